@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * config.h - What the YAML files say, as structures
+ *
+ * One table per file (schema.c) names every key with its type, range, default
+ * and help.  The parser, --check, --print-config, the commented default files
+ * and the documentation are all made from that table.  Everything here is
+ * filled once at start-up by the main thread and read-only afterwards.
+ */
+#ifndef GZ_CONFIG_H
+#define GZ_CONFIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <net/if.h>
+#include <sys/un.h>
+
+#define GZ_NAME_MAX	32	/* engine, dispatch and client names, with NUL */
+#define GZ_PATH_MAX	108	/* fits sockaddr_un.sun_path, with NUL */
+#define GZ_ADDRS_MAX	8
+#define GZ_CLIENTS_MAX	64
+#define GZ_EAL_ARGS_MAX	16
+
+enum gz_log_level { GZ_LOG_ERROR, GZ_LOG_WARN, GZ_LOG_INFO, GZ_LOG_DEBUG };
+enum gz_hugepages { GZ_HUGE_AUTO, GZ_HUGE_ALWAYS, GZ_HUGE_NEVER };
+enum gz_power { GZ_POWER_ADAPTIVE, GZ_POWER_POLL };
+
+/** Device families.  AUTO: AF_XDP on port.iface, AF_PACKET where that fails. */
+enum gz_driver {
+	GZ_DRV_AUTO,
+	GZ_DRV_AF_XDP,
+	GZ_DRV_AF_PACKET,
+	GZ_DRV_TAP,
+	GZ_DRV_VIRTIO_USER,	/* link to gazelle-dispatch, or any vhost-user */
+	GZ_DRV_VHOST,
+	GZ_DRV_PCI,
+	GZ_DRV_VDEV,		/* port.device is a DPDK --vdev string, verbatim */
+};
+
+/** An IPv4 prefix.  addr is in network byte order; len 0..32. */
+struct gz_prefix4 {
+	uint32_t addr;
+	uint8_t len;
+};
+
+struct gz_port_config {
+	enum gz_driver driver;
+	char iface[IFNAMSIZ];		/* af_xdp, af_packet, tap */
+	char device[256];		/* pci address or vdev string */
+	char path[GZ_PATH_MAX];		/* virtio_user, vhost socket */
+	uint8_t mac[6];			/* all zero: the device's own */
+	bool mac_set;
+	uint16_t mtu;			/* bytes of IP packet */
+	uint16_t queue_size;		/* descriptors, a power of two */
+	bool promiscuous;
+	/* A veth pair that the program makes itself; empty host_iface: none. */
+	char veth_host[IFNAMSIZ];	/* the kernel's end, e.g. gz0 */
+	struct gz_prefix4 veth_address;	/* its address */
+};
+
+struct gz_memory_config {
+	enum gz_hugepages hugepages;
+	uint32_t mbufs;
+	uint32_t megabytes;		/* DPDK memory; 0: enough for mbufs */
+};
+
+struct gz_engine_config {
+	char name[GZ_NAME_MAX];
+	enum gz_log_level log;
+	char run_dir[80];		/* control sockets live here */
+	uint32_t linger_ms;		/* after the last app; 0: never ends */
+	struct gz_memory_config memory;
+	struct gz_port_config port;
+	unsigned naddrs;
+	struct gz_prefix4 addrs[GZ_ADDRS_MAX];	/* stack.addresses */
+	uint32_t gateway;		/* network order, 0: none */
+	int cpu;			/* worker.cpu; -1: floats */
+	enum gz_power power;
+	uint32_t spin_us;		/* adaptive: polls this long before sleep */
+	uint32_t burst;			/* worker.burst, packets a loop */
+	uint32_t max_sockets;		/* limits.sockets */
+	uint32_t max_clients;		/* limits.clients */
+	uint32_t syn_retries;		/* tcp.syn_retries */
+	uint32_t rto_give_up_s;		/* tcp.give_up, seconds */
+	uint16_t port_lo, port_hi;	/* tcp.ephemeral_ports */
+	unsigned neal;
+	char *eal[GZ_EAL_ARGS_MAX];	/* eal_args: extra EAL words */
+};
+
+struct gz_dispatch_client {
+	char name[GZ_NAME_MAX];
+	char path[GZ_PATH_MAX];		/* vhost-user socket, engine is server */
+	struct gz_prefix4 address;	/* /32 or wider: what is the client's */
+	unsigned line;			/* in the file, for messages */
+};
+
+struct gz_dispatch_config {
+	char name[GZ_NAME_MAX];
+	enum gz_log_level log;
+	char run_dir[80];
+	struct gz_memory_config memory;
+	struct gz_port_config port;
+	int cpu;
+	enum gz_power power;
+	uint32_t spin_us;
+	uint32_t burst;
+	unsigned nclients;
+	struct gz_dispatch_client clients[GZ_CLIENTS_MAX];
+	unsigned neal;
+	char *eal[GZ_EAL_ARGS_MAX];
+};
+
+/** The built-in configuration: the embedded default, a private veth pair. */
+void gz_engine_config_default(struct gz_engine_config *c);
+void gz_dispatch_config_default(struct gz_dispatch_config *c);
+
+/**
+ * gz_engine_config_load() - Read a YAML file over the defaults
+ * @path:	File to read
+ * @c:		Filled; strings in eal[] are malloc()ed, free with _free()
+ * @err:	Where `file:line:column: text, expected` lines go
+ *
+ * Return: 0, or the number of errors found (each was printed), nothing else
+ * is touched.
+ */
+int gz_engine_config_load(const char *path, struct gz_engine_config *c, FILE *err);
+int gz_dispatch_config_load(const char *path, struct gz_dispatch_config *c, FILE *err);
+void gz_engine_config_free(struct gz_engine_config *c);
+void gz_dispatch_config_free(struct gz_dispatch_config *c);
+
+/** Print the commented YAML file, every key with help and its value in @c. */
+void gz_engine_config_print(const struct gz_engine_config *c, FILE *out);
+void gz_dispatch_config_print(const struct gz_dispatch_config *c, FILE *out);
+
+/** Path of an engine's control socket: RUN_DIR/NAME.sock. */
+static inline int gz_control_path(char *buf, size_t n, const char *run_dir,
+				  const char *name)
+{
+	int k = snprintf(buf, n, "%s/%s.sock", run_dir, name);
+
+	return k > 0 && (size_t)k < n ? 0 : -1;
+}
+
+#endif

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * control.h - The boundary between gazelle-run and gazelle-engine
+ *
+ * An AF_UNIX SEQPACKET socket at RUN_DIR/NAME.sock.  The launcher connects,
+ * the program-to-be (a child of the launcher) sends one gz_hello with the
+ * seccomp listener as SCM_RIGHTS, and the engine answers one gz_welcome.  The
+ * launcher keeps its own connection open for as long as it lives; the engine
+ * does not need it.  Identity is the kernel's (SO_PEERCRED), never the
+ * message's.
+ */
+#ifndef GZ_ENGINE_CONTROL_H
+#define GZ_ENGINE_CONTROL_H
+
+#include <assert.h>
+#include <stdint.h>
+
+#define GZ_CONTROL_MAGIC	0x4c5a4147u	/* "GAZL" */
+#define GZ_CONTROL_VERSION	1
+
+enum gz_control_op {
+	GZ_OP_PING = 1,		/* is the engine ready?  no descriptor */
+	GZ_OP_SERVE = 2,	/* one descriptor: the notification listener */
+};
+
+struct gz_hello {
+	uint32_t magic;
+	uint16_t version;
+	uint16_t op;
+	char program[64];	/* for people: argv[0], NUL-terminated */
+};
+
+/** status: 0, or a positive errno with @text saying why. */
+struct gz_welcome {
+	uint32_t magic;
+	uint16_t version;
+	uint16_t status;
+	uint32_t client;	/* number that gazelle-ctl shows */
+	char text[116];
+};
+
+static_assert(sizeof(struct gz_hello) == 72, "ABI");
+static_assert(sizeof(struct gz_welcome) == 128, "ABI");
+
+#endif
