@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * main.c - gazelle-ctl: look into a running gazelle-engine
+ *
+ * Theory of operation: one table lists the verbs; everything that needs the
+ * list (dispatch, help, the error for an unknown word) loops over it.  No verb
+ * means "stats".  Options may stand before or after the verb.  The engine
+ * needs no knowledge of this program: it answers DPDK's telemetry protocol,
+ * so dpdk-telemetry.py and exporters written for it read the same figures.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "ctl/ctl.h"
+
+#ifndef GZ_VERSION
+#define GZ_VERSION "0.1"
+#endif
+
+#define ENGINE_NAME_MAX 31 /* GZ_NAME_MAX of config.h, without its NUL */
+
+static ctl_verb_fn ctl_help;
+
+static const struct verb {
+	const char *name;
+	ctl_verb_fn *run;
+	const char *usage; /* arguments, "" when none */
+	const char *brief; /* one line */
+	const char *help;  /* paragraphs for "help VERB" */
+} verbs[] = {
+    {"stats", ctl_stats, "", "Counters of the engine, its port, protocols and clients",
+     "Prints what the engine is, what its port and each protocol have counted,\n"
+     "what was refused (requests that the stack does not support, only those that\n"
+     "happened) and one line per client.  Counters run from the engine's start.\n"
+     "With --json: one object with the members engine, port, proto, refused (all\n"
+     "counters, zeros too) and clients (an array).\n"},
+    {"ss", ctl_ss, "", "Sockets, in the manner of ss(8)",
+     "One line per socket: state, bytes received that the program has not read,\n"
+     "bytes written that the peer has not acknowledged, addresses, the client as\n"
+     "program,id, and the plane that carries its data (relay or ring).\n"
+     "With --json: an array of objects.\n"},
+    {"help", ctl_help, "[VERB]", "This text, or more about a verb", NULL},
+};
+
+#define NVERBS (sizeof(verbs) / sizeof(verbs[0]))
+
+static const struct verb *find_verb(const char *name)
+{
+	for (size_t i = 0; i < NVERBS; i++) {
+		if (!strcmp(verbs[i].name, name))
+			return &verbs[i];
+	}
+	return NULL;
+}
+
+static void usage(FILE *f)
+{
+	fprintf(f, "Usage: gazelle-ctl [OPTIONS] [VERB]\n\nVerbs (without one: %s):\n",
+		verbs[0].name);
+	for (size_t i = 0; i < NVERBS; i++)
+		fprintf(f, "  %-6s %-7s %s\n", verbs[i].name, verbs[i].usage, verbs[i].brief);
+	fputs("\nOptions:\n"
+	      "  -e, --engine NAME   Engine to ask (default: default)\n"
+	      "      --json          Machine-readable output\n"
+	      "  -h, --help          This text\n"
+	      "      --version       Version of gazelle-ctl\n"
+	      "\nExit status: 0 fine, 1 the engine is not running or did not answer, 2 usage.\n",
+	      f);
+}
+
+static int ctl_help(const struct ctl *ctl, int argc, char **argv)
+{
+	const struct verb *v;
+
+	(void)ctl;
+	if (argc < 2) {
+		usage(stdout);
+		return CTL_OK;
+	}
+	v = find_verb(argv[1]);
+	if (!v || argc > 2) {
+		fprintf(stderr, "gazelle-ctl: no help on `%s'\n", argv[v ? 2 : 1]);
+		return CTL_USAGE;
+	}
+	printf("gazelle-ctl %s%s%s - %s\n", v->name, *v->usage ? " " : "", v->usage, v->brief);
+	if (v->help)
+		printf("\n%s", v->help);
+	return CTL_OK;
+}
+
+int ctl_no_arguments(int argc, char **argv)
+{
+	if (argc <= 1)
+		return CTL_OK;
+	fprintf(stderr, "gazelle-ctl: `%s' takes no argument, but there is `%s'\n", argv[0],
+		argv[1]);
+	return CTL_USAGE;
+}
+
+/* The name becomes part of a path: letters, digits and "._-", no leading dot */
+static bool valid_engine(const char *name)
+{
+	size_t len = strlen(name);
+
+	return len > 0 && len <= ENGINE_NAME_MAX && name[0] != '.' &&
+	       strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+			    "0123456789._-") == len;
+}
+
+/* Output that did not reach its file is a failure (a full disk, /dev/full) */
+static int finish(int status)
+{
+	if (fflush(stdout) || ferror(stdout)) {
+		fprintf(stderr, "gazelle-ctl: Couldn't write the output: %s\n", strerror(errno));
+		return CTL_FAILED;
+	}
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	enum { OPT_JSON = 256, OPT_VERSION };
+	static const struct option options[] = {
+	    {"engine", required_argument, NULL, 'e'},
+	    {"json", no_argument, NULL, OPT_JSON},
+	    {"help", no_argument, NULL, 'h'},
+	    {"version", no_argument, NULL, OPT_VERSION},
+	    {0},
+	};
+	struct ctl ctl = {.engine = "default"};
+	const struct verb *v = &verbs[0];
+	bool help = false;
+	int o;
+
+	while ((o = getopt_long(argc, argv, "e:h", options, NULL)) != -1) {
+		switch (o) {
+		case 'e':
+			ctl.engine = optarg;
+			break;
+		case OPT_JSON:
+			ctl.json = true;
+			break;
+		case 'h':
+			help = true;
+			break;
+		case OPT_VERSION:
+			printf("gazelle-ctl " GZ_VERSION "\n");
+			return finish(CTL_OK);
+		default:
+			fputs("Try `gazelle-ctl --help'.\n", stderr);
+			return CTL_USAGE;
+		}
+	}
+	argc -= optind;
+	argv += optind;
+
+	if (help) { /* "gazelle-ctl ss --help" is "gazelle-ctl help ss" */
+		char *words[] = {"help", argc ? argv[0] : NULL, NULL};
+
+		return finish(ctl_help(&ctl, argc ? 2 : 1, words));
+	}
+	if (!valid_engine(ctl.engine)) {
+		fprintf(stderr, "gazelle-ctl: `%s' cannot be the name of an engine\n", ctl.engine);
+		return CTL_USAGE;
+	}
+	if (argc && !(v = find_verb(argv[0]))) {
+		fprintf(stderr, "gazelle-ctl: unknown verb `%s'\n\n", argv[0]);
+		usage(stderr);
+		return CTL_USAGE;
+	}
+	return finish(v->run(&ctl, argc, argv));
+}
