@@ -166,7 +166,7 @@ $(BIN)/gazelle-dispatch: $(call objects,$(DISPATCH_SRC)) $(CONFIG_LIB)
 $(BIN)/gazelle-dispatch: private LIBS = $(DPDK_LIBS) -lnl-route-3 -lnl-3 -lyaml
 
 $(BIN)/gazelle-ctl: $(call objects,$(CTL_SRC)) $(CONFIG_LIB)
-$(BIN)/gazelle-ctl: private LIBS := -lyaml
+$(BIN)/gazelle-ctl: private LIBS := -ljansson -lyaml
 
 $(BIN)/%: $(BUILD)/.flags $(BUILD)/.sources
 	$(call say,LD,$@)

@@ -12,7 +12,7 @@ set -eu
 BUILD='gcc libc6-dev make pkgconf|pkg-config xz-utils curl ca-certificates
 	libdpdk-dev dpdk libseccomp-dev libyaml-dev libnuma-dev
 	libzydis-dev libzycore-dev libxdp-dev libbpf-dev libpcap-dev libelf-dev
-	zlib1g-dev libbsd-dev libssl-dev libnl-route-3-dev libnl-3-dev
+	zlib1g-dev libbsd-dev libssl-dev libjansson-dev libnl-route-3-dev libnl-3-dev
 	iproute2 ethtool'
 TEST='libcmocka-dev redis-server redis-tools nginx-light|nginx memcached iperf3
 	socat ncat netcat-openbsd python3 busybox-static golang-go musl-tools
