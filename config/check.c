@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * check.c - What concerns several keys of a configuration
+ *
+ * Only here do rules know keys by name.  The prepare functions run before the
+ * file's values are read and withdraw defaults that would make no sense beside
+ * them; the check functions run after, complete what follows from something
+ * else and report what does not go together.
+ */
+#include "config/loader.h"
+
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define AF_XDP_MTU_MAX	3498	/* a 4 KB UMEM frame less headroom, L2 header */
+
+/* Which of the port's keys a driver uses. */
+enum { NO, MAY, MUST };
+
+static const struct {
+	const char *name;
+	int iface, path, device, veth;
+} drivers[] = {
+	[GZ_DRV_AUTO] =		{ "auto",	 MUST, NO, NO, MAY },
+	[GZ_DRV_AF_XDP] =	{ "af_xdp",	 MUST, NO, NO, MAY },
+	[GZ_DRV_AF_PACKET] =	{ "af_packet",	 MUST, NO, NO, MAY },
+	[GZ_DRV_TAP] =		{ "tap",	 MAY, NO, NO, NO },
+	[GZ_DRV_VIRTIO_USER] =	{ "virtio_user", NO, MUST, NO, NO },
+	[GZ_DRV_VHOST] =	{ "vhost",	 NO, MUST, NO, NO },
+	[GZ_DRV_PCI] =		{ "pci",	 NO, NO, MUST, NO },
+	[GZ_DRV_VDEV] =		{ "vdev",	 MAY, NO, MUST, MAY },
+};
+
+/**
+ * prepare_port() - A port: block in the file replaces the default veth pair
+ * @ld:		Load
+ * @p:		Port with the defaults
+ *
+ * Return: true if no veth pair remains
+ */
+static bool prepare_port(const struct gz_load *ld, struct gz_port_config *p)
+{
+	if (!gz_load_has(ld, "port"))
+		return false;
+	memset(p->iface, 0, sizeof(p->iface));
+	memset(p->veth_host, 0, sizeof(p->veth_host));
+	memset(&p->veth_address, 0, sizeof(p->veth_address));
+	return !gz_load_has(ld, "port.veth");
+}
+
+/**
+ * check_use() - Is a key there when its driver needs it, and only then?
+ * @ld:		Load
+ * @p:		Port
+ * @path:	The key
+ * @set:	Has it a value?
+ * @use:	NO, MAY or MUST
+ */
+static void check_use(struct gz_load *ld, const struct gz_port_config *p,
+		      const char *path, bool set, int use)
+{
+	const char *driver = drivers[p->driver].name;
+
+	if (use == MUST && !set)
+		gz_load_error(ld, path, "port.driver",
+			      "missing: expected a value, driver %s needs it%s",
+			      driver, strcmp(path, "port.iface") ? "" :
+			      " or port.veth.host (a port: block without veth: "
+			      "makes no pair)");
+	else if (use == NO && set)
+		gz_load_error(ld, path, "port.driver",
+			      "not used by driver %s: expected it to be left out",
+			      driver);
+}
+
+/**
+ * is_pci() - Is a text a PCI address?
+ * @text:	"0000:01:00.0" or "01:00.0"
+ *
+ * Return: true if so
+ */
+static bool is_pci(const char *text)
+{
+	static const char *const forms[] = { "xxxx:xx:xx.x", "xx:xx.x" };
+
+	for (size_t i = 0; i < 2; i++) {
+		const char *f = forms[i], *t = text;
+
+		while (*f && (*f == 'x' ? isxdigit((unsigned char)*t) != 0 :
+			      *f == *t)) {
+			f++;
+			t++;
+		}
+		if (!*f && !*t)
+			return true;
+	}
+	return false;
+}
+
+/**
+ * check_port() - Driver, interface, veth pair, sizes
+ * @ld:		Load
+ * @p:		Port; iface is derived from veth.host if need be
+ * @m:		Memory
+ */
+static void check_port(struct gz_load *ld, struct gz_port_config *p,
+		       const struct gz_memory_config *m)
+{
+	bool veth = p->veth_host[0];
+
+	if (veth && !p->iface[0] && !gz_load_has(ld, "port.iface")) {
+		size_t n = strlen(p->veth_host);
+
+		if (n + 2 <= sizeof(p->iface))
+			memcpy(memcpy(p->iface, p->veth_host, n) + n, "e", 2);
+		else
+			gz_load_error(ld, "port.veth.host", "port.iface",
+				      "'%s' is too long to put an 'e' after it: "
+				      "expected port.iface", p->veth_host);
+	}
+	if (!gz_load_has(ld, "port.veth.host") || veth)
+		check_use(ld, p, "port.iface", p->iface[0],
+			  drivers[p->driver].iface);
+	check_use(ld, p, "port.path", p->path[0], drivers[p->driver].path);
+	check_use(ld, p, "port.device", p->device[0],
+		  drivers[p->driver].device);
+	check_use(ld, p, "port.veth", veth, drivers[p->driver].veth);
+	if (p->driver == GZ_DRV_PCI && p->device[0] && !is_pci(p->device))
+		gz_load_error(ld, "port.device", "port.driver",
+			      "'%s' is not a PCI address: expected one like "
+			      "0000:01:00.0", p->device);
+	if (p->veth_address.addr && !veth)
+		gz_load_error(ld, "port.veth.address", "port.veth.host",
+			      "no pair to put it on: expected port.veth.host");
+	if (veth && !strcmp(p->iface, p->veth_host))
+		gz_load_error(ld, "port.iface", "port.veth.host",
+			      "'%s' is the other end's name too: expected two "
+			      "names", p->iface);
+	if (p->driver == GZ_DRV_AF_XDP && p->mtu > AF_XDP_MTU_MAX)
+		gz_load_error(ld, "port.mtu", "port.driver",
+			      "'%u' is out of range: expected at most %d with "
+			      "driver af_xdp", p->mtu, AF_XDP_MTU_MAX);
+	if (m->mbufs < 2u * p->queue_size)
+		gz_load_error(ld, gz_load_has(ld, "memory.mbufs") ?
+			      "memory.mbufs" : "port.queue_size",
+			      gz_load_has(ld, "memory.mbufs") ?
+			      "port.queue_size" : "memory.mbufs",
+			      "%u mbufs for queues of %u: expected at least "
+			      "twice as many mbufs", m->mbufs, p->queue_size);
+}
+
+/**
+ * check_control() - Does the control socket's path fit its address?
+ * @ld:		Load
+ * @run_dir:	Directory
+ * @name:	Engine's or dispatch's
+ */
+static void check_control(struct gz_load *ld, const char *run_dir,
+			  const char *name)
+{
+	char path[GZ_PATH_MAX];
+
+	if (gz_control_path(path, sizeof(path), run_dir, name))
+		gz_load_error(ld, "run_dir", "name",
+			      "%s/%s.sock is too long: expected at most %d "
+			      "bytes", run_dir, name, GZ_PATH_MAX - 1);
+}
+
+/**
+ * same_net() - Is an address in a host's network?
+ * @host:	Host's address and prefix length
+ * @addr:	Network byte order
+ *
+ * Return: true if so
+ */
+static bool same_net(const struct gz_prefix4 *host, uint32_t addr)
+{
+	return !((host->addr ^ addr) & gz_prefix4_mask(host->len));
+}
+
+/**
+ * check_stack() - The engine's addresses, gateway and the pair's other end
+ * @ld:		Load
+ * @c:		Configuration
+ */
+static void check_stack(struct gz_load *ld, const struct gz_engine_config *c)
+{
+	const struct gz_prefix4 *veth = &c->port.veth_address;
+	bool near_veth = !veth->addr, near_gw = !c->gateway;
+	char text[INET_ADDRSTRLEN], path[40];
+
+	for (unsigned i = 0; i < c->naddrs; i++) {
+		const struct gz_prefix4 *a = &c->addrs[i];
+
+		inet_ntop(AF_INET, &a->addr, text, sizeof(text));
+		snprintf(path, sizeof(path), "stack.addresses[%u]", i);
+		near_veth |= same_net(a, veth->addr);
+		/* A /32, as some clouds give, has its gateway outside. */
+		near_gw |= same_net(a, c->gateway) || a->len == 32;
+		for (unsigned j = 0; j < i; j++)
+			if (c->addrs[j].addr == a->addr)
+				gz_load_error(ld, path, NULL,
+					      "'%s' is there already: expected "
+					      "different addresses", text);
+		if (veth->addr == a->addr)
+			gz_load_error(ld, path, "port.veth.address",
+				      "'%s' is port.veth.address: expected "
+				      "another one in its network", text);
+		if (c->gateway == a->addr)
+			gz_load_error(ld, "stack.gateway", path,
+				      "'%s' is the stack's own address: expected "
+				      "another host", text);
+	}
+	if (!c->naddrs && gz_load_has(ld, "port") &&
+	    !gz_load_has(ld, "port.veth") && !gz_load_has(ld, "stack.addresses"))
+		gz_load_error(ld, "port", "stack.addresses",
+			      "without veth: the default address does not apply: "
+			      "expected stack.addresses as well");
+	else if (!c->naddrs)
+		gz_load_error(ld, "stack.addresses", NULL,
+			      "empty: expected at least one address");
+	else if (!near_veth && !gz_load_has(ld, "stack.addresses"))
+		gz_load_error(ld, "port.veth.address", "stack.addresses",
+			      "not in the stack's default network: expected "
+			      "stack.addresses as well");
+	if (!near_gw && c->naddrs)
+		gz_load_error(ld, "stack.gateway", "stack.addresses",
+			      "'%s' is in no network of stack.addresses: "
+			      "expected a neighbour",
+			      inet_ntop(AF_INET, &c->gateway, text,
+					sizeof(text)));
+}
+
+void gz_engine_prepare(const struct gz_load *ld, void *conf)
+{
+	struct gz_engine_config *c = conf;
+
+	if (prepare_port(ld, &c->port)) {
+		c->naddrs = 0;
+		memset(c->addrs, 0, sizeof(c->addrs));
+	}
+}
+
+void gz_engine_check(struct gz_load *ld, void *conf)
+{
+	struct gz_engine_config *c = conf;
+
+	check_control(ld, c->run_dir, c->name);
+	check_port(ld, &c->port, &c->memory);
+	check_stack(ld, c);
+}
+
+/**
+ * check_clients() - Do two of dispatch's clients claim the same thing?
+ * @ld:		Load
+ * @c:		Configuration; the clients' lines are filled
+ *
+ * Overlapping networks are refused as well: which of the two may use the
+ * address in both must not depend on the order of rules.
+ */
+static void check_clients(struct gz_load *ld, struct gz_dispatch_config *c)
+{
+	char mine[48], other[48];
+
+	for (unsigned i = 0; i < c->nclients; i++) {
+		struct gz_dispatch_client *a = &c->clients[i];
+
+		snprintf(mine, sizeof(mine), "clients[%u]", i);
+		a->line = gz_load_line(ld, mine);
+		for (unsigned j = 0; j < i; j++) {
+			const struct gz_dispatch_client *b = &c->clients[j];
+			bool wider = a->address.len < b->address.len;
+
+			snprintf(mine, sizeof(mine), "clients[%u].name", i);
+			snprintf(other, sizeof(other), "clients[%u].name", j);
+			if (!strcmp(a->name, b->name))
+				gz_load_error(ld, mine, other,
+					      "'%s' is a client already, on line "
+					      "%u: expected another name",
+					      a->name, b->line);
+			snprintf(mine, sizeof(mine), "clients[%u].path", i);
+			snprintf(other, sizeof(other), "clients[%u].path", j);
+			if (!strcmp(a->path, b->path))
+				gz_load_error(ld, mine, other,
+					      "'%s' is the client's on line %u: "
+					      "expected another socket",
+					      a->path, b->line);
+			snprintf(mine, sizeof(mine), "clients[%u].address", i);
+			snprintf(other, sizeof(other), "clients[%u].address", j);
+			if (same_net(wider ? &a->address : &b->address,
+				     wider ? b->address.addr : a->address.addr))
+				gz_load_error(ld, mine, other,
+					      "overlaps with the client's on line "
+					      "%u: expected addresses that are "
+					      "one client's alone", b->line);
+		}
+	}
+}
+
+void gz_dispatch_prepare(const struct gz_load *ld, void *conf)
+{
+	prepare_port(ld, &((struct gz_dispatch_config *)conf)->port);
+}
+
+void gz_dispatch_check(struct gz_load *ld, void *conf)
+{
+	struct gz_dispatch_config *c = conf;
+
+	check_control(ld, c->run_dir, c->name);
+	check_port(ld, &c->port, &c->memory);
+	check_clients(ld, c);
+}

@@ -1,0 +1,403 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * schema.c - The keys of the engine's and of dispatch's configuration file
+ *
+ * The tables are the manual: what stands in `help` and `more` is what the
+ * commented default files say.  To add a key, add a field to config.h and a
+ * row here; add a check to check.c only if it concerns two keys at once.
+ */
+#include "config/schema.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LEN(a) (sizeof(a) / sizeof((a)[0]))
+
+#define FIELD(S, f) \
+	.offset = offsetof(S, f), .size = sizeof(((S *)0)->f)
+#define LIST(S, f, n) \
+	.offset = offsetof(S, f), .size = sizeof(((S *)0)->f[0]), \
+	.list = LEN(((S *)0)->f), .stride = sizeof(((S *)0)->f[0]), \
+	.count = offsetof(S, n)
+#define RANGE(lo, hi)	.min = (lo), .max = (hi)
+#define US		.unit = 1
+#define MS		.unit = 1000
+#define SEC		.unit = 1000000
+
+/* In the order of the enums of config.h. */
+static const char *const log_names[] = {
+	[GZ_LOG_ERROR] = "error", [GZ_LOG_WARN] = "warn",
+	[GZ_LOG_INFO] = "info", [GZ_LOG_DEBUG] = "debug", NULL
+};
+
+static const char *const hugepages_names[] = {
+	[GZ_HUGE_AUTO] = "auto", [GZ_HUGE_ALWAYS] = "always",
+	[GZ_HUGE_NEVER] = "never", NULL
+};
+
+static const char *const power_names[] = {
+	[GZ_POWER_ADAPTIVE] = "adaptive", [GZ_POWER_POLL] = "poll", NULL
+};
+
+static const char *const driver_names[] = {
+	[GZ_DRV_AUTO] = "auto", [GZ_DRV_AF_XDP] = "af_xdp",
+	[GZ_DRV_AF_PACKET] = "af_packet", [GZ_DRV_TAP] = "tap",
+	[GZ_DRV_VIRTIO_USER] = "virtio_user", [GZ_DRV_VHOST] = "vhost",
+	[GZ_DRV_PCI] = "pci", [GZ_DRV_VDEV] = "vdev", NULL
+};
+
+/* Shared by both files: offsets from their gz_memory_config. */
+static const struct gz_cfg_key memory_keys[] = {
+	{ "memory", GZ_CFG_BLOCK, .help = "Packet memory." },
+	{ "memory.hugepages", GZ_CFG_ENUM, FIELD(struct gz_memory_config, hugepages),
+	  .names = hugepages_names, .def = "auto",
+	  .help = "Whether DPDK uses hugepages.",
+	  .more = "auto: when enough are free; always: fail without them; "
+		  "never: ordinary pages." },
+	{ "memory.mbufs", GZ_CFG_UINT, FIELD(struct gz_memory_config, mbufs),
+	  RANGE(1023, 4194303), .def = "8191",
+	  .help = "Packet buffers of the port.",
+	  .more = "At least twice port.queue_size. One less than a power of two "
+		  "wastes no memory." },
+	{ "memory.megabytes", GZ_CFG_UINT, FIELD(struct gz_memory_config, megabytes),
+	  RANGE(0, 1048576), .def = "0",
+	  .help = "Memory that DPDK reserves, in MB.",
+	  .more = "0: as much as mbufs need." },
+};
+
+/* Shared by both files: offsets from their gz_port_config. */
+static const struct gz_cfg_key port_keys[] = {
+	{ "port", GZ_CFG_BLOCK,
+	  .help = "The Ethernet device.",
+	  .more = "Without a port: block, a private veth pair gz0 - gz0e is made, "
+		  "as written here. A port: block replaces that as a whole: "
+		  "without iface: it names no interface, and without veth: no "
+		  "pair is made." },
+	{ "port.driver", GZ_CFG_ENUM, FIELD(struct gz_port_config, driver),
+	  .names = driver_names, .def = "auto",
+	  .help = "The kind of device.",
+	  .more = "auto: af_xdp on iface, af_packet where that fails. "
+		  "virtio_user: the link to gazelle-dispatch, or any vhost-user "
+		  "back end, at path; vhost: its other end. pci, vdev: see "
+		  "device." },
+	{ "port.iface", GZ_CFG_IFACE, FIELD(struct gz_port_config, iface),
+	  .flags = GZ_CFG_OPTIONAL, .def = "gz0e", .example = "eth1",
+	  .help = "Network interface of auto, af_xdp, af_packet and tap.",
+	  .more = "With veth: it is our end of the pair, and if left out named "
+		  "like the host's end with an 'e' after it." },
+	{ "port.device", GZ_CFG_TEXT, FIELD(struct gz_port_config, device),
+	  .flags = GZ_CFG_OPTIONAL, .def = "", .example = "0000:01:00.0",
+	  .help = "pci: the device's address. vdev: DPDK's --vdev text, "
+		  "verbatim." },
+	{ "port.path", GZ_CFG_PATH, FIELD(struct gz_port_config, path),
+	  .flags = GZ_CFG_OPTIONAL, .def = "",
+	  .example = "/run/gazelle/engine1.vhost",
+	  .help = "Socket of virtio_user and vhost." },
+	{ "port.mac", GZ_CFG_MAC, .offset = offsetof(struct gz_port_config, mac),
+	  .size = 7, .flags = GZ_CFG_OPTIONAL, .def = "",
+	  .example = "02:00:00:00:00:01",
+	  .help = "MAC address; left out: the device's own." },
+	{ "port.mtu", GZ_CFG_UINT, FIELD(struct gz_port_config, mtu),
+	  RANGE(576, 9600), .def = "1500",
+	  .help = "Largest IP packet, in bytes.",
+	  .more = "af_xdp carries up to 3498." },
+	{ "port.queue_size", GZ_CFG_UINT, FIELD(struct gz_port_config, queue_size),
+	  .flags = GZ_CFG_POW2, RANGE(64, 32768), .def = "1024",
+	  .help = "Descriptors of the receive and of the transmit queue." },
+	{ "port.promiscuous", GZ_CFG_BOOL, FIELD(struct gz_port_config, promiscuous),
+	  .def = "false",
+	  .help = "Receive frames for other MAC addresses too." },
+	{ "port.veth", GZ_CFG_BLOCK,
+	  .help = "A veth pair made at start and removed at the end.",
+	  .more = "iface: is our end, the kernel keeps the other: programs "
+		  "outside reach the stack through it." },
+	{ "port.veth.host", GZ_CFG_IFACE, FIELD(struct gz_port_config, veth_host),
+	  .flags = GZ_CFG_OPTIONAL, .def = "gz0", .example = "gz0",
+	  .help = "Name of the kernel's end." },
+	{ "port.veth.address", GZ_CFG_HOST4, FIELD(struct gz_port_config, veth_address),
+	  .flags = GZ_CFG_OPTIONAL, .def = "10.213.0.1/24",
+	  .example = "10.213.0.1/24",
+	  .help = "Address of the kernel's end; left out: it gets none." },
+};
+
+static_assert(offsetof(struct gz_port_config, mac_set) ==
+	      offsetof(struct gz_port_config, mac) + 6, "GZ_CFG_MAC");
+
+/* The fields lie in both structures, not in one that they share. */
+#define HEAD_KEYS(S, default_name, name_help) \
+	{ "name", GZ_CFG_NAME, FIELD(S, name), .def = default_name, \
+	  .help = name_help, \
+	  .more = "It names the control socket, RUN_DIR/NAME.sock, and is what " \
+		  "telemetry and messages say." }, \
+	{ "log", GZ_CFG_ENUM, FIELD(S, log), .names = log_names, .def = "info", \
+	  .help = "The least serious messages that are logged." }, \
+	{ "run_dir", GZ_CFG_PATH, FIELD(S, run_dir), .def = "/run/gazelle", \
+	  .help = "Directory of the control socket." }
+
+#define WORKER_KEYS(S) \
+	{ "worker", GZ_CFG_BLOCK, .help = "The thread that moves packets." }, \
+	{ "worker.cpu", GZ_CFG_INT, FIELD(S, cpu), RANGE(-1, 1023), .def = "-1", \
+	  .help = "The processor it is bound to; -1: none, it floats." }, \
+	{ "worker.power", GZ_CFG_ENUM, FIELD(S, power), .names = power_names, \
+	  .def = "adaptive", \
+	  .help = "What it does when there is nothing to do.", \
+	  .more = "adaptive: polls for a while, then sleeps until a packet or a " \
+		  "program wakes it. poll: never sleeps, for the lowest latency " \
+		  "at the price of a processor." }, \
+	{ "worker.spin", GZ_CFG_DURATION, FIELD(S, spin_us), US, \
+	  RANGE(0, 1000000), .def = "50us", \
+	  .help = "How long adaptive polls before it sleeps." }, \
+	{ "worker.burst", GZ_CFG_UINT, FIELD(S, burst), RANGE(1, 512), \
+	  .def = "32", \
+	  .help = "Packets taken from the device at a time." }
+
+#define EAL_KEYS(S) \
+	{ "eal_args", GZ_CFG_WORD, LIST(S, eal, neal), .def = "", \
+	  .flags = GZ_CFG_OPTIONAL, \
+	  .example = "[\"--log-level=lib.eal:debug\"]", \
+	  .help = "More arguments for DPDK's EAL, after our own." }
+
+static const struct gz_cfg_key engine_head_keys[] = {
+	HEAD_KEYS(struct gz_engine_config, "default", "The engine's name."),
+	{ "linger", GZ_CFG_DURATION, FIELD(struct gz_engine_config, linger_ms), MS,
+	  RANGE(0, 86400000), .def = "2s",
+	  .help = "How long the engine stays after its last program ended.",
+	  .more = "0: until it is told to stop." },
+};
+
+static const struct gz_cfg_key engine_keys[] = {
+	{ "stack", GZ_CFG_BLOCK, .help = "The IP stack." },
+	{ "stack.addresses", GZ_CFG_HOST4,
+	  LIST(struct gz_engine_config, addrs, naddrs),
+	  .def = "10.213.0.2/24", .example = "[192.0.2.10/24]",
+	  .help = "Its addresses, each with its network's prefix length.",
+	  .more = "The first is the source of outgoing connections. The default "
+		  "goes with the default veth pair: a port: block without veth: "
+		  "needs addresses." },
+	{ "stack.gateway", GZ_CFG_ADDR4, FIELD(struct gz_engine_config, gateway),
+	  .flags = GZ_CFG_OPTIONAL, .def = "", .example = "10.213.0.1",
+	  .help = "Next hop to everything else; left out: only neighbours are "
+		  "reached." },
+	WORKER_KEYS(struct gz_engine_config),
+	{ "limits", GZ_CFG_BLOCK, .help = "What programs can use up." },
+	{ "limits.sockets", GZ_CFG_UINT, FIELD(struct gz_engine_config, max_sockets),
+	  RANGE(16, 4194304), .def = "65536",
+	  .help = "Sockets at a time, of all programs together." },
+	{ "limits.clients", GZ_CFG_UINT, FIELD(struct gz_engine_config, max_clients),
+	  RANGE(1, 65536), .def = "256",
+	  .help = "Programs started with gazelle-run at a time." },
+	{ "tcp", GZ_CFG_BLOCK, .help = "TCP's tunables." },
+	{ "tcp.syn_retries", GZ_CFG_UINT,
+	  FIELD(struct gz_engine_config, syn_retries), RANGE(1, 127), .def = "6",
+	  .help = "SYNs sent again before connect() fails with ETIMEDOUT.",
+	  .more = "Like net.ipv4.tcp_syn_retries." },
+	{ "tcp.give_up", GZ_CFG_DURATION,
+	  FIELD(struct gz_engine_config, rto_give_up_s), SEC, RANGE(1, 86400),
+	  .def = "924s",
+	  .help = "How long unacknowledged data are sent again.",
+	  .more = "Then the connection fails with ETIMEDOUT. The default is what "
+		  "Linux's net.ipv4.tcp_retries2 of 15 comes to." },
+	{ "tcp.ephemeral_ports", GZ_CFG_PORTS,
+	  .offset = offsetof(struct gz_engine_config, port_lo), .size = 4,
+	  RANGE(1024, 65535), .def = "32768-60999",
+	  .help = "Local ports of connections that did not choose one.",
+	  .more = "Like net.ipv4.ip_local_port_range." },
+	EAL_KEYS(struct gz_engine_config),
+};
+
+static_assert(offsetof(struct gz_engine_config, port_hi) ==
+	      offsetof(struct gz_engine_config, port_lo) + 2, "GZ_CFG_PORTS");
+
+static const struct gz_cfg_part engine_parts[] = {
+	{ engine_head_keys, LEN(engine_head_keys), 0 },
+	{ memory_keys, LEN(memory_keys), offsetof(struct gz_engine_config, memory) },
+	{ port_keys, LEN(port_keys), offsetof(struct gz_engine_config, port) },
+	{ engine_keys, LEN(engine_keys), 0 },
+};
+
+const struct gz_cfg_schema gz_engine_schema = {
+	"gazelle-engine: configuration.\n"
+	"Every key may be left out; the values shown are the defaults unless "
+	"changed. Lines commented out show an example of what has no default. "
+	"Check a file with gazelle-engine --check.",
+	engine_parts, LEN(engine_parts), sizeof(struct gz_engine_config)
+};
+
+static const struct gz_cfg_key client_keys[] = {
+	{ "name", GZ_CFG_NAME, FIELD(struct gz_dispatch_client, name),
+	  .flags = GZ_CFG_REQUIRED, .help = "The client's name." },
+	{ "path", GZ_CFG_PATH, FIELD(struct gz_dispatch_client, path),
+	  .flags = GZ_CFG_REQUIRED, .help = "Its vhost-user socket." },
+	{ "address", GZ_CFG_NET4, FIELD(struct gz_dispatch_client, address),
+	  .flags = GZ_CFG_REQUIRED, .help = "The address or network it owns." },
+};
+
+static const struct gz_cfg_part client_parts[] = {
+	{ client_keys, LEN(client_keys), 0 },
+};
+
+static const struct gz_cfg_schema client_schema = {
+	NULL, client_parts, LEN(client_parts), sizeof(struct gz_dispatch_client)
+};
+
+static const struct gz_cfg_key dispatch_head_keys[] = {
+	HEAD_KEYS(struct gz_dispatch_config, "dispatch", "Dispatch's name."),
+};
+
+static const struct gz_cfg_key dispatch_keys[] = {
+	WORKER_KEYS(struct gz_dispatch_config),
+	{ "clients", GZ_CFG_MAPS,
+	  LIST(struct gz_dispatch_config, clients, nclients), .def = "",
+	  .flags = GZ_CFG_OPTIONAL, .maps = &client_schema,
+	  .example = "  - name: engine1\n"
+		     "    path: /run/gazelle/engine1.vhost\n"
+		     "    address: 10.213.0.2/32\n"
+		     "  - name: engine2\n"
+		     "    path: /run/gazelle/engine2.vhost\n"
+		     "    address: 10.213.0.3/32\n",
+	  .help = "The engines that share the port.",
+	  .more = "name: how messages and telemetry call it. path: the vhost-user "
+		  "socket; the engine, with driver virtio_user and the same path, "
+		  "makes it. address: the address or the network that is the "
+		  "client's alone; what it sends from elsewhere is dropped." },
+	EAL_KEYS(struct gz_dispatch_config),
+};
+
+static const struct gz_cfg_part dispatch_parts[] = {
+	{ dispatch_head_keys, LEN(dispatch_head_keys), 0 },
+	{ memory_keys, LEN(memory_keys),
+	  offsetof(struct gz_dispatch_config, memory) },
+	{ port_keys, LEN(port_keys), offsetof(struct gz_dispatch_config, port) },
+	{ dispatch_keys, LEN(dispatch_keys), 0 },
+};
+
+const struct gz_cfg_schema gz_dispatch_schema = {
+	"gazelle-dispatch: configuration.\n"
+	"Every key may be left out; the values shown are the defaults unless "
+	"changed. Lines commented out show an example of what has no default. "
+	"Check a file with gazelle-dispatch --check.",
+	dispatch_parts, LEN(dispatch_parts), sizeof(struct gz_dispatch_config)
+};
+
+/**
+ * gz_cfg_find() - Look a key up
+ * @s:		Schema
+ * @path:	Dotted path
+ * @base:	Filled with what its offsets count from; may be NULL
+ *
+ * Return: the key, or NULL
+ */
+const struct gz_cfg_key *gz_cfg_find(const struct gz_cfg_schema *s,
+				     const char *path, size_t *base)
+{
+	for (size_t p = 0; p < s->nparts; p++) {
+		const struct gz_cfg_part *part = &s->parts[p];
+
+		for (size_t i = 0; i < part->nkeys; i++) {
+			if (strcmp(part->keys[i].path, path))
+				continue;
+			if (base)
+				*base = part->base;
+			return &part->keys[i];
+		}
+	}
+	return NULL;
+}
+
+/**
+ * set_default() - Give one key its default
+ * @k:		Key
+ * @base:	What its offsets count from, all zero so far
+ *
+ * A default that does not parse is a mistake in the table above; a unit test
+ * goes through all of them.
+ */
+static void set_default(const struct gz_cfg_key *k, uint8_t *base)
+{
+	const char *why = NULL, *p = k->def;
+	unsigned n = 0;
+
+	if (!p || !*p)
+		return;
+	if (!k->list) {
+		why = gz_cfg_parse(k, p, base + k->offset);
+	} else {
+		while (*p && !why) {
+			size_t len = strcspn(p, " ");
+			char word[64] = "";
+
+			assert(len < sizeof(word) && n < k->list);
+			memcpy(word, p, len);
+			why = gz_cfg_parse(k, word, base + k->offset +
+						    n++ * k->stride);
+			p += len + strspn(p + len, " ");
+		}
+		memcpy(base + k->count, &n, sizeof(n));
+	}
+	assert(!why);
+	(void)why;
+}
+
+/**
+ * gz_cfg_default() - Fill a structure with the table's defaults
+ * @s:		Schema
+ * @conf:	Structure of s->size bytes; its old content is not freed
+ */
+void gz_cfg_default(const struct gz_cfg_schema *s, void *conf)
+{
+	memset(conf, 0, s->size);
+	for (size_t p = 0; p < s->nparts; p++)
+		for (size_t i = 0; i < s->parts[p].nkeys; i++)
+			set_default(&s->parts[p].keys[i],
+				    (uint8_t *)conf + s->parts[p].base);
+}
+
+/**
+ * gz_cfg_free() - Free what a structure owns, and empty those lists
+ * @s:		Schema
+ * @conf:	Structure
+ */
+void gz_cfg_free(const struct gz_cfg_schema *s, void *conf)
+{
+	for (size_t p = 0; p < s->nparts; p++) {
+		for (size_t i = 0; i < s->parts[p].nkeys; i++) {
+			const struct gz_cfg_key *k = &s->parts[p].keys[i];
+			uint8_t *base = (uint8_t *)conf + s->parts[p].base;
+			unsigned n;
+
+			if (k->type != GZ_CFG_WORD)
+				continue;
+			memcpy(&n, base + k->count, sizeof(n));
+			while (n--) {
+				char *word;
+
+				memcpy(&word, base + k->offset + n * k->stride,
+				       sizeof(word));
+				free(word);
+			}
+			memset(base + k->offset, 0, k->list * k->stride);
+			memset(base + k->count, 0, sizeof(n));
+		}
+	}
+}
+
+void gz_engine_config_default(struct gz_engine_config *c)
+{
+	gz_cfg_default(&gz_engine_schema, c);
+}
+
+void gz_dispatch_config_default(struct gz_dispatch_config *c)
+{
+	gz_cfg_default(&gz_dispatch_schema, c);
+}
+
+void gz_engine_config_free(struct gz_engine_config *c)
+{
+	gz_cfg_free(&gz_engine_schema, c);
+}
+
+void gz_dispatch_config_free(struct gz_dispatch_config *c)
+{
+	gz_cfg_free(&gz_dispatch_schema, c);
+}
