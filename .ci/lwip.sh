@@ -43,13 +43,16 @@ good()
 }
 
 # Repositories of this machine's apt: Debian's first, because others (a
-# distribution derived from it, a vendor) may not carry the package.  The
-# origin is known only once apt-get update has run, hence the look at the path.
+# distribution derived from it, a vendor) may not carry the package.  Before
+# the first apt-get update apt names them only when asked not to look at what
+# it downloaded, and without their origin: hence the look at the path.
 repositories()
 {
 	command -v apt-get >/dev/null || return 0
-	apt-get indextargets --format '$(ORIGIN) $(REPO_URI)' \
-		'Created-By: Packages' 2>/dev/null |
+	for option in '' --no-release-info; do
+		apt-get indextargets $option --format '$(ORIGIN) $(REPO_URI)' \
+			'Created-By: Packages' 2>/dev/null || :
+	done |
 	awk '{
 		uri = $NF
 		sub("/*$", "/", uri)
