@@ -20,6 +20,7 @@
 #include "config/config.h"
 
 #define GZ_PORT_WAIT_FDS 4
+#define GZ_MBUF_PRIV	 128	/* bytes behind each mbuf, the stack's own */
 
 struct gz_port {
 	uint16_t id;			/* DPDK port */
@@ -28,14 +29,15 @@ struct gz_port {
 	struct rte_mempool *pool;	/* mbufs of its rx queue */
 	char driver[32];		/* as DPDK names it, e.g. net_af_xdp */
 	char device[64];		/* e.g. net_af_xdp0 */
-	/* Readable when packets wait; a worker sleeps on them with epoll.
-	 * nwait 0: the device has none, the worker must poll with naps. */
+	/* Readable when packets wait; a worker sleeps on them with epoll, level
+	 * triggered, EPOLLIN only (the sockets are always writable).  nwait 0:
+	 * the device has none, the worker must poll with naps.  The driver's:
+	 * never close or read them, see gz_port_arm(). */
 	int wait_fd[GZ_PORT_WAIT_FDS];
 	unsigned nwait;
-	/* wait_fd[0] is an rx interrupt: enable with rte_eth_dev_rx_intr_enable()
-	 * before sleeping, disable after. */
-	bool rx_intr;
+	bool rx_intr;			/* wait_fd[0] is an rx interrupt's eventfd */
 	bool needs_full_csum;		/* no tx offload: software checksums */
+	bool own_pool;			/* gz_port_close() frees pool */
 };
 
 struct gz_eal_config {
@@ -46,6 +48,7 @@ struct gz_eal_config {
 	enum gz_log_level log;
 	char *const *extra;		/* eal_args */
 	unsigned nextra;
+	uint16_t mtu;			/* largest of the ports, 0: 1500 */
 };
 
 /**
@@ -53,10 +56,12 @@ struct gz_eal_config {
  *
  * Uses hugepages (memfd, --in-memory --single-file-segments) when there are
  * enough free and the configuration allows, --no-huge otherwise.  No PCI scan
- * unless @pci.  The telemetry socket is at /var/run/dpdk/gazelle-NAME/.
+ * unless @pci.  The telemetry socket is /var/run/dpdk/gazelle-NAME/
+ * dpdk_telemetry.v2 (root; else below $XDG_RUNTIME_DIR or /tmp); what a killed
+ * predecessor left there is removed.  SIGPIPE is ignored from here on.
  *
- * Return: 0, or -errno with the reason in @err; on success @err holds one
- * line that says which memory is used.
+ * Return: 0, or -errno with the reason in @err (-EADDRINUSE: one of that name
+ * is running); on success @err holds one line that says which memory is used.
  */
 int gz_eal_start(const struct gz_eal_config *c, bool pci, char *err, size_t n);
 
@@ -69,11 +74,40 @@ void gz_eal_stop(const char *name);
  * @c:	What to open; GZ_DRV_AUTO tries AF_XDP, then AF_PACKET, and says so
  * @m:	For the size of the mbuf pool
  *
- * Return: 0, or -errno with the reason in @err and nothing left open.
+ * The interface is looked up in the calling thread's network namespace.  With
+ * virtio_user it waits for the peer, without end: a signal whose handler has no
+ * SA_RESTART interrupts it (-EINTR).
+ *
+ * Return: 0, or -errno with the reason in @err and nothing left open.  On
+ * success @err is empty or one line worth telling (AUTO's choice).
  */
 int gz_port_open(struct gz_port *p, const struct gz_port_config *c,
 		 const struct gz_memory_config *m, char *err, size_t n);
 void gz_port_close(struct gz_port *p);
+
+/**
+ * gz_port_open_on() - gz_port_open() with a pool that somebody else owns
+ * @pool:	From gz_port_pool(), for all ports of a switch: mbufs change ports
+ */
+int gz_port_open_on(struct gz_port *p, const struct gz_port_config *c, struct rte_mempool *pool,
+		    char *err, size_t n);
+
+/** Make a pool of @mbufs for frames of ports with up to @mtu; NULL: see rte_errno */
+struct rte_mempool *gz_port_pool(const char *name, unsigned mbufs, uint16_t mtu);
+
+/** Bytes of data room in an mbuf for @mtu, headroom included */
+uint16_t gz_port_data_room(uint16_t mtu);
+
+/**
+ * gz_port_arm() - Before a sleep: make wait_fd[] tell of packets
+ *
+ * Packets that arrived before it raise nothing: receive once more after it, and
+ * sleep only if that gave none.  gz_port_disarm() after the sleep takes the
+ * signal back and clears the descriptor.  Both cost nothing where !rx_intr.
+ * Worker's thread.
+ */
+void gz_port_arm(struct gz_port *p);
+void gz_port_disarm(struct gz_port *p);
 
 /**
  * gz_veth_create() - Make the embedded veth pair (rtnetlink(7), veth(4))
@@ -86,7 +120,14 @@ void gz_port_close(struct gz_port *p);
  */
 int gz_veth_create(const struct gz_port_config *c, int netns, char *err, size_t n);
 
-/** Remove the pair by its host end, in the caller's namespace. */
+/** Remove the pair by its host end, in the caller's namespace.  0 or -errno. */
 int gz_veth_remove(const char *host_iface);
+
+/*
+ * DPDK tells why only in its log.  Between hold and release its errors are kept
+ * back, and release gives the first of them (or "").  Start-up only, main thread.
+ */
+void gz_log_hold(void);
+void gz_log_release(char *line, size_t n);
 
 #endif

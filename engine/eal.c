@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * eal.c - Our configuration in DPDK's words
+ *
+ * Theory of operation: EAL can be initialised once in a process, so everything
+ * that may fail is looked at first: the CPUs we may run on, the free hugepages,
+ * a running namesake.  Then one argument vector is built and rte_eal_init() is
+ * called with it.
+ *
+ * Memory.  With hugepages: --in-memory --single-file-segments, pages come from
+ * memfd, nothing to mount and nothing left behind by SIGKILL; one file a
+ * segment list, because vhost-user passes at most 8 descriptors.  Without:
+ * --no-huge, which DPDK also backs with one memfd that a vhost-user peer can
+ * map.  --no-shconf goes with both: no secondary processes, and no 1.8 MB of
+ * files in the run-time directory.  Telemetry does not depend on it.
+ *
+ * Messages.  DPDK says why something failed only in its log.  All of it passes
+ * log_write(), which hands the first error of a gz_log_hold() to our caller.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <rte_eal.h>
+#include <rte_errno.h>
+#include <rte_lcore.h>
+#include <rte_log.h>
+#include <rte_mbuf.h>
+
+#include "engine/port.h"
+
+#define HUGE_2MB "/sys/kernel/mm/hugepages/hugepages-2048kB/"
+#define ARGS_MAX (24 + GZ_EAL_ARGS_MAX)
+/* Besides the mbufs: rings, queues, heap headers and what drivers keep. */
+#define OVERHEAD_MB 16
+
+/* What EAL may not print on its own: the first error since gz_log_hold() */
+static struct {
+	pthread_mutex_t lock;
+	bool held;
+	char line[256];
+} held = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static int fail(char *err, size_t n, int error, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
+
+static int fail(char *err, size_t n, int error, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(err, n, fmt, ap);
+	va_end(ap);
+	return -error;
+}
+
+/**
+ * log_write() - DPDK's log: to stderr, or into held.line
+ * @cookie:	Unused
+ * @buf, @size:	One message with its newline
+ *
+ * Any thread.  Return: @size, as a stream's write function
+ */
+static ssize_t log_write(void *cookie, const char *buf, size_t size)
+{
+	(void)cookie;
+	pthread_mutex_lock(&held.lock);
+	if (held.held && rte_log_cur_msg_loglevel() <= RTE_LOG_ERR) {
+		const char *text = memmem(buf, size, "(): ", 4);
+		size_t len;
+
+		/* "function(): text": the function helps nobody here */
+		text = text ? text + 4 : buf;
+		len = size - (size_t)(text - buf);
+		while (len && (text[len - 1] == '\n' || text[len - 1] == '.'))
+			len--;
+		if (!held.line[0])
+			snprintf(held.line, sizeof(held.line), "%.*s", (int)len, text);
+	} else if (fwrite(buf, 1, size, stderr) != size) {
+		/* nobody is left to be told */
+	}
+	pthread_mutex_unlock(&held.lock);
+	return (ssize_t)size;
+}
+
+static void log_open(void)
+{
+	static const cookie_io_functions_t io = {.write = log_write};
+	static FILE *stream;
+
+	if (!stream)
+		stream = fopencookie(NULL, "w", io);
+	if (stream)
+		rte_openlog_stream(stream);
+}
+
+void gz_log_hold(void)
+{
+	pthread_mutex_lock(&held.lock);
+	held.held = true;
+	held.line[0] = '\0';
+	pthread_mutex_unlock(&held.lock);
+}
+
+void gz_log_release(char *line, size_t n)
+{
+	pthread_mutex_lock(&held.lock);
+	held.held = false;
+	snprintf(line, n, "%s", held.line);
+	pthread_mutex_unlock(&held.lock);
+}
+
+/**
+ * runtime_dir() - Where DPDK puts the telemetry socket
+ * @path, @n:	Filled
+ * @name:	Of the engine or dispatch
+ */
+static void runtime_dir(char *path, size_t n, const char *name)
+{
+	const char *base = "/var/run";
+
+	/* as eal_create_runtime_dir() has it */
+	if (getuid()) {
+		base = getenv("XDG_RUNTIME_DIR");
+		if (!base)
+			base = "/tmp";
+	}
+	snprintf(path, n, "%s/dpdk/gazelle-%s", base, name);
+}
+
+/** socket_alive() - Does somebody answer on this telemetry socket? */
+static bool socket_alive(const char *path)
+{
+	struct sockaddr_un sun = {.sun_family = AF_UNIX};
+	int s = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	bool alive;
+
+	if (s < 0)
+		return false;
+	snprintf(sun.sun_path, sizeof(sun.sun_path), "%s", path);
+	alive = !connect(s, (struct sockaddr *)&sun, sizeof(sun));
+	close(s);
+	return alive;
+}
+
+/** runtime_remove() - Remove the directory, which holds plain files only */
+static void runtime_remove(const char *dir)
+{
+	struct dirent *e;
+	DIR *d = opendir(dir);
+
+	if (!d)
+		return;
+	while ((e = readdir(d))) {
+		if (strcmp(e->d_name, ".") && strcmp(e->d_name, ".."))
+			unlinkat(dirfd(d), e->d_name, 0);
+	}
+	closedir(d);
+	rmdir(dir);
+}
+
+/**
+ * cpu_words() - The CPUs that this process may use, as --lcores wants them
+ * @buf, @n:	Filled, e.g. "0-1,4"
+ * @cpu:	Must be among them, unless negative
+ *
+ * Return: 0, -EINVAL if @cpu is not, other -errno
+ */
+static int cpu_words(char *buf, size_t n, int cpu)
+{
+	cpu_set_t set;
+	size_t k = 0;
+
+	if (sched_getaffinity(0, sizeof(set), &set))
+		return -errno;
+	buf[0] = '\0';
+	for (int i = 0; i < CPU_SETSIZE && i < RTE_MAX_LCORE && k < n; i++) {
+		int from = i;
+
+		if (!CPU_ISSET(i, &set))
+			continue;
+		while (i + 1 < CPU_SETSIZE && i + 1 < RTE_MAX_LCORE && CPU_ISSET(i + 1, &set))
+			i++;
+		k += (size_t)snprintf(buf + k, n - k, k ? ",%d" : "%d", from);
+		if (i > from && k < n)
+			k += (size_t)snprintf(buf + k, n - k, "-%d", i);
+	}
+	if (k >= n)
+		return -E2BIG;
+	if (cpu >= 0 && (cpu >= CPU_SETSIZE || !CPU_ISSET(cpu, &set)))
+		return -EINVAL;
+	return 0;
+}
+
+/** huge_number() - One of the kernel's counters of 2 MB pages; 0 if none */
+static unsigned long huge_number(const char *name)
+{
+	char path[128];
+	unsigned long v = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), HUGE_2MB "%s", name);
+	f = fopen(path, "re");
+	if (!f)
+		return 0;
+	if (fscanf(f, "%lu", &v) != 1)
+		v = 0;
+	fclose(f);
+	return v;
+}
+
+/** memory_mb() - Megabytes that EAL is to have */
+static unsigned memory_mb(const struct gz_eal_config *c)
+{
+	size_t room = gz_port_data_room(c->mtu);
+	/* + 64: the mempool's header, and rounding to cache lines */
+	size_t object = sizeof(struct rte_mbuf) + GZ_MBUF_PRIV + room + 64;
+	size_t need = (c->memory->mbufs * object >> 20) + 1 + OVERHEAD_MB;
+
+	return c->memory->megabytes ? c->memory->megabytes : (unsigned)RTE_ALIGN(need, 2);
+}
+
+/**
+ * choose_memory() - Hugepages or not
+ * @c:		Configuration
+ * @mb:		Megabytes wanted
+ * @huge:	Answer
+ * @err, @n:	One line that says which memory, or what is missing
+ *
+ * Return: 0, -ENOMEM if hugepages are demanded and there are too few
+ */
+static int choose_memory(const struct gz_eal_config *c, unsigned mb, bool *huge, char *err,
+			 size_t n)
+{
+	unsigned long free = huge_number("free_hugepages");
+	unsigned long resv = huge_number("resv_hugepages");
+	unsigned long pages = (mb + 1) / 2;
+
+	/* reserved pages are free, but promised to somebody else */
+	free = free > resv ? free - resv : 0;
+	*huge = c->memory->hugepages != GZ_HUGE_NEVER && free >= pages;
+	if (*huge)
+		snprintf(err, n, "memory: %u MB in 2 MB hugepages", mb);
+	else if (c->memory->hugepages == GZ_HUGE_NEVER)
+		snprintf(err, n, "memory: %u MB without hugepages (as configured)", mb);
+	else if (c->memory->hugepages == GZ_HUGE_ALWAYS)
+		return fail(err, n, ENOMEM,
+			    "%lu hugepages of 2 MB are needed and %lu are free: write a larger "
+			    "number to " HUGE_2MB "nr_hugepages, or set memory.hugepages to auto",
+			    pages, free);
+	else if (free)
+		snprintf(err, n, "memory: %u MB without hugepages (%lu needed, %lu free)", mb,
+			 pages, free);
+	else
+		snprintf(err, n, "memory: %u MB without hugepages (none free)", mb);
+	return 0;
+}
+
+int gz_eal_start(const struct gz_eal_config *c, bool pci, char *err, size_t n)
+{
+	char cpus[256], lcores[2048], prefix[64], mbytes[16], level[16], dir[80], sock[108];
+	char reason[256], *argv[ARGS_MAX];
+	unsigned mb = memory_mb(c), argc = 0;
+	size_t k;
+	bool huge;
+	int rc;
+
+	rc = cpu_words(cpus, sizeof(cpus), c->cpu);
+	if (rc == -EINVAL)
+		return fail(err, n, EINVAL,
+			    "worker.cpu is %d, but this process may only run on CPU %s", c->cpu,
+			    cpus);
+	if (rc)
+		return fail(err, n, -rc, "the CPUs of this process cannot be read: %s",
+			    strerror(-rc));
+
+	/* systemd sets it; our clients look in one fixed place */
+	unsetenv("RUNTIME_DIRECTORY");
+	runtime_dir(dir, sizeof(dir), c->name);
+	snprintf(sock, sizeof(sock), "%s/dpdk_telemetry.v2", dir);
+	if (socket_alive(sock))
+		return fail(err, n, EADDRINUSE, "another '%s' is running (it answers on %s)",
+			    c->name, sock);
+	runtime_remove(dir);
+
+	rc = choose_memory(c, mb, &huge, err, n);
+	if (rc)
+		return rc;
+
+	k = (size_t)snprintf(lcores, sizeof(lcores), "0@(%s)", cpus);
+	for (unsigned i = 1; i <= c->workers && k < sizeof(lcores); i++) {
+		if (i == 1 && c->cpu >= 0)
+			k += (size_t)snprintf(lcores + k, sizeof(lcores) - k, ",1@%d", c->cpu);
+		else
+			k += (size_t)snprintf(lcores + k, sizeof(lcores) - k, ",%u@(%s)", i, cpus);
+	}
+	if (k >= sizeof(lcores))
+		return fail(err, n, E2BIG, "%u workers are too many", c->workers);
+
+	snprintf(prefix, sizeof(prefix), "gazelle-%s", c->name);
+	snprintf(mbytes, sizeof(mbytes), "%u", mb);
+	snprintf(level, sizeof(level), "%s",
+		 c->log == GZ_LOG_DEBUG	  ? "*:debug"
+		 : c->log == GZ_LOG_ERROR ? "error"
+					  : "warning");
+
+#define ARG(s) (argv[argc++] = (char *)(s))
+	ARG("gazelle");
+	ARG("--lcores"), ARG(lcores);
+	ARG("--file-prefix"), ARG(prefix);
+	ARG("--log-level"), ARG(level);
+	ARG("-m"), ARG(mbytes);
+	if (huge)
+		ARG("--in-memory"), ARG("--single-file-segments");
+	else
+		ARG("--no-huge"), ARG("--no-shconf");
+	/* Virtual addresses suit every virtual device, and AF_XDP's memory must
+	 * not have the gaps that physical addressing leaves between mbufs. */
+	if (!pci)
+		ARG("--no-pci"), ARG("--iova-mode=va");
+	for (unsigned i = 0; i < c->nextra && argc < ARGS_MAX - 1; i++)
+		ARG(c->extra[i]);
+#undef ARG
+	argv[argc] = NULL;
+
+	/* vhost-user peers that die leave sockets and eventfds half closed */
+	signal(SIGPIPE, SIG_IGN);
+
+	log_open();
+	gz_log_hold();
+	rc = rte_eal_init((int)argc, argv);
+	gz_log_release(reason, sizeof(reason));
+	if (rc >= 0)
+		return 0;
+	rc = rte_errno ? rte_errno : EINVAL;
+	runtime_remove(dir);
+	return fail(err, n, rc, "DPDK does not start: %s",
+		    reason[0] ? reason : rte_strerror(rc));
+}
+
+void gz_eal_stop(const char *name)
+{
+	char dir[80];
+
+	rte_eal_cleanup();
+	runtime_dir(dir, sizeof(dir), name);
+	runtime_remove(dir);
+}

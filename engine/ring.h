@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * ring.h - A socket's byte ring
+ *
+ * One producer, one consumer.  Positions count bytes since the last reset and
+ * never wrap in practice (64 bits); the buffer is a power of two.  It is made
+ * on the first byte, and a ring that runs empty starts again at its first page,
+ * so that a connection with small messages touches one page and not all.
+ *
+ * tx has a third position between the two: what the stack was already given
+ * and still references, until the peer acknowledges it.
+ */
+#ifndef GZ_RING_H
+#define GZ_RING_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/uio.h>
+
+#define GZ_RX_RING	(256u * 1024)	/* lwIP's TCP_WND: it never overflows */
+#define GZ_TX_RING	(256u * 1024)	/* lwIP's TCP_SND_BUF */
+
+struct gz_ring {
+	uint8_t *data;
+	uint32_t size;		/* power of two */
+	uint64_t head;		/* consumer: next byte to take (tx: acknowledged) */
+	uint64_t mid;		/* tx: next byte for the stack */
+	uint64_t tail;		/* producer: next byte to fill */
+};
+
+/** Make the buffer.  Return: false without memory */
+static inline bool gz_ring_ready(struct gz_ring *r, uint32_t size)
+{
+	void *p;
+
+	if (r->data)
+		return true;
+	p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (p == MAP_FAILED)
+		return false;
+	r->data = p;
+	r->size = size;
+	r->head = r->mid = r->tail = 0;
+	return true;
+}
+
+static inline void gz_ring_free(struct gz_ring *r)
+{
+	if (r->data)
+		munmap(r->data, r->size);
+	memset(r, 0, sizeof(*r));
+}
+
+static inline uint32_t gz_ring_used(const struct gz_ring *r)
+{
+	return (uint32_t)(r->tail - r->head);
+}
+
+static inline uint32_t gz_ring_room(const struct gz_ring *r)
+{
+	return r->size - gz_ring_used(r);
+}
+
+/** Pieces of @len bytes at position @pos.  Return: 0, 1 or 2 */
+static inline int gz_ring_iov(const struct gz_ring *r, uint64_t pos, uint32_t len,
+			      struct iovec iov[2])
+{
+	uint32_t at = (uint32_t)pos & (r->size - 1);
+	uint32_t first = r->size - at;
+
+	if (!len)
+		return 0;
+	iov[0].iov_base = r->data + at;
+	if (len <= first) {
+		iov[0].iov_len = len;
+		return 1;
+	}
+	iov[0].iov_len = first;
+	iov[1].iov_base = r->data;
+	iov[1].iov_len = len - first;
+	return 2;
+}
+
+/** Copy @len bytes in; the caller knows that there is room. */
+static inline void gz_ring_put(struct gz_ring *r, const void *src, uint32_t len)
+{
+	struct iovec v[2];
+	int n = gz_ring_iov(r, r->tail, len, v);
+
+	for (int i = 0; i < n; i++) {
+		memcpy(v[i].iov_base, src, v[i].iov_len);
+		src = (const uint8_t *)src + v[i].iov_len;
+	}
+	r->tail += len;
+}
+
+static inline void gz_ring_consume(struct gz_ring *r, uint32_t len)
+{
+	r->head += len;
+	if (r->head == r->tail)
+		r->head = r->mid = r->tail = 0;
+}
+
+#endif
