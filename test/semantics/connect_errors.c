@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * connect_errors.c - Connections that cannot be made, and what the socket says
+ *
+ * GZ_BLACKHOLE names an IPv4 address that swallows SYNs; without it the
+ * ETIMEDOUT case is skipped.
+ */
+#include "check.h"
+
+/* A port that refuses: bound, so that nobody else takes it, but not listening. */
+static struct sockaddr_in refusing(void)
+{
+	struct sockaddr_in a = test_address(0);
+	int fd = tcp_socket();
+
+	OK(bind(fd, SA(&a), sizeof(a)));
+	return local_name(fd);
+}
+
+static void refused_blocking(void)
+{
+	struct sockaddr_in a = refusing();
+	int c = tcp_socket();
+
+	CHECK_ERRNO(connect(c, SA(&a), sizeof(a)), ECONNREFUSED);
+	CHECK_EQ(socket_error(c), 0);
+}
+
+static void refused_nonblocking(void)
+{
+	struct sockaddr_in a = refusing();
+	int c = OK(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0));
+
+	CHECK_ERRNO(connect(c, SA(&a), sizeof(a)), EINPROGRESS);
+	CHECK_EQ(wait_bits(c, POLLERR | POLLHUP), POLLIN | POLLOUT | POLLERR | POLLHUP | POLLRDHUP);
+	CHECK_EQ(socket_error(c), ECONNREFUSED);
+	CHECK_EQ(socket_error(c), 0);
+	CHECK_EQ(poll_bits(c), POLLIN | POLLOUT | POLLHUP | POLLRDHUP);
+}
+
+static void refused_by_second_connect(void)
+{
+	struct sockaddr_in a = refusing();
+	int c = OK(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0));
+
+	CHECK_ERRNO(connect(c, SA(&a), sizeof(a)), EINPROGRESS);
+	wait_bits(c, POLLERR | POLLHUP);
+	CHECK_ERRNO(connect(c, SA(&a), sizeof(a)), ECONNREFUSED);
+}
+
+static void refused_by_recv_and_send(void)
+{
+	struct sockaddr_in a = refusing();
+	char b;
+
+	for (int sending = 0; sending < 2; sending++) {
+		int c = OK(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0));
+
+		CHECK_ERRNO(connect(c, SA(&a), sizeof(a)), EINPROGRESS);
+		wait_bits(c, POLLERR | POLLHUP);
+		if (sending) {
+			CHECK_ERRNO(send(c, "x", 1, MSG_NOSIGNAL), ECONNREFUSED);
+			CHECK_ERRNO(send(c, "x", 1, MSG_NOSIGNAL), EPIPE);
+		} else {
+			CHECK_ERRNO(recv(c, &b, 1, 0), ECONNREFUSED);
+			CHECK_EQ(recv(c, &b, 1, 0), 0);
+		}
+	}
+}
+
+static void refused_in_epoll(void)
+{
+	struct sockaddr_in a = refusing();
+	int c = OK(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0)), e = OK(epoll_create1(0));
+	struct epoll_event ev = {.events = EPOLLIN | EPOLLOUT | EPOLLET | EPOLLRDHUP};
+
+	CHECK_ERRNO(connect(c, SA(&a), sizeof(a)), EINPROGRESS);
+	OK(epoll_ctl(e, EPOLL_CTL_ADD, c, &ev));
+	CHECK_EQ(epoll_wait(e, &ev, 1, 5000), 1);
+	CHECK_EQ(ev.events, EPOLLIN | EPOLLOUT | EPOLLERR | EPOLLHUP | EPOLLRDHUP);
+	CHECK_EQ(socket_error(c), ECONNREFUSED);
+}
+
+static void refused_socket_connects_later(void)
+{
+	struct sockaddr_in a = refusing(), b;
+	int c = tcp_socket(), l = listener(1, &b);
+
+	CHECK_ERRNO(connect(c, SA(&a), sizeof(a)), ECONNREFUSED);
+	OK(connect(c, SA(&b), sizeof(b)));
+	expect_text(c, OK(accept(l, NULL, NULL)), "at last");
+}
+
+static void closed_listener_refuses(void)
+{
+	struct sockaddr_in a;
+	int l = listener(5, &a), c = connected(a), s = OK(accept(l, NULL, NULL));
+
+	OK(close(l));
+	CHECK_ERRNO(connect(tcp_socket(), SA(&a), sizeof(a)), ECONNREFUSED);
+	expect_text(c, s, "still here");
+}
+
+/* What waits in the queue of a listener that is closed gets reset. */
+static void closed_listener_resets_queue(void)
+{
+	struct sockaddr_in a;
+	int l = listener(5, &a), c = connected(a);
+	char b;
+
+	OK(close(l));
+	CHECK_ERRNO(recv(c, &b, 1, 0), ECONNRESET);
+}
+
+static void to_group_or_broadcast(void)
+{
+	struct sockaddr_in a = test_address(9);
+
+	a.sin_addr.s_addr = htonl(0xe0000001); /* 224.0.0.1 */
+	CHECK_ERRNO(connect(tcp_socket(), SA(&a), sizeof(a)), ENETUNREACH);
+	a.sin_addr.s_addr = INADDR_BROADCAST;
+	CHECK_ERRNO(connect(tcp_socket(), SA(&a), sizeof(a)), ENETUNREACH);
+}
+
+static void never_connected(void)
+{
+	int c = tcp_socket();
+	char b;
+
+	CHECK_ERRNO(recv(c, &b, 1, 0), ENOTCONN);
+	CHECK_ERRNO(recv(c, &b, 1, MSG_DONTWAIT), ENOTCONN);
+	CHECK_ERRNO(send(c, "x", 1, MSG_NOSIGNAL), EPIPE);
+}
+
+static void pending_io(void)
+{
+	struct sockaddr_in a;
+	int fd[16], n, c, l = listener(0, &a);
+	char b;
+
+	n = fill_backlog(a, fd, 16);
+	c = fd[n - 1];
+	CHECK_ERRNO(recv(c, &b, 1, 0), EAGAIN);
+	CHECK_ERRNO(send(c, "x", 1, MSG_NOSIGNAL), EAGAIN);
+	CHECK_ERRNO(getpeername(c, SA(&a), &(socklen_t){sizeof(a)}), ENOTCONN);
+	OK(close(l));
+}
+
+static void timed_out(void)
+{
+	const char *hole = getenv("GZ_BLACKHOLE");
+	struct sockaddr_in a = test_address(9);
+	int c = tcp_socket();
+	long long start = now_ms();
+
+	if (!hole || !*hole)
+		check_skip("GZ_BLACKHOLE is not set");
+	CHECK_EQ(inet_pton(AF_INET, hole, &a.sin_addr), 1);
+	set_option(c, IPPROTO_TCP, TCP_SYNCNT, 1);
+	CHECK_ERRNO(connect(c, SA(&a), sizeof(a)), ETIMEDOUT);
+	CHECK(now_ms() - start >= 1500);
+
+	c = OK(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0));
+	set_option(c, IPPROTO_TCP, TCP_SYNCNT, 1);
+	CHECK_ERRNO(connect(c, SA(&a), sizeof(a)), EINPROGRESS);
+	CHECK_EQ(wait_bits(c, POLLERR | POLLHUP), POLLIN | POLLOUT | POLLERR | POLLHUP | POLLRDHUP);
+	CHECK_EQ(socket_error(c), ETIMEDOUT);
+}
+
+CHECK_MAIN(CASE(refused_blocking), CASE(refused_nonblocking), CASE(refused_by_second_connect),
+	   CASE(refused_by_recv_and_send), CASE(refused_in_epoll),
+	   CASE(refused_socket_connects_later), CASE(closed_listener_refuses),
+	   CASE(closed_listener_resets_queue), CASE(to_group_or_broadcast), CASE(never_connected),
+	   CASE(pending_io), CASE(timed_out))

@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * signals.c - Signals, timeouts and cancellation end blocking calls as on Linux
+ */
+#include <stdatomic.h>
+
+#include "check.h"
+
+static volatile sig_atomic_t seen;
+
+static void on_signal(int sig)
+{
+	(void)sig;
+	seen++;
+}
+
+static void handle(int flags)
+{
+	struct sigaction sa = {.sa_handler = on_signal, .sa_flags = flags};
+
+	seen = 0;
+	OK(sigaction(SIGUSR1, &sa, NULL));
+}
+
+/* Signals @target after 100 ms, then lets @act happen after 100 ms more. */
+struct later {
+	pthread_t target;
+	void (*act)(struct later *);
+	struct sockaddr_in address;
+	int fd;
+};
+
+static void *signal_then_act(void *arg)
+{
+	struct later *l = arg;
+
+	sleep_ms(100);
+	CHECK_EQ(pthread_kill(l->target, SIGUSR1), 0);
+	sleep_ms(100);
+	if (l->act)
+		l->act(l);
+	return NULL;
+}
+
+static void act_connect(struct later *l)
+{
+	connected(l->address);
+}
+
+static void act_write(struct later *l)
+{
+	write_all(l->fd, "x", 1);
+}
+
+static void accept_eintr(void)
+{
+	struct later la = {.target = pthread_self()};
+	int l = listener(5, &la.address);
+	pthread_t t;
+
+	handle(0);
+	t = thread(signal_then_act, &la);
+	CHECK_ERRNO(accept(l, NULL, NULL), EINTR);
+	CHECK_EQ(seen, 1);
+	join(t);
+}
+
+/* With an address wanted: another path in more than one implementation. */
+static void accept_address_eintr(void)
+{
+	struct later la = {.target = pthread_self()};
+	struct sockaddr_in a;
+	socklen_t len = sizeof(a);
+	int l = listener(5, &la.address);
+	pthread_t t;
+
+	handle(0);
+	t = thread(signal_then_act, &la);
+	CHECK_ERRNO(accept(l, SA(&a), &len), EINTR);
+	CHECK_EQ(seen, 1);
+	join(t);
+	connected(la.address);
+	OK(accept(l, SA(&a), &len));
+}
+
+static void accept_restarts(void)
+{
+	struct later la = {.target = pthread_self(), .act = act_connect};
+	struct sockaddr_in a;
+	socklen_t len = sizeof(a);
+	int l = listener(5, &la.address);
+	pthread_t t;
+
+	handle(SA_RESTART);
+	t = thread(signal_then_act, &la);
+	OK(accept(l, SA(&a), &len));
+	CHECK_EQ(seen, 1);
+	CHECK_EQ(len, sizeof(a));
+	join(t);
+}
+
+static void recv_eintr(void)
+{
+	struct later la = {.target = pthread_self()};
+	int fd[2];
+	char b;
+	pthread_t t;
+
+	tcp_pair(fd);
+	handle(0);
+	t = thread(signal_then_act, &la);
+	CHECK_ERRNO(recv(fd[1], &b, 1, 0), EINTR);
+	CHECK_EQ(seen, 1);
+	join(t);
+	expect_text(fd[0], fd[1], "nothing was lost");
+}
+
+static void recv_restarts(void)
+{
+	struct later la = {.target = pthread_self(), .act = act_write};
+	int fd[2];
+	char b;
+	pthread_t t;
+
+	tcp_pair(fd);
+	la.fd = fd[0];
+	handle(SA_RESTART);
+	t = thread(signal_then_act, &la);
+	CHECK_EQ(recv(fd[1], &b, 1, 0), 1);
+	CHECK_EQ(seen, 1);
+	join(t);
+}
+
+/* A call with a timeout is never restarted, signal(7). */
+static void recv_with_timeout_never_restarts(void)
+{
+	struct later la = {.target = pthread_self()};
+	int fd[2];
+	char b;
+	pthread_t t;
+
+	tcp_pair(fd);
+	set_timeout(fd[1], SO_RCVTIMEO, 10000);
+	handle(SA_RESTART);
+	t = thread(signal_then_act, &la);
+	CHECK_ERRNO(recv(fd[1], &b, 1, 0), EINTR);
+	join(t);
+}
+
+/* Neither are epoll_wait() and poll(). */
+static void waits_never_restart(void)
+{
+	int e = OK(epoll_create1(0)), fd[2];
+	struct epoll_event ev = {.events = EPOLLIN};
+
+	tcp_pair(fd);
+	OK(epoll_ctl(e, EPOLL_CTL_ADD, fd[1], &ev));
+	handle(SA_RESTART);
+	for (int i = 0; i < 2; i++) {
+		struct later la = {.target = pthread_self()};
+		pthread_t t = thread(signal_then_act, &la);
+
+		if (i) {
+			CHECK_ERRNO(epoll_wait(e, &ev, 1, 10000), EINTR);
+		} else {
+			struct pollfd p = {.fd = fd[1], .events = POLLIN};
+
+			CHECK_ERRNO(poll(&p, 1, 10000), EINTR);
+		}
+		join(t);
+	}
+	CHECK_EQ(seen, 2);
+}
+
+static void ppoll_lets_a_signal_in(void)
+{
+	struct timespec limit = {10, 0};
+	struct pollfd p = {.events = POLLIN};
+	sigset_t block, before;
+	int fd[2];
+
+	tcp_pair(fd);
+	p.fd = fd[1];
+	handle(0);
+	sigemptyset(&block);
+	sigaddset(&block, SIGUSR1);
+	CHECK_EQ(pthread_sigmask(SIG_BLOCK, &block, &before), 0);
+	CHECK_EQ(raise(SIGUSR1), 0);
+	CHECK_EQ(seen, 0);
+	CHECK_ERRNO(ppoll(&p, 1, &limit, &before), EINTR);
+	CHECK_EQ(seen, 1);
+}
+
+static void connect_eintr_goes_on(void)
+{
+	struct later la = {.target = pthread_self()};
+	int fd[16], n, c, l = listener(0, &la.address);
+	pthread_t t;
+
+	n = fill_backlog(la.address, fd, 16);
+	c = tcp_socket();
+	handle(0);
+	t = thread(signal_then_act, &la);
+	CHECK_ERRNO(connect(c, SA(&la.address), sizeof(la.address)), EINTR);
+	join(t);
+	for (int i = 0; i < n + 1; i++)
+		OK(accept(l, NULL, NULL));
+	CHECK_EQ(wait_bits(c, POLLOUT), POLLOUT);
+	CHECK_EQ(socket_error(c), 0);
+}
+
+static atomic_bool enough;
+
+static void *signal_often(void *target)
+{
+	while (!enough) {
+		sleep_ms(50);
+		CHECK_EQ(pthread_kill(*(pthread_t *)target, SIGUSR1), 0);
+	}
+	return NULL;
+}
+
+/* Interrupted with something sent: the part; with nothing sent: EINTR. */
+static void send_interrupted(void)
+{
+	static char big[16 << 20];
+	pthread_t self = pthread_self(), t;
+	int fd[2];
+	ssize_t part;
+
+	tcp_pair(fd);
+	handle(0);
+	t = thread(signal_often, &self);
+	part = OK(send(fd[0], big, sizeof(big), 0));
+	CHECK(part > 0 && part < (ssize_t)sizeof(big));
+	while ((part = send(fd[0], big, sizeof(big), 0)) > 0)
+		;
+	CHECK_ERRNO(part, EINTR);
+	enough = true;
+	join(t);
+}
+
+static void ends_by(int sig, int with_address)
+{
+	struct sockaddr_in a;
+	int l = listener(5, &a), status;
+	pid_t pid = child();
+	long long start;
+
+	if (!pid) {
+		socklen_t len = sizeof(a);
+
+		signal(SIGTERM, SIG_DFL);
+		accept(l, with_address ? SA(&a) : NULL, with_address ? &len : NULL);
+		_exit(3);
+	}
+	sleep_ms(150);
+	start = now_ms();
+	OK(kill(pid, sig));
+	status = reap_status(pid);
+	CHECK(now_ms() - start < 1000);
+	CHECK(WIFSIGNALED(status));
+	CHECK_EQ(WTERMSIG(status), sig);
+}
+
+static void sigterm_ends_accept(void)
+{
+	ends_by(SIGTERM, 0);
+	ends_by(SIGTERM, 1);
+}
+
+static void sigkill_ends_accept(void)
+{
+	ends_by(SIGKILL, 0);
+	ends_by(SIGKILL, 1);
+}
+
+static void sigterm_ends_recv(void)
+{
+	int fd[2], status;
+	char b;
+	pid_t pid;
+
+	tcp_pair(fd);
+	pid = child();
+	if (!pid) {
+		recv(fd[1], &b, 1, 0);
+		_exit(3);
+	}
+	sleep_ms(100);
+	OK(kill(pid, SIGTERM));
+	status = reap_status(pid);
+	CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
+	expect_text(fd[0], fd[1], "the connection is ours still");
+}
+
+static void stop_and_continue(void)
+{
+	struct sockaddr_in a;
+	int l = listener(5, &a), status;
+	pid_t pid = child();
+
+	if (!pid) {
+		OK(accept(l, NULL, NULL));
+		_exit(0);
+	}
+	sleep_ms(100);
+	OK(kill(pid, SIGSTOP));
+	CHECK_EQ(OK(waitpid(pid, &status, WUNTRACED)), pid);
+	CHECK(WIFSTOPPED(status));
+	OK(kill(pid, SIGCONT));
+	sleep_ms(50);
+	connected(a);
+	reap(pid);
+}
+
+static void accept_timeout(void)
+{
+	struct sockaddr_in a;
+	int l = listener(5, &a);
+	long long start = now_ms();
+
+	set_timeout(l, SO_RCVTIMEO, 200);
+	CHECK_ERRNO(accept(l, NULL, NULL), EAGAIN);
+	CHECK(now_ms() - start >= 190);
+	connected(a);
+	OK(accept(l, NULL, NULL));
+}
+
+static void recv_timeout(void)
+{
+	long long start;
+	int fd[2];
+	char b[4];
+
+	tcp_pair(fd);
+	set_timeout(fd[1], SO_RCVTIMEO, 200);
+	start = now_ms();
+	CHECK_ERRNO(recv(fd[1], b, 1, 0), EAGAIN);
+	CHECK_ERRNO(read(fd[1], b, 1), EAGAIN);
+	CHECK(now_ms() - start >= 380);
+	write_all(fd[0], "ab", 2);
+	CHECK_EQ(recv(fd[1], b, 4, MSG_WAITALL), 2);
+	set_timeout(fd[1], SO_RCVTIMEO, 0);
+	expect_text(fd[0], fd[1], "later");
+}
+
+static void send_timeout(void)
+{
+	static char big[16 << 20];
+	long long start;
+	int fd[2];
+
+	tcp_pair(fd);
+	set_timeout(fd[0], SO_SNDTIMEO, 200);
+	while (send(fd[0], big, sizeof(big), 0) > 0)
+		;
+	CHECK_EQ(errno, EAGAIN);
+	start = now_ms();
+	CHECK_ERRNO(send(fd[0], big, 1, 0), EAGAIN);
+	CHECK(now_ms() - start >= 190);
+}
+
+static void *recv_forever(void *arg)
+{
+	char b;
+
+	recv(*(int *)arg, &b, 1, 0);
+	return NULL;
+}
+
+static void *accept_forever(void *arg)
+{
+	struct sockaddr_in a;
+	socklen_t len = sizeof(a);
+
+	accept(*(int *)arg, SA(&a), &len);
+	return NULL;
+}
+
+static void cancel_recv(void)
+{
+	int fd[2];
+	pthread_t t;
+
+	tcp_pair(fd);
+	t = thread(recv_forever, &fd[1]);
+	sleep_ms(100);
+	CHECK_EQ(pthread_cancel(t), 0);
+	CHECK(join(t) == PTHREAD_CANCELED);
+	expect_text(fd[0], fd[1], "nobody took this");
+}
+
+static void cancel_accept(void)
+{
+	struct sockaddr_in a;
+	int l = listener(5, &a), c;
+	pthread_t t = thread(accept_forever, &l);
+
+	sleep_ms(100);
+	CHECK_EQ(pthread_cancel(t), 0);
+	CHECK(join(t) == PTHREAD_CANCELED);
+	c = connected(a);
+	expect_text(c, OK(accept(l, NULL, NULL)), "nor this client");
+}
+
+CHECK_MAIN(CASE(accept_eintr), CASE(accept_address_eintr), CASE(accept_restarts), CASE(recv_eintr),
+	   CASE(recv_restarts), CASE(recv_with_timeout_never_restarts), CASE(waits_never_restart),
+	   CASE(ppoll_lets_a_signal_in), CASE(connect_eintr_goes_on), CASE(send_interrupted),
+	   CASE(sigterm_ends_accept), CASE(sigkill_ends_accept), CASE(sigterm_ends_recv),
+	   CASE(stop_and_continue), CASE(accept_timeout), CASE(recv_timeout), CASE(send_timeout),
+	   CASE(cancel_recv), CASE(cancel_accept))
