@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * options.h - Socket options: one table of what is served, stored, refused
+ */
+#ifndef GZ_OPTIONS_H
+#define GZ_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+
+struct gz_sock;
+
+/** Values as getsockopt() returns them, unless said otherwise. */
+struct gz_options {
+	int reuseaddr, keepalive, broadcast, oobinline, priority, mark, dontroute;
+	int rcvbuf, sndbuf, rcvlowat, busy_poll, timestamp;
+	struct linger linger;
+	struct timeval rcvtimeo, sndtimeo;
+	int nodelay, cork, quickack, keepidle, keepintvl, keepcnt, syncnt, maxseg;
+	int user_timeout, defer_accept, linger2, notsent_lowat;
+	int tos, ttl, v6only, mtu_discover, recverr, bind_no_port;
+};
+
+void gz_options_init(struct gz_options *o);
+
+/**
+ * gz_option_set() - setsockopt(2) on a socket of ours
+ * @s:		Locked by the caller
+ * @shadow:	The application's descriptor here, for what the kernel's own
+ *		socket must honour as well (timeouts)
+ * @val, @len:	Already copied from the application
+ *
+ * Return: 0 or -errno, the kernel's; what is unknown is counted as refused.
+ */
+int gz_option_set(struct gz_sock *s, int shadow, int level, int opt,
+		  const void *val, socklen_t len);
+
+/**
+ * gz_option_get() - getsockopt(2)
+ * @len:	In: room at @val, at least 256; out: bytes there
+ */
+int gz_option_get(struct gz_sock *s, int level, int opt, void *val, socklen_t *len);
+
+/** Is @opt stored as a plain value?  For copying options to a kernel socket. */
+void gz_options_replay(const struct gz_options *o, int family, int fd);
+
+#endif

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * sock.h - A socket of an application, as the engine knows it
+ *
+ * Theory of operation
+ *
+ * The application holds a *shadow*: an AF_UNIX stream socket that the engine
+ * made in a network namespace of its own.  Its inode is the socket's identity;
+ * the struct below is found by it from any process that holds the descriptor.
+ *
+ *   FRESH, BOUND   the shadow is an unconnected AF_UNIX socket
+ *   LISTENING      the same file, listening; the worker connects to it once per
+ *                  pending connection
+ *   CONNECTING     the same file, connected to the engine's end; its send
+ *                  buffer is full, so that it does not poll writable
+ *   ESTABLISHED    bytes flow: shadow <-> engine's end <-> rings <-> lwIP
+ *   FAILED         a connect that did not succeed; the next one makes a new
+ *                  shadow in the same descriptor
+ *   CLOSED         both directions are over, or reset
+ *
+ * Ownership.  Service threads (one per client) own the fields marked [s] under
+ * @lock; the worker owns those marked [w] alone; [a] are atomics.  The worker
+ * learns of a socket by message and keeps a reference while it has a pcb, an
+ * engine end or a listener; the table keeps one until the application's last
+ * close.  Whoever drops the last reference frees.
+ *
+ * The last close.  A connected shadow shows it by HUP at the engine's end.  In
+ * the other states nobody tells, so the reaper (reaper.c) probes: a shadow that
+ * we made carries a unique abstract name, which can be bound again exactly when
+ * the shadow is gone.
+ */
+#ifndef GZ_SOCK_H
+#define GZ_SOCK_H
+
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <sys/types.h>
+#include <sys/un.h>
+
+#include "engine/options.h"
+#include "engine/ring.h"
+
+enum gz_state {
+	GZ_FRESH,
+	GZ_BOUND,
+	GZ_LISTENING,
+	GZ_CONNECTING,
+	GZ_ESTABLISHED,
+	GZ_FAILED,
+	GZ_CLOSED,
+};
+
+/** An IPv4 endpoint; both fields in network byte order. */
+struct gz_end {
+	uint32_t addr;
+	uint16_t port;
+};
+
+struct gz_client;
+struct gz_flow;
+struct tcp_pcb;
+struct tcp_pcb_listen;
+
+/** A claim on a local port (ports.c); lives inside its socket. */
+struct gz_claim {
+	LIST_ENTRY(gz_claim) next;
+	struct gz_end end;
+	bool reuseaddr;
+	bool listening;
+	bool held;
+};
+
+struct gz_sock {
+	uint64_t id;
+	_Atomic int refs;
+	_Atomic int state;		/* enum gz_state; gz_sock_set_state() */
+	_Atomic int error;		/* SO_ERROR, positive errno */
+	struct gz_client *client;	/* who made it; counted */
+
+	/* table, under the table's lock */
+	LIST_ENTRY(gz_sock) by_ino;
+	LIST_ENTRY(gz_sock) by_id;
+	ino_t ino;			/* of the shadow; 0: not known yet */
+	bool in_table;
+
+	pthread_mutex_t lock;
+	/* [s] */
+	int family;			/* AF_INET, or AF_INET6 with v4-mapped */
+	bool named;			/* carries the abstract name of its id */
+	uint64_t name;			/* the id in that name */
+	bool nonblock_connect;		/* the outcome is yet to be reported */
+	bool connect_reported;
+	struct gz_options opt;
+	struct gz_claim claim;
+	struct gz_end local, peer;	/* set before the state says so */
+	int backlog;
+	/* Connections that wait for accept(), filled by the worker. */
+	TAILQ_HEAD(gz_pending, gz_sock) pending;
+	TAILQ_ENTRY(gz_sock) pending_entry;
+	struct gz_sock *listener;	/* whose pending list this is on */
+
+	/* [a] */
+	_Atomic int queued;		/* listener: half-open and pending */
+	_Atomic uint64_t parked;	/* notification of a blocking connect() */
+	_Atomic int parked_fd;		/* the listener to answer it on */
+	_Atomic bool app_shut_wr;	/* shutdown(SHUT_WR) was asked for */
+	_Atomic bool app_shut_rd;
+	_Atomic bool closed;		/* the application's last close was seen */
+	_Atomic bool watched;		/* nobody tells its close: reaper.c */
+	_Atomic uint32_t unsent;	/* bytes not yet acknowledged, SIOCOUTQ */
+	_Atomic uint32_t unread;	/* bytes not yet in the shadow */
+	_Atomic uint64_t rx_bytes, tx_bytes;
+	struct gz_tcp_info {		/* relaxed snapshots for TCP_INFO */
+		_Atomic uint32_t cwnd, mss, rtt_us, retransmits, snd_wnd, rcv_wnd;
+		_Atomic uint8_t tcp_state;
+	} info;
+
+	/* [w] */
+	struct gz_worker *worker;
+	struct gz_flow *flow;		/* NULL: no pcb */
+	struct tcp_pcb *pcb;
+	struct tcp_pcb *lpcb;		/* while listening */
+	int end_fd;			/* the engine's end; -1: none */
+	uint32_t prefix;		/* filler bytes still unread at end_fd */
+	uint32_t lag;			/* bytes peeked, not yet taken */
+	uint32_t lag_reads;
+	struct gz_ring rx, tx;
+	bool fin_received;		/* from the peer */
+	bool fin_passed;		/* to the application: end_fd is shut */
+	bool app_eof;			/* the application sends no more */
+	bool app_gone;			/* last close seen by the worker */
+	bool fin_sent;			/* lwIP has our FIN */
+	bool reset;			/* by the peer: flush, then ECONNRESET */
+	bool dirty;			/* on the worker's dirty list */
+	bool tx_blocked;		/* lwIP had no room; retry on sent */
+	uint64_t cork_since;		/* 0: nothing held back */
+	uint64_t deadline;		/* connect or retransmission, ns; 0: none */
+	TAILQ_ENTRY(gz_sock) dirty_entry;
+	LIST_ENTRY(gz_sock) worker_entry;
+	bool on_worker;
+};
+
+/**
+ * gz_sock_new() - A socket with one reference, not in the table
+ *
+ * Any thread.  Return: NULL when the limit is reached or memory is out.
+ */
+struct gz_sock *gz_sock_new(struct gz_client *client, int family);
+void gz_sock_ref(struct gz_sock *s);
+void gz_sock_unref(struct gz_sock *s);
+
+/** Move to a state; logs at debug level and asserts that it is a legal step. */
+void gz_sock_set_state(struct gz_sock *s, enum gz_state to);
+const char *gz_state_name(enum gz_state st);
+static inline enum gz_state gz_sock_state(const struct gz_sock *s)
+{
+	return (enum gz_state)atomic_load_explicit(&s->state, memory_order_acquire);
+}
+
+/** Table of shadows by inode.  It holds one reference per entry. */
+void gz_table_add(struct gz_sock *s, ino_t ino);
+void gz_table_rename(struct gz_sock *s, ino_t ino);
+/** Return: false when it had been removed before. */
+bool gz_table_remove(struct gz_sock *s);
+/** Return: a new reference or NULL */
+struct gz_sock *gz_table_find(ino_t ino);
+/** Call @fn for each socket with id >= @start, in id order, until it says no. */
+void gz_table_walk(uint64_t start, bool (*fn)(struct gz_sock *, void *), void *arg);
+unsigned gz_table_count(void);
+void gz_table_limit(unsigned max);
+
+/** The abstract name of a shadow.  Return: its length */
+socklen_t gz_shadow_name(struct sockaddr_un *a, uint64_t name);
+
+#endif
