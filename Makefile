@@ -270,12 +270,14 @@ ETCDIR := $(DESTDIR)$(SYSCONFDIR)/gazelle
 DOCDIR := $(DESTDIR)$(PREFIX)/share/doc/gazelle
 YAML := $(wildcard config/*.yaml)
 DOCS := $(wildcard README.md LICENSE docs/*.md)
+EXAMPLES := $(wildcard config/examples/*.yaml)
 
 .PHONY: install uninstall
 install: all
-	install -d $(BINDIR) $(ETCDIR) $(DOCDIR)
+	install -d $(BINDIR) $(ETCDIR) $(DOCDIR)/examples
 	$(if $(PROGRAMS),install -m 755 $(PROGRAMS) $(BINDIR))
 	$(if $(DOCS),install -m 644 $(DOCS) $(DOCDIR))
+	$(if $(EXAMPLES),install -m 644 $(EXAMPLES) $(DOCDIR)/examples)
 	@# A configuration that was edited is kept, ours goes beside it.
 	@for f in $(YAML); do \
 		to=$(ETCDIR)/$${f##*/}; \
@@ -288,13 +290,13 @@ install: all
 
 uninstall:
 	rm -f $(foreach p,run engine dispatch ctl,$(BINDIR)/gazelle-$(p))
-	rm -f $(addprefix $(DOCDIR)/,$(notdir $(DOCS)))
+	rm -f $(addprefix $(DOCDIR)/,$(notdir $(DOCS)) $(addprefix examples/,$(notdir $(EXAMPLES))))
 	@for f in $(YAML); do \
 		to=$(ETCDIR)/$${f##*/}; \
 		rm -f $$to.new; \
 		[ ! -e $$to ] || { cmp -s $$f $$to && rm -f $$to; } || echo "$$to was changed: kept"; \
 	done
-	@rmdir $(ETCDIR) $(DOCDIR) 2>/dev/null || :
+	@rmdir $(ETCDIR) $(DOCDIR)/examples $(DOCDIR) 2>/dev/null || :
 
 # --- checks -----------------------------------------------------------------
 
