@@ -120,7 +120,8 @@ static void check_port(struct gz_load *ld, struct gz_port_config *p,
 				      "'%s' is too long to put an 'e' after it: "
 				      "expected port.iface", p->veth_host);
 	}
-	if (!gz_load_has(ld, "port.veth.host") || veth)
+	/* A pair whose name was refused is no missing interface. */
+	if (p->iface[0] || !(veth || gz_load_bad(ld, "port.veth.host")))
 		check_use(ld, p, "port.iface", p->iface[0],
 			  drivers[p->driver].iface);
 	check_use(ld, p, "port.path", p->path[0], drivers[p->driver].path);

@@ -900,7 +900,9 @@ static void load_map(struct gz_load *ld, const struct gz_cfg_schema *s,
 		if (!strchr(child->key, '.'))
 			k = gz_cfg_find(s, path, &base);
 		if (!k) {
-			node->bad = true;
+			/* What a block lacks is perhaps this one. */
+			if (node != &ld->root)
+				node->bad = true;
 			unknown_key(ld, s, prefix, show, child);
 			continue;
 		}
@@ -972,6 +974,15 @@ bool gz_load_has(const struct gz_load *ld, const char *path)
 	return node && !is_null(node) && (node->kind != NODE_MAP || node->n);
 }
 
+bool gz_load_bad(const struct gz_load *ld, const char *path)
+{
+	const struct node *up;
+	bool bad = false;
+
+	find_node(ld, path, &bad, &up);
+	return bad;
+}
+
 unsigned gz_load_line(const struct gz_load *ld, const char *path)
 {
 	const struct node *up;
@@ -983,14 +994,10 @@ unsigned gz_load_line(const struct gz_load *ld, const char *path)
 void gz_load_error(struct gz_load *ld, const char *path, const char *because,
 		   const char *fmt, ...)
 {
-	const struct node *node, *up, *ignored;
-	bool bad = false;
+	const struct node *up, *node = find_node(ld, path, NULL, &up);
 	va_list ap;
 
-	if (because)
-		find_node(ld, because, &bad, &ignored);
-	node = find_node(ld, path, &bad, &up);
-	if (bad)
+	if (gz_load_bad(ld, path) || (because && gz_load_bad(ld, because)))
 		return;
 	va_start(ap, fmt);
 	/* A value is pointed at, a block by its name. */

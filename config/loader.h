@@ -15,6 +15,9 @@ struct gz_load;
 /** Is a key in the file, with something in it? */
 bool gz_load_has(const struct gz_load *ld, const char *path);
 
+/** Was an error reported about a key or a block around it? */
+bool gz_load_bad(const struct gz_load *ld, const char *path);
+
 /** Line of a key's value; of its block, or 1, if it is not in the file. */
 unsigned gz_load_line(const struct gz_load *ld, const char *path);
 
