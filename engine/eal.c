@@ -31,6 +31,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <bpf/libbpf.h>
+#include <xdp/libxdp.h>
 #include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_lcore.h>
@@ -52,7 +54,7 @@ static struct {
 } held = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static int fail(char *err, size_t n, int error, const char *fmt, ...)
-	__attribute__((format(printf, 4, 5)));
+    __attribute__((format(printf, 4, 5)));
 
 static int fail(char *err, size_t n, int error, const char *fmt, ...)
 {
@@ -75,7 +77,7 @@ static ssize_t log_write(void *cookie, const char *buf, size_t size)
 {
 	(void)cookie;
 	pthread_mutex_lock(&held.lock);
-	if (held.held && rte_log_cur_msg_loglevel() <= RTE_LOG_ERR) {
+	if (held.held && rte_log_cur_msg_loglevel() <= (int)RTE_LOG_ERR) {
 		const char *text = memmem(buf, size, "(): ", 4);
 		size_t len;
 
@@ -319,6 +321,9 @@ int gz_eal_start(const struct gz_eal_config *c, bool pci, char *err, size_t n)
 	ARG("--lcores"), ARG(lcores);
 	ARG("--file-prefix"), ARG(prefix);
 	ARG("--log-level"), ARG(level);
+	/* or it complains that there is no socket of the old protocol */
+	if (c->log != GZ_LOG_DEBUG)
+		ARG("--log-level"), ARG("lib.telemetry:error");
 	ARG("-m"), ARG(mbytes);
 	if (huge)
 		ARG("--in-memory"), ARG("--single-file-segments");
@@ -337,6 +342,11 @@ int gz_eal_start(const struct gz_eal_config *c, bool pci, char *err, size_t n)
 	signal(SIGPIPE, SIG_IGN);
 
 	log_open();
+	if (c->log != GZ_LOG_DEBUG) {
+		/* chatty, even when all is well */
+		libbpf_set_print(NULL);
+		libxdp_set_print(NULL);
+	}
 	gz_log_hold();
 	rc = rte_eal_init((int)argc, argv);
 	gz_log_release(reason, sizeof(reason));
@@ -344,8 +354,7 @@ int gz_eal_start(const struct gz_eal_config *c, bool pci, char *err, size_t n)
 		return 0;
 	rc = rte_errno ? rte_errno : EINVAL;
 	runtime_remove(dir);
-	return fail(err, n, rc, "DPDK does not start: %s",
-		    reason[0] ? reason : rte_strerror(rc));
+	return fail(err, n, rc, "DPDK does not start: %s", reason[0] ? reason : rte_strerror(rc));
 }
 
 void gz_eal_stop(const char *name)

@@ -120,6 +120,20 @@ void gz_port_disarm(struct gz_port *p);
  */
 int gz_veth_create(const struct gz_port_config *c, int netns, char *err, size_t n);
 
+/**
+ * gz_netdev_prepare() - Make a kernel interface fit for AF_XDP and AF_PACKET
+ * @c:	iface, mac, mtu
+ *
+ * Up, with the configured MAC, an MTU of at least the configured one, and GRO
+ * and LRO off: what the kernel has merged does not fit our buffers.
+ *
+ * Return: 0 or -errno with the reason in @err.
+ */
+int gz_netdev_prepare(const struct gz_port_config *c, char *err, size_t n);
+
+/** Is @iface a veth?  Its receive side needs nobody's system call. */
+bool gz_netdev_is_veth(const char *iface);
+
 /** Remove the pair by its host end, in the caller's namespace.  0 or -errno. */
 int gz_veth_remove(const char *host_iface);
 

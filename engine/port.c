@@ -1,0 +1,505 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * port.c - One Ethernet port: create, configure, find what to sleep on, close
+ *
+ * Theory of operation: a device is made by its family's --vdev words while EAL
+ * runs (hotplug), not on EAL's command line, for two reasons: one that fails can
+ * be followed by another (AUTO), and its error reaches the user as a sentence.
+ *
+ * A poll-mode driver has no public way to say "wake me".  But the drivers for
+ * kernel interfaces read from descriptors, so open_port() looks which ones
+ * appeared in /proc/self/fd while it opened the device, and takes those on which
+ * the kernel reports packets: the socket of AF_PACKET and AF_XDP, the queue of
+ * /dev/net/tun.  virtio_user has real rx interrupts: an eventfd that the peer
+ * writes to while gz_port_arm() is in force.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <linux/if_packet.h>
+#include <net/if.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <rte_dev.h>
+#include <rte_errno.h>
+#include <rte_ethdev.h>
+#include <rte_mbuf.h>
+
+#include "engine/port.h"
+
+#define MTU_DEFAULT 1500
+#define ROOM_DEFAULT 2048 /* as every driver expects */
+/* Ethernet and VLAN header, and what TPACKET_V2 has in front of the frame */
+#define FRAME_EXTRA (14 + 4 + 80)
+#define MBUF_CACHE 256
+/* The AF_XDP driver fills this many mbufs into the kernel's ring at once */
+#define AF_XDP_FILL 2048
+#define FDS_MAX 4096
+
+static int fail(char *err, size_t n, int error, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+
+static int fail(char *err, size_t n, int error, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(err, n, fmt, ap);
+	va_end(ap);
+	return -error;
+}
+
+/* --- mbufs ---------------------------------------------------------------- */
+
+static unsigned frame_room(uint16_t mtu)
+{
+	unsigned need = RTE_ALIGN((mtu ? mtu : MTU_DEFAULT) + FRAME_EXTRA, 1024u);
+
+	return RTE_MAX(need, (unsigned)ROOM_DEFAULT);
+}
+
+uint16_t gz_port_data_room(uint16_t mtu)
+{
+	unsigned room = RTE_PKTMBUF_HEADROOM + frame_room(mtu);
+
+	return (uint16_t)RTE_MIN(room, (unsigned)UINT16_MAX);
+}
+
+struct rte_mempool *gz_port_pool(const char *name, unsigned mbufs, uint16_t mtu)
+{
+	unsigned cache = RTE_MIN((unsigned)MBUF_CACHE, mbufs / 8);
+
+	return rte_pktmbuf_pool_create(name, mbufs, cache, GZ_MBUF_PRIV, gz_port_data_room(mtu),
+				       SOCKET_ID_ANY);
+}
+
+/* --- what a worker sleeps on ---------------------------------------------- */
+
+struct fd_set_of_process {
+	uint64_t bits[FDS_MAX / 64];
+};
+
+static bool fd_test(const struct fd_set_of_process *s, int fd)
+{
+	return s->bits[fd / 64] >> (fd % 64) & 1;
+}
+
+/** fds_open() - Which descriptors this process has */
+static void fds_open(struct fd_set_of_process *s)
+{
+	DIR *d = opendir("/proc/self/fd");
+	struct dirent *e;
+
+	memset(s, 0, sizeof(*s));
+	if (!d)
+		return;
+	while ((e = readdir(d))) {
+		int fd = atoi(e->d_name);
+
+		if (e->d_name[0] != '.' && fd != dirfd(d) && fd < FDS_MAX)
+			s->bits[fd / 64] |= 1ull << (fd % 64);
+	}
+	closedir(d);
+}
+
+/**
+ * tells_of_packets() - Does poll() on this descriptor say that packets wait?
+ *
+ * A socket of AF_PACKET without an interface is the driver's helper; a queue of
+ * /dev/net/tun that reports an error is a detached one, kept open by the driver
+ * so that the interface stays.
+ */
+static bool tells_of_packets(int fd)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	struct sockaddr_ll ll = {0};
+	socklen_t len = sizeof(int);
+	char link[64], target[64];
+	ssize_t k;
+	int domain;
+
+	if (!getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len)) {
+		if (domain == AF_XDP)
+			return true;
+		len = sizeof(ll);
+		return domain == AF_PACKET && !getsockname(fd, (struct sockaddr *)&ll, &len) &&
+		       ll.sll_ifindex;
+	}
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	k = readlink(link, target, sizeof(target) - 1);
+	if (k < 0)
+		return false;
+	target[k] = '\0';
+	return !strcmp(target, "/dev/net/tun") && poll(&p, 1, 0) >= 0 && !(p.revents & POLLERR);
+}
+
+/** find_wait_fds() - Fill wait_fd[] with what was opened since @before */
+static void find_wait_fds(struct gz_port *p, const struct fd_set_of_process *before)
+{
+	struct fd_set_of_process now;
+
+	fds_open(&now);
+	for (int fd = 0; fd < FDS_MAX && p->nwait < GZ_PORT_WAIT_FDS; fd++) {
+		int on = 1;
+
+		if (!fd_test(&now, fd) || fd_test(before, fd) || !tells_of_packets(fd))
+			continue;
+		p->wait_fd[p->nwait++] = fd;
+		/* What the kernel itself sends there is nothing that we received.
+		 * Linux 4.20; no other kind of socket knows it. */
+		setsockopt(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &on, sizeof(on));
+	}
+}
+
+void gz_port_arm(struct gz_port *p)
+{
+	if (p->rx_intr)
+		rte_eth_dev_rx_intr_enable(p->id, 0);
+}
+
+void gz_port_disarm(struct gz_port *p)
+{
+	uint64_t count;
+
+	if (!p->rx_intr)
+		return;
+	rte_eth_dev_rx_intr_disable(p->id, 0);
+	if (read(p->wait_fd[0], &count, sizeof(count)) < 0) {
+		/* non-blocking: nobody had written */
+	}
+}
+
+/* --- the device ----------------------------------------------------------- */
+
+/** The name that the user writes in the configuration */
+static const char *const family[] = {
+    [GZ_DRV_AUTO] = "auto",
+    [GZ_DRV_AF_XDP] = "af_xdp",
+    [GZ_DRV_AF_PACKET] = "af_packet",
+    [GZ_DRV_TAP] = "tap",
+    [GZ_DRV_VIRTIO_USER] = "virtio_user",
+    [GZ_DRV_VHOST] = "vhost",
+    [GZ_DRV_PCI] = "pci",
+    [GZ_DRV_VDEV] = "vdev",
+};
+
+static void mac_word(char *buf, size_t n, const struct gz_port_config *c)
+{
+	const uint8_t *m = c->mac;
+
+	buf[0] = '\0';
+	if (c->mac_set)
+		snprintf(buf, n, ",mac=%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4],
+			 m[5]);
+}
+
+/**
+ * device_words() - What to create, in the driver's words
+ * @driver:	Family, not AUTO
+ * @c:		Configuration
+ * @name:	Filled: the driver's name, to be numbered; empty for PCI
+ * @args:	Filled
+ */
+static void device_words(enum gz_driver driver, const struct gz_port_config *c, char name[32],
+			 char args[512])
+{
+	unsigned frame = frame_room(c->mtu);
+	/* TPACKET wants whole pages a block and no frame across two of them */
+	unsigned per_block = frame == ROOM_DEFAULT ? 32 : 4;
+	unsigned frames = RTE_MAX((unsigned)c->queue_size, per_block);
+	char mac[32];
+	size_t k;
+
+	mac_word(mac, sizeof(mac), c);
+	name[0] = args[0] = '\0';
+	switch (driver) {
+	case GZ_DRV_AF_XDP:
+		snprintf(name, 32, "net_af_xdp");
+		/* A veth hands packets over in the sender's softirq: without
+		 * busy polling an empty receive is a look into memory instead
+		 * of a system call (870 cycles). */
+		snprintf(args, 512, "iface=%s%s", c->iface,
+			 gz_netdev_is_veth(c->iface) ? ",busy_budget=0" : "");
+		break;
+	case GZ_DRV_AF_PACKET:
+		snprintf(name, 32, "net_af_packet");
+		snprintf(args, 512, "iface=%s,qdisc_bypass=1,framesz=%u,blocksz=%u,framecnt=%u",
+			 c->iface, frame, frame * per_block, frames);
+		break;
+	case GZ_DRV_TAP:
+		snprintf(name, 32, "net_tap");
+		snprintf(args, 512, "iface=%s%s", c->iface, mac);
+		break;
+	case GZ_DRV_VIRTIO_USER:
+		snprintf(name, 32, "net_virtio_user");
+		snprintf(args, 512, "path=%s,server=1,queues=1,queue_size=%u%s", c->path,
+			 c->queue_size, mac);
+		break;
+	case GZ_DRV_VHOST:
+		snprintf(name, 32, "net_vhost");
+		snprintf(args, 512, "iface=%s,client=1,queues=1", c->path);
+		break;
+	case GZ_DRV_VDEV:
+		k = strcspn(c->device, ",");
+		snprintf(name, 32, "%.*s", (int)k, c->device);
+		snprintf(args, 512, "%s", c->device[k] ? c->device + k + 1 : "");
+		break;
+	case GZ_DRV_PCI:
+		snprintf(args, 512, "%s", c->device);
+		break;
+	case GZ_DRV_AUTO:
+		break;
+	}
+}
+
+/** number_device() - Make @name the first free one of its kind, name0, name1 … */
+static void number_device(char device[64], const char *name)
+{
+	uint16_t id;
+
+	for (unsigned i = 0; i < RTE_MAX_ETHPORTS; i++) {
+		snprintf(device, 64, "%s%u", name, i);
+		if (rte_eth_dev_get_port_by_name(device, &id))
+			break;
+	}
+}
+
+/** label() - What to call the port in messages: "af_packet on gz1" */
+static void label(char *buf, size_t n, enum gz_driver driver, const struct gz_port_config *c)
+{
+	const char *where = c->iface;
+
+	if (driver == GZ_DRV_VIRTIO_USER || driver == GZ_DRV_VHOST)
+		where = c->path;
+	else if (driver == GZ_DRV_VDEV || driver == GZ_DRV_PCI)
+		where = c->device;
+	snprintf(buf, n, "%s on %s", family[driver], where);
+}
+
+/** create_device() - Bring the device into DPDK.  Return: 0 or -errno */
+static int create_device(struct gz_port *p, enum gz_driver driver, const struct gz_port_config *c)
+{
+	char name[32], args[512];
+	struct rte_dev_iterator it;
+	uint16_t id;
+	int rc;
+
+	device_words(driver, c, name, args);
+	if (driver == GZ_DRV_PCI) {
+		rc = rte_dev_probe(args);
+		/* EAL's own scan may have been first */
+		if (rc && rc != -EEXIST)
+			return rc;
+		id = RTE_MAX_ETHPORTS;
+		RTE_ETH_FOREACH_MATCHING_DEV(id, args, &it)
+		{
+			rte_eth_iterator_cleanup(&it);
+			break;
+		}
+		if (id >= RTE_MAX_ETHPORTS)
+			return -ENODEV;
+		p->id = id;
+		rte_eth_dev_get_name_by_port(id, p->device);
+		return 0;
+	}
+	if (driver == GZ_DRV_VDEV)
+		snprintf(p->device, sizeof(p->device), "%s", name);
+	else
+		number_device(p->device, name);
+	/* of a predecessor that was killed; bind() would fail */
+	if (driver == GZ_DRV_VIRTIO_USER)
+		unlink(c->path);
+	rc = rte_eal_hotplug_add("vdev", p->device, args);
+	if (rc)
+		return rc;
+	rc = rte_eth_dev_get_port_by_name(p->device, &p->id);
+	if (rc)
+		rte_eal_hotplug_remove("vdev", p->device);
+	return rc;
+}
+
+static void remove_device(const struct gz_port *p)
+{
+	struct rte_eth_dev_info info;
+	struct rte_device *dev = NULL;
+
+	if (!rte_eth_dev_info_get(p->id, &info))
+		dev = info.device;
+	rte_eth_dev_stop(p->id);
+	rte_eth_dev_close(p->id);
+	if (dev)
+		rte_dev_remove(dev);
+}
+
+/** setup_device() - Queues, MAC, MTU, start.  Return: 0 or -errno */
+static int setup_device(struct gz_port *p, enum gz_driver driver, const struct gz_port_config *c)
+{
+	static const uint64_t tx_csum = RTE_ETH_TX_OFFLOAD_IPV4_CKSUM |
+					RTE_ETH_TX_OFFLOAD_TCP_CKSUM | RTE_ETH_TX_OFFLOAD_UDP_CKSUM;
+	uint16_t rxd = c->queue_size, txd = c->queue_size;
+	struct rte_eth_conf conf = {0};
+	struct rte_eth_dev_info info;
+	bool kernel = driver == GZ_DRV_AF_XDP || driver == GZ_DRV_AF_PACKET;
+	int rc;
+
+	rc = rte_eth_dev_info_get(p->id, &info);
+	if (rc)
+		return rc;
+	snprintf(p->driver, sizeof(p->driver), "%s", info.driver_name);
+	conf.txmode.offloads = info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
+	conf.rxmode.offloads = info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_SCATTER;
+	/* vhost's own completion of checksums trusts the peer's header lengths
+	 * and can be made to read far beyond the packet: claim the offload, so
+	 * that it stays away, and look at the mbuf's flags (dispatch/switch.c). */
+	if (driver == GZ_DRV_VHOST)
+		conf.rxmode.offloads |= info.rx_offload_capa & (RTE_ETH_RX_OFFLOAD_TCP_CKSUM |
+								RTE_ETH_RX_OFFLOAD_UDP_CKSUM);
+	/* Only real devices: the virtual ones compute them in software too, or
+	 * leave the work to the peer. */
+	p->needs_full_csum = driver != GZ_DRV_PCI || (info.tx_offload_capa & tx_csum) != tx_csum;
+	if (!p->needs_full_csum)
+		conf.txmode.offloads |= tx_csum;
+	conf.rxmode.mtu = p->mtu;
+	conf.intr_conf.lsc = !!(*info.dev_flags & RTE_ETH_DEV_INTR_LSC);
+	conf.intr_conf.rxq = driver == GZ_DRV_VIRTIO_USER;
+
+	rc = rte_eth_dev_configure(p->id, 1, 1, &conf);
+	if (rc)
+		return rc;
+	rte_eth_dev_adjust_nb_rx_tx_desc(p->id, &rxd, &txd);
+	rc = rte_eth_rx_queue_setup(p->id, 0, rxd, SOCKET_ID_ANY, NULL, p->pool);
+	if (rc)
+		return rc;
+	rc = rte_eth_tx_queue_setup(p->id, 0, txd, SOCKET_ID_ANY, NULL);
+	if (rc)
+		return rc;
+	/* gz_netdev_prepare() did a kernel interface; vhost has no MAC */
+	if (c->mac_set && !kernel && driver != GZ_DRV_VHOST) {
+		struct rte_ether_addr mac;
+
+		memcpy(&mac, c->mac, sizeof(mac));
+		rc = rte_eth_dev_default_mac_addr_set(p->id, &mac);
+		if (rc && rc != -ENOTSUP)
+			return rc;
+	}
+	if (!kernel) {
+		rc = rte_eth_dev_set_mtu(p->id, p->mtu);
+		if (rc && (rc != -ENOTSUP || p->mtu > MTU_DEFAULT) && driver != GZ_DRV_VHOST)
+			return rc;
+	}
+	rc = rte_eth_dev_start(p->id);
+	if (rc)
+		return rc;
+	if (c->promiscuous) {
+		rc = rte_eth_promiscuous_enable(p->id);
+		if (rc && rc != -ENOTSUP)
+			return rc;
+	}
+	if (conf.intr_conf.rxq) {
+		p->wait_fd[0] = rte_eth_dev_rx_intr_ctl_q_get_fd(p->id, 0);
+		p->rx_intr = p->wait_fd[0] >= 0;
+		p->nwait = p->rx_intr;
+	}
+	return rte_eth_macaddr_get(p->id, &p->mac);
+}
+
+/** open_port() - One family, no second choice.  Return: 0 or -errno, @err says why */
+static int open_port(struct gz_port *p, enum gz_driver driver, const struct gz_port_config *c,
+		     char *err, size_t n)
+{
+	unsigned need = AF_XDP_FILL + c->queue_size + MBUF_CACHE;
+	struct fd_set_of_process before;
+	char reason[256], what[300];
+	int rc;
+
+	p->nwait = 0;
+	p->rx_intr = false;
+	p->mtu = c->mtu ? c->mtu : MTU_DEFAULT;
+	label(what, sizeof(what), driver, c);
+	if (driver == GZ_DRV_AF_XDP && p->pool->size < need)
+		return fail(err, n, ENOMEM, "%s: memory.mbufs must be at least %u, it is %u", what,
+			    need, p->pool->size);
+	if (driver == GZ_DRV_AF_XDP || driver == GZ_DRV_AF_PACKET) {
+		rc = gz_netdev_prepare(c, err, n);
+		if (rc)
+			return rc;
+	}
+
+	fds_open(&before);
+	errno = 0;
+	gz_log_hold();
+	rc = create_device(p, driver, c);
+	if (rc && errno == EINTR)
+		rc = -EINTR;
+	if (!rc) {
+		rc = setup_device(p, driver, c);
+		if (rc)
+			remove_device(p);
+	}
+	gz_log_release(reason, sizeof(reason));
+	if (rc > 0 || rc == -1)
+		rc = -EIO; /* drivers say -1 for "see the log" */
+	if (rc)
+		return fail(err, n, -rc, "%s: %s", what, reason[0] ? reason : rte_strerror(-rc));
+
+	if (!p->rx_intr)
+		find_wait_fds(p, &before);
+	err[0] = '\0';
+	return 0;
+}
+
+int gz_port_open_on(struct gz_port *p, const struct gz_port_config *c, struct rte_mempool *pool,
+		    char *err, size_t n)
+{
+	char reason[400];
+	int rc;
+
+	memset(p, 0, sizeof(*p));
+	p->pool = pool;
+	if (c->driver != GZ_DRV_AUTO)
+		return open_port(p, c->driver, c, err, n);
+	if (!open_port(p, GZ_DRV_AF_XDP, c, reason, sizeof(reason))) {
+		err[0] = '\0';
+		return 0;
+	}
+	rc = open_port(p, GZ_DRV_AF_PACKET, c, err, n);
+	if (!rc)
+		snprintf(err, n, "%s; af_packet is used instead", reason);
+	return rc;
+}
+
+int gz_port_open(struct gz_port *p, const struct gz_port_config *c,
+		 const struct gz_memory_config *m, char *err, size_t n)
+{
+	static unsigned number;
+	struct rte_mempool *pool;
+	char name[24];
+	int rc;
+
+	snprintf(name, sizeof(name), "port%u", number++);
+	pool = gz_port_pool(name, m->mbufs, c->mtu);
+	if (!pool)
+		return fail(err, n, rte_errno ? rte_errno : ENOMEM,
+			    "no memory for %u mbufs (%s): raise memory.megabytes or lower "
+			    "memory.mbufs",
+			    m->mbufs, rte_strerror(rte_errno));
+	rc = gz_port_open_on(p, c, pool, err, n);
+	if (rc)
+		rte_mempool_free(pool);
+	else
+		p->own_pool = true;
+	return rc;
+}
+
+void gz_port_close(struct gz_port *p)
+{
+	remove_device(p);
+	if (p->own_pool)
+		rte_mempool_free(p->pool);
+	memset(p, 0, sizeof(*p));
+}
