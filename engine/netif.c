@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * netif.c - Frames between the port and lwIP, and packets to ourselves
+ *
+ * Received mbufs become pbufs without a copy: the pbuf lies in the mbuf's
+ * private area.  Sent pbufs are copied once into an mbuf (measured cheaper than
+ * attaching external buffers).  Packets for an address of our own never reach
+ * the port: they are cloned onto a queue that the worker feeds back in the same
+ * round.
+ *
+ * What is checked before lwIP sees a frame: lengths of Ethernet and IP headers
+ * against what arrived, and TCP option lengths (lwIP 2.2.1 reads past a short
+ * last option).
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <string.h>
+
+#include <rte_ethdev.h>
+#include <rte_ether.h>
+#include <rte_mbuf.h>
+
+#include "lwip/etharp.h"
+#include "lwip/ip4.h"
+#include "lwip/netif.h"
+#include "lwip/prot/tcp.h"
+#include "lwip/tcp.h"
+#include "netif/ethernet.h"
+
+#include "engine/counters.h"
+#include "engine/log.h"
+#include "engine/worker.h"
+
+#define TX_BATCH 32
+#define LOOP_MAX 4096
+
+/* Lives in rte_mbuf_to_priv(). */
+struct rx_pbuf {
+	struct pbuf_custom pc;
+	struct rte_mbuf *mbuf;
+};
+
+struct looped {
+	struct pbuf *p;
+	struct netif *nif;
+};
+
+static struct {
+	struct netif nif[GZ_ADDRS_MAX];
+	unsigned n;
+	struct netif lo;
+	struct rte_mbuf *tx[TX_BATCH];
+	unsigned ntx;
+	struct gz_worker *w;
+	struct looped loop[LOOP_MAX];
+	unsigned loop_head, loop_tail;
+} net;
+
+static_assert(sizeof(struct rx_pbuf) <= 128, "fits the mbuf's private area");
+
+static void rx_pbuf_free(struct pbuf *p)
+{
+	struct rx_pbuf *r = (struct rx_pbuf *)p;
+
+	rte_pktmbuf_free_seg(r->mbuf);
+}
+
+bool gz_netif_is_local(uint32_t addr)
+{
+	if ((ntohl(addr) >> 24) == 127)
+		return true;
+	for (unsigned i = 0; i < net.w->cfg->naddrs; i++)
+		if (net.w->cfg->addrs[i].addr == addr)
+			return true;
+	return false;
+}
+
+void gz_netif_flush(struct gz_worker *w)
+{
+	unsigned sent = 0, tries = 0;
+	uint64_t bytes = 0;
+
+	if (!net.ntx)
+		return;
+	for (unsigned i = 0; i < net.ntx; i++)
+		bytes += net.tx[i]->pkt_len;
+	while (sent < net.ntx && tries++ < 64)
+		sent += rte_eth_tx_burst(w->port.id, 0, net.tx + sent,
+					 (uint16_t)(net.ntx - sent));
+	gz_add(GZ_C_PORT_TX, sent);
+	gz_add(GZ_C_PORT_TX_BYTES, bytes);
+	if (sent < net.ntx) {
+		gz_add(GZ_C_PORT_TX_DROPPED, net.ntx - sent);
+		rte_pktmbuf_free_bulk(net.tx + sent, net.ntx - sent);
+	}
+	net.ntx = 0;
+}
+
+/* netif->linkoutput: an Ethernet frame for the wire. */
+static err_t link_output(struct netif *nif, struct pbuf *p)
+{
+	struct rte_mbuf *m = rte_pktmbuf_alloc(net.w->port.pool);
+	char *d;
+
+	LWIP_UNUSED_ARG(nif);
+	if (!m) {
+		gz_count(GZ_C_PORT_NO_MBUF);
+		return ERR_MEM;
+	}
+	d = rte_pktmbuf_append(m, p->tot_len);
+	if (!d) {
+		rte_pktmbuf_free(m);
+		gz_count(GZ_C_PORT_TX_DROPPED);
+		return ERR_BUF;
+	}
+	pbuf_copy_partial(p, d, p->tot_len, 0);
+	net.tx[net.ntx++] = m;
+	if (net.ntx == TX_BATCH)
+		gz_netif_flush(net.w);
+	return ERR_OK;
+}
+
+static err_t loop_put(struct netif *nif, struct pbuf *p)
+{
+	struct pbuf *q;
+
+	if (net.loop_tail - net.loop_head == LOOP_MAX)
+		return ERR_MEM;
+	q = pbuf_clone(PBUF_LINK, PBUF_RAM, p);
+	if (!q)
+		return ERR_MEM;
+	net.loop[net.loop_tail++ % LOOP_MAX] = (struct looped){ q, nif };
+	gz_count(GZ_C_LOOPED);
+	return ERR_OK;
+}
+
+bool gz_netif_loop(void)
+{
+	unsigned end = net.loop_tail;
+
+	if (net.loop_head == end)
+		return false;
+	while (net.loop_head != end) {
+		struct looped l = net.loop[net.loop_head++ % LOOP_MAX];
+
+		if (ip4_input(l.p, l.nif) != ERR_OK)
+			pbuf_free(l.p);
+	}
+	return true;
+}
+
+static err_t port_output(struct netif *nif, struct pbuf *p, const ip4_addr_t *dst)
+{
+	for (unsigned i = 0; i < net.n; i++)
+		if (ip4_addr_eq(dst, netif_ip4_addr(&net.nif[i])))
+			return loop_put(&net.nif[i], p);
+	return etharp_output(nif, p, dst);
+}
+
+static err_t lo_output(struct netif *nif, struct pbuf *p, const ip4_addr_t *dst)
+{
+	LWIP_UNUSED_ARG(dst);
+	return loop_put(nif, p);
+}
+
+static err_t nif_init(struct netif *nif)
+{
+	nif->name[0] = 'd';
+	nif->name[1] = 'p';
+	nif->output = port_output;
+	nif->linkoutput = link_output;
+	nif->mtu = net.w->port.mtu;
+	nif->hwaddr_len = 6;
+	memcpy(nif->hwaddr, net.w->port.mac.addr_bytes, 6);
+	nif->flags = NETIF_FLAG_BROADCAST | NETIF_FLAG_ETHARP | NETIF_FLAG_ETHERNET |
+		     NETIF_FLAG_LINK_UP;
+	return ERR_OK;
+}
+
+static err_t lo_init(struct netif *nif)
+{
+	nif->name[0] = 'l';
+	nif->name[1] = 'o';
+	nif->output = lo_output;
+	nif->mtu = 1500;
+	nif->flags = NETIF_FLAG_LINK_UP;
+	/* Memory does not flip bits on the way. */
+	NETIF_SET_CHECKSUM_CTRL(nif, NETIF_CHECKSUM_DISABLE_ALL);
+	return ERR_OK;
+}
+
+int gz_netif_init(struct gz_worker *w)
+{
+	ip4_addr_t a, m, g;
+
+	net.w = w;
+	for (unsigned i = 0; i < w->cfg->naddrs; i++) {
+		const struct gz_prefix4 *p = &w->cfg->addrs[i];
+		struct netif *nif = &net.nif[net.n];
+
+		a.addr = p->addr;
+		m.addr = p->len ? htonl(0xffffffffu << (32 - p->len)) : 0;
+		g.addr = i ? 0 : w->cfg->gateway;
+		if (!netif_add(nif, &a, &m, &g, NULL, nif_init, ethernet_input))
+			return -ENOMEM;
+		net.n++;
+		netif_set_up(nif);
+		if (!i)
+			netif_set_default(nif);
+	}
+	IP4_ADDR(&a, 127, 0, 0, 1);
+	IP4_ADDR(&m, 255, 0, 0, 0);
+	g.addr = 0;
+	if (!netif_add(&net.lo, &a, &m, &g, NULL, lo_init, ip4_input))
+		return -ENOMEM;
+	netif_set_up(&net.lo);
+	return 0;
+}
+
+/* Are the options of a TCP header well-formed?  (RFC 9293 section 3.2) */
+static bool tcp_options_ok(const uint8_t *o, unsigned len)
+{
+	unsigned i = 0;
+
+	while (i < len) {
+		if (o[i] == 0)
+			return true;
+		if (o[i] == 1) {
+			i++;
+			continue;
+		}
+		if (i + 1 >= len || o[i + 1] < 2 || i + o[i + 1] > len)
+			return false;
+		i += o[i + 1];
+	}
+	return true;
+}
+
+/*
+ * Which interface a frame is for; NULL: not worth lwIP's time, *malformed says
+ * whether because it is broken.
+ */
+static struct netif *classify(struct rte_mbuf *m, bool *malformed)
+{
+	const struct rte_ether_hdr *eth = rte_pktmbuf_mtod(m, const struct rte_ether_hdr *);
+	const uint8_t *l3 = (const uint8_t *)(eth + 1);
+	unsigned len = m->data_len;
+	uint32_t dst;
+
+	*malformed = true;
+	if (len < sizeof(*eth))
+		return NULL;
+	len -= (unsigned)sizeof(*eth);
+	switch (ntohs(eth->ether_type)) {
+	case RTE_ETHER_TYPE_ARP:
+		if (len < 28)
+			return NULL;
+		memcpy(&dst, l3 + 24, 4);
+		break;
+	case RTE_ETHER_TYPE_IPV4: {
+		unsigned ihl, tot;
+
+		if (len < 20 || l3[0] >> 4 != 4)
+			return NULL;
+		ihl = (l3[0] & 15) * 4u;
+		tot = (unsigned)l3[2] << 8 | l3[3];
+		if (ihl < 20 || tot < ihl || tot > m->pkt_len - sizeof(*eth) || ihl > len)
+			return NULL;
+		memcpy(&dst, l3 + 16, 4);
+		break;
+	}
+	default:
+		*malformed = false;
+		return NULL;
+	}
+	*malformed = false;
+	for (unsigned i = 0; i < net.n; i++)
+		if (netif_ip4_addr(&net.nif[i])->addr == dst)
+			return &net.nif[i];
+	return net.n ? &net.nif[0] : NULL;
+}
+
+static void input(struct rte_mbuf *m)
+{
+	struct pbuf *head = NULL;
+	struct netif *nif;
+	bool malformed;
+
+	gz_add(GZ_C_PORT_RX_BYTES, m->pkt_len);
+	nif = classify(m, &malformed);
+	if (!nif || m->pkt_len > UINT16_MAX) {
+		gz_count(malformed || nif ? GZ_C_PORT_MALFORMED : GZ_C_PORT_OTHER);
+		rte_pktmbuf_free(m);
+		return;
+	}
+	while (m) {
+		struct rte_mbuf *next = m->next;
+		struct rx_pbuf *r = rte_mbuf_to_priv(m);
+		struct pbuf *p;
+
+		r->mbuf = m;
+		r->pc.custom_free_function = rx_pbuf_free;
+		p = pbuf_alloced_custom(PBUF_RAW, m->data_len, PBUF_REF, &r->pc,
+					rte_pktmbuf_mtod(m, void *), m->data_len);
+		m->next = NULL;
+		m->nb_segs = 1;
+		if (!head)
+			head = p;
+		else
+			pbuf_cat(head, p);
+		m = next;
+	}
+	if (nif->input(head, nif) != ERR_OK)
+		pbuf_free(head);
+}
+
+unsigned gz_netif_rx(struct gz_worker *w, void (*before)(struct gz_worker *))
+{
+	struct rte_mbuf *b[128];
+	uint16_t want = (uint16_t)RTE_MIN(w->cfg->burst, RTE_DIM(b));
+	uint16_t n = rte_eth_rx_burst(w->port.id, 0, b, want);
+
+	/*
+	 * Messages after the burst was taken and before it is looked at: a
+	 * listen() that returned before these packets were sent is in effect.
+	 */
+	before(w);
+	if (!n)
+		return 0;
+	gz_add(GZ_C_PORT_RX, n);
+	for (uint16_t i = 0; i < n; i++) {
+		if (i + 1 < n)
+			rte_prefetch0(rte_pktmbuf_mtod(b[i + 1], void *));
+		input(b[i]);
+	}
+	return n;
+}
+
+void gz_tcp_input(struct pbuf *p, struct netif *inp);
+bool gz_stack_syn(const struct tcp_hdr *h);
+
+/*
+ * gz_tcp_input() - What ip4.c and ip6.c call in place of tcp_input()
+ *
+ * After reassembly; the TCP header is at p->payload.
+ */
+void gz_tcp_input(struct pbuf *p, struct netif *inp)
+{
+	const struct tcp_hdr *h = p->payload;
+
+	if (p->len >= TCP_HLEN) {
+		unsigned hl = TCPH_HDRLEN_BYTES(h);
+
+		/* Options that straddle pbufs do not come from an honest peer. */
+		if (hl > TCP_HLEN &&
+		    (hl > p->len || !tcp_options_ok((const uint8_t *)(h + 1), hl - TCP_HLEN))) {
+			gz_count(GZ_C_REFUSED_TCP_OPTIONS);
+			gz_count(GZ_C_PORT_MALFORMED);
+			pbuf_free(p);
+			return;
+		}
+		if ((TCPH_FLAGS(h) & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_SYN &&
+		    !gz_stack_syn(h)) {
+			pbuf_free(p);
+			return;
+		}
+	}
+	tcp_input(p, inp);
+}

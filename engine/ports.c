@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "engine/ports.h"
+
+#define FLOW_BUCKETS 16384
+
+LIST_HEAD(claims, gz_claim);
+LIST_HEAD(flows, gz_flow);
+
+static struct {
+	pthread_mutex_t lock;
+	struct claims claims[65536];	/* by port, host order */
+	uint32_t nflows[65536];
+	struct flows flows[FLOW_BUCKETS];
+	uint16_t lo, hi;
+} ports = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+void gz_ports_init(uint16_t lo, uint16_t hi)
+{
+	ports.lo = lo;
+	ports.hi = hi;
+}
+
+static uint32_t random32(void)
+{
+	uint32_t r = 0;
+
+	if (getrandom(&r, sizeof(r), 0) != sizeof(r))
+		r = (uint32_t)rand();
+	return r;
+}
+
+static bool overlap(struct gz_end a, struct gz_end b)
+{
+	return a.addr == b.addr || a.addr == 0 || b.addr == 0;
+}
+
+static struct gz_sock *owner(struct gz_claim *c)
+{
+	return (struct gz_sock *)((char *)c - offsetof(struct gz_sock, claim));
+}
+
+/* The claim that forbids @c at its end; NULL: none.  *by_flow: a connection. */
+static struct gz_claim *conflict(const struct gz_claim *c, bool *by_flow)
+{
+	unsigned port = ntohs(c->end.port);
+	struct gz_claim *o;
+
+	*by_flow = false;
+	LIST_FOREACH(o, &ports.claims[port], next) {
+		if (o == c || !overlap(o->end, c->end))
+			continue;
+		if (o->reuseaddr && c->reuseaddr && !o->listening && !c->listening)
+			continue;
+		return o;
+	}
+	if (ports.nflows[port] && !c->reuseaddr)
+		*by_flow = true;
+	return NULL;
+}
+
+static void insert(struct gz_claim *c)
+{
+	LIST_INSERT_HEAD(&ports.claims[ntohs(c->end.port)], c, next);
+	c->held = true;
+}
+
+int gz_claim(struct gz_sock *s, struct gz_end end, struct gz_sock **blocker)
+{
+	struct gz_claim *c = &s->claim, *o;
+	uint32_t span = (uint32_t)ports.hi - ports.lo + 1, start, i;
+	bool by_flow;
+	int ret = 0;
+
+	*blocker = NULL;
+	c->reuseaddr = s->opt.reuseaddr;
+	c->listening = false;
+	c->end = end;
+	pthread_mutex_lock(&ports.lock);
+	if (end.port) {
+		o = conflict(c, &by_flow);
+		if (o) {
+			*blocker = owner(o);
+			gz_sock_ref(*blocker);
+		}
+		if (o || by_flow)
+			ret = -EADDRINUSE;
+		else
+			insert(c);
+		goto out;
+	}
+	start = random32() % span;
+	for (i = 0; i < span; i++) {
+		uint16_t port = (uint16_t)(ports.lo + (start + i) % span);
+
+		if (!LIST_EMPTY(&ports.claims[port]) || ports.nflows[port])
+			continue;
+		c->end.port = htons(port);
+		insert(c);
+		goto out;
+	}
+	ret = -EADDRINUSE;	/* as Linux does for bind() to port 0 */
+out:
+	pthread_mutex_unlock(&ports.lock);
+	return ret;
+}
+
+int gz_claim_listen(struct gz_sock *s, struct gz_sock **blocker)
+{
+	struct gz_claim *c = &s->claim, *o;
+	bool by_flow;
+	int ret = 0;
+
+	*blocker = NULL;
+	pthread_mutex_lock(&ports.lock);
+	c->reuseaddr = s->opt.reuseaddr;
+	c->listening = true;
+	o = conflict(c, &by_flow);
+	if (o) {
+		*blocker = owner(o);
+		gz_sock_ref(*blocker);
+		c->listening = false;
+		ret = -EADDRINUSE;
+	}
+	pthread_mutex_unlock(&ports.lock);
+	return ret;
+}
+
+void gz_claim_drop(struct gz_sock *s)
+{
+	pthread_mutex_lock(&ports.lock);
+	if (s->claim.held) {
+		LIST_REMOVE(&s->claim, next);
+		s->claim.held = false;
+		s->claim.listening = false;
+	}
+	pthread_mutex_unlock(&ports.lock);
+}
+
+bool gz_port_listening(struct gz_end end)
+{
+	struct gz_claim *c;
+	bool found = false;
+
+	pthread_mutex_lock(&ports.lock);
+	LIST_FOREACH(c, &ports.claims[ntohs(end.port)], next) {
+		if (c->listening && (!c->end.addr || c->end.addr == end.addr)) {
+			found = true;
+			break;
+		}
+	}
+	pthread_mutex_unlock(&ports.lock);
+	return found;
+}
+
+static unsigned bucket(struct gz_end local, struct gz_end peer)
+{
+	uint64_t x = ((uint64_t)local.addr << 32 | peer.addr) ^
+		     ((uint64_t)local.port << 16 | peer.port) * 0x9e3779b97f4a7c15ULL;
+
+	x ^= x >> 29;
+	x *= 0xbf58476d1ce4e5b9ULL;
+	return (unsigned)(x >> 40) % FLOW_BUCKETS;
+}
+
+static bool taken(struct gz_end local, struct gz_end peer)
+{
+	struct gz_flow *f;
+
+	LIST_FOREACH(f, &ports.flows[bucket(local, peer)], next)
+		if (!memcmp(&f->local.addr, &local.addr, 4) && f->local.port == local.port &&
+		    f->peer.addr == peer.addr && f->peer.port == peer.port)
+			return true;
+	return false;
+}
+
+static bool bound_exclusively(uint16_t port)
+{
+	return !LIST_EMPTY(&ports.claims[port]);
+}
+
+struct gz_flow *gz_flow_add(struct gz_end local, struct gz_end peer, int *err)
+{
+	uint32_t span = (uint32_t)ports.hi - ports.lo + 1, start, i;
+	struct gz_flow *f = calloc(1, sizeof(*f));
+
+	if (!f) {
+		*err = -ENOMEM;
+		return NULL;
+	}
+	*err = -EADDRNOTAVAIL;
+	pthread_mutex_lock(&ports.lock);
+	if (local.port) {
+		if (taken(local, peer))
+			goto fail;
+	} else {
+		start = random32() % span;
+		for (i = 0; i < span; i++) {
+			uint16_t port = (uint16_t)(ports.lo + (start + i) % span);
+
+			local.port = htons(port);
+			if (!bound_exclusively(port) && !taken(local, peer))
+				break;
+		}
+		if (i == span)
+			goto fail;
+	}
+	f->local = local;
+	f->peer = peer;
+	LIST_INSERT_HEAD(&ports.flows[bucket(local, peer)], f, next);
+	ports.nflows[ntohs(local.port)]++;
+	pthread_mutex_unlock(&ports.lock);
+	*err = 0;
+	return f;
+fail:
+	pthread_mutex_unlock(&ports.lock);
+	free(f);
+	return NULL;
+}
+
+void gz_flow_del(struct gz_flow *f)
+{
+	pthread_mutex_lock(&ports.lock);
+	LIST_REMOVE(f, next);
+	ports.nflows[ntohs(f->local.port)]--;
+	pthread_mutex_unlock(&ports.lock);
+	free(f);
+}

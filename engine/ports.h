@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * ports.h - Who has which local port
+ *
+ * The control plane's own view, because lwIP sees conflicts only within one of
+ * its lists and answers with one error for all of them.  Claims are made by
+ * bind() and listen(); flows are four-tuples that lwIP has a pcb for, from the
+ * SYN to the end of TIME_WAIT.  Any thread; one lock.
+ */
+#ifndef GZ_PORTS_H
+#define GZ_PORTS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "engine/sock.h"
+
+/** A connection's place in the tables; freed when its pcb is. */
+struct gz_flow {
+	LIST_ENTRY(gz_flow) next;
+	struct gz_end local, peer;
+	struct gz_sock *listener;	/* [w] while half-open; counted in queued */
+	struct gz_sock *sock;		/* [w] NULL: orphan or half-open */
+	bool counted;			/* [w] in listener->queued */
+};
+
+void gz_ports_init(uint16_t lo, uint16_t hi);
+
+/**
+ * gz_claim() - Take a local endpoint for bind(2) or listen(2)
+ * @s:		Locked; its claim is filled
+ * @end:	Port 0 chooses an ephemeral one
+ * @blocker:	On -EADDRINUSE a reference to the socket in the way, or NULL
+ *
+ * The rules are those of Linux: two claims on one port and overlapping
+ * addresses stand only when both have SO_REUSEADDR and neither listens; a port
+ * with connections left (TIME_WAIT too) needs SO_REUSEADDR.
+ *
+ * Return: 0, -EADDRINUSE, or -EADDRNOTAVAIL when no ephemeral port is left
+ */
+int gz_claim(struct gz_sock *s, struct gz_end end, struct gz_sock **blocker);
+/** A claim starts to listen.  Return: 0 or -EADDRINUSE with *blocker */
+int gz_claim_listen(struct gz_sock *s, struct gz_sock **blocker);
+void gz_claim_drop(struct gz_sock *s);
+
+/** Is somebody listening at @end?  (0.0.0.0 listeners match every address.) */
+bool gz_port_listening(struct gz_end end);
+
+/**
+ * gz_flow_add() - Register a four-tuple
+ * @local:	Port 0: choose an ephemeral one (RFC 6056, random start)
+ *
+ * Return: the flow, or NULL with *err = -EADDRNOTAVAIL (tuple taken, or no port
+ * left) or -ENOMEM
+ */
+struct gz_flow *gz_flow_add(struct gz_end local, struct gz_end peer, int *err);
+void gz_flow_del(struct gz_flow *f);
+
+#endif

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * reaper.c - Noticing the last close of shadows that have no other end
+ *
+ * Theory of operation.  A connected shadow shows its last close as HUP at the
+ * engine's end.  One that is unconnected or listening, or whose engine end was
+ * closed first (a reset), tells nobody: in the relay plane close(2) is not
+ * trapped.  Two probes answer instead:
+ *
+ *  - a shadow that we made has an abstract name of its own (unix(7)), in a
+ *    network namespace where nobody else binds.  bind() of a second socket to
+ *    that name fails with EADDRINUSE exactly as long as the shadow lives.
+ *  - a shadow that accept() made shares its listener's name.  Its inode is
+ *    looked for in /proc/thread-self/net/unix, once a second and only while
+ *    there are such sockets without an engine end.
+ *
+ * A bind() that meets the port of a watched socket, and a SYN for a listener,
+ * probe at that moment, so that the answer never depends on the sweep.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "engine/counters.h"
+#include "engine/log.h"
+#include "engine/ports.h"
+#include "engine/reaper.h"
+#include "engine/sock.h"
+#include "engine/worker.h"
+
+bool gz_reaper_is_gone(uint64_t name, int *probe)
+{
+	struct sockaddr_un a;
+	socklen_t len = gz_shadow_name(&a, name);
+
+	if (*probe < 0) {
+		*probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		if (*probe < 0)
+			return false;
+	}
+	if (bind(*probe, (struct sockaddr *)&a, len) < 0)
+		return false;
+	/* It is ours now; names are never used twice. */
+	close(*probe);
+	*probe = -1;
+	return true;
+}
+
+void gz_reaper_close(struct gz_sock *s)
+{
+	bool was = atomic_exchange(&s->closed, true);
+
+	if (was)
+		return;
+	atomic_store(&s->watched, false);
+	gz_claim_drop(s);
+	gz_count(GZ_C_REAPED);
+	gz_worker_post(&gz_worker, &(struct gz_msg){ .op = GZ_OP_GONE, .sock = s, .fd = -1 });
+	gz_table_remove(s);
+}
+
+bool gz_reaper_check(struct gz_sock *s, int *probe)
+{
+	if (atomic_load(&s->closed))
+		return true;
+	if (!s->named || !atomic_load(&s->watched) || !gz_reaper_is_gone(s->name, probe))
+		return false;
+	gz_reaper_close(s);
+	return true;
+}
+
+struct sweep {
+	int *probe;
+	bool unnamed;		/* look at sockets without a name as well */
+	ino_t *inodes;		/* alive, sorted */
+	size_t n;
+	unsigned left;		/* unnamed ones that are watched */
+};
+
+static int by_value(const void *a, const void *b)
+{
+	ino_t x = *(const ino_t *)a, y = *(const ino_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static bool sweep_one(struct gz_sock *s, void *arg)
+{
+	struct sweep *sw = arg;
+
+	if (!atomic_load(&s->watched))
+		return true;
+	if (s->named) {
+		gz_reaper_check(s, sw->probe);
+		return true;
+	}
+	sw->left++;
+	if (sw->unnamed && !bsearch(&s->ino, sw->inodes, sw->n, sizeof(ino_t), by_value))
+		gz_reaper_close(s);
+	return true;
+}
+
+/* The inodes of all sockets in this namespace; false: could not be read. */
+static bool read_inodes(struct sweep *sw)
+{
+	FILE *f = fopen("/proc/thread-self/net/unix", "re");
+	char line[512];
+	size_t room = 0;
+
+	if (!f)
+		return false;
+	while (fgets(line, sizeof(line), f)) {
+		unsigned long ino;
+
+		if (sscanf(line, "%*s %*s %*s %*s %*s %*s %lu", &ino) != 1)
+			continue;
+		if (sw->n == room) {
+			ino_t *p;
+
+			room = room ? room * 2 : 256;
+			p = realloc(sw->inodes, room * sizeof(*p));
+			if (!p) {
+				fclose(f);
+				return false;
+			}
+			sw->inodes = p;
+		}
+		sw->inodes[sw->n++] = (ino_t)ino;
+	}
+	fclose(f);
+	qsort(sw->inodes, sw->n, sizeof(ino_t), by_value);
+	return true;
+}
+
+void gz_reaper_sweep(void)
+{
+	static int probe = -1;
+	static unsigned round, unnamed;
+	struct sweep sw = { .probe = &probe };
+
+	if (unnamed && ++round % 5 == 0)
+		sw.unnamed = read_inodes(&sw);
+	gz_table_walk(0, sweep_one, &sw);
+	unnamed = sw.left;
+	free(sw.inodes);
+}

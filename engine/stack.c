@@ -1,0 +1,605 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * stack.c - lwIP's TCP pcbs and our sockets
+ *
+ * Theory of operation.  Each pcb carries a struct gz_flow in its extension
+ * argument, from the SYN to the end of TIME_WAIT; lwIP tells us by the destroy
+ * callback when the pcb is freed, whatever the reason.  A pcb's callback
+ * argument is its socket.  Callbacks only note what happened and mark the
+ * socket dirty; gz_relay_pump() acts at the end of the round, outside lwIP, so
+ * that no pcb is closed under lwIP's feet.
+ *
+ * lwIP gives up after 12 retransmissions whatever the time; the counters are
+ * public and are held below that until the deadline that Linux would use.
+ */
+#include <arpa/inet.h>
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lwip/etharp.h"
+#include "lwip/init.h"
+#include "lwip/ip4.h"
+#include "lwip/ip4_frag.h"
+#include "lwip/priv/tcp_priv.h"
+#include "lwip/tcp.h"
+
+#include "engine/client.h"
+#include "engine/counters.h"
+#include "engine/log.h"
+#include "engine/reaper.h"
+#include "engine/worker.h"
+
+#define MS	1000000ull
+#define SEC	(1000 * MS)
+#define TICK	((uint64_t)TCP_TMR_INTERVAL * MS)
+#define CORK_MAX (200 * MS)		/* tcp(7): TCP_CORK's ceiling */
+
+bool gz_stack_syn(const struct tcp_hdr *h);
+
+static u8_t ext_id;
+
+static struct gz_flow *flow_of(const struct tcp_pcb *pcb)
+{
+	return tcp_ext_arg_get(pcb, ext_id);
+}
+
+/* The listener's count of connections that are not accepted yet. */
+static void uncount(struct gz_flow *f)
+{
+	if (f->counted) {
+		atomic_fetch_sub(&f->listener->queued, 1);
+		f->counted = false;
+	}
+	if (f->listener) {
+		gz_sock_unref(f->listener);
+		f->listener = NULL;
+	}
+}
+
+/* The pcb is being freed. */
+static void on_destroy(u8_t id, void *data)
+{
+	struct gz_flow *f = data;
+	struct gz_sock *s = f->sock;
+
+	LWIP_UNUSED_ARG(id);
+	uncount(f);
+	if (s) {
+		s->pcb = NULL;
+		s->flow = NULL;
+		gz_worker_dirty(s->worker, s);
+	}
+	gz_flow_del(f);
+}
+
+static err_t on_passive_open(u8_t id, struct tcp_pcb_listen *l, struct tcp_pcb *pcb);
+
+static const struct tcp_ext_arg_callbacks callbacks = {
+	.destroy = on_destroy,
+	.passive_open = on_passive_open,
+};
+
+static void on_error(void *arg, err_t err)
+{
+	struct gz_sock *s = arg;
+
+	if (!s)
+		return;
+	/* on_destroy() may come before or after this one. */
+	switch (err) {
+	case ERR_RST:
+		if (gz_sock_state(s) == GZ_CONNECTING) {
+			gz_relay_failed(s->worker, s, ECONNREFUSED);
+			return;
+		}
+		atomic_store(&s->error, s->fin_received ? EPIPE : ECONNRESET);
+		s->reset = true;
+		break;
+	case ERR_ABRT:		/* retransmissions or keepalives exhausted */
+		if (gz_sock_state(s) == GZ_CONNECTING) {
+			gz_relay_failed(s->worker, s, ETIMEDOUT);
+			return;
+		}
+		atomic_store(&s->error, ETIMEDOUT);
+		s->reset = true;
+		break;
+	default:		/* ERR_CLSD: both directions are over */
+		break;
+	}
+	gz_worker_dirty(s->worker, s);
+}
+
+static err_t on_recv(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t err)
+{
+	struct gz_sock *s = arg;
+
+	LWIP_UNUSED_ARG(err);
+	if (!p) {
+		if (s) {
+			s->fin_received = true;
+			gz_worker_dirty(s->worker, s);
+		}
+		return ERR_OK;
+	}
+	if (!s || atomic_load(&s->app_shut_rd) || s->app_gone) {
+		tcp_recved(pcb, p->tot_len);
+		pbuf_free(p);
+		return ERR_OK;
+	}
+	if (!gz_ring_ready(&s->rx, GZ_RX_RING) || gz_ring_room(&s->rx) < p->tot_len)
+		return ERR_MEM;		/* lwIP offers it again */
+	for (struct pbuf *q = p; q; q = q->next)
+		gz_ring_put(&s->rx, q->payload, q->len);
+	atomic_fetch_add_explicit(&s->rx_bytes, p->tot_len, memory_order_relaxed);
+	atomic_store_explicit(&s->unread, gz_ring_used(&s->rx), memory_order_relaxed);
+	pbuf_free(p);
+	gz_worker_dirty(s->worker, s);
+	return ERR_OK;
+}
+
+static err_t on_sent(void *arg, struct tcp_pcb *pcb, u16_t len)
+{
+	struct gz_sock *s = arg;
+
+	LWIP_UNUSED_ARG(pcb);
+	if (!s)
+		return ERR_OK;
+	/* The FIN is counted by lwIP, it has no byte in the ring. */
+	if (len > s->tx.mid - s->tx.head)
+		len = (u16_t)(s->tx.mid - s->tx.head);
+	gz_ring_consume(&s->tx, len);
+	atomic_store_explicit(&s->unsent, gz_ring_used(&s->tx), memory_order_relaxed);
+	s->tx_blocked = false;
+	gz_worker_dirty(s->worker, s);
+	return ERR_OK;
+}
+
+static void take(struct gz_sock *s, struct tcp_pcb *pcb, struct gz_flow *f)
+{
+	s->pcb = pcb;
+	s->flow = f;
+	f->sock = s;
+	tcp_arg(pcb, s);
+	tcp_recv(pcb, on_recv);
+	tcp_sent(pcb, on_sent);
+	tcp_err(pcb, on_error);
+}
+
+static err_t on_connected(void *arg, struct tcp_pcb *pcb, err_t err)
+{
+	struct gz_sock *s = arg;
+
+	LWIP_UNUSED_ARG(err);
+	LWIP_UNUSED_ARG(pcb);
+	if (s) {
+		s->deadline = 0;
+		gz_relay_connected(s->worker, s);
+	}
+	return ERR_OK;
+}
+
+/* --- passive ------------------------------------------------------------- */
+
+/*
+ * gz_stack_syn() - A SYN without ACK, before lwIP sees it
+ *
+ * A listener whose shadow is gone but not yet reaped is closed now, so that
+ * the peer gets its RST; a connection in TIME_WAIT gives way to a new one of
+ * the same four-tuple (RFC 6191, RFC 9293 3.10.7.4).  Return: false to drop.
+ */
+bool gz_stack_syn(const struct tcp_hdr *h)
+{
+	u16_t lport = lwip_ntohs(h->dest), rport = lwip_ntohs(h->src);
+	struct tcp_pcb_listen *l, *next;
+	struct tcp_pcb *tw;
+
+	for (tw = tcp_tw_pcbs; tw; tw = tw->next) {
+		if (tw->local_port == lport && tw->remote_port == rport &&
+		    ip_addr_eq(&tw->remote_ip, ip_current_src_addr()) &&
+		    ip_addr_eq(&tw->local_ip, ip_current_dest_addr())) {
+			if (TCP_SEQ_GT(lwip_ntohl(h->seqno), tw->rcv_nxt))
+				tcp_abort(tw);	/* silent in TIME_WAIT */
+			break;
+		}
+	}
+	for (l = tcp_listen_pcbs.listen_pcbs; l; l = next) {
+		struct gz_sock *s = l->callback_arg;
+
+		next = l->next;
+		if (l->local_port != lport ||
+		    !(ip_addr_isany(&l->local_ip) ||
+		      ip_addr_eq(&l->local_ip, ip_current_dest_addr())))
+			continue;
+		if (gz_reaper_is_gone(s->name, &gz_worker.probe_fd)) {
+			gz_sock_ref(s);
+			gz_reaper_close(s);
+			gz_stack_unlisten(s);
+			gz_sock_unref(s);
+			continue;
+		}
+		/* As Linux: at most backlog + 1 wait; the peer tries again. */
+		if (atomic_load(&s->queued) > s->backlog) {
+			gz_count(GZ_C_BACKLOG_DROPS);
+			return false;
+		}
+	}
+	return true;
+}
+
+static struct gz_end end_of(const ip_addr_t *a, u16_t port)
+{
+	return (struct gz_end){ .addr = ip_2_ip4(a)->addr, .port = htons(port) };
+}
+
+static err_t on_passive_open(u8_t id, struct tcp_pcb_listen *l, struct tcp_pcb *pcb)
+{
+	struct gz_sock *s = l->callback_arg;
+	struct gz_flow *f;
+	int err;
+
+	LWIP_UNUSED_ARG(id);
+	f = gz_flow_add(end_of(&pcb->local_ip, pcb->local_port),
+			end_of(&pcb->remote_ip, pcb->remote_port), &err);
+	if (!f)
+		return ERR_MEM;
+	gz_sock_ref(s);
+	f->listener = s;
+	f->counted = true;
+	atomic_fetch_add(&s->queued, 1);
+	/* Until the handshake is done there is no socket to call back. */
+	pcb->callback_arg = NULL;
+	tcp_ext_arg_set_callbacks(pcb, ext_id, &callbacks);
+	tcp_ext_arg_set(pcb, ext_id, f);
+	return ERR_OK;
+}
+
+static err_t on_accept(void *arg, struct tcp_pcb *pcb, err_t err)
+{
+	struct gz_flow *f;
+	struct gz_sock *l, *s;
+
+	LWIP_UNUSED_ARG(arg);
+	if (err != ERR_OK || !pcb)
+		return ERR_OK;
+	f = flow_of(pcb);
+	if (!f || !f->listener)
+		return ERR_VAL;
+	l = f->listener;
+	s = gz_sock_new(l->client, l->family);
+	if (!s)
+		return ERR_MEM;		/* lwIP aborts it */
+	s->opt = l->opt;
+	s->local = f->local;
+	s->peer = f->peer;
+	gz_worker_adopt(l->worker, s);
+	gz_sock_set_state(s, GZ_ESTABLISHED);
+	take(s, pcb, f);
+	gz_stack_options(s);
+	gz_count(GZ_C_ACCEPTED);
+	gz_relay_offer(l->worker, l, s);
+	gz_sock_unref(s);		/* the worker's and the table's remain */
+	return ERR_OK;
+}
+
+int gz_stack_listen(struct gz_sock *s)
+{
+	struct tcp_pcb *pcb, *l;
+	ip_addr_t a;
+	err_t err;
+
+	if (s->lpcb)
+		return 0;
+	pcb = tcp_new_ip_type(IPADDR_TYPE_V4);
+	if (!pcb)
+		return -ENOMEM;
+	ip_addr_set_ip4_u32_val(a, s->local.addr);
+	ip_set_option(pcb, SOF_REUSEADDR);
+	if (tcp_bind(pcb, &a, ntohs(s->local.port)) != ERR_OK) {
+		tcp_close(pcb);
+		return -EADDRINUSE;
+	}
+	l = tcp_listen_with_backlog_and_err(pcb, 255, &err);
+	if (!l) {
+		tcp_close(pcb);
+		return err == ERR_USE ? -EADDRINUSE : -ENOMEM;
+	}
+	tcp_arg(l, s);
+	tcp_accept(l, on_accept);
+	tcp_ext_arg_set_callbacks(l, ext_id, &callbacks);
+	s->lpcb = l;
+	return 0;
+}
+
+void gz_stack_unlisten(struct gz_sock *s)
+{
+	struct tcp_pcb *p, *next;
+
+	if (!s->lpcb)
+		return;
+	/* Half-open connections go with their listener, with a RST. */
+	for (p = tcp_active_pcbs; p; p = next) {
+		next = p->next;
+		if (p->state == SYN_RCVD && flow_of(p) && flow_of(p)->listener == s)
+			tcp_abort(p);
+	}
+	/* lwIP calls our destroy callback for a listener as well. */
+	tcp_ext_arg_set_callbacks(s->lpcb, ext_id, NULL);
+	tcp_close(s->lpcb);
+	s->lpcb = NULL;
+	gz_worker_dirty(s->worker, s);
+}
+
+/* --- active -------------------------------------------------------------- */
+
+int gz_stack_connect(struct gz_sock *s, struct gz_flow *f)
+{
+	struct tcp_pcb *pcb = tcp_new_ip_type(IPADDR_TYPE_V4);
+	ip_addr_t la, pa;
+	err_t err;
+
+	if (!pcb) {
+		gz_flow_del(f);
+		return -ENOMEM;
+	}
+	ip_addr_set_ip4_u32_val(la, f->local.addr);
+	ip_addr_set_ip4_u32_val(pa, f->peer.addr);
+	ip_set_option(pcb, SOF_REUSEADDR);
+	tcp_ext_arg_set_callbacks(pcb, ext_id, &callbacks);
+	tcp_ext_arg_set(pcb, ext_id, f);
+	err = tcp_bind(pcb, &la, ntohs(f->local.port));
+	if (err == ERR_OK) {
+		take(s, pcb, f);
+		gz_stack_options(s);
+		s->deadline = gz_worker.now + SEC * ((2ull << s->opt.syncnt) - 1);
+		err = tcp_connect(pcb, &pa, ntohs(f->peer.port), on_connected);
+		if (err == ERR_OK)
+			return 0;
+		f->sock = NULL;
+		s->pcb = NULL;
+		s->flow = NULL;
+	}
+	tcp_arg(pcb, NULL);
+	tcp_err(pcb, NULL);
+	tcp_abort(pcb);
+	return err == ERR_RTE ? -ENETUNREACH : err == ERR_USE ? -EADDRNOTAVAIL : -ENOMEM;
+}
+
+/* --- options, data ------------------------------------------------------- */
+
+void gz_stack_options(struct gz_sock *s)
+{
+	struct tcp_pcb *p = s->pcb;
+
+	if (!p)
+		return;
+	if (s->opt.nodelay)
+		tcp_nagle_disable(p);
+	else
+		tcp_nagle_enable(p);
+	if (s->opt.keepalive)
+		ip_set_option(p, SOF_KEEPALIVE);
+	else
+		ip_reset_option(p, SOF_KEEPALIVE);
+	p->keep_idle = (u32_t)s->opt.keepidle * 1000;
+	p->keep_intvl = (u32_t)s->opt.keepintvl * 1000;
+	p->keep_cnt = (u32_t)s->opt.keepcnt;
+	p->tos = (u8_t)s->opt.tos;
+	p->ttl = (u8_t)s->opt.ttl;
+}
+
+void gz_stack_tx(struct gz_sock *s)
+{
+	struct tcp_pcb *p = s->pcb;
+	struct gz_ring *r = &s->tx;
+	bool wrote = false;
+
+	if (!p || s->fin_sent || p->state < ESTABLISHED)
+		return;
+	while (r->mid < r->tail && !s->tx_blocked) {
+		uint32_t n = (uint32_t)(r->tail - r->mid), room;
+		struct iovec v[2];
+		bool more;
+		err_t err;
+
+		/* tcp(7): a corked socket sends full segments only, for 200 ms. */
+		if (s->opt.cork && n < p->mss && !s->app_eof) {
+			if (!s->cork_since)
+				s->cork_since = gz_worker.now;
+			if (gz_worker.now - s->cork_since < CORK_MAX)
+				break;
+		}
+		s->cork_since = 0;
+		room = p->snd_buf;
+		if (n > room)
+			n = room;
+		if (n > 0x8000)
+			n = 0x8000;
+		if (!n) {
+			s->tx_blocked = true;
+			break;
+		}
+		gz_ring_iov(r, r->mid, n, v);
+		n = (uint32_t)v[0].iov_len;
+		more = r->mid + n < r->tail;
+		err = tcp_write(p, v[0].iov_base, (u16_t)n, more ? TCP_WRITE_FLAG_MORE : 0);
+		if (err != ERR_OK) {
+			s->tx_blocked = true;	/* until something is acknowledged */
+			break;
+		}
+		r->mid += n;
+		wrote = true;
+		atomic_fetch_add_explicit(&s->tx_bytes, n, memory_order_relaxed);
+	}
+	if (wrote)
+		tcp_output(p);
+}
+
+void gz_stack_received(struct gz_sock *s, uint32_t n)
+{
+	if (!s->pcb)
+		return;
+	while (n) {
+		u16_t k = (u16_t)(n > 0xffff ? 0xffff : n);
+
+		tcp_recved(s->pcb, k);
+		n -= k;
+	}
+}
+
+void gz_stack_fin(struct gz_sock *s)
+{
+	s->fin_sent = true;
+	if (s->pcb)
+		tcp_shutdown(s->pcb, 0, 1);
+}
+
+void gz_stack_close(struct gz_sock *s)
+{
+	struct tcp_pcb *p = s->pcb;
+
+	if (!p)
+		return;
+	s->fin_sent = true;
+	/* lwIP frees the pcb at once when bytes are unread; on_destroy() tells. */
+	if (tcp_close(p) != ERR_OK)
+		gz_stack_abort(s);
+}
+
+void gz_stack_abort(struct gz_sock *s)
+{
+	struct tcp_pcb *p = s->pcb;
+
+	if (!p)
+		return;
+	tcp_err(p, NULL);
+	tcp_abort(p);
+}
+
+void gz_stack_info(struct gz_sock *s)
+{
+	struct tcp_pcb *p = s->pcb;
+
+	if (!p)
+		return;
+	atomic_store_explicit(&s->info.cwnd, p->cwnd, memory_order_relaxed);
+	atomic_store_explicit(&s->info.mss, p->mss, memory_order_relaxed);
+	/* sa is 8 times the smoothed RTT in slow ticks (RFC 6298, Jacobson). */
+	atomic_store_explicit(&s->info.rtt_us,
+			      p->sa > 0 ? (uint32_t)(p->sa >> 3) * TCP_SLOW_INTERVAL * 1000u : 0,
+			      memory_order_relaxed);
+	atomic_store_explicit(&s->info.snd_wnd, p->snd_wnd, memory_order_relaxed);
+	atomic_store_explicit(&s->info.rcv_wnd, p->rcv_wnd, memory_order_relaxed);
+	atomic_store_explicit(&s->info.tcp_state, (uint8_t)p->state, memory_order_relaxed);
+}
+
+/* --- timers -------------------------------------------------------------- */
+
+static bool needs_tick(const struct tcp_pcb *p)
+{
+	return p->unacked || p->unsent || p->ooseq || p->refused_data || p->persist_backoff ||
+	       (p->flags & (TF_ACK_DELAY | TF_CLOSEPEND | TF_NAGLEMEMERR)) ||
+	       p->state == SYN_SENT || p->state == SYN_RCVD;
+}
+
+/* Own deadlines, before lwIP's tick.  Return: a pcb needs the fast tick */
+static bool deadlines(struct gz_worker *w)
+{
+	struct tcp_pcb *p, *next;
+	bool busy = false;
+
+	for (p = tcp_active_pcbs; p; p = next) {
+		struct gz_flow *f = flow_of(p);
+		struct gz_sock *s = f ? f->sock : NULL;
+
+		next = p->next;
+		busy = busy || needs_tick(p);
+		if (!s)
+			continue;
+		if (s->cork_since && w->now - s->cork_since >= CORK_MAX)
+			gz_worker_dirty(w, s);
+		if (s->opt.cork && s->cork_since)
+			busy = true;
+		if (p->state == SYN_SENT) {
+			/* Linux doubles from one second; lwIP does not. */
+			u32_t rto = (u32_t)(LWIP_TCP_RTO_TIME / TCP_SLOW_INTERVAL)
+				    << LWIP_MIN(p->nrtx, 9);
+
+			p->rto = (s16_t)LWIP_MIN(rto, 0x7fff);
+			if (p->nrtx >= TCP_SYNMAXRTX - 1)
+				p->nrtx = TCP_SYNMAXRTX - 2;
+			if (s->deadline && w->now >= s->deadline) {
+				gz_relay_failed(w, s, ETIMEDOUT);
+				gz_stack_abort(s);
+			}
+			continue;
+		}
+		if (p->nrtx || p->persist_probe) {
+			uint64_t limit = s->opt.user_timeout ?
+					 (uint64_t)s->opt.user_timeout * MS :
+					 (uint64_t)w->cfg->rto_give_up_s * SEC;
+
+			if (!s->deadline)
+				s->deadline = w->now + limit;
+			if (w->now >= s->deadline) {
+				atomic_store(&s->error, ETIMEDOUT);
+				s->reset = true;
+				gz_stack_abort(s);
+				continue;
+			}
+			if (p->nrtx >= TCP_MAXRTX - 1)
+				p->nrtx = TCP_MAXRTX - 2;
+			if (p->persist_probe >= TCP_MAXRTX - 1)
+				p->persist_probe = TCP_MAXRTX - 2;
+		} else {
+			s->deadline = 0;
+		}
+	}
+	return busy;
+}
+
+uint64_t gz_stack_timers(struct gz_worker *w)
+{
+	static uint64_t next_tick, next_second;
+	static bool busy;
+	uint64_t now = w->now, wait;
+
+	if (!next_second)
+		next_tick = next_second = now;
+	/* New work may have come since the last slow tick was set. */
+	if (!busy && next_tick > now + TICK) {
+		for (struct tcp_pcb *p = tcp_active_pcbs; p && !busy; p = p->next)
+			busy = needs_tick(p);
+		if (busy)
+			next_tick = now + TICK;
+	}
+	if (now >= next_tick) {
+		uint64_t missed = (now - next_tick) / (2 * TICK);
+
+		/* Idle: the clock of TIME_WAIT and keepalive still runs on time. */
+		tcp_ticks += (u32_t)missed;
+		busy = deadlines(w);
+		tcp_tmr();
+		next_tick = now + (busy ? TICK : 50 * TICK);
+		if (!busy)
+			tcp_ticks += 24;
+	}
+	if (now >= next_second) {
+		etharp_tmr();
+		ip_reass_tmr();
+		next_second = now + SEC;
+	}
+	wait = next_second - now;
+	if ((tcp_active_pcbs || tcp_tw_pcbs) && next_tick - now < wait)
+		wait = next_tick - now;
+	return wait;
+}
+
+int gz_stack_init(struct gz_worker *w)
+{
+	lwip_init();
+	ext_id = tcp_ext_arg_alloc_id();
+	LWIP_UNUSED_ARG(w);
+	return 0;
+}

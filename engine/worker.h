@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * worker.h - The thread that owns a port and its lwIP
+ *
+ * Everything of lwIP, of the port's queues and of the fields marked [w] in
+ * sock.h belongs to this thread alone.  Others talk to it by messages on a
+ * ring; it answers notifications by itself where it can, because a second wake
+ * across cores costs 25 µs.
+ *
+ * The files: worker.c the loop and the messages, netif.c frames and loopback,
+ * stack.c lwIP's pcbs, relay.c the bytes between a socket's rings and its
+ * shadow.  The relay runs in the worker's thread: a thread of its own would add
+ * a wake on another core (12-16 µs for the waker) to each burst.
+ */
+#ifndef GZ_WORKER_H
+#define GZ_WORKER_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "engine/port.h"
+#include "engine/ports.h"
+#include "engine/sock.h"
+
+enum gz_op {
+	GZ_OP_LISTEN,		/* sock is listening from now on */
+	GZ_OP_CONNECT,		/* flow, fd, prefix: start a connection */
+	GZ_OP_OPTIONS,		/* sock->opt changed */
+	GZ_OP_SHUT,		/* sock->app_shut_* changed */
+	GZ_OP_GONE,		/* the application's last close was seen */
+	GZ_OP_REOFFER,		/* an accept() failed: offer the connection again */
+	GZ_OP_STOP,		/* end the loop */
+};
+
+struct gz_msg {
+	enum gz_op op;
+	struct gz_sock *sock;	/* a reference that the message carries */
+	struct gz_flow *flow;
+	int fd;
+	uint32_t prefix;
+};
+
+struct gz_worker {
+	struct gz_port port;
+	const struct gz_engine_config *cfg;
+	int netns;			/* where shadows live */
+	struct rte_ring *inbox;
+	int wake_fd;			/* eventfd */
+	_Atomic bool sleeping;
+	int relay_ep;			/* engine ends */
+	int sleep_ep;			/* relay_ep, wake_fd, the port's */
+	bool stop;
+	uint64_t now;			/* ns, CLOCK_MONOTONIC, of this round */
+	int probe_fd;
+	TAILQ_HEAD(, gz_sock) dirty;
+	LIST_HEAD(, gz_sock) socks;
+};
+
+extern struct gz_worker gz_worker;
+
+int gz_worker_init(struct gz_worker *w, const struct gz_engine_config *cfg, int netns);
+int gz_worker_main(void *arg);		/* an lcore function */
+void gz_worker_destroy(struct gz_worker *w);
+
+/**
+ * gz_worker_post() - Hand a message to the worker
+ *
+ * Any thread.  Copies @m; m->sock gets a reference of its own.
+ * Return: 0 or -ENOBUFS
+ */
+int gz_worker_post(struct gz_worker *w, const struct gz_msg *m);
+
+/* --- inside the worker --------------------------------------------------- */
+
+/** Look at this socket at the end of the round. */
+void gz_worker_dirty(struct gz_worker *w, struct gz_sock *s);
+/** The worker has taken, or has done with, this socket. */
+void gz_worker_adopt(struct gz_worker *w, struct gz_sock *s);
+void gz_worker_release(struct gz_worker *w, struct gz_sock *s);
+
+/* netif.c */
+int gz_netif_init(struct gz_worker *w);
+unsigned gz_netif_rx(struct gz_worker *w, void (*before)(struct gz_worker *));
+bool gz_netif_loop(void);		/* one round of looped packets */
+void gz_netif_flush(struct gz_worker *w);
+bool gz_netif_is_local(uint32_t addr);	/* network order; any thread */
+
+/* stack.c */
+int gz_stack_init(struct gz_worker *w);
+int gz_stack_listen(struct gz_sock *s);
+void gz_stack_unlisten(struct gz_sock *s);
+int gz_stack_connect(struct gz_sock *s, struct gz_flow *f);
+void gz_stack_options(struct gz_sock *s);
+void gz_stack_tx(struct gz_sock *s);
+void gz_stack_received(struct gz_sock *s, uint32_t n);
+void gz_stack_fin(struct gz_sock *s);
+void gz_stack_close(struct gz_sock *s);
+void gz_stack_abort(struct gz_sock *s);
+void gz_stack_info(struct gz_sock *s);
+/** Run what is due.  Return: ns until the next look is needed */
+uint64_t gz_stack_timers(struct gz_worker *w);
+
+/* relay.c */
+int gz_relay_attach(struct gz_worker *w, struct gz_sock *s);
+void gz_relay_event(struct gz_sock *s, uint32_t events);
+/** Move what can be moved, pass FIN and RST on, close what is over. */
+void gz_relay_pump(struct gz_worker *w, struct gz_sock *s);
+/** Connect to the listener's shadow: the application may accept(). */
+void gz_relay_offer(struct gz_worker *w, struct gz_sock *listener, struct gz_sock *s);
+void gz_relay_connected(struct gz_worker *w, struct gz_sock *s);
+void gz_relay_failed(struct gz_worker *w, struct gz_sock *s, int error);
+/** Answer a parked connect().  @error: 0 or positive errno; any thread */
+void gz_relay_answer(struct gz_sock *s, int error);
+
+#endif
