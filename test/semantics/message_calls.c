@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * message_calls.c - The other ways to move bytes: vectors, messages, sendfile, splice
+ */
+#include <sys/mman.h>
+#include <sys/sendfile.h>
+#include <sys/uio.h>
+
+#include "check.h"
+
+static void vectors(void)
+{
+	char a[3] = "", b[5] = "";
+	struct iovec out[] = {{(void *)"ab", 2}, {(void *)"", 0}, {(void *)"cdefg", 5}};
+	struct iovec in[] = {{a, 3}, {b, 4}};
+	int fd[2];
+
+	tcp_pair(fd);
+	CHECK_EQ(writev(fd[0], out, 3), 7);
+	wait_bits(fd[1], POLLIN);
+	CHECK_EQ(readv(fd[1], in, 2), 7);
+	CHECK_EQ(memcmp(a, "abc", 3), 0);
+	CHECK_EQ(memcmp(b, "defg", 4), 0);
+}
+
+/* A stream has no names: recvmsg() says so by a length of zero. */
+static void messages(void)
+{
+	struct sockaddr_in from;
+	char a[4], b[4], control[64];
+	struct iovec out[] = {{(void *)"abc", 3}, {(void *)"de", 2}}, in[] = {{a, 4}, {b, 4}};
+	struct msghdr send = {.msg_iov = out, .msg_iovlen = 2};
+	struct msghdr recv = {.msg_name = &from, .msg_namelen = sizeof(from),
+			      .msg_iov = in, .msg_iovlen = 2, .msg_control = control,
+			      .msg_controllen = sizeof(control), .msg_flags = -1};
+	int fd[2];
+
+	tcp_pair(fd);
+	memset(&from, 0x55, sizeof(from));
+	CHECK_EQ(sendmsg(fd[0], &send, MSG_NOSIGNAL), 5);
+	wait_bits(fd[1], POLLIN);
+	CHECK_EQ(recvmsg(fd[1], &recv, 0), 5);
+	CHECK_EQ(recv.msg_namelen, 0);
+	CHECK_EQ(recv.msg_controllen, 0);
+	CHECK_EQ(recv.msg_flags, 0);
+	CHECK_EQ(from.sin_family, 0x5555);
+	CHECK_EQ(memcmp(a, "abcd", 4), 0);
+	CHECK_EQ(b[0], 'e');
+}
+
+static void recvfrom_with_address(void)
+{
+	struct sockaddr_in from;
+	socklen_t len = sizeof(from);
+	char buf[8];
+	int fd[2];
+
+	tcp_pair(fd);
+	memset(&from, 0x55, sizeof(from));
+	write_all(fd[0], "abc", 3);
+	wait_bits(fd[1], POLLIN);
+	CHECK_EQ(recvfrom(fd[1], buf, sizeof(buf), 0, SA(&from), &len), 3);
+	CHECK_EQ(len, 0);
+	CHECK_EQ(from.sin_family, 0x5555);
+	OK(close(fd[0]));
+	len = sizeof(from);
+	CHECK_EQ(recvfrom(fd[1], buf, sizeof(buf), 0, SA(&from), &len), 0);
+}
+
+/* A connected TCP socket ignores the destination, whatever it is. */
+static void sendto_with_address(void)
+{
+	struct sockaddr_in a;
+	char buf[4];
+	int l = listener(1, &a), c = connected(a), s = OK(accept(l, NULL, NULL));
+
+	CHECK_EQ(sendto(c, "ab", 2, 0, SA(&a), sizeof(a)), 2);
+	a.sin_addr.s_addr = htonl(0xc0000201);
+	CHECK_EQ(sendto(c, "cd", 2, 0, SA(&a), sizeof(a)), 2);
+	CHECK_EQ(read_all(s, buf, 4), 4);
+	CHECK_EQ(memcmp(buf, "abcd", 4), 0);
+	CHECK_ERRNO(sendto(tcp_socket(), "x", 1, MSG_NOSIGNAL, SA(&a), sizeof(a)), EPIPE);
+}
+
+static void many_messages(void)
+{
+	char a[2], b[8];
+	struct iovec out[] = {{(void *)"ab", 2}, {(void *)"cd", 2}}, in[] = {{a, 2}, {b, 8}};
+	struct mmsghdr send[2] = {{.msg_hdr = {.msg_iov = &out[0], .msg_iovlen = 1}},
+				  {.msg_hdr = {.msg_iov = &out[1], .msg_iovlen = 1}}};
+	struct mmsghdr recv[2] = {{.msg_hdr = {.msg_iov = &in[0], .msg_iovlen = 1}},
+				  {.msg_hdr = {.msg_iov = &in[1], .msg_iovlen = 1}}};
+	int fd[2];
+
+	tcp_pair(fd);
+	CHECK_EQ(sendmmsg(fd[0], send, 2, 0), 2);
+	CHECK_EQ(send[0].msg_len, 2);
+	CHECK_EQ(send[1].msg_len, 2);
+	for (int n = 0; n < 4; sleep_ms(1))
+		OK(ioctl(fd[1], FIONREAD, &n));
+	CHECK_EQ(recvmmsg(fd[1], recv, 2, MSG_DONTWAIT, NULL), 2);
+	CHECK_EQ(recv[0].msg_len, 2);
+	CHECK_EQ(recv[1].msg_len, 2);
+	CHECK_EQ(memcmp(b, "cd", 2), 0);
+}
+
+/* Return: a memory file of @n bytes that follow a pattern. */
+static int pattern_file(char *copy, size_t n)
+{
+	int fd = OK(memfd_create("pattern", MFD_CLOEXEC));
+
+	for (size_t i = 0; i < n; i++)
+		copy[i] = (char)(i * 31 >> 3);
+	CHECK_EQ(write(fd, copy, n), n);
+	OK(lseek(fd, 0, SEEK_SET));
+	return fd;
+}
+
+#define FILE_SIZE (2 << 20)
+static char want[FILE_SIZE], got[FILE_SIZE];
+
+static void sendfile_whole(void)
+{
+	int fd[2], file = pattern_file(want, sizeof(want));
+	pid_t pid;
+
+	tcp_pair(fd);
+	pid = child();
+	if (!pid) {
+		for (size_t done = 0; done < sizeof(want);)
+			done += (size_t)OK(sendfile(fd[0], file, NULL, sizeof(want) - done));
+		CHECK_EQ(sendfile(fd[0], file, NULL, 10), 0);
+		_exit(0);
+	}
+	CHECK_EQ(read_all(fd[1], got, sizeof(got)), sizeof(got));
+	CHECK_EQ(memcmp(got, want, sizeof(got)), 0);
+	reap(pid);
+}
+
+static void sendfile_from_offset(void)
+{
+	int fd[2], file = pattern_file(want, 4096);
+	off_t at = 1000;
+
+	tcp_pair(fd);
+	CHECK_EQ(sendfile(fd[0], file, &at, 500), 500);
+	CHECK_EQ(at, 1500);
+	CHECK_EQ(lseek(file, 0, SEEK_CUR), 0);
+	CHECK_EQ(read_all(fd[1], got, 500), 500);
+	CHECK_EQ(memcmp(got, want + 1000, 500), 0);
+}
+
+static void sendfile_nonblocking(void)
+{
+	int fd[2], file = pattern_file(want, sizeof(want));
+	off_t at = 0;
+	size_t sent = 0;
+	ssize_t n;
+
+	tcp_pair(fd);
+	set_nonblock(fd[0]);
+	for (int i = 0; i < 1000 && (n = sendfile(fd[0], file, &at, sizeof(want))) >= 0; i++) {
+		sent += (size_t)n;
+		if ((size_t)at == sizeof(want))
+			at = 0;
+	}
+	CHECK_ERRNO(n, EAGAIN);
+	OK(shutdown(fd[0], SHUT_WR));
+	for (size_t seen = 0; seen < sent; seen += (size_t)n)
+		CHECK((n = OK(read(fd[1], got, sizeof(got)))) > 0);
+	expect_eof(fd[1]);
+}
+
+static void splice_both_ways(void)
+{
+	int fd[2], pipe_in[2], pipe_out[2];
+
+	tcp_pair(fd);
+	OK(pipe(pipe_in));
+	OK(pipe(pipe_out));
+	CHECK_EQ(write(pipe_in[1], "through", 7), 7);
+	CHECK_EQ(splice(pipe_in[0], NULL, fd[0], NULL, 7, 0), 7);
+	wait_bits(fd[1], POLLIN);
+	CHECK_EQ(splice(fd[1], NULL, pipe_out[1], NULL, 7, 0), 7);
+	CHECK_EQ(read(pipe_out[0], got, 7), 7);
+	CHECK_EQ(memcmp(got, "through", 7), 0);
+}
+
+static void no_position(void)
+{
+	int fd[2];
+
+	tcp_pair(fd);
+	CHECK_ERRNO(lseek(fd[0], 0, SEEK_CUR), ESPIPE);
+	CHECK_ERRNO(pread(fd[0], got, 1, 0), ESPIPE);
+	CHECK_ERRNO(pwrite(fd[0], "x", 1, 0), ESPIPE);
+}
+
+CHECK_MAIN(CASE(vectors), CASE(messages), CASE(recvfrom_with_address), CASE(sendto_with_address),
+	   CASE(many_messages), CASE(sendfile_whole), CASE(sendfile_from_offset),
+	   CASE(sendfile_nonblocking), CASE(splice_both_ways), CASE(no_position))

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * names.c - getsockname(2), getpeername(2), in every state and at every length
+ */
+#include "check.h"
+
+typedef int name_call(int fd, struct sockaddr *a, socklen_t *len);
+
+static void fresh(void)
+{
+	struct sockaddr_in a;
+	int fd = tcp_socket();
+
+	a = local_name(fd);
+	CHECK_EQ(a.sin_family, AF_INET);
+	CHECK_EQ(a.sin_port, 0);
+	CHECK_EQ(a.sin_addr.s_addr, INADDR_ANY);
+	CHECK_ERRNO(getpeername(fd, SA(&a), &(socklen_t){sizeof(a)}), ENOTCONN);
+}
+
+static void listening(void)
+{
+	struct sockaddr_in a;
+	int l = listener(1, &a);
+
+	CHECK_EQ(a.sin_addr.s_addr, test_address(0).sin_addr.s_addr);
+	CHECK_ERRNO(getpeername(l, SA(&a), &(socklen_t){sizeof(a)}), ENOTCONN);
+}
+
+static void both_ends_agree(void)
+{
+	int fd[2];
+
+	tcp_pair(fd);
+	CHECK(same_address(local_name(fd[0]), peer_name(fd[1])));
+	CHECK(same_address(local_name(fd[1]), peer_name(fd[0])));
+	CHECK(local_name(fd[0]).sin_port != local_name(fd[1]).sin_port);
+}
+
+static void truncated(void)
+{
+	name_call *call[] = {getsockname, getpeername};
+	int fd[2];
+
+	tcp_pair(fd);
+	for (int i = 0; i < 2; i++) {
+		struct sockaddr_in want = i ? peer_name(fd[0]) : local_name(fd[0]);
+		unsigned char got[32];
+
+		for (socklen_t n = 0; n <= 32; n++) {
+			socklen_t len = n, copied = n < 16 ? n : 16;
+
+			memset(got, 0x55, sizeof(got));
+			OK(call[i](fd[0], SA(got), &len));
+			CHECK_EQ(len, 16);
+			CHECK_EQ(memcmp(got, &want, copied), 0);
+			if (copied < sizeof(got))
+				CHECK_EQ(got[copied], 0x55);
+		}
+		CHECK_ERRNO(call[i](fd[0], SA(got), &(socklen_t){(socklen_t)-1}), EINVAL);
+	}
+}
+
+static void after_the_peer_closed(void)
+{
+	struct sockaddr_in a, mine;
+	int fd[2];
+
+	tcp_pair(fd);
+	a = peer_name(fd[1]);
+	mine = local_name(fd[1]);
+	OK(close(fd[0]));
+	wait_bits(fd[1], POLLRDHUP);
+	CHECK(same_address(peer_name(fd[1]), a));
+	CHECK(same_address(local_name(fd[1]), mine));
+}
+
+/* Past LAST_ACK there is no peer any more. */
+static void after_both_closed(void)
+{
+	struct sockaddr_in a;
+	int fd[2];
+	socklen_t len = sizeof(a);
+
+	tcp_pair(fd);
+	OK(shutdown(fd[0], SHUT_WR));
+	wait_bits(fd[1], POLLRDHUP);
+	OK(shutdown(fd[1], SHUT_WR));
+	wait_bits(fd[1], POLLHUP);
+	for (long long end = now_ms() + 5000; now_ms() < end; sleep_ms(1))
+		if (getpeername(fd[1], SA(&a), &len) < 0)
+			break;
+	CHECK_ERRNO(getpeername(fd[1], SA(&a), &len), ENOTCONN);
+}
+
+static void any_becomes_the_address_used(void)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET}, to;
+	int l = tcp_socket(), c = tcp_socket();
+
+	OK(bind(l, SA(&a), sizeof(a)));
+	OK(listen(l, 1));
+	to = test_address(ntohs(local_name(l).sin_port));
+	a.sin_port = 0;
+	OK(bind(c, SA(&a), sizeof(a)));
+	CHECK_EQ(local_name(c).sin_addr.s_addr, INADDR_ANY);
+	OK(connect(c, SA(&to), sizeof(to)));
+	CHECK(local_name(c).sin_addr.s_addr != INADDR_ANY);
+	CHECK_EQ(local_name(l).sin_addr.s_addr, INADDR_ANY);
+	CHECK(same_address(local_name(OK(accept(l, NULL, NULL))), to));
+}
+
+CHECK_MAIN(CASE(fresh), CASE(listening), CASE(both_ends_agree), CASE(truncated),
+	   CASE(after_the_peer_closed), CASE(after_both_closed),
+	   CASE(any_becomes_the_address_used))

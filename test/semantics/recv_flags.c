@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * recv_flags.c - MSG_PEEK, MSG_WAITALL, MSG_DONTWAIT, MSG_TRUNC; empty reads
+ */
+#include "check.h"
+
+static void *write_in_parts(void *arg)
+{
+	for (int i = 0; i < 4; i++) {
+		sleep_ms(40);
+		write_all(*(int *)arg, "abcd" + i, 1);
+	}
+	return NULL;
+}
+
+static void peek_leaves_the_data(void)
+{
+	char buf[8] = "";
+	int fd[2];
+
+	tcp_pair(fd);
+	write_all(fd[0], "abcdef", 6);
+	wait_bits(fd[1], POLLIN);
+	CHECK_EQ(recv(fd[1], buf, 3, MSG_PEEK), 3);
+	CHECK_EQ(memcmp(buf, "abc", 3), 0);
+	CHECK_EQ(recv(fd[1], buf, 6, MSG_PEEK | MSG_WAITALL), 6);
+	CHECK_EQ(poll_bits(fd[1]), POLLIN | POLLOUT);
+	CHECK_EQ(recv(fd[1], buf, 8, 0), 6);
+	CHECK_EQ(memcmp(buf, "abcdef", 6), 0);
+	CHECK_ERRNO(recv(fd[1], buf, 1, MSG_PEEK | MSG_DONTWAIT), EAGAIN);
+	OK(close(fd[0]));
+	CHECK_EQ(recv(fd[1], buf, 1, MSG_PEEK), 0);
+	expect_eof(fd[1]);
+}
+
+static void peek_blocks(void)
+{
+	char buf[4];
+	int fd[2];
+	pthread_t t;
+
+	tcp_pair(fd);
+	t = thread(write_in_parts, &fd[0]);
+	CHECK_EQ(recv(fd[1], buf, 4, MSG_PEEK), 1);
+	CHECK_EQ(read_all(fd[1], buf, 4), 4);
+	join(t);
+}
+
+static void waitall_collects(void)
+{
+	char buf[4];
+	int fd[2];
+	pthread_t t;
+
+	tcp_pair(fd);
+	t = thread(write_in_parts, &fd[0]);
+	CHECK_EQ(recv(fd[1], buf, 4, MSG_WAITALL), 4);
+	CHECK_EQ(memcmp(buf, "abcd", 4), 0);
+	join(t);
+}
+
+static void waitall_ends_at_eof(void)
+{
+	char buf[8];
+	int fd[2];
+
+	tcp_pair(fd);
+	write_all(fd[0], "abc", 3);
+	OK(shutdown(fd[0], SHUT_WR));
+	CHECK_EQ(recv(fd[1], buf, 8, MSG_WAITALL), 3);
+	CHECK_EQ(recv(fd[1], buf, 8, MSG_WAITALL), 0);
+}
+
+static void waitall_does_not_wait_when_nonblocking(void)
+{
+	char buf[8];
+	int fd[2];
+
+	tcp_pair(fd);
+	set_nonblock(fd[1]);
+	CHECK_ERRNO(recv(fd[1], buf, 8, MSG_WAITALL), EAGAIN);
+	write_all(fd[0], "abc", 3);
+	wait_bits(fd[1], POLLIN);
+	CHECK_EQ(recv(fd[1], buf, 8, MSG_WAITALL), 3);
+}
+
+/* Far beyond any one buffer. */
+static void waitall_large(void)
+{
+	static char big[4 << 20], got[4 << 20];
+	int fd[2], status;
+	pid_t pid;
+
+	for (size_t i = 0; i < sizeof(big); i++)
+		big[i] = (char)(i * 13 >> 5);
+	tcp_pair(fd);
+	pid = child();
+	if (!pid) {
+		write_all(fd[0], big, sizeof(big));
+		_exit(0);
+	}
+	CHECK_EQ(recv(fd[1], got, sizeof(got), MSG_WAITALL), sizeof(got));
+	CHECK_EQ(memcmp(big, got, sizeof(got)), 0);
+	status = reap_status(pid);
+	CHECK_EQ(status, 0);
+}
+
+static void dontwait(void)
+{
+	char b;
+	int fd[2];
+
+	tcp_pair(fd);
+	CHECK_ERRNO(recv(fd[1], &b, 1, MSG_DONTWAIT), EAGAIN);
+	CHECK_EQ(OK(fcntl(fd[1], F_GETFL)) & O_NONBLOCK, 0);
+	expect_text(fd[0], fd[1], "blocks otherwise");
+}
+
+/* tcp(7): MSG_TRUNC throws received bytes away. */
+static void trunc_discards(void)
+{
+	char buf[8] = "";
+	int fd[2];
+
+	tcp_pair(fd);
+	write_all(fd[0], "abcdefgh", 8);
+	wait_bits(fd[1], POLLIN);
+	CHECK_EQ(recv(fd[1], NULL, 3, MSG_TRUNC), 3);
+	CHECK_EQ(recv(fd[1], buf, 2, MSG_TRUNC), 2);
+	CHECK_EQ(buf[0], 0);
+	CHECK_EQ(read_all(fd[1], buf, 3), 3);
+	CHECK_EQ(memcmp(buf, "fgh", 3), 0);
+}
+
+static void empty_calls(void)
+{
+	char b;
+	int fd[2];
+
+	tcp_pair(fd);
+	CHECK_EQ(read(fd[1], &b, 0), 0);
+	CHECK_EQ(write(fd[0], &b, 0), 0);
+	CHECK_EQ(send(fd[0], NULL, 0, 0), 0);
+	CHECK_ERRNO(recv(fd[1], &b, 0, MSG_DONTWAIT), EAGAIN);
+	write_all(fd[0], "x", 1);
+	wait_bits(fd[1], POLLIN);
+	CHECK_EQ(recv(fd[1], &b, 0, MSG_DONTWAIT), 0);
+	CHECK_EQ(recv(fd[1], &b, 1, 0), 1);
+}
+
+/* TCP is a stream: boundaries of writes are not those of reads. */
+static void stream_joins_and_splits(void)
+{
+	char buf[16] = "";
+	int fd[2];
+
+	tcp_pair(fd);
+	write_all(fd[0], "ab", 2);
+	write_all(fd[0], "cd", 2);
+	sleep_ms(50);
+	CHECK_EQ(recv(fd[1], buf, sizeof(buf), 0), 4);
+	write_all(fd[0], "efgh", 4);
+	CHECK_EQ(recv(fd[1], buf, 1, MSG_WAITALL), 1);
+	CHECK_EQ(recv(fd[1], buf, 3, MSG_WAITALL), 3);
+	CHECK_EQ(memcmp(buf, "fgh", 3), 0);
+}
+
+static void more_and_eor_flags_send(void)
+{
+	char buf[8] = "";
+	int fd[2];
+
+	tcp_pair(fd);
+	CHECK_EQ(send(fd[0], "ab", 2, MSG_MORE), 2);
+	CHECK_EQ(send(fd[0], "cd", 2, MSG_EOR | MSG_NOSIGNAL), 2);
+	CHECK_EQ(recv(fd[1], buf, 4, MSG_WAITALL), 4);
+	CHECK_EQ(memcmp(buf, "abcd", 4), 0);
+}
+
+/* SO_RCVLOWAT holds back POLLIN until enough is there, and EOF does not wait. */
+static void low_water_mark(void)
+{
+	int fd[2];
+
+	tcp_pair(fd);
+	set_option(fd[1], SOL_SOCKET, SO_RCVLOWAT, 4);
+	write_all(fd[0], "abc", 3);
+	sleep_ms(50);
+	CHECK_EQ(poll_bits(fd[1]), POLLOUT);
+	write_all(fd[0], "d", 1);
+	CHECK_EQ(wait_bits(fd[1], POLLIN), POLLIN | POLLOUT);
+	CHECK_EQ(recv(fd[1], (char[4]){0}, 4, 0), 4);
+	write_all(fd[0], "e", 1);
+	OK(close(fd[0]));
+	wait_bits(fd[1], POLLIN);
+	CHECK_EQ(recv(fd[1], (char[4]){0}, 4, 0), 1);
+}
+
+CHECK_MAIN(CASE(peek_leaves_the_data), CASE(peek_blocks), CASE(waitall_collects),
+	   CASE(waitall_ends_at_eof), CASE(waitall_does_not_wait_when_nonblocking),
+	   CASE(waitall_large), CASE(dontwait), CASE(trunc_discards), CASE(empty_calls),
+	   CASE(stream_joins_and_splits), CASE(more_and_eor_flags_send), CASE(low_water_mark))
