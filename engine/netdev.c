@@ -326,7 +326,8 @@ static int create_pair(struct netns *here, int netns, const struct gz_port_confi
 		rtnl_link_set_mtu(host, c->mtu);
 		rtnl_link_set_mtu(far, c->mtu);
 	}
-	rtnl_link_set_ns_fd(far, netns);
+	if (netns >= 0)
+		rtnl_link_set_ns_fd(far, netns);
 	rc = rtnl_link_add(here->nl, host, NLM_F_CREATE | NLM_F_EXCL);
 	rtnl_link_put(far); /* get_peer took a reference */
 	rtnl_link_put(host);

@@ -112,7 +112,8 @@ void gz_port_disarm(struct gz_port *p);
 /**
  * gz_veth_create() - Make the embedded veth pair (rtnetlink(7), veth(4))
  * @c:		veth_host, veth_address: the kernel's end; iface: ours
- * @netns:	Descriptor of the namespace that gets our end, up, offloads off
+ * @netns:	Descriptor of the namespace that gets our end, up, offloads off;
+ *		-1: the caller's own
  *
  * The kernel's end is created in the caller's namespace with its address, up,
  * with tx checksum, TSO, GSO and GRO off, so that complete checksums arrive.

@@ -61,7 +61,7 @@ struct gz_sock *gz_sock_new(struct gz_client *client, int family)
 	atomic_init(&s->refs, 1);
 	pthread_mutex_init(&s->lock, NULL);
 	s->family = family;
-	s->end_fd = -1;
+	s->end_fd = s->held_fd = -1;
 	atomic_init(&s->parked_fd, -1);
 	TAILQ_INIT(&s->pending);
 	gz_options_init(&s->opt);

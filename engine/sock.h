@@ -101,7 +101,8 @@ struct gz_sock {
 	/* Connections that wait for accept(), filled by the worker. */
 	TAILQ_HEAD(gz_pending, gz_sock) pending;
 	TAILQ_ENTRY(gz_sock) pending_entry;
-	struct gz_sock *listener;	/* whose pending list this is on */
+	struct gz_sock *listener;	/* whose pending list this is on; a reference */
+	int held_fd;			/* accepted, but could not be installed; -1 */
 
 	/* [a] */
 	_Atomic int queued;		/* listener: half-open and pending */
@@ -135,6 +136,7 @@ struct gz_sock {
 	bool app_gone;			/* last close seen by the worker */
 	bool fin_sent;			/* lwIP has our FIN */
 	bool reset;			/* by the peer: flush, then ECONNRESET */
+	bool can_read, can_write, hup;	/* edges seen at end_fd */
 	bool dirty;			/* on the worker's dirty list */
 	bool tx_blocked;		/* lwIP had no room; retry on sent */
 	uint64_t cork_since;		/* 0: nothing held back */

@@ -278,8 +278,12 @@ static err_t on_accept(void *arg, struct tcp_pcb *pcb, err_t err)
 	take(s, pcb, f);
 	gz_stack_options(s);
 	gz_count(GZ_C_ACCEPTED);
+	/* From now on it is the pending list that counts and refers. */
+	f->listener = NULL;
+	f->counted = false;
 	gz_relay_offer(l->worker, l, s);
-	gz_sock_unref(s);		/* the worker's and the table's remain */
+	gz_sock_unref(l);
+	gz_sock_unref(s);		/* the worker's and the list's remain */
 	return ERR_OK;
 }
 
@@ -474,7 +478,10 @@ void gz_stack_abort(struct gz_sock *s)
 	if (!p)
 		return;
 	tcp_err(p, NULL);
-	tcp_abort(p);
+	if (p->state == SYN_SENT)
+		tcp_close(p);		/* silently */
+	else
+		tcp_abort(p);
 }
 
 void gz_stack_info(struct gz_sock *s)

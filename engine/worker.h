@@ -54,7 +54,7 @@ struct gz_worker {
 	bool stop;
 	uint64_t now;			/* ns, CLOCK_MONOTONIC, of this round */
 	int probe_fd;
-	TAILQ_HEAD(, gz_sock) dirty;
+	TAILQ_HEAD(gz_dirty_list, gz_sock) dirty;
 	LIST_HEAD(, gz_sock) socks;
 };
 
@@ -109,6 +109,8 @@ void gz_relay_event(struct gz_sock *s, uint32_t events);
 void gz_relay_pump(struct gz_worker *w, struct gz_sock *s);
 /** Connect to the listener's shadow: the application may accept(). */
 void gz_relay_offer(struct gz_worker *w, struct gz_sock *listener, struct gz_sock *s);
+/** Make the listener readable once more for a connection that has a held_fd. */
+void gz_relay_reoffer(struct gz_sock *s);
 void gz_relay_connected(struct gz_worker *w, struct gz_sock *s);
 void gz_relay_failed(struct gz_worker *w, struct gz_sock *s, int error);
 /** Answer a parked connect().  @error: 0 or positive errno; any thread */

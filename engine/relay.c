@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * relay.c - Bytes between a socket's rings and its shadow
+ *
+ * Theory of operation.  The engine's end of a shadow is a non-blocking AF_UNIX
+ * stream.  What the application writes is *peeked* (MSG_PEEK with SO_PEEK_OFF)
+ * into the tx ring and taken later, in bulk, and never to the last byte:
+ * whenever the engine closes its end, at least one byte lies unread in it, so
+ * the kernel gives the application ECONNRESET (unix_release_sock()).  A graceful
+ * end takes that byte first.  The byte that starts this is a sentinel which the
+ * engine itself sends through the application's end: the last filler byte of a
+ * connect, or one byte at accept().
+ *
+ *   FIN from the peer   shutdown(end, SHUT_WR): the application reads EOF
+ *   RST from the peer   close(end) with the sentinel unread: ECONNRESET
+ *   EOF from the app    it called shutdown(SHUT_WR): FIN after the last byte
+ *   HUP from the app    last close: FIN, or RST when it left bytes unread
+ *
+ * HUP is ambiguous once both sides have shut down; then the reaper decides.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <linux/seccomp.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "engine/client.h"
+#include "engine/counters.h"
+#include "engine/log.h"
+#include "engine/reaper.h"
+#include "engine/worker.h"
+
+#define LAG_BYTES 16384		/* peeked bytes that may lie at the end ... */
+#define LAG_READS 32		/* ... and messages: each costs a walk when peeking */
+
+static uint8_t scrap[65536];
+
+void gz_relay_answer(struct gz_sock *s, int error)
+{
+	uint64_t id = atomic_exchange(&s->parked, 0);
+	struct seccomp_notif_resp r = { .id = id, .error = -error };
+
+	if (id && ioctl(atomic_load(&s->parked_fd), SECCOMP_IOCTL_NOTIF_SEND, &r) < 0)
+		gz_count(GZ_C_GONE);
+}
+
+/* Take @n bytes that were peeked before. */
+static void take_lag(struct gz_sock *s, uint32_t n)
+{
+	while (n) {
+		ssize_t k = recv(s->end_fd, scrap, n < sizeof(scrap) ? n : sizeof(scrap),
+				 MSG_DONTWAIT);
+
+		if (k <= 0)
+			break;
+		n -= (uint32_t)k;
+		s->lag -= (uint32_t)k;
+	}
+	s->lag_reads = 0;
+}
+
+int gz_relay_attach(struct gz_worker *w, struct gz_sock *s)
+{
+	struct epoll_event e = {
+		.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
+		.data.ptr = s,
+	};
+	int one = 1;
+
+	/* The first byte is the sentinel: skip it, leave it. */
+	if (setsockopt(s->end_fd, SOL_SOCKET, SO_PEEK_OFF, &one, sizeof(one)) < 0)
+		return -errno;
+	s->lag = 1;
+	s->can_read = s->can_write = true;
+	atomic_store(&s->watched, false);
+	if (epoll_ctl(w->relay_ep, EPOLL_CTL_ADD, s->end_fd, &e) < 0)
+		return -errno;
+	return 0;
+}
+
+/* @reset: the application sees ECONNRESET; else a quiet EOF. */
+static void close_end(struct gz_sock *s, bool reset)
+{
+	if (s->end_fd < 0)
+		return;
+	if (!reset) {
+		/* Whatever is unread would read as a reset. */
+		s->lag = UINT32_MAX;
+		take_lag(s, UINT32_MAX);
+	}
+	close(s->end_fd);		/* leaves the epoll by itself */
+	s->end_fd = -1;
+	if (!s->app_gone)
+		atomic_store(&s->watched, true);
+}
+
+static void answer_connect(struct gz_sock *s, int error)
+{
+	s->deadline = 0;
+	gz_relay_answer(s, error);
+}
+
+void gz_relay_connected(struct gz_worker *w, struct gz_sock *s)
+{
+	/* The filler kept the shadow from polling writable; one byte remains. */
+	s->lag = s->prefix;
+	take_lag(s, s->prefix - 1);
+	gz_sock_set_state(s, GZ_ESTABLISHED);
+	gz_count(GZ_C_CONNECTED);
+	if (gz_relay_attach(w, s) < 0) {
+		s->reset = true;
+		atomic_store(&s->error, ENOMEM);
+	}
+	answer_connect(s, 0);
+	gz_worker_dirty(w, s);
+}
+
+void gz_relay_failed(struct gz_worker *w, struct gz_sock *s, int error)
+{
+	gz_count(GZ_C_CONNECT_FAILED);
+	/* A blocking connect() returns the error, the others find it. */
+	if (!atomic_load(&s->parked))
+		atomic_store(&s->error, error);
+	gz_sock_set_state(s, GZ_FAILED);
+	close_end(s, true);
+	gz_claim_drop(s);
+	answer_connect(s, error);
+	gz_worker_dirty(w, s);
+}
+
+/* A fresh connection to a listener's shadow that carries @id.  -errno or fd */
+static int knock(struct gz_sock *listener, uint64_t id)
+{
+	struct sockaddr_un a;
+	socklen_t len = gz_shadow_name(&a, listener->name);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int err;
+
+	if (fd < 0)
+		return -errno;
+	if (connect(fd, (struct sockaddr *)&a, len) < 0 ||
+	    send(fd, &id, sizeof(id), MSG_NOSIGNAL) != sizeof(id)) {
+		err = errno;
+		close(fd);
+		return -err;
+	}
+	return fd;
+}
+
+void gz_relay_offer(struct gz_worker *w, struct gz_sock *l, struct gz_sock *s)
+{
+	int fd;
+
+	/* First on the list, then visible: accept() must find it. */
+	gz_sock_ref(s);
+	gz_sock_ref(l);
+	pthread_mutex_lock(&l->lock);
+	s->listener = l;
+	TAILQ_INSERT_TAIL(&l->pending, s, pending_entry);
+	pthread_mutex_unlock(&l->lock);
+	fd = knock(l, s->id);
+	if (fd >= 0) {
+		s->end_fd = fd;
+		if (gz_relay_attach(w, s) == 0)
+			return;
+	}
+	pthread_mutex_lock(&l->lock);
+	if (s->listener) {
+		TAILQ_REMOVE(&l->pending, s, pending_entry);
+		s->listener = NULL;
+		atomic_fetch_sub(&l->queued, 1);
+		gz_sock_unref(l);
+		gz_sock_unref(s);
+	}
+	pthread_mutex_unlock(&l->lock);
+	s->app_gone = true;
+	s->hup = true;
+	gz_worker_dirty(w, s);
+}
+
+void gz_relay_reoffer(struct gz_sock *s)
+{
+	struct gz_sock *l;
+	int fd;
+
+	l = s->listener;
+	if (!l)
+		return;
+	fd = knock(l, s->id);
+	if (fd >= 0)
+		close(fd);		/* the token and its id stay in the queue */
+}
+
+void gz_relay_event(struct gz_sock *s, uint32_t events)
+{
+	if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+		s->can_read = true;
+	if (events & EPOLLOUT)
+		s->can_write = true;
+	if (events & EPOLLHUP)
+		s->hup = true;
+}
+
+/* rx ring -> application */
+static void to_app(struct gz_sock *s)
+{
+	uint32_t done = 0;
+
+	while (gz_ring_used(&s->rx)) {
+		struct iovec v[2];
+		struct msghdr m = { .msg_iov = v };
+		ssize_t n;
+
+		if (s->end_fd < 0 || s->app_gone || atomic_load(&s->app_shut_rd)) {
+			n = gz_ring_used(&s->rx);	/* nobody will read it */
+		} else {
+			if (!s->can_write)
+				break;
+			m.msg_iovlen = (size_t)gz_ring_iov(&s->rx, s->rx.head,
+							   gz_ring_used(&s->rx), v);
+			n = sendmsg(s->end_fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
+			if (n < 0) {
+				if (errno == EAGAIN) {
+					s->can_write = false;
+					break;
+				}
+				if (errno == EPIPE || errno == ECONNRESET)
+					break;	/* HUP follows, and decides */
+				break;
+			}
+			gz_add(GZ_C_RELAY_RX, (uint64_t)n);
+		}
+		gz_ring_consume(&s->rx, (uint32_t)n);
+		done += (uint32_t)n;
+	}
+	if (done) {
+		atomic_store_explicit(&s->unread, gz_ring_used(&s->rx), memory_order_relaxed);
+		gz_stack_received(s, done);
+	}
+}
+
+/* application -> tx ring */
+static void from_app(struct gz_sock *s)
+{
+	while (s->can_read && !s->app_eof && s->end_fd >= 0) {
+		struct iovec v[2];
+		struct msghdr m = { .msg_iov = v };
+		uint32_t room;
+		ssize_t n;
+
+		if (!gz_ring_ready(&s->tx, GZ_TX_RING))
+			return;
+		room = gz_ring_room(&s->tx);
+		if (!room)
+			return;
+		m.msg_iovlen = (size_t)gz_ring_iov(&s->tx, s->tx.tail, room, v);
+		n = recvmsg(s->end_fd, &m, MSG_DONTWAIT | MSG_PEEK);
+		if (n > 0) {
+			s->tx.tail += (uint64_t)n;
+			s->lag += (uint32_t)n;
+			gz_add(GZ_C_RELAY_TX, (uint64_t)n);
+			atomic_store_explicit(&s->unsent, gz_ring_used(&s->tx),
+					      memory_order_relaxed);
+			if (++s->lag_reads >= LAG_READS || s->lag > LAG_BYTES)
+				take_lag(s, s->lag - 1);
+			if ((uint32_t)n < room)
+				s->can_read = false;	/* drained; the next byte is an edge */
+		} else if (n == 0) {
+			s->app_eof = true;
+		} else if (errno == EAGAIN) {
+			s->can_read = false;
+		} else if (errno == ECONNRESET) {
+			/* It closed and left bytes unread: TCP answers with RST. */
+			s->app_eof = s->app_gone = s->reset = true;
+		} else if (errno != EINTR) {
+			s->app_eof = true;
+		}
+	}
+}
+
+static void app_closed(struct gz_sock *s)
+{
+	s->app_gone = true;
+	gz_reaper_close(s);
+}
+
+void gz_relay_pump(struct gz_worker *w, struct gz_sock *s)
+{
+	enum gz_state st = gz_sock_state(s);
+
+	if (st == GZ_ESTABLISHED || st == GZ_CLOSED) {
+		bool abort_it = false;
+
+		to_app(s);
+		from_app(s);
+		gz_stack_tx(s);
+		/* A drain above may have ended before the last edge: look again. */
+		if (s->hup && s->can_read && !s->app_eof)
+			from_app(s);
+		if (s->app_gone && s->reset && s->pcb) {
+			gz_stack_abort(s);	/* bytes were left unread */
+			app_closed(s);
+		}
+		if (s->hup && !s->app_gone &&
+		    !(atomic_load(&s->app_shut_wr) &&
+		      (s->fin_passed || atomic_load(&s->app_shut_rd))))
+			app_closed(s);
+		if (atomic_load(&s->closed))
+			s->app_gone = true;
+		if (s->app_gone) {
+			abort_it = gz_ring_used(&s->rx) != 0 ||
+				   (s->opt.linger.l_onoff && !s->opt.linger.l_linger);
+			if (abort_it && s->pcb)
+				gz_stack_abort(s);
+			if (s->end_fd < 0)
+				s->app_eof = true;
+			if (s->pcb && s->app_eof && s->tx.mid == s->tx.tail && !s->fin_sent)
+				gz_stack_close(s);
+			if (s->app_eof || !s->pcb)
+				close_end(s, true);
+			if (!s->in_table && !atomic_load(&s->closed))
+				gz_reaper_close(s);
+		} else {
+			if (s->app_eof && s->tx.mid == s->tx.tail && !s->fin_sent)
+				gz_stack_fin(s);
+			if (s->reset && !gz_ring_used(&s->rx)) {
+				close_end(s, true);
+			} else if ((s->fin_received || atomic_load(&s->app_shut_rd)) &&
+				   !gz_ring_used(&s->rx) && !s->fin_passed && s->end_fd >= 0) {
+				s->fin_passed = true;
+				shutdown(s->end_fd, SHUT_WR);
+			}
+			/* Both directions are over; the reaper sees the last close. */
+			if (!s->pcb && s->end_fd >= 0 && !s->reset &&
+			    s->app_eof && s->fin_passed)
+				close_end(s, false);
+		}
+		if (!s->pcb && st == GZ_ESTABLISHED) {
+			gz_sock_set_state(s, GZ_CLOSED);
+			if (!s->app_gone && !s->fin_received && !s->reset)
+				s->reset = true;
+			if (s->reset && !s->app_gone && !gz_ring_used(&s->rx))
+				close_end(s, true);
+		}
+		gz_stack_info(s);
+	}
+	if (!s->pcb && !s->lpcb && s->end_fd < 0 && s->on_worker)
+		gz_worker_release(w, s);
+}

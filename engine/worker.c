@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * worker.c - The loop: packets, messages, shadows, timers, sleep
+ */
+#include <errno.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <rte_errno.h>
+#include <rte_ethdev.h>
+#include <rte_ring.h>
+
+#include "engine/client.h"
+#include "engine/counters.h"
+#include "engine/log.h"
+#include "engine/reaper.h"
+#include "engine/worker.h"
+
+#define INBOX 4096
+#define NAP_NS 100000		/* a device without a descriptor: look this often */
+
+struct gz_worker gz_worker;
+
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+int gz_worker_post(struct gz_worker *w, const struct gz_msg *m)
+{
+	struct gz_msg *c = malloc(sizeof(*c));
+	uint64_t one = 1;
+
+	if (!c)
+		return -ENOBUFS;
+	*c = *m;
+	if (c->sock)
+		gz_sock_ref(c->sock);
+	/* Full: the worker drains it each round; it cannot stay full. */
+	while (rte_ring_mp_enqueue(w->inbox, c) != 0)
+		sched_yield();
+	gz_count(GZ_C_MESSAGES);
+	atomic_thread_fence(memory_order_seq_cst);
+	if (atomic_load_explicit(&w->sleeping, memory_order_relaxed) &&
+	    write(w->wake_fd, &one, sizeof(one)) < 0)
+		gz_warn("cannot wake the worker: %s", strerror(errno));
+	return 0;
+}
+
+void gz_worker_dirty(struct gz_worker *w, struct gz_sock *s)
+{
+	if (s->dirty)
+		return;
+	s->dirty = true;
+	gz_sock_ref(s);
+	TAILQ_INSERT_TAIL(&w->dirty, s, dirty_entry);
+}
+
+void gz_worker_adopt(struct gz_worker *w, struct gz_sock *s)
+{
+	s->worker = w;
+	if (s->on_worker)
+		return;
+	s->on_worker = true;
+	gz_sock_ref(s);
+	LIST_INSERT_HEAD(&w->socks, s, worker_entry);
+}
+
+void gz_worker_release(struct gz_worker *w, struct gz_sock *s)
+{
+	(void)w;
+	if (!s->on_worker)
+		return;
+	s->on_worker = false;
+	LIST_REMOVE(s, worker_entry);
+	gz_ring_free(&s->rx);
+	gz_ring_free(&s->tx);
+	gz_sock_unref(s);
+}
+
+/* A listener is over: so is everything that waited on it. */
+static void drop_pending(struct gz_sock *l)
+{
+	struct gz_sock *s;
+
+	for (;;) {
+		pthread_mutex_lock(&l->lock);
+		s = TAILQ_FIRST(&l->pending);
+		if (s) {
+			TAILQ_REMOVE(&l->pending, s, pending_entry);
+			s->listener = NULL;
+			atomic_fetch_sub(&l->queued, 1);
+		}
+		pthread_mutex_unlock(&l->lock);
+		if (!s)
+			return;
+		if (s->held_fd >= 0) {
+			close(s->held_fd);
+			s->held_fd = -1;
+		}
+		/* Linux resets what was never accepted (inet_csk_listen_stop). */
+		gz_stack_abort(s);
+		s->app_gone = true;
+		gz_worker_dirty(&gz_worker, s);
+		gz_sock_unref(l);
+		gz_sock_unref(s);
+	}
+}
+
+static void handle(struct gz_worker *w, struct gz_msg *m)
+{
+	struct gz_sock *s = m->sock;
+	int err;
+
+	switch (m->op) {
+	case GZ_OP_LISTEN:
+		gz_worker_adopt(w, s);
+		err = gz_stack_listen(s);
+		if (err)
+			gz_err("socket %lu: cannot listen: %s", (unsigned long)s->id,
+			       strerror(-err));
+		break;
+	case GZ_OP_CONNECT:
+		gz_worker_adopt(w, s);
+		s->end_fd = m->fd;
+		s->prefix = m->prefix;
+		err = gz_stack_connect(s, m->flow);
+		if (err)
+			gz_relay_failed(w, s, -err);
+		break;
+	case GZ_OP_OPTIONS:
+		gz_stack_options(s);
+		gz_worker_dirty(w, s);	/* a cork may have been pulled */
+		break;
+	case GZ_OP_SHUT:
+		if (s->on_worker) {
+			s->can_read = true;
+			gz_worker_dirty(w, s);
+		}
+		break;
+	case GZ_OP_GONE:
+		s->app_gone = true;
+		if (s->lpcb) {
+			gz_stack_unlisten(s);
+			drop_pending(s);
+		}
+		if (gz_sock_state(s) == GZ_CONNECTING && s->pcb) {
+			gz_stack_abort(s);
+			gz_relay_failed(w, s, ECONNABORTED);
+		}
+		if (s->on_worker)
+			gz_worker_dirty(w, s);
+		break;
+	case GZ_OP_REOFFER:
+		gz_relay_reoffer(s);
+		break;
+	case GZ_OP_STOP:
+		w->stop = true;
+		break;
+	}
+}
+
+static void drain_inbox(struct gz_worker *w)
+{
+	void *m[64];
+	unsigned n, i;
+
+	do {
+		n = rte_ring_sc_dequeue_burst(w->inbox, m, 64, NULL);
+		for (i = 0; i < n; i++) {
+			struct gz_msg *msg = m[i];
+
+			handle(w, msg);
+			if (msg->sock)
+				gz_sock_unref(msg->sock);
+			free(msg);
+		}
+	} while (n == 64);
+}
+
+static bool drain_dirty(struct gz_worker *w)
+{
+	struct gz_sock *s, *last = TAILQ_LAST(&w->dirty, gz_dirty_list);
+
+	if (!last)
+		return false;
+	do {
+		s = TAILQ_FIRST(&w->dirty);
+		TAILQ_REMOVE(&w->dirty, s, dirty_entry);
+		s->dirty = false;
+		gz_relay_pump(w, s);
+		if (s == last)
+			last = NULL;
+		gz_sock_unref(s);
+	} while (last);
+	return true;
+}
+
+static unsigned relay_events(struct gz_worker *w)
+{
+	struct epoll_event ev[128];
+	int n = epoll_wait(w->relay_ep, ev, 128, 0);
+
+	for (int i = 0; i < n; i++) {
+		struct gz_sock *s = ev[i].data.ptr;
+
+		gz_relay_event(s, ev[i].events);
+		gz_worker_dirty(w, s);
+	}
+	return n > 0 ? (unsigned)n : 0;
+}
+
+/* Sleep until something happens or @wait ns pass. */
+static void sleep_for(struct gz_worker *w, uint64_t wait)
+{
+	struct epoll_event ev[8];
+	struct timespec ts;
+	uint64_t junk;
+	int n;
+
+	if (!w->port.nwait && wait > NAP_NS)
+		wait = NAP_NS;
+	atomic_store_explicit(&w->sleeping, true, memory_order_relaxed);
+	atomic_thread_fence(memory_order_seq_cst);
+	if (rte_ring_empty(w->inbox)) {
+		if (w->port.rx_intr)
+			rte_eth_dev_rx_intr_enable(w->port.id, 0);
+		ts.tv_sec = (time_t)(wait / 1000000000u);
+		ts.tv_nsec = (long)(wait % 1000000000u);
+		gz_count(GZ_C_SLEEPS);
+		n = epoll_pwait2(w->sleep_ep, ev, 8, &ts, NULL);
+		if (n > 0 && w->port.rx_intr)
+			rte_eth_dev_rx_intr_disable(w->port.id, 0);
+		for (int i = 0; i < n; i++)
+			if (ev[i].data.fd == w->wake_fd &&
+			    read(w->wake_fd, &junk, sizeof(junk)) < 0)
+				continue;
+			else if (w->port.rx_intr && ev[i].data.fd == w->port.wait_fd[0] &&
+				 read(ev[i].data.fd, &junk, sizeof(junk)) < 0)
+				continue;
+	}
+	atomic_store_explicit(&w->sleeping, false, memory_order_relaxed);
+}
+
+int gz_worker_main(void *arg)
+{
+	struct gz_worker *w = arg;
+	uint64_t idle_since = now_ns(), wait, loops = 0;
+
+	if (setns(w->netns, CLONE_NEWNET) < 0)
+		gz_warn("worker: cannot enter the shadows' network namespace: %s",
+			strerror(errno));
+	while (!w->stop) {
+		unsigned work;
+
+		w->now = now_ns();
+		work = gz_netif_rx(w, drain_inbox);
+		work += relay_events(w);
+		/* Looped packets and their answers, until it is quiet. */
+		for (unsigned i = 0; i < 64; i++) {
+			bool more = drain_dirty(w);
+
+			more |= gz_netif_loop();
+			work += more;
+			if (!more)
+				break;
+		}
+		wait = gz_stack_timers(w);
+		gz_netif_flush(w);
+		if (++loops % 64 == 0)
+			gz_add(GZ_C_LOOPS, 64);
+		if (work || !TAILQ_EMPTY(&w->dirty)) {
+			idle_since = w->now;
+			continue;
+		}
+		if (w->cfg->power == GZ_POWER_POLL)
+			continue;
+		if (w->now - idle_since < (uint64_t)w->cfg->spin_us * 1000) {
+			rte_pause();
+			continue;
+		}
+		sleep_for(w, wait);
+	}
+	return 0;
+}
+
+static int watch(int ep, int fd)
+{
+	struct epoll_event e = { .events = EPOLLIN, .data.fd = fd };
+
+	return epoll_ctl(ep, EPOLL_CTL_ADD, fd, &e) < 0 ? -errno : 0;
+}
+
+int gz_worker_init(struct gz_worker *w, const struct gz_engine_config *cfg, int netns)
+{
+	int err;
+
+	w->cfg = cfg;
+	w->netns = netns;
+	w->probe_fd = -1;
+	TAILQ_INIT(&w->dirty);
+	LIST_INIT(&w->socks);
+	w->inbox = rte_ring_create("inbox", INBOX, SOCKET_ID_ANY, RING_F_SC_DEQ);
+	if (!w->inbox)
+		return -rte_errno;
+	w->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	w->relay_ep = epoll_create1(EPOLL_CLOEXEC);
+	w->sleep_ep = epoll_create1(EPOLL_CLOEXEC);
+	if (w->wake_fd < 0 || w->relay_ep < 0 || w->sleep_ep < 0)
+		return -errno;
+	err = watch(w->sleep_ep, w->wake_fd);
+	if (!err)
+		err = watch(w->sleep_ep, w->relay_ep);
+	for (unsigned i = 0; !err && i < w->port.nwait; i++)
+		err = watch(w->sleep_ep, w->port.wait_fd[i]);
+	if (err)
+		return err;
+	err = gz_stack_init(w);
+	return err ? err : gz_netif_init(w);
+}
+
+void gz_worker_destroy(struct gz_worker *w)
+{
+	close(w->wake_fd);
+	close(w->relay_ep);
+	close(w->sleep_ep);
+	if (w->probe_fd >= 0)
+		close(w->probe_fd);
+	rte_ring_free(w->inbox);
+}
