@@ -75,9 +75,12 @@ static int fail(char *err, size_t n, int error, const char *fmt, ...)
  */
 static ssize_t log_write(void *cookie, const char *buf, size_t size)
 {
+	int level = rte_log_cur_msg_loglevel();
+	bool hide = level <= (int)RTE_LOG_WARNING && rte_log_get_global_level() < RTE_LOG_DEBUG;
+
 	(void)cookie;
 	pthread_mutex_lock(&held.lock);
-	if (held.held && rte_log_cur_msg_loglevel() <= (int)RTE_LOG_ERR) {
+	if (held.held && level <= (int)RTE_LOG_ERR && !held.line[0]) {
 		const char *text = memmem(buf, size, "(): ", 4);
 		size_t len;
 
@@ -86,9 +89,9 @@ static ssize_t log_write(void *cookie, const char *buf, size_t size)
 		len = size - (size_t)(text - buf);
 		while (len && (text[len - 1] == '\n' || text[len - 1] == '.'))
 			len--;
-		if (!held.line[0])
-			snprintf(held.line, sizeof(held.line), "%.*s", (int)len, text);
-	} else if (fwrite(buf, 1, size, stderr) != size) {
+		snprintf(held.line, sizeof(held.line), "%.*s", (int)len, text);
+	}
+	if (!(held.held && hide) && fwrite(buf, 1, size, stderr) != size) {
 		/* nobody is left to be told */
 	}
 	pthread_mutex_unlock(&held.lock);

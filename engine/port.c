@@ -28,6 +28,7 @@
 #include <rte_dev.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
+#include <rte_log.h>
 #include <rte_mbuf.h>
 #include <rte_mbuf_pool_ops.h>
 
@@ -438,6 +439,22 @@ static int setup_device(struct gz_port *p, enum gz_driver driver, const struct g
 	return rte_eth_macaddr_get(p->id, &p->mac);
 }
 
+/**
+ * hush() - Keep the drivers of vhost-user links from reporting every reconnect
+ *
+ * A peer that restarts is no error of ours, and costs a dozen lines of it.  Who
+ * owns the port sees the link state change, and says so once.
+ */
+static void hush(void)
+{
+	static const char *const noisy[] = {"pmd.net.virtio.*", "pmd.net.vhost*", "lib.vhost.*"};
+
+	if (rte_log_get_global_level() >= RTE_LOG_DEBUG)
+		return;
+	for (unsigned i = 0; i < RTE_DIM(noisy); i++)
+		rte_log_set_level_pattern(noisy[i], RTE_LOG_CRIT);
+}
+
 /** open_port() - One family, no second choice.  Return: 0 or -errno, @err says why */
 static int open_port(struct gz_port *p, enum gz_driver driver, const struct gz_port_config *c,
 		     char *err, size_t n)
@@ -479,6 +496,8 @@ static int open_port(struct gz_port *p, enum gz_driver driver, const struct gz_p
 
 	if (!p->rx_intr)
 		find_wait_fds(p, &before);
+	if (driver == GZ_DRV_VIRTIO_USER || driver == GZ_DRV_VHOST)
+		hush();
 	err[0] = '\0';
 	return 0;
 }

@@ -139,8 +139,9 @@ bool gz_netdev_is_veth(const char *iface);
 int gz_veth_remove(const char *host_iface);
 
 /*
- * DPDK tells why only in its log.  Between hold and release its errors are kept
- * back, and release gives the first of them (or "").  Start-up only, main thread.
+ * DPDK tells why only in its log.  Between hold and release its warnings and
+ * errors are kept back (not with log: debug), and release gives the first error
+ * (or "").  Start-up only, main thread.
  */
 void gz_log_hold(void);
 void gz_log_release(char *line, size_t n);

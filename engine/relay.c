@@ -320,6 +320,9 @@ void gz_relay_pump(struct gz_worker *w, struct gz_sock *s)
 				gz_stack_close(s);
 			if (s->app_eof || !s->pcb)
 				close_end(s, true);
+			/* lwIP needs nothing of ours any more, FIN and TIME_WAIT are its own. */
+			if (s->pcb && s->fin_sent && s->end_fd < 0 && !gz_ring_used(&s->tx))
+				gz_stack_detach(s);
 			if (!s->in_table && !atomic_load(&s->closed))
 				gz_reaper_close(s);
 		} else {
@@ -333,8 +336,8 @@ void gz_relay_pump(struct gz_worker *w, struct gz_sock *s)
 				shutdown(s->end_fd, SHUT_WR);
 			}
 			/* Both directions are over; the reaper sees the last close. */
-			if (!s->pcb && s->end_fd >= 0 && !s->reset &&
-			    s->app_eof && s->fin_passed)
+			if (s->end_fd >= 0 && !s->reset && s->app_eof && s->fin_passed &&
+			    s->fin_sent && !gz_ring_used(&s->tx))
 				close_end(s, false);
 		}
 		if (!s->pcb && st == GZ_ESTABLISHED) {

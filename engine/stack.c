@@ -484,6 +484,17 @@ void gz_stack_abort(struct gz_sock *s)
 		tcp_abort(p);
 }
 
+/** gz_stack_detach() - Let the pcb end by itself, the socket is no longer needed */
+void gz_stack_detach(struct gz_sock *s)
+{
+	struct tcp_pcb *p = s->pcb;
+
+	tcp_arg(p, NULL);
+	s->flow->sock = NULL;
+	s->flow = NULL;
+	s->pcb = NULL;
+}
+
 void gz_stack_info(struct gz_sock *s)
 {
 	struct tcp_pcb *p = s->pcb;

@@ -98,6 +98,7 @@ void gz_stack_received(struct gz_sock *s, uint32_t n);
 void gz_stack_fin(struct gz_sock *s);
 void gz_stack_close(struct gz_sock *s);
 void gz_stack_abort(struct gz_sock *s);
+void gz_stack_detach(struct gz_sock *s);
 void gz_stack_info(struct gz_sock *s);
 /** Run what is due.  Return: ns until the next look is needed */
 uint64_t gz_stack_timers(struct gz_worker *w);

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "engine/app.h"
+#include "engine/counters.h"
+
+#ifndef PIDFD_THREAD
+#define PIDFD_THREAD O_EXCL	/* Linux 6.9 */
+#endif
+#define ERESTARTSYS 512		/* the kernel's own, linux/errno.h */
+#define CAP_NET_BIND_SERVICE_BIT 10
+
+void gz_app_cache_init(struct gz_app_cache *c)
+{
+	for (unsigned i = 0; i < 64; i++) {
+		c->slot[i].tid = 0;
+		c->slot[i].pidfd = -1;
+	}
+}
+
+void gz_app_cache_destroy(struct gz_app_cache *c)
+{
+	for (unsigned i = 0; i < 64; i++)
+		if (c->slot[i].pidfd >= 0)
+			close(c->slot[i].pidfd);
+}
+
+int gz_app_read(pid_t tid, uint64_t addr, void *buf, size_t n)
+{
+	struct iovec l = { buf, n }, r = { (void *)(uintptr_t)addr, n };
+
+	if (!n)
+		return 0;
+	if (process_vm_readv(tid, &l, 1, &r, 1, 0) != (ssize_t)n) {
+		gz_count(GZ_C_REFUSED_FAULT);
+		return -EFAULT;
+	}
+	return 0;
+}
+
+int gz_app_write(pid_t tid, uint64_t addr, const void *buf, size_t n)
+{
+	struct iovec l = { (void *)(uintptr_t)buf, n }, r = { (void *)(uintptr_t)addr, n };
+
+	if (!n)
+		return 0;
+	if (process_vm_writev(tid, &l, 1, &r, 1, 0) != (ssize_t)n) {
+		gz_count(GZ_C_REFUSED_FAULT);
+		return -EFAULT;
+	}
+	return 0;
+}
+
+/* A line "KEY:\tvalue" of /proc/TID/status.  Return: false when not there */
+static bool status_line(const char *status, const char *key, const char **value)
+{
+	const char *p = strstr(status, key);
+
+	if (!p)
+		return false;
+	*value = p + strlen(key);
+	return true;
+}
+
+static bool read_status(pid_t tid, char *buf, size_t n)
+{
+	char path[64];
+	ssize_t k;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", tid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	k = read(fd, buf, n - 1);
+	close(fd);
+	if (k <= 0)
+		return false;
+	buf[k] = 0;
+	return true;
+}
+
+static int open_pidfd(pid_t tid)
+{
+	char status[4096];
+	const char *v;
+	int fd = (int)syscall(SYS_pidfd_open, tid, PIDFD_THREAD);
+
+	if (fd >= 0 || errno != EINVAL)
+		return fd >= 0 ? fd : -errno;
+	/* Before 6.9 only of a whole process, by its leader. */
+	if (!read_status(tid, status, sizeof(status)) || !status_line(status, "\nTgid:", &v))
+		return -ESRCH;
+	fd = (int)syscall(SYS_pidfd_open, (pid_t)atoi(v), 0);
+	return fd >= 0 ? fd : -errno;
+}
+
+int gz_app_fd(struct gz_app_cache *c, pid_t tid, int fd)
+{
+	unsigned i = (unsigned)tid % 64;
+	int got;
+
+	for (int again = 0; again < 2; again++) {
+		if (c->slot[i].tid != tid || c->slot[i].pidfd < 0) {
+			if (c->slot[i].pidfd >= 0)
+				close(c->slot[i].pidfd);
+			c->slot[i].tid = tid;
+			c->slot[i].pidfd = open_pidfd(tid);
+			if (c->slot[i].pidfd < 0)
+				return c->slot[i].pidfd;
+		}
+		got = (int)syscall(SYS_pidfd_getfd, c->slot[i].pidfd, fd, 0);
+		if (got >= 0)
+			return got;
+		/* A cached pidfd of a thread that is gone: the number was reused. */
+		if (errno != ESRCH && errno != EINVAL)
+			return -errno;
+		c->slot[i].tid = 0;
+	}
+	return -ESRCH;
+}
+
+bool gz_app_cloexec(pid_t tid, int fd)
+{
+	char path[64], line[128];
+	bool set = false;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/fdinfo/%d", tid, fd);
+	f = fopen(path, "re");
+	if (!f)
+		return false;
+	while (fgets(line, sizeof(line), f))
+		if (!strncmp(line, "flags:", 6))
+			set = strtoul(line + 6, NULL, 8) & 02000000;
+	fclose(f);
+	return set;
+}
+
+bool gz_app_may_bind_low(pid_t tid)
+{
+	char status[4096];
+	const char *v;
+
+	if (!read_status(tid, status, sizeof(status)) || !status_line(status, "\nCapEff:", &v))
+		return false;
+	return strtoull(v, NULL, 16) >> CAP_NET_BIND_SERVICE_BIT & 1;
+}
+
+/* Do all threads but @tid block every signal of @set? */
+static bool others_block(pid_t tgid, pid_t tid, uint64_t set)
+{
+	char path[64], status[4096];
+	struct dirent *e;
+	bool all = true;
+	const char *v;
+	DIR *d;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", tgid);
+	d = opendir(path);
+	if (!d)
+		return false;
+	while (all && (e = readdir(d))) {
+		pid_t t = atoi(e->d_name);
+
+		if (t <= 0 || t == tid)
+			continue;
+		if (read_status(t, status, sizeof(status)) &&
+		    status_line(status, "\nSigBlk:", &v))
+			all = (set & ~strtoull(v, NULL, 16)) == 0;
+	}
+	closedir(d);
+	return all;
+}
+
+int gz_app_interrupted(pid_t tid)
+{
+	char status[4096];
+	uint64_t blocked, own, shared, ignored;
+	const char *v;
+	pid_t tgid;
+
+	if (!read_status(tid, status, sizeof(status)) || !status_line(status, "\nSigBlk:", &v))
+		return 0;
+	blocked = strtoull(v, NULL, 16);
+	own = status_line(status, "\nSigPnd:", &v) ? strtoull(v, NULL, 16) : 0;
+	shared = status_line(status, "\nShdPnd:", &v) ? strtoull(v, NULL, 16) : 0;
+	ignored = status_line(status, "\nSigIgn:", &v) ? strtoull(v, NULL, 16) : 0;
+	tgid = status_line(status, "\nTgid:", &v) ? atoi(v) : tid;
+	own &= ~blocked & ~ignored;
+	shared &= ~blocked & ~ignored;
+	if (own)
+		return -ERESTARTSYS;
+	if (!shared)
+		return 0;
+	/*
+	 * complete_signal() in kernel/signal.c wakes the main thread when it does
+	 * not block the signal, else some other that does not.
+	 */
+	if (tid == tgid || others_block(tgid, tid, shared))
+		return -ERESTARTSYS;
+	return -EINTR;
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * app.h - An application thread's memory, descriptors and signals
+ *
+ * Service threads only.  Every function names the thread by tid; the caller
+ * holds a live notification of it, so it cannot be another one.
+ */
+#ifndef GZ_APP_H
+#define GZ_APP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/** Cached pidfds of one service thread, by tid. */
+struct gz_app_cache {
+	struct {
+		pid_t tid;
+		int pidfd;
+	} slot[64];
+};
+
+void gz_app_cache_init(struct gz_app_cache *c);
+void gz_app_cache_destroy(struct gz_app_cache *c);
+
+/** Copy from or to the application.  Return: 0 or -EFAULT (counted) */
+int gz_app_read(pid_t tid, uint64_t addr, void *buf, size_t n);
+int gz_app_write(pid_t tid, uint64_t addr, const void *buf, size_t n);
+
+/** A duplicate of the application's descriptor (pidfd_getfd(2)), or -errno */
+int gz_app_fd(struct gz_app_cache *c, pid_t tid, int fd);
+
+/** Flags of descriptor @fd in the application: is FD_CLOEXEC set? */
+bool gz_app_cloexec(pid_t tid, int fd);
+
+/** May the thread bind ports below 1024?  (CAP_NET_BIND_SERVICE) */
+bool gz_app_may_bind_low(pid_t tid);
+
+/**
+ * gz_app_interrupted() - Would a signal end a blocking call of this thread?
+ *
+ * A thread waiting under WAIT_KILLABLE_RECV does not see its signals.  Return:
+ * 0 none; -ERESTARTSYS (-512) when the kernel certainly runs signal delivery
+ * for this very thread on return, which turns it into EINTR or a restart;
+ * -EINTR when a process-wide signal may be another thread's.
+ */
+int gz_app_interrupted(pid_t tid);
+
+#endif
