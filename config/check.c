@@ -14,11 +14,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define AF_XDP_MTU_MAX	3498	/* a 4 KB UMEM frame less headroom, L2 header */
+#define AF_XDP_MTU_MAX 3498 /* a 4 KB UMEM frame less headroom, L2 header */
 
 /* Which of the port's keys a driver uses. */
 enum { NO, MAY, MUST };
 
+/* clang-format off */
 static const struct {
 	const char *name;
 	int iface, path, device, veth;
@@ -32,6 +33,7 @@ static const struct {
 	[GZ_DRV_PCI] =		{ "pci",	 NO, NO, MUST, NO },
 	[GZ_DRV_VDEV] =		{ "vdev",	 MAY, NO, MUST, MAY },
 };
+/* clang-format on */
 
 /**
  * prepare_port() - A port: block in the file replaces the default veth pair
@@ -58,21 +60,21 @@ static bool prepare_port(const struct gz_load *ld, struct gz_port_config *p)
  * @set:	Has it a value?
  * @use:	NO, MAY or MUST
  */
-static void check_use(struct gz_load *ld, const struct gz_port_config *p,
-		      const char *path, bool set, int use)
+static void check_use(struct gz_load *ld, const struct gz_port_config *p, const char *path,
+		      bool set, int use)
 {
 	const char *driver = drivers[p->driver].name;
 
 	if (use == MUST && !set)
 		gz_load_error(ld, path, "port.driver",
-			      "missing: expected a value, driver %s needs it%s",
-			      driver, strcmp(path, "port.iface") ? "" :
-			      " or port.veth.host (a port: block without veth: "
-			      "makes no pair)");
+			      "missing: expected a value, driver %s needs it%s", driver,
+			      strcmp(path, "port.iface")
+				  ? ""
+				  : " or port.veth.host (a port: block without veth: "
+				    "makes no pair)");
 	else if (use == NO && set)
 		gz_load_error(ld, path, "port.driver",
-			      "not used by driver %s: expected it to be left out",
-			      driver);
+			      "not used by driver %s: expected it to be left out", driver);
 }
 
 /**
@@ -83,13 +85,12 @@ static void check_use(struct gz_load *ld, const struct gz_port_config *p,
  */
 static bool is_pci(const char *text)
 {
-	static const char *const forms[] = { "xxxx:xx:xx.x", "xx:xx.x" };
+	static const char *const forms[] = {"xxxx:xx:xx.x", "xx:xx.x"};
 
 	for (size_t i = 0; i < 2; i++) {
 		const char *f = forms[i], *t = text;
 
-		while (*f && (*f == 'x' ? isxdigit((unsigned char)*t) != 0 :
-			      *f == *t)) {
+		while (*f && (*f == 'x' ? isxdigit((unsigned char)*t) != 0 : *f == *t)) {
 			f++;
 			t++;
 		}
@@ -113,43 +114,47 @@ static void check_port(struct gz_load *ld, struct gz_port_config *p,
 	if (veth && !p->iface[0] && !gz_load_has(ld, "port.iface")) {
 		size_t n = strlen(p->veth_host);
 
-		if (n + 2 <= sizeof(p->iface))
-			memcpy(memcpy(p->iface, p->veth_host, n) + n, "e", 2);
-		else
+		if (n + 2 <= sizeof(p->iface)) {
+			memcpy(p->iface, p->veth_host, n);
+			p->iface[n] = 'e'; /* NULs follow */
+		} else {
 			gz_load_error(ld, "port.veth.host", "port.iface",
 				      "'%s' is too long to put an 'e' after it: "
-				      "expected port.iface", p->veth_host);
+				      "expected port.iface",
+				      p->veth_host);
+		}
 	}
 	/* A pair whose name was refused is no missing interface. */
 	if (p->iface[0] || !(veth || gz_load_bad(ld, "port.veth.host")))
-		check_use(ld, p, "port.iface", p->iface[0],
-			  drivers[p->driver].iface);
+		check_use(ld, p, "port.iface", p->iface[0], drivers[p->driver].iface);
 	check_use(ld, p, "port.path", p->path[0], drivers[p->driver].path);
-	check_use(ld, p, "port.device", p->device[0],
-		  drivers[p->driver].device);
+	check_use(ld, p, "port.device", p->device[0], drivers[p->driver].device);
 	check_use(ld, p, "port.veth", veth, drivers[p->driver].veth);
 	if (p->driver == GZ_DRV_PCI && p->device[0] && !is_pci(p->device))
 		gz_load_error(ld, "port.device", "port.driver",
 			      "'%s' is not a PCI address: expected one like "
-			      "0000:01:00.0", p->device);
+			      "0000:01:00.0",
+			      p->device);
 	if (p->veth_address.addr && !veth)
 		gz_load_error(ld, "port.veth.address", "port.veth.host",
 			      "no pair to put it on: expected port.veth.host");
 	if (veth && !strcmp(p->iface, p->veth_host))
 		gz_load_error(ld, "port.iface", "port.veth.host",
 			      "'%s' is the other end's name too: expected two "
-			      "names", p->iface);
+			      "names",
+			      p->iface);
 	if (p->driver == GZ_DRV_AF_XDP && p->mtu > AF_XDP_MTU_MAX)
 		gz_load_error(ld, "port.mtu", "port.driver",
 			      "'%u' is out of range: expected at most %d with "
-			      "driver af_xdp", p->mtu, AF_XDP_MTU_MAX);
+			      "driver af_xdp",
+			      p->mtu, AF_XDP_MTU_MAX);
 	if (m->mbufs < 2u * p->queue_size)
-		gz_load_error(ld, gz_load_has(ld, "memory.mbufs") ?
-			      "memory.mbufs" : "port.queue_size",
-			      gz_load_has(ld, "memory.mbufs") ?
-			      "port.queue_size" : "memory.mbufs",
+		gz_load_error(ld,
+			      gz_load_has(ld, "memory.mbufs") ? "memory.mbufs" : "port.queue_size",
+			      gz_load_has(ld, "memory.mbufs") ? "port.queue_size" : "memory.mbufs",
 			      "%u mbufs for queues of %u: expected at least "
-			      "twice as many mbufs", m->mbufs, p->queue_size);
+			      "twice as many mbufs",
+			      m->mbufs, p->queue_size);
 }
 
 /**
@@ -158,15 +163,15 @@ static void check_port(struct gz_load *ld, struct gz_port_config *p,
  * @run_dir:	Directory
  * @name:	Engine's or dispatch's
  */
-static void check_control(struct gz_load *ld, const char *run_dir,
-			  const char *name)
+static void check_control(struct gz_load *ld, const char *run_dir, const char *name)
 {
 	char path[GZ_PATH_MAX];
 
 	if (gz_control_path(path, sizeof(path), run_dir, name))
 		gz_load_error(ld, "run_dir", "name",
 			      "%s/%s.sock is too long: expected at most %d "
-			      "bytes", run_dir, name, GZ_PATH_MAX - 1);
+			      "bytes",
+			      run_dir, name, GZ_PATH_MAX - 1);
 }
 
 /**
@@ -204,24 +209,26 @@ static void check_stack(struct gz_load *ld, const struct gz_engine_config *c)
 			if (c->addrs[j].addr == a->addr)
 				gz_load_error(ld, path, NULL,
 					      "'%s' is there already: expected "
-					      "different addresses", text);
+					      "different addresses",
+					      text);
 		if (veth->addr == a->addr)
 			gz_load_error(ld, path, "port.veth.address",
 				      "'%s' is port.veth.address: expected "
-				      "another one in its network", text);
+				      "another one in its network",
+				      text);
 		if (c->gateway == a->addr)
 			gz_load_error(ld, "stack.gateway", path,
 				      "'%s' is the stack's own address: expected "
-				      "another host", text);
+				      "another host",
+				      text);
 	}
-	if (!c->naddrs && gz_load_has(ld, "port") &&
-	    !gz_load_has(ld, "port.veth") && !gz_load_has(ld, "stack.addresses"))
+	if (!c->naddrs && gz_load_has(ld, "port") && !gz_load_has(ld, "port.veth") &&
+	    !gz_load_has(ld, "stack.addresses"))
 		gz_load_error(ld, "port", "stack.addresses",
 			      "without veth: the default address does not apply: "
 			      "expected stack.addresses as well");
 	else if (!c->naddrs)
-		gz_load_error(ld, "stack.addresses", NULL,
-			      "empty: expected at least one address");
+		gz_load_error(ld, "stack.addresses", NULL, "empty: expected at least one address");
 	else if (!near_veth && !gz_load_has(ld, "stack.addresses"))
 		gz_load_error(ld, "port.veth.address", "stack.addresses",
 			      "not in the stack's default network: expected "
@@ -230,8 +237,7 @@ static void check_stack(struct gz_load *ld, const struct gz_engine_config *c)
 		gz_load_error(ld, "stack.gateway", "stack.addresses",
 			      "'%s' is in no network of stack.addresses: "
 			      "expected a neighbour",
-			      inet_ntop(AF_INET, &c->gateway, text,
-					sizeof(text)));
+			      inet_ntop(AF_INET, &c->gateway, text, sizeof(text)));
 }
 
 void gz_engine_prepare(const struct gz_load *ld, void *conf)
@@ -295,7 +301,8 @@ static void check_clients(struct gz_load *ld, struct gz_dispatch_config *c)
 				gz_load_error(ld, mine, other,
 					      "overlaps with the client's on line "
 					      "%u: expected addresses that are "
-					      "one client's alone", b->line);
+					      "one client's alone",
+					      b->line);
 		}
 	}
 }

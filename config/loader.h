@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * loader.h - Between loader.c, which reads a file, and check.c
+ * loader.h - Between loader.c, which fills a structure, and check.c
  *
  * The tree of the file outlives the reading of values, so that a check that
  * fails can still point at the line it is about.
@@ -31,9 +31,8 @@ unsigned gz_load_line(const struct gz_load *ld, const char *path);
  * Says nothing if one of the two already had an error of its own: its value is
  * then not what the file says.
  */
-__attribute__((format(printf, 4, 5)))
-void gz_load_error(struct gz_load *ld, const char *path, const char *because,
-		   const char *fmt, ...);
+__attribute__((format(printf, 4, 5))) void gz_load_error(struct gz_load *ld, const char *path,
+							 const char *because, const char *fmt, ...);
 
 /* check.c: each is called with the values over the defaults. */
 void gz_engine_prepare(const struct gz_load *ld, void *conf);

@@ -3,14 +3,14 @@
  * print.c - The commented YAML file, from the table and a configuration
  *
  * What is printed loads again to the same configuration.  A key without a
- * value is printed as a commented example; a block without any, too, since an
- * empty `veth:` would say something else than none.
+ * value is printed as a commented example; a block without any too, so that
+ * nobody takes an empty `veth:` for a pair.
  */
 #include "config/schema.h"
 
 #include <string.h>
 
-#define WIDTH 79	/* of a comment line, indentation included */
+#define WIDTH 79 /* of a comment line, indentation included */
 
 /**
  * depth() - How far a key is indented
@@ -44,7 +44,7 @@ static void comment(const char *text, int indent, FILE *out)
 			n = room;
 			while (n && text[n] != ' ')
 				n--;
-			if (!n)	/* one very long word */
+			if (!n) /* one very long word */
 				n = strcspn(text, " \n");
 		}
 		fprintf(out, "%*s# %.*s\n", indent, "", (int)n, text);
@@ -61,16 +61,15 @@ static void comment(const char *text, int indent, FILE *out)
  *
  * Return: true if so
  */
-static bool block_isset(const struct gz_cfg_part *part, const char *path,
-			const uint8_t *base)
+static bool block_isset(const struct gz_cfg_part *part, const char *path, const uint8_t *base)
 {
 	size_t n = strlen(path);
 
 	for (size_t i = 0; i < part->nkeys; i++) {
 		const struct gz_cfg_key *k = &part->keys[i];
 
-		if (k->type != GZ_CFG_BLOCK && !strncmp(k->path, path, n) &&
-		    k->path[n] == '.' && gz_cfg_isset(k, base))
+		if (k->type != GZ_CFG_BLOCK && !strncmp(k->path, path, n) && k->path[n] == '.' &&
+		    gz_cfg_isset(k, base))
 			return true;
 	}
 	return false;
@@ -82,8 +81,7 @@ static bool block_isset(const struct gz_cfg_part *part, const char *path,
  * @base:	What its offsets count from
  * @out:	Where to
  */
-static void print_maps(const struct gz_cfg_key *k, const uint8_t *base,
-		       FILE *out)
+static void print_maps(const struct gz_cfg_key *k, const uint8_t *base, FILE *out)
 {
 	unsigned n;
 
@@ -94,10 +92,8 @@ static void print_maps(const struct gz_cfg_key *k, const uint8_t *base,
 		const uint8_t *slot = base + k->offset + i * k->stride;
 
 		for (size_t j = 0; j < part->nkeys; j++) {
-			fprintf(out, "  %s %s: ", j ? " " : "-",
-				part->keys[j].path);
-			gz_cfg_format(&part->keys[j],
-				      slot + part->keys[j].offset, out);
+			fprintf(out, "  %s %s: ", j ? " " : "-", part->keys[j].path);
+			gz_cfg_format(&part->keys[j], slot + part->keys[j].offset, out);
 			putc('\n', out);
 		}
 	}
@@ -109,8 +105,7 @@ static void print_maps(const struct gz_cfg_key *k, const uint8_t *base,
  * @base:	What its offsets count from
  * @out:	Where to
  */
-static void print_value(const struct gz_cfg_key *k, const uint8_t *base,
-			FILE *out)
+static void print_value(const struct gz_cfg_key *k, const uint8_t *base, FILE *out)
 {
 	unsigned n;
 
@@ -140,8 +135,7 @@ static void print_value(const struct gz_cfg_key *k, const uint8_t *base,
  * @indent:	Columns before the #
  * @out:	Where to
  */
-static void print_example(const struct gz_cfg_key *k, const char *name,
-			  int indent, FILE *out)
+static void print_example(const struct gz_cfg_key *k, const char *name, int indent, FILE *out)
 {
 	const char *p = k->example;
 
@@ -172,18 +166,17 @@ static void print_key(const struct gz_cfg_part *part, const struct gz_cfg_key *k
 	char text[1024], expect[GZ_CFG_EXPECT_MAX];
 	int indent = 2 * depth(k->path);
 
-	snprintf(text, sizeof(text), "%s%s%s", k->help, k->more ? " " : "",
-		 k->more ? k->more : "");
+	snprintf(text, sizeof(text), "%s%s%s", k->help, k->more ? " " : "", k->more ? k->more : "");
 	putc('\n', out);
 	comment(text, indent, out);
 	if (k->type == GZ_CFG_BLOCK) {
-		fprintf(out, "%*s%s%s:\n", indent, "",
-			block_isset(part, k->path, base) ? "" : "# ", name);
+		fprintf(out, "%*s%s%s:\n", indent, "", block_isset(part, k->path, base) ? "" : "# ",
+			name);
 		return;
 	}
 	gz_cfg_expect(k, expect, sizeof(expect));
-	snprintf(text, sizeof(text), "[%s%s%s]", expect,
-		 k->def && *k->def ? "; default " : "", k->def ? k->def : "");
+	snprintf(text, sizeof(text), "[%s%s%s]", expect, k->def && *k->def ? "; default " : "",
+		 k->def ? k->def : "");
 	comment(text, indent, out);
 	if (gz_cfg_isset(k, base)) {
 		fprintf(out, "%*s%s", indent, "", name);

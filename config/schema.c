@@ -14,38 +14,39 @@
 
 #define LEN(a) (sizeof(a) / sizeof((a)[0]))
 
-#define FIELD(S, f) \
-	.offset = offsetof(S, f), .size = sizeof(((S *)0)->f)
-#define LIST(S, f, n) \
-	.offset = offsetof(S, f), .size = sizeof(((S *)0)->f[0]), \
-	.list = LEN(((S *)0)->f), .stride = sizeof(((S *)0)->f[0]), \
-	.count = offsetof(S, n)
-#define RANGE(lo, hi)	.min = (lo), .max = (hi)
-#define US		.unit = 1
-#define MS		.unit = 1000
-#define SEC		.unit = 1000000
+#define FIELD(S, f) .offset = offsetof(S, f), .size = sizeof(((S *)0)->f)
+#define LIST(S, f, n)                                                                              \
+	.offset = offsetof(S, f), .size = sizeof(((S *)0)->f[0]), .list = LEN(((S *)0)->f),        \
+	.stride = sizeof(((S *)0)->f[0]), .count = offsetof(S, n)
+#define RANGE(lo, hi) .min = (lo), .max = (hi)
+#define US .unit = 1
+#define MS .unit = 1000
+#define SEC .unit = 1000000
 
 /* In the order of the enums of config.h. */
-static const char *const log_names[] = {
-	[GZ_LOG_ERROR] = "error", [GZ_LOG_WARN] = "warn",
-	[GZ_LOG_INFO] = "info", [GZ_LOG_DEBUG] = "debug", NULL
-};
+static const char *const log_names[] = {[GZ_LOG_ERROR] = "error",
+					[GZ_LOG_WARN] = "warn",
+					[GZ_LOG_INFO] = "info",
+					[GZ_LOG_DEBUG] = "debug",
+					NULL};
 
 static const char *const hugepages_names[] = {
-	[GZ_HUGE_AUTO] = "auto", [GZ_HUGE_ALWAYS] = "always",
-	[GZ_HUGE_NEVER] = "never", NULL
-};
+    [GZ_HUGE_AUTO] = "auto", [GZ_HUGE_ALWAYS] = "always", [GZ_HUGE_NEVER] = "never", NULL};
 
 static const char *const power_names[] = {
-	[GZ_POWER_ADAPTIVE] = "adaptive", [GZ_POWER_POLL] = "poll", NULL
-};
+    [GZ_POWER_ADAPTIVE] = "adaptive", [GZ_POWER_POLL] = "poll", NULL};
 
-static const char *const driver_names[] = {
-	[GZ_DRV_AUTO] = "auto", [GZ_DRV_AF_XDP] = "af_xdp",
-	[GZ_DRV_AF_PACKET] = "af_packet", [GZ_DRV_TAP] = "tap",
-	[GZ_DRV_VIRTIO_USER] = "virtio_user", [GZ_DRV_VHOST] = "vhost",
-	[GZ_DRV_PCI] = "pci", [GZ_DRV_VDEV] = "vdev", NULL
-};
+static const char *const driver_names[] = {[GZ_DRV_AUTO] = "auto",
+					   [GZ_DRV_AF_XDP] = "af_xdp",
+					   [GZ_DRV_AF_PACKET] = "af_packet",
+					   [GZ_DRV_TAP] = "tap",
+					   [GZ_DRV_VIRTIO_USER] = "virtio_user",
+					   [GZ_DRV_VHOST] = "vhost",
+					   [GZ_DRV_PCI] = "pci",
+					   [GZ_DRV_VDEV] = "vdev",
+					   NULL};
+
+/* clang-format off */
 
 /* Shared by both files: offsets from their gz_memory_config. */
 static const struct gz_cfg_key memory_keys[] = {
@@ -126,8 +127,8 @@ static_assert(offsetof(struct gz_port_config, mac_set) ==
 
 /* The fields lie in both structures, not in one that they share. */
 #define HEAD_KEYS(S, default_name, name_help) \
-	{ "name", GZ_CFG_NAME, FIELD(S, name), .def = default_name, \
-	  .help = name_help, \
+	{ "name", GZ_CFG_NAME, FIELD(S, name), .def = (default_name), \
+	  .help = (name_help), \
 	  .more = "It names the control socket, RUN_DIR/NAME.sock, and is what " \
 		  "telemetry and messages say." }, \
 	{ "log", GZ_CFG_ENUM, FIELD(S, log), .names = log_names, .def = "info", \
@@ -280,6 +281,8 @@ const struct gz_cfg_schema gz_dispatch_schema = {
 	dispatch_parts, LEN(dispatch_parts), sizeof(struct gz_dispatch_config)
 };
 
+/* clang-format on */
+
 /**
  * gz_cfg_find() - Look a key up
  * @s:		Schema
@@ -288,8 +291,7 @@ const struct gz_cfg_schema gz_dispatch_schema = {
  *
  * Return: the key, or NULL
  */
-const struct gz_cfg_key *gz_cfg_find(const struct gz_cfg_schema *s,
-				     const char *path, size_t *base)
+const struct gz_cfg_key *gz_cfg_find(const struct gz_cfg_schema *s, const char *path, size_t *base)
 {
 	for (size_t p = 0; p < s->nparts; p++) {
 		const struct gz_cfg_part *part = &s->parts[p];
@@ -329,8 +331,7 @@ static void set_default(const struct gz_cfg_key *k, uint8_t *base)
 
 			assert(len < sizeof(word) && n < k->list);
 			memcpy(word, p, len);
-			why = gz_cfg_parse(k, word, base + k->offset +
-						    n++ * k->stride);
+			why = gz_cfg_parse(k, word, base + k->offset + n++ * k->stride);
 			p += len + strspn(p + len, " ");
 		}
 		memcpy(base + k->count, &n, sizeof(n));
@@ -349,8 +350,7 @@ void gz_cfg_default(const struct gz_cfg_schema *s, void *conf)
 	memset(conf, 0, s->size);
 	for (size_t p = 0; p < s->nparts; p++)
 		for (size_t i = 0; i < s->parts[p].nkeys; i++)
-			set_default(&s->parts[p].keys[i],
-				    (uint8_t *)conf + s->parts[p].base);
+			set_default(&s->parts[p].keys[i], (uint8_t *)conf + s->parts[p].base);
 }
 
 /**
@@ -372,8 +372,7 @@ void gz_cfg_free(const struct gz_cfg_schema *s, void *conf)
 			while (n--) {
 				char *word;
 
-				memcpy(&word, base + k->offset + n * k->stride,
-				       sizeof(word));
+				memcpy(&word, base + k->offset + n * k->stride, sizeof(word));
 				free(word);
 			}
 			memset(base + k->offset, 0, k->list * k->stride);

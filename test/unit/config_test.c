@@ -24,7 +24,7 @@
 
 static struct gz_engine_config engine;
 static struct gz_dispatch_config dispatch;
-static char *messages;		/* of the last load, file name cut off */
+static char *messages; /* of the last load, file name cut off */
 
 /**
  * load_bytes() - Load a file with this content
@@ -92,8 +92,7 @@ static void bad(const char *text, const char *message)
 	if (strncmp(messages, message, strlen(message)))
 		fail_msg("of: %s\nwanted: %s\ngot: %s", text, message, messages);
 	assert_int_equal(n, 1);
-	assert_ptr_equal(strchr(messages, '\n'),
-			 messages + strlen(messages) - 1);
+	assert_ptr_equal(strchr(messages, '\n'), messages + strlen(messages) - 1);
 	gz_engine_config_default(&def);
 	assert_memory_equal(&engine, &def, sizeof(def));
 }
@@ -193,9 +192,16 @@ static void dispatch_defaults_have_no_clients(void **state)
 static void files_without_keys_mean_the_defaults(void **state)
 {
 	static const char *const texts[] = {
-		"", "\n\n", "# nothing\n", "---\n", "{}", "port:\n", "port: {}\n",
-		"worker:\n  # spin: 5us\nstack: ~\n", "\xef\xbb\xbf# BOM\n",
-		"port:\n  veth:\n    host: gz0\n    address: 10.213.0.1/24\n",
+	    "",
+	    "\n\n",
+	    "# nothing\n",
+	    "---\n",
+	    "{}",
+	    "port:\n",
+	    "port: {}\n",
+	    "worker:\n  # spin: 5us\nstack: ~\n",
+	    "\xef\xbb\xbf# BOM\n",
+	    "port:\n  veth:\n    host: gz0\n    address: 10.213.0.1/24\n",
 	};
 	struct gz_engine_config def;
 
@@ -270,110 +276,120 @@ static void bad_values_are_named_with_line_and_column(void **state)
 	static const struct {
 		const char *text, *message;
 	} t[] = {
-		/* names, paths, interfaces, text */
-		{ "name: a/b", "1:7: key 'name': 'a/b' is not a name: expected" },
-		{ "name: .a", "1:7: key 'name': '.a' is not a name" },
-		{ "name: \"\"", "1:7: key 'name': '' is empty" },
-		{ "name:", "1:6: key 'name': no value: expected up to 31" },
-		{ "name: null", "1:7: key 'name': no value" },
-		{ "name: 01234567890123456789012345678901",
-		  "1:7: key 'name': '01234567890123456789012345678901' is too long" },
-		{ "name: \"a\\0b\"", "1:7: key 'name': 'a\\x00b' is not printable" },
-		{ "name: \"a\\eb\"", "1:7: key 'name': 'a\\x1bb' is not printable" },
-		{ "name: |\n  a\n  b\n", "1:7: key 'name': 'a\\nb\\n' is not" },
-		{ "name: [a]", "1:7: key 'name': a list: expected up to 31" },
-		{ "name: {a: b}", "1:7: key 'name': a block of keys: expected" },
-		{ "run_dir: tmp", "1:10: key 'run_dir': 'tmp' is not an absolute" },
-		{ "run_dir: \"/a\\xc2\\x9bb\"", "1:10: key 'run_dir': '/a" },
-		{ "port: {driver: tap, iface: a/b}\nstack: {addresses: [1.1.1.1/8]}",
-		  "1:28: key 'port.iface': 'a/b' is not an interface name" },
-		{ "port: {driver: tap, iface: abcdefghijklmnop}\n"
-		  "stack: {addresses: [1.1.1.1/8]}",
-		  "1:28: key 'port.iface': 'abcdefghijklmnop' is too long" },
-		/* enums, booleans */
-		{ "log: loud", "1:6: key 'log': 'loud' is not one of the choices: "
-		  "expected error, warn, info or debug\n" },
-		{ "log: Info", "1:6: key 'log': 'Info' is not one" },
-		{ "port: {veth: {host: a}, promiscuous: 1}",
-		  "1:38: key 'port.promiscuous': '1' is not true or false" },
-		/* numbers */
-		{ "worker:\n  burst: 0\n", "2:10: key 'worker.burst': '0' is out of "
-		  "range: expected a number, 1 to 512\n" },
-		{ "worker:\n  burst: 513\n", "2:10: key 'worker.burst': '513' is out" },
-		{ "worker:\n  burst: 32x\n", "2:10: key 'worker.burst': '32x' is not a" },
-		{ "worker:\n  burst: 032\n", "2:10: key 'worker.burst': '032' is not a" },
-		{ "worker:\n  burst: 1.5\n", "2:10: key 'worker.burst': '1.5' is not" },
-		{ "worker:\n  burst: -1\n", "2:10: key 'worker.burst': '-1' is out" },
-		{ "worker:\n  burst: 4294967297\n",
-		  "2:10: key 'worker.burst': '4294967297' is out of range" },
-		{ "worker:\n  burst: 99999999999999999999999\n",
-		  "2:10: key 'worker.burst': '99999999999999999999999' is out of" },
-		{ "worker: {cpu: -2}", "1:15: key 'worker.cpu': '-2' is out of" },
-		{ "worker: {cpu: any}", "1:15: key 'worker.cpu': 'any' is not a" },
-		{ "port: {veth: {host: a}, queue_size: 1000}",
-		  "1:37: key 'port.queue_size': '1000' is not a power of two" },
-		/* durations */
-		{ "linger: 5", "1:9: key 'linger': '5' is without a unit: expected a "
-		  "duration in ms or s, 0s to 86400s\n" },
-		{ "linger: 5m", "1:9: key 'linger': '5m' is not a duration" },
-		{ "linger: s", "1:9: key 'linger': 's' is not a duration" },
-		{ "linger: 1.5s", "1:9: key 'linger': '1.5s' is not a duration" },
-		{ "linger: 500us", "1:9: key 'linger': '500us' is too fine" },
-		{ "linger: 86401s", "1:9: key 'linger': '86401s' is out of range" },
-		{ "linger: 999999999999999999s", "1:9: key 'linger': '9999999" },
-		{ "tcp: {give_up: 0}", "1:16: key 'tcp.give_up': '0' is out of" },
-		/* MAC */
-		{ "port: {veth: {host: a}, mac: 02:00:00:00:01}",
-		  "1:30: key 'port.mac': '02:00:00:00:01' is not a MAC" },
-		{ "port: {veth: {host: a}, mac: 02:00:00:00:00:0g}",
-		  "1:30: key 'port.mac': '02:00:00:00:00:0g' is not a MAC" },
-		{ "port: {veth: {host: a}, mac: 01:00:00:00:00:00}",
-		  "1:30: key 'port.mac': '01:00:00:00:00:00' is not one" },
-		{ "port: {veth: {host: a}, mac: 00:00:00:00:00:00}",
-		  "1:30: key 'port.mac': '00:00:00:00:00:00' is not one" },
-		/* addresses */
-		{ "stack: {addresses: [10.0.0.256/24]}", "1:21: key "
-		  "'stack.addresses[0]': '10.0.0.256/24' is not an IPv4 address: "
-		  "expected an IPv4 address as a.b.c.d/len" },
-		{ "stack: {addresses: [10.0.0.1]}", "1:21: key "
-		  "'stack.addresses[0]': '10.0.0.1' is without a prefix" },
-		{ "stack: {addresses: [10.213.0.2/24, 10.0.0.1/33]}", "1:36: key "
-		  "'stack.addresses[1]': '10.0.0.1/33' is without a valid" },
-		{ "stack: {addresses: [10.0.0.1/]}", "1:21: key "
-		  "'stack.addresses[0]': '10.0.0.1/' is without a valid" },
-		{ "stack: {addresses: [10.0.0.0/24]}", "1:21: key "
-		  "'stack.addresses[0]': '10.0.0.0/24' is not a host's" },
-		{ "stack: {addresses: [10.0.0.255/24]}", "1:21: key "
-		  "'stack.addresses[0]': '10.0.0.255/24' is not a host's" },
-		{ "stack: {addresses: [127.0.0.1/8]}", "1:21: key "
-		  "'stack.addresses[0]': '127.0.0.1/8' is not a host's" },
-		{ "stack: {addresses: [224.0.0.1/8]}", "1:21: key "
-		  "'stack.addresses[0]': '224.0.0.1/8' is not a host's" },
-		{ "stack: {addresses: 10.0.0.1/24}", "1:20: key "
-		  "'stack.addresses': '10.0.0.1/24' is not a list: expected a "
-		  "list of up to 8 IPv4 addresses" },
-		{ "stack: {addresses: [1.0.0.1/8, 1.0.0.2/8, 1.0.0.3/8, 1.0.0.4/8, "
-		  "1.0.0.5/8, 1.0.0.6/8, 1.0.0.7/8, 1.0.0.8/8, 1.0.0.9/8]}",
-		  "1:109: key 'stack.addresses': 9 entries: expected at most 8" },
-		{ "stack: {gateway: 10.213.0.1/24}", "1:18: key 'stack.gateway': "
-		  "'10.213.0.1/24' is not a single address" },
-		{ "stack: {gateway: 0.0.0.0}", "1:18: key 'stack.gateway': '0.0.0.0' "
-		  "is not a host's" },
-		/* ports, words, blocks */
-		{ "tcp: {ephemeral_ports: 5000}", "1:24: key "
-		  "'tcp.ephemeral_ports': '5000' is not a range" },
-		{ "tcp: {ephemeral_ports: 5000-65536}", "1:24: key "
-		  "'tcp.ephemeral_ports': '5000-65536' is out of" },
-		{ "tcp: {ephemeral_ports: 6000-5000}", "1:24: key "
-		  "'tcp.ephemeral_ports': '6000-5000' is in the wrong order" },
-		{ "eal_args: [a, \"\", b]", "1:15: key 'eal_args[1]': '' is empty" },
-		{ "eal_args: [a, [b]]", "1:15: key 'eal_args[1]': a list: expected a "
-		  "word" },
-		{ "worker: 5", "1:9: key 'worker': '5' is not a block of keys" },
-		{ "worker: [spin]", "1:9: key 'worker': a list: expected a block" },
-		{ "name: *\xc3\xa9\n", "1:8: did not find expected" },
-		/* columns are characters */
-		{ "{\"log\": \"\xc3\xa9\xc3\xa9\", name: a/b, log: x}", "1:9: key 'log'" },
+	    /* names, paths, interfaces, text */
+	    {"name: a/b", "1:7: key 'name': 'a/b' is not a name: expected"},
+	    {"name: .a", "1:7: key 'name': '.a' is not a name"},
+	    {"name: \"\"", "1:7: key 'name': '' is empty"},
+	    {"name:", "1:6: key 'name': no value: expected up to 31"},
+	    {"name: null", "1:7: key 'name': no value"},
+	    {"name: 01234567890123456789012345678901",
+	     "1:7: key 'name': '01234567890123456789012345678901' is too long"},
+	    {"name: \"a\\0b\"", "1:7: key 'name': 'a\\x00b' is not printable"},
+	    {"name: \"a\\eb\"", "1:7: key 'name': 'a\\x1bb' is not printable"},
+	    {"name: |\n  a\n  b\n", "1:7: key 'name': 'a\\nb\\n' is not"},
+	    {"name: [a]", "1:7: key 'name': a list: expected up to 31"},
+	    {"name: {a: b}", "1:7: key 'name': a block of keys: expected"},
+	    {"run_dir: tmp", "1:10: key 'run_dir': 'tmp' is not an absolute"},
+	    {"run_dir: \"/a\\x9bb\"", "1:10: key 'run_dir': '/a\\x9bb' is not printable"},
+	    {"port: {driver: tap, iface: a/b}\nstack: {addresses: [1.1.1.1/8]}",
+	     "1:28: key 'port.iface': 'a/b' is not an interface name"},
+	    {"port: {driver: tap, iface: abcdefghijklmnop}\n"
+	     "stack: {addresses: [1.1.1.1/8]}",
+	     "1:28: key 'port.iface': 'abcdefghijklmnop' is too long"},
+	    /* enums, booleans */
+	    {"log: loud", "1:6: key 'log': 'loud' is not one of the choices: "
+			  "expected error, warn, info or debug\n"},
+	    {"log: Info", "1:6: key 'log': 'Info' is not one"},
+	    {"port: {veth: {host: a}, promiscuous: 1}",
+	     "1:38: key 'port.promiscuous': '1' is not true or false"},
+	    /* numbers */
+	    {"worker:\n  burst: 0\n", "2:10: key 'worker.burst': '0' is out of "
+				      "range: expected a number, 1 to 512\n"},
+	    {"worker:\n  burst: 513\n", "2:10: key 'worker.burst': '513' is out"},
+	    {"worker:\n  burst: 32x\n", "2:10: key 'worker.burst': '32x' is not a"},
+	    {"worker:\n  burst: 032\n", "2:10: key 'worker.burst': '032' is not a"},
+	    {"worker:\n  burst: 1.5\n", "2:10: key 'worker.burst': '1.5' is not"},
+	    {"worker:\n  burst: -1\n", "2:10: key 'worker.burst': '-1' is out"},
+	    {"worker:\n  burst: 4294967297\n",
+	     "2:10: key 'worker.burst': '4294967297' is out of range"},
+	    {"worker:\n  burst: 99999999999999999999999\n",
+	     "2:10: key 'worker.burst': '99999999999999999999999' is out of"},
+	    {"worker: {cpu: -2}", "1:15: key 'worker.cpu': '-2' is out of"},
+	    {"worker: {cpu: any}", "1:15: key 'worker.cpu': 'any' is not a"},
+	    {"port: {veth: {host: a}, queue_size: 1000}",
+	     "1:37: key 'port.queue_size': '1000' is not a power of two"},
+	    /* durations */
+	    {"linger: 5", "1:9: key 'linger': '5' is without a unit: expected a "
+			  "duration in ms or s, 0s to 86400s\n"},
+	    {"linger: 5m", "1:9: key 'linger': '5m' is not a duration"},
+	    {"linger: s", "1:9: key 'linger': 's' is not a duration"},
+	    {"linger: 1.5s", "1:9: key 'linger': '1.5s' is not a duration"},
+	    {"linger: 500us", "1:9: key 'linger': '500us' is too fine"},
+	    {"linger: 86401s", "1:9: key 'linger': '86401s' is out of range"},
+	    {"linger: 999999999999999999s", "1:9: key 'linger': '9999999"},
+	    {"tcp: {give_up: 0}", "1:16: key 'tcp.give_up': '0' is out of"},
+	    /* MAC */
+	    {"port: {veth: {host: a}, mac: 02:00:00:00:01}",
+	     "1:30: key 'port.mac': '02:00:00:00:01' is not a MAC"},
+	    {"port: {veth: {host: a}, mac: 02:00:00:00:00:0g}",
+	     "1:30: key 'port.mac': '02:00:00:00:00:0g' is not a MAC"},
+	    {"port: {veth: {host: a}, mac: 01:00:00:00:00:00}",
+	     "1:30: key 'port.mac': '01:00:00:00:00:00' is not one"},
+	    {"port: {veth: {host: a}, mac: 00:00:00:00:00:00}",
+	     "1:30: key 'port.mac': '00:00:00:00:00:00' is not one"},
+	    /* addresses */
+	    {"stack: {addresses: [10.0.0.256/24]}",
+	     "1:21: key "
+	     "'stack.addresses[0]': '10.0.0.256/24' is not an IPv4 address: "
+	     "expected an IPv4 address as a.b.c.d/len"},
+	    {"stack: {addresses: [10.0.0.1]}",
+	     "1:21: key "
+	     "'stack.addresses[0]': '10.0.0.1' is without a prefix"},
+	    {"stack: {addresses: [10.213.0.2/24, 10.0.0.1/33]}",
+	     "1:36: key "
+	     "'stack.addresses[1]': '10.0.0.1/33' is without a valid"},
+	    {"stack: {addresses: [10.0.0.1/]}",
+	     "1:21: key "
+	     "'stack.addresses[0]': '10.0.0.1/' is without a valid"},
+	    {"stack: {addresses: [10.0.0.0/24]}",
+	     "1:21: key "
+	     "'stack.addresses[0]': '10.0.0.0/24' is not a host's"},
+	    {"stack: {addresses: [10.0.0.255/24]}",
+	     "1:21: key "
+	     "'stack.addresses[0]': '10.0.0.255/24' is not a host's"},
+	    {"stack: {addresses: [127.0.0.1/8]}",
+	     "1:21: key "
+	     "'stack.addresses[0]': '127.0.0.1/8' is not a host's"},
+	    {"stack: {addresses: [224.0.0.1/8]}",
+	     "1:21: key "
+	     "'stack.addresses[0]': '224.0.0.1/8' is not a host's"},
+	    {"stack: {addresses: 10.0.0.1/24}",
+	     "1:20: key "
+	     "'stack.addresses': '10.0.0.1/24' is not a list: expected a "
+	     "list of up to 8 IPv4 addresses"},
+	    {"stack: {addresses: [1.0.0.1/8, 1.0.0.2/8, 1.0.0.3/8, 1.0.0.4/8, "
+	     "1.0.0.5/8, 1.0.0.6/8, 1.0.0.7/8, 1.0.0.8/8, 1.0.0.9/8]}",
+	     "1:109: key 'stack.addresses': 9 entries: expected at most 8"},
+	    {"stack: {gateway: 10.213.0.1/24}", "1:18: key 'stack.gateway': "
+						"'10.213.0.1/24' is not a single address"},
+	    {"stack: {gateway: 0.0.0.0}", "1:18: key 'stack.gateway': '0.0.0.0' "
+					  "is not a host's"},
+	    /* ports, words, blocks */
+	    {"tcp: {ephemeral_ports: 5000}", "1:24: key "
+					     "'tcp.ephemeral_ports': '5000' is not a range"},
+	    {"tcp: {ephemeral_ports: 5000-65536}", "1:24: key "
+						   "'tcp.ephemeral_ports': '5000-65536' is out of"},
+	    {"tcp: {ephemeral_ports: 6000-5000}",
+	     "1:24: key "
+	     "'tcp.ephemeral_ports': '6000-5000' is in the wrong order"},
+	    {"eal_args: [a, \"\", b]", "1:15: key 'eal_args[1]': '' is empty"},
+	    {"eal_args: [a, [b]]", "1:15: key 'eal_args[1]': a list: expected a "
+				   "word"},
+	    {"worker: 5", "1:9: key 'worker': '5' is not a block of keys"},
+	    {"worker: [spin]", "1:9: key 'worker': a list: expected a block"},
+	    {"name: *\xc3\xa9\n", "1:8: did not find expected"},
+	    /* columns are characters */
+	    {"{\"log\": \"\xc3\xa9\xc3\xa9\", name: a/b, log: x}", "1:9: key 'log'"},
 	};
 
 	(void)state;
@@ -390,9 +406,9 @@ static void unknown_keys_come_with_a_suggestion(void **state)
 	    "2:3: key 'worker.spim': unknown key (did you mean 'spin'?)\n");
 	bad("nmae: x", "1:1: key 'nmae': unknown key (did you mean 'name'?)\n");
 	bad("spin: 5us", "1:1: key 'spin': unknown key (did you mean "
-	    "'worker.spin'?)\n");
+			 "'worker.spin'?)\n");
 	bad("worker.spin: 5us", "1:1: key 'worker.spin': unknown key (did you "
-	    "mean 'worker.spin' as nested blocks?)\n");
+				"mean 'worker.spin' as nested blocks?)\n");
 	bad("zebra: 1", "1:1: key 'zebra': unknown key: expected one of");
 	bad("<<: {a: b}", "1:1: key '<<': unknown key");
 	bad("\"\\e[31m\": 1", "1:1: key '\\x1b[31m': unknown key");
@@ -409,8 +425,7 @@ static void duplicate_keys_name_the_first(void **state)
 	(void)state;
 	bad("name: a\nlog: info\nname: a\n",
 	    "3:1: key 'name': given twice: expected it once, it is on line 1");
-	bad("worker:\n  spin: 1us\nworker:\n  burst: 2\n",
-	    "3:1: key 'worker': given twice");
+	bad("worker:\n  spin: 1us\nworker:\n  burst: 2\n", "3:1: key 'worker': given twice");
 	bad("eal_args: [a]\neal_args: [b]\n", "2:1: key 'eal_args': given twice");
 	bad_dispatch("clients:\n  - name: a\n    name: b\n    path: /a\n"
 		     "    address: 10.0.0.1\n",
@@ -431,10 +446,10 @@ static void what_is_not_our_yaml_is_refused(void **state)
 	bad("- a\n", "1:1: a list: expected 'key: value' lines");
 	bad("hello\n", "1:1: plain text: expected 'key: value' lines");
 	bad("name: \"abc\n", "2:1: found unexpected end of stream, while scanning "
-	    "a quoted scalar (line 1): expected");
+			     "a quoted scalar (line 1): expected");
 	assert_int_equal(load_engine("eal_args: [[[[[[[[[[[[1]]]]]]]]]]]]\n"), 2);
 	assert_non_null(strstr(messages, "\n1:19: nested too deeply: expected "
-			       "at most 8 levels"));
+					 "at most 8 levels"));
 }
 
 static void syntax_errors_do_not_hide_errors_before_them(void **state)
@@ -451,7 +466,8 @@ static void all_errors_are_printed_in_order(void **state)
 	(void)state;
 	assert_int_equal(load_engine("port: {veth: {host: a}, mtu: 1}\n"
 				     "stack: {gateway: 9.9.9.9}\n"
-				     "log: x\nnaem: y\nworker: {spin: 1, burst: 0}\n"), 6);
+				     "log: x\nnaem: y\nworker: {spin: 1, burst: 0}\n"),
+			 6);
 	assert_memory_equal(messages, "1:30: key 'port.mtu'", 20);
 	assert_non_null(strstr(messages, "\n2:18: key 'stack.gateway'"));
 	assert_non_null(strstr(messages, "\n3:6: key 'log'"));
@@ -488,52 +504,53 @@ static void keys_that_do_not_go_together_are_refused(void **state)
 	static const struct {
 		const char *text, *message;
 	} t[] = {
-		{ "port: {mtu: 1400}" STACK, "1:1: key 'port.iface': missing: "
-		  "expected a value, driver auto needs it or port.veth.host" },
-		{ "port: {veth: {host: \"\"}}" STACK,
-		  "1:1: key 'port.iface': missing" },
-		{ "log: info\nport:\n  driver: af_xdp" STACK,
-		  "2:1: key 'port.iface': missing: expected a value, driver af_xdp" },
-		{ "port: {driver: virtio_user}" STACK, "1:1: key 'port.path': missing" },
-		{ "port: {driver: vhost}" STACK, "1:1: key 'port.path': missing" },
-		{ "port: {driver: pci}" STACK, "1:1: key 'port.device': missing" },
-		{ "port: {driver: vdev}" STACK, "1:1: key 'port.device': missing" },
-		{ "port: {driver: pci, device: eth0}" STACK,
-		  "1:29: key 'port.device': 'eth0' is not a PCI address" },
-		{ "port: {driver: virtio_user, path: /x, iface: eth0}" STACK,
-		  "1:46: key 'port.iface': not used by driver virtio_user" },
-		{ "port: {driver: af_xdp, iface: a, path: /x}" STACK,
-		  "1:40: key 'port.path': not used by driver af_xdp" },
-		{ "port: {driver: tap, veth: {host: a}}" STACK,
-		  "1:21: key 'port.veth': not used by driver tap" },
-		{ "port: {driver: af_xdp, iface: a, mtu: 3499}" STACK,
-		  "1:39: key 'port.mtu': '3499' is out of range: expected at most "
-		  "3498 with driver af_xdp" },
-		{ "port: {veth: {host: abcdefghijklmno}}" STACK,
-		  "1:21: key 'port.veth.host': 'abcdefghijklmno' is too long to" },
-		{ "port: {iface: a, veth: {host: a}}" STACK,
-		  "1:15: key 'port.iface': 'a' is the other end's name too" },
-		{ "port: {iface: a, veth: {address: 10.0.0.1/24}}" STACK,
-		  "1:34: key 'port.veth.address': no pair to put it on" },
-		{ "port: {veth: {host: a, address: 10.0.0.1/24}}",
-		  "1:33: key 'port.veth.address': not in the stack's default" },
-		{ "memory: {mbufs: 2047}", "1:17: key 'memory.mbufs': 2047 mbufs for "
-		  "queues of 1024: expected at least twice as many" },
-		{ "port: {veth: {host: a}, queue_size: 8192}", "1:37: key "
-		  "'port.queue_size': 8191 mbufs for queues of 8192" },
-		{ "name: 0123456789012345678901234567890\nrun_dir: /123456789012345678"
-		  "901234567890123456789012345678901234567890123456789012345678",
-		  "2:10: key 'run_dir': /12345" },
-		{ "stack: {addresses: []}", "1:20: key 'stack.addresses': empty" },
-		{ "stack:\n  addresses:\n", "2:13: key 'stack.addresses': empty" },
-		{ "stack: {addresses: [10.213.0.2/24, 10.213.0.2/16]}",
-		  "1:36: key 'stack.addresses[1]': '10.213.0.2' is there already" },
-		{ "stack: {addresses: [10.213.0.1/24]}", "1:21: key "
-		  "'stack.addresses[0]': '10.213.0.1' is port.veth.address" },
-		{ "stack: {gateway: 10.213.0.2}", "1:18: key 'stack.gateway': "
-		  "'10.213.0.2' is the stack's own" },
-		{ "stack: {gateway: 10.213.1.1}", "1:18: key 'stack.gateway': "
-		  "'10.213.1.1' is in no network of stack.addresses" },
+	    {"port: {mtu: 1400}" STACK, "1:1: key 'port.iface': missing: "
+					"expected a value, driver auto needs it or port.veth.host"},
+	    {"port: {veth: {host: \"\"}}" STACK, "1:1: key 'port.iface': missing"},
+	    {"log: info\nport:\n  driver: af_xdp" STACK,
+	     "2:1: key 'port.iface': missing: expected a value, driver af_xdp"},
+	    {"port: {driver: virtio_user}" STACK, "1:1: key 'port.path': missing"},
+	    {"port: {driver: vhost}" STACK, "1:1: key 'port.path': missing"},
+	    {"port: {driver: pci}" STACK, "1:1: key 'port.device': missing"},
+	    {"port: {driver: vdev}" STACK, "1:1: key 'port.device': missing"},
+	    {"port: {driver: pci, device: eth0}" STACK,
+	     "1:29: key 'port.device': 'eth0' is not a PCI address"},
+	    {"port: {driver: virtio_user, path: /x, iface: eth0}" STACK,
+	     "1:46: key 'port.iface': not used by driver virtio_user"},
+	    {"port: {driver: af_xdp, iface: a, path: /x}" STACK,
+	     "1:40: key 'port.path': not used by driver af_xdp"},
+	    {"port: {driver: tap, veth: {host: a}}" STACK,
+	     "1:21: key 'port.veth': not used by driver tap"},
+	    {"port: {driver: af_xdp, iface: a, mtu: 3499}" STACK,
+	     "1:39: key 'port.mtu': '3499' is out of range: expected at most "
+	     "3498 with driver af_xdp"},
+	    {"port: {veth: {host: abcdefghijklmno}}" STACK,
+	     "1:21: key 'port.veth.host': 'abcdefghijklmno' is too long to"},
+	    {"port: {iface: a, veth: {host: a}}" STACK,
+	     "1:15: key 'port.iface': 'a' is the other end's name too"},
+	    {"port: {iface: a, veth: {address: 10.0.0.1/24}}" STACK,
+	     "1:34: key 'port.veth.address': no pair to put it on"},
+	    {"port: {veth: {host: a, address: 10.0.0.1/24}}",
+	     "1:33: key 'port.veth.address': not in the stack's default"},
+	    {"memory: {mbufs: 2047}", "1:17: key 'memory.mbufs': 2047 mbufs for "
+				      "queues of 1024: expected at least twice as many"},
+	    {"port: {veth: {host: a}, queue_size: 8192}",
+	     "1:37: key "
+	     "'port.queue_size': 8191 mbufs for queues of 8192"},
+	    {"name: 0123456789012345678901234567890\nrun_dir: /123456789012345678"
+	     "901234567890123456789012345678901234567890123456789012345678",
+	     "2:10: key 'run_dir': /12345"},
+	    {"stack: {addresses: []}", "1:20: key 'stack.addresses': empty"},
+	    {"stack:\n  addresses:\n", "2:13: key 'stack.addresses': empty"},
+	    {"stack: {addresses: [10.213.0.2/24, 10.213.0.2/16]}",
+	     "1:36: key 'stack.addresses[1]': '10.213.0.2' is there already"},
+	    {"stack: {addresses: [10.213.0.1/24]}",
+	     "1:21: key "
+	     "'stack.addresses[0]': '10.213.0.1' is port.veth.address"},
+	    {"stack: {gateway: 10.213.0.2}", "1:18: key 'stack.gateway': "
+					     "'10.213.0.2' is the stack's own"},
+	    {"stack: {gateway: 10.213.1.1}", "1:18: key 'stack.gateway': "
+					     "'10.213.1.1' is in no network of stack.addresses"},
 	};
 
 	(void)state;
@@ -555,8 +572,7 @@ static void checks_keep_quiet_about_keys_already_reported(void **state)
 	    "1:16: key 'port.driver'");
 	bad("port: {veth: {host: a/b}}\nstack: {addresses: [192.0.2.1/24]}",
 	    "1:21: key 'port.veth.host'");
-	bad("port: {ifcae: eth0}\nstack: {addresses: [192.0.2.1/24]}",
-	    "1:8: key 'port.ifcae'");
+	bad("port: {ifcae: eth0}\nstack: {addresses: [192.0.2.1/24]}", "1:8: key 'port.ifcae'");
 	bad("stack: {addresses: [192.0.2.1], gateway: 192.0.2.2}",
 	    "1:21: key 'stack.addresses[0]'");
 }
@@ -567,7 +583,8 @@ static void clients_are_read_and_kept_apart(void **state)
 {
 	(void)state;
 	assert_int_equal(load_dispatch("clients:\n" CLIENT("a", "/a", "10.0.0.1")
-				       CLIENT("b", "/b", "10.1.0.0/16")), 0);
+					   CLIENT("b", "/b", "10.1.0.0/16")),
+			 0);
 	assert_int_equal(dispatch.nclients, 2);
 	assert_string_equal(dispatch.clients[0].name, "a");
 	assert_string_equal(dispatch.clients[0].path, "/a");
@@ -578,21 +595,16 @@ static void clients_are_read_and_kept_apart(void **state)
 	assert_int_equal(dispatch.clients[1].address.len, 16);
 	assert_int_equal(dispatch.clients[1].line, 5);
 
-	bad_dispatch("clients:\n" CLIENT("a", "/a", "10.0.0.1")
-		     CLIENT("a", "/b", "10.0.0.2"),
+	bad_dispatch("clients:\n" CLIENT("a", "/a", "10.0.0.1") CLIENT("a", "/b", "10.0.0.2"),
 		     "5:11: key 'clients[1].name': 'a' is a client already, on "
 		     "line 2");
-	bad_dispatch("clients:\n" CLIENT("a", "/a", "10.0.0.1")
-		     CLIENT("b", "/a", "10.0.0.2"),
+	bad_dispatch("clients:\n" CLIENT("a", "/a", "10.0.0.1") CLIENT("b", "/a", "10.0.0.2"),
 		     "6:11: key 'clients[1].path': '/a' is the client's on line 2");
-	bad_dispatch("clients:\n" CLIENT("a", "/a", "10.0.0.1")
-		     CLIENT("b", "/b", "10.0.0.1"),
+	bad_dispatch("clients:\n" CLIENT("a", "/a", "10.0.0.1") CLIENT("b", "/b", "10.0.0.1"),
 		     "7:14: key 'clients[1].address': overlaps");
-	bad_dispatch("clients:\n" CLIENT("a", "/a", "10.0.0.0/24")
-		     CLIENT("b", "/b", "10.0.0.1"),
+	bad_dispatch("clients:\n" CLIENT("a", "/a", "10.0.0.0/24") CLIENT("b", "/b", "10.0.0.1"),
 		     "7:14: key 'clients[1].address': overlaps");
-	bad_dispatch("clients:\n" CLIENT("a", "/a", "10.0.0.1")
-		     CLIENT("b", "/b", "10.0.0.0/24"),
+	bad_dispatch("clients:\n" CLIENT("a", "/a", "10.0.0.1") CLIENT("b", "/b", "10.0.0.0/24"),
 		     "7:14: key 'clients[1].address': overlaps");
 	bad_dispatch("clients:\n" CLIENT("a", "/a", "10.0.0.1/24"),
 		     "4:14: key 'clients[0].address': '10.0.0.1/24' is not a "
@@ -601,7 +613,7 @@ static void clients_are_read_and_kept_apart(void **state)
 		     "2:5: key 'clients[0]': 'address' is missing");
 	bad_dispatch("clients: [a]", "1:11: key 'clients[0]': 'a' is not a block");
 	bad_dispatch("clients: a", "1:10: key 'clients': 'a' is not a list: "
-		     "expected a list of blocks");
+				   "expected a list of blocks");
 }
 
 static void at_most_64_clients(void **state)
@@ -610,8 +622,7 @@ static void at_most_64_clients(void **state)
 
 	(void)state;
 	for (int i = 0; i < GZ_CLIENTS_MAX; i++)
-		p += sprintf(p, "- {name: c%d, path: /c%d, address: 10.0.0.%d}\n",
-			     i, i, i);
+		p += sprintf(p, "- {name: c%d, path: /c%d, address: 10.0.0.%d}\n", i, i, i);
 	assert_int_equal(load_dispatch(text), 0);
 	assert_int_equal(dispatch.nclients, 64);
 	assert_int_equal(dispatch.clients[63].line, 65);
@@ -659,26 +670,40 @@ static void round_trip(void *conf, size_t size, const struct gz_cfg_schema *s)
 static void print_and_load_give_the_same_back(void **state)
 {
 	static const char *const texts[] = {
-		"", "port: {driver: virtio_user, path: \"/a b\", mac: "
-		"02:00:00:00:00:01}\nstack: {addresses: [1.2.3.4/8, 5.6.7.9/30], "
-		"gateway: 1.0.0.1}\n",
-		"port: {driver: vdev, device: \"net_ring0,a=\\\"b\\\\c\\\"\"}\n"
-		"stack: {addresses: [1.2.3.4/8]}\nname: null0\n",
-		"name: \"null\"\n", "name: \"yes\"\n", "name: \"0\"\n",
-		"worker: {cpu: 0, spin: 1500us, power: poll}\nlinger: 0\n",
-		"eal_args: [\"a b\", \"#c\", \"x: y\", \"[\", \"~\", \"\xe2\x82\xac\", "
-		"\"null\", \"a,b\", -d, \"'\", \"\\\"\", \"&a\", \"*b\", \"!c\"]\n",
-		"port: {veth: {host: abc}}\n", "port: {driver: tap}\nstack: "
-		"{addresses: [1.2.3.4/8]}\n", "run_dir: \"/x: #\xc3\xa9\"\n",
+	    "",
+	    "port: {driver: virtio_user, path: \"/a b\", mac: "
+	    "02:00:00:00:00:01}\nstack: {addresses: [1.2.3.4/8, 5.6.7.9/30], "
+	    "gateway: 1.0.0.1}\n",
+	    "port: {driver: vdev, device: \"net_ring0,a=\\\"b\\\\c\\\"\"}\n"
+	    "stack: {addresses: [1.2.3.4/8]}\nname: null0\n",
+	    "name: \"null\"\n",
+	    "name: \"yes\"\n",
+	    "name: \"0\"\n",
+	    "worker: {cpu: 0, spin: 1500us, power: poll}\nlinger: 0\n",
+	    "eal_args: [\"a b\", \"#c\", \"x: y\", \"[\", \"~\", \"\xe2\x82\xac\", "
+	    "\"null\", \"a,b\", -d, \"'\", \"\\\"\", \"&a\", \"*b\", \"!c\"]\n",
+	    "port: {veth: {host: abc}}\n",
+	    "port: {driver: tap}\nstack: "
+	    "{addresses: [1.2.3.4/8]}\n",
+	    "run_dir: \"/x: #\xc3\xa9\"\n",
 	};
 
+	char *text;
+
 	(void)state;
+	good("port: {driver: tap}\nstack: {addresses: [1.2.3.4/8]}\n");
+	text = printed(&gz_engine_schema, &engine);
+	assert_non_null(strstr(text, "\n  # veth:\n"));
+	assert_non_null(strstr(text, "\n    # host: gz0\n"));
+	assert_non_null(strstr(text, "\n  # iface: eth1\n"));
+	free(text);
 	for (size_t i = 0; i < LEN(texts); i++) {
 		good(texts[i]);
 		round_trip(&engine, sizeof(engine), &gz_engine_schema);
 	}
 	assert_int_equal(load_dispatch("clients:\n" CLIENT("a", "/a", "10.0.0.1")
-				       CLIENT("b", "/b", "10.1.0.0/16")), 0);
+					   CLIENT("b", "/b", "10.1.0.0/16")),
+			 0);
 	round_trip(&dispatch, sizeof(dispatch), &gz_dispatch_schema);
 	assert_int_equal(load_dispatch(""), 0);
 	round_trip(&dispatch, sizeof(dispatch), &gz_dispatch_schema);
@@ -687,7 +712,7 @@ static void print_and_load_give_the_same_back(void **state)
 /** One key's default and example: parse, print, parse again. */
 static void check_key(const struct gz_cfg_key *k)
 {
-	uint8_t one[512] = { 0 }, two[512] = { 0 };
+	uint8_t one[512] = {0}, two[512] = {0};
 	const char *text = k->def && *k->def ? k->def : k->example;
 	char *out = NULL, *clean;
 	size_t n = 0;
@@ -707,7 +732,7 @@ static void check_key(const struct gz_cfg_key *k)
 	gz_cfg_format(k, one, f);
 	fclose(f);
 	clean = out;
-	if (*clean == '"') {	/* nothing in the table needs escapes */
+	if (*clean == '"') { /* nothing in the table needs escapes */
 		clean++;
 		clean[strlen(clean) - 1] = '\0';
 	}
@@ -719,9 +744,7 @@ static void check_key(const struct gz_cfg_key *k)
 
 static void every_key_prints_and_parses_its_default(void **state)
 {
-	static const struct gz_cfg_schema *const all[] = {
-		&gz_engine_schema, &gz_dispatch_schema
-	};
+	static const struct gz_cfg_schema *const all[] = {&gz_engine_schema, &gz_dispatch_schema};
 	char expect[GZ_CFG_EXPECT_MAX];
 
 	(void)state;
@@ -734,10 +757,8 @@ static void every_key_prints_and_parses_its_default(void **state)
 
 				assert_ptr_equal(gz_cfg_find(all[s], k->path, NULL), k);
 				gz_cfg_expect(k, expect, sizeof(expect));
-				assert_in_range(strlen(expect), 5,
-						sizeof(expect) - 2);
-				assert_true(part->base + k->offset + k->size <=
-					    all[s]->size);
+				assert_in_range(strlen(expect), 5, sizeof(expect) - 2);
+				assert_true(part->base + k->offset + k->size <= all[s]->size);
 				check_key(k);
 			}
 		}
@@ -760,17 +781,14 @@ static void range_ends_are_inside_and_the_next_outside(void **state)
 			    k->type != GZ_CFG_DURATION)
 				continue;
 			if (k->type == GZ_CFG_DURATION)
-				unit = k->unit == 1 ? "us" : k->unit == 1000 ?
-					"ms" : "s";
+				unit = k->unit == 1 ? "us" : k->unit == 1000 ? "ms" : "s";
 			for (int d = -1; d <= 1; d++) {
 				sprintf(text, "%lld%s", (long long)k->min + d, unit);
 				assert_true(!gz_cfg_parse(k, text, slot) ==
-					    (d == 0 || (d == 1 &&
-					     !(k->flags & GZ_CFG_POW2))));
+					    (d == 0 || (d == 1 && !(k->flags & GZ_CFG_POW2))));
 				sprintf(text, "%lld%s", (long long)k->max + d, unit);
 				assert_true(!gz_cfg_parse(k, text, slot) ==
-					    (d == 0 || (d == -1 &&
-					     !(k->flags & GZ_CFG_POW2))));
+					    (d == 0 || (d == -1 && !(k->flags & GZ_CFG_POW2))));
 			}
 		}
 	}
@@ -793,10 +811,8 @@ static void committed_files_are_what_print_makes(void **state)
 	assert_string_equal(text, file);
 	free(text);
 	free(file);
-	assert_int_equal(gz_engine_config_load("config/gazelle.yaml", &engine,
-					       stderr), 0);
-	assert_int_equal(gz_dispatch_config_load("config/dispatch.yaml",
-						 &dispatch, stderr), 0);
+	assert_int_equal(gz_engine_config_load("config/gazelle.yaml", &engine, stderr), 0);
+	assert_int_equal(gz_dispatch_config_load("config/dispatch.yaml", &dispatch, stderr), 0);
 }
 
 static void commented_examples_are_valid(void **state)
@@ -828,9 +844,7 @@ static void commented_examples_are_valid(void **state)
 
 static void examples_load(void **state)
 {
-	static const char *const engines[] = {
-		"af_packet", "af_xdp", "behind-dispatch"
-	};
+	static const char *const engines[] = {"af_packet", "af_xdp", "behind-dispatch"};
 	char path[64];
 
 	(void)state;
@@ -838,8 +852,8 @@ static void examples_load(void **state)
 		sprintf(path, "config/examples/%s.yaml", engines[i]);
 		assert_int_equal(gz_engine_config_load(path, &engine, stderr), 0);
 	}
-	assert_int_equal(gz_dispatch_config_load("config/examples/dispatch.yaml",
-						 &dispatch, stderr), 0);
+	assert_int_equal(
+	    gz_dispatch_config_load("config/examples/dispatch.yaml", &dispatch, stderr), 0);
 	assert_int_equal(dispatch.nclients, 2);
 }
 
@@ -855,7 +869,7 @@ static void files_that_cannot_be_read_are_one_error(void **state)
 	assert_int_equal(gz_engine_config_load("/nonexistent/x", &engine, f), 1);
 	fflush(f);
 	assert_string_equal(text, "Couldn't open /nonexistent/x: "
-			    "No such file or directory\n");
+				  "No such file or directory\n");
 	assert_memory_equal(&engine, &def, sizeof(def));
 	assert_int_equal(gz_engine_config_load("/", &engine, f), 1);
 	assert_memory_equal(&engine, &def, sizeof(def));
@@ -881,33 +895,62 @@ static uint32_t rnd(void)
 
 static size_t mutate(char *text, size_t len, size_t cap)
 {
-	static const char *const bits[] = {
-		"\t", ": ", "- ", "[", "]", "{", "}", "&a ", "*a", "!!int ", "\"",
-		"'", "|\n", ">\n", "\n", "---\n", "...\n", "%YAML 1.1\n", "? ",
-		"\xff", "\xc3", "\xef\xbb\xbf", "#", "\\", "99999999999999999999",
-		"null", "<<: ", "  ", "clients:\n  - name: x\n", "[[[[[[[[[[",
-		"eal_args: [a, b, \"\", [c]]\n", "veth:", "-1", "0", "\r", "\xc2\x9b"
-	};
+	static const char *const bits[] = {"\t",
+					   ": ",
+					   "- ",
+					   "[",
+					   "]",
+					   "{",
+					   "}",
+					   "&a ",
+					   "*a",
+					   "!!int ",
+					   "\"",
+					   "'",
+					   "|\n",
+					   ">\n",
+					   "\n",
+					   "---\n",
+					   "...\n",
+					   "%YAML 1.1\n",
+					   "? ",
+					   "\xff",
+					   "\xc3",
+					   "\xef\xbb\xbf",
+					   "#",
+					   "\\",
+					   "99999999999999999999",
+					   "null",
+					   "<<: ",
+					   "  ",
+					   "clients:\n  - name: x\n",
+					   "[[[[[[[[[[",
+					   "eal_args: [a, b, \"\", [c]]\n",
+					   "veth:",
+					   "-1",
+					   "0",
+					   "\r",
+					   "\xc2\x9b"};
 	unsigned times = 1 + rnd() % 6;
 
 	while (times--) {
 		size_t at = rnd() % (len + 1), n = rnd() % 40;
 
 		switch (rnd() % 5) {
-		case 0:		/* change a byte */
+		case 0: /* change a byte */
 			if (at < len)
 				text[at] = (char)rnd();
 			break;
-		case 1:		/* cut out */
+		case 1: /* cut out */
 			n = n < len - at ? n : len - at;
 			memmove(text + at, text + at + n, len - at - n);
 			len -= n;
 			break;
-		case 2:		/* cut off */
+		case 2: /* cut off */
 			if (rnd() % 4 == 0)
 				len = at;
 			break;
-		case 3: {	/* repeat from elsewhere */
+		case 3: { /* repeat from elsewhere */
 			size_t from = rnd() % (len + 1);
 			char piece[40];
 
@@ -920,7 +963,7 @@ static size_t mutate(char *text, size_t len, size_t cap)
 			len += n;
 			break;
 		}
-		default: {	/* something of YAML's */
+		default: { /* something of YAML's */
 			const char *bit = bits[rnd() % LEN(bits)];
 
 			n = strlen(bit);
@@ -939,12 +982,11 @@ static size_t mutate(char *text, size_t len, size_t cap)
 static void garbage_neither_crashes_nor_leaves_traces(void **state)
 {
 	static const char small[] =
-		"name: a\nport:\n  driver: vdev\n  device: x\n  mac: "
-		"02:00:00:00:00:01\nstack:\n  addresses: [10.0.0.1/24, 10.1.0.1/16]\n"
-		"  gateway: 10.0.0.2\neal_args: [a, b, \"c d\"]\nworker: {spin: 5us}\n";
-	static const char clients[] =
-		"clients:\n" CLIENT("a", "/a", "10.0.0.1")
-		CLIENT("b", "/b", "10.1.0.0/16") "eal_args: [x]\n";
+	    "name: a\nport:\n  driver: vdev\n  device: x\n  mac: "
+	    "02:00:00:00:00:01\nstack:\n  addresses: [10.0.0.1/24, 10.1.0.1/16]\n"
+	    "  gateway: 10.0.0.2\neal_args: [a, b, \"c d\"]\nworker: {spin: 5us}\n";
+	static const char clients[] = "clients:\n" CLIENT("a", "/a", "10.0.0.1")
+	    CLIENT("b", "/b", "10.1.0.0/16") "eal_args: [x]\n";
 	struct gz_engine_config edef;
 	struct gz_dispatch_config ddef;
 	char *full[2], *text;
@@ -969,11 +1011,9 @@ static void garbage_neither_crashes_nor_leaves_traces(void **state)
 		if (!n) {
 			loaded++;
 			if (d)
-				round_trip(&dispatch, sizeof(dispatch),
-					   &gz_dispatch_schema);
+				round_trip(&dispatch, sizeof(dispatch), &gz_dispatch_schema);
 			else
-				round_trip(&engine, sizeof(engine),
-					   &gz_engine_schema);
+				round_trip(&engine, sizeof(engine), &gz_engine_schema);
 		} else if (d) {
 			assert_memory_equal(&dispatch, &ddef, sizeof(ddef));
 		} else {
@@ -983,7 +1023,7 @@ static void garbage_neither_crashes_nor_leaves_traces(void **state)
 			if ((unsigned char)*p < 0x20 && *p != '\n')
 				fail_msg("raw control character: %s", messages);
 	}
-	assert_in_range(loaded, 100, 5900);	/* both outcomes are tried */
+	assert_in_range(loaded, 100, 5900); /* both outcomes are tried */
 	free(full[0]);
 	free(full[1]);
 	free(text);
@@ -1001,29 +1041,29 @@ static int teardown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(engine_defaults_are_the_embedded_engine),
-		cmocka_unit_test(dispatch_defaults_have_no_clients),
-		cmocka_unit_test(files_without_keys_mean_the_defaults),
-		cmocka_unit_test(every_type_reads_what_it_should),
-		cmocka_unit_test(bad_values_are_named_with_line_and_column),
-		cmocka_unit_test(unknown_keys_come_with_a_suggestion),
-		cmocka_unit_test(duplicate_keys_name_the_first),
-		cmocka_unit_test(what_is_not_our_yaml_is_refused),
-		cmocka_unit_test(syntax_errors_do_not_hide_errors_before_them),
-		cmocka_unit_test(all_errors_are_printed_in_order),
-		cmocka_unit_test(a_port_block_replaces_the_default_veth_pair),
-		cmocka_unit_test(keys_that_do_not_go_together_are_refused),
-		cmocka_unit_test(checks_keep_quiet_about_keys_already_reported),
-		cmocka_unit_test(clients_are_read_and_kept_apart),
-		cmocka_unit_test(at_most_64_clients),
-		cmocka_unit_test(print_and_load_give_the_same_back),
-		cmocka_unit_test(every_key_prints_and_parses_its_default),
-		cmocka_unit_test(range_ends_are_inside_and_the_next_outside),
-		cmocka_unit_test(committed_files_are_what_print_makes),
-		cmocka_unit_test(commented_examples_are_valid),
-		cmocka_unit_test(examples_load),
-		cmocka_unit_test(files_that_cannot_be_read_are_one_error),
-		cmocka_unit_test(garbage_neither_crashes_nor_leaves_traces),
+	    cmocka_unit_test(engine_defaults_are_the_embedded_engine),
+	    cmocka_unit_test(dispatch_defaults_have_no_clients),
+	    cmocka_unit_test(files_without_keys_mean_the_defaults),
+	    cmocka_unit_test(every_type_reads_what_it_should),
+	    cmocka_unit_test(bad_values_are_named_with_line_and_column),
+	    cmocka_unit_test(unknown_keys_come_with_a_suggestion),
+	    cmocka_unit_test(duplicate_keys_name_the_first),
+	    cmocka_unit_test(what_is_not_our_yaml_is_refused),
+	    cmocka_unit_test(syntax_errors_do_not_hide_errors_before_them),
+	    cmocka_unit_test(all_errors_are_printed_in_order),
+	    cmocka_unit_test(a_port_block_replaces_the_default_veth_pair),
+	    cmocka_unit_test(keys_that_do_not_go_together_are_refused),
+	    cmocka_unit_test(checks_keep_quiet_about_keys_already_reported),
+	    cmocka_unit_test(clients_are_read_and_kept_apart),
+	    cmocka_unit_test(at_most_64_clients),
+	    cmocka_unit_test(print_and_load_give_the_same_back),
+	    cmocka_unit_test(every_key_prints_and_parses_its_default),
+	    cmocka_unit_test(range_ends_are_inside_and_the_next_outside),
+	    cmocka_unit_test(committed_files_are_what_print_makes),
+	    cmocka_unit_test(commented_examples_are_valid),
+	    cmocka_unit_test(examples_load),
+	    cmocka_unit_test(files_that_cannot_be_read_are_one_error),
+	    cmocka_unit_test(garbage_neither_crashes_nor_leaves_traces),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, teardown);
