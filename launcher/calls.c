@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * calls.c - The table of intercepted system calls, relay profile
+ *
+ * Theory of operation: a trap costs 4 to 50 us, a native call 0.4, so only
+ * control calls are here.  Bytes move through the shadow descriptor, a real
+ * AF_UNIX socket, where read(), write(), poll(), close() and fork() are right
+ * natively.  What is here is what an AF_UNIX socket would answer differently
+ * from an AF_INET one.  The filter sees registers, not memory: a call whose
+ * meaning lies in memory traps always, and the engine lets it continue where
+ * the descriptor is not one of ours.
+ */
+#include "launcher/calls.h"
+
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+
+#ifndef __x86_64__
+#error "the table holds system calls of x86-64"
+#endif
+
+#define CALL(ID, call) .nr = SYS_##call, .id = GZ_CALL_##ID, .name = #call
+
+const struct gz_call_info gz_calls[] = {
+    {CALL(SOCKET, socket), .when = {{GZ_INT_EQ, 0, AF_INET}, {GZ_INT_EQ, 0, AF_INET6}},
+     .doc = "Domain AF_INET or AF_INET6, any type: what the stack does not have, the "
+	    "kernel makes. Other domains never trap."},
+    {CALL(BIND, bind), .doc = "The address is in memory."},
+    {CALL(LISTEN, listen), .doc = "The stack must listen too."},
+    {CALL(ACCEPT, accept), .doc = "The new socket is a shadow, the peer's address the stack's."},
+    {CALL(ACCEPT4, accept4), .doc = "As accept."},
+    {CALL(CONNECT, connect), .doc = "The address is in memory."},
+    {CALL(GETSOCKNAME, getsockname), .doc = "The shadow's own name is AF_UNIX."},
+    {CALL(GETPEERNAME, getpeername), .doc = "The shadow's own peer is AF_UNIX."},
+    {CALL(GETSOCKOPT, getsockopt), .doc = "SO_DOMAIN, SO_ERROR, TCP_*, IP_* are the stack's."},
+    {CALL(SETSOCKOPT, setsockopt), .doc = "TCP_*, IP_* are the stack's."},
+    {CALL(SHUTDOWN, shutdown), .doc = "Order with the bytes before it, and listeners."},
+    {CALL(IOCTL, ioctl), .when = {{GZ_INT_EQ, 1, SIOCOUTQ}},
+     .doc = "SIOCOUTQ: bytes that the peer has not acknowledged. Others are native."},
+    {CALL(RECVFROM, recvfrom),
+     .when = {{GZ_PTR_SET, 4, 0}, {GZ_INT_ANY, 3, MSG_OOB | MSG_ERRQUEUE | MSG_TRUNC}},
+     .doc = "An address is asked for, or a flag that AF_UNIX does not know. recv() with "
+	    "ordinary flags is native."},
+    {CALL(SENDTO, sendto), .when = {{GZ_PTR_SET, 4, 0}, {GZ_INT_ANY, 3, MSG_OOB | MSG_FASTOPEN}},
+     .doc = "An address is given, or a flag that AF_UNIX does not know. send() with "
+	    "ordinary flags is native."},
+    {CALL(IO_URING_SETUP, io_uring_setup), .action = GZ_ACT_ENOSYS,
+     .doc = "Fails with ENOSYS: a ring's requests would pass the filter by. Programs fall "
+	    "back to ordinary calls."},
+};
+
+const size_t gz_ncalls = sizeof(gz_calls) / sizeof(gz_calls[0]);
+
+_Static_assert(sizeof(gz_calls) / sizeof(gz_calls[0]) == GZ_CALL_COUNT, "a handler, a row");
+
+const struct gz_call_info *gz_call_by_nr(int nr)
+{
+	for (size_t i = 0; i < gz_ncalls; i++) {
+		if (gz_calls[i].nr == nr)
+			return &gz_calls[i];
+	}
+	return NULL;
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * calls.h - The system calls that gazelle-run's filter takes out of a program
+ *
+ * One table, gz_calls[]: the filter is built from it (launcher/filter.c), the
+ * engine looks its handler up in it by number, the test of the filter and the
+ * documentation loop over it.  It needs no library, so that every program may
+ * link it; filter.c says the conditions in libseccomp's words.
+ */
+#ifndef GZ_LAUNCHER_CALLS_H
+#define GZ_LAUNCHER_CALLS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define GZ_WHEN_MAX 3
+
+/** Who answers; an index of the engine's handlers. */
+enum gz_call {
+	GZ_CALL_SOCKET,
+	GZ_CALL_BIND,
+	GZ_CALL_LISTEN,
+	GZ_CALL_ACCEPT,
+	GZ_CALL_ACCEPT4,
+	GZ_CALL_CONNECT,
+	GZ_CALL_GETSOCKNAME,
+	GZ_CALL_GETPEERNAME,
+	GZ_CALL_GETSOCKOPT,
+	GZ_CALL_SETSOCKOPT,
+	GZ_CALL_SHUTDOWN,
+	GZ_CALL_IOCTL,
+	GZ_CALL_RECVFROM,
+	GZ_CALL_SENDTO,
+	GZ_CALL_IO_URING_SETUP, /* the filter itself; never reaches the engine */
+	GZ_CALL_COUNT,
+};
+
+enum gz_call_action {
+	GZ_ACT_NOTIFY, /* ask the engine */
+	GZ_ACT_ENOSYS, /* fail at once, as if the kernel had no such call */
+};
+
+/**
+ * A test of one argument.  The kernel looks at the low 32 bits of an int only
+ * and a program may leave anything in the upper half of the register, so the
+ * GZ_INT tests do the same; a pointer is 64 bits.
+ */
+enum gz_test {
+	GZ_TEST_NONE = 0, /* ends the list */
+	GZ_INT_EQ,	  /* (uint32_t)arg == value */
+	GZ_INT_ANY,	  /* (uint32_t)arg & value: any bit of value is set */
+	GZ_PTR_SET,	  /* arg != NULL */
+};
+
+struct gz_when {
+	enum gz_test test;
+	uint8_t arg; /* 0..5 */
+	uint32_t value;
+};
+
+struct gz_call_info {
+	int nr; /* of x86-64 */
+	enum gz_call id;
+	enum gz_call_action action;
+	const char *name;
+	struct gz_when when[GZ_WHEN_MAX]; /* any one holds; none: always */
+	const char *doc;		  /* when and why, for people */
+};
+
+extern const struct gz_call_info gz_calls[];
+extern const size_t gz_ncalls;
+
+/** gz_call_by_nr() - Row of system call @nr; NULL: it is never intercepted */
+const struct gz_call_info *gz_call_by_nr(int nr);
+
+#endif
