@@ -124,7 +124,12 @@ up()
 # said NAME TEXT - Wait until NAME's output holds TEXT
 said()
 {
-	until_true 15 grep -qF -- "$2" "$DIR/$1.log" || fail "$1 never said \"$2\""
+	local end=$((SECONDS + 15))
+	until grep -qsF -- "$2" "$DIR/$1.log"; do
+		alive "${PIDS[$1]}" || fail "$1 ended without saying \"$2\""
+		((SECONDS < end)) || fail "$1 never said \"$2\""
+		sleep 0.05
+	done
 }
 
 # same WHAT FILE FILE - Compare, by content
@@ -186,19 +191,30 @@ wire_kernel()
 	}
 }
 
+has_address()
+{
+	ip -n "$NS-peer" -4 addr show | grep -qF " $1/"
+}
+
 # The embedded engine: gazelle-run starts it and its veth in the peer's
-# namespace; it ends after its last program.
+# namespace; it ends after its last program.  So the first is one that waits:
+# the peer's address is there before the scenario, and stays.  A name and
+# folders of its own keep the engine apart from others of this machine.
 wire_gazelle()
 {
 	SUT=10.213.0.2 PEER=10.213.0.1
+	ENGINE=$NS
 	ip netns add "$NS-peer"
 	ip -n "$NS-peer" link set lo up
-	export RUNTIME_DIRECTORY=$DIR/run
-	mkdir "$RUNTIME_DIRECTORY"
+	mkdir "$DIR/run"
+	printf 'name: %s\nrun_dir: %s\n' "$ENGINE" "$DIR/run" >"$DIR/gazelle.yaml"
+	export RUNTIME_DIRECTORY=$DIR/run # DPDK's and thereby telemetry's
 	sut()
 	{
-		peer "$BUILD/bin/gazelle-run" "$@"
+		peer "$BUILD/bin/gazelle-run" -c "$DIR/gazelle.yaml" "$@"
 	}
+	start keeper sut sleep 1000
+	until_true 15 has_address "$PEER" || fail "no engine: the peer got no address"
 }
 
 cleanup()
