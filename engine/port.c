@@ -82,8 +82,8 @@ uint16_t gz_port_data_room(uint16_t mtu)
 struct rte_mempool *gz_port_pool(const char *name, unsigned mbufs, uint16_t mtu)
 {
 	struct rte_pktmbuf_pool_private priv = {
-		.mbuf_data_room_size = gz_port_data_room(mtu),
-		.mbuf_priv_size = GZ_MBUF_PRIV,
+	    .mbuf_data_room_size = gz_port_data_room(mtu),
+	    .mbuf_priv_size = GZ_MBUF_PRIV,
 	};
 	unsigned size = sizeof(struct rte_mbuf) + GZ_MBUF_PRIV + priv.mbuf_data_room_size;
 	unsigned cache = RTE_MIN((unsigned)MBUF_CACHE, mbufs / 8);
@@ -91,8 +91,8 @@ struct rte_mempool *gz_port_pool(const char *name, unsigned mbufs, uint16_t mtu)
 	struct rte_mempool *pool;
 	int rc;
 
-	pool = rte_mempool_create_empty(name, mbufs, size, cache, sizeof(priv), SOCKET_ID_ANY,
-					flags);
+	pool =
+	    rte_mempool_create_empty(name, mbufs, size, cache, sizeof(priv), SOCKET_ID_ANY, flags);
 	if (!pool)
 		return NULL;
 	rc = rte_mempool_set_ops_byname(pool, rte_mbuf_best_mempool_ops(), NULL);
