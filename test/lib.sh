@@ -1,0 +1,315 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# shellcheck shell=bash
+#
+# lib.sh - Namespaces, engines and assertions for test/net/*.sh and test/apps/*.sh
+#
+# A test is a bash script that begins with
+#
+#	. "$(dirname "$0")/../lib.sh"
+#
+# and runs on its own as well as from test/run.  It passes by exit status 0,
+# fails by any other, and is skipped by 77; what it prints is shown when it
+# fails.  `set -eu` holds.  Everything that it makes is named after $GZ_TEST_ID,
+# which is its own, and is gone when it ends, however it ends.
+#
+#   BUILD BIN T          build directory, its programs, its test programs
+#   WORK                 a temporary directory of this test
+#
+#   netns NAME           make a namespace with lo up
+#   in_ns NAME CMD...    run there
+#   veth NS1 IF1 ADDR1 NS2 IF2 [ADDR2]
+#                        a pair between two namespaces, up, offloads off; an
+#                        empty or missing address: none
+#   start_engine NAME NS [YAML]
+#                        start gazelle-engine in NS; YAML is the configuration
+#                        but for name and run_dir, on standard input if missing;
+#                        waits for the control socket
+#   engine_pid NAME      its pid
+#   stop_engine NAME     SIGTERM, and wait for its end
+#   gz NAME CMD...       run CMD on the engine NAME, in its namespace
+#   engine_config NAME NS YAML
+#                        only write the configuration: gazelle-run starts it
+#   ctl NAME ARG...      gazelle-ctl on that engine
+#   counter NAME KEY     sum of the counters of that name, of gazelle-ctl --json
+#   config_of NAME       path of its configuration, ns_of NAME its namespace
+#
+#   background OUT CMD.. start CMD (a function works too) with its output in the
+#                        file $WORK/OUT; PID is its pid
+#   finish PID [SECONDS] wait for it; its exit status
+#   end PID [SIGNAL]     send it a signal, and wait for it
+#   wait_for SECONDS CMD...
+#                        repeat CMD until it succeeds
+#   wait_line OUT TEXT   wait until $WORK/OUT has a line that contains TEXT
+#   wait_port NS ADDR PORT
+#                        wait until a kernel process in NS can connect there
+#
+#   fail TEXT, skip TEXT end the test
+#   assert_eq GOT WANT [WHAT], assert_ne, assert_match GOT REGEX [WHAT]
+#   assert CMD..., refute CMD...
+
+set -eu
+
+TEST_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+BUILD=${BUILD:-build}
+case $BUILD in
+/*) ;;
+*) BUILD=$(dirname "$TEST_DIR")/$BUILD ;;
+esac
+BIN=$BUILD/bin
+T=$BUILD/test
+
+# Processes are found by the identity in their environment; test/run's, to
+# which ours is appended, finds those of all its tests.
+export GZ_TEST_ID=${GZ_TEST_ID:+$GZ_TEST_ID-}gzt$$
+WORK=$(mktemp -d "${GZ_TEST_TMP:-/tmp}/gzt.XXXXXX")
+declare -A CONFIG_OF=() NS_OF=() ENGINE_PID_OF=()
+PID=
+EXEC=
+
+fail() {
+	echo "FAILED: $*" >&2
+	local i
+	for ((i = 1; i < ${#FUNCNAME[@]}; i++)); do
+		echo "  ${BASH_SOURCE[i]##*/}:${BASH_LINENO[i - 1]}: ${FUNCNAME[i]}" >&2
+	done
+	exit 1
+}
+
+skip() {
+	echo "skipped: $*" >&2
+	exit 77
+}
+
+# --- cleaning up ----------------------------------------------------------------------------
+
+# Pids of the living processes that carry identity $1, or one made from it.
+pids_of() {
+	local f pid
+	for f in /proc/[0-9]*/environ; do
+		pid=${f#/proc/}
+		pid=${pid%/environ}
+		[ "$pid" = $$ ] && continue
+		# A process of another user, or one that just ended, is not ours.
+		if tr '\0' '\n' 2>/dev/null <"$f" | grep -Eq "^GZ_TEST_ID=$1(-|$)"; then
+			echo "$pid"
+		fi
+	done 2>/dev/null
+}
+
+# kill_all ID - end them: first asked, after a second not
+kill_all() {
+	local pid i pids
+	pids=$(pids_of "$1")
+	[ -n "$pids" ] || return 0
+	for pid in $pids; do
+		kill -CONT "$pid" 2>/dev/null || true
+		kill -TERM "$pid" 2>/dev/null || true
+	done
+	for ((i = 0; i < 10; i++)); do
+		pids=$(pids_of "$1")
+		[ -n "$pids" ] || return 0
+		sleep 0.1
+	done
+	for pid in $pids; do
+		kill -KILL "$pid" 2>/dev/null || true
+	done
+}
+
+# remove_all ID - its processes, namespaces, and what DPDK left behind
+remove_all() {
+	local ns dir
+	kill_all "$1"
+	ip netns list 2>/dev/null | while read -r ns _; do
+		case $ns in
+		"$1"-*) ip netns del "$ns" ;;
+		esac
+	done
+	for dir in /var/run/dpdk/gazelle-"$1"-*; do
+		[ -d "$dir" ] && rm -rf "$dir"
+	done
+	return 0
+}
+
+cleanup() {
+	local status=$?
+	trap '' INT TERM HUP
+	set +e
+	if [ $status != 0 ] && [ $status != 77 ] && [ -z "${QUIET_CLEANUP:-}" ]; then
+		for f in "$WORK"/*.log; do
+			[ -s "$f" ] || continue
+			echo "--- ${f##*/}, the last lines"
+			tail -n 15 "$f"
+		done
+	fi
+	{
+		remove_all "$GZ_TEST_ID"
+		wait
+	} 2>/dev/null
+	rm -rf "$WORK"
+	exit $status
+}
+trap cleanup EXIT
+trap 'exit 129' HUP
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# --- namespaces -----------------------------------------------------------------------------
+
+netns() {
+	ip netns add "$GZ_TEST_ID-$1" || skip "namespaces cannot be made here"
+	ip -n "$GZ_TEST_ID-$1" link set lo up
+}
+
+in_ns() {
+	local ns=$1
+	shift
+	$EXEC ip netns exec "$GZ_TEST_ID-$ns" "$@"
+}
+
+# Complete checksums and frames no larger than the MTU: what the driver on the
+# other end can take, see docs/design.md.
+offloads_off() {
+	in_ns "$1" ethtool -K "$2" tx off tso off gso off gro off >/dev/null
+}
+
+veth() {
+	local a=$GZ_TEST_ID-$1 b=$GZ_TEST_ID-$4
+	ip -n "$a" link add "$2" type veth peer name "$5" netns "$b"
+	[ -z "$3" ] || ip -n "$a" address add "$3" dev "$2"
+	[ -z "${6:-}" ] || ip -n "$b" address add "$6" dev "$5"
+	offloads_off "$1" "$2"
+	offloads_off "$4" "$5"
+	ip -n "$a" link set "$2" up
+	ip -n "$b" link set "$5" up
+}
+
+# --- processes ------------------------------------------------------------------------------
+
+background() {
+	local out=$WORK/$1
+	shift
+	: >"$out"
+	(
+		EXEC=exec # a signal to PID is to hit the program, not a shell
+		"$@"
+	) >"$out" 2>&1 </dev/null &
+	PID=$!
+}
+
+finish() {
+	local pid=$1 limit=${2:-60} end=$((SECONDS + ${2:-60}))
+	while kill -0 "$pid" 2>/dev/null; do
+		[ $SECONDS -le $end ] || fail "process $pid did not end within $limit s"
+		sleep 0.05
+	done
+	wait "$pid"
+}
+
+end() {
+	kill -"${2:-TERM}" "$1" 2>/dev/null || true
+	{ finish "$1" 10 || true; } 2>/dev/null
+}
+
+wait_for() {
+	local end=$((SECONDS + $1))
+	shift
+	until "$@" >/dev/null 2>&1; do
+		[ $SECONDS -lt $end ] || return 1
+		sleep 0.05
+	done
+}
+
+wait_line() {
+	wait_for "${3:-10}" grep -qF -- "$2" "$WORK/$1" ||
+		fail "no '$2' in $1, which says: $(cat "$WORK/$1")"
+}
+
+wait_port() {
+	# shellcheck disable=SC2016
+	wait_for 10 in_ns "$1" timeout 1 bash -c 'exec 3<>/dev/tcp/$0/$1' "$2" "$3" ||
+		fail "nothing listens at $2:$3, seen from $1"
+}
+
+# --- engines --------------------------------------------------------------------------------
+
+config_of() { echo "${CONFIG_OF[$1]}"; }
+ns_of() { echo "${NS_OF[$1]}"; }
+engine_pid() { echo "${ENGINE_PID_OF[$1]}"; }
+
+engine_config() {
+	local file=$WORK/$1.yaml
+	{
+		echo "name: $GZ_TEST_ID-$1"
+		echo "run_dir: $WORK"
+		printf '%s\n' "$3"
+	} >"$file"
+	CONFIG_OF[$1]=$file
+	NS_OF[$1]=$2
+}
+
+start_engine() {
+	local yaml
+	[ -x "$BIN/gazelle-engine" ] || skip "gazelle-engine is not built"
+	if [ $# -ge 3 ]; then yaml=$3; else yaml=$(cat); fi
+	engine_config "$1" "$2" "linger: 0s
+$yaml"
+	background "engine-$1.log" in_ns "$2" "$BIN/gazelle-engine" --config "${CONFIG_OF[$1]}"
+	ENGINE_PID_OF[$1]=$PID
+	wait_for 15 engine_up "$1" || fail "the engine $1 did not start"
+}
+
+engine_up() {
+	kill -0 "${ENGINE_PID_OF[$1]}" && [ -S "$WORK/$GZ_TEST_ID-$1.sock" ]
+}
+
+stop_engine() {
+	kill -TERM "${ENGINE_PID_OF[$1]}"
+	wait_for 10 gone "${ENGINE_PID_OF[$1]}" || fail "the engine $1 did not end on SIGTERM"
+}
+
+# A process that is a zombie is gone, for whoever waits for its end.
+gone() {
+	! kill -0 "$1" 2>/dev/null || grep -q '^State:.Z' "/proc/$1/status"
+}
+
+gz() {
+	local name=$1
+	shift
+	# shellcheck disable=SC2086
+	in_ns "${NS_OF[$name]}" "$BIN/gazelle-run" ${GZ_RUN_ARGS:-} \
+		--config "${CONFIG_OF[$name]}" -- "$@"
+}
+
+ctl() {
+	local name=$1
+	shift
+	"$BIN/gazelle-ctl" --engine "$GZ_TEST_ID-$name" "$@"
+}
+
+counter() {
+	ctl "$1" stats --json | tr ',{}' '\n\n\n' |
+		sed -n "s/^[[:space:]]*\"$2\"[[:space:]]*:[[:space:]]*\([0-9]*\).*/\1/p" |
+		awk '{ n += $1 } END { print n + 0 }'
+}
+
+# --- assertions -----------------------------------------------------------------------------
+
+assert() {
+	"$@" || fail "'$*' has status $?"
+}
+
+refute() {
+	if "$@"; then fail "'$*' succeeded"; fi
+}
+
+assert_eq() {
+	[ "$1" = "$2" ] || fail "${3:-value} is '$1', expected '$2'"
+}
+
+assert_ne() {
+	[ "$1" != "$2" ] || fail "${3:-value} is '$1', expected something else"
+}
+
+assert_match() {
+	[[ $1 =~ $2 ]] || fail "${3:-value} is '$1', expected it to match '$2'"
+}
