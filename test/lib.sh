@@ -20,6 +20,9 @@
 #   veth NS1 IF1 ADDR1 NS2 IF2 [ADDR2]
 #                        a pair between two namespaces, up, offloads off; an
 #                        empty or missing address: none
+#   wire                 namespaces stack (ve1) and peer (ve2, 10.1.0.1), and
+#   start_wire_engine NAME [DRIVER]
+#                        an engine in stack with 10.1.0.2, by default on af_packet
 #   start_engine NAME NS [YAML]
 #                        start gazelle-engine in NS; YAML is the configuration
 #                        but for name and run_dir, on standard input if missing;
@@ -30,22 +33,24 @@
 #   engine_config NAME NS YAML
 #                        only write the configuration: gazelle-run starts it
 #   ctl NAME ARG...      gazelle-ctl on that engine
-#   counter NAME KEY     sum of the counters of that name, of gazelle-ctl --json
+#   counter NAME KEYS    sum of the counters whose names match, e.g. 'ip_drop|tcp_drop'
 #   config_of NAME       path of its configuration, ns_of NAME its namespace
 #
 #   background OUT CMD.. start CMD (a function works too) with its output in the
 #                        file $WORK/OUT; PID is its pid
+#   program_of PID       the program that the gazelle-run of that pid runs
 #   finish PID [SECONDS] wait for it; its exit status
 #   end PID [SIGNAL]     send it a signal, and wait for it
 #   wait_for SECONDS CMD...
 #                        repeat CMD until it succeeds
-#   wait_line OUT TEXT   wait until $WORK/OUT has a line that contains TEXT
+#   wait_line OUT TEXT [SECONDS]
+#                        wait until $WORK/OUT has a line that contains TEXT
 #   wait_port NS ADDR PORT
 #                        wait until a kernel process in NS can connect there
 #
 #   fail TEXT, skip TEXT end the test
 #   assert_eq GOT WANT [WHAT], assert_ne, assert_match GOT REGEX [WHAT]
-#   assert CMD..., refute CMD...
+#   assert CMD..., refute CMD..., within SECONDS CMD...
 
 set -eu
 
@@ -56,6 +61,7 @@ case $BUILD in
 *) BUILD=$(dirname "$TEST_DIR")/$BUILD ;;
 esac
 BIN=$BUILD/bin
+# shellcheck disable=SC2034 # for the tests
 T=$BUILD/test
 
 # Processes are found by the identity in their environment; test/run's, to
@@ -183,6 +189,20 @@ veth() {
 	ip -n "$b" link set "$5" up
 }
 
+# The wire that most tests want: ve1 in namespace "stack", without an address,
+# for an engine with 10.1.0.2; ve2 in "peer", the kernel's, with 10.1.0.1.
+wire() {
+	netns stack
+	netns peer
+	veth stack ve1 "" peer ve2 10.1.0.1/24
+}
+
+# start_wire_engine NAME [DRIVER] - the engine of that wire
+start_wire_engine() {
+	start_engine "$1" stack "port: {driver: ${2:-af_packet}, iface: ve1}
+stack: {addresses: [10.1.0.2/24]}"
+}
+
 # --- processes ------------------------------------------------------------------------------
 
 background() {
@@ -190,10 +210,16 @@ background() {
 	shift
 	: >"$out"
 	(
+		# shellcheck disable=SC2209
 		EXEC=exec # a signal to PID is to hit the program, not a shell
 		"$@"
 	) >"$out" 2>&1 </dev/null &
 	PID=$!
+}
+
+program_of() {
+	within 5 pgrep -P "$1"
+	pgrep -P "$1" | head -n 1
 }
 
 finish() {
@@ -287,9 +313,9 @@ ctl() {
 }
 
 counter() {
-	ctl "$1" stats --json | tr ',{}' '\n\n\n' |
-		sed -n "s/^[[:space:]]*\"$2\"[[:space:]]*:[[:space:]]*\([0-9]*\).*/\1/p" |
-		awk '{ n += $1 } END { print n + 0 }'
+	ctl "$1" stats --json | tr '{},' '\n' |
+		awk -F: -v want="^[[:space:]]*\"($2)\"[[:space:]]*$" \
+			'$1 ~ want { n += $2 } END { print n + 0 }'
 }
 
 # --- assertions -----------------------------------------------------------------------------
@@ -300,6 +326,11 @@ assert() {
 
 refute() {
 	if "$@"; then fail "'$*' succeeded"; fi
+}
+
+# within SECONDS CMD... - CMD succeeds before SECONDS have passed
+within() {
+	wait_for "$@" || fail "not within $1 s: ${*:2}"
 }
 
 assert_eq() {
