@@ -50,9 +50,9 @@ scenario()
 		sut "$BUSYBOX" wget -q -O "$DIR/got" "http://$PEER:8080/$f"
 		same "wget on the stack, $f" "$DIR/got" "$DIR/www/$f"
 	done
-	! sut "$BUSYBOX" wget -q -O "$DIR/got" "http://$PEER:9/" 2>"$DIR/wget.log" ||
+	! sut "$BUSYBOX" wget -q -O "$DIR/got" "http://$PEER:9/" 2>"$WORK/wget.log" ||
 		fail "wget of a closed port"
-	grep -qi refused "$DIR/wget.log" || fail "wget of a closed port: not refused"
+	grep -qi refused "$WORK/wget.log" || fail "wget of a closed port: not refused"
 	stop kernel
 }
 

@@ -13,39 +13,19 @@
 # wire.  The stack under test has the address $SUT, the peer $PEER.
 #
 # Results: 0 passed, 77 skipped (with a reason), anything else failed.
+# It stands on lib.sh, whose functions the scenarios may use.
 # VARIANTS="kernel" or "gazelle" in the environment runs only that.
 
-set -euo pipefail
-
 SELF=$(realpath "$0")
-ROOT=$(realpath "${BASH_SOURCE[0]%/*}/../..")
-BUILD=${BUILD:-build}
-[[ $BUILD == /* ]] || BUILD=$ROOT/$BUILD
+OUTER_ID=${GZ_TEST_ID:-} # test/run's, before lib.sh appends ours
+# shellcheck source=test/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
+set -o pipefail
 PATH=$PATH:/usr/sbin:/sbin
 
 say()
 {
 	printf '%s\n' "${VARIANT:+$VARIANT: }$*"
-}
-
-skip()
-{
-	say "skipped: $*"
-	exit 77
-}
-
-# fail WHAT... - Say it, show the logs of what was started, end
-fail()
-{
-	trap - ERR
-	say "FAILED: $*" >&2
-	local log
-	for log in "${DIR:-/nonexistent}"/*.log; do
-		[[ -s $log ]] || continue
-		printf -- '--- %s\n' "${log##*/}" >&2
-		tail -n 25 "$log" >&2
-	done
-	exit 1
 }
 
 # need PROGRAM... - Skip unless all can be run
@@ -61,7 +41,7 @@ need()
 
 declare -A PIDS=()
 
-# start NAME COMMAND... - Run in the background, output in $DIR/NAME.log
+# start NAME COMMAND... - Run in the background, output in $WORK/NAME.log
 start()
 {
 	local name=$1
@@ -70,16 +50,17 @@ start()
 		trap - ERR
 		EXEC=exec # $! becomes the program's own pid, not a shell's
 		"$@"
-	) >"$DIR/$name.log" 2>&1 </dev/null &
+	) >"$WORK/$name.log" 2>&1 </dev/null &
 	PIDS[$name]=$!
 }
 
 alive()
 {
-	[[ -e /proc/$1 ]] && ! grep -q '^State:[[:space:]]*Z' "/proc/$1/status" 2>/dev/null
+	! gone "$1"
 }
 
-# until_true SECONDS COMMAND... - Repeat until it succeeds
+# until_true SECONDS COMMAND... - Repeat until it succeeds; unlike wait_for,
+# what COMMAND says is seen, so that it may call fail
 until_true()
 {
 	local end=$((SECONDS + $1))
@@ -88,11 +69,6 @@ until_true()
 		((SECONDS < end)) || return 1
 		sleep 0.05
 	done
-}
-
-gone()
-{
-	! alive "$1"
 }
 
 # stop NAME - End what start began; it must heed SIGTERM
@@ -125,7 +101,7 @@ up()
 said()
 {
 	local end=$((SECONDS + 15))
-	until grep -qsF -- "$2" "$DIR/$1.log"; do
+	until grep -qsF -- "$2" "$WORK/$1.log"; do
 		alive "${PIDS[$1]}" || fail "$1 ended without saying \"$2\""
 		((SECONDS < end)) || fail "$1 never said \"$2\""
 		sleep 0.05
@@ -159,102 +135,100 @@ with open(sys.argv[2], "wb") as f:
 
 # --- the wire ---------------------------------------------------------------
 
-# in_ns NAME COMMAND...
+SUT=10.98.0.2 PEER=10.98.0.1
+
+# As lib.sh's, and exec'd where start asks for it
 in_ns()
 {
 	local ns=$1
 	shift
-	${EXEC:-} nsenter --net="/run/netns/$ns" -- "$@"
+	${EXEC:-} ip netns exec "$GZ_TEST_ID-$ns" "$@"
 }
 
 peer()
 {
-	in_ns "$NS-peer" "$@"
+	in_ns peer "$@"
+}
+
+sut_kernel()
+{
+	in_ns sut "$@"
+}
+
+sut_gazelle()
+{
+	gz e "$@"
+}
+
+sut()
+{
+	"sut_$VARIANT" "$@"
 }
 
 wire_kernel()
 {
-	SUT=10.98.0.2 PEER=10.98.0.1
-	ip netns add "$NS-peer"
-	ip netns add "$NS-sut"
-	ip -n "$NS-peer" link add v0 type veth peer name v0 netns "$NS-sut"
-	ip -n "$NS-peer" addr add "$PEER/24" dev v0
-	ip -n "$NS-sut" addr add "$SUT/24" dev v0
-	local side
-	for side in peer sut; do
-		ip -n "$NS-$side" link set lo up
-		ip -n "$NS-$side" link set v0 up
-	done
-	sut()
-	{
-		in_ns "$NS-sut" "$@"
-	}
+	netns peer
+	netns sut
+	veth peer v0 $PEER/24 sut v0 $SUT/24
 }
 
-has_address()
-{
-	ip -n "$NS-peer" -4 addr show | grep -qF " $1/"
-}
-
-# The embedded engine: gazelle-run starts it and its veth in the peer's
-# namespace; it ends after its last program.  So the first is one that waits:
-# the peer's address is there before the scenario, and stays.  A name and
-# folders of its own keep the engine apart from others of this machine.
 wire_gazelle()
 {
-	SUT=10.213.0.2 PEER=10.213.0.1
-	ENGINE=$NS
-	ip netns add "$NS-peer"
-	ip -n "$NS-peer" link set lo up
-	mkdir "$DIR/run"
-	printf 'name: %s\nrun_dir: %s\n' "$ENGINE" "$DIR/run" >"$DIR/gazelle.yaml"
-	export RUNTIME_DIRECTORY=$DIR/run # DPDK's and thereby telemetry's
-	sut()
-	{
-		peer "$BUILD/bin/gazelle-run" -c "$DIR/gazelle.yaml" "$@"
-	}
-	start keeper sut sleep 1000
-	until_true 15 has_address "$PEER" || fail "no engine: the peer got no address"
+	netns peer
+	netns sut
+	veth peer v0 $PEER/24 sut v0
+	start_engine e sut "port:
+  iface: v0
+stack:
+  addresses: [$SUT/24]"
 }
 
-cleanup()
+app_cleanup()
 {
-	local status=$? pid
-	trap - EXIT ERR
+	local status=$? pid side
+	trap '' INT TERM HUP
+	trap - ERR
 	set +e
-	for pid in "${PIDS[@]}"; do
-		kill "$pid" 2>/dev/null
-	done
-	for pid in "${PIDS[@]}"; do
-		until_true 5 gone "$pid" || kill -KILL "$pid" 2>/dev/null
-	done
-	local side
-	for side in sut peer; do
-		[[ -e /run/netns/$NS-$side ]] || continue
-		# daemons and whatever a test lost: all in here is ours
-		for pid in $(ip netns pids "$NS-$side"); do
-			kill "$pid" 2>/dev/null
-			until_true 5 gone "$pid" || kill -KILL "$pid" 2>/dev/null
+	{
+		for pid in "${PIDS[@]}"; do
+			kill "$pid"
 		done
-		ip netns del "$NS-$side"
-	done
+		for pid in "${PIDS[@]}"; do
+			until_true 5 gone "$pid" || kill -KILL "$pid"
+		done
+		# Daemons, and what a test lost: all in these namespaces is ours.  lib.sh
+		# looks at environments, which nginx and redis write their titles over.
+		for side in peer sut; do
+			for pid in $(ip netns pids "$GZ_TEST_ID-$side"); do
+				[[ $pid == "${ENGINE_PID_OF[e]:-}" ]] || kill "$pid"
+			done
+			for pid in $(ip netns pids "$GZ_TEST_ID-$side"); do
+				[[ $pid == "${ENGINE_PID_OF[e]:-}" ]] && continue
+				until_true 3 gone "$pid" || kill -KILL "$pid"
+			done
+		done
+	} 2>/dev/null
 	rm -rf "$DIR"
-	exit "$status"
+	(exit "$status")
+	cleanup
 }
 
 # --- running ----------------------------------------------------------------
 
 run_variant()
 {
-	NS=gz$$
-	DIR=$(mktemp -d "${TMPDIR:-/tmp}/gazelle-app.XXXXXX")
-	chmod 755 "$DIR" # servers that drop root read it
-	trap cleanup EXIT
-	trap 'exit 130' INT TERM
+	# For data, apart from $WORK: servers that drop root must reach it
+	DIR=$(mktemp -d "${TMPDIR:-/tmp}/gzt.app.XXXXXX")
+	chmod 755 "$DIR"
+	trap app_cleanup EXIT
 	"wire_$VARIANT"
 	set -E
-	trap 'fail "${BASH_SOURCE[0]##*/}:$LINENO: $BASH_COMMAND"' ERR
+	trap 'trap - ERR; fail "${BASH_SOURCE[0]##*/}:$LINENO: $BASH_COMMAND"' ERR
 	scenario
+	trap - ERR
+	if [[ $VARIANT == gazelle ]]; then
+		alive "${ENGINE_PID_OF[e]}" || fail "the engine ended"
+	fi
 	say passed
 }
 
@@ -266,20 +240,20 @@ main()
 		return
 	fi
 
-	# What the kernel's run leaves here, the other may compare with
-	KEEP=$(mktemp -d "${TMPDIR:-/tmp}/gazelle-keep.XXXXXX")
-	export KEEP
-	trap 'rm -rf "$KEEP"' EXIT
-	trap 'exit 130' INT TERM
+	# What the kernel's run leaves in $KEEP, the other may compare with
 	local v status
 	for v in ${VARIANTS:-kernel gazelle}; do
-		if [[ $v == gazelle && ! -x $BUILD/bin/gazelle-run ]]; then
+		if [[ $v == gazelle && ! -x $BIN/gazelle-run ]]; then
 			skip "gazelle-run is not built"
 		fi
 		status=0
 		# its own process group: the time-out reaches what it started
-		VARIANT=$v timeout -k 10 "${LIMIT:-60}" bash "$SELF" || status=$?
-		((status != 124)) || say "FAILED: $v: still not done after ${LIMIT:-60} s" >&2
-		((status == 0)) || exit "$status"
+		GZ_TEST_ID=$OUTER_ID KEEP=$WORK VARIANT=$v \
+			timeout -k 10 "${LIMIT:-60}" bash "$SELF" || status=$?
+		((status != 124)) || echo "FAILED: still not done after ${LIMIT:-60} s" >&2
+		((status == 0)) || {
+			echo "$v: status $status" >&2
+			exit "$status"
+		}
 	done
 }

@@ -5,8 +5,8 @@
 
 . "${0%/*}/common.bash"
 need python3
-ECHO=$BUILD/test/static/echo-musl
-CTL=$BUILD/bin/gazelle-ctl
+ECHO=$T/static/echo-musl
+CTL=$BIN/gazelle-ctl
 [[ -x $CTL ]] || skip "gazelle-ctl is not built"
 [[ -x $ECHO ]] || skip "echo-musl is not built (make tests)"
 
@@ -43,8 +43,8 @@ without_engine()
 	ends 2 more help more
 	ends 2 name -e ../x stats
 	ends 2 Try --no-such-option
-	ends 1 "not running" -e "$NS-none" stats
-	ends 1 "not running" -e "$NS-none" ss --json
+	ends 1 "not running" -e "gz-none" stats
+	ends 1 "not running" -e "gz-none" ss --json
 }
 
 scenario()
@@ -55,24 +55,24 @@ scenario()
 	said server listening
 	peer "$ECHO" client "$SUT" 7007 $bytes 3
 
-	ends 0 "$SUT:7007" -e "$ENGINE" ss
+	ends 0 "$SUT:7007" -e "$GZ_TEST_ID-e" ss
 	holds "the listener" 'any(s["local"] == "'"$SUT"':7007" and "listen" in s["state"].lower()
-		for s in j)' "$CTL" -e "$ENGINE" ss --json
+		for s in j)' "$CTL" -e "$GZ_TEST_ID-e" ss --json
 	holds "sections" 'set(j) == {"engine", "port", "proto", "refused", "clients"}' \
-		"$CTL" -e "$ENGINE" --json stats
-	holds "the engine" 'j["engine"]["name"] == "'"$ENGINE"'" and j["engine"]["pid"] > 1' \
-		"$CTL" -e "$ENGINE" --json
+		"$CTL" -e "$GZ_TEST_ID-e" --json stats
+	holds "the engine" 'j["engine"]["name"] == "'"$GZ_TEST_ID-e"'" and j["engine"]["pid"] > 1' \
+		"$CTL" -e "$GZ_TEST_ID-e" --json
 	holds "the port saw the traffic" \
 		"min(j['port']['rx_bytes'], j['port']['tx_bytes']) >= 3 * $bytes" \
-		"$CTL" -e "$ENGINE" --json stats
+		"$CTL" -e "$GZ_TEST_ID-e" --json stats
 	holds "TCP saw it" 'min(j["proto"]["tcp_rx"], j["proto"]["tcp_tx"]) > 100' \
-		"$CTL" -e "$ENGINE" --json stats
+		"$CTL" -e "$GZ_TEST_ID-e" --json stats
 	holds "the client" 'any("echo" in c["program"] and c["sockets"] >= 1 for c in j["clients"])' \
-		"$CTL" -e "$ENGINE" --json stats
-	ends 0 clients -e "$ENGINE"
-	[[ $("$CTL" -e "$ENGINE" stats | grep -cE '^(engine|port|proto|refused|clients)$') == 5 ]] ||
+		"$CTL" -e "$GZ_TEST_ID-e" --json stats
+	ends 0 clients -e "$GZ_TEST_ID-e"
+	[[ $("$CTL" -e "$GZ_TEST_ID-e" stats | grep -cE '^(engine|port|proto|refused|clients)$') == 5 ]] ||
 		fail "not five tables"
-	! "$CTL" -e "$ENGINE" stats >/dev/full 2>/dev/null || fail "a full disk goes unnoticed"
+	! "$CTL" -e "$GZ_TEST_ID-e" stats >/dev/full 2>/dev/null || fail "a full disk goes unnoticed"
 	stop server
 }
 

@@ -5,7 +5,7 @@
 
 . "${0%/*}/common.bash"
 need curl socat
-GOSERVER=$BUILD/test/static/goserver-go
+GOSERVER=$T/static/goserver-go
 [[ -x $GOSERVER ]] || skip "goserver-go is not built (make tests)"
 
 get()
@@ -18,7 +18,7 @@ ends()
 {
 	local want=$1 what=$2 status=0
 	shift 2
-	sut curl -sS -o /dev/null "$@" 2>"$DIR/curl.log" || status=$?
+	sut curl -sS -o /dev/null "$@" 2>"$WORK/curl.log" || status=$?
 	[[ $status == "$want" ]] || fail "$what: curl ended with $status, expected $want"
 }
 

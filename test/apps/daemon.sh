@@ -21,7 +21,7 @@ scenario()
 	local pid status=0
 	# The command returns although its grandchild lives
 	sut timeout 15 redis-server --bind "$SUT" --protected-mode no --save '' --dir "$DIR" \
-		--daemonize yes --pidfile "$DIR/redis.pid" --logfile "$DIR/redis.log" || status=$?
+		--daemonize yes --pidfile "$DIR/redis.pid" --logfile "$WORK/redis.log" || status=$?
 	[[ $status == 0 ]] || fail "redis-server --daemonize yes ended with $status"
 	until_true 15 answers || fail "the daemon does not answer"
 	pid=$(<"$DIR/redis.pid")

@@ -5,7 +5,7 @@
 
 . "${0%/*}/common.bash"
 need socat
-ECHO=$BUILD/test/static/echo-musl
+ECHO=$T/static/echo-musl
 [[ -x $ECHO ]] || skip "echo-musl is not built (make tests)"
 
 scenario()

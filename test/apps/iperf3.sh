@@ -13,7 +13,7 @@ measure()
 {
 	local what=$1 out
 	shift
-	out=$("$@" -J -t 2 -p $PORT 2>&1) || fail "$what: $out"
+	out=$("$@" -J -t 1 -p $PORT 2>&1) || fail "$what: $out"
 	python3 -c '
 import json, sys
 r = json.load(sys.stdin)

@@ -10,7 +10,7 @@ PORT=11211
 
 client()
 {
-	"$@" python3 "$ROOT/test/apps/memcached_client.py" "$SUT" $PORT
+	"$@" python3 "$TEST_DIR/apps/memcached_client.py" "$SUT" $PORT
 }
 
 scenario()

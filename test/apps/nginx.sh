@@ -20,7 +20,7 @@ configure()
 		user nobody nogroup;
 		worker_processes 2;
 		pid $DIR/nginx.pid;
-		error_log $DIR/nginx-error.log notice;
+		error_log $WORK/nginx-error.log notice;
 		events { worker_connections 512; }
 		http {
 			sendfile on;
@@ -42,15 +42,15 @@ get()
 	peer curl -sS --fail --max-time 30 "$@"
 }
 
-# load N - Requests until $DIR/enough exists; failures to $DIR/loadN.log
+# load N - Requests until $DIR/enough exists; failures to $WORK/loadN.log
 load()
 {
 	local n=$1 rounds=0 base=http://$SUT:$PORT
 	until [[ -e $DIR/enough ]]; do
 		get -o "$DIR/load$n.1" -o "$DIR/load$n.2" -o "$DIR/load$n.3" \
-			"$base/1024" "$base/102400" "$base/1048576" >>"$DIR/load$n.log" 2>&1 ||
-			echo "round $rounds: curl ended with $?" >>"$DIR/load$n.log"
-		cmp "$DIR/load$n.3" "$DIR/www/1048576" >>"$DIR/load$n.log" 2>&1 || :
+			"$base/1024" "$base/102400" "$base/1048576" >>"$WORK/load$n.log" 2>&1 ||
+			echo "round $rounds: curl ended with $?" >>"$WORK/load$n.log"
+		cmp "$DIR/load$n.3" "$DIR/www/1048576" >>"$WORK/load$n.log" 2>&1 || :
 		rounds=$((rounds + 1))
 	done
 	echo "$rounds" >"$DIR/load$n.rounds"
@@ -65,7 +65,7 @@ reload()
 {
 	local before
 	before=$(workers)
-	sut nginx -c "$DIR/nginx.conf" -s reload 2>>"$DIR/reload.log" || fail "nginx -s reload"
+	sut nginx -c "$DIR/nginx.conf" -s reload 2>>"$WORK/reload.log" || fail "nginx -s reload"
 	until_true 10 replaced "$before" || fail "reload brought no new workers"
 }
 
@@ -114,12 +114,12 @@ scenario()
 	touch "$DIR/enough"
 	wait "${pids[@]}"
 	for n in 1 2 3 4 5 6; do
-		[[ ! -s $DIR/load$n.log ]] || fail "requests failed across reloads"
+		[[ ! -s $WORK/load$n.log ]] || fail "requests failed across reloads"
 		rounds=$((rounds + $(<"$DIR/load$n.rounds")))
 	done
 	((rounds >= 20)) || fail "only $rounds rounds: that was no load"
 	say "$rounds rounds of 3 requests across 3 reloads"
-	! grep -E '\[(emerg|alert|crit)\]' "$DIR/nginx-error.log" || fail "nginx complained"
+	! grep -E '\[(emerg|alert|crit)\]' "$WORK/nginx-error.log" || fail "nginx complained"
 	stop nginx
 }
 

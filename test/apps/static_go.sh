@@ -5,7 +5,7 @@
 
 . "${0%/*}/common.bash"
 need curl
-GOSERVER=$BUILD/test/static/goserver-go
+GOSERVER=$T/static/goserver-go
 [[ -x $GOSERVER ]] || skip "goserver-go is not built (make tests)"
 
 scenario()

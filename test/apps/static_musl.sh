@@ -4,7 +4,7 @@
 # static_musl.sh - A static musl program as echo server and as client
 
 . "${0%/*}/common.bash"
-ECHO=$BUILD/test/static/echo-musl
+ECHO=$T/static/echo-musl
 [[ -x $ECHO ]] || skip "echo-musl is not built (make tests)"
 
 scenario()
