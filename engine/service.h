@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * service.h - Serving the notifications of one client
+ */
+#ifndef GZ_SERVICE_H
+#define GZ_SERVICE_H
+
+#include <linux/seccomp.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "engine/app.h"
+#include "engine/client.h"
+#include "engine/sock.h"
+
+/* Handler results besides a value >= 0 or -errno. */
+#define GZ_CONTINUE	(INT64_MIN)	/* let the kernel run the call */
+#define GZ_ANSWERED	(INT64_MIN + 1)	/* the handler has answered */
+#define GZ_WAIT		(INT64_MIN + 2)	/* not yet: park, and try again */
+
+/** One call being served.  Parked ones are kept until they can be answered. */
+struct gz_call_ctx {
+	struct gz_service *sv;
+	uint64_t id;			/* of the notification */
+	pid_t tid;
+	int nr;
+	uint64_t args[6];
+	int fd;				/* duplicate of args[0]'s descriptor; -1 */
+	struct gz_sock *s;		/* locked by no one */
+	/* parking */
+	short events;			/* poll(2) bits awaited on fd; 0: connect() */
+	uint64_t deadline;		/* ns; 0: none */
+	int64_t on_deadline;		/* what a time-out answers */
+	bool retried;
+	TAILQ_ENTRY(gz_call_ctx) entry;
+};
+
+struct gz_service {
+	struct gz_client *client;
+	struct gz_app_cache cache;
+	int probe_fd;
+	TAILQ_HEAD(gz_parked, gz_call_ctx) parked;
+	unsigned nparked;
+};
+
+typedef int64_t (*gz_handler)(struct gz_call_ctx *);
+/** By enum gz_call (launcher/calls.h); NULL: none. */
+extern const gz_handler gz_handlers[];
+
+/** Answer @c with a descriptor in the application.  Return: 0 or -errno */
+int gz_service_add_fd(struct gz_call_ctx *c, int fd, bool cloexec);
+/** Put @fd in the place of the application's descriptor @at; no answer yet. */
+int gz_service_replace_fd(struct gz_call_ctx *c, int fd, int at, bool cloexec);
+bool gz_service_alive(const struct gz_call_ctx *c);
+uint64_t gz_now_ns(void);
+
+#endif
