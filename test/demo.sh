@@ -30,10 +30,13 @@ say()
 fail()
 {
 	printf '\ndemo: FAILED: %s\n' "$*" >&2
-	if [[ -s $DIR/redis.log ]]; then
-		printf -- '--- the last that gazelle-run and redis-server said:\n' >&2
-		tail -n 30 "$DIR/redis.log" >&2
-	fi
+	local log
+	# the engine's is beside its control socket; an older one says nothing of us
+	for log in "$DIR/redis.log" ${RUN_PID:+/run/gazelle/default.log}; do
+		[[ -s $log ]] || continue
+		printf -- '--- %s, the last lines\n' "${log##*/}" >&2
+		tail -n 30 "$log" >&2
+	done
 	exit 1
 }
 
