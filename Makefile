@@ -159,7 +159,8 @@ $(BUILD)/libgzconfig.a: $(call objects,$(CONFIG_SRC))
 $(BIN)/gazelle-run: $(call objects,$(RUN_SRC)) $(CONFIG_LIB)
 $(BIN)/gazelle-run: private LIBS := -lseccomp -lyaml -lpthread
 
-$(BIN)/gazelle-engine: $(call objects,$(ENGINE_SRC)) $(LWIP_LIB) $(CONFIG_LIB)
+# The engine dispatches on the launcher's table of calls.
+$(BIN)/gazelle-engine: $(call objects,$(ENGINE_SRC) launcher/calls.c) $(LWIP_LIB) $(CONFIG_LIB)
 $(BIN)/gazelle-engine: private LIBS = $(DPDK_LIBS) -lnl-route-3 -lnl-3 -lyaml
 
 $(BIN)/gazelle-dispatch: $(call objects,$(DISPATCH_SRC)) $(CONFIG_LIB)
@@ -219,6 +220,8 @@ STATIC := $(patsubst %.c,$(BUILD)/%-musl,$(wildcard test/static/*.c)) \
 .PHONY: tests test demo deps
 tests: $(UNIT) $(CLIENTS) $(STATIC)
 
+$(T)/unit/filter_test: $(OBJ)/launcher/filter.o $(OBJ)/launcher/calls.o
+$(T)/unit/filter_test: private LIBS := -lseccomp
 $(T)/unit/%: test/unit/%.c $(CONFIG_LIB) $(BUILD)/.flags
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)

@@ -512,7 +512,7 @@ static int join(int fd)
 {
 	struct ucred cred;
 	socklen_t len;
-	int end, err = 0;
+	int end = -1, err = 0;
 
 	pthread_mutex_lock(&hub.lock);
 	if (hub.fd < 0) {

@@ -20,11 +20,13 @@
 #include <rte_ether.h>
 #include <rte_mbuf.h>
 
+/* rte_ip.h has a struct of this name as well. */
+#define ip6_hdr lwip_ip6_hdr
 #include "lwip/etharp.h"
 #include "lwip/ip4.h"
 #include "lwip/netif.h"
 #include "lwip/prot/tcp.h"
-#include "lwip/tcp.h"
+#include "lwip/priv/tcp_priv.h"
 #include "netif/ethernet.h"
 
 #include "engine/counters.h"

@@ -121,7 +121,7 @@ int gz_option_set(struct gz_sock *s, int shadow, int level, int opt, const void 
 		  socklen_t len)
 {
 	const struct row *r = find(level, opt);
-	int v;
+	int v = 0;
 
 	/* As net/core/sock.c: the length first, then the name. */
 	if (level == SOL_SOCKET && len < sizeof(int))

@@ -12,6 +12,7 @@
  * own answer, errors included.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,0 +1,541 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * main.c - gazelle-engine: start-up, control socket, end
+ *
+ * Theory of operation.  main() is the script of start-up: configuration, lock,
+ * namespaces, memory, port, worker, control socket.  Then this thread accepts
+ * launchers and hands each one's notification listener to a service thread,
+ * sweeps for closed shadows, and in an embedded engine notices that the last
+ * client is gone.  It ends in the reverse order.
+ *
+ * Namespaces.  Shadows live in a network namespace of the engine's own, so that
+ * their abstract names are nobody else's business.  In the embedded case our
+ * end of the veth pair lives there too, and the kernel's stack on it stays
+ * silent.  Otherwise the port is opened in the namespace that we started in.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <rte_eal.h>
+#include <rte_launch.h>
+
+#include "config/config.h"
+#include "engine/client.h"
+#include "engine/control.h"
+#include "engine/counters.h"
+#include "engine/log.h"
+#include "engine/ports.h"
+#include "engine/reaper.h"
+#include "engine/service.h"
+#include "engine/stats.h"
+#include "engine/telemetry.h"
+#include "engine/worker.h"
+
+#define SWEEP_MS 100
+#define PEERS_MAX 64
+
+static struct gz_engine_config cfg;
+static int ready_fd = -1;
+
+/* A launcher's child between connect and welcome. */
+static struct {
+	struct pollfd fd[4 + PEERS_MAX];
+	uint64_t since[4 + PEERS_MAX];
+	unsigned n;
+} io;
+
+enum { FD_SIGNAL, FD_LISTEN, FD_CLIENTS, FD_FIRST_PEER };
+
+static void tell_ready(const char *line)
+{
+	if (ready_fd < 0)
+		return;
+	if (write(ready_fd, line, strlen(line)) < 0)
+		gz_debug("nobody waits for us: %s", strerror(errno));
+	close(ready_fd);
+	ready_fd = -1;
+}
+
+static void fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+static void fail(const char *fmt, ...)
+{
+	char text[400], line[420];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	gz_err("%s", text);
+	snprintf(line, sizeof(line), "error: %s\n", text);
+	tell_ready(line);
+}
+
+static void usage(FILE *f)
+{
+	fputs("Usage: gazelle-engine [OPTION...]\n"
+	      "A TCP/IP stack for programs started by gazelle-run.\n\n"
+	      "  -c, --config FILE   read this YAML file (default: built-in, a private veth pair)\n"
+	      "      --check FILE    only check the file: exit 0, or 2 with what is wrong\n"
+	      "      --print-config  print the configuration in force, commented, and exit\n"
+	      "      --embedded      end a moment after the last program has ended\n"
+	      "      --ready-fd N    write \"ok\", \"busy\" or \"error: TEXT\" there when it is known\n"
+	      "  -h, --help          this\n"
+	      "  -V, --version       version\n", f);
+}
+
+struct args {
+	const char *config;
+	const char *check;
+	bool embedded, print;
+};
+
+/* Return: -1 to go on, else the exit status */
+static int parse(int argc, char **argv, struct args *a)
+{
+	static const struct option opts[] = {
+		{ "config", required_argument, NULL, 'c' },
+		{ "check", required_argument, NULL, 'k' },
+		{ "print-config", no_argument, NULL, 'p' },
+		{ "embedded", no_argument, NULL, 'e' },
+		{ "ready-fd", required_argument, NULL, 'r' },
+		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },
+		{ NULL, 0, NULL, 0 },
+	};
+	char *end;
+	int o;
+
+	while ((o = getopt_long(argc, argv, "c:hV", opts, NULL)) != -1) {
+		switch (o) {
+		case 'c':
+			a->config = optarg;
+			break;
+		case 'k':
+			a->check = optarg;
+			break;
+		case 'p':
+			a->print = true;
+			break;
+		case 'e':
+			a->embedded = true;
+			break;
+		case 'r':
+			ready_fd = (int)strtol(optarg, &end, 10);
+			if (*end || fcntl(ready_fd, F_SETFD, FD_CLOEXEC) < 0) {
+				fprintf(stderr, "gazelle-engine: --ready-fd %s: not an open descriptor\n",
+					optarg);
+				return 2;
+			}
+			break;
+		case 'h':
+			usage(stdout);
+			return 0;
+		case 'V':
+			puts("gazelle-engine " GZ_VERSION);
+			return 0;
+		default:
+			usage(stderr);
+			return 2;
+		}
+	}
+	if (optind < argc) {
+		fprintf(stderr, "gazelle-engine: unexpected argument '%s'\n", argv[optind]);
+		return 2;
+	}
+	return -1;
+}
+
+/* One engine of a name: the lock lives as long as the process. */
+static int take_lock(void)
+{
+	char path[sizeof(cfg.run_dir) + sizeof(cfg.name) + 8];
+	int fd;
+
+	if (mkdir(cfg.run_dir, 0755) < 0 && errno != EEXIST) {
+		fail("Couldn't make %s: %s", cfg.run_dir, strerror(errno));
+		return -1;
+	}
+	snprintf(path, sizeof(path), "%s/%s.lock", cfg.run_dir, cfg.name);
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0) {
+		fail("Couldn't open %s: %s", path, strerror(errno));
+		return -1;
+	}
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		gz_err("engine '%s' is already running (%s)", cfg.name, path);
+		tell_ready("busy\n");
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+static int open_control(char *path, size_t n)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	int fd;
+
+	if (gz_control_path(path, n, cfg.run_dir, cfg.name) < 0 ||
+	    strlen(path) >= sizeof(a.sun_path)) {
+		fail("The control socket's path is too long: %s/%s.sock", cfg.run_dir, cfg.name);
+		return -1;
+	}
+	strcpy(a.sun_path, path);
+	unlink(path);		/* ours: we hold the lock */
+	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0 || listen(fd, 128) < 0) {
+		fail("Couldn't listen on %s: %s", path, strerror(errno));
+		if (fd >= 0)
+			close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+static int enter_private_netns(int *host, int *private)
+{
+	*host = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	if (*host < 0)
+		return -errno;
+	if (unshare(CLONE_NEWNET) < 0)
+		return -errno;
+	*private = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	return *private < 0 ? -errno : 0;
+}
+
+/* --- launchers ----------------------------------------------------------- */
+
+static void drop_peer(unsigned i)
+{
+	close(io.fd[i].fd);
+	io.n--;
+	io.fd[i] = io.fd[io.n];
+	io.since[i] = io.since[io.n];
+}
+
+static void welcome(int fd, int status, uint32_t client, const char *text)
+{
+	struct gz_welcome w = {
+		.magic = GZ_CONTROL_MAGIC,
+		.version = GZ_CONTROL_VERSION,
+		.status = (uint16_t)status,
+		.client = client,
+	};
+
+	snprintf(w.text, sizeof(w.text), "%s", text);
+	if (send(fd, &w, sizeof(w), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+		gz_debug("a launcher left early: %s", strerror(errno));
+}
+
+static void serve(int fd, const struct gz_hello *h, int listener)
+{
+	struct ucred cred = { 0 };
+	socklen_t len = sizeof(cred);
+	struct gz_client *c;
+	char program[64];
+
+	if (listener < 0) {
+		welcome(fd, EINVAL, 0, "no notification listener came with the request");
+		return;
+	}
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0)
+		gz_warn("no credentials: %s", strerror(errno));
+	snprintf(program, sizeof(program), "%.63s", h->program);
+	c = gz_client_start(listener, cred.pid, cred.uid, program, cfg.max_clients);
+	if (!c) {
+		welcome(fd, errno, 0, errno == EUSERS ? "the engine has all the clients that "
+			"limits.clients allows" : strerror(errno));
+		gz_count(GZ_C_REFUSED_LIMIT);
+		return;
+	}
+	gz_debug("client %u: %s, pid %d, uid %u", c->id, program, (int)cred.pid, cred.uid);
+	welcome(fd, 0, c->id, "");
+}
+
+/* Return: false when the peer is finished with */
+static bool peer_says(int fd)
+{
+	union {
+		struct cmsghdr h;
+		char buf[CMSG_SPACE(4 * sizeof(int))];
+	} ctl;
+	struct gz_hello h = { 0 };
+	struct iovec v = { &h, sizeof(h) };
+	struct msghdr m = { .msg_iov = &v, .msg_iovlen = 1, .msg_control = ctl.buf,
+			    .msg_controllen = sizeof(ctl.buf) };
+	int fds[4], nfds = 0;
+	ssize_t n = recvmsg(fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return true;
+	for (struct cmsghdr *c = n >= 0 ? CMSG_FIRSTHDR(&m) : NULL; c; c = CMSG_NXTHDR(&m, c)) {
+		if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
+			nfds = (int)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+			memcpy(fds, CMSG_DATA(c), (size_t)nfds * sizeof(int));
+		}
+	}
+	for (int i = 1; i < nfds; i++)
+		close(fds[i]);
+	if (n <= 0) {
+		if (nfds)
+			close(fds[0]);
+		return false;
+	}
+	h.program[sizeof(h.program) - 1] = 0;
+	if (n != sizeof(h) || h.magic != GZ_CONTROL_MAGIC || h.version != GZ_CONTROL_VERSION) {
+		welcome(fd, EPROTO, 0, "launcher and engine are of different versions");
+	} else if (h.op == GZ_OP_PING) {
+		welcome(fd, 0, 0, "");
+	} else if (h.op == GZ_OP_SERVE) {
+		serve(fd, &h, nfds ? fds[0] : -1);
+		return true;	/* serve() took the descriptor */
+	} else {
+		welcome(fd, EOPNOTSUPP, 0, "unknown request");
+	}
+	if (nfds)
+		close(fds[0]);
+	return true;
+}
+
+static void accept_peers(void)
+{
+	for (;;) {
+		int fd = accept4(io.fd[FD_LISTEN].fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+		if (fd < 0)
+			return;
+		if (io.n == FD_FIRST_PEER + PEERS_MAX) {
+			/* The oldest has had its time. */
+			unsigned oldest = FD_FIRST_PEER;
+
+			for (unsigned i = oldest; i < io.n; i++)
+				if (io.since[i] < io.since[oldest])
+					oldest = i;
+			drop_peer(oldest);
+		}
+		io.fd[io.n] = (struct pollfd){ .fd = fd, .events = POLLIN };
+		io.since[io.n++] = gz_now_ns();
+	}
+}
+
+/* Serve until a signal, or until an embedded engine has been idle long enough.
+ * Return: false when the end was asked for */
+static void run(bool embedded)
+{
+	uint64_t idle_since = gz_now_ns(), next_sweep = 0;
+	struct signalfd_siginfo si;
+	uint64_t junk;
+
+	for (;;) {
+		uint64_t now;
+		unsigned socks = gz_table_count(), clients = gz_client_count();
+
+		if (poll(io.fd, io.n, socks || embedded ? SWEEP_MS : -1) < 0 && errno != EINTR)
+			break;
+		now = gz_now_ns();
+		if (io.fd[FD_SIGNAL].revents & POLLIN &&
+		    read(io.fd[FD_SIGNAL].fd, &si, sizeof(si)) == sizeof(si)) {
+			gz_info("%s: ending", strsignal((int)si.ssi_signo));
+			return;
+		}
+		if (io.fd[FD_CLIENTS].revents & POLLIN &&
+		    read(io.fd[FD_CLIENTS].fd, &junk, sizeof(junk)) < 0)
+			gz_debug("spurious client event");
+		if (io.fd[FD_LISTEN].revents & POLLIN)
+			accept_peers();
+		for (unsigned i = FD_FIRST_PEER; i < io.n;) {
+			if (io.fd[i].revents && !peer_says(io.fd[i].fd))
+				drop_peer(i);
+			else
+				i++;
+		}
+		if (socks && now >= next_sweep) {
+			next_sweep = now + SWEEP_MS * 1000000ull;
+			gz_reaper_sweep();
+		}
+		if (clients || gz_client_count() || io.n > FD_FIRST_PEER)
+			idle_since = now;
+		if (embedded && cfg.linger_ms && now - idle_since > cfg.linger_ms * 1000000ull) {
+			gz_info("no program left: ending");
+			return;
+		}
+	}
+}
+
+static void raise_limits(void)
+{
+	struct rlimit r;
+
+	if (getrlimit(RLIMIT_NOFILE, &r) == 0) {
+		rlim_t want = 1048576;
+
+		r.rlim_cur = r.rlim_max;
+		if (r.rlim_max < want)
+			r.rlim_cur = r.rlim_max = want;
+		if (setrlimit(RLIMIT_NOFILE, &r) < 0) {
+			getrlimit(RLIMIT_NOFILE, &r);
+			r.rlim_cur = r.rlim_max;
+			setrlimit(RLIMIT_NOFILE, &r);
+		}
+	}
+}
+
+int main(int argc, char **argv)
+{
+	struct args a = { 0 };
+	struct gz_eal_config eal;
+	char err[300], path[GZ_PATH_MAX];
+	int lock, host = -1, private = -1, status, r, control = -1;
+	bool veth;
+	sigset_t set;
+
+	status = parse(argc, argv, &a);
+	if (status >= 0)
+		return status;
+	if (a.check) {
+		if (gz_engine_config_load(a.check, &cfg, stderr))
+			return 2;
+		gz_engine_config_free(&cfg);
+		return 0;
+	}
+	gz_engine_config_default(&cfg);
+	if (a.config && gz_engine_config_load(a.config, &cfg, stderr)) {
+		tell_ready("error: the configuration is wrong, see above\n");
+		return 2;
+	}
+	if (a.print) {
+		gz_engine_config_print(&cfg, stdout);
+		return 0;
+	}
+	gz_log_level = cfg.log;
+	veth = cfg.port.veth_host[0];
+	status = 1;
+
+	signal(SIGPIPE, SIG_IGN);
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	raise_limits();
+	lock = take_lock();
+	if (lock < 0)
+		return 1;
+	r = enter_private_netns(&host, &private);
+	if (r < 0) {
+		fail("Couldn't make a network namespace: %s%s", strerror(-r),
+		     r == -EPERM ? " (CAP_SYS_ADMIN is needed)" : "");
+		goto out_lock;
+	}
+	if (setns(host, CLONE_NEWNET) < 0) {
+		fail("Couldn't return to the host's network namespace: %s", strerror(errno));
+		goto out_lock;
+	}
+	if (veth) {
+		r = gz_veth_create(&cfg.port, private, err, sizeof(err));
+		if (r < 0) {
+			fail("%s", err);
+			goto out_lock;
+		}
+		/* Our end is in there: so must be whoever opens it. */
+		if (setns(private, CLONE_NEWNET) < 0) {
+			fail("Couldn't enter the private network namespace: %s", strerror(errno));
+			goto out_veth;
+		}
+	}
+	eal = (struct gz_eal_config){
+		.name = cfg.name, .memory = &cfg.memory, .workers = 1, .cpu = cfg.cpu,
+		.log = cfg.log, .extra = cfg.eal, .nextra = cfg.neal, .mtu = cfg.port.mtu,
+	};
+	r = gz_eal_start(&eal, cfg.port.driver == GZ_DRV_PCI, err, sizeof(err));
+	if (r < 0) {
+		fail("%s", err);
+		goto out_veth;
+	}
+	gz_info("%s", err);
+	gz_telemetry_init(&cfg, err);
+	r = gz_port_open(&gz_worker.port, &cfg.port, &cfg.memory, err, sizeof(err));
+	if (r < 0) {
+		fail("%s", err);
+		goto out_eal;
+	}
+	if (err[0])
+		gz_info("%s", err);
+	if (setns(private, CLONE_NEWNET) < 0) {
+		fail("Couldn't enter the private network namespace: %s", strerror(errno));
+		goto out_port;
+	}
+	gz_table_limit(cfg.max_sockets);
+	gz_ports_init(cfg.port_lo, cfg.port_hi);
+	r = gz_worker_init(&gz_worker, &cfg, private);
+	if (r < 0) {
+		fail("Couldn't set the worker up: %s", strerror(-r));
+		goto out_port;
+	}
+	/* Before any thread that is not EAL's: they inherit the mask. */
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	control = open_control(path, sizeof(path));
+	if (control < 0)
+		goto out_worker;
+	if (rte_eal_remote_launch(gz_worker_main, &gz_worker, 1) != 0) {
+		fail("Couldn't start the worker");
+		goto out_control;
+	}
+	io.fd[FD_SIGNAL] = (struct pollfd){ .fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK),
+					    .events = POLLIN };
+	io.fd[FD_LISTEN] = (struct pollfd){ .fd = control, .events = POLLIN };
+	io.fd[FD_CLIENTS] = (struct pollfd){ .fd = gz_client_event(), .events = POLLIN };
+	io.n = FD_FIRST_PEER;
+	gz_info("engine '%s' on %s (%s), ready at %s", cfg.name, gz_worker.port.device,
+		gz_worker.port.driver, path);
+	tell_ready("ok\n");
+
+	run(a.embedded);
+
+	/* New launchers must not find us: first the name, then the rest. */
+	unlink(path);
+	gz_worker_post(&gz_worker, &(struct gz_msg){ .op = GZ_OP_STOP, .fd = -1 });
+	rte_eal_wait_lcore(1);
+	status = 0;
+	/* Whoever is still served sees its calls fail and its sockets hang up when
+	 * this process ends; service threads may be in the middle of a call. */
+out_control:
+	close(control);
+	if (status)
+		unlink(path);
+out_worker:
+	if (status)
+		gz_worker_destroy(&gz_worker);
+out_port:
+	if (setns(veth ? private : host, CLONE_NEWNET) < 0)
+		gz_warn("the port is closed in the wrong network namespace: %s", strerror(errno));
+	gz_port_close(&gz_worker.port);
+out_eal:
+	gz_eal_stop(cfg.name);
+out_veth:
+	if (veth) {
+		if (setns(host, CLONE_NEWNET) < 0 || gz_veth_remove(cfg.port.veth_host) < 0)
+			gz_warn("Couldn't remove %s", cfg.port.veth_host);
+	}
+out_lock:
+	close(lock);
+	tell_ready("error: see the engine's log\n");
+	fflush(NULL);
+	/* No destructors under the feet of service threads. */
+	_exit(status);
+}

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * telemetry.c - What gazelle-ctl asks, over DPDK's telemetry socket
+ *
+ * The callbacks run in DPDK's telemetry thread.  They read counters without
+ * locks and sockets by reference; numbers of one answer may be of slightly
+ * different moments.  A reply has at most 16 KB, so lists come in pages.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <rte_ethdev.h>
+#include <rte_telemetry.h>
+
+#include "engine/client.h"
+#include "engine/counters.h"
+#include "engine/service.h"
+#include "engine/stats.h"
+#include "engine/telemetry.h"
+#include "engine/worker.h"
+
+#define PAGE 32
+
+static struct {
+	const struct gz_engine_config *cfg;
+	char memory[128];
+	uint64_t started;
+} tel;
+
+static void u64(struct rte_tel_data *d, const char *key, uint64_t v)
+{
+	rte_tel_data_add_dict_u64(d, key, v);
+}
+
+static void str(struct rte_tel_data *d, const char *key, const char *v)
+{
+	rte_tel_data_add_dict_string(d, key, v);
+}
+
+/* Resident memory in KB (proc(5), statm). */
+static uint64_t rss_kb(void)
+{
+	unsigned long total, resident;
+	FILE *f = fopen("/proc/self/statm", "re");
+	int n;
+
+	if (!f)
+		return 0;
+	n = fscanf(f, "%lu %lu", &total, &resident);
+	fclose(f);
+	return n == 2 ? (uint64_t)resident * (uint64_t)sysconf(_SC_PAGESIZE) / 1024 : 0;
+}
+
+static void counters(struct rte_tel_data *d, enum gz_counter from, enum gz_counter to)
+{
+	for (int c = (int)from; c <= (int)to; c++)
+		u64(d, gz_counter_names[c], gz_counter((enum gz_counter)c));
+}
+
+static int on_engine(const char *cmd, const char *params, struct rte_tel_data *d)
+{
+	(void)cmd;
+	(void)params;
+	rte_tel_data_start_dict(d);
+	str(d, "name", tel.cfg->name);
+	u64(d, "pid", (uint64_t)getpid());
+	str(d, "version", GZ_VERSION);
+	u64(d, "uptime_s", (gz_now_ns() - tel.started) / 1000000000u);
+	u64(d, "clients", gz_client_count());
+	u64(d, "sockets", gz_table_count());
+	u64(d, "rss_kb", rss_kb());
+	str(d, "memory", tel.memory);
+	str(d, "power", tel.cfg->power == GZ_POWER_POLL ? "poll" : "adaptive");
+	counters(d, GZ_C_NOTIFICATIONS, GZ_C_RELAY_TX);
+	return 0;
+}
+
+static int on_port(const char *cmd, const char *params, struct rte_tel_data *d)
+{
+	const struct gz_port *p = &gz_worker.port;
+	struct rte_eth_stats st;
+	char mac[RTE_ETHER_ADDR_FMT_SIZE];
+
+	(void)cmd;
+	(void)params;
+	rte_tel_data_start_dict(d);
+	rte_ether_format_addr(mac, sizeof(mac), &p->mac);
+	str(d, "driver", p->driver);
+	str(d, "device", p->device);
+	str(d, "mac", mac);
+	u64(d, "mtu", p->mtu);
+	str(d, "sleeps_on", p->rx_intr ? "interrupt" : p->nwait ? "descriptor" : "nap");
+	counters(d, GZ_C_PORT_RX, GZ_C_LOOPED);
+	if (rte_eth_stats_get(p->id, &st) == 0) {
+		u64(d, "rx_missed", st.imissed);
+		u64(d, "rx_errors", st.ierrors);
+		u64(d, "rx_no_mbuf", st.rx_nombuf);
+		u64(d, "tx_errors", st.oerrors);
+	}
+	u64(d, "mbufs_free", rte_mempool_avail_count(p->pool));
+	return 0;
+}
+
+static int on_proto(const char *cmd, const char *params, struct rte_tel_data *d)
+{
+	const struct gz_stat *st;
+	unsigned n;
+
+	(void)cmd;
+	(void)params;
+	rte_tel_data_start_dict(d);
+	st = gz_stats(&n);
+	for (unsigned i = 0; i < n; i++)
+		u64(d, st[i].name, *st[i].value);
+	return 0;
+}
+
+static int on_refused(const char *cmd, const char *params, struct rte_tel_data *d)
+{
+	(void)cmd;
+	(void)params;
+	rte_tel_data_start_dict(d);
+	counters(d, GZ_C_REFUSED_FAULT, GZ_C_REFUSED_TCP_OPTIONS);
+	return 0;
+}
+
+struct page {
+	struct rte_tel_data *d;
+	unsigned n;
+	uint64_t next;
+};
+
+static bool add_client(struct gz_client *c, void *arg)
+{
+	struct page *p = arg;
+	struct rte_tel_data *e;
+	char key[24];
+
+	if (p->n == PAGE) {
+		p->next = c->id;
+		return false;
+	}
+	e = rte_tel_data_alloc();
+	if (!e)
+		return false;
+	rte_tel_data_start_dict(e);
+	u64(e, "id", c->id);
+	u64(e, "pid", (uint64_t)c->pid);
+	u64(e, "uid", c->uid);
+	str(e, "program", c->program);
+	u64(e, "sockets", atomic_load(&c->sockets));
+	u64(e, "notifications", atomic_load(&c->notifications));
+	u64(e, "rx_bytes", atomic_load(&c->rx_bytes));
+	u64(e, "tx_bytes", atomic_load(&c->tx_bytes));
+	snprintf(key, sizeof(key), "c%u", c->id);
+	rte_tel_data_add_dict_container(p->d, key, e, 0);
+	p->n++;
+	return true;
+}
+
+static int on_clients(const char *cmd, const char *params, struct rte_tel_data *d)
+{
+	struct page p = { .d = d };
+
+	(void)cmd;
+	rte_tel_data_start_dict(d);
+	gz_client_walk(params ? (uint32_t)strtoul(params, NULL, 10) : 0, add_client, &p);
+	u64(d, "next", p.next);
+	return 0;
+}
+
+static void endpoint(char *buf, size_t n, struct gz_end e)
+{
+	char a[INET_ADDRSTRLEN];
+
+	inet_ntop(AF_INET, &e.addr, a, sizeof(a));
+	snprintf(buf, n, "%s:%u", a, ntohs(e.port));
+}
+
+/* As ss(8) names them; lwIP's enum tcp_state is the index. */
+static const char *tcp_name(const struct gz_sock *s)
+{
+	static const char *const names[] = {
+		"CLOSED", "LISTEN", "SYN-SENT", "SYN-RECV", "ESTAB", "FIN-WAIT-1",
+		"FIN-WAIT-2", "CLOSE-WAIT", "CLOSING", "LAST-ACK", "TIME-WAIT",
+	};
+	enum gz_state st = gz_sock_state(s);
+	uint8_t t = atomic_load_explicit(&s->info.tcp_state, memory_order_relaxed);
+
+	if (st == GZ_ESTABLISHED && t < RTE_DIM(names) && t)
+		return names[t];
+	return st == GZ_FRESH || st == GZ_BOUND || st == GZ_FAILED ? "UNCONN" : gz_state_name(st);
+}
+
+static bool add_sock(struct gz_sock *s, void *arg)
+{
+	struct page *p = arg;
+	struct rte_tel_data *e;
+	char key[24], end[32];
+
+	if (p->n == PAGE) {
+		p->next = s->id;
+		return false;
+	}
+	e = rte_tel_data_alloc();
+	if (!e)
+		return false;
+	rte_tel_data_start_dict(e);
+	u64(e, "id", s->id);
+	str(e, "state", tcp_name(s));
+	endpoint(end, sizeof(end), s->local);
+	str(e, "local", end);
+	endpoint(end, sizeof(end), s->peer);
+	str(e, "peer", end);
+	u64(e, "rx_queue", gz_sock_state(s) == GZ_LISTENING ? (uint64_t)atomic_load(&s->queued) :
+							      atomic_load(&s->unread));
+	u64(e, "tx_queue", gz_sock_state(s) == GZ_LISTENING ? (uint64_t)s->backlog :
+							      atomic_load(&s->unsent));
+	u64(e, "rx_bytes", atomic_load(&s->rx_bytes));
+	u64(e, "tx_bytes", atomic_load(&s->tx_bytes));
+	u64(e, "client", s->client->id);
+	u64(e, "pid", (uint64_t)s->client->pid);
+	str(e, "program", s->client->program);
+	str(e, "plane", "relay");
+	snprintf(key, sizeof(key), "s%lu", (unsigned long)s->id);
+	rte_tel_data_add_dict_container(p->d, key, e, 0);
+	p->n++;
+	return true;
+}
+
+static int on_ss(const char *cmd, const char *params, struct rte_tel_data *d)
+{
+	struct page p = { .d = d };
+
+	(void)cmd;
+	rte_tel_data_start_dict(d);
+	gz_table_walk(params ? strtoull(params, NULL, 10) : 0, add_sock, &p);
+	u64(d, "next", p.next);
+	return 0;
+}
+
+int gz_telemetry_init(const struct gz_engine_config *cfg, const char *memory)
+{
+	static const struct {
+		const char *cmd;
+		telemetry_cb fn;
+		const char *help;
+	} cmds[] = {
+		{ "/gazelle/engine", on_engine, "The engine and its counters" },
+		{ "/gazelle/port", on_port, "The port and its counters" },
+		{ "/gazelle/proto", on_proto, "Counters of each protocol" },
+		{ "/gazelle/refused", on_refused, "What was asked for and refused" },
+		{ "/gazelle/clients", on_clients, "Clients. Parameter: first id" },
+		{ "/gazelle/ss", on_ss, "Sockets. Parameter: first id" },
+	};
+	int err = 0;
+
+	tel.cfg = cfg;
+	tel.started = gz_now_ns();
+	snprintf(tel.memory, sizeof(tel.memory), "%s", memory);
+	for (size_t i = 0; i < RTE_DIM(cmds) && !err; i++)
+		err = rte_telemetry_register_cmd(cmds[i].cmd, cmds[i].fn, cmds[i].help);
+	return err;
+}
