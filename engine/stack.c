@@ -78,6 +78,17 @@ static err_t on_passive_open(u8_t id, struct tcp_pcb_listen *l, struct tcp_pcb *
 
 static const struct tcp_ext_arg_callbacks callbacks = {
 	.destroy = on_destroy,
+};
+
+/* A listener has the passive_open callback only: it is no flow. */
+static void on_destroy_listener(u8_t id, void *data)
+{
+	LWIP_UNUSED_ARG(id);
+	LWIP_UNUSED_ARG(data);
+}
+
+static const struct tcp_ext_arg_callbacks listener_callbacks = {
+	.destroy = on_destroy_listener,
 	.passive_open = on_passive_open,
 };
 
@@ -311,7 +322,7 @@ int gz_stack_listen(struct gz_sock *s)
 	}
 	tcp_arg(l, s);
 	tcp_accept(l, on_accept);
-	tcp_ext_arg_set_callbacks(l, ext_id, &callbacks);
+	tcp_ext_arg_set_callbacks(l, ext_id, &listener_callbacks);
 	s->lpcb = l;
 	return 0;
 }
@@ -328,8 +339,6 @@ void gz_stack_unlisten(struct gz_sock *s)
 		if (p->state == SYN_RCVD && flow_of(p) && flow_of(p)->listener == s)
 			tcp_abort(p);
 	}
-	/* lwIP calls our destroy callback for a listener as well. */
-	tcp_ext_arg_set_callbacks(s->lpcb, ext_id, NULL);
 	tcp_close(s->lpcb);
 	s->lpcb = NULL;
 	gz_worker_dirty(s->worker, s);
