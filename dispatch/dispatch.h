@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * dispatch.h - What the parts of gazelle-dispatch share
+ *
+ * Threads: main (start-up, then links' connections and signals), worker (lcore
+ * 1: every packet), DPDK's vhost threads (links' messages), telemetry's.
+ */
+#ifndef GZ_DISPATCH_H
+#define GZ_DISPATCH_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "config/config.h"
+#include "dispatch/link.h"
+#include "dispatch/switch.h"
+#include "engine/port.h"
+
+/**
+ * Counters of one port of the switch.  The worker alone writes; telemetry reads
+ * without a lock, and sees each figure whole (aligned 64-bit words).
+ */
+struct counters {
+	uint64_t rx;	    /* frames that came from there */
+	uint64_t tx;	    /* frames that went there */
+	uint64_t dropped;   /* frames for there that it did not take */
+	uint64_t malformed; /* of rx, dropped: see enum sw_reason */
+	uint64_t spoofed;
+	uint64_t unclaimed;
+};
+
+struct dispatch {
+	struct gz_dispatch_config config;
+	struct gz_port port;
+	struct rte_mempool *pool; /* of the port and of what links send */
+	struct sw sw;		  /* worker's */
+	struct link *link;	  /* config.nclients of them */
+	struct counters counters[SW_PORTS];
+	uint64_t sleeps; /* worker's */
+	int epoll;	 /* what the worker sleeps on */
+	int wake;	 /* eventfd: wakes the worker */
+	atomic_bool stop;
+};
+
+/** worker_run() - Move packets until d->stop.  @arg: struct dispatch.  lcore 1 */
+int worker_run(void *arg);
+
+/** telemetry_start() - Offer /gazelle/dispatch.  Return: 0 or -errno */
+int telemetry_start(const struct dispatch *d);
+
+/** say() - One line to standard error, if the configuration wants the level */
+void say(enum gz_log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+#endif

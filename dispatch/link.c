@@ -1,0 +1,516 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * link.c - A client's vhost-user link: connect, move packets, survive
+ *
+ * Theory of operation: the engine (virtio_user, server=1) makes the socket, we
+ * connect to it and try again when it is gone, so either side may restart.  The
+ * rings are in the engine's memory: it can read no other client's packets, and
+ * what it writes there can only hurt itself.  DPDK's vhost library is used as it
+ * is, below its ethdev driver, for three reasons:
+ *
+ * - Features.  With checksum or segmentation offload agreed upon the library
+ *   computes over lengths that the peer wrote into the packet's header, unchecked
+ *   (vhost_dequeue_offload() in 22.11): one packet would end us.  They are
+ *   withdrawn between register and start, which the driver does not let in.
+ * - Connecting.  We decide how often; the library would try again at once, as
+ *   long as a peer accepts and hangs up.
+ * - Number.  No Ethernet ports are used up, of which DPDK has 32.
+ *
+ * States (link_set_state() logs them):
+ *
+ *   ABSENT -> TALKING	connected		main, in links_tend()
+ *   TALKING -> UP	rings are ready		vhost's thread, new_device()
+ *   UP -> TALKING	the peer stops them	vhost's thread, destroy_device()
+ *   any -> GONE	the peer hung up	vhost's thread, destroy_connection()
+ *   GONE -> ABSENT	cleaned up		main, in links_tend()
+ *
+ * The worker asks no lock: link_enter() says "inside" and then looks whether
+ * there still is a device; destroy_device() says "none" and then waits until
+ * nobody is inside.
+ *
+ * A peer can shrink the memory that it shared; touching the hole is SIGBUS.
+ * on_sigbus() puts an empty page there, if the page is a peer's.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/virtio_net.h>
+#include <linux/virtio_ring.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <rte_log.h>
+#include <rte_mbuf.h>
+#include <rte_memory.h>
+#include <rte_pause.h>
+#include <rte_vhost.h>
+
+#include "dispatch/dispatch.h"
+
+/* Rings of one queue pair, as the client sees them */
+#define RING_TO_CLIENT 0
+#define RING_FROM_CLIENT 1
+
+/* Between tries to connect.  Doubled each time a connection came to nothing. */
+#define DELAY_MIN_MS 250
+#define DELAY_MAX_MS 8000
+
+/* linux/virtio_net.h names them, but vhost.h's are not exported */
+#define F(bit) (1ull << (bit))
+static const uint64_t unwanted_features =
+    F(VIRTIO_NET_F_CSUM) | F(VIRTIO_NET_F_GUEST_CSUM) | F(VIRTIO_NET_F_HOST_TSO4) |
+    F(VIRTIO_NET_F_HOST_TSO6) | F(VIRTIO_NET_F_HOST_ECN) | F(VIRTIO_NET_F_HOST_UFO) |
+    F(VIRTIO_NET_F_GUEST_TSO4) | F(VIRTIO_NET_F_GUEST_TSO6) | F(VIRTIO_NET_F_GUEST_ECN) |
+    F(VIRTIO_NET_F_GUEST_UFO) | F(VIRTIO_NET_F_GUEST_ANNOUNCE) | F(VIRTIO_NET_F_MQ) |
+    F(VIRTIO_NET_F_CTRL_VQ) | F(VIRTIO_NET_F_CTRL_RX) | F(VHOST_F_LOG_ALL);
+/* Of vhost-user's extensions only those that DPDK's virtio_user speaks */
+static const uint64_t protocol_features =
+    F(VHOST_USER_PROTOCOL_F_REPLY_ACK) | F(VHOST_USER_PROTOCOL_F_STATUS);
+
+/* vhost's callbacks get a number and no pointer of ours */
+static struct {
+	struct link *link;
+	unsigned n;
+	int epoll, wake;
+	atomic_ullong faults;
+} links;
+
+/* --- states --------------------------------------------------------------- */
+
+static const char *const state_name[] = {
+    [LINK_ABSENT] = "absent",
+    [LINK_TALKING] = "connected",
+    [LINK_UP] = "up",
+    [LINK_GONE] = "gone",
+};
+
+/* l->lock is held */
+static void link_set_state(struct link *l, enum link_state to)
+{
+	static const uint8_t from[] = {
+	    [LINK_ABSENT] = 1 << LINK_GONE | 1 << LINK_TALKING,
+	    [LINK_TALKING] = 1 << LINK_ABSENT | 1 << LINK_UP,
+	    [LINK_UP] = 1 << LINK_TALKING,
+	    [LINK_GONE] = 1 << LINK_TALKING | 1 << LINK_UP,
+	};
+	const char *name = l->client->name;
+
+	if (to == l->state)
+		return;
+	if (!(from[to] >> l->state & 1))
+		say(GZ_LOG_ERROR, "client %s: unexpected change from %s to %s", name,
+		    state_name[l->state], state_name[to]);
+	say(GZ_LOG_DEBUG, "client %s: link is %s", name, state_name[to]);
+	l->state = to;
+}
+
+static struct link *link_of(int vid)
+{
+	char path[GZ_PATH_MAX];
+
+	if (rte_vhost_get_ifname(vid, path, sizeof(path)))
+		return NULL;
+	for (unsigned i = 0; i < links.n; i++) {
+		if (!strcmp(links.link[i].client->path, path))
+			return &links.link[i];
+	}
+	return NULL;
+}
+
+/**
+ * take_kick() - Listen to the eventfd with which the peer says that it sent
+ *
+ * A duplicate, for the peer may replace its own at any time.  Edge-triggered and
+ * never read: the peer could have made it one on which a read blocks, or empty
+ * it before us.  l->lock is held.
+ */
+static void take_kick(struct link *l, int vid)
+{
+	struct epoll_event e = {.events = EPOLLIN | EPOLLET, .data.u32 = l->index};
+	struct rte_vhost_vring ring;
+
+	if (l->kick >= 0) {
+		epoll_ctl(links.epoll, EPOLL_CTL_DEL, l->kick, NULL);
+		close(l->kick);
+		l->kick = -1;
+	}
+	if (vid < 0 || rte_vhost_get_vhost_vring(vid, RING_FROM_CLIENT, &ring) || ring.kickfd < 0)
+		return;
+	l->kick = fcntl(ring.kickfd, F_DUPFD_CLOEXEC, 0);
+	if (l->kick >= 0 && epoll_ctl(links.epoll, EPOLL_CTL_ADD, l->kick, &e)) {
+		close(l->kick);
+		l->kick = -1;
+	}
+}
+
+/* --- vhost's callbacks ---------------------------------------------------- */
+
+static void wake_worker(void)
+{
+	uint64_t one = 1;
+
+	if (write(links.wake, &one, sizeof(one)) < 0) {
+		/* full: it will wake */
+	}
+}
+
+static int new_connection(int vid)
+{
+	struct link *l = link_of(vid);
+
+	if (!l)
+		return -1;
+	pthread_mutex_lock(&l->lock);
+	link_set_state(l, LINK_TALKING);
+	pthread_mutex_unlock(&l->lock);
+	return 0;
+}
+
+static int new_device(int vid)
+{
+	struct link *l = link_of(vid);
+
+	if (!l)
+		return -1;
+	rte_vhost_enable_guest_notification(vid, RING_FROM_CLIENT, 0);
+	rte_vhost_enable_guest_notification(vid, RING_TO_CLIENT, 0);
+	pthread_mutex_lock(&l->lock);
+	take_kick(l, vid);
+	link_set_state(l, LINK_UP);
+	pthread_mutex_unlock(&l->lock);
+	atomic_fetch_add(&l->sessions, 1);
+	atomic_store(&l->vid, vid);
+	wake_worker();
+	return 0;
+}
+
+static void destroy_device(int vid)
+{
+	struct link *l = link_of(vid);
+
+	if (!l)
+		return;
+	atomic_store(&l->vid, -1);
+	while (atomic_load(&l->busy))
+		rte_pause();
+	pthread_mutex_lock(&l->lock);
+	take_kick(l, -1);
+	if (l->state == LINK_UP)
+		link_set_state(l, LINK_TALKING);
+	pthread_mutex_unlock(&l->lock);
+}
+
+static int vring_state_changed(int vid, uint16_t ring, int enable)
+{
+	struct link *l = link_of(vid);
+
+	/* The eventfd may have come after the rings were ready */
+	if (l && enable && ring == RING_FROM_CLIENT) {
+		pthread_mutex_lock(&l->lock);
+		if (l->state == LINK_UP)
+			take_kick(l, vid);
+		pthread_mutex_unlock(&l->lock);
+		wake_worker();
+	}
+	return 0;
+}
+
+static void destroy_connection(int vid)
+{
+	struct link *l = link_of(vid);
+
+	if (!l)
+		return;
+	pthread_mutex_lock(&l->lock);
+	link_set_state(l, LINK_GONE);
+	pthread_mutex_unlock(&l->lock);
+}
+
+static const struct rte_vhost_device_ops callbacks = {
+    .new_device = new_device,
+    .destroy_device = destroy_device,
+    .vring_state_changed = vring_state_changed,
+    .new_connection = new_connection,
+    .destroy_connection = destroy_connection,
+};
+
+/* --- memory that is taken away -------------------------------------------- */
+
+/**
+ * is_shared_mapping() - Is there a writable MAP_SHARED mapping at @addr?
+ *
+ * Signal handler: system calls only.  The kernel's list is the only one that is
+ * complete; a peer may change its memory at any message.
+ */
+static bool is_shared_mapping(uintptr_t addr)
+{
+	int fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
+	uintptr_t from = 0, to = 0, *number = &from;
+	bool found = false, skip = false;
+	unsigned field = 0;
+	char buf[4096], perms[4] = "";
+	ssize_t n;
+
+	if (fd < 0)
+		return false;
+	/* "from-to rwxs offset dev inode path\n" */
+	while (!found && (n = read(fd, buf, sizeof(buf))) > 0) {
+		for (ssize_t i = 0; i < n && !found; i++) {
+			char c = buf[i];
+
+			if (c == '\n') {
+				from = to = 0;
+				number = &from;
+				field = 0;
+				skip = false;
+			} else if (skip) {
+				continue;
+			} else if (field < 4 && number) {
+				if (c == '-')
+					number = &to;
+				else if (c == ' ')
+					number = NULL;
+				else
+					*number = *number << 4 |
+						  (uintptr_t)(c <= '9' ? c - '0' : c - 'a' + 10);
+			} else if (field < 4) {
+				perms[field++] = c;
+				found = field == 4 && from <= addr && addr < to &&
+					perms[1] == 'w' && perms[3] == 's';
+				skip = field == 4;
+			}
+		}
+	}
+	close(fd);
+	return found;
+}
+
+static void on_sigbus(int sig, siginfo_t *info, void *context)
+{
+	static const size_t sizes[] = {4096, 2u << 20, 1u << 30};
+	uintptr_t addr = (uintptr_t)info->si_addr;
+	int saved = errno;
+
+	(void)context;
+	/* Our own memory, files and code are no peer's to take away */
+	if (info->si_code == BUS_ADRERR && !rte_mem_virt2memseg_list(info->si_addr) &&
+	    is_shared_mapping(addr)) {
+		/* A mapping of hugepages only gives way to whole ones */
+		for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+			void *page = (void *)(addr & ~(sizes[i] - 1));
+
+			if (mmap(page, sizes[i], PROT_READ | PROT_WRITE,
+				 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == page) {
+				atomic_fetch_add(&links.faults, 1);
+				errno = saved;
+				return;
+			}
+		}
+	}
+	signal(sig, SIG_DFL); /* the instruction runs again, and ends us */
+	errno = saved;
+}
+
+uint64_t links_faults(void)
+{
+	return atomic_load(&links.faults);
+}
+
+/* --- connecting ----------------------------------------------------------- */
+
+static int64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000ll + t.tv_nsec / 1000000;
+}
+
+/** link_connect() - One try.  The callbacks tell what comes of it */
+static void link_connect(struct link *l)
+{
+	static const uint64_t flags = RTE_VHOST_USER_CLIENT | RTE_VHOST_USER_NO_RECONNECT |
+				      RTE_VHOST_USER_LINEARBUF_SUPPORT |
+				      RTE_VHOST_USER_NET_COMPLIANT_OL_FLAGS;
+	const char *path = l->client->path;
+
+	if (access(path, F_OK) || rte_vhost_driver_register(path, flags))
+		return;
+	l->registered = !rte_vhost_driver_disable_features(path, unwanted_features) &&
+			!rte_vhost_driver_set_protocol_features(path, protocol_features) &&
+			!rte_vhost_driver_callback_register(path, &callbacks) &&
+			!rte_vhost_driver_start(path);
+	if (!l->registered)
+		rte_vhost_driver_unregister(path);
+}
+
+static void link_tend(struct link *l, int64_t now)
+{
+	enum link_state state;
+
+	pthread_mutex_lock(&l->lock);
+	state = l->state;
+	pthread_mutex_unlock(&l->lock);
+
+	/* Here and not at the change: DPDK's virtio_user comes up twice when it
+	 * starts, within milliseconds, and that is nobody's business. */
+	if (l->reported != (state == LINK_UP)) {
+		l->reported = state == LINK_UP;
+		say(GZ_LOG_INFO, "client %s: link %s", l->client->name,
+		    l->reported ? "up" : "down");
+	}
+	if (state == LINK_GONE) {
+		rte_vhost_driver_unregister(l->client->path);
+		l->registered = false;
+		if (atomic_load(&l->sessions) != l->sessions_before) {
+			l->delay = DELAY_MIN_MS;
+		} else {
+			l->delay = RTE_MIN(2 * l->delay, (unsigned)DELAY_MAX_MS);
+			say(GZ_LOG_WARN,
+			    "client %s: the peer at %s hung up before the link was up; next "
+			    "try in %u ms",
+			    l->client->name, l->client->path, l->delay);
+		}
+		l->next_try = now + l->delay;
+		pthread_mutex_lock(&l->lock);
+		link_set_state(l, LINK_ABSENT);
+		pthread_mutex_unlock(&l->lock);
+	} else if (state == LINK_ABSENT && now >= l->next_try) {
+		l->next_try = now + DELAY_MIN_MS;
+		l->sessions_before = atomic_load(&l->sessions);
+		link_connect(l);
+	}
+}
+
+void links_tend(void)
+{
+	int64_t now = now_ms();
+
+	for (unsigned i = 0; i < links.n; i++)
+		link_tend(&links.link[i], now);
+}
+
+struct link *links_start(const struct gz_dispatch_config *c, int epoll, int wake)
+{
+	struct sigaction sa = {.sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO};
+
+	links.link = calloc(c->nclients ? c->nclients : 1, sizeof(*links.link));
+	if (!links.link)
+		return NULL;
+	links.n = c->nclients;
+	links.epoll = epoll;
+	links.wake = wake;
+	for (unsigned i = 0; i < links.n; i++) {
+		struct link *l = &links.link[i];
+
+		l->client = &c->clients[i];
+		l->index = i;
+		l->kick = -1;
+		l->delay = DELAY_MIN_MS;
+		atomic_store(&l->vid, -1);
+		pthread_mutex_init(&l->lock, NULL);
+	}
+	sigemptyset(&sa.sa_mask);
+	sigaction(SIGBUS, &sa, NULL);
+	/* A client that comes and goes is a line of ours, not twenty of vhost's */
+	if (c->log != GZ_LOG_DEBUG)
+		rte_log_set_level_pattern("lib.vhost.*", RTE_LOG_CRIT);
+	return links.link;
+}
+
+void links_stop(void)
+{
+	for (unsigned i = 0; i < links.n; i++) {
+		if (links.link[i].registered)
+			rte_vhost_driver_unregister(links.link[i].client->path);
+		pthread_mutex_destroy(&links.link[i].lock);
+	}
+	links.n = 0;
+	free(links.link);
+	links.link = NULL;
+}
+
+/* --- packets -------------------------------------------------------------- */
+
+/** link_enter() - Keep the device from being taken away.  Return: it, or -1 */
+static int link_enter(struct link *l)
+{
+	int vid;
+
+	/* cheap look first: absent clients cost no barrier */
+	if (atomic_load_explicit(&l->vid, memory_order_relaxed) < 0)
+		return -1;
+	atomic_store(&l->busy, true);
+	vid = atomic_load(&l->vid);
+	if (vid < 0)
+		atomic_store_explicit(&l->busy, false, memory_order_release);
+	return vid;
+}
+
+static void link_leave(struct link *l)
+{
+	atomic_store_explicit(&l->busy, false, memory_order_release);
+}
+
+unsigned link_rx(struct link *l, struct rte_mempool *pool, struct rte_mbuf **m, unsigned n)
+{
+	int vid = link_enter(l);
+
+	if (vid < 0)
+		return 0;
+	n = rte_vhost_dequeue_burst(vid, RING_FROM_CLIENT, pool, m, (uint16_t)n);
+	link_leave(l);
+	return n;
+}
+
+unsigned link_tx(struct link *l, struct rte_mbuf **m, unsigned n)
+{
+	int vid = link_enter(l);
+	unsigned sent = 0;
+
+	if (vid < 0)
+		return 0;
+	/* 32 at most are taken at a time */
+	while (sent < n) {
+		unsigned k =
+		    rte_vhost_enqueue_burst(vid, RING_TO_CLIENT, m + sent, (uint16_t)(n - sent));
+
+		if (!k)
+			break;
+		sent += k;
+	}
+	link_leave(l);
+	return sent;
+}
+
+bool link_arm(struct link *l)
+{
+	int vid = link_enter(l);
+	bool can;
+
+	if (vid < 0)
+		return true; /* it wakes us when it comes */
+	rte_vhost_enable_guest_notification(vid, RING_FROM_CLIENT, 1);
+	/* before the ring is looked at again; pairs with the barrier that the
+	 * client has between filling the ring and looking at our flag */
+	atomic_thread_fence(memory_order_seq_cst);
+	link_leave(l);
+	pthread_mutex_lock(&l->lock);
+	can = l->kick >= 0;
+	pthread_mutex_unlock(&l->lock);
+	return can;
+}
+
+void link_disarm(struct link *l)
+{
+	int vid = link_enter(l);
+
+	if (vid < 0)
+		return;
+	rte_vhost_enable_guest_notification(vid, RING_FROM_CLIENT, 0);
+	link_leave(l);
+}

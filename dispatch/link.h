@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * link.h - A client's vhost-user link
+ */
+#ifndef GZ_DISPATCH_LINK_H
+#define GZ_DISPATCH_LINK_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "config/config.h"
+
+struct rte_mbuf;
+struct rte_mempool;
+
+enum link_state {
+	LINK_ABSENT,  /* nobody listens at the path */
+	LINK_TALKING, /* connected, rings are being agreed upon */
+	LINK_UP,      /* packets flow */
+	LINK_GONE,    /* the peer hung up; main has yet to clean up */
+};
+
+struct link {
+	const struct gz_dispatch_client *client;
+	unsigned index;
+
+	/* The packet path.  vhost's threads set vid and wait for !busy before
+	 * they take the device away; the worker sets busy before it reads vid. */
+	atomic_int vid;	      /* -1: hands off */
+	atomic_bool busy;     /* the worker is inside */
+	atomic_uint sessions; /* times it came up; another one, another client */
+
+	/* Messages.  Under lock: */
+	pthread_mutex_t lock;
+	enum link_state state;
+	int kick; /* our duplicate of the peer's eventfd, in the epoll set; -1 */
+
+	/* Connecting.  Main only, milliseconds of the monotonic clock: */
+	bool registered; /* vhost knows the path */
+	bool reported;	 /* as up */
+	int64_t next_try;
+	unsigned delay;		  /* until the next try */
+	unsigned sessions_before; /* of this connection */
+};
+
+/**
+ * links_start() - Make a link for each client; nothing is connected yet
+ * @epoll:	Where the links' descriptors are added, with data.u32 = index
+ * @wake:	eventfd to write to when a link came up
+ *
+ * Main, once.  Return: the links, or NULL without memory
+ */
+struct link *links_start(const struct gz_dispatch_config *c, int epoll, int wake);
+
+/** links_tend() - Connect what is absent, clean up what is gone.  Main, now and then */
+void links_tend(void);
+
+/** links_stop() - Disconnect and free.  Main, when the worker has ended */
+void links_stop(void);
+
+/** links_faults() - How often a client took away memory that it had shared */
+uint64_t links_faults(void);
+
+/**
+ * link_rx() - Take packets that the client sent.  Worker
+ * @m:	Filled with copies from @pool; a packet is in one piece
+ *
+ * Return: how many
+ */
+unsigned link_rx(struct link *l, struct rte_mempool *pool, struct rte_mbuf **m, unsigned n);
+
+/** link_tx() - Copy packets to the client.  The caller still owns them.  Return: how many */
+unsigned link_tx(struct link *l, struct rte_mbuf **m, unsigned n);
+
+/**
+ * link_arm() - Ask the client to say when it sends.  Worker, before it sleeps
+ *
+ * What was sent before raises nothing: receive once more after it.
+ *
+ * Return: false if the client is there but has nothing to say it with
+ */
+bool link_arm(struct link *l);
+void link_disarm(struct link *l);
+
+#endif

@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * main.c - gazelle-dispatch: one port, shared by several engines
+ *
+ * Theory of operation: main() is the script of start-up and, in reverse, of the
+ * end.  In between it tends the links' connections every TEND_MS and waits for a
+ * signal; packets are the worker's (worker.c), decisions switch.c's, a client's
+ * link is link.c's.
+ *
+ * Needs CAP_NET_ADMIN and CAP_NET_RAW for a kernel interface, CAP_SYS_ADMIN for
+ * the private namespace of a veth pair.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <rte_launch.h>
+#include <rte_lcore.h>
+#include <rte_mempool.h>
+
+#include "dispatch/dispatch.h"
+
+#ifndef GZ_VERSION
+#define GZ_VERSION "0.1"
+#endif
+
+#define TEND_MS 50
+
+enum { EXIT_FINE, EXIT_FAILED, EXIT_USAGE };
+
+static struct dispatch self;
+
+void say(enum gz_log_level level, const char *fmt, ...)
+{
+	char line[512];
+	va_list ap;
+
+	if (level > self.config.log)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	fprintf(stderr, "gazelle-dispatch: %s\n", line);
+}
+
+static void usage(FILE *f)
+{
+	fputs("Usage: gazelle-dispatch [OPTIONS]\n\n"
+	      "Shares one Ethernet port among several gazelle-engines.  Runs in the\n"
+	      "foreground until SIGTERM or SIGINT.\n\n"
+	      "Options:\n"
+	      "  -c, --config FILE   Configuration; without it, the built-in one\n"
+	      "      --check FILE    Only say whether FILE is a good configuration\n"
+	      "  -h, --help          This text\n"
+	      "      --version       Version of gazelle-dispatch\n\n"
+	      "Exit status: 0 fine, 1 it could not start, 2 usage or configuration.\n",
+	      f);
+}
+
+/**
+ * options() - Read the command line and the configuration
+ * @c:		Filled
+ *
+ * Return: -1 to go on, else exit status
+ */
+static int options(int argc, char **argv, struct gz_dispatch_config *c)
+{
+	enum { OPT_CHECK = 256, OPT_VERSION };
+	static const struct option longs[] = {
+	    {"config", required_argument, NULL, 'c'},
+	    {"check", required_argument, NULL, OPT_CHECK},
+	    {"help", no_argument, NULL, 'h'},
+	    {"version", no_argument, NULL, OPT_VERSION},
+	    {0},
+	};
+	const char *file = NULL;
+	bool check = false;
+	int o;
+
+	while ((o = getopt_long(argc, argv, "c:h", longs, NULL)) != -1) {
+		switch (o) {
+		case 'c':
+		case OPT_CHECK:
+			file = optarg;
+			check = o == OPT_CHECK;
+			break;
+		case 'h':
+			usage(stdout);
+			return EXIT_FINE;
+		case OPT_VERSION:
+			printf("gazelle-dispatch %s\n", GZ_VERSION);
+			return EXIT_FINE;
+		default:
+			usage(stderr);
+			return EXIT_USAGE;
+		}
+	}
+	if (optind < argc) {
+		fprintf(stderr, "gazelle-dispatch: '%s': expected no argument\n", argv[optind]);
+		usage(stderr);
+		return EXIT_USAGE;
+	}
+	gz_dispatch_config_default(c);
+	if (file && gz_dispatch_config_load(file, c, stderr))
+		return EXIT_USAGE;
+	if (check) {
+		printf("%s: fine\n", file);
+		return EXIT_FINE;
+	}
+	if (!c->nclients) {
+		fprintf(stderr, "gazelle-dispatch: no clients: expected `clients:` in %s\n",
+			file ? file : "a file given with --config");
+		return EXIT_USAGE;
+	}
+	return -1;
+}
+
+/** raise_limits() - A link costs a dozen descriptors */
+static void raise_limits(void)
+{
+	struct rlimit r;
+
+	if (getrlimit(RLIMIT_NOFILE, &r))
+		return;
+	r.rlim_cur = r.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &r);
+}
+
+/**
+ * enter_private_netns() - Make the veth pair, and go where our end is
+ * @c:	veth_host is not empty
+ *
+ * Our end must not be where the kernel routes: with ip_forward on it would send
+ * what it meets there back to the pair.  The namespace, and with it the pair,
+ * lasts as long as this process.
+ *
+ * Return: 0 or -errno with the reason in @err
+ */
+static int enter_private_netns(const struct gz_port_config *c, char *err, size_t n)
+{
+	int home, own = -1, rc = 0;
+
+	home = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+	if (home < 0 || unshare(CLONE_NEWNET)) {
+		rc = -errno;
+		snprintf(err, n, "no private network namespace for %s: %m", c->iface);
+		goto out;
+	}
+	own = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+	if (own < 0 || setns(home, CLONE_NEWNET)) {
+		rc = -errno;
+		snprintf(err, n, "no way back from the private network namespace: %m");
+		goto out;
+	}
+	rc = gz_veth_create(c, own, err, n);
+	if (!rc && setns(own, CLONE_NEWNET)) {
+		rc = -errno;
+		snprintf(err, n, "the private network namespace cannot be entered: %m");
+	}
+out:
+	if (own >= 0)
+		close(own);
+	if (home >= 0)
+		close(home);
+	return rc;
+}
+
+/** watch() - Add what the worker sleeps on, besides the links */
+static int watch(struct dispatch *d)
+{
+	struct epoll_event e = {.events = EPOLLIN, .data.u32 = SW_PORTS};
+
+	if (epoll_ctl(d->epoll, EPOLL_CTL_ADD, d->wake, &e))
+		return -errno;
+	e.data.u32 = SW_PORT;
+	for (unsigned i = 0; i < d->port.nwait; i++) {
+		if (epoll_ctl(d->epoll, EPOLL_CTL_ADD, d->port.wait_fd[i], &e))
+			return -errno;
+	}
+	return 0;
+}
+
+/** tend_until_signal() - Return: the signal that ends us */
+static int tend_until_signal(const sigset_t *set)
+{
+	const struct timespec tick = {.tv_nsec = TEND_MS * 1000000};
+	int sig;
+
+	do {
+		links_tend();
+		sig = sigtimedwait(set, NULL, &tick);
+	} while (sig < 0);
+	return sig;
+}
+
+int main(int argc, char **argv)
+{
+	struct dispatch *d = &self;
+	struct gz_dispatch_config *c = &d->config;
+	int rc, status = EXIT_FAILED;
+	uint64_t one = 1;
+	char err[512];
+	sigset_t set;
+
+	rc = options(argc, argv, c);
+	if (rc >= 0) {
+		gz_dispatch_config_free(c);
+		return rc;
+	}
+
+	/* before there are threads, so that they all inherit it */
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	raise_limits();
+
+	rc = gz_eal_start(&(struct gz_eal_config){.name = c->name,
+						  .memory = &c->memory,
+						  .workers = 1,
+						  .cpu = c->cpu,
+						  .log = c->log,
+						  .extra = c->eal,
+						  .nextra = c->neal,
+						  .mtu = c->port.mtu},
+			  c->port.driver == GZ_DRV_PCI, err, sizeof(err));
+	if (rc) {
+		say(GZ_LOG_ERROR, "%s", err);
+		goto out_config;
+	}
+	say(GZ_LOG_INFO, "%s", err);
+
+	rc = c->port.veth_host[0] ? enter_private_netns(&c->port, err, sizeof(err)) : 0;
+	if (rc) {
+		say(GZ_LOG_ERROR, "%s", err);
+		goto out_eal;
+	}
+	d->pool = gz_port_pool("mbufs", c->memory.mbufs, c->port.mtu);
+	if (!d->pool) {
+		say(GZ_LOG_ERROR, "no memory for %u mbufs: raise memory.megabytes",
+		    c->memory.mbufs);
+		goto out_eal;
+	}
+	c->port.promiscuous = true; /* every client has a MAC address of its own */
+	rc = gz_port_open_on(&d->port, &c->port, d->pool, err, sizeof(err));
+	if (rc) {
+		say(GZ_LOG_ERROR, "%s", err);
+		goto out_pool;
+	}
+	if (err[0])
+		say(GZ_LOG_INFO, "%s", err);
+
+	d->epoll = epoll_create1(EPOLL_CLOEXEC);
+	d->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (d->epoll < 0 || d->wake < 0 || watch(d)) {
+		say(GZ_LOG_ERROR, "nothing to sleep on: %m");
+		goto out_port;
+	}
+	sw_init(&d->sw, c);
+	d->link = links_start(c, d->epoll, d->wake);
+	if (!d->link || telemetry_start(d)) {
+		say(GZ_LOG_ERROR, "no memory");
+		goto out_port;
+	}
+	rc = rte_eal_remote_launch(worker_run, d, 1);
+	if (rc) {
+		say(GZ_LOG_ERROR, "the worker cannot be started: %s", strerror(-rc));
+		goto out_links;
+	}
+	say(GZ_LOG_INFO, "'%s' serves %u clients on %s (%s)", c->name, c->nclients, d->port.device,
+	    c->port.iface[0] ? c->port.iface : c->port.device);
+
+	rc = tend_until_signal(&set);
+	say(GZ_LOG_INFO, "%s: ending", strsignal(rc));
+	status = EXIT_FINE;
+
+	atomic_store(&d->stop, true);
+	if (write(d->wake, &one, sizeof(one)) < 0) {
+		/* then it is awake */
+	}
+	rte_eal_wait_lcore(1);
+out_links:
+	links_stop();
+out_port:
+	gz_port_close(&d->port);
+out_pool:
+	rte_mempool_free(d->pool);
+out_eal:
+	gz_eal_stop(c->name);
+out_config:
+	gz_dispatch_config_free(c);
+	return status;
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * switch.h - Where does a frame go?
+ *
+ * Pure functions over one table; no DPDK port, no allocation, no clock.  The
+ * worker owns the table; nothing here may be called from two threads at once.
+ */
+#ifndef GZ_DISPATCH_SWITCH_H
+#define GZ_DISPATCH_SWITCH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <rte_ether.h>
+
+#include "config/config.h"
+
+/* Ports of the switch: clients are 0..n-1, as configured */
+#define SW_PORT GZ_CLIENTS_MAX /* the Ethernet port */
+#define SW_PORTS (GZ_CLIENTS_MAX + 1)
+
+enum sw_action {
+	SW_DROP,
+	SW_SEND,  /* to .to */
+	SW_FLOOD, /* to all ports but the one it came from */
+};
+
+/** Why a frame is dropped.  Each has its counter at the port it came from. */
+enum sw_reason {
+	SW_FINE,
+	SW_MALFORMED, /* lengths or header fields that cannot be */
+	SW_SPOOFED,   /* an address that is not the sender's to use */
+	SW_UNCLAIMED, /* nobody's: no client's address, or no IPv4 or ARP */
+};
+
+struct sw_verdict {
+	enum sw_action action;
+	enum sw_reason reason;
+	unsigned to; /* SW_SEND: a port of the switch */
+};
+
+struct sw_route {
+	uint32_t addr, mask; /* network byte order, addr without host bits */
+	unsigned client;
+};
+
+struct sw {
+	unsigned n;			       /* clients */
+	uint16_t max_frame;		       /* bytes, without FCS; one VLAN tag allowed */
+	struct sw_route route[GZ_CLIENTS_MAX]; /* longest prefix first */
+	struct {
+		bool known; /* mac holds what the client sent first */
+		struct rte_ether_addr mac;
+	} client[GZ_CLIENTS_MAX];
+};
+
+/** sw_init() - Fill the table from the configuration */
+void sw_init(struct sw *s, const struct gz_dispatch_config *c);
+
+/**
+ * sw_lookup() - Whose is this address?
+ * @addr:	Network byte order
+ *
+ * Return: client, or SW_PORT if it is no client's
+ */
+unsigned sw_lookup(const struct sw *s, uint32_t addr);
+
+/**
+ * sw_decide() - Check a frame and say where it goes
+ * @from:	Port of the switch it came from
+ * @frame:	From the Ethernet header on, all of it in one piece
+ * @len:	Bytes, without FCS
+ *
+ * A client's first valid frame teaches its MAC address.
+ */
+struct sw_verdict sw_decide(struct sw *s, unsigned from, const void *frame, unsigned len);
+
+/** sw_forget() - A client left: the next one may have another MAC address */
+void sw_forget(struct sw *s, unsigned client);
+
+#endif

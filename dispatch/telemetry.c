@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * telemetry.c - /gazelle/dispatch on DPDK's telemetry socket
+ *
+ * Theory of operation: one table of counters, printed for the port as "port_rx"
+ * and for each client as "NAME_rx".  The answer is flat; DPDK allows 256 entries
+ * and 16 KB in one, enough for some 30 clients.  With a name, as in
+ * "/gazelle/dispatch,engine1", it holds that client's only.
+ */
+#include <ctype.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <rte_mempool.h>
+#include <rte_telemetry.h>
+
+#include "dispatch/dispatch.h"
+
+static const struct {
+	const char *name;
+	size_t offset;
+} table[] = {
+#define ROW(field)                                                                                 \
+	{                                                                                          \
+#field, offsetof(struct counters, field)                                           \
+	}
+    ROW(rx), ROW(tx), ROW(dropped), ROW(malformed), ROW(spoofed), ROW(unclaimed),
+#undef ROW
+};
+
+static const struct dispatch *dispatch;
+
+/** add() - One figure; @owner's '.' and '-' are not allowed in a name there */
+static void add(struct rte_tel_data *t, const char *owner, const char *name, uint64_t value)
+{
+	char key[2 * GZ_NAME_MAX];
+
+	snprintf(key, sizeof(key), "%s_%s", owner, name);
+	for (char *c = key; *c; c++) {
+		if (!isalnum((unsigned char)*c))
+			*c = '_';
+	}
+	rte_tel_data_add_dict_u64(t, key, value);
+}
+
+static void add_counters(struct rte_tel_data *t, const char *owner, const struct counters *c)
+{
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
+		add(t, owner, table[i].name,
+		    *(const uint64_t *)((const char *)c + table[i].offset));
+}
+
+static void add_client(struct rte_tel_data *t, unsigned i)
+{
+	const char *name = dispatch->config.clients[i].name;
+	struct link *l = &dispatch->link[i];
+
+	add(t, name, "link", atomic_load(&l->vid) >= 0);
+	add(t, name, "sessions", atomic_load(&l->sessions));
+	add_counters(t, name, &dispatch->counters[i]);
+}
+
+static int handle(const char *cmd, const char *params, struct rte_tel_data *t)
+{
+	const struct dispatch *d = dispatch;
+
+	(void)cmd;
+	rte_tel_data_start_dict(t);
+	if (params && *params) {
+		for (unsigned i = 0; i < d->config.nclients; i++) {
+			if (!strcmp(d->config.clients[i].name, params)) {
+				add_client(t, i);
+				return 0;
+			}
+		}
+		return -1;
+	}
+	add_counters(t, "port", &d->counters[SW_PORT]);
+	add(t, "worker", "sleeps", d->sleeps);
+	add(t, "memory", "faults", links_faults());
+	add(t, "mbufs", "free", rte_mempool_avail_count(d->pool));
+	for (unsigned i = 0; i < d->config.nclients; i++)
+		add_client(t, i);
+	return 0;
+}
+
+int telemetry_start(const struct dispatch *d)
+{
+	dispatch = d;
+	return rte_telemetry_register_cmd("/gazelle/dispatch", handle,
+					  "Counters of the port and the clients. "
+					  "Parameter: a client's name, for its only");
+}

@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * worker.c - The thread through which every packet goes
+ *
+ * Theory of operation: one pass takes a burst from the port and from each link,
+ * asks sw_decide() about every frame, stages it for where it goes, and hands the
+ * stages over before the next source's turn: what came together leaves together.
+ * A destination that does not take all of its stage loses the rest, and nobody
+ * else waits for it.
+ *
+ * All mbufs are of one pool.  A link copies, so what went to a client is freed
+ * here; the port keeps what it took.
+ *
+ * When a pass has brought nothing for spin_us the worker sleeps (power:
+ * adaptive): it asks port and links to tell of packets, makes one more pass for
+ * what came in between, and waits for one of their descriptors.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <rte_cycles.h>
+#include <rte_ethdev.h>
+#include <rte_mbuf.h>
+#include <rte_pause.h>
+
+#include "dispatch/dispatch.h"
+
+#define BURST_MAX 512 /* worker.burst's limit */
+/* Without a descriptor to wait for: short enough for TCP not to notice much */
+#define NAP_MS 1
+#define SLEEP_MS 1000
+
+/* Frames on their way to one port of the switch */
+struct stage {
+	unsigned n;
+	struct rte_mbuf *m[BURST_MAX];
+};
+
+/* The worker's own; too large for a stack */
+static struct stage stage[SW_PORTS];
+static unsigned dirty[SW_PORTS], ndirty;  /* stages with something in them */
+static unsigned sessions[GZ_CLIENTS_MAX]; /* as last seen */
+
+/* --- sending -------------------------------------------------------------- */
+
+static void flush(struct dispatch *d, unsigned to)
+{
+	struct stage *s = &stage[to];
+	struct counters *c = &d->counters[to];
+	unsigned sent;
+
+	if (to == SW_PORT) {
+		sent = rte_eth_tx_burst(d->port.id, 0, s->m, (uint16_t)s->n);
+		rte_pktmbuf_free_bulk(s->m + sent, s->n - sent);
+	} else {
+		sent = link_tx(&d->link[to], s->m, s->n);
+		rte_pktmbuf_free_bulk(s->m, s->n);
+	}
+	c->tx += sent;
+	c->dropped += s->n - sent;
+	s->n = 0;
+}
+
+static void flush_all(struct dispatch *d)
+{
+	for (unsigned i = 0; i < ndirty; i++) {
+		if (stage[dirty[i]].n)
+			flush(d, dirty[i]);
+	}
+	ndirty = 0;
+}
+
+static void put(struct dispatch *d, unsigned to, struct rte_mbuf *m)
+{
+	struct stage *s = &stage[to];
+
+	if (s->n == BURST_MAX)
+		flush(d, to);
+	else if (!s->n)
+		dirty[ndirty++] = to;
+	s->m[s->n++] = m;
+}
+
+/**
+ * put_copies() - Flood
+ *
+ * Copies, not clones: the AF_XDP driver sends an mbuf's own buffer, whichever it
+ * refers to.
+ */
+static void put_copies(struct dispatch *d, unsigned from, struct rte_mbuf *m)
+{
+	for (unsigned to = 0; to < SW_PORTS; to++) {
+		struct rte_mbuf *copy;
+
+		if (to == from || (to >= d->sw.n && to != SW_PORT))
+			continue;
+		copy = rte_pktmbuf_copy(m, d->pool, 0, UINT32_MAX);
+		if (copy)
+			put(d, to, copy);
+		else
+			d->counters[to].dropped++;
+	}
+	rte_pktmbuf_free(m);
+}
+
+/* --- one source ----------------------------------------------------------- */
+
+static void count_drop(struct counters *c, enum sw_reason why)
+{
+	switch (why) {
+	case SW_FINE:
+		break;
+	case SW_MALFORMED:
+		c->malformed++;
+		break;
+	case SW_SPOOFED:
+		c->spoofed++;
+		break;
+	case SW_UNCLAIMED:
+		c->unclaimed++;
+		break;
+	}
+}
+
+static void dispatch_burst(struct dispatch *d, unsigned from, struct rte_mbuf **m, unsigned n)
+{
+	struct counters *c = &d->counters[from];
+
+	c->rx += n;
+	for (unsigned i = 0; i < n; i++) {
+		struct sw_verdict v = {.action = SW_DROP, .reason = SW_MALFORMED};
+
+		if (i + 1 < n)
+			rte_prefetch0(rte_pktmbuf_mtod(m[i + 1], void *));
+		/* An mbuf holds a frame of our MTU, so more than one is too long */
+		if (m[i]->nb_segs == 1)
+			v = sw_decide(&d->sw, from, rte_pktmbuf_mtod(m[i], void *), m[i]->pkt_len);
+		switch (v.action) {
+		case SW_SEND:
+			put(d, v.to, m[i]);
+			break;
+		case SW_FLOOD:
+			put_copies(d, from, m[i]);
+			break;
+		case SW_DROP:
+			count_drop(c, v.reason);
+			rte_pktmbuf_free(m[i]);
+			break;
+		}
+	}
+	flush_all(d);
+}
+
+/** pass() - A burst from everywhere.  Return: frames */
+static unsigned pass(struct dispatch *d)
+{
+	unsigned burst = RTE_MIN(d->config.burst, (unsigned)BURST_MAX), total, n;
+	struct rte_mbuf *m[BURST_MAX];
+
+	total = rte_eth_rx_burst(d->port.id, 0, m, (uint16_t)burst);
+	if (total)
+		dispatch_burst(d, SW_PORT, m, total);
+	for (unsigned i = 0; i < d->sw.n; i++) {
+		unsigned session = atomic_load_explicit(&d->link[i].sessions, memory_order_relaxed);
+
+		n = link_rx(&d->link[i], d->pool, m, burst);
+		if (!n)
+			continue;
+		if (session != sessions[i]) {
+			sw_forget(&d->sw, i);
+			sessions[i] = session;
+		}
+		dispatch_burst(d, i, m, n);
+		total += n;
+	}
+	return total;
+}
+
+/* --- sleeping ------------------------------------------------------------- */
+
+/** clear_error() - An interface that went down stays readable until asked why */
+static void clear_error(struct dispatch *d)
+{
+	for (unsigned i = 0; i < d->port.nwait; i++) {
+		int error = 0;
+		socklen_t len = sizeof(error);
+
+		if (!getsockopt(d->port.wait_fd[i], SOL_SOCKET, SO_ERROR, &error, &len) && error)
+			say(GZ_LOG_WARN, "port %s: %s", d->port.device, strerror(error));
+	}
+	usleep(NAP_MS * 1000); /* should it be there again at once */
+}
+
+static void sleep_until_packets(struct dispatch *d)
+{
+	int timeout = d->port.nwait ? SLEEP_MS : NAP_MS, n;
+	struct epoll_event e[8];
+	uint64_t count;
+
+	gz_port_arm(&d->port);
+	for (unsigned i = 0; i < d->sw.n; i++) {
+		if (!link_arm(&d->link[i]))
+			timeout = NAP_MS;
+	}
+	if (!pass(d) && !atomic_load(&d->stop)) {
+		d->sleeps++;
+		n = epoll_wait(d->epoll, e, 8, timeout);
+		for (int i = 0; i < n; i++) {
+			if (e[i].data.u32 == SW_PORT && e[i].events & EPOLLERR)
+				clear_error(d);
+		}
+		if (n && read(d->wake, &count, sizeof(count)) < 0) {
+			/* non-blocking: it was another */
+		}
+	}
+	gz_port_disarm(&d->port);
+	for (unsigned i = 0; i < d->sw.n; i++)
+		link_disarm(&d->link[i]);
+}
+
+int worker_run(void *arg)
+{
+	struct dispatch *d = arg;
+	uint64_t spin = rte_get_tsc_hz() / 1000000 * d->config.spin_us;
+	uint64_t last = rte_rdtsc();
+
+	while (!atomic_load_explicit(&d->stop, memory_order_relaxed)) {
+		if (pass(d)) {
+			last = rte_rdtsc();
+			continue;
+		}
+		if (d->config.power == GZ_POWER_POLL || rte_rdtsc() - last < spin) {
+			rte_pause();
+			continue;
+		}
+		sleep_until_packets(d);
+		last = rte_rdtsc();
+	}
+	return 0;
+}
