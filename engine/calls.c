@@ -394,11 +394,16 @@ static int accept_shadow(int lfd, uint64_t *id)
 				continue;
 			return errno == EMFILE || errno == ENFILE ? -ENFILE : -EAGAIN;
 		}
-		/* Whoever is not the engine has no business here. */
+		/* Whoever is not the engine has no business here; the worker sends
+		 * the id right after its connect(). */
 		if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) == 0 &&
-		    cred.pid == getpid() &&
-		    recv(fd, id, sizeof(*id), MSG_DONTWAIT) == sizeof(*id))
-			return fd;
+		    cred.pid == getpid()) {
+			struct pollfd in = { .fd = fd, .events = POLLIN };
+
+			if (poll(&in, 1, 1000) > 0 &&
+			    recv(fd, id, sizeof(*id), MSG_DONTWAIT) == sizeof(*id))
+				return fd;
+		}
 		gz_count(GZ_C_FOREIGN);
 		close(fd);
 	}

@@ -21,6 +21,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <linux/seccomp.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -166,6 +167,8 @@ void gz_relay_offer(struct gz_worker *w, struct gz_sock *l, struct gz_sock *s)
 		if (gz_relay_attach(w, s) == 0)
 			return;
 	}
+	gz_debug("socket %lu: cannot be offered to socket %lu: %s", (unsigned long)s->id,
+		 (unsigned long)l->id, fd < 0 ? strerror(-fd) : "not watched");
 	pthread_mutex_lock(&l->lock);
 	if (s->listener) {
 		TAILQ_REMOVE(&l->pending, s, pending_entry);
@@ -200,7 +203,7 @@ void gz_relay_event(struct gz_sock *s, uint32_t events)
 	if (events & EPOLLOUT)
 		s->can_write = true;
 	if (events & EPOLLHUP)
-		s->hup = true;
+		s->hup = s->can_read = true;
 }
 
 /* rx ring -> application */
@@ -265,8 +268,9 @@ static void from_app(struct gz_sock *s)
 					      memory_order_relaxed);
 			if (++s->lag_reads >= LAG_READS || s->lag > LAG_BYTES)
 				take_lag(s, s->lag - 1);
-			if ((uint32_t)n < room)
-				s->can_read = false;	/* drained; the next byte is an edge */
+			/* Drained: the next byte is an edge.  After HUP read to the end. */
+			if ((uint32_t)n < room && !s->hup)
+				s->can_read = false;
 		} else if (n == 0) {
 			s->app_eof = true;
 		} else if (errno == EAGAIN) {
@@ -293,12 +297,11 @@ void gz_relay_pump(struct gz_worker *w, struct gz_sock *s)
 	if (st == GZ_ESTABLISHED || st == GZ_CLOSED) {
 		bool abort_it = false;
 
+		gz_debug("pump %lu: r%d w%d hup%d eof%d gone%d reset%d finrx%d finpass%d fintx%d rx%u tx%u pcb%d end%d err%d", (unsigned long)s->id, s->can_read, s->can_write, s->hup, s->app_eof, s->app_gone, s->reset, s->fin_received, s->fin_passed, s->fin_sent, gz_ring_used(&s->rx), gz_ring_used(&s->tx), s->pcb != NULL, s->end_fd, atomic_load(&s->error));
+
 		to_app(s);
 		from_app(s);
 		gz_stack_tx(s);
-		/* A drain above may have ended before the last edge: look again. */
-		if (s->hup && s->can_read && !s->app_eof)
-			from_app(s);
 		if (s->app_gone && s->reset && s->pcb) {
 			gz_stack_abort(s);	/* bytes were left unread */
 			app_closed(s);
