@@ -818,8 +818,10 @@ static void stop_listening(struct gz_call_ctx *c)
 	struct gz_call_ctx *p;
 	struct gz_sock *s = c->s;
 
-	gz_sock_set_state(s, GZ_CLOSED);
-	gz_claim_drop(s);
+	pthread_mutex_lock(&s->lock);
+	gz_sock_set_state(s, GZ_BOUND);
+	gz_claim_unlisten(s);
+	pthread_mutex_unlock(&s->lock);
 	TAILQ_FOREACH(p, &c->sv->parked, entry) {
 		if (p->s == s) {
 			p->events = POLLIN | POLLOUT;	/* looked at again at once */
@@ -827,7 +829,7 @@ static void stop_listening(struct gz_call_ctx *c)
 			p->on_deadline = -EINVAL;
 		}
 	}
-	gz_worker_post(&gz_worker, &(struct gz_msg){ .op = GZ_OP_GONE, .sock = s, .fd = -1 });
+	gz_worker_post(&gz_worker, &(struct gz_msg){ .op = GZ_OP_UNLISTEN, .sock = s, .fd = -1 });
 }
 
 static int64_t do_shutdown(struct gz_call_ctx *c)
@@ -853,7 +855,7 @@ static int64_t do_shutdown(struct gz_call_ctx *c)
 		atomic_store(&s->app_shut_wr, true);
 	if (rd)
 		atomic_store(&s->app_shut_rd, true);
-	if (wr && shutdown(c->fd, SHUT_WR) < 0 && errno != ENOTCONN)
+	if (shutdown(c->fd, (int)how) < 0 && errno != ENOTCONN)
 		return -errno;
 	return gz_worker_post(&gz_worker,
 			      &(struct gz_msg){ .op = GZ_OP_SHUT, .sock = s, .fd = -1 });

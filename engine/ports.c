@@ -132,6 +132,13 @@ int gz_claim_listen(struct gz_sock *s, struct gz_sock **blocker)
 	return ret;
 }
 
+void gz_claim_unlisten(struct gz_sock *s)
+{
+	pthread_mutex_lock(&ports.lock);
+	s->claim.listening = false;
+	pthread_mutex_unlock(&ports.lock);
+}
+
 void gz_claim_drop(struct gz_sock *s)
 {
 	pthread_mutex_lock(&ports.lock);

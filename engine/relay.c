@@ -33,8 +33,13 @@
 #include "engine/reaper.h"
 #include "engine/worker.h"
 
-#define LAG_BYTES 16384		/* peeked bytes that may lie at the end ... */
-#define LAG_READS 32		/* ... and messages: each costs a walk when peeking */
+/*
+ * How much may lie peeked.  A byte may be a message of its own and then charges
+ * the application's send buffer with 768 bytes; with 48 of them its shadow
+ * still polls writable.
+ */
+#define LAG_BYTES 48
+#define LAG_READS 8		/* each costs a walk when peeking */
 
 static uint8_t scrap[65536];
 
@@ -202,6 +207,8 @@ void gz_relay_event(struct gz_sock *s, uint32_t events)
 		s->can_read = true;
 	if (events & EPOLLOUT)
 		s->can_write = true;
+	if (events & EPOLLRDHUP)
+		s->rdhup = true;
 	if (events & EPOLLHUP)
 		s->hup = s->can_read = true;
 }
@@ -268,8 +275,10 @@ static void from_app(struct gz_sock *s)
 					      memory_order_relaxed);
 			if (++s->lag_reads >= LAG_READS || s->lag > LAG_BYTES)
 				take_lag(s, s->lag - 1);
-			/* Drained: the next byte is an edge.  After HUP read to the end. */
-			if ((uint32_t)n < room && !s->hup)
+			/* Drained: the next byte is an edge.  But an end of file whose
+			 * edge came together with bytes' is read to. */
+			if ((uint32_t)n < room && !s->hup && !s->rdhup &&
+			    !atomic_load(&s->app_shut_wr))
 				s->can_read = false;
 		} else if (n == 0) {
 			s->app_eof = true;

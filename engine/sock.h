@@ -136,7 +136,7 @@ struct gz_sock {
 	bool app_gone;			/* last close seen by the worker */
 	bool fin_sent;			/* lwIP has our FIN */
 	bool reset;			/* by the peer: flush, then ECONNRESET */
-	bool can_read, can_write, hup;	/* edges seen at end_fd */
+	bool can_read, can_write, rdhup, hup;	/* edges seen at end_fd */
 	bool dirty;			/* on the worker's dirty list */
 	bool tx_blocked;		/* lwIP had no room; retry on sent */
 	uint64_t cork_since;		/* 0: nothing held back */

@@ -128,6 +128,10 @@ static void handle(struct gz_worker *w, struct gz_msg *m)
 			gz_err("socket %lu: cannot listen: %s", (unsigned long)s->id,
 			       strerror(-err));
 		break;
+	case GZ_OP_UNLISTEN:
+		gz_stack_unlisten(s);
+		drop_pending(s);
+		break;
 	case GZ_OP_CONNECT:
 		gz_worker_adopt(w, s);
 		s->end_fd = m->fd;

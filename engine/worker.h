@@ -26,6 +26,7 @@
 
 enum gz_op {
 	GZ_OP_LISTEN,		/* sock is listening from now on */
+	GZ_OP_UNLISTEN,		/* shutdown() of a listener */
 	GZ_OP_CONNECT,		/* flow, fd, prefix: start a connection */
 	GZ_OP_OPTIONS,		/* sock->opt changed */
 	GZ_OP_SHUT,		/* sock->app_shut_* changed */
