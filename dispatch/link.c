@@ -8,10 +8,11 @@
  * what it writes there can only hurt itself.  DPDK's vhost library is used as it
  * is, below its ethdev driver, for three reasons:
  *
- * - Features.  With checksum or segmentation offload agreed upon the library
- *   computes over lengths that the peer wrote into the packet's header, unchecked
- *   (vhost_dequeue_offload() in 22.11): one packet would end us.  They are
- *   withdrawn between register and start, which the driver does not let in.
+ * - Features.  With checksum or segmentation offload agreed upon, the library
+ *   parses and computes by lengths that the peer wrote, before we have checked
+ *   them (CVE-2024-11614 was a read far beyond the packet).  We have no use for
+ *   them, so they are withdrawn between register and start, where the driver
+ *   lets nobody in.
  * - Connecting.  We decide how often; the library would try again at once, as
  *   long as a peer accepts and hangs up.
  * - Number.  No Ethernet ports are used up, of which DPDK has 32.

@@ -384,9 +384,9 @@ static int setup_device(struct gz_port *p, enum gz_driver driver, const struct g
 	snprintf(p->driver, sizeof(p->driver), "%s", info.driver_name);
 	conf.txmode.offloads = info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
 	conf.rxmode.offloads = info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_SCATTER;
-	/* vhost's own completion of checksums trusts the peer's header lengths
-	 * and can be made to read far beyond the packet: claim the offload, so
-	 * that it stays away, and look at the mbuf's flags (dispatch/switch.c). */
+	/* The driver would complete partial checksums itself, by header lengths
+	 * of the peer's that nobody has looked at: claim that we do.  What needs
+	 * it fails our check; good enough for a peer that was not to ask. */
 	if (driver == GZ_DRV_VHOST)
 		conf.rxmode.offloads |= info.rx_offload_capa & (RTE_ETH_RX_OFFLOAD_TCP_CKSUM |
 								RTE_ETH_RX_OFFLOAD_UDP_CKSUM);
@@ -484,6 +484,7 @@ static int open_port(struct gz_port *p, enum gz_driver driver, const struct gz_p
 	if (rc && errno == EINTR)
 		rc = -EINTR;
 	if (!rc) {
+		gz_log_hold(); /* what was said so far was no error */
 		rc = setup_device(p, driver, c);
 		if (rc)
 			remove_device(p);
