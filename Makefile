@@ -222,6 +222,8 @@ tests: $(UNIT) $(CLIENTS) $(STATIC)
 
 $(T)/unit/filter_test: $(OBJ)/launcher/filter.o $(OBJ)/launcher/calls.o
 $(T)/unit/filter_test: private LIBS := -lseccomp
+$(T)/unit/switch_test: $(OBJ)/dispatch/switch.o
+$(T)/unit/switch_test: private UNIT_CFLAGS = $(DPDK_CFLAGS)
 $(T)/unit/%: test/unit/%.c $(CONFIG_LIB) $(BUILD)/.flags
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
