@@ -40,6 +40,15 @@
 
 static _Atomic uint64_t next_name = 1;
 
+static void set_sndbuf(int fd)
+{
+	int n = GZ_SHADOW_SNDBUF;
+
+	/* Beyond net.core.wmem_max where that is allowed. */
+	if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &n, sizeof(n)) < 0)
+		setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &n, sizeof(n));
+}
+
 /* An unconnected shadow with a name of its own.  Return: descriptor or -errno */
 static int new_shadow(int flags, uint64_t *name, ino_t *ino)
 {
@@ -49,6 +58,7 @@ static int new_shadow(int flags, uint64_t *name, ino_t *ino)
 
 	if (fd < 0)
 		return -errno;
+	set_sndbuf(fd);
 	*name = atomic_fetch_add(&next_name, 1);
 	if (bind(fd, (struct sockaddr *)&a, gz_shadow_name(&a, *name)) < 0 ||
 	    fstat(fd, &st) < 0) {
@@ -450,6 +460,7 @@ static int64_t accept_flags(struct gz_call_ctx *c, int flags)
 	} else {
 		if (send(fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && errno != EPIPE)
 			gz_debug("no sentinel: %s", strerror(errno));
+		set_sndbuf(fd);
 		fstat(fd, &st);
 		gz_table_add(s, st.st_ino);
 	}

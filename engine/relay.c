@@ -34,12 +34,10 @@
 #include "engine/worker.h"
 
 /*
- * How much may lie peeked.  A byte may be a message of its own and then charges
- * the application's send buffer with 768 bytes; with 48 of them its shadow
- * still polls writable.
+ * Peeked bytes that may lie at the end.  Each may be a message of its own, and
+ * counts with 768 bytes against the application's send buffer, see GZ_SHADOW_SNDBUF.
  */
-#define LAG_BYTES 48
-#define LAG_READS 8		/* each costs a walk when peeking */
+#define LAG_BYTES 20
 
 static uint8_t scrap[65536];
 
@@ -64,7 +62,6 @@ static void take_lag(struct gz_sock *s, uint32_t n)
 		n -= (uint32_t)k;
 		s->lag -= (uint32_t)k;
 	}
-	s->lag_reads = 0;
 }
 
 int gz_relay_attach(struct gz_worker *w, struct gz_sock *s)
@@ -273,7 +270,7 @@ static void from_app(struct gz_sock *s)
 			gz_add(GZ_C_RELAY_TX, (uint64_t)n);
 			atomic_store_explicit(&s->unsent, gz_ring_used(&s->tx),
 					      memory_order_relaxed);
-			if (++s->lag_reads >= LAG_READS || s->lag > LAG_BYTES)
+			if (s->lag > LAG_BYTES)
 				take_lag(s, s->lag - 1);
 			/* Drained: the next byte is an edge.  But an end of file whose
 			 * edge came together with bytes' is read to. */

@@ -44,6 +44,14 @@
 #include "engine/options.h"
 #include "engine/ring.h"
 
+/*
+ * The send buffer of the application's end.  AF_UNIX lets a writer go on when no
+ * more than a quarter is in use, and what the engine leaves lying there (relay.c)
+ * counts: the last byte keeps its whole message, 66304 bytes with the overhead
+ * when it came from sendfile(), and another 20 may be messages of their own.
+ */
+#define GZ_SHADOW_SNDBUF 163840		/* the kernel doubles it */
+
 enum gz_state {
 	GZ_FRESH,
 	GZ_BOUND,
@@ -128,7 +136,6 @@ struct gz_sock {
 	int end_fd;			/* the engine's end; -1: none */
 	uint32_t prefix;		/* filler bytes still unread at end_fd */
 	uint32_t lag;			/* bytes peeked, not yet taken */
-	uint32_t lag_reads;
 	struct gz_ring rx, tx;
 	bool fin_received;		/* from the peer */
 	bool fin_passed;		/* to the application: end_fd is shut */
