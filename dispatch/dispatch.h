@@ -37,14 +37,24 @@ struct dispatch {
 	struct sw sw;		  /* worker's */
 	struct link *link;	  /* config.nclients of them */
 	struct counters counters[SW_PORTS];
-	uint64_t sleeps; /* worker's */
-	int epoll;	 /* what the worker sleeps on */
-	int wake;	 /* eventfd: wakes the worker */
+	uint64_t sleeps;     /* worker's */
+	atomic_ulong passes; /* worker's sign of life */
+	atomic_int tid;	     /* worker's, 0 before it runs */
+	int epoll;	     /* what the worker sleeps on */
+	int wake;	     /* eventfd: wakes the worker */
 	atomic_bool stop;
 };
 
 /** worker_run() - Move packets until d->stop.  @arg: struct dispatch.  lcore 1 */
 int worker_run(void *arg);
+
+/**
+ * worker_watch() - Get the worker out of a link that holds it up
+ *
+ * Main, every tick.  A client can make our notification of it block; nothing
+ * else sleeps inside a link.
+ */
+void worker_watch(struct dispatch *d);
 
 /** telemetry_start() - Offer /gazelle/dispatch.  Return: 0 or -errno */
 int telemetry_start(const struct dispatch *d);

@@ -29,8 +29,12 @@
  * there still is a device; destroy_device() says "none" and then waits until
  * nobody is inside.
  *
- * A peer can shrink the memory that it shared; touching the hole is SIGBUS.
- * on_sigbus() puts an empty page there, if the page is a peer's.
+ * What a hostile peer can do, and what holds against it: shrink the memory that
+ * it shared, so that touching it is SIGBUS (on_sigbus() puts an empty page there);
+ * pass an eventfd on which our write blocks (main notices that the worker does
+ * not come back, gets it out with a signal and cuts the link, links_cut()); send
+ * half a message, for the rest of which vhost's only thread would wait (the
+ * socket has a time limit, limit_waiting()).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -41,6 +45,8 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -59,6 +65,9 @@
 /* Between tries to connect.  Doubled each time a connection came to nothing. */
 #define DELAY_MIN_MS 250
 #define DELAY_MAX_MS 8000
+#define DELAY_CUT_MS 60000 /* for a client that held us up */
+#define MESSAGE_TIMEOUT_S 1
+#define SOCKETS_MAX 4096 /* descriptors that limit_waiting() looks at */
 
 /* linux/virtio_net.h names them, but vhost.h's are not exported */
 #define F(bit) (1ull << (bit))
@@ -159,12 +168,36 @@ static void wake_worker(void)
 	}
 }
 
+/**
+ * limit_waiting() - Give the link's socket a time limit
+ *
+ * vhost reads a message in two calls and blocks in the second.  It does not tell
+ * its descriptor, so the one that is connected to our path is looked for; the
+ * lowest numbers are where it will be.
+ */
+static void limit_waiting(const char *path)
+{
+	const struct timeval limit = {.tv_sec = MESSAGE_TIMEOUT_S};
+
+	for (int fd = 0; fd < SOCKETS_MAX; fd++) {
+		struct sockaddr_un peer = {0};
+		socklen_t len = sizeof(peer);
+
+		if (getpeername(fd, (struct sockaddr *)&peer, &len) || peer.sun_family != AF_UNIX ||
+		    strncmp(peer.sun_path, path, sizeof(peer.sun_path)))
+			continue;
+		setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+		setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+	}
+}
+
 static int new_connection(int vid)
 {
 	struct link *l = link_of(vid);
 
 	if (!l)
 		return -1;
+	limit_waiting(l->client->path);
 	pthread_mutex_lock(&l->lock);
 	link_set_state(l, LINK_TALKING);
 	pthread_mutex_unlock(&l->lock);
@@ -364,10 +397,18 @@ static void link_tend(struct link *l, int64_t now)
 		say(GZ_LOG_INFO, "client %s: link %s", l->client->name,
 		    l->reported ? "up" : "down");
 	}
-	if (state == LINK_GONE) {
+	/* not while the worker is inside: we would wait for it, and it for us */
+	if (l->cut && l->registered && !atomic_load(&l->busy)) {
 		rte_vhost_driver_unregister(l->client->path);
 		l->registered = false;
-		if (atomic_load(&l->sessions) != l->sessions_before) {
+	} else if (state == LINK_GONE) {
+		if (l->registered)
+			rte_vhost_driver_unregister(l->client->path);
+		l->registered = false;
+		if (l->cut) {
+			l->delay = DELAY_CUT_MS;
+			l->cut = false;
+		} else if (atomic_load(&l->sessions) != l->sessions_before) {
 			l->delay = DELAY_MIN_MS;
 		} else {
 			l->delay = RTE_MIN(2 * l->delay, (unsigned)DELAY_MAX_MS);
@@ -393,6 +434,33 @@ void links_tend(void)
 
 	for (unsigned i = 0; i < links.n; i++)
 		link_tend(&links.link[i], now);
+}
+
+bool links_inside(void)
+{
+	for (unsigned i = 0; i < links.n; i++) {
+		if (atomic_load(&links.link[i].busy))
+			return true;
+	}
+	return false;
+}
+
+bool links_cut(void)
+{
+	for (unsigned i = 0; i < links.n; i++) {
+		struct link *l = &links.link[i];
+
+		if (!atomic_load(&l->busy))
+			continue;
+		if (!l->cut)
+			say(GZ_LOG_ERROR,
+			    "client %s: it holds up everybody's packets: cut off for %d s",
+			    l->client->name, DELAY_CUT_MS / 1000);
+		l->cut = true;
+		atomic_store(&l->vid, -1);
+		return true;
+	}
+	return false;
 }
 
 struct link *links_start(const struct gz_dispatch_config *c, int epoll, int wake)

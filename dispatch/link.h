@@ -39,6 +39,7 @@ struct link {
 
 	/* Connecting.  Main only, milliseconds of the monotonic clock: */
 	bool registered; /* vhost knows the path */
+	bool cut;	 /* it held the worker up: out with it */
 	bool reported;	 /* as up */
 	int64_t next_try;
 	unsigned delay;		  /* until the next try */
@@ -56,6 +57,16 @@ struct link *links_start(const struct gz_dispatch_config *c, int epoll, int wake
 
 /** links_tend() - Connect what is absent, clean up what is gone.  Main, now and then */
 void links_tend(void);
+
+/**
+ * links_cut() - Part with the client in whose memory or eventfd the worker is stuck
+ *
+ * Main.  Return: true if the worker is inside a link; a signal gets it out
+ */
+bool links_cut(void);
+
+/** links_inside() - Is the worker inside a link?  Main */
+bool links_inside(void);
 
 /** links_stop() - Disconnect and free.  Main, when the worker has ended */
 void links_stop(void);

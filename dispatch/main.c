@@ -198,6 +198,7 @@ static int tend_until_signal(const sigset_t *set)
 	int sig;
 
 	do {
+		worker_watch(&self);
 		links_tend();
 		sig = sigtimedwait(set, NULL, &tick);
 	} while (sig < 0);

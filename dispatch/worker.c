@@ -16,6 +16,8 @@
  * what came in between, and waits for one of their descriptors.
  */
 #include <errno.h>
+#include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -160,6 +162,10 @@ static unsigned pass(struct dispatch *d)
 	unsigned burst = RTE_MIN(d->config.burst, (unsigned)BURST_MAX), total, n;
 	struct rte_mbuf *m[BURST_MAX];
 
+	/* the only writer: no need for a locked instruction */
+	atomic_store_explicit(&d->passes,
+			      atomic_load_explicit(&d->passes, memory_order_relaxed) + 1,
+			      memory_order_relaxed);
 	total = rte_eth_rx_burst(d->port.id, 0, m, (uint16_t)burst);
 	if (total)
 		dispatch_burst(d, SW_PORT, m, total);
@@ -221,12 +227,59 @@ static void sleep_until_packets(struct dispatch *d)
 		link_disarm(&d->link[i]);
 }
 
+/* --- being watched -------------------------------------------------------- */
+
+#define STUCK_TICKS 6 /* of main's */
+
+/** is_asleep() - Does a thread of ours sleep?  One that only lost its CPU does not */
+static bool is_asleep(int tid)
+{
+	char path[64], line[128], state = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", tid);
+	f = fopen(path, "re");
+	if (!f)
+		return false;
+	/* "tid (name) S ...": the name is ours and has no ')' */
+	if (fgets(line, sizeof(line), f) && strrchr(line, ')'))
+		state = strrchr(line, ')')[2];
+	fclose(f);
+	return state == 'S';
+}
+
+void worker_watch(struct dispatch *d)
+{
+	static unsigned long seen;
+	static unsigned ticks;
+	unsigned long passes = atomic_load(&d->passes);
+
+	if (passes != seen || !links_inside()) {
+		seen = passes;
+		ticks = 0;
+		return;
+	}
+	if (++ticks < STUCK_TICKS || !is_asleep(atomic_load(&d->tid)))
+		return;
+	if (links_cut())
+		tgkill(getpid(), atomic_load(&d->tid), SIGUSR1);
+}
+
+/* Its coming is all: a blocking write returns EINTR */
+static void on_sigusr1(int sig)
+{
+	(void)sig;
+}
+
 int worker_run(void *arg)
 {
+	const struct sigaction sa = {.sa_handler = on_sigusr1};
 	struct dispatch *d = arg;
 	uint64_t spin = rte_get_tsc_hz() / 1000000 * d->config.spin_us;
 	uint64_t last = rte_rdtsc();
 
+	sigaction(SIGUSR1, &sa, NULL);
+	atomic_store(&d->tid, gettid());
 	while (!atomic_load_explicit(&d->stop, memory_order_relaxed)) {
 		if (pass(d)) {
 			last = rte_rdtsc();
