@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# dispatch_shares_a_port.sh - Two engines behind one port reach the outside, and
+# each other, and the outside reaches both
+
+# shellcheck source=test/net/dispatch_common.bash
+. "$(dirname "$0")/dispatch_common.bash"
+
+echo_server() { # NAME: on the engine, what comes goes back
+	background "server-$1" gz "$1" socat TCP-LISTEN:7000,reuseaddr,fork PIPE
+}
+
+said() { # CMD...: through it to the echo server and back
+	echo hello | "$@" 2>&1
+}
+
+dispatch_wire
+start_dispatch e1=10.1.0.2/32 e2=10.1.0.3/32
+dispatch_engine e1 10.1.0.2
+dispatch_engine e2 10.1.0.3
+echo_server e1
+echo_server e2
+background server-peer in_ns peer socat TCP-LISTEN:7000,reuseaddr,fork PIPE
+wait_port peer 10.1.0.2 7000
+wait_port peer 10.1.0.3 7000
+
+for to in 10.1.0.2 10.1.0.3; do
+	assert_eq "$(said in_ns peer timeout 15 socat -t 10 - TCP:$to:7000)" hello "from outside to $to"
+done
+for from in e1 e2; do
+	assert_eq "$(said gz $from timeout 15 socat -t 10 - TCP:10.1.0.1:7000)" hello "from $from to outside"
+done
+out=$(dispatch_counter port_tx)
+assert_eq "$(said gz e1 timeout 15 socat -t 10 - TCP:10.1.0.3:7000)" hello "from e1 to e2"
+assert_eq "$(said gz e2 timeout 15 socat -t 10 - TCP:10.1.0.2:7000)" hello "from e2 to e1"
+assert_eq "$(dispatch_counter port_tx)" "$out" "frames that left for traffic between engines"
+
+for key in e1_spoofed e1_malformed e2_spoofed e2_malformed port_spoofed port_malformed; do
+	assert_eq "$(dispatch_counter $key)" 0 $key
+done
+
+# At rest it sleeps
+before=$(awk '{ print $14 + $15 }' "/proc/$DISPATCH/stat")
+sleep 2
+spent=$(($(awk '{ print $14 + $15 }' "/proc/$DISPATCH/stat") - before))
+[ $spent -le 6 ] || fail "$spent of 200 ticks were spent idle"
+
+stop_dispatch
+assert [ ! -e "/var/run/dpdk/gazelle-$GZ_TEST_ID-d" ]
