@@ -15,6 +15,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -223,6 +224,39 @@ static bool routed(uint32_t addr)
 			return true;
 	}
 	return false;
+}
+
+/*
+ * Does the kernel have a listener for @end in the thread's network namespace?
+ * (/proc/net/tcp: state 0A; the address is printed as a host-order word.)
+ */
+static bool kernel_listens(pid_t tid, struct gz_end end)
+{
+	static const char *const files[] = { "tcp", "tcp6" };
+	char path[64], line[256];
+	bool found = false;
+
+	for (unsigned i = 0; i < 2 && !found; i++) {
+		FILE *f;
+
+		snprintf(path, sizeof(path), "/proc/%d/net/%s", tid, files[i]);
+		f = fopen(path, "re");
+		if (!f)
+			continue;
+		while (!found && fgets(line, sizeof(line), f)) {
+			char addr[33];
+			unsigned port, st;
+			uint32_t last;
+
+			if (sscanf(line, "%*d: %32[0-9A-F]:%x %*[0-9A-F]:%*x %x", addr, &port,
+				   &st) != 3 || st != 0x0a || port != ntohs(end.port))
+				continue;
+			last = (uint32_t)strtoul(addr + strlen(addr) - 8, NULL, 16);
+			found = !last || last == end.addr;
+		}
+		fclose(f);
+	}
+	return found;
 }
 
 /* --- socket, bind, listen ------------------------------------------------ */
@@ -460,6 +494,12 @@ static int64_t accept_flags(struct gz_call_ctx *c, int flags)
 	} else {
 		if (send(fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && errno != EPIPE)
 			gz_debug("no sentinel: %s", strerror(errno));
+		atomic_store(&s->has_sentinel, true);
+		atomic_thread_fence(memory_order_seq_cst);
+		/* Reset while it waited: the worker can say so now. */
+		if (gz_sock_state(s) == GZ_CLOSED)
+			gz_worker_post(&gz_worker, &(struct gz_msg){ .op = GZ_OP_SHUT,
+								     .sock = s, .fd = -1 });
 		set_sndbuf(fd);
 		fstat(fd, &st);
 		gz_table_add(s, st.st_ino);
@@ -570,33 +610,84 @@ out:
 	return err ? err : end;
 }
 
-/* After a failure the same descriptor gets a new, unconnected shadow. */
+/*
+ * After a failure, or to disconnect, the same descriptor gets a new socket with a
+ * new shadow; the old one ends when its shadow is closed by the replacement.
+ */
 static int renew(struct gz_call_ctx *c)
 {
-	struct gz_sock *s = c->s;
+	struct gz_sock *old = c->s, *s = gz_sock_new(c->sv->client, old->family);
 	uint64_t name;
 	ino_t ino;
 	int fd, err;
 
+	if (!s)
+		return -ENOBUFS;
 	fd = new_shadow(file_flags(c->fd) & O_NONBLOCK ? SOCK_NONBLOCK : 0, &name, &ino);
-	if (fd < 0)
+	if (fd < 0) {
+		gz_sock_unref(s);
 		return fd;
+	}
+	s->named = true;
+	s->name = name;
+	s->opt = old->opt;
+	gz_table_add(s, ino);
 	err = gz_service_replace_fd(c, fd, (int)c->args[0],
 				    gz_app_cloexec(c->tid, (int)c->args[0]));
 	if (err) {
 		close(fd);
+		gz_reaper_close(s);
+		gz_sock_unref(s);
 		return err;
 	}
-	/* Of two names the watcher must never see the dead one. */
-	atomic_store(&s->watched, false);
 	close(c->fd);
 	c->fd = fd;
-	s->named = true;
-	s->name = name;
-	gz_table_rename(s, ino);
+	c->s = s;
 	atomic_store(&s->watched, true);
-	gz_sock_set_state(s, GZ_FRESH);
+	gz_sock_unref(old);
 	return 0;
+}
+
+/* shutdown() of a listener: it listens no more, who waits gets EINVAL. */
+static void stop_listening(struct gz_call_ctx *c)
+{
+	struct gz_call_ctx *p;
+	struct gz_sock *s = c->s;
+
+	pthread_mutex_lock(&s->lock);
+	gz_sock_set_state(s, GZ_BOUND);
+	gz_claim_unlisten(s);
+	pthread_mutex_unlock(&s->lock);
+	TAILQ_FOREACH(p, &c->sv->parked, entry) {
+		if (p->s == s) {
+			p->events = POLLIN | POLLOUT;	/* looked at again at once */
+			p->deadline = 1;
+			p->on_deadline = -EINVAL;
+		}
+	}
+	gz_worker_post(&gz_worker, &(struct gz_msg){ .op = GZ_OP_UNLISTEN, .sock = s, .fd = -1 });
+}
+
+/* connect() to AF_UNSPEC: the connection is reset, the socket is as new. */
+static int64_t disconnect(struct gz_call_ctx *c)
+{
+	struct gz_sock *s = c->s;
+
+	switch (gz_sock_state(s)) {
+	case GZ_FRESH:
+	case GZ_BOUND:
+		return 0;
+	case GZ_LISTENING:
+		stop_listening(c);
+		return 0;
+	default:
+		break;
+	}
+	pthread_mutex_lock(&s->lock);
+	s->opt.linger = (struct linger){ .l_onoff = 1, .l_linger = 0 };
+	pthread_mutex_unlock(&s->lock);
+	gz_worker_post(&gz_worker, &(struct gz_msg){ .op = GZ_OP_OPTIONS, .sock = s, .fd = -1 });
+	return renew(c);
 }
 
 /* Start a connection; @s locked.  Return: 0 (under way) or -errno */
@@ -691,11 +782,7 @@ static int64_t do_connect(struct gz_call_ctx *c)
 	if (err)
 		return err;
 	if (family == AF_UNSPEC) {
-		/* Disconnect: nothing to do before a connection; not had after. */
-		if (gz_sock_state(s) <= GZ_BOUND)
-			return 0;
-		gz_count(GZ_C_REFUSED_FLAGS);
-		return -EAFNOSUPPORT;
+		return disconnect(c);
 	}
 	if (family != s->family && !(s->family == AF_INET6 && family == AF_INET))
 		return -EAFNOSUPPORT;
@@ -712,13 +799,18 @@ static int64_t do_connect(struct gz_call_ctx *c)
 			r = -err;
 			break;
 		}
+		pthread_mutex_unlock(&s->lock);
 		r = renew(c);
 		if (r)
-			break;
+			return r;
+		s = c->s;
+		pthread_mutex_lock(&s->lock);
 		/* fall through */
 	case GZ_FRESH:
 	case GZ_BOUND:
-		if (whose == KERNELS || (is_loopback(peer.addr) && !gz_port_listening(peer)) ||
+		if (whose == KERNELS ||
+		    (is_loopback(peer.addr) && !gz_port_listening(peer) &&
+		     kernel_listens(c->tid, peer)) ||
 		    (!gz_netif_is_local(peer.addr) && !routed(peer.addr))) {
 			pthread_mutex_unlock(&s->lock);
 			return swap_to_kernel(c);
@@ -802,6 +894,27 @@ static int64_t do_setsockopt(struct gz_call_ctx *c)
 	return err;
 }
 
+/*
+ * The shadow's own error decides whether there is one: a read() may have
+ * reported it natively.  Which one it is, the stack knows better.
+ */
+static void pending_error(struct gz_call_ctx *c, void *val, socklen_t len)
+{
+	enum gz_state st = gz_sock_state(c->s);
+	int native = 0, v = 0;
+	socklen_t n = sizeof(native);
+
+	if (len < sizeof(v))
+		return;
+	memcpy(&v, val, sizeof(v));
+	getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &native, &n);
+	if (!native && (st == GZ_ESTABLISHED || st == GZ_CLOSED))
+		v = 0;
+	else if (native && !v)
+		v = native;
+	memcpy(val, &v, sizeof(v));
+}
+
 static int64_t do_getsockopt(struct gz_call_ctx *c)
 {
 	int level = (int)c->args[1], opt = (int)c->args[2], room, err;
@@ -819,28 +932,10 @@ static int64_t do_getsockopt(struct gz_call_ctx *c)
 	pthread_mutex_unlock(&c->s->lock);
 	if (err)
 		return err;
+	if (level == SOL_SOCKET && opt == SO_ERROR)
+		pending_error(c, val, len);
 	err = gz_app_write(c->tid, c->args[3], val, len);
 	return err ? err : gz_app_write(c->tid, c->args[4], &len, sizeof(len));
-}
-
-/* shutdown() of a listener: it listens no more, who waits gets EINVAL. */
-static void stop_listening(struct gz_call_ctx *c)
-{
-	struct gz_call_ctx *p;
-	struct gz_sock *s = c->s;
-
-	pthread_mutex_lock(&s->lock);
-	gz_sock_set_state(s, GZ_BOUND);
-	gz_claim_unlisten(s);
-	pthread_mutex_unlock(&s->lock);
-	TAILQ_FOREACH(p, &c->sv->parked, entry) {
-		if (p->s == s) {
-			p->events = POLLIN | POLLOUT;	/* looked at again at once */
-			p->deadline = 1;
-			p->on_deadline = -EINVAL;
-		}
-	}
-	gz_worker_post(&gz_worker, &(struct gz_msg){ .op = GZ_OP_UNLISTEN, .sock = s, .fd = -1 });
 }
 
 static int64_t do_shutdown(struct gz_call_ctx *c)
@@ -877,11 +972,12 @@ static int64_t do_ioctl(struct gz_call_ctx *c)
 	struct gz_sock *s = c->s;
 	int v, inq = 0;
 
-	if ((unsigned)c->args[1] != SIOCOUTQ)
+	if ((unsigned)c->args[1] != SIOCOUTQ && (unsigned)c->args[1] != SIOCOUTQNSD)
 		return GZ_CONTINUE;
 	if (gz_sock_state(s) == GZ_LISTENING)
 		return -EINVAL;
-	v = (int)atomic_load(&s->unsent);
+	v = (int)((unsigned)c->args[1] == SIOCOUTQ ? atomic_load(&s->unsent) :
+						     atomic_load(&s->info.unwritten));
 	/* Bytes on the way from the shadow to the ring count too. */
 	if (gz_sock_state(s) == GZ_ESTABLISHED && s->end_fd >= 0 &&
 	    ioctl(s->end_fd, SIOCINQ, &inq) == 0 && inq > (int)s->lag)
@@ -954,6 +1050,17 @@ static int64_t do_sendto(struct gz_call_ctx *c)
 	if (flags & (MSG_OOB | MSG_FASTOPEN)) {
 		gz_count(GZ_C_REFUSED_FLAGS);
 		return -EOPNOTSUPP;
+	}
+	if (c->args[4]) {
+		char addr[128];
+		int len = (int)c->args[5];
+
+		/* TCP does not look at it, but it must be there. */
+		if (len < 0 || len > (int)sizeof(addr))
+			return -EINVAL;
+		err = gz_app_read(c->tid, c->args[4], addr, (size_t)len);
+		if (err)
+			return err;
 	}
 	if (gz_sock_state(c->s) < GZ_ESTABLISHED)
 		return -EPIPE;

@@ -126,6 +126,8 @@ static err_t loop_put(struct netif *nif, struct pbuf *p)
 {
 	struct pbuf *q;
 
+	if (p->len < 20)
+		return ERR_VAL;
 	if (net.loop_tail - net.loop_head == LOOP_MAX)
 		return ERR_MEM;
 	q = pbuf_clone(PBUF_LINK, PBUF_RAM, p);
@@ -145,6 +147,10 @@ bool gz_netif_loop(void)
 	while (net.loop_head != end) {
 		struct looped l = net.loop[net.loop_head++ % LOOP_MAX];
 
+		/* All of 127/8 is this host; lwIP knows one address a netif. */
+		if (l.nif == &net.lo)
+			memcpy(&ip_2_ip4(&net.lo.ip_addr)->addr,
+			       (const uint8_t *)l.p->payload + 16, 4);
 		if (ip4_input(l.p, l.nif) != ERR_OK)
 			pbuf_free(l.p);
 	}

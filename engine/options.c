@@ -43,11 +43,13 @@ struct row {
 
 static const struct row rows[] = {
 	{ SOL_SOCKET, SO_REUSEADDR, FLAG, AT(reuseaddr), 0, 0, 0 },
+	{ SOL_SOCKET, SO_REUSEPORT, FLAG, AT(reuseport), 0, 0, 0 },
 	{ SOL_SOCKET, SO_KEEPALIVE, FLAG, AT(keepalive), 0, 0, 0 },
 	{ SOL_SOCKET, SO_BROADCAST, FLAG, AT(broadcast), 0, 0, 0 },
 	{ SOL_SOCKET, SO_OOBINLINE, FLAG, AT(oobinline), 0, 0, 0 },
 	{ SOL_SOCKET, SO_DONTROUTE, FLAG, AT(dontroute), 0, 0, 0 },
 	{ SOL_SOCKET, SO_PRIORITY, INT, AT(priority), 0, 6, 0 },
+	{ SOL_SOCKET, SO_RCVLOWAT, INT, AT(rcvlowat), 0, INT32_MAX, 1 },
 	{ SOL_SOCKET, SO_RCVBUF, BUFSIZE, AT(rcvbuf), 2304, 0, 131072 },
 	{ SOL_SOCKET, SO_SNDBUF, BUFSIZE, AT(sndbuf), 4608, 0, 16384 },
 	{ SOL_SOCKET, SO_LINGER, LINGER, AT(linger), 0, 0, 0 },
@@ -65,6 +67,7 @@ static const struct row rows[] = {
 	{ IPPROTO_TCP, TCP_KEEPINTVL, INT, AT(keepintvl), 1, 32767, 75 },
 	{ IPPROTO_TCP, TCP_KEEPCNT, INT, AT(keepcnt), 1, 127, 9 },
 	{ IPPROTO_TCP, TCP_SYNCNT, INT, AT(syncnt), 1, 127, 0 },
+	{ IPPROTO_TCP, TCP_LINGER2, INT, AT(linger2), ANY_INT, 60 },
 	{ IPPROTO_TCP, TCP_USER_TIMEOUT, INT, AT(user_timeout), 0, INT32_MAX, 0 },
 	{ IPPROTO_TCP, TCP_MAXSEG, COMPUTED, 0, 0, 0, 0 },
 	{ IPPROTO_TCP, TCP_INFO, COMPUTED, 0, 0, 0, 0 },
@@ -126,6 +129,11 @@ int gz_option_set(struct gz_sock *s, int shadow, int level, int opt, const void 
 	/* As net/core/sock.c: the length first, then the name. */
 	if (level == SOL_SOCKET && len < sizeof(int))
 		return -EINVAL;
+	if (level == IPPROTO_TCP && opt == TCP_MAXSEG && len >= sizeof(int)) {
+		memcpy(&v, val, sizeof(v));
+		if (v && (v < 88 || v > 32767))
+			return -EINVAL;		/* TCP_MIN_MSS, MAX_TCP_WINDOW */
+	}
 	if (!r || (r->kind == COMPUTED && !(level == IPPROTO_TCP && opt == TCP_CONGESTION))) {
 		gz_count(GZ_C_REFUSED_SETOPT);
 		return -ENOPROTOOPT;
@@ -163,6 +171,12 @@ int gz_option_set(struct gz_sock *s, int shadow, int level, int opt, const void 
 		}
 		if (opt == IP_TOS && level == IPPROTO_IP)
 			v &= 0xfc;	/* the ECN bits are TCP's */
+		if (opt == SO_RCVLOWAT && level == SOL_SOCKET) {
+			v = v ? v : 1;
+			/* The shadow waits for as many bytes as the option says. */
+			if (setsockopt(shadow, SOL_SOCKET, SO_RCVLOWAT, &v, sizeof(v)) < 0)
+				return -errno;
+		}
 		*int_at(&s->opt, r) = v;
 		break;
 	case BUFSIZE:
@@ -282,6 +296,13 @@ int gz_option_get(struct gz_sock *s, int level, int opt, void *val, socklen_t *l
 	const struct row *r = find(level, opt);
 	const void *from;
 	size_t n;
+
+	/* tcp(7) and ip(7) are there; other levels are nobody's. */
+	if (level != SOL_SOCKET && level != IPPROTO_TCP && level != IPPROTO_IP &&
+	    level != IPPROTO_IPV6) {
+		gz_count(GZ_C_REFUSED_GETOPT);
+		return -EOPNOTSUPP;
+	}
 
 	if (!r || (level == IPPROTO_IPV6 && s->family != AF_INET6)) {
 		gz_count(GZ_C_REFUSED_GETOPT);

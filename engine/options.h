@@ -14,7 +14,7 @@ struct gz_sock;
 
 /** Values as getsockopt() returns them, unless said otherwise. */
 struct gz_options {
-	int reuseaddr, keepalive, broadcast, oobinline, priority, mark, dontroute;
+	int reuseaddr, reuseport, keepalive, broadcast, oobinline, priority, mark, dontroute;
 	int rcvbuf, sndbuf, rcvlowat, busy_poll, timestamp;
 	struct linger linger;
 	struct timeval rcvtimeo, sndtimeo;

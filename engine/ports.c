@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "engine/client.h"
 #include "engine/ports.h"
 
 #define FLOW_BUCKETS 16384
@@ -56,11 +57,13 @@ static struct gz_claim *conflict(const struct gz_claim *c, bool *by_flow)
 	LIST_FOREACH(o, &ports.claims[port], next) {
 		if (o == c || !overlap(o->end, c->end))
 			continue;
-		if (o->reuseaddr && c->reuseaddr && !o->listening && !c->listening)
+		if (o->reuseaddr && c->reuseaddr && !o->listening)
+			continue;
+		if (o->reuseport && c->reuseport && o->uid == c->uid)
 			continue;
 		return o;
 	}
-	if (ports.nflows[port] && !c->reuseaddr)
+	if (ports.nflows[port] && !c->reuseaddr && !c->reuseport)
 		*by_flow = true;
 	return NULL;
 }
@@ -80,6 +83,8 @@ int gz_claim(struct gz_sock *s, struct gz_end end, struct gz_sock **blocker)
 
 	*blocker = NULL;
 	c->reuseaddr = s->opt.reuseaddr;
+	c->reuseport = s->opt.reuseport;
+	c->uid = s->client->uid;
 	c->listening = false;
 	c->end = end;
 	pthread_mutex_lock(&ports.lock);
@@ -120,6 +125,7 @@ int gz_claim_listen(struct gz_sock *s, struct gz_sock **blocker)
 	*blocker = NULL;
 	pthread_mutex_lock(&ports.lock);
 	c->reuseaddr = s->opt.reuseaddr;
+	c->reuseport = s->opt.reuseport;
 	c->listening = true;
 	o = conflict(c, &by_flow);
 	if (o) {

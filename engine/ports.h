@@ -34,7 +34,8 @@ void gz_ports_init(uint16_t lo, uint16_t hi);
  * @blocker:	On -EADDRINUSE a reference to the socket in the way, or NULL
  *
  * The rules are those of Linux: two claims on one port and overlapping
- * addresses stand only when both have SO_REUSEADDR and neither listens; a port
+ * addresses stand only when both have SO_REUSEADDR and the first does not listen,
+ * or both have SO_REUSEPORT and one user; a port
  * with connections left (TIME_WAIT too) needs SO_REUSEADDR.
  *
  * Return: 0, -EADDRINUSE, or -EADDRNOTAVAIL when no ephemeral port is left

@@ -107,11 +107,13 @@ static void answer_connect(struct gz_sock *s, int error)
 
 void gz_relay_connected(struct gz_worker *w, struct gz_sock *s)
 {
+	/* First the state: who sees the shadow writable must find it connected. */
+	gz_sock_set_state(s, GZ_ESTABLISHED);
+	gz_count(GZ_C_CONNECTED);
 	/* The filler kept the shadow from polling writable; one byte remains. */
 	s->lag = s->prefix;
 	take_lag(s, s->prefix - 1);
-	gz_sock_set_state(s, GZ_ESTABLISHED);
-	gz_count(GZ_C_CONNECTED);
+	atomic_store(&s->has_sentinel, true);
 	if (gz_relay_attach(w, s) < 0) {
 		s->reset = true;
 		atomic_store(&s->error, ENOMEM);
@@ -122,12 +124,14 @@ void gz_relay_connected(struct gz_worker *w, struct gz_sock *s)
 
 void gz_relay_failed(struct gz_worker *w, struct gz_sock *s, int error)
 {
+	bool waited = atomic_load(&s->parked);
+
 	gz_count(GZ_C_CONNECT_FAILED);
 	/* A blocking connect() returns the error, the others find it. */
-	if (!atomic_load(&s->parked))
+	if (!waited)
 		atomic_store(&s->error, error);
 	gz_sock_set_state(s, GZ_FAILED);
-	close_end(s, true);
+	close_end(s, !waited);
 	gz_claim_drop(s);
 	answer_connect(s, error);
 	gz_worker_dirty(w, s);
@@ -290,6 +294,18 @@ static void from_app(struct gz_sock *s)
 	}
 }
 
+/* The peer's reset, after all bytes that came before it. */
+static void end_reset(struct gz_sock *s)
+{
+	/* Without a sentinel it would read as an end of file: accept() brings it,
+	 * and looks at the state after that; the fences pair. */
+	atomic_thread_fence(memory_order_seq_cst);
+	if (!atomic_load(&s->has_sentinel))
+		return;
+	/* After a FIN the application reads 0 and writes EPIPE (tcp_reset()). */
+	close_end(s, !s->fin_passed);
+}
+
 static void app_closed(struct gz_sock *s)
 {
 	s->app_gone = true;
@@ -303,7 +319,12 @@ void gz_relay_pump(struct gz_worker *w, struct gz_sock *s)
 	if (st == GZ_ESTABLISHED || st == GZ_CLOSED) {
 		bool abort_it = false;
 
-		gz_debug("pump %lu: r%d w%d hup%d eof%d gone%d reset%d finrx%d finpass%d fintx%d rx%u tx%u pcb%d end%d err%d", (unsigned long)s->id, s->can_read, s->can_write, s->hup, s->app_eof, s->app_gone, s->reset, s->fin_received, s->fin_passed, s->fin_sent, gz_ring_used(&s->rx), gz_ring_used(&s->tx), s->pcb != NULL, s->end_fd, atomic_load(&s->error));
+		if (!s->pcb && st == GZ_ESTABLISHED) {
+			/* The state first: who reads the end of it must not find it connected. */
+			gz_sock_set_state(s, GZ_CLOSED);
+			if (!s->app_gone && !s->fin_received)
+				s->reset = true;
+		}
 
 		to_app(s);
 		from_app(s);
@@ -338,7 +359,7 @@ void gz_relay_pump(struct gz_worker *w, struct gz_sock *s)
 			if (s->app_eof && s->tx.mid == s->tx.tail && !s->fin_sent)
 				gz_stack_fin(s);
 			if (s->reset && !gz_ring_used(&s->rx)) {
-				close_end(s, true);
+				end_reset(s);
 			} else if ((s->fin_received || atomic_load(&s->app_shut_rd)) &&
 				   !gz_ring_used(&s->rx) && !s->fin_passed && s->end_fd >= 0) {
 				s->fin_passed = true;
@@ -349,15 +370,8 @@ void gz_relay_pump(struct gz_worker *w, struct gz_sock *s)
 			    s->fin_sent && !gz_ring_used(&s->tx))
 				close_end(s, false);
 		}
-		if (!s->pcb && st == GZ_ESTABLISHED) {
-			gz_sock_set_state(s, GZ_CLOSED);
-			if (!s->app_gone && !s->fin_received && !s->reset)
-				s->reset = true;
-			if (s->reset && !s->app_gone && !gz_ring_used(&s->rx))
-				close_end(s, true);
-		}
 		gz_stack_info(s);
 	}
-	if (!s->pcb && !s->lpcb && s->end_fd < 0 && s->on_worker)
+	if (!s->pcb && !s->lpcb && !s->shares && s->end_fd < 0 && s->on_worker)
 		gz_worker_release(w, s);
 }

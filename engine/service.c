@@ -20,6 +20,7 @@
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -32,6 +33,10 @@
 #ifndef SECCOMP_IOCTL_NOTIF_SET_FLAGS
 #define SECCOMP_IOCTL_NOTIF_SET_FLAGS SECCOMP_IOW(4, __u64)	/* Linux 6.6 */
 #define SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP 1ul
+#endif
+
+#ifndef PIDFD_THREAD
+#define PIDFD_THREAD O_EXCL	/* Linux 6.9; before, SIGNAL_LOOK_MS notices */
 #endif
 
 #define SIGNAL_LOOK_MS 50
@@ -136,6 +141,8 @@ static void park(struct gz_service *sv, const struct gz_call_ctx *c)
 		return;
 	}
 	*p = *c;
+	/* A killed thread must not keep what is held for it, its listener say. */
+	p->pidfd = (int)syscall(SYS_pidfd_open, p->tid, PIDFD_THREAD);
 	TAILQ_INSERT_TAIL(&sv->parked, p, entry);
 	sv->nparked++;
 	gz_count(GZ_C_PARKED);
@@ -145,6 +152,8 @@ static void unpark(struct gz_service *sv, struct gz_call_ctx *p)
 {
 	TAILQ_REMOVE(&sv->parked, p, entry);
 	sv->nparked--;
+	if (p->pidfd >= 0)
+		close(p->pidfd);
 	finish(p);
 	free(p);
 }
@@ -238,13 +247,17 @@ static void retry_parked(struct gz_service *sv, const struct pollfd *pfd)
 	unsigned i = 1;
 
 	for (p = TAILQ_FIRST(&sv->parked); p; p = next) {
+		bool dead = p->pidfd >= 0 ? pfd[i++].revents != 0 : false;
 		bool ready = p->events ? pfd[i++].revents != 0 : false;
 
 		next = TAILQ_NEXT(p, entry);
-		if (connect_done(p)) {
+		if (dead || connect_done(p)) {
+			uint64_t id = p->id;
+
+			if (!p->events)
+				atomic_compare_exchange_strong(&p->s->parked, &id, 0);
 			unpark(sv, p);
 		} else if (ready) {
-			p->retried = true;
 			if (run(p, gz_call_by_nr(p->nr)->id))
 				unpark(sv, p);
 		} else if (p->deadline && now >= p->deadline) {
@@ -280,7 +293,7 @@ static int wait_ms(struct gz_service *sv)
 /* Serve until the last process under the filter is gone. */
 static void loop(struct gz_service *sv)
 {
-	struct pollfd *pfd = malloc((PARKED_MAX + 1) * sizeof(*pfd));
+	struct pollfd *pfd = malloc((2 * PARKED_MAX + 1) * sizeof(*pfd));
 	uint64_t next_look = 0;
 
 	if (!pfd)
@@ -292,9 +305,12 @@ static void loop(struct gz_service *sv)
 		int r;
 
 		pfd[0] = (struct pollfd){ .fd = sv->client->listener, .events = POLLIN };
-		TAILQ_FOREACH(p, &sv->parked, entry)
+		TAILQ_FOREACH(p, &sv->parked, entry) {
+			if (p->pidfd >= 0)
+				pfd[npfd++] = (struct pollfd){ .fd = p->pidfd, .events = POLLIN };
 			if (p->events)
 				pfd[npfd++] = (struct pollfd){ .fd = p->fd, .events = p->events };
+		}
 		r = poll(pfd, npfd, wait_ms(sv));
 		if (r < 0 && errno != EINTR)
 			break;

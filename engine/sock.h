@@ -77,9 +77,10 @@ struct tcp_pcb_listen;
 struct gz_claim {
 	LIST_ENTRY(gz_claim) next;
 	struct gz_end end;
-	bool reuseaddr;
+	bool reuseaddr, reuseport;
 	bool listening;
 	bool held;
+	uid_t uid;
 };
 
 struct gz_sock {
@@ -118,13 +119,14 @@ struct gz_sock {
 	_Atomic int parked_fd;		/* the listener to answer it on */
 	_Atomic bool app_shut_wr;	/* shutdown(SHUT_WR) was asked for */
 	_Atomic bool app_shut_rd;
+	_Atomic bool has_sentinel;	/* a byte of ours lies unread at end_fd */
 	_Atomic bool closed;		/* the application's last close was seen */
 	_Atomic bool watched;		/* nobody tells its close: reaper.c */
 	_Atomic uint32_t unsent;	/* bytes not yet acknowledged, SIOCOUTQ */
 	_Atomic uint32_t unread;	/* bytes not yet in the shadow */
 	_Atomic uint64_t rx_bytes, tx_bytes;
 	struct gz_tcp_info {		/* relaxed snapshots for TCP_INFO */
-		_Atomic uint32_t cwnd, mss, rtt_us, retransmits, snd_wnd, rcv_wnd;
+		_Atomic uint32_t cwnd, mss, rtt_us, retransmits, snd_wnd, rcv_wnd, unwritten;
 		_Atomic uint8_t tcp_state;
 	} info;
 
@@ -133,6 +135,7 @@ struct gz_sock {
 	struct gz_flow *flow;		/* NULL: no pcb */
 	struct tcp_pcb *pcb;
 	struct tcp_pcb *lpcb;		/* while listening */
+	bool shares;			/* SO_REUSEPORT: another one has the pcb */
 	int end_fd;			/* the engine's end; -1: none */
 	uint32_t prefix;		/* filler bytes still unread at end_fd */
 	uint32_t lag;			/* bytes peeked, not yet taken */

@@ -193,6 +193,54 @@ static err_t on_connected(void *arg, struct tcp_pcb *pcb, err_t err)
 
 /* --- passive ------------------------------------------------------------- */
 
+static struct gz_end end_of(const ip_addr_t *a, u16_t port)
+{
+	return (struct gz_end){ .addr = ip_2_ip4(a)->addr, .port = htons(port) };
+}
+
+/* Is a listener's shadow closed already?  Then it is over now. */
+static bool gone(struct gz_sock *s)
+{
+	if (!gz_reaper_is_gone(s->name, &gz_worker.probe_fd))
+		return false;
+	gz_sock_ref(s);
+	gz_reaper_close(s);
+	gz_stack_unlisten(s);
+	gz_sock_unref(s);
+	return true;
+}
+
+static bool same_port(const struct gz_sock *a, const struct gz_sock *b)
+{
+	return b->opt.reuseport && (b->lpcb || b->shares) &&
+	       a->local.port == b->local.port && a->local.addr == b->local.addr;
+}
+
+/*
+ * One of the listeners that share a port (SO_REUSEPORT), by the peer's endpoint,
+ * as socket(7) describes it.
+ */
+static struct gz_sock *choose(struct gz_sock *first, struct gz_end peer)
+{
+	struct gz_sock *s, *next;
+	unsigned n = 0, pick;
+
+	if (!first->opt.reuseport)
+		return first;
+	LIST_FOREACH(s, &gz_worker.socks, worker_entry)
+		n += same_port(first, s);
+	pick = (unsigned)(((peer.addr ^ (uint64_t)peer.port << 32) * 0x9e3779b97f4a7c15ULL) >> 33) %
+	       (n ? n : 1);
+	for (s = LIST_FIRST(&gz_worker.socks); s; s = next) {
+		next = LIST_NEXT(s, worker_entry);
+		if (!same_port(first, s))
+			continue;
+		if (pick-- == 0)
+			return s != first && s->shares && gone(s) ? first : s;
+	}
+	return first;
+}
+
 /*
  * gz_stack_syn() - A SYN without ACK, before lwIP sees it
  *
@@ -223,13 +271,10 @@ bool gz_stack_syn(const struct tcp_hdr *h)
 		    !(ip_addr_isany(&l->local_ip) ||
 		      ip_addr_eq(&l->local_ip, ip_current_dest_addr())))
 			continue;
-		if (gz_reaper_is_gone(s->name, &gz_worker.probe_fd)) {
-			gz_sock_ref(s);
-			gz_reaper_close(s);
-			gz_stack_unlisten(s);
-			gz_sock_unref(s);
+		if (gone(s))
 			continue;
-		}
+		if (s->opt.reuseport)
+			return true;	/* on_passive_open() chooses */
 		/* As Linux: at most backlog + 1 wait; the peer tries again. */
 		if (atomic_load(&s->queued) > s->backlog) {
 			gz_count(GZ_C_BACKLOG_DROPS);
@@ -239,18 +284,18 @@ bool gz_stack_syn(const struct tcp_hdr *h)
 	return true;
 }
 
-static struct gz_end end_of(const ip_addr_t *a, u16_t port)
-{
-	return (struct gz_end){ .addr = ip_2_ip4(a)->addr, .port = htons(port) };
-}
-
 static err_t on_passive_open(u8_t id, struct tcp_pcb_listen *l, struct tcp_pcb *pcb)
 {
-	struct gz_sock *s = l->callback_arg;
+	struct gz_sock *s = choose(l->callback_arg,
+				   end_of(&pcb->remote_ip, pcb->remote_port));
 	struct gz_flow *f;
 	int err;
 
 	LWIP_UNUSED_ARG(id);
+	if (atomic_load(&s->queued) > s->backlog) {
+		gz_count(GZ_C_BACKLOG_DROPS);
+		return ERR_MEM;		/* silently: the peer tries again */
+	}
 	f = gz_flow_add(end_of(&pcb->local_ip, pcb->local_port),
 			end_of(&pcb->remote_ip, pcb->remote_port), &err);
 	if (!f)
@@ -284,6 +329,7 @@ static err_t on_accept(void *arg, struct tcp_pcb *pcb, err_t err)
 	s->opt = l->opt;
 	s->local = f->local;
 	s->peer = f->peer;
+	s->connect_reported = true;
 	gz_worker_adopt(l->worker, s);
 	gz_sock_set_state(s, GZ_ESTABLISHED);
 	take(s, pcb, f);
@@ -301,11 +347,18 @@ static err_t on_accept(void *arg, struct tcp_pcb *pcb, err_t err)
 int gz_stack_listen(struct gz_sock *s)
 {
 	struct tcp_pcb *pcb, *l;
+	struct gz_sock *o;
 	ip_addr_t a;
 	err_t err;
 
-	if (s->lpcb)
+	if (s->lpcb || s->shares)
 		return 0;
+	LIST_FOREACH(o, &gz_worker.socks, worker_entry) {
+		if (o != s && s->opt.reuseport && o->lpcb && same_port(s, o)) {
+			s->shares = true;
+			return 0;
+		}
+	}
 	pcb = tcp_new_ip_type(IPADDR_TYPE_V4);
 	if (!pcb)
 		return -ENOMEM;
@@ -330,7 +383,12 @@ int gz_stack_listen(struct gz_sock *s)
 void gz_stack_unlisten(struct gz_sock *s)
 {
 	struct tcp_pcb *p, *next;
+	struct gz_sock *o;
 
+	if (s->shares) {
+		s->shares = false;
+		gz_worker_dirty(s->worker, s);
+	}
 	if (!s->lpcb)
 		return;
 	/* Half-open connections go with their listener, with a RST. */
@@ -342,6 +400,16 @@ void gz_stack_unlisten(struct gz_sock *s)
 	tcp_close(s->lpcb);
 	s->lpcb = NULL;
 	gz_worker_dirty(s->worker, s);
+	/* One of those who shared the port inherits it. */
+	LIST_FOREACH(o, &gz_worker.socks, worker_entry) {
+		if (o->shares && same_port(s, o)) {
+			o->shares = false;
+			if (gz_stack_listen(o) < 0)
+				gz_err("socket %lu: cannot take the port over",
+				       (unsigned long)o->id);
+			break;
+		}
+	}
 }
 
 /* --- active -------------------------------------------------------------- */
@@ -512,6 +580,8 @@ void gz_stack_info(struct gz_sock *s)
 		return;
 	atomic_store_explicit(&s->info.cwnd, p->cwnd, memory_order_relaxed);
 	atomic_store_explicit(&s->info.mss, p->mss, memory_order_relaxed);
+	atomic_store_explicit(&s->info.unwritten, (uint32_t)(s->tx.tail - s->tx.mid) +
+			      p->snd_lbb - p->snd_nxt, memory_order_relaxed);
 	/* sa is 8 times the smoothed RTT in slow ticks (RFC 6298, Jacobson). */
 	atomic_store_explicit(&s->info.rtt_us,
 			      p->sa > 0 ? (uint32_t)(p->sa >> 3) * TCP_SLOW_INTERVAL * 1000u : 0,
@@ -552,6 +622,10 @@ static bool deadlines(struct gz_worker *w)
 			/* Linux doubles from one second; lwIP does not. */
 			u32_t rto = (u32_t)(LWIP_TCP_RTO_TIME / TCP_SLOW_INTERVAL)
 				    << LWIP_MIN(p->nrtx, 9);
+
+			/* Apart by up to 160 ms: many that met a full backlog at once
+			 * would meet it again and again. */
+			rto += p->local_port % 8;
 
 			p->rto = (s16_t)LWIP_MIN(rto, 0x7fff);
 			if (p->nrtx >= TCP_SYNMAXRTX - 1)

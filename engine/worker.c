@@ -152,7 +152,7 @@ static void handle(struct gz_worker *w, struct gz_msg *m)
 		break;
 	case GZ_OP_GONE:
 		s->app_gone = true;
-		if (s->lpcb) {
+		if (s->lpcb || s->shares) {
 			gz_stack_unlisten(s);
 			drop_pending(s);
 		}

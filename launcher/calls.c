@@ -35,8 +35,8 @@ const struct gz_call_info gz_calls[] = {
     {CALL(GETSOCKOPT, getsockopt), .doc = "SO_DOMAIN, SO_ERROR, TCP_*, IP_* are the stack's."},
     {CALL(SETSOCKOPT, setsockopt), .doc = "TCP_*, IP_* are the stack's."},
     {CALL(SHUTDOWN, shutdown), .doc = "Order with the bytes before it, and listeners."},
-    {CALL(IOCTL, ioctl), .when = {{GZ_INT_EQ, 1, SIOCOUTQ}},
-     .doc = "SIOCOUTQ: bytes that the peer has not acknowledged. Others are native."},
+    {CALL(IOCTL, ioctl), .when = {{GZ_INT_EQ, 1, SIOCOUTQ}, {GZ_INT_EQ, 1, SIOCOUTQNSD}},
+     .doc = "SIOCOUTQ, SIOCOUTQNSD: bytes not acknowledged, not sent. Others are native."},
     {CALL(RECVFROM, recvfrom),
      .when = {{GZ_PTR_SET, 4, 0}, {GZ_INT_ANY, 3, MSG_OOB | MSG_ERRQUEUE | MSG_TRUNC}},
      .doc = "An address is asked for, or a flag that AF_UNIX does not know. recv() with "
