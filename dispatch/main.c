@@ -62,6 +62,7 @@ static void usage(FILE *f)
 	      "Options:\n"
 	      "  -c, --config FILE   Configuration; without it, the built-in one\n"
 	      "      --check FILE    Only say whether FILE is a good configuration\n"
+	      "      --print-config  Print the configuration, commented, and end\n"
 	      "  -h, --help          This text\n"
 	      "      --version       Version of gazelle-dispatch\n\n"
 	      "Exit status: 0 fine, 1 it could not start, 2 usage or configuration.\n",
@@ -76,16 +77,17 @@ static void usage(FILE *f)
  */
 static int options(int argc, char **argv, struct gz_dispatch_config *c)
 {
-	enum { OPT_CHECK = 256, OPT_VERSION };
+	enum { OPT_CHECK = 256, OPT_PRINT, OPT_VERSION };
 	static const struct option longs[] = {
 	    {"config", required_argument, NULL, 'c'},
 	    {"check", required_argument, NULL, OPT_CHECK},
+	    {"print-config", no_argument, NULL, OPT_PRINT},
 	    {"help", no_argument, NULL, 'h'},
 	    {"version", no_argument, NULL, OPT_VERSION},
 	    {0},
 	};
 	const char *file = NULL;
-	bool check = false;
+	bool check = false, print = false;
 	int o;
 
 	while ((o = getopt_long(argc, argv, "c:h", longs, NULL)) != -1) {
@@ -94,6 +96,9 @@ static int options(int argc, char **argv, struct gz_dispatch_config *c)
 		case OPT_CHECK:
 			file = optarg;
 			check = o == OPT_CHECK;
+			break;
+		case OPT_PRINT:
+			print = true;
 			break;
 		case 'h':
 			usage(stdout);
@@ -116,6 +121,10 @@ static int options(int argc, char **argv, struct gz_dispatch_config *c)
 		return EXIT_USAGE;
 	if (check) {
 		printf("%s: fine\n", file);
+		return EXIT_FINE;
+	}
+	if (print) {
+		gz_dispatch_config_print(c, stdout);
 		return EXIT_FINE;
 	}
 	if (!c->nclients) {

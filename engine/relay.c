@@ -38,6 +38,7 @@
  * counts with 768 bytes against the application's send buffer, see GZ_SHADOW_SNDBUF.
  */
 #define LAG_BYTES 20
+#define FAIL_REST (96 * 1024)	/* of a filler: still not writable */
 
 static uint8_t scrap[65536];
 
@@ -131,6 +132,12 @@ void gz_relay_failed(struct gz_worker *w, struct gz_sock *s, int error)
 	if (!waited)
 		atomic_store(&s->error, error);
 	gz_sock_set_state(s, GZ_FAILED);
+	if (!waited && s->end_fd >= 0 && s->prefix > FAIL_REST) {
+		/* close() shows the error first and frees the filler then: with
+		 * little left, writability comes with the error, as with TCP. */
+		s->lag = s->prefix;
+		take_lag(s, s->prefix - FAIL_REST);
+	}
 	close_end(s, !waited);
 	gz_claim_drop(s);
 	answer_connect(s, error);
@@ -184,8 +191,8 @@ void gz_relay_offer(struct gz_worker *w, struct gz_sock *l, struct gz_sock *s)
 		gz_sock_unref(s);
 	}
 	pthread_mutex_unlock(&l->lock);
-	s->app_gone = true;
-	s->hup = true;
+	/* Linux resets what a closed listener leaves (inet_csk_listen_stop()). */
+	s->app_gone = s->hup = s->reset = true;
 	gz_worker_dirty(w, s);
 }
 

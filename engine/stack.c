@@ -614,6 +614,8 @@ static bool deadlines(struct gz_worker *w)
 		busy = busy || needs_tick(p);
 		if (!s)
 			continue;
+		if (p->state != ESTABLISHED)
+			gz_stack_info(s);	/* no callback tells of these steps */
 		if (s->cork_since && w->now - s->cork_since >= CORK_MAX)
 			gz_worker_dirty(w, s);
 		if (s->opt.cork && s->cork_since)

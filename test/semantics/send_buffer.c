@@ -9,14 +9,19 @@ static char big[16 << 20];
 /* Return: bytes that fitted before EAGAIN. */
 static size_t fill_up(int fd)
 {
-	size_t total = 0;
+	size_t total = 0, before;
+	int quiet = 0;
 	ssize_t n;
 
-	/* Twice: what the first round sent may still have been in flight. */
-	for (int i = 0; i < 2; i++, sleep_ms(50)) {
+	/* Until nothing fits any more: what earlier rounds sent may have been in
+	 * flight, and a full buffer stays full. */
+	while (quiet < 2) {
+		before = total;
 		while ((n = send(fd, big, sizeof(big), MSG_NOSIGNAL | MSG_DONTWAIT)) > 0)
 			total += (size_t)n;
 		CHECK_EQ(errno, EAGAIN);
+		quiet = total == before ? quiet + 1 : 0;
+		sleep_ms(50);
 	}
 	return total;
 }
