@@ -144,6 +144,7 @@ cleanup() {
 		for f in "$WORK"/*.log; do
 			[ -s "$f" ] || continue
 			echo "--- ${f##*/}, the last lines"
+			[ -z "${GZ_KEEP_LOGS:-}" ] || cp "$f" "$GZ_KEEP_LOGS/"
 			tail -n 15 "$f"
 		done
 	fi
@@ -295,7 +296,7 @@ stop_engine() {
 
 # A process that is a zombie is gone, for whoever waits for its end.
 gone() {
-	! kill -0 "$1" 2>/dev/null || grep -q '^State:.Z' "/proc/$1/status"
+	! kill -0 "$1" 2>/dev/null || grep -q '^State:.Z' "/proc/$1/status" 2>/dev/null
 }
 
 gz() {

@@ -177,7 +177,8 @@ wire_gazelle()
 	netns peer
 	netns sut
 	veth peer v0 $PEER/24 sut v0
-	start_engine e sut "port:
+	start_engine e sut "log: ${GZ_LOG:-info}
+port:
   iface: v0
 stack:
   addresses: [$SUT/24]"

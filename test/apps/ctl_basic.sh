@@ -37,7 +37,7 @@ without_engine()
 	ends 0 Usage --help
 	ends 0 Usage help
 	ends 0 gazelle-ctl --version
-	ends 0 State help ss
+	ends 0 Sockets help ss
 	ends 2 sss sss
 	ends 2 argument stats more
 	ends 2 more help more
