@@ -132,7 +132,11 @@ uint32_t gz_tcp_isn(const struct ip_addr *lip, uint16_t lport,
 		}
 	}
 	clock_gettime(CLOCK_MONOTONIC, &t);
-	/* M is the 4 µs timer of RFC 793. */
+	/*
+	 * M is a timer of 64 ns, as Linux's: with RFC 793's 4 µs a connection that
+	 * sent more than 250 kB/s is ahead of it, and a new one of the same
+	 * four-tuple looks old to a peer in TIME_WAIT.
+	 */
 	return (uint32_t)(keyed(key, a, b, (uint64_t)lport << 16 | rport) +
-			  (uint64_t)t.tv_sec * 250000 + (uint64_t)t.tv_nsec / 4000);
+			  (((uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec) >> 6));
 }
