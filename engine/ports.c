@@ -218,7 +218,10 @@ struct gz_flow *gz_flow_add(struct gz_end local, struct gz_end peer, int *err)
 			uint16_t port = (uint16_t)(ports.lo + (start + i) % span);
 
 			local.port = htons(port);
-			if (!bound_exclusively(port) && !taken(local, peer))
+			/* The other way round: a peer in this stack may be in
+			 * TIME_WAIT where this end is not. */
+			if (!bound_exclusively(port) && !taken(local, peer) &&
+			    !taken(peer, local))
 				break;
 		}
 		if (i == span)
