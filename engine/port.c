@@ -372,7 +372,7 @@ static int setup_device(struct gz_port *p, enum gz_driver driver, const struct g
 {
 	static const uint64_t tx_csum = RTE_ETH_TX_OFFLOAD_IPV4_CKSUM |
 					RTE_ETH_TX_OFFLOAD_TCP_CKSUM | RTE_ETH_TX_OFFLOAD_UDP_CKSUM;
-	uint16_t rxd = c->queue_size, txd = c->queue_size;
+	uint16_t rxd = c->queue_size, txd = rxd;
 	struct rte_eth_conf conf = {0};
 	struct rte_eth_dev_info info;
 	bool kernel = driver == GZ_DRV_AF_XDP || driver == GZ_DRV_AF_PACKET;
