@@ -209,6 +209,23 @@ static bool is_loopback(uint32_t addr)
 	return ntohl(addr) >> 24 == 127;
 }
 
+/* A multicast or broadcast address? */
+static bool to_many(uint32_t addr)
+{
+	const struct gz_engine_config *cfg = gz_worker.cfg;
+
+	if (ntohl(addr) >> 28 == 14 || addr == INADDR_BROADCAST)
+		return true;
+	for (unsigned i = 0; i < cfg->naddrs; i++) {
+		uint32_t host = cfg->addrs[i].len ? 0xffffffffu >> cfg->addrs[i].len : 0xffffffffu;
+
+		if (cfg->addrs[i].len < 31 && (ntohl(addr) | host) == ntohl(addr) &&
+		    (ntohl(addr) & ~host) == (ntohl(cfg->addrs[i].addr) & ~host))
+			return true;
+	}
+	return false;
+}
+
 /* Does the stack have a way to @addr? */
 static bool routed(uint32_t addr)
 {
@@ -287,12 +304,12 @@ static int64_t do_socket(struct gz_call_ctx *c)
 	gz_table_add(s, ino);
 	err = gz_service_add_fd(c, fd, type & SOCK_CLOEXEC);
 	close(fd);
-	if (err)
+	if (err < 0)
 		gz_reaper_close(s);
 	else
 		atomic_store(&s->watched, true);
 	gz_sock_unref(s);
-	return err ? err : GZ_ANSWERED;
+	return err;
 }
 
 /* Claim @end; a socket in the way that is gone makes room. */
@@ -511,7 +528,7 @@ static int64_t accept_flags(struct gz_call_ctx *c, int flags)
 	err = c->args[1] ? write_addr(c, peer, c->args[1], c->args[2]) : 0;
 	if (!err) {
 		err = gz_service_add_fd(c, fd, flags & SOCK_CLOEXEC);
-		if (err) {
+		if (err < 0) {
 			/* No room in the application: the connection waits on. */
 			pthread_mutex_lock(&l->lock);
 			s->held_fd = fd;
@@ -527,7 +544,7 @@ static int64_t accept_flags(struct gz_call_ctx *c, int flags)
 	atomic_fetch_sub(&l->queued, 1);
 	gz_sock_unref(l);
 	gz_sock_unref(s);
-	return err ? err : GZ_ANSWERED;
+	return err;
 }
 
 static int64_t do_accept(struct gz_call_ctx *c)
@@ -786,6 +803,9 @@ static int64_t do_connect(struct gz_call_ctx *c)
 	}
 	if (family != s->family && !(s->family == AF_INET6 && family == AF_INET))
 		return -EAFNOSUPPORT;
+	/* tcp_v4_connect(): there is no TCP to a group or to everybody. */
+	if (whose == OURS && to_many(peer.addr))
+		return -ENETUNREACH;
 	if (!peer.addr && whose == OURS)
 		peer.addr = htonl(INADDR_LOOPBACK);	/* as Linux: this host */
 

@@ -92,26 +92,33 @@ static int add_fd(struct gz_call_ctx *c, int fd, uint32_t flags, int at, bool cl
 	};
 	int r = ioctl(c->sv->client->listener, SECCOMP_IOCTL_NOTIF_ADDFD, &a);
 
-	return r < 0 ? -errno : 0;
+	return r < 0 ? -errno : r;
 }
 
 int gz_service_add_fd(struct gz_call_ctx *c, int fd, bool cloexec)
 {
-	return add_fd(c, fd, SECCOMP_ADDFD_FLAG_SEND, 0, cloexec);
+	return add_fd(c, fd, 0, 0, cloexec);
 }
 
 int gz_service_replace_fd(struct gz_call_ctx *c, int fd, int at, bool cloexec)
 {
-	return add_fd(c, fd, SECCOMP_ADDFD_FLAG_SETFD, at, cloexec);
+	int r = add_fd(c, fd, SECCOMP_ADDFD_FLAG_SETFD, at, cloexec);
+
+	return r < 0 ? r : 0;
+}
+
+static void drop_fd(struct gz_call_ctx *c)
+{
+	if (c->fd >= 0)
+		close(c->fd);
+	c->fd = -1;
 }
 
 static void finish(struct gz_call_ctx *c)
 {
-	if (c->fd >= 0)
-		close(c->fd);
+	drop_fd(c);
 	if (c->s)
 		gz_sock_unref(c->s);
-	c->fd = -1;
 	c->s = NULL;
 }
 
@@ -166,8 +173,9 @@ static bool run(struct gz_call_ctx *c, enum gz_call call)
 
 	if (r == GZ_WAIT)
 		return false;
-	if (r != GZ_ANSWERED)
-		answer(c, r);
+	/* Before the application goes on: its next close() must be the last. */
+	drop_fd(c);
+	answer(c, r);
 	return true;
 }
 
@@ -188,6 +196,7 @@ static void serve(struct gz_service *sv, const struct seccomp_notif *n)
 	atomic_fetch_add_explicit(&sv->client->notifications, 1, memory_order_relaxed);
 	if (!call || !gz_handlers[call->id] ||
 	    (call->id != GZ_CALL_SOCKET && !resolve(&c))) {
+		drop_fd(&c);
 		answer(&c, GZ_CONTINUE);
 		finish(&c);
 		return;
@@ -235,6 +244,7 @@ static void look_at_signals(struct gz_service *sv)
 		if (p->deadline)
 			err = -EINTR;
 		gz_count(GZ_C_INTERRUPTED);
+		drop_fd(p);
 		answer(p, err);
 		unpark(sv, p);
 	}
@@ -263,6 +273,7 @@ static void retry_parked(struct gz_service *sv, const struct pollfd *pfd)
 		} else if (p->deadline && now >= p->deadline) {
 			uint64_t id = p->id;
 
+			drop_fd(p);
 			if (p->events || atomic_compare_exchange_strong(&p->s->parked, &id, 0))
 				answer(p, p->on_deadline);
 			unpark(sv, p);

@@ -16,8 +16,7 @@
 
 /* Handler results besides a value >= 0 or -errno. */
 #define GZ_CONTINUE	(INT64_MIN)	/* let the kernel run the call */
-#define GZ_ANSWERED	(INT64_MIN + 1)	/* the handler has answered */
-#define GZ_WAIT		(INT64_MIN + 2)	/* not yet: park, and try again */
+#define GZ_WAIT		(INT64_MIN + 1)	/* not yet: park, and try again */
 
 /** One call being served.  Parked ones are kept until they can be answered. */
 struct gz_call_ctx {
@@ -48,7 +47,12 @@ typedef int64_t (*gz_handler)(struct gz_call_ctx *);
 /** By enum gz_call (launcher/calls.h); NULL: none. */
 extern const gz_handler gz_handlers[];
 
-/** Answer @c with a descriptor in the application.  Return: 0 or -errno */
+/**
+ * gz_service_add_fd() - Install a copy of @fd in the application
+ *
+ * Without answering: the caller closes @fd first, so that the application's next
+ * close() of it is the last.  Return: its number there, or -errno
+ */
 int gz_service_add_fd(struct gz_call_ctx *c, int fd, bool cloexec);
 /** Put @fd in the place of the application's descriptor @at; no answer yet. */
 int gz_service_replace_fd(struct gz_call_ctx *c, int fd, int at, bool cloexec);
