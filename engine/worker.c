@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -222,6 +223,19 @@ static unsigned relay_events(struct gz_worker *w)
 	return n > 0 ? (unsigned)n : 0;
 }
 
+/* An interface that went down polls as an error until its socket is asked why. */
+static void clear_error(struct gz_worker *w)
+{
+	for (unsigned i = 0; i < w->port.nwait; i++) {
+		int error = 0;
+		socklen_t len = sizeof(error);
+
+		if (!getsockopt(w->port.wait_fd[i], SOL_SOCKET, SO_ERROR, &error, &len) && error)
+			gz_warn("port %s: %s", w->port.device, strerror(error));
+	}
+	usleep(NAP_NS / 1000);		/* should it be there again at once */
+}
+
 /* Sleep until something happens or @wait ns pass. */
 static void sleep_for(struct gz_worker *w, uint64_t wait)
 {
@@ -234,23 +248,26 @@ static void sleep_for(struct gz_worker *w, uint64_t wait)
 		wait = NAP_NS;
 	atomic_store_explicit(&w->sleeping, true, memory_order_relaxed);
 	atomic_thread_fence(memory_order_seq_cst);
+	gz_port_arm(&w->port);
+	/* What came before the interrupt was armed raises none: look once more. */
+	if (w->port.rx_intr && gz_netif_rx(w, drain_inbox) > 0)
+		goto awake;
 	if (rte_ring_empty(w->inbox)) {
-		if (w->port.rx_intr)
-			rte_eth_dev_rx_intr_enable(w->port.id, 0);
 		ts.tv_sec = (time_t)(wait / 1000000000u);
 		ts.tv_nsec = (long)(wait % 1000000000u);
 		gz_count(GZ_C_SLEEPS);
 		n = epoll_pwait2(w->sleep_ep, ev, 8, &ts, NULL);
-		if (n > 0 && w->port.rx_intr)
-			rte_eth_dev_rx_intr_disable(w->port.id, 0);
-		for (int i = 0; i < n; i++)
-			if (ev[i].data.fd == w->wake_fd &&
-			    read(w->wake_fd, &junk, sizeof(junk)) < 0)
-				continue;
-			else if (w->port.rx_intr && ev[i].data.fd == w->port.wait_fd[0] &&
-				 read(ev[i].data.fd, &junk, sizeof(junk)) < 0)
-				continue;
+		for (int i = 0; i < n; i++) {
+			if (ev[i].data.fd == w->wake_fd) {
+				if (read(w->wake_fd, &junk, sizeof(junk)) < 0)
+					continue;	/* a spurious wake */
+			} else if (ev[i].data.fd != w->relay_ep && ev[i].events & EPOLLERR) {
+				clear_error(w);
+			}
+		}
 	}
+awake:
+	gz_port_disarm(&w->port);
 	atomic_store_explicit(&w->sleeping, false, memory_order_relaxed);
 }
 
