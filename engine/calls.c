@@ -158,11 +158,11 @@ static int read_addr(struct gz_call_ctx *c, struct gz_end *end, sa_family_t *fam
 	end->addr = 0;
 	if (a.family != AF_INET6)
 		return 0;
-	if (IN6_IS_ADDR_V4MAPPED(&a.in6.sin6_addr))
+	if (c->s->opt.v6only)
+		*whose = KERNELS;	/* native IPv6 only, errors and all */
+	else if (IN6_IS_ADDR_V4MAPPED(&a.in6.sin6_addr))
 		memcpy(&end->addr, &a.in6.sin6_addr.s6_addr[12], 4);
 	else if (!IN6_IS_ADDR_UNSPECIFIED(&a.in6.sin6_addr))
-		*whose = KERNELS;
-	else if (c->s->opt.v6only)
 		*whose = KERNELS;
 	return 0;
 }

@@ -333,6 +333,7 @@ void gz_relay_pump(struct gz_worker *w, struct gz_sock *s)
 				s->reset = true;
 		}
 
+		gz_stack_info(s);	/* before the application sees what it tells of */
 		to_app(s);
 		from_app(s);
 		gz_stack_tx(s);

@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -355,7 +356,11 @@ static void *service_thread(void *arg)
 	struct gz_client *cl = arg;
 	struct gz_service sv = { .client = cl, .probe_fd = -1 };
 	uint64_t one = 1;
+	sigset_t all;
 
+	/* A driver's signals must not cut our system calls short. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, NULL);
 	TAILQ_INIT(&sv.parked);
 	gz_app_cache_init(&sv.cache);
 	/* Wake on the application's core: 4 µs instead of 30-60. */

@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -275,7 +276,11 @@ int gz_worker_main(void *arg)
 {
 	struct gz_worker *w = arg;
 	uint64_t idle_since = now_ns(), wait, loops = 0;
+	sigset_t all;
 
+	/* The tap driver signals each packet: main's business, not ours. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, NULL);
 	if (setns(w->netns, CLONE_NEWNET) < 0)
 		gz_warn("worker: cannot enter the shadows' network namespace: %s",
 			strerror(errno));
