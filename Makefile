@@ -220,6 +220,7 @@ STATIC := $(patsubst %.c,$(BUILD)/%-musl,$(wildcard test/static/*.c)) \
 .PHONY: tests test demo deps
 tests: $(UNIT) $(CLIENTS) $(STATIC)
 
+$(T)/unit/ports_test: $(OBJ)/engine/ports.o
 $(T)/unit/filter_test: $(OBJ)/launcher/filter.o $(OBJ)/launcher/calls.o
 $(T)/unit/filter_test: private LIBS := -lseccomp
 $(T)/unit/switch_test: $(OBJ)/dispatch/switch.o

@@ -142,7 +142,7 @@ void gz_reaper_sweep(void)
 
 	if (unnamed && ++round % 5 == 0)
 		sw.unnamed = read_inodes(&sw);
-	gz_table_walk(0, sweep_one, &sw);
+	gz_table_walk(0, false, sweep_one, &sw);
 	unnamed = sw.left;
 	free(sw.inodes);
 }

@@ -188,7 +188,7 @@ static int by_id(const void *a, const void *b)
 	return x->id < y->id ? -1 : x->id > y->id;
 }
 
-void gz_table_walk(uint64_t start, bool (*fn)(struct gz_sock *, void *), void *arg)
+void gz_table_walk(uint64_t start, bool sorted, bool (*fn)(struct gz_sock *, void *), void *arg)
 {
 	struct gz_sock **all, *s;
 	unsigned n = 0, i;
@@ -209,7 +209,8 @@ void gz_table_walk(uint64_t start, bool (*fn)(struct gz_sock *, void *), void *a
 	pthread_mutex_unlock(&table.lock);
 	if (!all)
 		return;
-	qsort(all, n, sizeof(*all), by_id);
+	if (sorted)
+		qsort(all, n, sizeof(*all), by_id);
 	for (i = 0; i < n; i++) {
 		if (fn && !fn(all[i], arg))
 			fn = NULL;

@@ -180,8 +180,8 @@ void gz_table_rename(struct gz_sock *s, ino_t ino);
 bool gz_table_remove(struct gz_sock *s);
 /** Return: a new reference or NULL */
 struct gz_sock *gz_table_find(ino_t ino);
-/** Call @fn for each socket with id >= @start, in id order, until it says no. */
-void gz_table_walk(uint64_t start, bool (*fn)(struct gz_sock *, void *), void *arg);
+/** Call @fn for each socket with id >= @start until it says no; in id order if @sorted. */
+void gz_table_walk(uint64_t start, bool sorted, bool (*fn)(struct gz_sock *, void *), void *arg);
 unsigned gz_table_count(void);
 void gz_table_limit(unsigned max);
 

@@ -144,6 +144,7 @@ static err_t on_recv(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t err)
 	for (struct pbuf *q = p; q; q = q->next)
 		gz_ring_put(&s->rx, q->payload, q->len);
 	atomic_fetch_add_explicit(&s->rx_bytes, p->tot_len, memory_order_relaxed);
+	atomic_fetch_add_explicit(&s->client->rx_bytes, p->tot_len, memory_order_relaxed);
 	atomic_store_explicit(&s->unread, gz_ring_used(&s->rx), memory_order_relaxed);
 	pbuf_free(p);
 	gz_worker_dirty(s->worker, s);
@@ -512,6 +513,7 @@ void gz_stack_tx(struct gz_sock *s)
 		r->mid += n;
 		wrote = true;
 		atomic_fetch_add_explicit(&s->tx_bytes, n, memory_order_relaxed);
+		atomic_fetch_add_explicit(&s->client->tx_bytes, n, memory_order_relaxed);
 	}
 	if (wrote)
 		tcp_output(p);

@@ -239,7 +239,7 @@ static int on_ss(const char *cmd, const char *params, struct rte_tel_data *d)
 
 	(void)cmd;
 	rte_tel_data_start_dict(d);
-	gz_table_walk(params ? strtoull(params, NULL, 10) : 0, add_sock, &p);
+	gz_table_walk(params ? strtoull(params, NULL, 10) : 0, true, add_sock, &p);
 	u64(d, "next", p.next);
 	return 0;
 }

@@ -36,6 +36,10 @@ static uint64_t now_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
+/* What the worker posted to itself while its inbox was full. */
+static __thread bool is_worker;
+static STAILQ_HEAD(, gz_msg) overflow = STAILQ_HEAD_INITIALIZER(overflow);
+
 int gz_worker_post(struct gz_worker *w, const struct gz_msg *m)
 {
 	struct gz_msg *c = malloc(sizeof(*c));
@@ -47,8 +51,13 @@ int gz_worker_post(struct gz_worker *w, const struct gz_msg *m)
 	if (c->sock)
 		gz_sock_ref(c->sock);
 	/* Full: the worker drains it each round; it cannot stay full. */
-	while (rte_ring_mp_enqueue(w->inbox, c) != 0)
+	while (rte_ring_mp_enqueue(w->inbox, c) != 0) {
+		if (is_worker) {	/* cannot wait for itself */
+			STAILQ_INSERT_TAIL(&overflow, c, next);
+			break;
+		}
 		sched_yield();
+	}
 	gz_count(GZ_C_MESSAGES);
 	atomic_thread_fence(memory_order_seq_cst);
 	if (atomic_load_explicit(&w->sleeping, memory_order_relaxed) &&
@@ -174,22 +183,29 @@ static void handle(struct gz_worker *w, struct gz_msg *m)
 	}
 }
 
+static void dispose(struct gz_worker *w, struct gz_msg *m)
+{
+	handle(w, m);
+	if (m->sock)
+		gz_sock_unref(m->sock);
+	free(m);
+}
+
 static void drain_inbox(struct gz_worker *w)
 {
+	struct gz_msg *own;
 	void *m[64];
 	unsigned n, i;
 
 	do {
 		n = rte_ring_sc_dequeue_burst(w->inbox, m, 64, NULL);
-		for (i = 0; i < n; i++) {
-			struct gz_msg *msg = m[i];
-
-			handle(w, msg);
-			if (msg->sock)
-				gz_sock_unref(msg->sock);
-			free(msg);
-		}
+		for (i = 0; i < n; i++)
+			dispose(w, m[i]);
 	} while (n == 64);
+	while ((own = STAILQ_FIRST(&overflow))) {
+		STAILQ_REMOVE_HEAD(&overflow, next);
+		dispose(w, own);
+	}
 }
 
 static bool drain_dirty(struct gz_worker *w)
@@ -281,6 +297,7 @@ int gz_worker_main(void *arg)
 	/* The tap driver signals each packet: main's business, not ours. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_BLOCK, &all, NULL);
+	is_worker = true;
 	if (setns(w->netns, CLONE_NEWNET) < 0)
 		gz_warn("worker: cannot enter the shadows' network namespace: %s",
 			strerror(errno));

@@ -36,6 +36,7 @@ enum gz_op {
 };
 
 struct gz_msg {
+	STAILQ_ENTRY(gz_msg) next;
 	enum gz_op op;
 	struct gz_sock *sock;	/* a reference that the message carries */
 	struct gz_flow *flow;

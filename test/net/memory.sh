@@ -7,6 +7,9 @@
 . "$(dirname "$0")/../lib.sh"
 
 LIMIT_KB=$((128 * 1024))
+case $BUILD in
+*san*) skip "a sanitizer's memory is not the engine's" ;;
+esac
 command -v iperf3 >/dev/null || skip "iperf3 is not there"
 command -v redis-benchmark >/dev/null || skip "redis is not there"
 

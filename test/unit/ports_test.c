@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * ports_test.c - Who may have which port: Linux's rules, four-tuples, exhaustion
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "engine/client.h"
+#include "engine/ports.h"
+
+static struct gz_client client = { .uid = 1000 }, stranger = { .uid = 1001 };
+
+/* ports.c takes a reference to whoever is in the way. */
+void gz_sock_ref(struct gz_sock *s)
+{
+	atomic_fetch_add(&s->refs, 1);
+}
+
+static struct gz_sock *sock(bool reuseaddr, bool reuseport)
+{
+	struct gz_sock *s = calloc(1, sizeof(*s));
+
+	s->client = &client;
+	s->opt.reuseaddr = reuseaddr;
+	s->opt.reuseport = reuseport;
+	return s;
+}
+
+static struct gz_end at(const char *addr, unsigned port)
+{
+	return (struct gz_end){ .addr = inet_addr(addr), .port = htons((uint16_t)port) };
+}
+
+static void drop(struct gz_sock *s)
+{
+	gz_claim_drop(s);
+	free(s);
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	gz_ports_init(40000, 40003);
+	return 0;
+}
+
+static void overlapping_addresses_conflict(void **state)
+{
+	struct gz_sock *a = sock(false, false), *b = sock(false, false), *who;
+
+	(void)state;
+	assert_int_equal(gz_claim(a, at("0.0.0.0", 80), &who), 0);
+	assert_int_equal(gz_claim(b, at("10.0.0.1", 80), &who), -EADDRINUSE);
+	assert_ptr_equal(who, a);
+	assert_false(b->claim.held);
+	gz_claim_drop(a);
+	assert_int_equal(gz_claim(b, at("10.0.0.1", 80), &who), 0);
+	assert_int_equal(gz_claim(a, at("10.0.0.2", 80), &who), 0);
+	drop(a);
+	drop(b);
+}
+
+static void reuseaddr_shares_until_one_listens(void **state)
+{
+	struct gz_sock *a = sock(true, false), *b = sock(true, false), *c = sock(true, false), *who;
+
+	(void)state;
+	assert_int_equal(gz_claim(a, at("0.0.0.0", 81), &who), 0);
+	assert_int_equal(gz_claim(b, at("0.0.0.0", 81), &who), 0);
+	assert_int_equal(gz_claim_listen(a, &who), 0);
+	assert_int_equal(gz_claim_listen(b, &who), -EADDRINUSE);
+	assert_ptr_equal(who, a);
+	assert_int_equal(gz_claim(c, at("0.0.0.0", 81), &who), -EADDRINUSE);
+	assert_true(gz_port_listening(at("10.0.0.9", 81)));
+	gz_claim_unlisten(a);
+	assert_false(gz_port_listening(at("10.0.0.9", 81)));
+	assert_int_equal(gz_claim_listen(b, &who), 0);
+	drop(a);
+	drop(b);
+	free(c);
+}
+
+static void reuseport_needs_both_and_one_user(void **state)
+{
+	struct gz_sock *a = sock(false, true), *b = sock(false, true), *c = sock(false, true), *who;
+
+	(void)state;
+	c->client = &stranger;
+	assert_int_equal(gz_claim(a, at("0.0.0.0", 82), &who), 0);
+	assert_int_equal(gz_claim_listen(a, &who), 0);
+	assert_int_equal(gz_claim(b, at("0.0.0.0", 82), &who), 0);
+	assert_int_equal(gz_claim_listen(b, &who), 0);
+	assert_int_equal(gz_claim(c, at("0.0.0.0", 82), &who), -EADDRINUSE);
+	drop(a);
+	drop(b);
+	free(c);
+}
+
+static void connections_left_need_reuseaddr(void **state)
+{
+	struct gz_sock *a = sock(false, false), *who;
+	struct gz_flow *f;
+	int err;
+
+	(void)state;
+	f = gz_flow_add(at("10.0.0.1", 83), at("10.0.0.2", 5000), &err);
+	assert_non_null(f);
+	assert_int_equal(gz_claim(a, at("0.0.0.0", 83), &who), -EADDRINUSE);
+	assert_null(who);
+	a->opt.reuseaddr = 1;
+	assert_int_equal(gz_claim(a, at("0.0.0.0", 83), &who), 0);
+	gz_flow_del(f);
+	drop(a);
+}
+
+static void a_four_tuple_is_there_once(void **state)
+{
+	struct gz_flow *f, *g;
+	int err;
+
+	(void)state;
+	f = gz_flow_add(at("10.0.0.1", 84), at("10.0.0.2", 5000), &err);
+	assert_non_null(f);
+	assert_null(gz_flow_add(at("10.0.0.1", 84), at("10.0.0.2", 5000), &err));
+	assert_int_equal(err, -EADDRNOTAVAIL);
+	g = gz_flow_add(at("10.0.0.1", 84), at("10.0.0.2", 5001), &err);
+	assert_non_null(g);
+	gz_flow_del(f);
+	f = gz_flow_add(at("10.0.0.1", 84), at("10.0.0.2", 5000), &err);
+	assert_non_null(f);
+	gz_flow_del(f);
+	gz_flow_del(g);
+}
+
+static void ephemeral_ports_run_out_per_destination(void **state)
+{
+	struct gz_flow *f[4], *other;
+	int err;
+
+	(void)state;
+	for (int i = 0; i < 4; i++) {
+		f[i] = gz_flow_add(at("10.0.0.1", 0), at("10.0.0.2", 99), &err);
+		assert_non_null(f[i]);
+		assert_in_range(ntohs(f[i]->local.port), 40000, 40003);
+	}
+	assert_null(gz_flow_add(at("10.0.0.1", 0), at("10.0.0.2", 99), &err));
+	assert_int_equal(err, -EADDRNOTAVAIL);
+	other = gz_flow_add(at("10.0.0.1", 0), at("10.0.0.3", 99), &err);
+	assert_non_null(other);
+	gz_flow_del(other);
+	for (int i = 0; i < 4; i++)
+		gz_flow_del(f[i]);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(overlapping_addresses_conflict),
+		cmocka_unit_test(reuseaddr_shares_until_one_listens),
+		cmocka_unit_test(reuseport_needs_both_and_one_user),
+		cmocka_unit_test(connections_left_need_reuseaddr),
+		cmocka_unit_test(a_four_tuple_is_there_once),
+		cmocka_unit_test(ephemeral_ports_run_out_per_destination),
+	};
+
+	return cmocka_run_group_tests(tests, setup, NULL);
+}
