@@ -5,8 +5,7 @@
  * An AF_UNIX SEQPACKET socket at RUN_DIR/NAME.sock.  The launcher connects,
  * the program-to-be (a child of the launcher) sends one gz_hello with the
  * seccomp listener as SCM_RIGHTS, and the engine answers one gz_welcome.  The
- * launcher keeps its own connection open for as long as it lives; the engine
- * does not need it.  Identity is the kernel's (SO_PEERCRED), never the
+ * launcher itself only asks whether an engine is there (PING).  Identity is the kernel's (SO_PEERCRED), never the
  * message's.
  */
 #ifndef GZ_ENGINE_CONTROL_H

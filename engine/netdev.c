@@ -22,6 +22,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <stdlib.h>
+#include <signal.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -311,6 +313,64 @@ static int check_free(struct netns *ns, const struct gz_port_config *c, char *er
 	return rc;
 }
 
+#define ALIAS "gazelle "
+
+/* A zombie is as dead as one that was waited for (proc(5), stat). */
+static bool is_running(pid_t pid)
+{
+	char path[32], state = 'X';
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	f = fopen(path, "re");
+	if (!f)
+		return false;
+	if (fscanf(f, "%*d (%*[^)]) %c", &state) != 1)
+		state = 'R';
+	fclose(f);
+	return state != 'Z' && state != 'X';
+}
+
+/**
+ * is_orphan() - Was @iface made by a program of ours that was killed?
+ *
+ * Its far end's namespace lives on as long as anybody has a shadow in it, and
+ * keeps the pair.  The alias names the maker's pid.
+ */
+static bool is_orphan(struct netns *here, const char *iface)
+{
+	struct rtnl_link *link;
+	const char *alias;
+	bool orphan = false;
+
+	if (rtnl_link_get_kernel(here->nl, 0, iface, &link) < 0)
+		return false;
+	alias = rtnl_link_get_ifalias(link);
+	if (alias && !strncmp(alias, ALIAS, strlen(ALIAS))) {
+		pid_t pid = atoi(alias + strlen(ALIAS));
+
+		orphan = pid > 1 && !is_running(pid);
+	}
+	rtnl_link_put(link);
+	return orphan;
+}
+
+/** sign() - Whose @iface is, should we not live to remove it: see is_orphan() */
+static void sign(struct netns *here, const char *iface)
+{
+	struct rtnl_link *link, *change = rtnl_link_alloc();
+	char alias[32];
+
+	if (change && rtnl_link_get_kernel(here->nl, 0, iface, &link) == 0) {
+		snprintf(alias, sizeof(alias), ALIAS "%d", (int)getpid());
+		rtnl_link_set_ifalias(change, alias);
+		rtnl_link_change(here->nl, link, change, 0);
+		rtnl_link_put(link);
+	}
+	if (change)
+		rtnl_link_put(change);
+}
+
 /** create_pair() - RTM_NEWLINK for both ends at once */
 static int create_pair(struct netns *here, int netns, const struct gz_port_config *c)
 {
@@ -406,6 +466,8 @@ int gz_veth_create(const struct gz_port_config *c, int netns, char *err, size_t 
 			    c->iface, strerror(-rc),
 			    rc == -EPERM ? " (CAP_SYS_ADMIN is needed)" : "");
 	}
+	if (if_nametoindex(c->veth_host) && is_orphan(&here, c->veth_host))
+		gz_veth_remove(c->veth_host);
 	if (if_nametoindex(c->veth_host)) {
 		rc = fail(err, n, EEXIST,
 			  "interface %s exists already: remove it (ip link del %s), or choose "
@@ -433,6 +495,7 @@ int gz_veth_create(const struct gz_port_config *c, int netns, char *err, size_t 
 		     c->iface, strerror(-rc));
 		goto remove;
 	}
+	sign(&here, c->veth_host);
 	rc = c->veth_address.addr ? add_address(&here, c) : 0;
 	if (rc) {
 		rc = fail(err, n, nl_errno(rc), "%s cannot be given its address: %s", c->veth_host,

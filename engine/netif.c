@@ -324,7 +324,7 @@ static void input(struct rte_mbuf *m)
 
 unsigned gz_netif_rx(struct gz_worker *w, void (*before)(struct gz_worker *))
 {
-	struct rte_mbuf *b[128];
+	struct rte_mbuf *b[512];	/* worker.burst at most */
 	uint16_t want = (uint16_t)RTE_MIN(w->cfg->burst, RTE_DIM(b));
 	uint16_t n = rte_eth_rx_burst(w->port.id, 0, b, want);
 

@@ -38,7 +38,7 @@ void gz_ports_init(uint16_t lo, uint16_t hi);
  * or both have SO_REUSEPORT and one user; a port
  * with connections left (TIME_WAIT too) needs SO_REUSEADDR.
  *
- * Return: 0, -EADDRINUSE, or -EADDRNOTAVAIL when no ephemeral port is left
+ * Return: 0 or -EADDRINUSE, also when no ephemeral port is left (as bind(2))
  */
 int gz_claim(struct gz_sock *s, struct gz_end end, struct gz_sock **blocker);
 /** A claim starts to listen.  Return: 0 or -EADDRINUSE with *blocker */

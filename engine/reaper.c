@@ -11,7 +11,7 @@
  *    network namespace where nobody else binds.  bind() of a second socket to
  *    that name fails with EADDRINUSE exactly as long as the shadow lives.
  *  - a shadow that accept() made shares its listener's name.  Its inode is
- *    looked for in /proc/thread-self/net/unix, once a second and only while
+ *    looked for in /proc/thread-self/net/unix, twice a second and only while
  *    there are such sockets without an engine end.
  *
  * A bind() that meets the port of a watched socket, and a SYN for a listener,

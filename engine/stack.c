@@ -415,6 +415,17 @@ void gz_stack_unlisten(struct gz_sock *s)
 
 /* --- active -------------------------------------------------------------- */
 
+/* How long a connect() tries: 1 s doubled @retries times, each at most the 120 s
+ * of TCP_RTO_MAX. */
+static uint64_t syn_seconds(int retries)
+{
+	uint64_t sum = 0;
+
+	for (int i = 0; i <= retries; i++)
+		sum += i < 7 ? 1u << i : 120;
+	return sum;
+}
+
 int gz_stack_connect(struct gz_sock *s, struct gz_flow *f)
 {
 	struct tcp_pcb *pcb = tcp_new_ip_type(IPADDR_TYPE_V4);
@@ -434,7 +445,7 @@ int gz_stack_connect(struct gz_sock *s, struct gz_flow *f)
 	if (err == ERR_OK) {
 		take(s, pcb, f);
 		gz_stack_options(s);
-		s->deadline = gz_worker.now + SEC * ((2ull << s->opt.syncnt) - 1);
+		s->deadline = gz_worker.now + SEC * syn_seconds(s->opt.syncnt);
 		err = tcp_connect(pcb, &pa, ntohs(f->peer.port), on_connected);
 		if (err == ERR_OK)
 			return 0;
@@ -625,8 +636,9 @@ static bool deadlines(struct gz_worker *w)
 		if (p->state == SYN_SENT) {
 			/* Linux doubles from one second; lwIP does not. */
 			u32_t rto = (u32_t)(LWIP_TCP_RTO_TIME / TCP_SLOW_INTERVAL)
-				    << LWIP_MIN(p->nrtx, 9);
+				    << LWIP_MIN(p->nrtx, 7);
 
+			rto = LWIP_MIN(rto, 120000u / TCP_SLOW_INTERVAL);
 			/* Apart by up to 160 ms: many that met a full backlog at once
 			 * would meet it again and again. */
 			rto += p->local_port % 8;

@@ -89,7 +89,7 @@
 uint16_t gz_chksum(const void *data, int len);
 #define LWIP_CHKSUM			gz_chksum
 
-/* RFC 6528: the initial sequence number is keyed (isn.c). */
+/* RFC 6528: the initial sequence number is keyed (sys.c). */
 struct ip_addr;
 uint32_t gz_tcp_isn(const struct ip_addr *lip, uint16_t lport,
 		    const struct ip_addr *rip, uint16_t rport);
