@@ -530,13 +530,15 @@ static int64_t accept_flags(struct gz_call_ctx *c, int flags)
 		err = gz_service_add_fd(c, fd, flags & SOCK_CLOEXEC);
 		if (err < 0) {
 			/* No room in the application: the connection waits on. */
+			uint64_t s_id = s->id;
+
 			pthread_mutex_lock(&l->lock);
 			s->held_fd = fd;
 			s->listener = l;
 			TAILQ_INSERT_HEAD(&l->pending, s, pending_entry);
 			pthread_mutex_unlock(&l->lock);
 			gz_worker_post(&gz_worker, &(struct gz_msg){ .op = GZ_OP_REOFFER,
-								     .sock = s, .fd = -1 });
+								     .sock = l, .id = s_id, .fd = -1 });
 			return err == -ENOENT ? -EINTR : err;
 		}
 	}
@@ -847,6 +849,12 @@ static int64_t do_connect(struct gz_call_ctx *c)
 	case GZ_CONNECTING:
 		if (nonblock) {
 			r = -EALREADY;
+			break;
+		}
+		if (atomic_load(&s->parked)) {
+			/* The worker answers one; this one looks for itself. */
+			c->follows = true;
+			r = wait_connect(c);
 			break;
 		}
 		atomic_store(&s->parked_fd, c->sv->client->listener);

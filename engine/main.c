@@ -26,7 +26,6 @@
 #include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/resource.h>
-#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -339,7 +338,7 @@ static void accept_peers(void)
 static void run(bool embedded)
 {
 	uint64_t idle_since = gz_now_ns(), next_sweep = 0;
-	struct signalfd_siginfo si;
+	unsigned char signo;
 	uint64_t junk;
 
 	for (;;) {
@@ -350,8 +349,8 @@ static void run(bool embedded)
 			break;
 		now = gz_now_ns();
 		if (io.fd[FD_SIGNAL].revents & POLLIN &&
-		    read(io.fd[FD_SIGNAL].fd, &si, sizeof(si)) == sizeof(si)) {
-			gz_info("%s: ending", strsignal((int)si.ssi_signo));
+		    read(io.fd[FD_SIGNAL].fd, &signo, 1) == 1) {
+			gz_info("%s: ending", strsignal(signo));
 			return;
 		}
 		if (io.fd[FD_CLIENTS].revents & POLLIN &&
@@ -376,6 +375,36 @@ static void run(bool embedded)
 			return;
 		}
 	}
+}
+
+static int signal_pipe[2] = { -1, -1 };
+
+static void on_signal(int signo)
+{
+	unsigned char c = (unsigned char)signo;
+	int saved = errno;
+
+	if (write(signal_pipe[1], &c, 1) < 0)
+		errno = saved;	/* full: the end is asked for already */
+	errno = saved;
+}
+
+/*
+ * A handler and a pipe, not a mask and a signalfd: EAL starts threads of its own
+ * that block nothing, and one of those would take the signal and end us.
+ * Without SA_RESTART, so that waiting for a vhost peer can be interrupted.
+ */
+static int catch_signals(void)
+{
+	static const int ends[] = { SIGTERM, SIGINT, SIGHUP };
+	struct sigaction sa = { .sa_handler = on_signal };
+
+	if (pipe2(signal_pipe, O_CLOEXEC | O_NONBLOCK) < 0)
+		return -1;
+	for (unsigned i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
+		if (sigaction(ends[i], &sa, NULL) < 0)
+			return -1;
+	return 0;
 }
 
 static void raise_limits(void)
@@ -403,7 +432,6 @@ int main(int argc, char **argv)
 	char err[300], path[GZ_PATH_MAX];
 	int lock, host = -1, private = -1, status, r, control = -1;
 	bool veth;
-	sigset_t set;
 
 	status = parse(argc, argv, &a);
 	if (status >= 0)
@@ -428,10 +456,10 @@ int main(int argc, char **argv)
 	status = 1;
 
 	signal(SIGPIPE, SIG_IGN);
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGHUP);
+	if (catch_signals() < 0) {
+		fail("Couldn't catch signals: %s", strerror(errno));
+		return 1;
+	}
 	raise_limits();
 	lock = take_lock();
 	if (lock < 0)
@@ -487,8 +515,6 @@ int main(int argc, char **argv)
 		fail("Couldn't set the worker up: %s", strerror(-r));
 		goto out_port;
 	}
-	/* Before any thread that is not EAL's: they inherit the mask. */
-	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	control = open_control(path, sizeof(path));
 	if (control < 0)
 		goto out_worker;
@@ -496,8 +522,7 @@ int main(int argc, char **argv)
 		fail("Couldn't start the worker");
 		goto out_control;
 	}
-	io.fd[FD_SIGNAL] = (struct pollfd){ .fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK),
-					    .events = POLLIN };
+	io.fd[FD_SIGNAL] = (struct pollfd){ .fd = signal_pipe[0], .events = POLLIN };
 	io.fd[FD_LISTEN] = (struct pollfd){ .fd = control, .events = POLLIN };
 	io.fd[FD_CLIENTS] = (struct pollfd){ .fd = gz_client_event(), .events = POLLIN };
 	io.n = FD_FIRST_PEER;

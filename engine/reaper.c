@@ -73,7 +73,8 @@ bool gz_reaper_check(struct gz_sock *s, int *probe)
 
 struct sweep {
 	int *probe;
-	bool unnamed;		/* look at sockets without a name as well */
+	bool unnamed;		/* look at sockets without a name as well ... */
+	unsigned mark;		/* ... that were watched before the inodes were read */
 	ino_t *inodes;		/* alive, sorted */
 	size_t n;
 	unsigned left;		/* unnamed ones that are watched */
@@ -97,8 +98,16 @@ static bool sweep_one(struct gz_sock *s, void *arg)
 		return true;
 	}
 	sw->left++;
-	if (sw->unnamed && !bsearch(&s->ino, sw->inodes, sw->n, sizeof(ino_t), by_value))
+	if (sw->unnamed && s->sweep_mark == sw->mark &&
+	    !bsearch(&s->ino, sw->inodes, sw->n, sizeof(ino_t), by_value))
 		gz_reaper_close(s);
+	return true;
+}
+
+static bool mark_one(struct gz_sock *s, void *arg)
+{
+	if (!s->named && atomic_load(&s->watched))
+		s->sweep_mark = *(unsigned *)arg;
 	return true;
 }
 
@@ -140,8 +149,11 @@ void gz_reaper_sweep(void)
 	static unsigned round, unnamed;
 	struct sweep sw = { .probe = &probe };
 
-	if (unnamed && ++round % 5 == 0)
+	sw.mark = ++round;
+	if (unnamed && round % 5 == 0) {
+		gz_table_walk(0, false, mark_one, &sw.mark);
 		sw.unnamed = read_inodes(&sw);
+	}
 	gz_table_walk(0, false, sweep_one, &sw);
 	unnamed = sw.left;
 	free(sw.inodes);

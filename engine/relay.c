@@ -196,15 +196,10 @@ void gz_relay_offer(struct gz_worker *w, struct gz_sock *l, struct gz_sock *s)
 	gz_worker_dirty(w, s);
 }
 
-void gz_relay_reoffer(struct gz_sock *s)
+void gz_relay_reoffer(struct gz_sock *l, uint64_t id)
 {
-	struct gz_sock *l;
-	int fd;
+	int fd = knock(l, id);
 
-	l = s->listener;
-	if (!l)
-		return;
-	fd = knock(l, s->id);
 	if (fd >= 0)
 		close(fd);		/* the token and its id stay in the queue */
 }

@@ -211,7 +211,20 @@ static void serve(struct gz_service *sv, const struct seccomp_notif *n)
 /* The worker answers a parked connect(); it is over when the id is taken. */
 static bool connect_done(const struct gz_call_ctx *p)
 {
-	return p->events == 0 && atomic_load(&p->s->parked) != p->id;
+	return p->events == 0 && !p->follows && atomic_load(&p->s->parked) != p->id;
+}
+
+/* A second connect() of one socket: what the first came to (af_inet.c). */
+static bool followed(struct gz_call_ctx *p)
+{
+	enum gz_state st = gz_sock_state(p->s);
+	int err;
+
+	if (!p->follows || st == GZ_CONNECTING)
+		return false;
+	err = st == GZ_ESTABLISHED ? 0 : atomic_exchange(&p->s->error, 0);
+	answer(p, st == GZ_ESTABLISHED ? 0 : err ? -err : -ECONNABORTED);
+	return true;
 }
 
 static void look_at_signals(struct gz_service *sv)
@@ -225,7 +238,7 @@ static void look_at_signals(struct gz_service *sv)
 		if (!gz_service_alive(p)) {	/* killed meanwhile */
 			uint64_t id = p->id;
 
-			if (!p->events)
+			if (!p->events && !p->follows)
 				atomic_compare_exchange_strong(&p->s->parked, &id, 0);
 			unpark(sv, p);
 			continue;
@@ -233,7 +246,7 @@ static void look_at_signals(struct gz_service *sv)
 		err = gz_app_interrupted(p->tid);
 		if (!err)
 			continue;
-		if (!p->events) {
+		if (!p->events && !p->follows) {
 			uint64_t id = p->id;
 
 			if (!atomic_compare_exchange_strong(&p->s->parked, &id, 0)) {
@@ -262,10 +275,10 @@ static void retry_parked(struct gz_service *sv, const struct pollfd *pfd)
 		bool ready = p->events ? pfd[i++].revents != 0 : false;
 
 		next = TAILQ_NEXT(p, entry);
-		if (dead || connect_done(p)) {
+		if (dead || connect_done(p) || followed(p)) {
 			uint64_t id = p->id;
 
-			if (!p->events)
+			if (!p->events && !p->follows)
 				atomic_compare_exchange_strong(&p->s->parked, &id, 0);
 			unpark(sv, p);
 		} else if (ready) {
@@ -275,7 +288,8 @@ static void retry_parked(struct gz_service *sv, const struct pollfd *pfd)
 			uint64_t id = p->id;
 
 			drop_fd(p);
-			if (p->events || atomic_compare_exchange_strong(&p->s->parked, &id, 0))
+			if (p->events || p->follows ||
+			    atomic_compare_exchange_strong(&p->s->parked, &id, 0))
 				answer(p, p->on_deadline);
 			unpark(sv, p);
 		}
@@ -371,7 +385,7 @@ static void *service_thread(void *arg)
 	while (!TAILQ_EMPTY(&sv.parked)) {
 		struct gz_call_ctx *p = TAILQ_FIRST(&sv.parked);
 
-		if (!p->events)
+		if (!p->events && !p->follows)
 			atomic_exchange(&p->s->parked, 0);
 		unpark(&sv, p);
 	}

@@ -95,6 +95,7 @@ struct gz_sock {
 	LIST_ENTRY(gz_sock) by_id;
 	ino_t ino;			/* of the shadow; 0: not known yet */
 	bool in_table;
+	unsigned sweep_mark;		/* the reaper's, main thread */
 
 	pthread_mutex_t lock;
 	/* [s] */

@@ -175,9 +175,13 @@ static void handle(struct gz_worker *w, struct gz_msg *m)
 			gz_worker_dirty(w, s);
 		break;
 	case GZ_OP_REOFFER:
-		gz_relay_reoffer(s);
+		gz_relay_reoffer(s, m->id);
 		break;
 	case GZ_OP_STOP:
+		/* Who only waits for connections wakes, and finds accept() failing. */
+		LIST_FOREACH(s, &w->socks, worker_entry)
+			if (s->lpcb || s->shares)
+				gz_relay_reoffer(s, 0);
 		w->stop = true;
 		break;
 	}

@@ -39,6 +39,7 @@ struct gz_msg {
 	STAILQ_ENTRY(gz_msg) next;
 	enum gz_op op;
 	struct gz_sock *sock;	/* a reference that the message carries */
+	uint64_t id;		/* REOFFER: of the connection; sock is the listener */
 	struct gz_flow *flow;
 	int fd;
 	uint32_t prefix;
@@ -112,8 +113,8 @@ void gz_relay_event(struct gz_sock *s, uint32_t events);
 void gz_relay_pump(struct gz_worker *w, struct gz_sock *s);
 /** Connect to the listener's shadow: the application may accept(). */
 void gz_relay_offer(struct gz_worker *w, struct gz_sock *listener, struct gz_sock *s);
-/** Make the listener readable once more for a connection that has a held_fd. */
-void gz_relay_reoffer(struct gz_sock *s);
+/** Make the listener readable once more, for connection @id that has a held_fd. */
+void gz_relay_reoffer(struct gz_sock *listener, uint64_t id);
 void gz_relay_connected(struct gz_worker *w, struct gz_sock *s);
 void gz_relay_failed(struct gz_worker *w, struct gz_sock *s, int error);
 /** Answer a parked connect().  @error: 0 or positive errno; any thread */

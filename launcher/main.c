@@ -148,8 +148,10 @@ static int choose_engine(const struct options *o, struct gz_engine *e)
 			gz_error("Couldn't read %s: %s", o->config, strerror(errno));
 			goto out;
 		}
-		if (gz_engine_config_load(o->config, &c, stderr))
-			goto out; /* the errors were printed, by line */
+		if (gz_engine_config_load(o->config, &c, stderr)) {
+			rc = 2; /* as gazelle-engine; the errors were printed, by line */
+			goto out;
+		}
 	}
 	if (o->engine && !is_engine_name(o->engine)) {
 		gz_error("'%s' cannot be the name of an engine", o->engine);

@@ -291,7 +291,10 @@ engine_up() {
 
 stop_engine() {
 	kill -TERM "${ENGINE_PID_OF[$1]}"
-	wait_for 10 gone "${ENGINE_PID_OF[$1]}" || fail "the engine $1 did not end on SIGTERM"
+	finish "${ENGINE_PID_OF[$1]}" 10 || fail "the engine $1: SIGTERM ended it with status $?"
+	# Nothing is left behind.
+	[ ! -e "$WORK/$GZ_TEST_ID-$1.sock" ] || fail "the engine $1 left its control socket"
+	[ ! -e "/var/run/dpdk/gazelle-$GZ_TEST_ID-$1" ] || fail "the engine $1 left DPDK's files"
 }
 
 # A process that is a zombie is gone, for whoever waits for its end.
