@@ -146,6 +146,32 @@ static void pending_io(void)
 	OK(close(l));
 }
 
+static void *blocked_connect(void *arg)
+{
+	struct sockaddr_in a = test_address(9);
+
+	OK(inet_pton(AF_INET, getenv("GZ_BLACKHOLE"), &a.sin_addr));
+	return (void *)(intptr_t)(connect(*(int *)arg, SA(&a), sizeof(a)) < 0 ? errno : 0);
+}
+
+/* Neither waits for ever; the error is reported once. */
+static void two_threads_connect(void)
+{
+	const char *hole = getenv("GZ_BLACKHOLE");
+	int c = tcp_socket(), error[2];
+	pthread_t t[2];
+
+	if (!hole || !*hole)
+		check_skip("GZ_BLACKHOLE is not set");
+	set_option(c, IPPROTO_TCP, TCP_SYNCNT, 1);
+	for (int i = 0; i < 2; i++, sleep_ms(200))
+		t[i] = thread(blocked_connect, &c);
+	for (int i = 0; i < 2; i++)
+		error[i] = (int)(intptr_t)join(t[i]);
+	CHECK((error[0] == ETIMEDOUT) + (error[1] == ETIMEDOUT) >= 1);
+	CHECK(error[0] && error[1]);
+}
+
 static void timed_out(void)
 {
 	const char *hole = getenv("GZ_BLACKHOLE");
@@ -171,4 +197,4 @@ CHECK_MAIN(CASE(refused_blocking), CASE(refused_nonblocking), CASE(refused_by_se
 	   CASE(refused_by_recv_and_send), CASE(refused_in_epoll),
 	   CASE(refused_socket_connects_later), CASE(closed_listener_refuses),
 	   CASE(closed_listener_resets_queue), CASE(to_group_or_broadcast), CASE(never_connected),
-	   CASE(pending_io), CASE(timed_out))
+	   CASE(pending_io), CASE(timed_out), CASE(two_threads_connect))
