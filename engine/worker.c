@@ -140,6 +140,8 @@ static void handle(struct gz_worker *w, struct gz_msg *m)
 			       strerror(-err));
 		break;
 	case GZ_OP_UNLISTEN:
+		/* Other clients' blocked accept() look again, and get EINVAL. */
+		gz_relay_reoffer(s, 0);
 		gz_stack_unlisten(s);
 		drop_pending(s);
 		break;
