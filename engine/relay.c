@@ -21,6 +21,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <linux/seccomp.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
@@ -284,7 +285,13 @@ static void from_app(struct gz_sock *s)
 			    !atomic_load(&s->app_shut_wr))
 				s->can_read = false;
 		} else if (n == 0) {
+			struct pollfd p = { .fd = s->end_fd, .events = POLLIN };
+
 			s->app_eof = true;
+			/* A last close, whose event is on its way?  It must be known
+			 * before the FIN: with a zero linger it is a RST instead. */
+			if (poll(&p, 1, 0) > 0 && p.revents & POLLHUP)
+				s->hup = true;
 		} else if (errno == EAGAIN) {
 			s->can_read = false;
 		} else if (errno == ECONNRESET) {
