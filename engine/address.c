@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * address.c - Socket addresses in and out, and whose they are
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sockios.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "engine/address.h"
+#include "engine/counters.h"
+#include "engine/log.h"
+#include "engine/ports.h"
+#include "engine/reaper.h"
+#include "engine/service.h"
+#include "engine/worker.h"
+#include "launcher/calls.h"
+
+/*
+ * Read and check a socket address.  Return: 0 with @end, or -errno; *whose
+ * GZ_KERNELS: a native IPv6 address, which the stack does not serve (yet).
+ */
+int gz_addr_read(struct gz_call_ctx *c, struct gz_end *end, sa_family_t *family,
+		     enum gz_whose *whose)
+{
+	uint64_t addr = c->args[1];
+	int len = (int)c->args[2];
+	union {
+		sa_family_t family;
+		struct sockaddr_in in;
+		struct sockaddr_in6 in6;
+		char raw[128];
+	} a;
+	int err;
+
+	*whose = GZ_OURS;
+	if (len < 0 || len > (int)sizeof(a.raw))
+		return -EINVAL;
+	memset(&a, 0, sizeof(a));
+	err = gz_app_read(c->tid, addr, &a, (size_t)len);
+	if (err)
+		return err;
+	*family = len >= (int)sizeof(a.family) ? a.family : AF_UNSPEC;
+	if (c->s->family == AF_INET) {
+		if (len < (int)sizeof(a.in))
+			return len >= (int)sizeof(a.family) && a.family == AF_UNSPEC ? 0 : -EINVAL;
+		end->addr = a.in.sin_addr.s_addr;
+		end->port = a.in.sin_port;
+		return 0;
+	}
+	if (len < 24)		/* SIN6_LEN_RFC2133 */
+		return len >= (int)sizeof(a.family) && a.family == AF_UNSPEC ? 0 : -EINVAL;
+	end->port = a.in6.sin6_port;
+	end->addr = 0;
+	if (a.family != AF_INET6)
+		return 0;
+	if (c->s->opt.v6only)
+		*whose = GZ_KERNELS;	/* native IPv6 only, errors and all */
+	else if (IN6_IS_ADDR_V4MAPPED(&a.in6.sin6_addr))
+		memcpy(&end->addr, &a.in6.sin6_addr.s6_addr[12], 4);
+	else if (!IN6_IS_ADDR_UNSPECIFIED(&a.in6.sin6_addr))
+		*whose = GZ_KERNELS;
+	return 0;
+}
+
+int64_t gz_addr_write(struct gz_call_ctx *c, struct gz_end end, uint64_t addr,
+			  uint64_t lenp)
+{
+	union {
+		struct sockaddr_in in;
+		struct sockaddr_in6 in6;
+	} a;
+	int room, full, err;
+
+	memset(&a, 0, sizeof(a));
+	if (c->s->family == AF_INET) {
+		a.in.sin_family = AF_INET;
+		a.in.sin_addr.s_addr = end.addr;
+		a.in.sin_port = end.port;
+		full = sizeof(a.in);
+	} else {
+		a.in6.sin6_family = AF_INET6;
+		a.in6.sin6_port = end.port;
+		if (end.addr) {
+			a.in6.sin6_addr.s6_addr[10] = a.in6.sin6_addr.s6_addr[11] = 0xff;
+			memcpy(&a.in6.sin6_addr.s6_addr[12], &end.addr, 4);
+		}
+		full = sizeof(a.in6);
+	}
+	err = gz_app_read(c->tid, lenp, &room, sizeof(room));
+	if (err)
+		return err;
+	if (room < 0)
+		return -EINVAL;
+	if (!gz_service_alive(c))
+		return -EINTR;
+	err = gz_app_write(c->tid, addr, &a, (size_t)(room < full ? room : full));
+	if (!err)
+		err = gz_app_write(c->tid, lenp, &full, sizeof(full));
+	return err;
+}
+
+bool gz_addr_is_loopback(uint32_t addr)
+{
+	return ntohl(addr) >> 24 == 127;
+}
+
+/* A multicast or broadcast address? */
+bool gz_addr_to_many(uint32_t addr)
+{
+	const struct gz_engine_config *cfg = gz_worker.cfg;
+
+	if (ntohl(addr) >> 28 == 14 || addr == INADDR_BROADCAST)
+		return true;
+	for (unsigned i = 0; i < cfg->naddrs; i++) {
+		uint32_t host = cfg->addrs[i].len ? 0xffffffffu >> cfg->addrs[i].len : 0xffffffffu;
+
+		if (cfg->addrs[i].len < 31 && (ntohl(addr) | host) == ntohl(addr) &&
+		    (ntohl(addr) & ~host) == (ntohl(cfg->addrs[i].addr) & ~host))
+			return true;
+	}
+	return false;
+}
+
+/* Does the stack have a way to @addr? */
+bool gz_addr_routed(uint32_t addr)
+{
+	const struct gz_engine_config *cfg = gz_worker.cfg;
+
+	if (cfg->gateway)
+		return true;
+	for (unsigned i = 0; i < cfg->naddrs; i++) {
+		uint32_t mask = cfg->addrs[i].len ?
+				htonl(0xffffffffu << (32 - cfg->addrs[i].len)) : 0;
+
+		if (((cfg->addrs[i].addr ^ addr) & mask) == 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Does the kernel have a listener for @end in the thread's network namespace?
+ * (/proc/net/tcp: state 0A; the address is printed as a host-order word.)
+ */
+bool gz_addr_kernel_listens(pid_t tid, struct gz_end end)
+{
+	static const char *const files[] = { "tcp", "tcp6" };
+	char path[64], line[256];
+	bool found = false;
+
+	for (unsigned i = 0; i < 2 && !found; i++) {
+		FILE *f;
+
+		snprintf(path, sizeof(path), "/proc/%d/net/%s", tid, files[i]);
+		f = fopen(path, "re");
+		if (!f)
+			continue;
+		while (!found && fgets(line, sizeof(line), f)) {
+			char addr[33];
+			unsigned port, st;
+			uint32_t last;
+
+			if (sscanf(line, "%*d: %32[0-9A-F]:%x %*[0-9A-F]:%*x %x", addr, &port,
+				   &st) != 3 || st != 0x0a || port != ntohs(end.port))
+				continue;
+			last = (uint32_t)strtoul(addr + strlen(addr) - 8, NULL, 16);
+			found = !last || last == end.addr;
+		}
+		fclose(f);
+	}
+	return found;
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * calls.h - Handlers of intercepted calls, by file
+ *
+ * Each runs in its client's service thread, may be run again when it was parked
+ * (GZ_WAIT), and reads the program's memory before it takes a lock.
+ */
+#ifndef GZ_CALLS_H
+#define GZ_CALLS_H
+
+#include <stdint.h>
+#include <sys/time.h>
+
+struct gz_call_ctx;
+
+/* accept.c */
+int64_t gz_do_accept(struct gz_call_ctx *c);
+int64_t gz_do_accept4(struct gz_call_ctx *c);
+/** SO_RCVTIMEO or SO_SNDTIMEO from now.  Return: ns, 0 for none */
+uint64_t gz_deadline_of(const struct timeval *tv);
+
+/* connect.c */
+int64_t gz_do_connect(struct gz_call_ctx *c);
+/** shutdown() of a listener: it listens no more, who waits gets EINVAL. */
+void gz_stop_listening(struct gz_call_ctx *c);
+
+#endif

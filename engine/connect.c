@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * connect.c - connect(), and what undoes it
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sockios.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "engine/address.h"
+#include "engine/calls.h"
+#include "engine/counters.h"
+#include "engine/log.h"
+#include "engine/ports.h"
+#include "engine/reaper.h"
+#include "engine/service.h"
+#include "engine/shadow.h"
+#include "engine/worker.h"
+#include "launcher/calls.h"
+
+/* Fill the shadow's send buffer from the application's end: it is not writable.
+ * Return: bytes sent */
+static uint32_t fill(int fd)
+{
+	static const uint8_t zeros[65536];
+	uint32_t sum = 0;
+	ssize_t n;
+
+	while ((n = send(fd, zeros, sizeof(zeros), MSG_DONTWAIT | MSG_NOSIGNAL)) > 0)
+		sum += (uint32_t)n;
+	return sum;
+}
+
+/*
+ * After a failure, or to disconnect, the same descriptor gets a new socket with a
+ * new shadow; the old one ends when its shadow is closed by the replacement.
+ */
+static int renew(struct gz_call_ctx *c)
+{
+	struct gz_sock *old = c->s, *s = gz_sock_new(c->sv->client, old->family);
+	uint64_t name;
+	ino_t ino;
+	int fd, err;
+
+	if (!s)
+		return -ENOBUFS;
+	fd = gz_shadow_new(gz_file_flags(c->fd) & O_NONBLOCK ? SOCK_NONBLOCK : 0, &name, &ino);
+	if (fd < 0) {
+		gz_sock_unref(s);
+		return fd;
+	}
+	s->named = true;
+	s->name = name;
+	s->opt = old->opt;
+	gz_table_add(s, ino);
+	err = gz_service_replace_fd(c, fd, (int)c->args[0],
+				    gz_app_cloexec(c->tid, (int)c->args[0]));
+	if (err) {
+		close(fd);
+		gz_reaper_close(s);
+		gz_sock_unref(s);
+		return err;
+	}
+	close(c->fd);
+	c->fd = fd;
+	c->s = s;
+	atomic_store(&s->watched, true);
+	gz_sock_unref(old);
+	return 0;
+}
+
+/* shutdown() of a listener: it listens no more, who waits gets EINVAL. */
+void gz_stop_listening(struct gz_call_ctx *c)
+{
+	struct gz_call_ctx *p;
+	struct gz_sock *s = c->s;
+
+	pthread_mutex_lock(&s->lock);
+	gz_sock_set_state(s, GZ_BOUND);
+	gz_claim_unlisten(s);
+	pthread_mutex_unlock(&s->lock);
+	TAILQ_FOREACH(p, &c->sv->parked, entry) {
+		if (p->s == s) {
+			p->events = POLLIN | POLLOUT;	/* looked at again at once */
+			p->deadline = 1;
+			p->on_deadline = -EINVAL;
+		}
+	}
+	gz_worker_post(&gz_worker, &(struct gz_msg){ .op = GZ_OP_UNLISTEN, .sock = s, .fd = -1 });
+}
+
+/* connect() to AF_UNSPEC: the connection is reset, the socket is as new. */
+static int64_t disconnect(struct gz_call_ctx *c)
+{
+	struct gz_sock *s = c->s;
+
+	switch (gz_sock_state(s)) {
+	case GZ_FRESH:
+	case GZ_BOUND:
+		return 0;
+	case GZ_LISTENING:
+		gz_stop_listening(c);
+		return 0;
+	default:
+		break;
+	}
+	pthread_mutex_lock(&s->lock);
+	s->opt.linger = (struct linger){ .l_onoff = 1, .l_linger = 0 };
+	pthread_mutex_unlock(&s->lock);
+	gz_worker_post(&gz_worker, &(struct gz_msg){ .op = GZ_OP_OPTIONS, .sock = s, .fd = -1 });
+	return renew(c);
+}
+
+/* Start a connection; @s locked.  Return: 0 (under way) or -errno */
+static int start_connect(struct gz_call_ctx *c, struct gz_end peer, bool nonblock)
+{
+	struct gz_sock *s = c->s;
+	struct gz_end local = s->local;
+	struct gz_flow *f;
+	struct gz_msg m = { .op = GZ_OP_CONNECT, .sock = s };
+	int err;
+
+	if (gz_sock_state(s) == GZ_FRESH)
+		local = (struct gz_end){ 0 };
+	if (!local.addr) {
+		local.addr = peer.addr;
+		if (!gz_netif_is_local(peer.addr)) {
+			const struct gz_engine_config *cfg = gz_worker.cfg;
+
+			local.addr = cfg->addrs[0].addr;
+			for (unsigned i = 0; i < cfg->naddrs; i++) {
+				uint32_t mask = cfg->addrs[i].len ?
+					htonl(0xffffffffu << (32 - cfg->addrs[i].len)) : 0;
+
+				if (((cfg->addrs[i].addr ^ peer.addr) & mask) == 0) {
+					local.addr = cfg->addrs[i].addr;
+					break;
+				}
+			}
+		} else if (gz_addr_is_loopback(peer.addr)) {
+			local.addr = htonl(INADDR_LOOPBACK);
+		}
+	}
+	f = gz_flow_add(local, peer, &err);
+	if (!f)
+		return err;
+	m.fd = gz_shadow_join(c->fd);
+	if (m.fd < 0) {
+		gz_flow_del(f);
+		return m.fd;
+	}
+	m.flow = f;
+	m.prefix = nonblock ? fill(c->fd) : 0;
+	if (!m.prefix) {
+		if (send(c->fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) != 1)
+			gz_debug("no sentinel: %s", strerror(errno));
+		m.prefix = 1;
+	}
+	s->local = f->local;
+	s->peer = peer;
+	s->connect_reported = !nonblock;
+	atomic_store(&s->error, 0);
+	gz_sock_set_state(s, GZ_CONNECTING);
+	if (nonblock) {
+		atomic_store(&s->parked, 0);
+	} else {
+		atomic_store(&s->parked_fd, c->sv->client->listener);
+		atomic_store(&s->parked, c->id);
+	}
+	err = gz_worker_post(&gz_worker, &m);
+	if (err) {
+		atomic_store(&s->parked, 0);
+		close(m.fd);
+		gz_flow_del(f);
+		gz_sock_set_state(s, GZ_FAILED);
+	}
+	return err;
+}
+
+/* A blocking connect() waits for the worker's answer. */
+static int64_t wait_connect(struct gz_call_ctx *c)
+{
+	/* Nothing of the application's may be held, its last close must show. */
+	close(c->fd);
+	c->fd = -1;
+	c->events = 0;
+	c->deadline = gz_deadline_of(&c->s->opt.sndtimeo);
+	c->on_deadline = -EINPROGRESS;
+	return GZ_WAIT;
+}
+
+int64_t gz_do_connect(struct gz_call_ctx *c)
+{
+	struct gz_sock *s = c->s;
+	struct gz_end peer = { 0 };
+	sa_family_t family;
+	enum gz_whose whose;
+	bool nonblock = gz_file_flags(c->fd) & O_NONBLOCK;
+	int64_t r;
+	int err;
+
+	err = gz_addr_read(c, &peer, &family, &whose);
+	if (err)
+		return err;
+	if (family == AF_UNSPEC) {
+		return disconnect(c);
+	}
+	if (family != s->family && !(s->family == AF_INET6 && family == AF_INET))
+		return -EAFNOSUPPORT;
+	/* tcp_v4_connect(): there is no TCP to a group or to everybody. */
+	if (whose == GZ_OURS && gz_addr_to_many(peer.addr))
+		return -ENETUNREACH;
+	if (!peer.addr && whose == GZ_OURS)
+		peer.addr = htonl(INADDR_LOOPBACK);	/* as Linux: this host */
+
+	pthread_mutex_lock(&s->lock);
+	switch (gz_sock_state(s)) {
+	case GZ_FAILED:
+		/* An outcome that nobody asked for yet comes first. */
+		err = atomic_exchange(&s->error, 0);
+		if (err && !s->connect_reported) {
+			s->connect_reported = true;
+			r = -err;
+			break;
+		}
+		pthread_mutex_unlock(&s->lock);
+		r = renew(c);
+		if (r)
+			return r;
+		s = c->s;
+		pthread_mutex_lock(&s->lock);
+		/* fall through */
+	case GZ_FRESH:
+	case GZ_BOUND:
+		if (whose == GZ_KERNELS ||
+		    (gz_addr_is_loopback(peer.addr) && !gz_port_listening(peer) &&
+		     gz_addr_kernel_listens(c->tid, peer)) ||
+		    (!gz_netif_is_local(peer.addr) && !gz_addr_routed(peer.addr))) {
+			pthread_mutex_unlock(&s->lock);
+			return gz_swap_to_kernel(c);
+		}
+		if (!peer.port) {
+			r = -ECONNREFUSED;
+			break;
+		}
+		r = start_connect(c, peer, nonblock);
+		if (r)
+			break;
+		r = nonblock ? -EINPROGRESS : wait_connect(c);
+		break;
+	case GZ_CONNECTING:
+		if (nonblock) {
+			r = -EALREADY;
+			break;
+		}
+		if (atomic_load(&s->parked)) {
+			/* The worker answers one; this one looks for itself. */
+			c->follows = true;
+			r = wait_connect(c);
+			break;
+		}
+		atomic_store(&s->parked_fd, c->sv->client->listener);
+		atomic_store(&s->parked, c->id);
+		r = wait_connect(c);
+		/* It may have ended between the look and the parking. */
+		if (gz_sock_state(s) != GZ_CONNECTING)
+			gz_relay_answer(s, gz_sock_state(s) == GZ_ESTABLISHED ? 0 :
+					   atomic_exchange(&s->error, 0));
+		break;
+	case GZ_ESTABLISHED:
+		r = s->connect_reported ? -EISCONN : 0;
+		s->connect_reported = true;
+		break;
+	default:
+		r = -EISCONN;
+	}
+	pthread_mutex_unlock(&s->lock);
+	return r;
+}

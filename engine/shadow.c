@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * shadow.c - Making, joining and replacing shadows
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sockios.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "engine/counters.h"
+#include "engine/log.h"
+#include "engine/ports.h"
+#include "engine/reaper.h"
+#include "engine/service.h"
+#include "engine/shadow.h"
+#include "engine/worker.h"
+#include "launcher/calls.h"
+
+static _Atomic uint64_t next_name = 1;
+
+void gz_shadow_sndbuf(int fd)
+{
+	int n = GZ_SHADOW_SNDBUF;
+
+	/* Beyond net.core.wmem_max where that is allowed. */
+	if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &n, sizeof(n)) < 0)
+		setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &n, sizeof(n));
+}
+
+/* An unconnected shadow with a name of its own.  Return: descriptor or -errno */
+int gz_shadow_new(int flags, uint64_t *name, ino_t *ino)
+{
+	struct sockaddr_un a;
+	struct stat st;
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0), err;
+
+	if (fd < 0)
+		return -errno;
+	gz_shadow_sndbuf(fd);
+	*name = atomic_fetch_add(&next_name, 1);
+	if (bind(fd, (struct sockaddr *)&a, gz_shadow_name(&a, *name)) < 0 ||
+	    fstat(fd, &st) < 0) {
+		err = errno;
+		close(fd);
+		return -err;
+	}
+	*ino = st.st_ino;
+	return fd;
+}
+
+int gz_file_flags(int fd)
+{
+	int f = fcntl(fd, F_GETFL);
+
+	return f < 0 ? 0 : f;
+}
+
+/*
+ * Put a kernel socket in the place of our shadow and let the kernel run the
+ * call: the policy says that this one is not the stack's.
+ */
+int64_t gz_swap_to_kernel(struct gz_call_ctx *c)
+{
+	struct gz_sock *s = c->s;
+	char path[64];
+	int ns, fd, err;
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/net", c->tid);
+	ns = open(path, O_RDONLY | O_CLOEXEC);
+	if (ns < 0)
+		return -errno;
+	/* This thread lives in the shadows' namespace; the socket must not. */
+	err = setns(ns, CLONE_NEWNET) < 0 ? -errno : 0;
+	close(ns);
+	if (err)
+		return err;
+	fd = socket(s->family, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP);
+	err = fd < 0 ? -errno : 0;
+	if (setns(gz_worker.netns, CLONE_NEWNET) < 0)
+		gz_err("cannot return to the shadows' network namespace: %s", strerror(errno));
+	if (err)
+		return err;
+	pthread_mutex_lock(&s->lock);
+	gz_options_replay(&s->opt, s->family, fd);
+	pthread_mutex_unlock(&s->lock);
+	fcntl(fd, F_SETFL, gz_file_flags(c->fd) & O_NONBLOCK);
+	err = gz_service_replace_fd(c, fd, (int)c->args[0],
+				    gz_app_cloexec(c->tid, (int)c->args[0]));
+	close(fd);
+	if (err)
+		return err;
+	gz_count(GZ_C_KERNEL_SWAPS);
+	return GZ_CONTINUE;
+}
+
+/* The service threads' meeting point: an AF_UNIX listener. */
+static struct {
+	pthread_mutex_t lock;
+	int fd;
+	struct sockaddr_un addr;
+	socklen_t len;
+} hub = { .lock = PTHREAD_MUTEX_INITIALIZER, .fd = -1 };
+
+/* Connect the shadow @fd to a new engine's end.  Return: the end or -errno */
+int gz_shadow_join(int fd)
+{
+	struct ucred cred;
+	socklen_t len;
+	int end = -1, err = 0;
+
+	pthread_mutex_lock(&hub.lock);
+	if (hub.fd < 0) {
+		hub.len = gz_shadow_name(&hub.addr, 0);
+		hub.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+		if (hub.fd < 0 || bind(hub.fd, (struct sockaddr *)&hub.addr, hub.len) < 0 ||
+		    listen(hub.fd, 128) < 0) {
+			err = -errno;
+			if (hub.fd >= 0)
+				close(hub.fd);
+			hub.fd = -1;
+			goto out;
+		}
+	}
+	/* Nobody else's connection may be taken for ours. */
+	while ((end = accept4(hub.fd, NULL, NULL, SOCK_CLOEXEC)) >= 0) {
+		gz_count(GZ_C_FOREIGN);
+		close(end);
+	}
+	if (connect(fd, (struct sockaddr *)&hub.addr, hub.len) < 0) {
+		err = -errno;
+		goto out;
+	}
+	for (;;) {
+		end = accept4(hub.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+		if (end < 0) {
+			err = -errno;
+			break;
+		}
+		len = sizeof(cred);
+		if (getsockopt(end, SOL_SOCKET, SO_PEERCRED, &cred, &len) == 0 &&
+		    cred.pid == getpid())
+			break;
+		gz_count(GZ_C_FOREIGN);
+		close(end);
+	}
+out:
+	pthread_mutex_unlock(&hub.lock);
+	return err ? err : end;
+}

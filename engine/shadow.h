@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * shadow.h - The AF_UNIX socket that a program holds in place of its own
+ *
+ * All of it runs in service threads, which live in the shadows' namespace.
+ */
+#ifndef GZ_SHADOW_H
+#define GZ_SHADOW_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+struct gz_call_ctx;
+
+/** An unconnected shadow; @flags: SOCK_NONBLOCK or 0.  Return: descriptor or -errno */
+int gz_shadow_new(int flags, uint64_t *name, ino_t *ino);
+/** Give the program's end @fd the send buffer that the relay counts on. */
+void gz_shadow_sndbuf(int fd);
+/** Connect the shadow @fd to a new engine's end.  Return: the end or -errno */
+int gz_shadow_join(int fd);
+/** F_GETFL of @fd, or 0 */
+int gz_file_flags(int fd);
+/**
+ * gz_swap_to_kernel() - The policy says that this socket is not the stack's
+ *
+ * Return: GZ_CONTINUE, with a kernel socket in the shadow's place, or -errno
+ */
+int64_t gz_swap_to_kernel(struct gz_call_ctx *c);
+
+#endif
