@@ -16,11 +16,11 @@
 #include <net/if.h>
 #include <sys/un.h>
 
-#define GZ_NAME_MAX	32	/* engine, dispatch and client names, with NUL */
-#define GZ_PATH_MAX	108	/* fits sockaddr_un.sun_path, with NUL */
-#define GZ_ADDRS_MAX	8
-#define GZ_CLIENTS_MAX	64
-#define GZ_EAL_ARGS_MAX	16
+#define GZ_NAME_MAX 32	/* engine, dispatch and client names, with NUL */
+#define GZ_PATH_MAX 108 /* fits sockaddr_un.sun_path, with NUL */
+#define GZ_ADDRS_MAX 8
+#define GZ_CLIENTS_MAX 64
+#define GZ_EAL_ARGS_MAX 16
 
 enum gz_log_level { GZ_LOG_ERROR, GZ_LOG_WARN, GZ_LOG_INFO, GZ_LOG_DEBUG };
 enum gz_hugepages { GZ_HUGE_AUTO, GZ_HUGE_ALWAYS, GZ_HUGE_NEVER };
@@ -32,10 +32,10 @@ enum gz_driver {
 	GZ_DRV_AF_XDP,
 	GZ_DRV_AF_PACKET,
 	GZ_DRV_TAP,
-	GZ_DRV_VIRTIO_USER,	/* link to gazelle-dispatch, or any vhost-user */
+	GZ_DRV_VIRTIO_USER, /* link to gazelle-dispatch, or any vhost-user */
 	GZ_DRV_VHOST,
 	GZ_DRV_PCI,
-	GZ_DRV_VDEV,		/* port.device is a DPDK --vdev string, verbatim */
+	GZ_DRV_VDEV, /* port.device is a DPDK --vdev string, verbatim */
 };
 
 /** An IPv4 prefix.  addr is in network byte order; len 0..32. */
@@ -46,53 +46,53 @@ struct gz_prefix4 {
 
 struct gz_port_config {
 	enum gz_driver driver;
-	char iface[IFNAMSIZ];		/* af_xdp, af_packet, tap */
-	char device[256];		/* pci address or vdev string */
-	char path[GZ_PATH_MAX];		/* virtio_user, vhost socket */
-	uint8_t mac[6];			/* all zero: the device's own */
+	char iface[IFNAMSIZ];	/* af_xdp, af_packet, tap */
+	char device[256];	/* pci address or vdev string */
+	char path[GZ_PATH_MAX]; /* virtio_user, vhost socket */
+	uint8_t mac[6];		/* all zero: the device's own */
 	bool mac_set;
-	uint16_t mtu;			/* bytes of IP packet */
-	uint16_t queue_size;		/* descriptors, a power of two */
+	uint16_t mtu;	     /* bytes of IP packet */
+	uint16_t queue_size; /* descriptors, a power of two */
 	bool promiscuous;
 	/* A veth pair that the program makes itself; empty host_iface: none. */
 	char veth_host[IFNAMSIZ];	/* the kernel's end, e.g. gz0 */
-	struct gz_prefix4 veth_address;	/* its address */
+	struct gz_prefix4 veth_address; /* its address */
 };
 
 struct gz_memory_config {
 	enum gz_hugepages hugepages;
 	uint32_t mbufs;
-	uint32_t megabytes;		/* DPDK memory; 0: enough for mbufs */
+	uint32_t megabytes; /* DPDK memory; 0: enough for mbufs */
 };
 
 struct gz_engine_config {
 	char name[GZ_NAME_MAX];
 	enum gz_log_level log;
-	char run_dir[80];		/* control sockets live here */
-	uint32_t linger_ms;		/* after the last app; 0: never ends */
+	char run_dir[80];   /* control sockets live here */
+	uint32_t linger_ms; /* after the last app; 0: never ends */
 	struct gz_memory_config memory;
 	struct gz_port_config port;
 	unsigned naddrs;
-	struct gz_prefix4 addrs[GZ_ADDRS_MAX];	/* stack.addresses */
-	uint32_t gateway;		/* network order, 0: none */
-	int cpu;			/* worker.cpu; -1: floats */
+	struct gz_prefix4 addrs[GZ_ADDRS_MAX]; /* stack.addresses */
+	uint32_t gateway;		       /* network order, 0: none */
+	int cpu;			       /* worker.cpu; -1: floats */
 	enum gz_power power;
-	uint32_t spin_us;		/* adaptive: polls this long before sleep */
-	uint32_t burst;			/* worker.burst, packets a loop */
-	uint32_t max_sockets;		/* limits.sockets */
-	uint32_t max_clients;		/* limits.clients */
-	uint32_t syn_retries;		/* tcp.syn_retries */
-	uint32_t rto_give_up_s;		/* tcp.give_up, seconds */
-	uint16_t port_lo, port_hi;	/* tcp.ephemeral_ports */
+	uint32_t spin_us;	   /* adaptive: polls this long before sleep */
+	uint32_t burst;		   /* worker.burst, packets a loop */
+	uint32_t max_sockets;	   /* limits.sockets */
+	uint32_t max_clients;	   /* limits.clients */
+	uint32_t syn_retries;	   /* tcp.syn_retries */
+	uint32_t rto_give_up_s;	   /* tcp.give_up, seconds */
+	uint16_t port_lo, port_hi; /* tcp.ephemeral_ports */
 	unsigned neal;
-	char *eal[GZ_EAL_ARGS_MAX];	/* eal_args: extra EAL words */
+	char *eal[GZ_EAL_ARGS_MAX]; /* eal_args: extra EAL words */
 };
 
 struct gz_dispatch_client {
 	char name[GZ_NAME_MAX];
-	char path[GZ_PATH_MAX];		/* vhost-user socket, engine is server */
-	struct gz_prefix4 address;	/* /32 or wider: what is the client's */
-	unsigned line;			/* in the file, for messages */
+	char path[GZ_PATH_MAX];	   /* vhost-user socket, engine is server */
+	struct gz_prefix4 address; /* /32 or wider: what is the client's */
+	unsigned line;		   /* in the file, for messages */
 };
 
 struct gz_dispatch_config {
@@ -134,8 +134,7 @@ void gz_engine_config_print(const struct gz_engine_config *c, FILE *out);
 void gz_dispatch_config_print(const struct gz_dispatch_config *c, FILE *out);
 
 /** Path of an engine's control socket: RUN_DIR/NAME.sock. */
-static inline int gz_control_path(char *buf, size_t n, const char *run_dir,
-				  const char *name)
+static inline int gz_control_path(char *buf, size_t n, const char *run_dir, const char *name)
 {
 	int k = snprintf(buf, n, "%s/%s.sock", run_dir, name);
 

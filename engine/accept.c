@@ -42,10 +42,11 @@ static struct gz_sock *take_pending(struct gz_sock *l, uint64_t id)
 	struct gz_sock *s;
 
 	pthread_mutex_lock(&l->lock);
-	TAILQ_FOREACH(s, &l->pending, pending_entry) {
+	TAILQ_FOREACH(s, &l->pending, pending_entry)
+	{
 		if (s->id == id) {
 			TAILQ_REMOVE(&l->pending, s, pending_entry);
-			s->listener = NULL;	/* its two references are ours now */
+			s->listener = NULL; /* its two references are ours now */
 			break;
 		}
 	}
@@ -56,7 +57,7 @@ static struct gz_sock *take_pending(struct gz_sock *l, uint64_t id)
 /* An embryo from the shadow's queue.  Return: descriptor, -EAGAIN, -errno */
 static int accept_shadow(int lfd, uint64_t *id)
 {
-	struct pollfd p = { .fd = lfd, .events = POLLIN };
+	struct pollfd p = {.fd = lfd, .events = POLLIN};
 
 	for (;;) {
 		struct ucred cred;
@@ -75,7 +76,7 @@ static int accept_shadow(int lfd, uint64_t *id)
 		 * the id right after its connect(). */
 		if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) == 0 &&
 		    cred.pid == getpid()) {
-			struct pollfd in = { .fd = fd, .events = POLLIN };
+			struct pollfd in = {.fd = fd, .events = POLLIN};
 
 			if (poll(&in, 1, 1000) > 0 &&
 			    recv(fd, id, sizeof(*id), MSG_DONTWAIT) == sizeof(*id))
@@ -117,7 +118,7 @@ static int64_t accept_flags(struct gz_call_ctx *c, int flags)
 			return fd;
 		s = take_pending(l, id);
 		if (!s)
-			close(fd);	/* dropped meanwhile */
+			close(fd); /* dropped meanwhile */
 	} while (!s);
 	if (s->held_fd >= 0) {
 		/* A token for one that was accepted before and found no room. */
@@ -131,8 +132,8 @@ static int64_t accept_flags(struct gz_call_ctx *c, int flags)
 		atomic_thread_fence(memory_order_seq_cst);
 		/* Reset while it waited: the worker can say so now. */
 		if (gz_sock_state(s) == GZ_CLOSED)
-			gz_worker_post(&gz_worker, &(struct gz_msg){ .op = GZ_OP_SHUT,
-								     .sock = s, .fd = -1 });
+			gz_worker_post(&gz_worker,
+				       &(struct gz_msg){.op = GZ_OP_SHUT, .sock = s, .fd = -1});
 		gz_shadow_sndbuf(fd);
 		fstat(fd, &st);
 		gz_table_add(s, st.st_ino);
@@ -153,8 +154,9 @@ static int64_t accept_flags(struct gz_call_ctx *c, int flags)
 			s->listener = l;
 			TAILQ_INSERT_HEAD(&l->pending, s, pending_entry);
 			pthread_mutex_unlock(&l->lock);
-			gz_worker_post(&gz_worker, &(struct gz_msg){ .op = GZ_OP_REOFFER,
-								     .sock = l, .id = s_id, .fd = -1 });
+			gz_worker_post(
+			    &gz_worker,
+			    &(struct gz_msg){.op = GZ_OP_REOFFER, .sock = l, .id = s_id, .fd = -1});
 			return err == -ENOENT ? -EINTR : err;
 		}
 	}

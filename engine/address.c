@@ -32,7 +32,7 @@
  * GZ_KERNELS: a native IPv6 address, which the stack does not serve (yet).
  */
 int gz_addr_read(struct gz_call_ctx *c, struct gz_end *end, sa_family_t *family,
-		     enum gz_whose *whose)
+		 enum gz_whose *whose)
 {
 	uint64_t addr = c->args[1];
 	int len = (int)c->args[2];
@@ -59,14 +59,14 @@ int gz_addr_read(struct gz_call_ctx *c, struct gz_end *end, sa_family_t *family,
 		end->port = a.in.sin_port;
 		return 0;
 	}
-	if (len < 24)		/* SIN6_LEN_RFC2133 */
+	if (len < 24) /* SIN6_LEN_RFC2133 */
 		return len >= (int)sizeof(a.family) && a.family == AF_UNSPEC ? 0 : -EINVAL;
 	end->port = a.in6.sin6_port;
 	end->addr = 0;
 	if (a.family != AF_INET6)
 		return 0;
 	if (c->s->opt.v6only)
-		*whose = GZ_KERNELS;	/* native IPv6 only, errors and all */
+		*whose = GZ_KERNELS; /* native IPv6 only, errors and all */
 	else if (IN6_IS_ADDR_V4MAPPED(&a.in6.sin6_addr))
 		memcpy(&end->addr, &a.in6.sin6_addr.s6_addr[12], 4);
 	else if (!IN6_IS_ADDR_UNSPECIFIED(&a.in6.sin6_addr))
@@ -74,8 +74,7 @@ int gz_addr_read(struct gz_call_ctx *c, struct gz_end *end, sa_family_t *family,
 	return 0;
 }
 
-int64_t gz_addr_write(struct gz_call_ctx *c, struct gz_end end, uint64_t addr,
-			  uint64_t lenp)
+int64_t gz_addr_write(struct gz_call_ctx *c, struct gz_end end, uint64_t addr, uint64_t lenp)
 {
 	union {
 		struct sockaddr_in in;
@@ -141,8 +140,8 @@ bool gz_addr_routed(uint32_t addr)
 	if (cfg->gateway)
 		return true;
 	for (unsigned i = 0; i < cfg->naddrs; i++) {
-		uint32_t mask = cfg->addrs[i].len ?
-				htonl(0xffffffffu << (32 - cfg->addrs[i].len)) : 0;
+		uint32_t mask =
+		    cfg->addrs[i].len ? htonl(0xffffffffu << (32 - cfg->addrs[i].len)) : 0;
 
 		if (((cfg->addrs[i].addr ^ addr) & mask) == 0)
 			return true;
@@ -156,7 +155,7 @@ bool gz_addr_routed(uint32_t addr)
  */
 bool gz_addr_kernel_listens(pid_t tid, struct gz_end end)
 {
-	static const char *const files[] = { "tcp", "tcp6" };
+	static const char *const files[] = {"tcp", "tcp6"};
 	char path[64], line[256];
 	bool found = false;
 
@@ -173,7 +172,8 @@ bool gz_addr_kernel_listens(pid_t tid, struct gz_end end)
 			uint32_t last;
 
 			if (sscanf(line, "%*d: %32[0-9A-F]:%x %*[0-9A-F]:%*x %x", addr, &port,
-				   &st) != 3 || st != 0x0a || port != ntohs(end.port))
+				   &st) != 3 ||
+			    st != 0x0a || port != ntohs(end.port))
 				continue;
 			last = (uint32_t)strtoul(addr + strlen(addr) - 8, NULL, 16);
 			found = !last || last == end.addr;

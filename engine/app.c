@@ -13,9 +13,9 @@
 #include "engine/counters.h"
 
 #ifndef PIDFD_THREAD
-#define PIDFD_THREAD O_EXCL	/* Linux 6.9 */
+#define PIDFD_THREAD O_EXCL /* Linux 6.9 */
 #endif
-#define ERESTARTSYS 512		/* the kernel's own, linux/errno.h */
+#define ERESTARTSYS 512 /* the kernel's own, linux/errno.h */
 #define CAP_NET_BIND_SERVICE_BIT 10
 
 void gz_app_cache_init(struct gz_app_cache *c)
@@ -35,7 +35,7 @@ void gz_app_cache_destroy(struct gz_app_cache *c)
 
 int gz_app_read(pid_t tid, uint64_t addr, void *buf, size_t n)
 {
-	struct iovec l = { buf, n }, r = { (void *)(uintptr_t)addr, n };
+	struct iovec l = {buf, n}, r = {(void *)(uintptr_t)addr, n};
 
 	if (!n)
 		return 0;
@@ -48,7 +48,7 @@ int gz_app_read(pid_t tid, uint64_t addr, void *buf, size_t n)
 
 int gz_app_write(pid_t tid, uint64_t addr, const void *buf, size_t n)
 {
-	struct iovec l = { (void *)(uintptr_t)buf, n }, r = { (void *)(uintptr_t)addr, n };
+	struct iovec l = {(void *)(uintptr_t)buf, n}, r = {(void *)(uintptr_t)addr, n};
 
 	if (!n)
 		return 0;
@@ -173,8 +173,7 @@ static bool others_block(pid_t tgid, pid_t tid, uint64_t set)
 
 		if (t <= 0 || t == tid)
 			continue;
-		if (read_status(t, status, sizeof(status)) &&
-		    status_line(status, "\nSigBlk:", &v))
+		if (read_status(t, status, sizeof(status)) && status_line(status, "\nSigBlk:", &v))
 			all = (set & ~strtoull(v, NULL, 16)) == 0;
 	}
 	closedir(d);

@@ -34,7 +34,7 @@
 #include "engine/worker.h"
 #include "launcher/calls.h"
 
-#define BACKLOG_MAX 4096	/* net.core.somaxconn's default */
+#define BACKLOG_MAX 4096 /* net.core.somaxconn's default */
 
 /* --- socket, bind, listen ------------------------------------------------ */
 
@@ -80,8 +80,7 @@ static int claim(struct gz_call_ctx *c, struct gz_end end, bool to_listen)
 		bool gone;
 		int err;
 
-		err = to_listen ? gz_claim_listen(c->s, &blocker) :
-				  gz_claim(c->s, end, &blocker);
+		err = to_listen ? gz_claim_listen(c->s, &blocker) : gz_claim(c->s, end, &blocker);
 		if (!blocker)
 			return err;
 		gone = gz_reaper_check(blocker, &c->sv->probe_fd);
@@ -94,7 +93,7 @@ static int claim(struct gz_call_ctx *c, struct gz_end end, bool to_listen)
 static int64_t do_bind(struct gz_call_ctx *c)
 {
 	struct gz_sock *s = c->s;
-	struct gz_end end = { 0 };
+	struct gz_end end = {0};
 	sa_family_t family;
 	enum gz_whose whose;
 	int err;
@@ -102,8 +101,7 @@ static int64_t do_bind(struct gz_call_ctx *c)
 	err = gz_addr_read(c, &end, &family, &whose);
 	if (err)
 		return err;
-	if (family != s->family &&
-	    !(s->family == AF_INET && family == AF_UNSPEC && end.addr == 0))
+	if (family != s->family && !(s->family == AF_INET && family == AF_UNSPEC && end.addr == 0))
 		return -EAFNOSUPPORT;
 	if (gz_sock_state(s) != GZ_FRESH)
 		return -EINVAL;
@@ -127,7 +125,7 @@ static int64_t do_bind(struct gz_call_ctx *c)
 
 static int64_t do_listen(struct gz_call_ctx *c)
 {
-	struct timeval tick = { .tv_usec = 1000 };
+	struct timeval tick = {.tv_usec = 1000};
 	struct gz_sock *s = c->s;
 	unsigned backlog = (unsigned)(int)c->args[1];
 	int err = 0;
@@ -140,7 +138,7 @@ static int64_t do_listen(struct gz_call_ctx *c)
 		s->backlog = (int)backlog;
 		break;
 	case GZ_FRESH:
-		err = claim(c, (struct gz_end){ 0 }, false);
+		err = claim(c, (struct gz_end){0}, false);
 		if (err)
 			break;
 		s->local = s->claim.end;
@@ -162,7 +160,7 @@ static int64_t do_listen(struct gz_call_ctx *c)
 		s->backlog = (int)backlog;
 		gz_sock_set_state(s, GZ_LISTENING);
 		err = gz_worker_post(&gz_worker,
-				     &(struct gz_msg){ .op = GZ_OP_LISTEN, .sock = s, .fd = -1 });
+				     &(struct gz_msg){.op = GZ_OP_LISTEN, .sock = s, .fd = -1});
 		break;
 	default:
 		err = -EINVAL;
@@ -198,7 +196,7 @@ static int64_t do_getpeername(struct gz_call_ctx *c)
 static int64_t do_setsockopt(struct gz_call_ctx *c)
 {
 	int level = (int)c->args[1], opt = (int)c->args[2], len = (int)c->args[4];
-	char val[256] = { 0 };
+	char val[256] = {0};
 	int err;
 
 	if (len < 0)
@@ -212,8 +210,8 @@ static int64_t do_setsockopt(struct gz_call_ctx *c)
 	err = gz_option_set(c->s, c->fd, level, opt, val, (socklen_t)len);
 	pthread_mutex_unlock(&c->s->lock);
 	if (!err && gz_sock_state(c->s) >= GZ_CONNECTING)
-		err = gz_worker_post(&gz_worker, &(struct gz_msg){ .op = GZ_OP_OPTIONS,
-								   .sock = c->s, .fd = -1 });
+		err = gz_worker_post(&gz_worker,
+				     &(struct gz_msg){.op = GZ_OP_OPTIONS, .sock = c->s, .fd = -1});
 	return err;
 }
 
@@ -286,8 +284,7 @@ static int64_t do_shutdown(struct gz_call_ctx *c)
 		atomic_store(&s->app_shut_rd, true);
 	if (shutdown(c->fd, (int)how) < 0 && errno != ENOTCONN)
 		return -errno;
-	return gz_worker_post(&gz_worker,
-			      &(struct gz_msg){ .op = GZ_OP_SHUT, .sock = s, .fd = -1 });
+	return gz_worker_post(&gz_worker, &(struct gz_msg){.op = GZ_OP_SHUT, .sock = s, .fd = -1});
 }
 
 static int64_t do_ioctl(struct gz_call_ctx *c)
@@ -299,8 +296,8 @@ static int64_t do_ioctl(struct gz_call_ctx *c)
 		return GZ_CONTINUE;
 	if (gz_sock_state(s) == GZ_LISTENING)
 		return -EINVAL;
-	v = (int)((unsigned)c->args[1] == SIOCOUTQ ? atomic_load(&s->unsent) :
-						     atomic_load(&s->info.unwritten));
+	v = (int)((unsigned)c->args[1] == SIOCOUTQ ? atomic_load(&s->unsent)
+						   : atomic_load(&s->info.unwritten));
 	/* Bytes on the way from the shadow to the ring count too. */
 	if (gz_sock_state(s) == GZ_ESTABLISHED && s->end_fd >= 0 &&
 	    ioctl(s->end_fd, SIOCINQ, &inq) == 0 && inq > (int)s->lag)
@@ -334,14 +331,15 @@ static int64_t do_recvfrom(struct gz_call_ctx *c)
 	int err;
 
 	if (flags & MSG_OOB)
-		return -EINVAL;		/* no urgent data, ever (tcp(7)) */
+		return -EINVAL; /* no urgent data, ever (tcp(7)) */
 	if (flags & MSG_ERRQUEUE)
 		return -EAGAIN;
 	if (gz_sock_state(c->s) < GZ_ESTABLISHED)
 		return -ENOTCONN;
 	/* Try first: the address of a TCP peer is not reported, its length is 0. */
-	n = recv(c->fd, buf, want, (flags & ~(MSG_TRUNC | MSG_WAITALL)) | MSG_DONTWAIT |
-				   (flags & MSG_TRUNC ? 0 : MSG_PEEK));
+	n = recv(c->fd, buf, want,
+		 (flags & ~(MSG_TRUNC | MSG_WAITALL)) | MSG_DONTWAIT |
+		     (flags & MSG_TRUNC ? 0 : MSG_PEEK));
 	if (n < 0 && errno == EAGAIN)
 		return would_block(c, flags, POLLIN, &c->s->opt.rcvtimeo);
 	if (n < 0)
@@ -397,19 +395,19 @@ static int64_t do_sendto(struct gz_call_ctx *c)
 }
 
 const gz_handler gz_handlers[] = {
-	[GZ_CALL_SOCKET] = do_socket,
-	[GZ_CALL_BIND] = do_bind,
-	[GZ_CALL_LISTEN] = do_listen,
-	[GZ_CALL_ACCEPT] = gz_do_accept,
-	[GZ_CALL_ACCEPT4] = gz_do_accept4,
-	[GZ_CALL_CONNECT] = gz_do_connect,
-	[GZ_CALL_GETSOCKNAME] = do_getsockname,
-	[GZ_CALL_GETPEERNAME] = do_getpeername,
-	[GZ_CALL_GETSOCKOPT] = do_getsockopt,
-	[GZ_CALL_SETSOCKOPT] = do_setsockopt,
-	[GZ_CALL_SHUTDOWN] = do_shutdown,
-	[GZ_CALL_IOCTL] = do_ioctl,
-	[GZ_CALL_RECVFROM] = do_recvfrom,
-	[GZ_CALL_SENDTO] = do_sendto,
-	[GZ_CALL_COUNT] = NULL,
+    [GZ_CALL_SOCKET] = do_socket,
+    [GZ_CALL_BIND] = do_bind,
+    [GZ_CALL_LISTEN] = do_listen,
+    [GZ_CALL_ACCEPT] = gz_do_accept,
+    [GZ_CALL_ACCEPT4] = gz_do_accept4,
+    [GZ_CALL_CONNECT] = gz_do_connect,
+    [GZ_CALL_GETSOCKNAME] = do_getsockname,
+    [GZ_CALL_GETPEERNAME] = do_getpeername,
+    [GZ_CALL_GETSOCKOPT] = do_getsockopt,
+    [GZ_CALL_SETSOCKOPT] = do_setsockopt,
+    [GZ_CALL_SHUTDOWN] = do_shutdown,
+    [GZ_CALL_IOCTL] = do_ioctl,
+    [GZ_CALL_RECVFROM] = do_recvfrom,
+    [GZ_CALL_SENDTO] = do_sendto,
+    [GZ_CALL_COUNT] = NULL,
 };

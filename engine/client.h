@@ -19,10 +19,10 @@
 struct gz_client {
 	uint32_t id;
 	_Atomic int refs;
-	pid_t pid;			/* who registered, in our pid namespace */
+	pid_t pid; /* who registered, in our pid namespace */
 	uid_t uid;
 	char program[64];
-	int listener;			/* seccomp notification descriptor */
+	int listener; /* seccomp notification descriptor */
 	pthread_t thread;
 	_Atomic unsigned sockets;
 	_Atomic uint64_t notifications;

@@ -64,8 +64,8 @@ static int renew(struct gz_call_ctx *c)
 	s->name = name;
 	s->opt = old->opt;
 	gz_table_add(s, ino);
-	err = gz_service_replace_fd(c, fd, (int)c->args[0],
-				    gz_app_cloexec(c->tid, (int)c->args[0]));
+	err =
+	    gz_service_replace_fd(c, fd, (int)c->args[0], gz_app_cloexec(c->tid, (int)c->args[0]));
 	if (err) {
 		close(fd);
 		gz_reaper_close(s);
@@ -90,14 +90,15 @@ void gz_stop_listening(struct gz_call_ctx *c)
 	gz_sock_set_state(s, GZ_BOUND);
 	gz_claim_unlisten(s);
 	pthread_mutex_unlock(&s->lock);
-	TAILQ_FOREACH(p, &c->sv->parked, entry) {
+	TAILQ_FOREACH(p, &c->sv->parked, entry)
+	{
 		if (p->s == s) {
-			p->events = POLLIN | POLLOUT;	/* looked at again at once */
+			p->events = POLLIN | POLLOUT; /* looked at again at once */
 			p->deadline = 1;
 			p->on_deadline = -EINVAL;
 		}
 	}
-	gz_worker_post(&gz_worker, &(struct gz_msg){ .op = GZ_OP_UNLISTEN, .sock = s, .fd = -1 });
+	gz_worker_post(&gz_worker, &(struct gz_msg){.op = GZ_OP_UNLISTEN, .sock = s, .fd = -1});
 }
 
 /* connect() to AF_UNSPEC: the connection is reset, the socket is as new. */
@@ -116,9 +117,9 @@ static int64_t disconnect(struct gz_call_ctx *c)
 		break;
 	}
 	pthread_mutex_lock(&s->lock);
-	s->opt.linger = (struct linger){ .l_onoff = 1, .l_linger = 0 };
+	s->opt.linger = (struct linger){.l_onoff = 1, .l_linger = 0};
 	pthread_mutex_unlock(&s->lock);
-	gz_worker_post(&gz_worker, &(struct gz_msg){ .op = GZ_OP_OPTIONS, .sock = s, .fd = -1 });
+	gz_worker_post(&gz_worker, &(struct gz_msg){.op = GZ_OP_OPTIONS, .sock = s, .fd = -1});
 	return renew(c);
 }
 
@@ -128,11 +129,11 @@ static int start_connect(struct gz_call_ctx *c, struct gz_end peer, bool nonbloc
 	struct gz_sock *s = c->s;
 	struct gz_end local = s->local;
 	struct gz_flow *f;
-	struct gz_msg m = { .op = GZ_OP_CONNECT, .sock = s };
+	struct gz_msg m = {.op = GZ_OP_CONNECT, .sock = s};
 	int err;
 
 	if (gz_sock_state(s) == GZ_FRESH)
-		local = (struct gz_end){ 0 };
+		local = (struct gz_end){0};
 	if (!local.addr) {
 		local.addr = peer.addr;
 		if (!gz_netif_is_local(peer.addr)) {
@@ -140,8 +141,9 @@ static int start_connect(struct gz_call_ctx *c, struct gz_end peer, bool nonbloc
 
 			local.addr = cfg->addrs[0].addr;
 			for (unsigned i = 0; i < cfg->naddrs; i++) {
-				uint32_t mask = cfg->addrs[i].len ?
-					htonl(0xffffffffu << (32 - cfg->addrs[i].len)) : 0;
+				uint32_t mask = cfg->addrs[i].len
+						    ? htonl(0xffffffffu << (32 - cfg->addrs[i].len))
+						    : 0;
 
 				if (((cfg->addrs[i].addr ^ peer.addr) & mask) == 0) {
 					local.addr = cfg->addrs[i].addr;
@@ -203,7 +205,7 @@ static int64_t wait_connect(struct gz_call_ctx *c)
 int64_t gz_do_connect(struct gz_call_ctx *c)
 {
 	struct gz_sock *s = c->s;
-	struct gz_end peer = { 0 };
+	struct gz_end peer = {0};
 	sa_family_t family;
 	enum gz_whose whose;
 	bool nonblock = gz_file_flags(c->fd) & O_NONBLOCK;
@@ -222,7 +224,7 @@ int64_t gz_do_connect(struct gz_call_ctx *c)
 	if (whose == GZ_OURS && gz_addr_to_many(peer.addr))
 		return -ENETUNREACH;
 	if (!peer.addr && whose == GZ_OURS)
-		peer.addr = htonl(INADDR_LOOPBACK);	/* as Linux: this host */
+		peer.addr = htonl(INADDR_LOOPBACK); /* as Linux: this host */
 
 	pthread_mutex_lock(&s->lock);
 	switch (gz_sock_state(s)) {
@@ -275,8 +277,9 @@ int64_t gz_do_connect(struct gz_call_ctx *c)
 		r = wait_connect(c);
 		/* It may have ended between the look and the parking. */
 		if (gz_sock_state(s) != GZ_CONNECTING)
-			gz_relay_answer(s, gz_sock_state(s) == GZ_ESTABLISHED ? 0 :
-					   atomic_exchange(&s->error, 0));
+			gz_relay_answer(s, gz_sock_state(s) == GZ_ESTABLISHED
+					       ? 0
+					       : atomic_exchange(&s->error, 0));
 		break;
 	case GZ_ESTABLISHED:
 		r = s->connect_reported ? -EISCONN : 0;

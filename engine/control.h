@@ -5,8 +5,8 @@
  * An AF_UNIX SEQPACKET socket at RUN_DIR/NAME.sock.  The launcher connects,
  * the program-to-be (a child of the launcher) sends one gz_hello with the
  * seccomp listener as SCM_RIGHTS, and the engine answers one gz_welcome.  The
- * launcher itself only asks whether an engine is there (PING).  Identity is the kernel's (SO_PEERCRED), never the
- * message's.
+ * launcher itself only asks whether an engine is there (PING).  Identity is the kernel's
+ * (SO_PEERCRED), never the message's.
  */
 #ifndef GZ_ENGINE_CONTROL_H
 #define GZ_ENGINE_CONTROL_H
@@ -14,19 +14,19 @@
 #include <assert.h>
 #include <stdint.h>
 
-#define GZ_CONTROL_MAGIC	0x4c5a4147u	/* "GAZL" */
-#define GZ_CONTROL_VERSION	1
+#define GZ_CONTROL_MAGIC 0x4c5a4147u /* "GAZL" */
+#define GZ_CONTROL_VERSION 1
 
 enum gz_control_op {
-	GZ_OP_PING = 1,		/* is the engine ready?  no descriptor */
-	GZ_OP_SERVE = 2,	/* one descriptor: the notification listener */
+	GZ_OP_PING = 1,	 /* is the engine ready?  no descriptor */
+	GZ_OP_SERVE = 2, /* one descriptor: the notification listener */
 };
 
 struct gz_hello {
 	uint32_t magic;
 	uint16_t version;
 	uint16_t op;
-	char program[64];	/* for people: argv[0], NUL-terminated */
+	char program[64]; /* for people: argv[0], NUL-terminated */
 };
 
 /** status: 0, or a positive errno with @text saying why. */
@@ -34,7 +34,7 @@ struct gz_welcome {
 	uint32_t magic;
 	uint16_t version;
 	uint16_t status;
-	uint32_t client;	/* number that gazelle-ctl shows */
+	uint32_t client; /* number that gazelle-ctl shows */
 	char text[116];
 };
 

@@ -11,53 +11,53 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-#define GZ_COUNTERS(X)							\
-	/* engine */							\
-	X(NOTIFICATIONS, notifications)					\
-	X(CONTINUED, continued)						\
-	X(GONE, notifications_gone)					\
-	X(PARKED, parked)						\
-	X(INTERRUPTED, interrupted)					\
-	X(MESSAGES, messages)						\
-	X(LOOPS, loops)							\
-	X(SLEEPS, sleeps)						\
-	X(SOCKETS, sockets_created)					\
-	X(KERNEL_SOCKETS, kernel_sockets)				\
-	X(KERNEL_SWAPS, kernel_swaps)					\
-	X(REAPED, reaped)						\
-	X(FOREIGN, foreign_connections)					\
-	X(ACCEPTED, accepted)						\
-	X(CONNECTED, connected)						\
-	X(CONNECT_FAILED, connect_failed)				\
-	X(BACKLOG_DROPS, backlog_drops)					\
-	X(RELAY_RX, relay_to_app_bytes)					\
-	X(RELAY_TX, relay_from_app_bytes)				\
-	/* port */							\
-	X(PORT_RX, rx_packets)						\
-	X(PORT_RX_BYTES, rx_bytes)					\
-	X(PORT_TX, tx_packets)						\
-	X(PORT_TX_BYTES, tx_bytes)					\
-	X(PORT_TX_DROPPED, tx_dropped)					\
-	X(PORT_NO_MBUF, tx_no_mbuf)					\
-	X(PORT_MALFORMED, rx_malformed)					\
-	X(PORT_OTHER, rx_other_protocol)				\
-	X(LOOPED, looped_packets)					\
-	/* refused */							\
-	X(REFUSED_FAULT, bad_pointer)					\
-	X(REFUSED_GETOPT, getsockopt_unknown)				\
-	X(REFUSED_SETOPT, setsockopt_unknown)				\
-	X(REFUSED_FLAGS, unsupported_flags)				\
-	X(REFUSED_NOT_SOCKET, not_ours_bad_descriptor)			\
-	X(REFUSED_LIMIT, limit_reached)					\
-	X(REFUSED_NO_MEMORY, no_memory)					\
-	X(REFUSED_ADDRESS, address_not_available)			\
+#define GZ_COUNTERS(X)                                                                             \
+	/* engine */                                                                               \
+	X(NOTIFICATIONS, notifications)                                                            \
+	X(CONTINUED, continued)                                                                    \
+	X(GONE, notifications_gone)                                                                \
+	X(PARKED, parked)                                                                          \
+	X(INTERRUPTED, interrupted)                                                                \
+	X(MESSAGES, messages)                                                                      \
+	X(LOOPS, loops)                                                                            \
+	X(SLEEPS, sleeps)                                                                          \
+	X(SOCKETS, sockets_created)                                                                \
+	X(KERNEL_SOCKETS, kernel_sockets)                                                          \
+	X(KERNEL_SWAPS, kernel_swaps)                                                              \
+	X(REAPED, reaped)                                                                          \
+	X(FOREIGN, foreign_connections)                                                            \
+	X(ACCEPTED, accepted)                                                                      \
+	X(CONNECTED, connected)                                                                    \
+	X(CONNECT_FAILED, connect_failed)                                                          \
+	X(BACKLOG_DROPS, backlog_drops)                                                            \
+	X(RELAY_RX, relay_to_app_bytes)                                                            \
+	X(RELAY_TX, relay_from_app_bytes)                                                          \
+	/* port */                                                                                 \
+	X(PORT_RX, rx_packets)                                                                     \
+	X(PORT_RX_BYTES, rx_bytes)                                                                 \
+	X(PORT_TX, tx_packets)                                                                     \
+	X(PORT_TX_BYTES, tx_bytes)                                                                 \
+	X(PORT_TX_DROPPED, tx_dropped)                                                             \
+	X(PORT_NO_MBUF, tx_no_mbuf)                                                                \
+	X(PORT_MALFORMED, rx_malformed)                                                            \
+	X(PORT_OTHER, rx_other_protocol)                                                           \
+	X(LOOPED, looped_packets)                                                                  \
+	/* refused */                                                                              \
+	X(REFUSED_FAULT, bad_pointer)                                                              \
+	X(REFUSED_GETOPT, getsockopt_unknown)                                                      \
+	X(REFUSED_SETOPT, setsockopt_unknown)                                                      \
+	X(REFUSED_FLAGS, unsupported_flags)                                                        \
+	X(REFUSED_NOT_SOCKET, not_ours_bad_descriptor)                                             \
+	X(REFUSED_LIMIT, limit_reached)                                                            \
+	X(REFUSED_NO_MEMORY, no_memory)                                                            \
+	X(REFUSED_ADDRESS, address_not_available)                                                  \
 	X(REFUSED_TCP_OPTIONS, tcp_bad_options)
 
 enum gz_counter {
 #define X(id, name) GZ_C_##id,
 	GZ_COUNTERS(X)
 #undef X
-	GZ_COUNTER_MAX
+	    GZ_COUNTER_MAX
 };
 
 extern _Atomic uint64_t gz_counters[GZ_COUNTER_MAX];

@@ -11,7 +11,7 @@ enum gz_log_level gz_log_level = GZ_LOG_INFO;
 
 void gz_log(enum gz_log_level level, const char *fmt, ...)
 {
-	static const char *const names[] = { "error", "warning", "info", "debug" };
+	static const char *const names[] = {"error", "warning", "info", "debug"};
 	char line[512];
 	va_list ap;
 	int n, m;
@@ -23,8 +23,8 @@ void gz_log(enum gz_log_level level, const char *fmt, ...)
 		struct timespec t;
 
 		clock_gettime(CLOCK_MONOTONIC, &t);
-		n += snprintf(line + n, sizeof(line) - (size_t)n, "[%ld.%06ld] ",
-			      (long)t.tv_sec, t.tv_nsec / 1000);
+		n += snprintf(line + n, sizeof(line) - (size_t)n, "[%ld.%06ld] ", (long)t.tv_sec,
+			      t.tv_nsec / 1000);
 	}
 	va_start(ap, fmt);
 	m = vsnprintf(line + n, sizeof(line) - (size_t)n - 1, fmt, ap);

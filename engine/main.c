@@ -93,9 +93,11 @@ static void usage(FILE *f)
 	      "      --check FILE    only check the file: exit 0, or 2 with what is wrong\n"
 	      "      --print-config  print the configuration in force, commented, and exit\n"
 	      "      --embedded      end a moment after the last program has ended\n"
-	      "      --ready-fd N    write \"ok\", \"busy\" or \"error: TEXT\" there when it is known\n"
+	      "      --ready-fd N    write \"ok\", \"busy\" or \"error: TEXT\" there when it is "
+	      "known\n"
 	      "  -h, --help          this\n"
-	      "  -V, --version       version\n", f);
+	      "  -V, --version       version\n",
+	      f);
 }
 
 struct args {
@@ -108,14 +110,10 @@ struct args {
 static int parse(int argc, char **argv, struct args *a)
 {
 	static const struct option opts[] = {
-		{ "config", required_argument, NULL, 'c' },
-		{ "check", required_argument, NULL, 'k' },
-		{ "print-config", no_argument, NULL, 'p' },
-		{ "embedded", no_argument, NULL, 'e' },
-		{ "ready-fd", required_argument, NULL, 'r' },
-		{ "help", no_argument, NULL, 'h' },
-		{ "version", no_argument, NULL, 'V' },
-		{ NULL, 0, NULL, 0 },
+	    {"config", required_argument, NULL, 'c'},	{"check", required_argument, NULL, 'k'},
+	    {"print-config", no_argument, NULL, 'p'},	{"embedded", no_argument, NULL, 'e'},
+	    {"ready-fd", required_argument, NULL, 'r'}, {"help", no_argument, NULL, 'h'},
+	    {"version", no_argument, NULL, 'V'},	{NULL, 0, NULL, 0},
 	};
 	char *end;
 	int o;
@@ -137,7 +135,8 @@ static int parse(int argc, char **argv, struct args *a)
 		case 'r':
 			ready_fd = (int)strtol(optarg, &end, 10);
 			if (*end || fcntl(ready_fd, F_SETFD, FD_CLOEXEC) < 0) {
-				fprintf(stderr, "gazelle-engine: --ready-fd %s: not an open descriptor\n",
+				fprintf(stderr,
+					"gazelle-engine: --ready-fd %s: not an open descriptor\n",
 					optarg);
 				return 2;
 			}
@@ -187,7 +186,7 @@ static int take_lock(void)
 
 static int open_control(char *path, size_t n)
 {
-	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
 	int fd;
 
 	if (gz_control_path(path, n, cfg.run_dir, cfg.name) < 0 ||
@@ -196,7 +195,7 @@ static int open_control(char *path, size_t n)
 		return -1;
 	}
 	strcpy(a.sun_path, path);
-	unlink(path);		/* ours: we hold the lock */
+	unlink(path); /* ours: we hold the lock */
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0 || listen(fd, 128) < 0) {
 		fail("Couldn't listen on %s: %s", path, strerror(errno));
@@ -231,10 +230,10 @@ static void drop_peer(unsigned i)
 static void welcome(int fd, int status, uint32_t client, const char *text)
 {
 	struct gz_welcome w = {
-		.magic = GZ_CONTROL_MAGIC,
-		.version = GZ_CONTROL_VERSION,
-		.status = (uint16_t)status,
-		.client = client,
+	    .magic = GZ_CONTROL_MAGIC,
+	    .version = GZ_CONTROL_VERSION,
+	    .status = (uint16_t)status,
+	    .client = client,
 	};
 
 	snprintf(w.text, sizeof(w.text), "%s", text);
@@ -244,7 +243,7 @@ static void welcome(int fd, int status, uint32_t client, const char *text)
 
 static void serve(int fd, const struct gz_hello *h, int listener)
 {
-	struct ucred cred = { 0 };
+	struct ucred cred = {0};
 	socklen_t len = sizeof(cred);
 	struct gz_client *c;
 	char program[64];
@@ -258,8 +257,10 @@ static void serve(int fd, const struct gz_hello *h, int listener)
 	snprintf(program, sizeof(program), "%.63s", h->program);
 	c = gz_client_start(listener, cred.pid, cred.uid, program, cfg.max_clients);
 	if (!c) {
-		welcome(fd, errno, 0, errno == EUSERS ? "the engine has all the clients that "
-			"limits.clients allows" : strerror(errno));
+		welcome(fd, errno, 0,
+			errno == EUSERS ? "the engine has all the clients that "
+					  "limits.clients allows"
+					: strerror(errno));
 		gz_count(GZ_C_REFUSED_LIMIT);
 		return;
 	}
@@ -274,10 +275,12 @@ static bool peer_says(int fd)
 		struct cmsghdr h;
 		char buf[CMSG_SPACE(4 * sizeof(int))];
 	} ctl;
-	struct gz_hello h = { 0 };
-	struct iovec v = { &h, sizeof(h) };
-	struct msghdr m = { .msg_iov = &v, .msg_iovlen = 1, .msg_control = ctl.buf,
-			    .msg_controllen = sizeof(ctl.buf) };
+	struct gz_hello h = {0};
+	struct iovec v = {&h, sizeof(h)};
+	struct msghdr m = {.msg_iov = &v,
+			   .msg_iovlen = 1,
+			   .msg_control = ctl.buf,
+			   .msg_controllen = sizeof(ctl.buf)};
 	int fds[4], nfds = 0;
 	ssize_t n = recvmsg(fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 
@@ -303,7 +306,7 @@ static bool peer_says(int fd)
 		welcome(fd, 0, 0, "");
 	} else if (h.op == GZ_OP_SERVE) {
 		serve(fd, &h, nfds ? fds[0] : -1);
-		return true;	/* serve() took the descriptor */
+		return true; /* serve() took the descriptor */
 	} else {
 		welcome(fd, EOPNOTSUPP, 0, "unknown request");
 	}
@@ -328,7 +331,7 @@ static void accept_peers(void)
 					oldest = i;
 			drop_peer(oldest);
 		}
-		io.fd[io.n] = (struct pollfd){ .fd = fd, .events = POLLIN };
+		io.fd[io.n] = (struct pollfd){.fd = fd, .events = POLLIN};
 		io.since[io.n++] = gz_now_ns();
 	}
 }
@@ -377,7 +380,7 @@ static void run(bool embedded)
 	}
 }
 
-static int signal_pipe[2] = { -1, -1 };
+static int signal_pipe[2] = {-1, -1};
 
 static void on_signal(int signo)
 {
@@ -385,7 +388,7 @@ static void on_signal(int signo)
 	int saved = errno;
 
 	if (write(signal_pipe[1], &c, 1) < 0)
-		errno = saved;	/* full: the end is asked for already */
+		errno = saved; /* full: the end is asked for already */
 	errno = saved;
 }
 
@@ -396,8 +399,8 @@ static void on_signal(int signo)
  */
 static int catch_signals(void)
 {
-	static const int ends[] = { SIGTERM, SIGINT, SIGHUP };
-	struct sigaction sa = { .sa_handler = on_signal };
+	static const int ends[] = {SIGTERM, SIGINT, SIGHUP};
+	struct sigaction sa = {.sa_handler = on_signal};
 
 	if (pipe2(signal_pipe, O_CLOEXEC | O_NONBLOCK) < 0)
 		return -1;
@@ -427,7 +430,7 @@ static void raise_limits(void)
 
 int main(int argc, char **argv)
 {
-	struct args a = { 0 };
+	struct args a = {0};
 	struct gz_eal_config eal;
 	char err[300], path[GZ_PATH_MAX];
 	int lock, host = -1, private = -1, status, r, control = -1;
@@ -487,8 +490,14 @@ int main(int argc, char **argv)
 		}
 	}
 	eal = (struct gz_eal_config){
-		.name = cfg.name, .memory = &cfg.memory, .workers = 1, .cpu = cfg.cpu,
-		.log = cfg.log, .extra = cfg.eal, .nextra = cfg.neal, .mtu = cfg.port.mtu,
+	    .name = cfg.name,
+	    .memory = &cfg.memory,
+	    .workers = 1,
+	    .cpu = cfg.cpu,
+	    .log = cfg.log,
+	    .extra = cfg.eal,
+	    .nextra = cfg.neal,
+	    .mtu = cfg.port.mtu,
 	};
 	r = gz_eal_start(&eal, cfg.port.driver == GZ_DRV_PCI, err, sizeof(err));
 	if (r < 0) {
@@ -522,9 +531,9 @@ int main(int argc, char **argv)
 		fail("Couldn't start the worker");
 		goto out_control;
 	}
-	io.fd[FD_SIGNAL] = (struct pollfd){ .fd = signal_pipe[0], .events = POLLIN };
-	io.fd[FD_LISTEN] = (struct pollfd){ .fd = control, .events = POLLIN };
-	io.fd[FD_CLIENTS] = (struct pollfd){ .fd = gz_client_event(), .events = POLLIN };
+	io.fd[FD_SIGNAL] = (struct pollfd){.fd = signal_pipe[0], .events = POLLIN};
+	io.fd[FD_LISTEN] = (struct pollfd){.fd = control, .events = POLLIN};
+	io.fd[FD_CLIENTS] = (struct pollfd){.fd = gz_client_event(), .events = POLLIN};
 	io.n = FD_FIRST_PEER;
 	gz_info("engine '%s' on %s (%s), ready at %s", cfg.name, gz_worker.port.device,
 		gz_worker.port.driver, path);
@@ -534,7 +543,7 @@ int main(int argc, char **argv)
 
 	/* New launchers must not find us: first the name, then the rest. */
 	unlink(path);
-	gz_worker_post(&gz_worker, &(struct gz_msg){ .op = GZ_OP_STOP, .fd = -1 });
+	gz_worker_post(&gz_worker, &(struct gz_msg){.op = GZ_OP_STOP, .fd = -1});
 	rte_eal_wait_lcore(1);
 	status = 0;
 	/* Whoever is still served sees its calls fail and its sockets hang up when

@@ -87,8 +87,7 @@ void gz_netif_flush(struct gz_worker *w)
 	for (unsigned i = 0; i < net.ntx; i++)
 		bytes += net.tx[i]->pkt_len;
 	while (sent < net.ntx && tries++ < 64)
-		sent += rte_eth_tx_burst(w->port.id, 0, net.tx + sent,
-					 (uint16_t)(net.ntx - sent));
+		sent += rte_eth_tx_burst(w->port.id, 0, net.tx + sent, (uint16_t)(net.ntx - sent));
 	gz_add(GZ_C_PORT_TX, sent);
 	gz_add(GZ_C_PORT_TX_BYTES, bytes);
 	if (sent < net.ntx) {
@@ -133,7 +132,7 @@ static err_t loop_put(struct netif *nif, struct pbuf *p)
 	q = pbuf_clone(PBUF_LINK, PBUF_RAM, p);
 	if (!q)
 		return ERR_MEM;
-	net.loop[net.loop_tail++ % LOOP_MAX] = (struct looped){ q, nif };
+	net.loop[net.loop_tail++ % LOOP_MAX] = (struct looped){q, nif};
 	gz_count(GZ_C_LOOPED);
 	return ERR_OK;
 }
@@ -149,8 +148,8 @@ bool gz_netif_loop(void)
 
 		/* All of 127/8 is this host; lwIP knows one address a netif. */
 		if (l.nif == &net.lo)
-			memcpy(&ip_2_ip4(&net.lo.ip_addr)->addr,
-			       (const uint8_t *)l.p->payload + 16, 4);
+			memcpy(&ip_2_ip4(&net.lo.ip_addr)->addr, (const uint8_t *)l.p->payload + 16,
+			       4);
 		if (ip4_input(l.p, l.nif) != ERR_OK)
 			pbuf_free(l.p);
 	}
@@ -180,8 +179,8 @@ static err_t nif_init(struct netif *nif)
 	nif->mtu = net.w->port.mtu;
 	nif->hwaddr_len = 6;
 	memcpy(nif->hwaddr, net.w->port.mac.addr_bytes, 6);
-	nif->flags = NETIF_FLAG_BROADCAST | NETIF_FLAG_ETHARP | NETIF_FLAG_ETHERNET |
-		     NETIF_FLAG_LINK_UP;
+	nif->flags =
+	    NETIF_FLAG_BROADCAST | NETIF_FLAG_ETHARP | NETIF_FLAG_ETHERNET | NETIF_FLAG_LINK_UP;
 	return ERR_OK;
 }
 
@@ -324,7 +323,7 @@ static void input(struct rte_mbuf *m)
 
 unsigned gz_netif_rx(struct gz_worker *w, void (*before)(struct gz_worker *))
 {
-	struct rte_mbuf *b[512];	/* worker.burst at most */
+	struct rte_mbuf *b[512]; /* worker.burst at most */
 	uint16_t want = (uint16_t)RTE_MIN(w->cfg->burst, RTE_DIM(b));
 	uint16_t n = rte_eth_rx_burst(w->port.id, 0, b, want);
 

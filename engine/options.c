@@ -22,12 +22,12 @@
 #endif
 
 enum kind {
-	FLAG,		/* int, any non-zero value is 1 */
-	INT,		/* int in [lo, hi], else EINVAL */
-	BUFSIZE,	/* SO_SNDBUF, SO_RCVBUF: kept doubled, with a floor */
+	FLAG,	 /* int, any non-zero value is 1 */
+	INT,	 /* int in [lo, hi], else EINVAL */
+	BUFSIZE, /* SO_SNDBUF, SO_RCVBUF: kept doubled, with a floor */
 	LINGER,
-	TIME,		/* struct timeval; honoured by the shadow natively */
-	COMPUTED,	/* read only, by compute() */
+	TIME,	  /* struct timeval; honoured by the shadow natively */
+	COMPUTED, /* read only, by compute() */
 };
 
 struct row {
@@ -42,40 +42,40 @@ struct row {
 #define ANY_INT INT32_MIN, INT32_MAX
 
 static const struct row rows[] = {
-	{ SOL_SOCKET, SO_REUSEADDR, FLAG, AT(reuseaddr), 0, 0, 0 },
-	{ SOL_SOCKET, SO_REUSEPORT, FLAG, AT(reuseport), 0, 0, 0 },
-	{ SOL_SOCKET, SO_KEEPALIVE, FLAG, AT(keepalive), 0, 0, 0 },
-	{ SOL_SOCKET, SO_BROADCAST, FLAG, AT(broadcast), 0, 0, 0 },
-	{ SOL_SOCKET, SO_OOBINLINE, FLAG, AT(oobinline), 0, 0, 0 },
-	{ SOL_SOCKET, SO_DONTROUTE, FLAG, AT(dontroute), 0, 0, 0 },
-	{ SOL_SOCKET, SO_PRIORITY, INT, AT(priority), 0, 6, 0 },
-	{ SOL_SOCKET, SO_RCVLOWAT, INT, AT(rcvlowat), 0, INT32_MAX, 1 },
-	{ SOL_SOCKET, SO_RCVBUF, BUFSIZE, AT(rcvbuf), 2304, 0, 131072 },
-	{ SOL_SOCKET, SO_SNDBUF, BUFSIZE, AT(sndbuf), 4608, 0, 16384 },
-	{ SOL_SOCKET, SO_LINGER, LINGER, AT(linger), 0, 0, 0 },
-	{ SOL_SOCKET, SO_RCVTIMEO, TIME, AT(rcvtimeo), 0, 0, 0 },
-	{ SOL_SOCKET, SO_SNDTIMEO, TIME, AT(sndtimeo), 0, 0, 0 },
-	{ SOL_SOCKET, SO_ERROR, COMPUTED, 0, 0, 0, 0 },
-	{ SOL_SOCKET, SO_TYPE, COMPUTED, 0, 0, 0, 0 },
-	{ SOL_SOCKET, SO_DOMAIN, COMPUTED, 0, 0, 0, 0 },
-	{ SOL_SOCKET, SO_PROTOCOL, COMPUTED, 0, 0, 0, 0 },
-	{ SOL_SOCKET, SO_ACCEPTCONN, COMPUTED, 0, 0, 0, 0 },
-	{ IPPROTO_TCP, TCP_NODELAY, FLAG, AT(nodelay), 0, 0, 0 },
-	{ IPPROTO_TCP, TCP_CORK, FLAG, AT(cork), 0, 0, 0 },
-	{ IPPROTO_TCP, TCP_QUICKACK, FLAG, AT(quickack), 0, 0, 1 },
-	{ IPPROTO_TCP, TCP_KEEPIDLE, INT, AT(keepidle), 1, 32767, 7200 },
-	{ IPPROTO_TCP, TCP_KEEPINTVL, INT, AT(keepintvl), 1, 32767, 75 },
-	{ IPPROTO_TCP, TCP_KEEPCNT, INT, AT(keepcnt), 1, 127, 9 },
-	{ IPPROTO_TCP, TCP_SYNCNT, INT, AT(syncnt), 1, 127, 0 },
-	{ IPPROTO_TCP, TCP_LINGER2, INT, AT(linger2), ANY_INT, 60 },
-	{ IPPROTO_TCP, TCP_USER_TIMEOUT, INT, AT(user_timeout), 0, INT32_MAX, 0 },
-	{ IPPROTO_TCP, TCP_MAXSEG, COMPUTED, 0, 0, 0, 0 },
-	{ IPPROTO_TCP, TCP_INFO, COMPUTED, 0, 0, 0, 0 },
-	{ IPPROTO_TCP, TCP_CONGESTION, COMPUTED, 0, 0, 0, 0 },
-	{ IPPROTO_IP, IP_TOS, INT, AT(tos), ANY_INT, 0 },
-	{ IPPROTO_IP, IP_TTL, INT, AT(ttl), -1, 255, 64 },
-	{ IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, FLAG, AT(bind_no_port), 0, 0, 0 },
-	{ IPPROTO_IPV6, IPV6_V6ONLY, FLAG, AT(v6only), 0, 0, 0 },
+    {SOL_SOCKET, SO_REUSEADDR, FLAG, AT(reuseaddr), 0, 0, 0},
+    {SOL_SOCKET, SO_REUSEPORT, FLAG, AT(reuseport), 0, 0, 0},
+    {SOL_SOCKET, SO_KEEPALIVE, FLAG, AT(keepalive), 0, 0, 0},
+    {SOL_SOCKET, SO_BROADCAST, FLAG, AT(broadcast), 0, 0, 0},
+    {SOL_SOCKET, SO_OOBINLINE, FLAG, AT(oobinline), 0, 0, 0},
+    {SOL_SOCKET, SO_DONTROUTE, FLAG, AT(dontroute), 0, 0, 0},
+    {SOL_SOCKET, SO_PRIORITY, INT, AT(priority), 0, 6, 0},
+    {SOL_SOCKET, SO_RCVLOWAT, INT, AT(rcvlowat), 0, INT32_MAX, 1},
+    {SOL_SOCKET, SO_RCVBUF, BUFSIZE, AT(rcvbuf), 2304, 0, 131072},
+    {SOL_SOCKET, SO_SNDBUF, BUFSIZE, AT(sndbuf), 4608, 0, 16384},
+    {SOL_SOCKET, SO_LINGER, LINGER, AT(linger), 0, 0, 0},
+    {SOL_SOCKET, SO_RCVTIMEO, TIME, AT(rcvtimeo), 0, 0, 0},
+    {SOL_SOCKET, SO_SNDTIMEO, TIME, AT(sndtimeo), 0, 0, 0},
+    {SOL_SOCKET, SO_ERROR, COMPUTED, 0, 0, 0, 0},
+    {SOL_SOCKET, SO_TYPE, COMPUTED, 0, 0, 0, 0},
+    {SOL_SOCKET, SO_DOMAIN, COMPUTED, 0, 0, 0, 0},
+    {SOL_SOCKET, SO_PROTOCOL, COMPUTED, 0, 0, 0, 0},
+    {SOL_SOCKET, SO_ACCEPTCONN, COMPUTED, 0, 0, 0, 0},
+    {IPPROTO_TCP, TCP_NODELAY, FLAG, AT(nodelay), 0, 0, 0},
+    {IPPROTO_TCP, TCP_CORK, FLAG, AT(cork), 0, 0, 0},
+    {IPPROTO_TCP, TCP_QUICKACK, FLAG, AT(quickack), 0, 0, 1},
+    {IPPROTO_TCP, TCP_KEEPIDLE, INT, AT(keepidle), 1, 32767, 7200},
+    {IPPROTO_TCP, TCP_KEEPINTVL, INT, AT(keepintvl), 1, 32767, 75},
+    {IPPROTO_TCP, TCP_KEEPCNT, INT, AT(keepcnt), 1, 127, 9},
+    {IPPROTO_TCP, TCP_SYNCNT, INT, AT(syncnt), 1, 127, 0},
+    {IPPROTO_TCP, TCP_LINGER2, INT, AT(linger2), ANY_INT, 60},
+    {IPPROTO_TCP, TCP_USER_TIMEOUT, INT, AT(user_timeout), 0, INT32_MAX, 0},
+    {IPPROTO_TCP, TCP_MAXSEG, COMPUTED, 0, 0, 0, 0},
+    {IPPROTO_TCP, TCP_INFO, COMPUTED, 0, 0, 0, 0},
+    {IPPROTO_TCP, TCP_CONGESTION, COMPUTED, 0, 0, 0, 0},
+    {IPPROTO_IP, IP_TOS, INT, AT(tos), ANY_INT, 0},
+    {IPPROTO_IP, IP_TTL, INT, AT(ttl), -1, 255, 64},
+    {IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, FLAG, AT(bind_no_port), 0, 0, 0},
+    {IPPROTO_IPV6, IPV6_V6ONLY, FLAG, AT(v6only), 0, 0, 0},
 };
 
 static const struct row *find(int level, int opt)
@@ -111,7 +111,7 @@ static int set_time(struct gz_sock *s, const struct row *r, int shadow, const vo
 	if (tv.tv_usec < 0 || tv.tv_usec >= 1000000)
 		return -EDOM;
 	if (tv.tv_sec < 0)
-		memset(&tv, 0, sizeof(tv));	/* sock_set_timeout(): expires at once */
+		memset(&tv, 0, sizeof(tv)); /* sock_set_timeout(): expires at once */
 	memcpy((char *)&s->opt + r->offset, &tv, sizeof(tv));
 	/* A listener's shadow keeps its own, see calls.c. */
 	if (gz_sock_state(s) != GZ_LISTENING &&
@@ -120,8 +120,7 @@ static int set_time(struct gz_sock *s, const struct row *r, int shadow, const vo
 	return 0;
 }
 
-int gz_option_set(struct gz_sock *s, int shadow, int level, int opt, const void *val,
-		  socklen_t len)
+int gz_option_set(struct gz_sock *s, int shadow, int level, int opt, const void *val, socklen_t len)
 {
 	const struct row *r = find(level, opt);
 	int v = 0;
@@ -132,7 +131,7 @@ int gz_option_set(struct gz_sock *s, int shadow, int level, int opt, const void 
 	if (level == IPPROTO_TCP && opt == TCP_MAXSEG && len >= sizeof(int)) {
 		memcpy(&v, val, sizeof(v));
 		if (v && (v < 88 || v > 32767))
-			return -EINVAL;		/* TCP_MIN_MSS, MAX_TCP_WINDOW */
+			return -EINVAL; /* TCP_MIN_MSS, MAX_TCP_WINDOW */
 	}
 	if (!r || (r->kind == COMPUTED && !(level == IPPROTO_TCP && opt == TCP_CONGESTION))) {
 		gz_count(GZ_C_REFUSED_SETOPT);
@@ -147,7 +146,7 @@ int gz_option_set(struct gz_sock *s, int shadow, int level, int opt, const void 
 		return -ENOENT;
 	}
 	if (level == IPPROTO_IP && len >= 1 && len < sizeof(int)) {
-		v = *(const unsigned char *)val;	/* ip(7) takes a byte as well */
+		v = *(const unsigned char *)val; /* ip(7) takes a byte as well */
 	} else if (r->kind != LINGER && r->kind != TIME) {
 		if (len < sizeof(int))
 			return -EINVAL;
@@ -155,8 +154,7 @@ int gz_option_set(struct gz_sock *s, int shadow, int level, int opt, const void 
 	}
 	switch (r->kind) {
 	case FLAG:
-		if (opt == IPV6_V6ONLY && level == IPPROTO_IPV6 &&
-		    gz_sock_state(s) != GZ_FRESH)
+		if (opt == IPV6_V6ONLY && level == IPPROTO_IPV6 && gz_sock_state(s) != GZ_FRESH)
 			return -EINVAL;
 		*int_at(&s->opt, r) = v != 0;
 		break;
@@ -170,7 +168,7 @@ int gz_option_set(struct gz_sock *s, int shadow, int level, int opt, const void 
 				v = 64;
 		}
 		if (opt == IP_TOS && level == IPPROTO_IP)
-			v &= 0xfc;	/* the ECN bits are TCP's */
+			v &= 0xfc; /* the ECN bits are TCP's */
 		if (opt == SO_RCVLOWAT && level == SOL_SOCKET) {
 			v = v ? v : 1;
 			/* The shadow waits for as many bytes as the option says. */
@@ -183,7 +181,7 @@ int gz_option_set(struct gz_sock *s, int shadow, int level, int opt, const void 
 		if (v < 0)
 			v = 0;
 		if (v > 212992)
-			v = 212992;	/* net.core.[rw]mem_max */
+			v = 212992; /* net.core.[rw]mem_max */
 		v *= 2;
 		*int_at(&s->opt, r) = v < r->lo ? r->lo : v;
 		break;
@@ -225,7 +223,7 @@ static void fill_tcp_info(struct gz_sock *s, struct tcp_info *t)
 	case GZ_ESTABLISHED: {
 		/* lwIP: 4 ESTABLISHED, 5 FIN_WAIT_1, 6 FIN_WAIT_2, 7 CLOSE_WAIT,
 		 * 8 CLOSING, 9 LAST_ACK, 10 TIME_WAIT; in the kernel's numbers: */
-		static const uint8_t to_linux[] = { 7, 10, 2, 3, 1, 4, 5, 8, 11, 9, 6 };
+		static const uint8_t to_linux[] = {7, 10, 2, 3, 1, 4, 5, 8, 11, 9, 6};
 		uint8_t st = atomic_load_explicit(&s->info.tcp_state, memory_order_relaxed);
 
 		t->tcpi_state = st && st < sizeof(to_linux) ? to_linux[st] : 1;
@@ -343,8 +341,9 @@ void gz_options_replay(const struct gz_options *o, int family, int fd)
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		const struct row *r = &rows[i];
 		const char *a = (const char *)o + r->offset;
-		size_t n = r->kind == LINGER ? sizeof(struct linger) :
-			   r->kind == TIME ? sizeof(struct timeval) : sizeof(int);
+		size_t n = r->kind == LINGER ? sizeof(struct linger)
+			   : r->kind == TIME ? sizeof(struct timeval)
+					     : sizeof(int);
 		int v;
 
 		if (r->kind == COMPUTED || (r->level == IPPROTO_IPV6 && family != AF_INET6) ||

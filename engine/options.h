@@ -34,8 +34,8 @@ void gz_options_init(struct gz_options *o);
  *
  * Return: 0 or -errno, the kernel's; what is unknown is counted as refused.
  */
-int gz_option_set(struct gz_sock *s, int shadow, int level, int opt,
-		  const void *val, socklen_t len);
+int gz_option_set(struct gz_sock *s, int shadow, int level, int opt, const void *val,
+		  socklen_t len);
 
 /**
  * gz_option_get() - getsockopt(2)

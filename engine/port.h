@@ -20,35 +20,35 @@
 #include "config/config.h"
 
 #define GZ_PORT_WAIT_FDS 4
-#define GZ_MBUF_PRIV	 128	/* bytes behind each mbuf, the stack's own */
+#define GZ_MBUF_PRIV 128 /* bytes behind each mbuf, the stack's own */
 
 struct gz_port {
-	uint16_t id;			/* DPDK port */
+	uint16_t id; /* DPDK port */
 	uint16_t mtu;
 	struct rte_ether_addr mac;
-	struct rte_mempool *pool;	/* mbufs of its rx queue */
-	char driver[32];		/* as DPDK names it, e.g. net_af_xdp */
-	char device[64];		/* e.g. net_af_xdp0 */
+	struct rte_mempool *pool; /* mbufs of its rx queue */
+	char driver[32];	  /* as DPDK names it, e.g. net_af_xdp */
+	char device[64];	  /* e.g. net_af_xdp0 */
 	/* Readable when packets wait; a worker sleeps on them with epoll, level
 	 * triggered, EPOLLIN only (the sockets are always writable).  nwait 0:
 	 * the device has none, the worker must poll with naps.  The driver's:
 	 * never close or read them, see gz_port_arm(). */
 	int wait_fd[GZ_PORT_WAIT_FDS];
 	unsigned nwait;
-	bool rx_intr;			/* wait_fd[0] is an rx interrupt's eventfd */
-	bool needs_full_csum;		/* no tx offload: software checksums */
-	bool own_pool;			/* gz_port_close() frees pool */
+	bool rx_intr;	      /* wait_fd[0] is an rx interrupt's eventfd */
+	bool needs_full_csum; /* no tx offload: software checksums */
+	bool own_pool;	      /* gz_port_close() frees pool */
 };
 
 struct gz_eal_config {
-	const char *name;		/* file prefix gazelle-NAME */
+	const char *name; /* file prefix gazelle-NAME */
 	const struct gz_memory_config *memory;
-	unsigned workers;		/* lcores 1..workers besides main 0 */
-	int cpu;			/* of worker 1; -1 floats over all */
+	unsigned workers; /* lcores 1..workers besides main 0 */
+	int cpu;	  /* of worker 1; -1 floats over all */
 	enum gz_log_level log;
-	char *const *extra;		/* eal_args */
+	char *const *extra; /* eal_args */
 	unsigned nextra;
-	uint16_t mtu;			/* largest of the ports, 0: 1500 */
+	uint16_t mtu; /* largest of the ports, 0: 1500 */
 };
 
 /**

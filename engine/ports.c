@@ -16,11 +16,11 @@ LIST_HEAD(flows, gz_flow);
 
 static struct {
 	pthread_mutex_t lock;
-	struct claims claims[65536];	/* by port, host order */
+	struct claims claims[65536]; /* by port, host order */
 	uint32_t nflows[65536];
 	struct flows flows[FLOW_BUCKETS];
 	uint16_t lo, hi;
-} ports = { .lock = PTHREAD_MUTEX_INITIALIZER };
+} ports = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 void gz_ports_init(uint16_t lo, uint16_t hi)
 {
@@ -54,7 +54,8 @@ static struct gz_claim *conflict(const struct gz_claim *c, bool *by_flow)
 	struct gz_claim *o;
 
 	*by_flow = false;
-	LIST_FOREACH(o, &ports.claims[port], next) {
+	LIST_FOREACH(o, &ports.claims[port], next)
+	{
 		if (o == c || !overlap(o->end, c->end))
 			continue;
 		if (o->reuseaddr && c->reuseaddr && !o->listening)
@@ -110,7 +111,7 @@ int gz_claim(struct gz_sock *s, struct gz_end end, struct gz_sock **blocker)
 		insert(c);
 		goto out;
 	}
-	ret = -EADDRINUSE;	/* as Linux does for bind() to port 0 */
+	ret = -EADDRINUSE; /* as Linux does for bind() to port 0 */
 out:
 	pthread_mutex_unlock(&ports.lock);
 	return ret;
@@ -162,7 +163,8 @@ bool gz_port_listening(struct gz_end end)
 	bool found = false;
 
 	pthread_mutex_lock(&ports.lock);
-	LIST_FOREACH(c, &ports.claims[ntohs(end.port)], next) {
+	LIST_FOREACH(c, &ports.claims[ntohs(end.port)], next)
+	{
 		if (c->listening && (!c->end.addr || c->end.addr == end.addr)) {
 			found = true;
 			break;
@@ -187,9 +189,9 @@ static bool taken(struct gz_end local, struct gz_end peer)
 	struct gz_flow *f;
 
 	LIST_FOREACH(f, &ports.flows[bucket(local, peer)], next)
-		if (!memcmp(&f->local.addr, &local.addr, 4) && f->local.port == local.port &&
-		    f->peer.addr == peer.addr && f->peer.port == peer.port)
-			return true;
+	if (!memcmp(&f->local.addr, &local.addr, 4) && f->local.port == local.port &&
+	    f->peer.addr == peer.addr && f->peer.port == peer.port)
+		return true;
 	return false;
 }
 
@@ -220,8 +222,7 @@ struct gz_flow *gz_flow_add(struct gz_end local, struct gz_end peer, int *err)
 			local.port = htons(port);
 			/* The other way round: a peer in this stack may be in
 			 * TIME_WAIT where this end is not. */
-			if (!bound_exclusively(port) && !taken(local, peer) &&
-			    !taken(peer, local))
+			if (!bound_exclusively(port) && !taken(local, peer) && !taken(peer, local))
 				break;
 		}
 		if (i == span)

@@ -20,9 +20,9 @@
 struct gz_flow {
 	LIST_ENTRY(gz_flow) next;
 	struct gz_end local, peer;
-	struct gz_sock *listener;	/* [w] while half-open; counted in queued */
-	struct gz_sock *sock;		/* [w] NULL: orphan or half-open */
-	bool counted;			/* [w] in listener->queued */
+	struct gz_sock *listener; /* [w] while half-open; counted in queued */
+	struct gz_sock *sock;	  /* [w] NULL: orphan or half-open */
+	bool counted;		  /* [w] in listener->queued */
 };
 
 void gz_ports_init(uint16_t lo, uint16_t hi);

@@ -57,7 +57,7 @@ void gz_reaper_close(struct gz_sock *s)
 	atomic_store(&s->watched, false);
 	gz_claim_drop(s);
 	gz_count(GZ_C_REAPED);
-	gz_worker_post(&gz_worker, &(struct gz_msg){ .op = GZ_OP_GONE, .sock = s, .fd = -1 });
+	gz_worker_post(&gz_worker, &(struct gz_msg){.op = GZ_OP_GONE, .sock = s, .fd = -1});
 	gz_table_remove(s);
 }
 
@@ -73,11 +73,11 @@ bool gz_reaper_check(struct gz_sock *s, int *probe)
 
 struct sweep {
 	int *probe;
-	bool unnamed;		/* look at sockets without a name as well ... */
-	unsigned mark;		/* ... that were watched before the inodes were read */
-	ino_t *inodes;		/* alive, sorted */
+	bool unnamed;  /* look at sockets without a name as well ... */
+	unsigned mark; /* ... that were watched before the inodes were read */
+	ino_t *inodes; /* alive, sorted */
 	size_t n;
-	unsigned left;		/* unnamed ones that are watched */
+	unsigned left; /* unnamed ones that are watched */
 };
 
 static int by_value(const void *a, const void *b)
@@ -147,7 +147,7 @@ void gz_reaper_sweep(void)
 {
 	static int probe = -1;
 	static unsigned round, unnamed;
-	struct sweep sw = { .probe = &probe };
+	struct sweep sw = {.probe = &probe};
 
 	sw.mark = ++round;
 	if (unnamed && round % 5 == 0) {

@@ -39,14 +39,14 @@
  * counts with 768 bytes against the application's send buffer, see GZ_SHADOW_SNDBUF.
  */
 #define LAG_BYTES 20
-#define FAIL_REST (96 * 1024)	/* of a filler: still not writable */
+#define FAIL_REST (96 * 1024) /* of a filler: still not writable */
 
 static uint8_t scrap[65536];
 
 void gz_relay_answer(struct gz_sock *s, int error)
 {
 	uint64_t id = atomic_exchange(&s->parked, 0);
-	struct seccomp_notif_resp r = { .id = id, .error = -error };
+	struct seccomp_notif_resp r = {.id = id, .error = -error};
 
 	if (id && ioctl(atomic_load(&s->parked_fd), SECCOMP_IOCTL_NOTIF_SEND, &r) < 0)
 		gz_count(GZ_C_GONE);
@@ -56,8 +56,8 @@ void gz_relay_answer(struct gz_sock *s, int error)
 static void take_lag(struct gz_sock *s, uint32_t n)
 {
 	while (n) {
-		ssize_t k = recv(s->end_fd, scrap, n < sizeof(scrap) ? n : sizeof(scrap),
-				 MSG_DONTWAIT);
+		ssize_t k =
+		    recv(s->end_fd, scrap, n < sizeof(scrap) ? n : sizeof(scrap), MSG_DONTWAIT);
 
 		if (k <= 0)
 			break;
@@ -69,8 +69,8 @@ static void take_lag(struct gz_sock *s, uint32_t n)
 int gz_relay_attach(struct gz_worker *w, struct gz_sock *s)
 {
 	struct epoll_event e = {
-		.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
-		.data.ptr = s,
+	    .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
+	    .data.ptr = s,
 	};
 	int one = 1;
 
@@ -95,7 +95,7 @@ static void close_end(struct gz_sock *s, bool reset)
 		s->lag = UINT32_MAX;
 		take_lag(s, UINT32_MAX);
 	}
-	close(s->end_fd);		/* leaves the epoll by itself */
+	close(s->end_fd); /* leaves the epoll by itself */
 	s->end_fd = -1;
 	if (!s->app_gone)
 		atomic_store(&s->watched, true);
@@ -202,7 +202,7 @@ void gz_relay_reoffer(struct gz_sock *l, uint64_t id)
 	int fd = knock(l, id);
 
 	if (fd >= 0)
-		close(fd);		/* the token and its id stay in the queue */
+		close(fd); /* the token and its id stay in the queue */
 }
 
 void gz_relay_event(struct gz_sock *s, uint32_t events)
@@ -224,16 +224,16 @@ static void to_app(struct gz_sock *s)
 
 	while (gz_ring_used(&s->rx)) {
 		struct iovec v[2];
-		struct msghdr m = { .msg_iov = v };
+		struct msghdr m = {.msg_iov = v};
 		ssize_t n;
 
 		if (s->end_fd < 0 || s->app_gone || atomic_load(&s->app_shut_rd)) {
-			n = gz_ring_used(&s->rx);	/* nobody will read it */
+			n = gz_ring_used(&s->rx); /* nobody will read it */
 		} else {
 			if (!s->can_write)
 				break;
-			m.msg_iovlen = (size_t)gz_ring_iov(&s->rx, s->rx.head,
-							   gz_ring_used(&s->rx), v);
+			m.msg_iovlen =
+			    (size_t)gz_ring_iov(&s->rx, s->rx.head, gz_ring_used(&s->rx), v);
 			n = sendmsg(s->end_fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
 			if (n < 0) {
 				if (errno == EAGAIN) {
@@ -241,7 +241,7 @@ static void to_app(struct gz_sock *s)
 					break;
 				}
 				if (errno == EPIPE || errno == ECONNRESET)
-					break;	/* HUP follows, and decides */
+					break; /* HUP follows, and decides */
 				break;
 			}
 			gz_add(GZ_C_RELAY_RX, (uint64_t)n);
@@ -260,7 +260,7 @@ static void from_app(struct gz_sock *s)
 {
 	while (s->can_read && !s->app_eof && s->end_fd >= 0) {
 		struct iovec v[2];
-		struct msghdr m = { .msg_iov = v };
+		struct msghdr m = {.msg_iov = v};
 		uint32_t room;
 		ssize_t n;
 
@@ -285,7 +285,7 @@ static void from_app(struct gz_sock *s)
 			    !atomic_load(&s->app_shut_wr))
 				s->can_read = false;
 		} else if (n == 0) {
-			struct pollfd p = { .fd = s->end_fd, .events = POLLIN };
+			struct pollfd p = {.fd = s->end_fd, .events = POLLIN};
 
 			s->app_eof = true;
 			/* A last close, whose event is on its way?  It must be known
@@ -335,12 +335,12 @@ void gz_relay_pump(struct gz_worker *w, struct gz_sock *s)
 				s->reset = true;
 		}
 
-		gz_stack_info(s);	/* before the application sees what it tells of */
+		gz_stack_info(s); /* before the application sees what it tells of */
 		to_app(s);
 		from_app(s);
 		gz_stack_tx(s);
 		if (s->app_gone && s->reset && s->pcb) {
-			gz_stack_abort(s);	/* bytes were left unread */
+			gz_stack_abort(s); /* bytes were left unread */
 			app_closed(s);
 		}
 		if (s->hup && !s->app_gone &&

@@ -21,15 +21,15 @@
 #include <sys/mman.h>
 #include <sys/uio.h>
 
-#define GZ_RX_RING	(256u * 1024)	/* lwIP's TCP_WND: it never overflows */
-#define GZ_TX_RING	(256u * 1024)	/* lwIP's TCP_SND_BUF */
+#define GZ_RX_RING (256u * 1024) /* lwIP's TCP_WND: it never overflows */
+#define GZ_TX_RING (256u * 1024) /* lwIP's TCP_SND_BUF */
 
 struct gz_ring {
 	uint8_t *data;
-	uint32_t size;		/* power of two */
-	uint64_t head;		/* consumer: next byte to take (tx: acknowledged) */
-	uint64_t mid;		/* tx: next byte for the stack */
-	uint64_t tail;		/* producer: next byte to fill */
+	uint32_t size; /* power of two */
+	uint64_t head; /* consumer: next byte to take (tx: acknowledged) */
+	uint64_t mid;  /* tx: next byte for the stack */
+	uint64_t tail; /* producer: next byte to fill */
 };
 
 /** Make the buffer.  Return: false without memory */

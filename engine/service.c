@@ -32,12 +32,12 @@
 #include "launcher/calls.h"
 
 #ifndef SECCOMP_IOCTL_NOTIF_SET_FLAGS
-#define SECCOMP_IOCTL_NOTIF_SET_FLAGS SECCOMP_IOW(4, __u64)	/* Linux 6.6 */
+#define SECCOMP_IOCTL_NOTIF_SET_FLAGS SECCOMP_IOW(4, __u64) /* Linux 6.6 */
 #define SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP 1ul
 #endif
 
 #ifndef PIDFD_THREAD
-#define PIDFD_THREAD O_EXCL	/* Linux 6.9; before, SIGNAL_LOOK_MS notices */
+#define PIDFD_THREAD O_EXCL /* Linux 6.9; before, SIGNAL_LOOK_MS notices */
 #endif
 
 #define SIGNAL_LOOK_MS 50
@@ -49,7 +49,7 @@ static struct {
 	unsigned n;
 	uint32_t next_id;
 	int event;
-} clients = { .lock = PTHREAD_MUTEX_INITIALIZER, .next_id = 1, .event = -1 };
+} clients = {.lock = PTHREAD_MUTEX_INITIALIZER, .next_id = 1, .event = -1};
 
 uint64_t gz_now_ns(void)
 {
@@ -61,7 +61,7 @@ uint64_t gz_now_ns(void)
 
 static void answer(struct gz_call_ctx *c, int64_t result)
 {
-	struct seccomp_notif_resp r = { .id = c->id };
+	struct seccomp_notif_resp r = {.id = c->id};
 
 	if (result == GZ_CONTINUE) {
 		r.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
@@ -85,11 +85,11 @@ bool gz_service_alive(const struct gz_call_ctx *c)
 static int add_fd(struct gz_call_ctx *c, int fd, uint32_t flags, int at, bool cloexec)
 {
 	struct seccomp_notif_addfd a = {
-		.id = c->id,
-		.flags = flags,
-		.srcfd = (uint32_t)fd,
-		.newfd = (uint32_t)at,
-		.newfd_flags = cloexec ? O_CLOEXEC : 0,
+	    .id = c->id,
+	    .flags = flags,
+	    .srcfd = (uint32_t)fd,
+	    .newfd = (uint32_t)at,
+	    .newfd_flags = cloexec ? O_CLOEXEC : 0,
 	};
 	int r = ioctl(c->sv->client->listener, SECCOMP_IOCTL_NOTIF_ADDFD, &a);
 
@@ -183,11 +183,11 @@ static bool run(struct gz_call_ctx *c, enum gz_call call)
 static void serve(struct gz_service *sv, const struct seccomp_notif *n)
 {
 	struct gz_call_ctx c = {
-		.sv = sv,
-		.id = n->id,
-		.tid = (pid_t)n->pid,
-		.nr = n->data.nr,
-		.fd = -1,
+	    .sv = sv,
+	    .id = n->id,
+	    .tid = (pid_t)n->pid,
+	    .nr = n->data.nr,
+	    .fd = -1,
 	};
 	const struct gz_call_info *call = gz_call_by_nr(n->data.nr);
 
@@ -195,8 +195,7 @@ static void serve(struct gz_service *sv, const struct seccomp_notif *n)
 		c.args[i] = n->data.args[i];
 	gz_count(GZ_C_NOTIFICATIONS);
 	atomic_fetch_add_explicit(&sv->client->notifications, 1, memory_order_relaxed);
-	if (!call || !gz_handlers[call->id] ||
-	    (call->id != GZ_CALL_SOCKET && !resolve(&c))) {
+	if (!call || !gz_handlers[call->id] || (call->id != GZ_CALL_SOCKET && !resolve(&c))) {
 		drop_fd(&c);
 		answer(&c, GZ_CONTINUE);
 		finish(&c);
@@ -205,7 +204,7 @@ static void serve(struct gz_service *sv, const struct seccomp_notif *n)
 	if (run(&c, call->id))
 		finish(&c);
 	else
-		park(sv, &c);		/* takes fd and s along */
+		park(sv, &c); /* takes fd and s along */
 }
 
 /* The worker answers a parked connect(); it is over when the id is taken. */
@@ -235,7 +234,7 @@ static void look_at_signals(struct gz_service *sv)
 		int err;
 
 		next = TAILQ_NEXT(p, entry);
-		if (!gz_service_alive(p)) {	/* killed meanwhile */
+		if (!gz_service_alive(p)) { /* killed meanwhile */
 			uint64_t id = p->id;
 
 			if (!p->events && !p->follows)
@@ -250,7 +249,7 @@ static void look_at_signals(struct gz_service *sv)
 			uint64_t id = p->id;
 
 			if (!atomic_compare_exchange_strong(&p->s->parked, &id, 0)) {
-				unpark(sv, p);	/* the worker was first */
+				unpark(sv, p); /* the worker was first */
 				continue;
 			}
 		}
@@ -304,7 +303,8 @@ static int wait_ms(struct gz_service *sv)
 	if (!sv->nparked)
 		return -1;
 	now = gz_now_ns();
-	TAILQ_FOREACH(p, &sv->parked, entry) {
+	TAILQ_FOREACH(p, &sv->parked, entry)
+	{
 		uint64_t left;
 
 		if (!p->deadline)
@@ -330,12 +330,13 @@ static void loop(struct gz_service *sv)
 		unsigned npfd = 1;
 		int r;
 
-		pfd[0] = (struct pollfd){ .fd = sv->client->listener, .events = POLLIN };
-		TAILQ_FOREACH(p, &sv->parked, entry) {
+		pfd[0] = (struct pollfd){.fd = sv->client->listener, .events = POLLIN};
+		TAILQ_FOREACH(p, &sv->parked, entry)
+		{
 			if (p->pidfd >= 0)
-				pfd[npfd++] = (struct pollfd){ .fd = p->pidfd, .events = POLLIN };
+				pfd[npfd++] = (struct pollfd){.fd = p->pidfd, .events = POLLIN};
 			if (p->events)
-				pfd[npfd++] = (struct pollfd){ .fd = p->fd, .events = p->events };
+				pfd[npfd++] = (struct pollfd){.fd = p->fd, .events = p->events};
 		}
 		r = poll(pfd, npfd, wait_ms(sv));
 		if (r < 0 && errno != EINTR)
@@ -368,7 +369,7 @@ static void loop(struct gz_service *sv)
 static void *service_thread(void *arg)
 {
 	struct gz_client *cl = arg;
-	struct gz_service sv = { .client = cl, .probe_fd = -1 };
+	struct gz_service sv = {.client = cl, .probe_fd = -1};
 	uint64_t one = 1;
 	sigset_t all;
 
@@ -378,8 +379,8 @@ static void *service_thread(void *arg)
 	TAILQ_INIT(&sv.parked);
 	gz_app_cache_init(&sv.cache);
 	/* Wake on the application's core: 4 µs instead of 30-60. */
-	if (ioctl(cl->listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS,
-		  SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP) < 0)
+	if (ioctl(cl->listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP) <
+	    0)
 		gz_debug("no synchronous wake-up on this kernel: %s", strerror(errno));
 	loop(&sv);
 	while (!TAILQ_EMPTY(&sv.parked)) {
@@ -498,7 +499,8 @@ void gz_client_walk(uint32_t start, bool (*fn)(struct gz_client *, void *), void
 	pthread_mutex_lock(&clients.lock);
 	all = malloc((clients.n + 1) * sizeof(*all));
 	if (all) {
-		LIST_FOREACH(c, &clients.all, next) {
+		LIST_FOREACH(c, &clients.all, next)
+		{
 			if (c->id < start)
 				continue;
 			gz_client_ref(c);

@@ -15,24 +15,24 @@
 #include "engine/sock.h"
 
 /* Handler results besides a value >= 0 or -errno. */
-#define GZ_CONTINUE	(INT64_MIN)	/* let the kernel run the call */
-#define GZ_WAIT		(INT64_MIN + 1)	/* not yet: park, and try again */
+#define GZ_CONTINUE (INT64_MIN) /* let the kernel run the call */
+#define GZ_WAIT (INT64_MIN + 1) /* not yet: park, and try again */
 
 /** One call being served.  Parked ones are kept until they can be answered. */
 struct gz_call_ctx {
 	struct gz_service *sv;
-	uint64_t id;			/* of the notification */
+	uint64_t id; /* of the notification */
 	pid_t tid;
 	int nr;
 	uint64_t args[6];
-	int fd;				/* duplicate of args[0]'s descriptor; -1 */
-	struct gz_sock *s;		/* locked by no one */
+	int fd;		   /* duplicate of args[0]'s descriptor; -1 */
+	struct gz_sock *s; /* locked by no one */
 	/* parking */
-	short events;			/* poll(2) bits awaited on fd; 0: connect() */
-	uint64_t deadline;		/* ns; 0: none */
-	int64_t on_deadline;		/* what a time-out answers */
-	bool follows;			/* another thread's connect() of the same socket */
-	int pidfd;			/* parked: readable when the thread is gone; -1 */
+	short events;	     /* poll(2) bits awaited on fd; 0: connect() */
+	uint64_t deadline;   /* ns; 0: none */
+	int64_t on_deadline; /* what a time-out answers */
+	bool follows;	     /* another thread's connect() of the same socket */
+	int pidfd;	     /* parked: readable when the thread is gone; -1 */
 	TAILQ_ENTRY(gz_call_ctx) entry;
 };
 

@@ -49,8 +49,7 @@ int gz_shadow_new(int flags, uint64_t *name, ino_t *ino)
 		return -errno;
 	gz_shadow_sndbuf(fd);
 	*name = atomic_fetch_add(&next_name, 1);
-	if (bind(fd, (struct sockaddr *)&a, gz_shadow_name(&a, *name)) < 0 ||
-	    fstat(fd, &st) < 0) {
+	if (bind(fd, (struct sockaddr *)&a, gz_shadow_name(&a, *name)) < 0 || fstat(fd, &st) < 0) {
 		err = errno;
 		close(fd);
 		return -err;
@@ -95,8 +94,8 @@ int64_t gz_swap_to_kernel(struct gz_call_ctx *c)
 	gz_options_replay(&s->opt, s->family, fd);
 	pthread_mutex_unlock(&s->lock);
 	fcntl(fd, F_SETFL, gz_file_flags(c->fd) & O_NONBLOCK);
-	err = gz_service_replace_fd(c, fd, (int)c->args[0],
-				    gz_app_cloexec(c->tid, (int)c->args[0]));
+	err =
+	    gz_service_replace_fd(c, fd, (int)c->args[0], gz_app_cloexec(c->tid, (int)c->args[0]));
 	close(fd);
 	if (err)
 		return err;
@@ -110,7 +109,7 @@ static struct {
 	int fd;
 	struct sockaddr_un addr;
 	socklen_t len;
-} hub = { .lock = PTHREAD_MUTEX_INITIALIZER, .fd = -1 };
+} hub = {.lock = PTHREAD_MUTEX_INITIALIZER, .fd = -1};
 
 /* Connect the shadow @fd to a new engine's end.  Return: the end or -errno */
 int gz_shadow_join(int fd)

@@ -25,7 +25,7 @@ static struct {
 	_Atomic unsigned live;
 	unsigned entries;
 	unsigned max;
-} table = { .lock = PTHREAD_MUTEX_INITIALIZER, .next_id = 1, .max = 65536 };
+} table = {.lock = PTHREAD_MUTEX_INITIALIZER, .next_id = 1, .max = 65536};
 
 static unsigned hash(uint64_t x)
 {
@@ -94,9 +94,9 @@ void gz_sock_unref(struct gz_sock *s)
 const char *gz_state_name(enum gz_state st)
 {
 	static const char *const names[] = {
-		[GZ_FRESH] = "FRESH", [GZ_BOUND] = "BOUND", [GZ_LISTENING] = "LISTEN",
-		[GZ_CONNECTING] = "SYN-SENT", [GZ_ESTABLISHED] = "ESTAB",
-		[GZ_FAILED] = "FAILED", [GZ_CLOSED] = "CLOSED",
+	    [GZ_FRESH] = "FRESH",	  [GZ_BOUND] = "BOUND",	      [GZ_LISTENING] = "LISTEN",
+	    [GZ_CONNECTING] = "SYN-SENT", [GZ_ESTABLISHED] = "ESTAB", [GZ_FAILED] = "FAILED",
+	    [GZ_CLOSED] = "CLOSED",
 	};
 
 	return names[st];
@@ -104,13 +104,13 @@ const char *gz_state_name(enum gz_state st)
 
 #define TO(st) (1u << GZ_##st)
 static const unsigned legal[] = {
-	[GZ_FRESH] = TO(BOUND) | TO(LISTENING) | TO(CONNECTING) | TO(ESTABLISHED) | TO(CLOSED),
-	[GZ_BOUND] = TO(LISTENING) | TO(CONNECTING) | TO(FRESH) | TO(CLOSED),
-	[GZ_LISTENING] = TO(BOUND) | TO(CLOSED),
-	[GZ_CONNECTING] = TO(ESTABLISHED) | TO(FAILED) | TO(CLOSED),
-	[GZ_ESTABLISHED] = TO(CLOSED),
-	[GZ_FAILED] = TO(FRESH) | TO(BOUND) | TO(CLOSED),
-	[GZ_CLOSED] = TO(FRESH),
+    [GZ_FRESH] = TO(BOUND) | TO(LISTENING) | TO(CONNECTING) | TO(ESTABLISHED) | TO(CLOSED),
+    [GZ_BOUND] = TO(LISTENING) | TO(CONNECTING) | TO(FRESH) | TO(CLOSED),
+    [GZ_LISTENING] = TO(BOUND) | TO(CLOSED),
+    [GZ_CONNECTING] = TO(ESTABLISHED) | TO(FAILED) | TO(CLOSED),
+    [GZ_ESTABLISHED] = TO(CLOSED),
+    [GZ_FAILED] = TO(FRESH) | TO(BOUND) | TO(CLOSED),
+    [GZ_CLOSED] = TO(FRESH),
 };
 
 void gz_sock_set_state(struct gz_sock *s, enum gz_state to)
@@ -171,7 +171,8 @@ struct gz_sock *gz_table_find(ino_t ino)
 	struct gz_sock *s;
 
 	pthread_mutex_lock(&table.lock);
-	LIST_FOREACH(s, &table.by_ino[hash(ino)], by_ino) {
+	LIST_FOREACH(s, &table.by_ino[hash(ino)], by_ino)
+	{
 		if (s->ino == ino) {
 			gz_sock_ref(s);
 			break;
@@ -198,7 +199,8 @@ void gz_table_walk(uint64_t start, bool sorted, bool (*fn)(struct gz_sock *, voi
 	all = malloc((table.entries + 1) * sizeof(*all));
 	if (all) {
 		for (i = 0; i < BUCKETS; i++) {
-			LIST_FOREACH(s, &table.by_id[i], by_id) {
+			LIST_FOREACH(s, &table.by_id[i], by_id)
+			{
 				if (s->id < start)
 					continue;
 				gz_sock_ref(s);
@@ -225,6 +227,6 @@ socklen_t gz_shadow_name(struct sockaddr_un *a, uint64_t name)
 	a->sun_family = AF_UNIX;
 	/* sun_path[0] is NUL: an abstract name (unix(7)). */
 	return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 +
-			   (size_t)snprintf(a->sun_path + 1, sizeof(a->sun_path) - 1,
-					    "gazelle.%lx", (unsigned long)name));
+			   (size_t)snprintf(a->sun_path + 1, sizeof(a->sun_path) - 1, "gazelle.%lx",
+					    (unsigned long)name));
 }

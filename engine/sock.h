@@ -50,7 +50,7 @@
  * counts: the last byte keeps its whole message, 66304 bytes with the overhead
  * when it came from sendfile(), and another 20 may be messages of their own.
  */
-#define GZ_SHADOW_SNDBUF 163840		/* the kernel doubles it */
+#define GZ_SHADOW_SNDBUF 163840 /* the kernel doubles it */
 
 enum gz_state {
 	GZ_FRESH,
@@ -86,72 +86,72 @@ struct gz_claim {
 struct gz_sock {
 	uint64_t id;
 	_Atomic int refs;
-	_Atomic int state;		/* enum gz_state; gz_sock_set_state() */
-	_Atomic int error;		/* SO_ERROR, positive errno */
-	struct gz_client *client;	/* who made it; counted */
+	_Atomic int state;	  /* enum gz_state; gz_sock_set_state() */
+	_Atomic int error;	  /* SO_ERROR, positive errno */
+	struct gz_client *client; /* who made it; counted */
 
 	/* table, under the table's lock */
 	LIST_ENTRY(gz_sock) by_ino;
 	LIST_ENTRY(gz_sock) by_id;
-	ino_t ino;			/* of the shadow; 0: not known yet */
+	ino_t ino; /* of the shadow; 0: not known yet */
 	bool in_table;
-	unsigned sweep_mark;		/* the reaper's, main thread */
+	unsigned sweep_mark; /* the reaper's, main thread */
 
 	pthread_mutex_t lock;
 	/* [s] */
-	int family;			/* AF_INET, or AF_INET6 with v4-mapped */
-	bool named;			/* carries the abstract name of its id */
-	uint64_t name;			/* the id in that name */
-	bool nonblock_connect;		/* the outcome is yet to be reported */
+	int family;	       /* AF_INET, or AF_INET6 with v4-mapped */
+	bool named;	       /* carries the abstract name of its id */
+	uint64_t name;	       /* the id in that name */
+	bool nonblock_connect; /* the outcome is yet to be reported */
 	bool connect_reported;
 	struct gz_options opt;
 	struct gz_claim claim;
-	struct gz_end local, peer;	/* set before the state says so */
+	struct gz_end local, peer; /* set before the state says so */
 	int backlog;
 	/* Connections that wait for accept(), filled by the worker. */
 	TAILQ_HEAD(gz_pending, gz_sock) pending;
 	TAILQ_ENTRY(gz_sock) pending_entry;
-	struct gz_sock *listener;	/* whose pending list this is on; a reference */
-	int held_fd;			/* accepted, but could not be installed; -1 */
+	struct gz_sock *listener; /* whose pending list this is on; a reference */
+	int held_fd;		  /* accepted, but could not be installed; -1 */
 
 	/* [a] */
-	_Atomic int queued;		/* listener: half-open and pending */
-	_Atomic uint64_t parked;	/* notification of a blocking connect() */
-	_Atomic int parked_fd;		/* the listener to answer it on */
-	_Atomic bool app_shut_wr;	/* shutdown(SHUT_WR) was asked for */
+	_Atomic int queued;	  /* listener: half-open and pending */
+	_Atomic uint64_t parked;  /* notification of a blocking connect() */
+	_Atomic int parked_fd;	  /* the listener to answer it on */
+	_Atomic bool app_shut_wr; /* shutdown(SHUT_WR) was asked for */
 	_Atomic bool app_shut_rd;
-	_Atomic bool has_sentinel;	/* a byte of ours lies unread at end_fd */
-	_Atomic bool closed;		/* the application's last close was seen */
-	_Atomic bool watched;		/* nobody tells its close: reaper.c */
-	_Atomic uint32_t unsent;	/* bytes not yet acknowledged, SIOCOUTQ */
-	_Atomic uint32_t unread;	/* bytes not yet in the shadow */
+	_Atomic bool has_sentinel; /* a byte of ours lies unread at end_fd */
+	_Atomic bool closed;	   /* the application's last close was seen */
+	_Atomic bool watched;	   /* nobody tells its close: reaper.c */
+	_Atomic uint32_t unsent;   /* bytes not yet acknowledged, SIOCOUTQ */
+	_Atomic uint32_t unread;   /* bytes not yet in the shadow */
 	_Atomic uint64_t rx_bytes, tx_bytes;
-	struct gz_tcp_info {		/* relaxed snapshots for TCP_INFO */
+	struct gz_tcp_info { /* relaxed snapshots for TCP_INFO */
 		_Atomic uint32_t cwnd, mss, rtt_us, retransmits, snd_wnd, rcv_wnd, unwritten;
 		_Atomic uint8_t tcp_state;
 	} info;
 
 	/* [w] */
 	struct gz_worker *worker;
-	struct gz_flow *flow;		/* NULL: no pcb */
+	struct gz_flow *flow; /* NULL: no pcb */
 	struct tcp_pcb *pcb;
-	struct tcp_pcb *lpcb;		/* while listening */
-	bool shares;			/* SO_REUSEPORT: another one has the pcb */
-	int end_fd;			/* the engine's end; -1: none */
-	uint32_t prefix;		/* filler bytes still unread at end_fd */
-	uint32_t lag;			/* bytes peeked, not yet taken */
+	struct tcp_pcb *lpcb; /* while listening */
+	bool shares;	      /* SO_REUSEPORT: another one has the pcb */
+	int end_fd;	      /* the engine's end; -1: none */
+	uint32_t prefix;      /* filler bytes still unread at end_fd */
+	uint32_t lag;	      /* bytes peeked, not yet taken */
 	struct gz_ring rx, tx;
-	bool fin_received;		/* from the peer */
-	bool fin_passed;		/* to the application: end_fd is shut */
-	bool app_eof;			/* the application sends no more */
-	bool app_gone;			/* last close seen by the worker */
-	bool fin_sent;			/* lwIP has our FIN */
-	bool reset;			/* by the peer: flush, then ECONNRESET */
-	bool can_read, can_write, rdhup, hup;	/* edges seen at end_fd */
-	bool dirty;			/* on the worker's dirty list */
-	bool tx_blocked;		/* lwIP had no room; retry on sent */
-	uint64_t cork_since;		/* 0: nothing held back */
-	uint64_t deadline;		/* connect or retransmission, ns; 0: none */
+	bool fin_received;		      /* from the peer */
+	bool fin_passed;		      /* to the application: end_fd is shut */
+	bool app_eof;			      /* the application sends no more */
+	bool app_gone;			      /* last close seen by the worker */
+	bool fin_sent;			      /* lwIP has our FIN */
+	bool reset;			      /* by the peer: flush, then ECONNRESET */
+	bool can_read, can_write, rdhup, hup; /* edges seen at end_fd */
+	bool dirty;			      /* on the worker's dirty list */
+	bool tx_blocked;		      /* lwIP had no room; retry on sent */
+	uint64_t cork_since;		      /* 0: nothing held back */
+	uint64_t deadline;		      /* connect or retransmission, ns; 0: none */
 	TAILQ_ENTRY(gz_sock) dirty_entry;
 	LIST_ENTRY(gz_sock) worker_entry;
 	bool on_worker;

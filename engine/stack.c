@@ -31,10 +31,10 @@
 #include "engine/reaper.h"
 #include "engine/worker.h"
 
-#define MS	1000000ull
-#define SEC	(1000 * MS)
-#define TICK	((uint64_t)TCP_TMR_INTERVAL * MS)
-#define CORK_MAX (200 * MS)		/* tcp(7): TCP_CORK's ceiling */
+#define MS 1000000ull
+#define SEC (1000 * MS)
+#define TICK ((uint64_t)TCP_TMR_INTERVAL * MS)
+#define CORK_MAX (200 * MS) /* tcp(7): TCP_CORK's ceiling */
 
 bool gz_stack_syn(const struct tcp_hdr *h);
 
@@ -77,7 +77,7 @@ static void on_destroy(u8_t id, void *data)
 static err_t on_passive_open(u8_t id, struct tcp_pcb_listen *l, struct tcp_pcb *pcb);
 
 static const struct tcp_ext_arg_callbacks callbacks = {
-	.destroy = on_destroy,
+    .destroy = on_destroy,
 };
 
 /* A listener has the passive_open callback only: it is no flow. */
@@ -88,8 +88,8 @@ static void on_destroy_listener(u8_t id, void *data)
 }
 
 static const struct tcp_ext_arg_callbacks listener_callbacks = {
-	.destroy = on_destroy_listener,
-	.passive_open = on_passive_open,
+    .destroy = on_destroy_listener,
+    .passive_open = on_passive_open,
 };
 
 static void on_error(void *arg, err_t err)
@@ -108,7 +108,7 @@ static void on_error(void *arg, err_t err)
 		atomic_store(&s->error, s->fin_received ? EPIPE : ECONNRESET);
 		s->reset = true;
 		break;
-	case ERR_ABRT:		/* retransmissions or keepalives exhausted */
+	case ERR_ABRT: /* retransmissions or keepalives exhausted */
 		if (gz_sock_state(s) == GZ_CONNECTING) {
 			gz_relay_failed(s->worker, s, ETIMEDOUT);
 			return;
@@ -116,7 +116,7 @@ static void on_error(void *arg, err_t err)
 		atomic_store(&s->error, ETIMEDOUT);
 		s->reset = true;
 		break;
-	default:		/* ERR_CLSD: both directions are over */
+	default: /* ERR_CLSD: both directions are over */
 		break;
 	}
 	gz_worker_dirty(s->worker, s);
@@ -140,7 +140,7 @@ static err_t on_recv(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t err)
 		return ERR_OK;
 	}
 	if (!gz_ring_ready(&s->rx, GZ_RX_RING) || gz_ring_room(&s->rx) < p->tot_len)
-		return ERR_MEM;		/* lwIP offers it again */
+		return ERR_MEM; /* lwIP offers it again */
 	for (struct pbuf *q = p; q; q = q->next)
 		gz_ring_put(&s->rx, q->payload, q->len);
 	atomic_fetch_add_explicit(&s->rx_bytes, p->tot_len, memory_order_relaxed);
@@ -196,7 +196,7 @@ static err_t on_connected(void *arg, struct tcp_pcb *pcb, err_t err)
 
 static struct gz_end end_of(const ip_addr_t *a, u16_t port)
 {
-	return (struct gz_end){ .addr = ip_2_ip4(a)->addr, .port = htons(port) };
+	return (struct gz_end){.addr = ip_2_ip4(a)->addr, .port = htons(port)};
 }
 
 /* Is a listener's shadow closed already?  Then it is over now. */
@@ -213,8 +213,8 @@ static bool gone(struct gz_sock *s)
 
 static bool same_port(const struct gz_sock *a, const struct gz_sock *b)
 {
-	return b->opt.reuseport && (b->lpcb || b->shares) &&
-	       a->local.port == b->local.port && a->local.addr == b->local.addr;
+	return b->opt.reuseport && (b->lpcb || b->shares) && a->local.port == b->local.port &&
+	       a->local.addr == b->local.addr;
 }
 
 /*
@@ -229,7 +229,7 @@ static struct gz_sock *choose(struct gz_sock *first, struct gz_end peer)
 	if (!first->opt.reuseport)
 		return first;
 	LIST_FOREACH(s, &gz_worker.socks, worker_entry)
-		n += same_port(first, s);
+	n += same_port(first, s);
 	pick = (unsigned)(((peer.addr ^ (uint64_t)peer.port << 32) * 0x9e3779b97f4a7c15ULL) >> 33) %
 	       (n ? n : 1);
 	for (s = LIST_FIRST(&gz_worker.socks); s; s = next) {
@@ -260,7 +260,7 @@ bool gz_stack_syn(const struct tcp_hdr *h)
 		    ip_addr_eq(&tw->remote_ip, ip_current_src_addr()) &&
 		    ip_addr_eq(&tw->local_ip, ip_current_dest_addr())) {
 			if (TCP_SEQ_GT(lwip_ntohl(h->seqno), tw->rcv_nxt))
-				tcp_abort(tw);	/* silent in TIME_WAIT */
+				tcp_abort(tw); /* silent in TIME_WAIT */
 			break;
 		}
 	}
@@ -268,14 +268,13 @@ bool gz_stack_syn(const struct tcp_hdr *h)
 		struct gz_sock *s = l->callback_arg;
 
 		next = l->next;
-		if (l->local_port != lport ||
-		    !(ip_addr_isany(&l->local_ip) ||
-		      ip_addr_eq(&l->local_ip, ip_current_dest_addr())))
+		if (l->local_port != lport || !(ip_addr_isany(&l->local_ip) ||
+						ip_addr_eq(&l->local_ip, ip_current_dest_addr())))
 			continue;
 		if (gone(s))
 			continue;
 		if (s->opt.reuseport)
-			return true;	/* on_passive_open() chooses */
+			return true; /* on_passive_open() chooses */
 		/* As Linux: at most backlog + 1 wait; the peer tries again. */
 		if (atomic_load(&s->queued) > s->backlog) {
 			gz_count(GZ_C_BACKLOG_DROPS);
@@ -287,15 +286,14 @@ bool gz_stack_syn(const struct tcp_hdr *h)
 
 static err_t on_passive_open(u8_t id, struct tcp_pcb_listen *l, struct tcp_pcb *pcb)
 {
-	struct gz_sock *s = choose(l->callback_arg,
-				   end_of(&pcb->remote_ip, pcb->remote_port));
+	struct gz_sock *s = choose(l->callback_arg, end_of(&pcb->remote_ip, pcb->remote_port));
 	struct gz_flow *f;
 	int err;
 
 	LWIP_UNUSED_ARG(id);
 	if (atomic_load(&s->queued) > s->backlog) {
 		gz_count(GZ_C_BACKLOG_DROPS);
-		return ERR_MEM;		/* silently: the peer tries again */
+		return ERR_MEM; /* silently: the peer tries again */
 	}
 	f = gz_flow_add(end_of(&pcb->local_ip, pcb->local_port),
 			end_of(&pcb->remote_ip, pcb->remote_port), &err);
@@ -326,7 +324,7 @@ static err_t on_accept(void *arg, struct tcp_pcb *pcb, err_t err)
 	l = f->listener;
 	s = gz_sock_new(l->client, l->family);
 	if (!s)
-		return ERR_MEM;		/* lwIP aborts it */
+		return ERR_MEM; /* lwIP aborts it */
 	s->opt = l->opt;
 	s->local = f->local;
 	s->peer = f->peer;
@@ -341,7 +339,7 @@ static err_t on_accept(void *arg, struct tcp_pcb *pcb, err_t err)
 	f->counted = false;
 	gz_relay_offer(l->worker, l, s);
 	gz_sock_unref(l);
-	gz_sock_unref(s);		/* the worker's and the list's remain */
+	gz_sock_unref(s); /* the worker's and the list's remain */
 	return ERR_OK;
 }
 
@@ -354,7 +352,8 @@ int gz_stack_listen(struct gz_sock *s)
 
 	if (s->lpcb || s->shares)
 		return 0;
-	LIST_FOREACH(o, &gz_worker.socks, worker_entry) {
+	LIST_FOREACH(o, &gz_worker.socks, worker_entry)
+	{
 		if (o != s && s->opt.reuseport && o->lpcb && same_port(s, o)) {
 			s->shares = true;
 			return 0;
@@ -402,7 +401,8 @@ void gz_stack_unlisten(struct gz_sock *s)
 	s->lpcb = NULL;
 	gz_worker_dirty(s->worker, s);
 	/* One of those who shared the port inherits it. */
-	LIST_FOREACH(o, &gz_worker.socks, worker_entry) {
+	LIST_FOREACH(o, &gz_worker.socks, worker_entry)
+	{
 		if (o->shares && same_port(s, o)) {
 			o->shares = false;
 			if (gz_stack_listen(o) < 0)
@@ -518,7 +518,7 @@ void gz_stack_tx(struct gz_sock *s)
 		more = r->mid + n < r->tail;
 		err = tcp_write(p, v[0].iov_base, (u16_t)n, more ? TCP_WRITE_FLAG_MORE : 0);
 		if (err != ERR_OK) {
-			s->tx_blocked = true;	/* until something is acknowledged */
+			s->tx_blocked = true; /* until something is acknowledged */
 			break;
 		}
 		r->mid += n;
@@ -569,7 +569,7 @@ void gz_stack_abort(struct gz_sock *s)
 		return;
 	tcp_err(p, NULL);
 	if (p->state == SYN_SENT)
-		tcp_close(p);		/* silently */
+		tcp_close(p); /* silently */
 	else
 		tcp_abort(p);
 }
@@ -593,8 +593,9 @@ void gz_stack_info(struct gz_sock *s)
 		return;
 	atomic_store_explicit(&s->info.cwnd, p->cwnd, memory_order_relaxed);
 	atomic_store_explicit(&s->info.mss, p->mss, memory_order_relaxed);
-	atomic_store_explicit(&s->info.unwritten, (uint32_t)(s->tx.tail - s->tx.mid) +
-			      p->snd_lbb - p->snd_nxt, memory_order_relaxed);
+	atomic_store_explicit(&s->info.unwritten,
+			      (uint32_t)(s->tx.tail - s->tx.mid) + p->snd_lbb - p->snd_nxt,
+			      memory_order_relaxed);
 	/* sa is 8 times the smoothed RTT in slow ticks (RFC 6298, Jacobson). */
 	atomic_store_explicit(&s->info.rtt_us,
 			      p->sa > 0 ? (uint32_t)(p->sa >> 3) * TCP_SLOW_INTERVAL * 1000u : 0,
@@ -628,7 +629,7 @@ static bool deadlines(struct gz_worker *w)
 		if (!s)
 			continue;
 		if (p->state != ESTABLISHED)
-			gz_stack_info(s);	/* no callback tells of these steps */
+			gz_stack_info(s); /* no callback tells of these steps */
 		if (s->cork_since && w->now - s->cork_since >= CORK_MAX)
 			gz_worker_dirty(w, s);
 		if (s->opt.cork && s->cork_since)
@@ -653,9 +654,9 @@ static bool deadlines(struct gz_worker *w)
 			continue;
 		}
 		if (p->nrtx || p->persist_probe) {
-			uint64_t limit = s->opt.user_timeout ?
-					 (uint64_t)s->opt.user_timeout * MS :
-					 (uint64_t)w->cfg->rto_give_up_s * SEC;
+			uint64_t limit = s->opt.user_timeout
+					     ? (uint64_t)s->opt.user_timeout * MS
+					     : (uint64_t)w->cfg->rto_give_up_s * SEC;
 
 			if (!s->deadline)
 				s->deadline = w->now + limit;

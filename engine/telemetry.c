@@ -165,7 +165,7 @@ static bool add_client(struct gz_client *c, void *arg)
 
 static int on_clients(const char *cmd, const char *params, struct rte_tel_data *d)
 {
-	struct page p = { .d = d };
+	struct page p = {.d = d};
 
 	(void)cmd;
 	rte_tel_data_start_dict(d);
@@ -186,8 +186,8 @@ static void endpoint(char *buf, size_t n, struct gz_end e)
 static const char *tcp_name(const struct gz_sock *s)
 {
 	static const char *const names[] = {
-		"CLOSED", "LISTEN", "SYN-SENT", "SYN-RECV", "ESTAB", "FIN-WAIT-1",
-		"FIN-WAIT-2", "CLOSE-WAIT", "CLOSING", "LAST-ACK", "TIME-WAIT",
+	    "CLOSED",	  "LISTEN",	"SYN-SENT", "SYN-RECV", "ESTAB",     "FIN-WAIT-1",
+	    "FIN-WAIT-2", "CLOSE-WAIT", "CLOSING",  "LAST-ACK", "TIME-WAIT",
 	};
 	enum gz_state st = gz_sock_state(s);
 	uint8_t t = atomic_load_explicit(&s->info.tcp_state, memory_order_relaxed);
@@ -217,10 +217,11 @@ static bool add_sock(struct gz_sock *s, void *arg)
 	str(e, "local", end);
 	endpoint(end, sizeof(end), s->peer);
 	str(e, "peer", end);
-	u64(e, "rx_queue", gz_sock_state(s) == GZ_LISTENING ? (uint64_t)atomic_load(&s->queued) :
-							      atomic_load(&s->unread));
-	u64(e, "tx_queue", gz_sock_state(s) == GZ_LISTENING ? (uint64_t)s->backlog :
-							      atomic_load(&s->unsent));
+	u64(e, "rx_queue",
+	    gz_sock_state(s) == GZ_LISTENING ? (uint64_t)atomic_load(&s->queued)
+					     : atomic_load(&s->unread));
+	u64(e, "tx_queue",
+	    gz_sock_state(s) == GZ_LISTENING ? (uint64_t)s->backlog : atomic_load(&s->unsent));
 	u64(e, "rx_bytes", atomic_load(&s->rx_bytes));
 	u64(e, "tx_bytes", atomic_load(&s->tx_bytes));
 	u64(e, "client", s->client->id);
@@ -235,7 +236,7 @@ static bool add_sock(struct gz_sock *s, void *arg)
 
 static int on_ss(const char *cmd, const char *params, struct rte_tel_data *d)
 {
-	struct page p = { .d = d };
+	struct page p = {.d = d};
 
 	(void)cmd;
 	rte_tel_data_start_dict(d);
@@ -251,12 +252,12 @@ int gz_telemetry_init(const struct gz_engine_config *cfg, const char *memory)
 		telemetry_cb fn;
 		const char *help;
 	} cmds[] = {
-		{ "/gazelle/engine", on_engine, "The engine and its counters" },
-		{ "/gazelle/port", on_port, "The port and its counters" },
-		{ "/gazelle/proto", on_proto, "Counters of each protocol" },
-		{ "/gazelle/refused", on_refused, "What was asked for and refused" },
-		{ "/gazelle/clients", on_clients, "Clients. Parameter: first id" },
-		{ "/gazelle/ss", on_ss, "Sockets. Parameter: first id" },
+	    {"/gazelle/engine", on_engine, "The engine and its counters"},
+	    {"/gazelle/port", on_port, "The port and its counters"},
+	    {"/gazelle/proto", on_proto, "Counters of each protocol"},
+	    {"/gazelle/refused", on_refused, "What was asked for and refused"},
+	    {"/gazelle/clients", on_clients, "Clients. Parameter: first id"},
+	    {"/gazelle/ss", on_ss, "Sockets. Parameter: first id"},
 	};
 	int err = 0;
 

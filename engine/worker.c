@@ -24,7 +24,7 @@
 #include "engine/worker.h"
 
 #define INBOX 4096
-#define NAP_NS 100000		/* a device without a descriptor: look this often */
+#define NAP_NS 100000 /* a device without a descriptor: look this often */
 
 struct gz_worker gz_worker;
 
@@ -52,7 +52,7 @@ int gz_worker_post(struct gz_worker *w, const struct gz_msg *m)
 		gz_sock_ref(c->sock);
 	/* Full: the worker drains it each round; it cannot stay full. */
 	while (rte_ring_mp_enqueue(w->inbox, c) != 0) {
-		if (is_worker) {	/* cannot wait for itself */
+		if (is_worker) { /* cannot wait for itself */
 			STAILQ_INSERT_TAIL(&overflow, c, next);
 			break;
 		}
@@ -155,7 +155,7 @@ static void handle(struct gz_worker *w, struct gz_msg *m)
 		break;
 	case GZ_OP_OPTIONS:
 		gz_stack_options(s);
-		gz_worker_dirty(w, s);	/* a cork may have been pulled */
+		gz_worker_dirty(w, s); /* a cork may have been pulled */
 		break;
 	case GZ_OP_SHUT:
 		if (s->on_worker) {
@@ -182,8 +182,8 @@ static void handle(struct gz_worker *w, struct gz_msg *m)
 	case GZ_OP_STOP:
 		/* Who only waits for connections wakes, and finds accept() failing. */
 		LIST_FOREACH(s, &w->socks, worker_entry)
-			if (s->lpcb || s->shares)
-				gz_relay_reoffer(s, 0);
+		if (s->lpcb || s->shares)
+			gz_relay_reoffer(s, 0);
 		w->stop = true;
 		break;
 	}
@@ -256,7 +256,7 @@ static void clear_error(struct gz_worker *w)
 		if (!getsockopt(w->port.wait_fd[i], SOL_SOCKET, SO_ERROR, &error, &len) && error)
 			gz_warn("port %s: %s", w->port.device, strerror(error));
 	}
-	usleep(NAP_NS / 1000);		/* should it be there again at once */
+	usleep(NAP_NS / 1000); /* should it be there again at once */
 }
 
 /* Sleep until something happens or @wait ns pass. */
@@ -283,7 +283,7 @@ static void sleep_for(struct gz_worker *w, uint64_t wait)
 		for (int i = 0; i < n; i++) {
 			if (ev[i].data.fd == w->wake_fd) {
 				if (read(w->wake_fd, &junk, sizeof(junk)) < 0)
-					continue;	/* a spurious wake */
+					continue; /* a spurious wake */
 			} else if (ev[i].data.fd != w->relay_ep && ev[i].events & EPOLLERR) {
 				clear_error(w);
 			}
@@ -305,8 +305,7 @@ int gz_worker_main(void *arg)
 	pthread_sigmask(SIG_BLOCK, &all, NULL);
 	is_worker = true;
 	if (setns(w->netns, CLONE_NEWNET) < 0)
-		gz_warn("worker: cannot enter the shadows' network namespace: %s",
-			strerror(errno));
+		gz_warn("worker: cannot enter the shadows' network namespace: %s", strerror(errno));
 	while (!w->stop) {
 		unsigned work;
 
@@ -343,7 +342,7 @@ int gz_worker_main(void *arg)
 
 static int watch(int ep, int fd)
 {
-	struct epoll_event e = { .events = EPOLLIN, .data.fd = fd };
+	struct epoll_event e = {.events = EPOLLIN, .data.fd = fd};
 
 	return epoll_ctl(ep, EPOLL_CTL_ADD, fd, &e) < 0 ? -errno : 0;
 }

@@ -25,21 +25,21 @@
 #include "engine/sock.h"
 
 enum gz_op {
-	GZ_OP_LISTEN,		/* sock is listening from now on */
-	GZ_OP_UNLISTEN,		/* shutdown() of a listener */
-	GZ_OP_CONNECT,		/* flow, fd, prefix: start a connection */
-	GZ_OP_OPTIONS,		/* sock->opt changed */
-	GZ_OP_SHUT,		/* sock->app_shut_* changed */
-	GZ_OP_GONE,		/* the application's last close was seen */
-	GZ_OP_REOFFER,		/* an accept() failed: offer the connection again */
-	GZ_OP_STOP,		/* end the loop */
+	GZ_OP_LISTEN,	/* sock is listening from now on */
+	GZ_OP_UNLISTEN, /* shutdown() of a listener */
+	GZ_OP_CONNECT,	/* flow, fd, prefix: start a connection */
+	GZ_OP_OPTIONS,	/* sock->opt changed */
+	GZ_OP_SHUT,	/* sock->app_shut_* changed */
+	GZ_OP_GONE,	/* the application's last close was seen */
+	GZ_OP_REOFFER,	/* an accept() failed: offer the connection again */
+	GZ_OP_STOP,	/* end the loop */
 };
 
 struct gz_msg {
 	STAILQ_ENTRY(gz_msg) next;
 	enum gz_op op;
-	struct gz_sock *sock;	/* a reference that the message carries */
-	uint64_t id;		/* REOFFER: of the connection; sock is the listener */
+	struct gz_sock *sock; /* a reference that the message carries */
+	uint64_t id;	      /* REOFFER: of the connection; sock is the listener */
 	struct gz_flow *flow;
 	int fd;
 	uint32_t prefix;
@@ -48,14 +48,14 @@ struct gz_msg {
 struct gz_worker {
 	struct gz_port port;
 	const struct gz_engine_config *cfg;
-	int netns;			/* where shadows live */
+	int netns; /* where shadows live */
 	struct rte_ring *inbox;
-	int wake_fd;			/* eventfd */
+	int wake_fd; /* eventfd */
 	_Atomic bool sleeping;
-	int relay_ep;			/* engine ends */
-	int sleep_ep;			/* relay_ep, wake_fd, the port's */
+	int relay_ep; /* engine ends */
+	int sleep_ep; /* relay_ep, wake_fd, the port's */
 	bool stop;
-	uint64_t now;			/* ns, CLOCK_MONOTONIC, of this round */
+	uint64_t now; /* ns, CLOCK_MONOTONIC, of this round */
 	int probe_fd;
 	TAILQ_HEAD(gz_dirty_list, gz_sock) dirty;
 	LIST_HEAD(, gz_sock) socks;
@@ -64,7 +64,7 @@ struct gz_worker {
 extern struct gz_worker gz_worker;
 
 int gz_worker_init(struct gz_worker *w, const struct gz_engine_config *cfg, int netns);
-int gz_worker_main(void *arg);		/* an lcore function */
+int gz_worker_main(void *arg); /* an lcore function */
 void gz_worker_destroy(struct gz_worker *w);
 
 /**
@@ -86,9 +86,9 @@ void gz_worker_release(struct gz_worker *w, struct gz_sock *s);
 /* netif.c */
 int gz_netif_init(struct gz_worker *w);
 unsigned gz_netif_rx(struct gz_worker *w, void (*before)(struct gz_worker *));
-bool gz_netif_loop(void);		/* one round of looped packets */
+bool gz_netif_loop(void); /* one round of looped packets */
 void gz_netif_flush(struct gz_worker *w);
-bool gz_netif_is_local(uint32_t addr);	/* network order; any thread */
+bool gz_netif_is_local(uint32_t addr); /* network order; any thread */
 
 /* stack.c */
 int gz_stack_init(struct gz_worker *w);

@@ -59,7 +59,8 @@ static void usage(void)
 	      "SIGKILL; if gazelle-run is killed so, PROGRAM goes on, served by the engine.\n"
 	      "Children of PROGRAM are served too. Under another gazelle-run it only executes\n"
 	      "PROGRAM, which is served already.\n\n"
-	      "Exit status: PROGRAM's; 125 gazelle-run failed (2: FILE is wrong), 126 PROGRAM cannot be executed,\n"
+	      "Exit status: PROGRAM's; 125 gazelle-run failed (2: FILE is wrong), 126 PROGRAM "
+	      "cannot be executed,\n"
 	      "127 it was not found. If a signal ended PROGRAM, the same ends gazelle-run.\n",
 	      stdout);
 }

@@ -51,7 +51,7 @@ struct check_case {
 
 #define CASE(name)                                                                                 \
 	{                                                                                          \
-		#name, name                                                                        \
+#name, name                                                                        \
 	}
 
 /* Where the case is, for the deadline's message; racy between threads, by design. */

@@ -9,90 +9,90 @@
 #ifndef GZ_LWIPOPTS_H
 #define GZ_LWIPOPTS_H
 
-#define NO_SYS				1
-#define SYS_LIGHTWEIGHT_PROT		0
-#define LWIP_TIMERS			0
-#define LWIP_NETCONN			0
-#define LWIP_SOCKET			0
-#define LWIP_SINGLE_NETIF		0
+#define NO_SYS 1
+#define SYS_LIGHTWEIGHT_PROT 0
+#define LWIP_TIMERS 0
+#define LWIP_NETCONN 0
+#define LWIP_SOCKET 0
+#define LWIP_SINGLE_NETIF 0
 
 /* Memory: limits are enforced by the engine, not by pools. */
-#define MEM_ALIGNMENT			8
-#define MEM_LIBC_MALLOC			1
-#define MEMP_MEM_MALLOC			1
-#define MEMP_OVERFLOW_CHECK		0
-#define MEMP_SANITY_CHECK		0
-#define PBUF_POOL_BUFSIZE		2048
+#define MEM_ALIGNMENT 8
+#define MEM_LIBC_MALLOC 1
+#define MEMP_MEM_MALLOC 1
+#define MEMP_OVERFLOW_CHECK 0
+#define MEMP_SANITY_CHECK 0
+#define PBUF_POOL_BUFSIZE 2048
 
 /* IPv4 now; IPv6 is compiled and dormant until the engine gives an address. */
-#define LWIP_IPV4			1
-#define LWIP_IPV6			1
-#define IPV6_FRAG_COPYHEADER		1	/* lwIP asserts otherwise on 64 bits */
-#define LWIP_ARP			1
-#define ARP_TABLE_SIZE			127
-#define ARP_QUEUEING			1
-#define ETHARP_SUPPORT_STATIC_ENTRIES	1
-#define IP_REASSEMBLY			1
-#define IP_FRAG				1
-#define IP_REASS_MAX_PBUFS		1024
-#define MEMP_NUM_REASSDATA		64
-#define LWIP_ICMP			1
-#define LWIP_RAW			0
-#define LWIP_UDP			1
-#define LWIP_IGMP			0
-#define LWIP_DHCP			0
-#define LWIP_DNS			0
-#define LWIP_ACD			0
-#define LWIP_AUTOIP			0
-#define LWIP_NETIF_LOOPBACK		0	/* netif.c loops by itself */
-#define LWIP_HAVE_LOOPIF		0
-#define LWIP_NETIF_TX_SINGLE_PBUF	0
-#define LWIP_SUPPORT_CUSTOM_PBUF	1
-#define LWIP_NETIF_HWADDRHINT		1
-#define LWIP_CHECKSUM_CTRL_PER_NETIF	1
+#define LWIP_IPV4 1
+#define LWIP_IPV6 1
+#define IPV6_FRAG_COPYHEADER 1 /* lwIP asserts otherwise on 64 bits */
+#define LWIP_ARP 1
+#define ARP_TABLE_SIZE 127
+#define ARP_QUEUEING 1
+#define ETHARP_SUPPORT_STATIC_ENTRIES 1
+#define IP_REASSEMBLY 1
+#define IP_FRAG 1
+#define IP_REASS_MAX_PBUFS 1024
+#define MEMP_NUM_REASSDATA 64
+#define LWIP_ICMP 1
+#define LWIP_RAW 0
+#define LWIP_UDP 1
+#define LWIP_IGMP 0
+#define LWIP_DHCP 0
+#define LWIP_DNS 0
+#define LWIP_ACD 0
+#define LWIP_AUTOIP 0
+#define LWIP_NETIF_LOOPBACK 0 /* netif.c loops by itself */
+#define LWIP_HAVE_LOOPIF 0
+#define LWIP_NETIF_TX_SINGLE_PBUF 0
+#define LWIP_SUPPORT_CUSTOM_PBUF 1
+#define LWIP_NETIF_HWADDRHINT 1
+#define LWIP_CHECKSUM_CTRL_PER_NETIF 1
 
 /* TCP */
-#define LWIP_TCP			1
-#define TCP_MSS				1460
-#define LWIP_WND_SCALE			1
-#define TCP_RCV_SCALE			4
-#define TCP_WND				(256 * 1024)	/* = GZ_RX_RING */
-#define TCP_SND_BUF			(256 * 1024)	/* = GZ_TX_RING */
-#define TCP_SND_QUEUELEN		0xfff0
-#define TCP_SNDLOWAT			32768
-#define TCP_SNDQUEUELOWAT		(TCP_SND_QUEUELEN / 2)
-#define TCP_OVERSIZE			0	/* data is referenced, not copied */
-#define LWIP_TCP_SACK_OUT		1
-#define TCP_QUEUE_OOSEQ			1
-#define TCP_OOSEQ_MAX_PBUFS		512
-#define LWIP_TCP_TIMESTAMPS		0
-#define LWIP_TCP_KEEPALIVE		1
-#define TCP_TMR_INTERVAL		10	/* ms; a slow tick is 20 ms */
-#define LWIP_TCP_RTO_TIME		1000	/* RFC 6298 section 2 */
-#define TCP_MAXRTX			12	/* held below by stack.c */
-#define TCP_SYNMAXRTX			12	/* held below by stack.c */
-#define TCP_MSL				30000	/* TIME_WAIT 60 s, as Linux */
-#define TCP_LISTEN_BACKLOG		0	/* stack.c counts, not u8 */
-#define SO_REUSE			1
-#define LWIP_TCP_PCB_NUM_EXT_ARGS	1
+#define LWIP_TCP 1
+#define TCP_MSS 1460
+#define LWIP_WND_SCALE 1
+#define TCP_RCV_SCALE 4
+#define TCP_WND (256 * 1024)	 /* = GZ_RX_RING */
+#define TCP_SND_BUF (256 * 1024) /* = GZ_TX_RING */
+#define TCP_SND_QUEUELEN 0xfff0
+#define TCP_SNDLOWAT 32768
+#define TCP_SNDQUEUELOWAT (TCP_SND_QUEUELEN / 2)
+#define TCP_OVERSIZE 0 /* data is referenced, not copied */
+#define LWIP_TCP_SACK_OUT 1
+#define TCP_QUEUE_OOSEQ 1
+#define TCP_OOSEQ_MAX_PBUFS 512
+#define LWIP_TCP_TIMESTAMPS 0
+#define LWIP_TCP_KEEPALIVE 1
+#define TCP_TMR_INTERVAL 10    /* ms; a slow tick is 20 ms */
+#define LWIP_TCP_RTO_TIME 1000 /* RFC 6298 section 2 */
+#define TCP_MAXRTX 12	       /* held below by stack.c */
+#define TCP_SYNMAXRTX 12       /* held below by stack.c */
+#define TCP_MSL 30000	       /* TIME_WAIT 60 s, as Linux */
+#define TCP_LISTEN_BACKLOG 0   /* stack.c counts, not u8 */
+#define SO_REUSE 1
+#define LWIP_TCP_PCB_NUM_EXT_ARGS 1
 
-#define LWIP_STATS			1
-#define LWIP_STATS_LARGE		1
-#define LWIP_STATS_DISPLAY		0
-#define MEM_STATS			0
-#define MEMP_STATS			0
-#define SYS_STATS			0
-#define MIB2_STATS			0
+#define LWIP_STATS 1
+#define LWIP_STATS_LARGE 1
+#define LWIP_STATS_DISPLAY 0
+#define MEM_STATS 0
+#define MEMP_STATS 0
+#define SYS_STATS 0
+#define MIB2_STATS 0
 
 #ifndef __ASSEMBLER__
 #include <stdint.h>
 uint16_t gz_chksum(const void *data, int len);
-#define LWIP_CHKSUM			gz_chksum
+#define LWIP_CHKSUM gz_chksum
 
 /* RFC 6528: the initial sequence number is keyed (sys.c). */
 struct ip_addr;
-uint32_t gz_tcp_isn(const struct ip_addr *lip, uint16_t lport,
-		    const struct ip_addr *rip, uint16_t rport);
+uint32_t gz_tcp_isn(const struct ip_addr *lip, uint16_t lport, const struct ip_addr *rip,
+		    uint16_t rport);
 #define LWIP_HOOK_TCP_ISN(lip, lport, rip, rport) gz_tcp_isn(lip, lport, rip, rport)
 #endif
 

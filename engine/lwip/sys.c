@@ -86,17 +86,28 @@ __attribute__((optimize("O3"))) uint16_t gz_chksum(const void *data, int len)
 }
 
 #define ROTL(x, b) (((x) << (b)) | ((x) >> (64 - (b))))
-#define SIPROUND do {							\
-	v0 += v1; v1 = ROTL(v1, 13); v1 ^= v0; v0 = ROTL(v0, 32);	\
-	v2 += v3; v3 = ROTL(v3, 16); v3 ^= v2;				\
-	v0 += v3; v3 = ROTL(v3, 21); v3 ^= v0;				\
-	v2 += v1; v1 = ROTL(v1, 17); v1 ^= v2; v2 = ROTL(v2, 32);	\
-} while (0)
+#define SIPROUND                                                                                   \
+	do {                                                                                       \
+		v0 += v1;                                                                          \
+		v1 = ROTL(v1, 13);                                                                 \
+		v1 ^= v0;                                                                          \
+		v0 = ROTL(v0, 32);                                                                 \
+		v2 += v3;                                                                          \
+		v3 = ROTL(v3, 16);                                                                 \
+		v3 ^= v2;                                                                          \
+		v0 += v3;                                                                          \
+		v3 = ROTL(v3, 21);                                                                 \
+		v3 ^= v0;                                                                          \
+		v2 += v1;                                                                          \
+		v1 = ROTL(v1, 17);                                                                 \
+		v1 ^= v2;                                                                          \
+		v2 = ROTL(v2, 32);                                                                 \
+	} while (0)
 
 /* SipHash-1-3 over three words: the keyed function that RFC 6528 asks for. */
 static uint64_t keyed(const uint64_t key[2], uint64_t a, uint64_t b, uint64_t c)
 {
-	const uint64_t in[4] = { a, b, c, 24ULL << 56 };
+	const uint64_t in[4] = {a, b, c, 24ULL << 56};
 	uint64_t v0 = key[0] ^ 0x736f6d6570736575ULL, v1 = key[1] ^ 0x646f72616e646f6dULL;
 	uint64_t v2 = key[0] ^ 0x6c7967656e657261ULL, v3 = key[1] ^ 0x7465646279746573ULL;
 
@@ -113,8 +124,8 @@ static uint64_t keyed(const uint64_t key[2], uint64_t a, uint64_t b, uint64_t c)
 }
 
 /** gz_tcp_isn() - Initial sequence number (RFC 6528: M + F(four-tuple, key)) */
-uint32_t gz_tcp_isn(const struct ip_addr *lip, uint16_t lport,
-		    const struct ip_addr *rip, uint16_t rport)
+uint32_t gz_tcp_isn(const struct ip_addr *lip, uint16_t lport, const struct ip_addr *rip,
+		    uint16_t rport)
 {
 	static uint64_t key[2];
 	struct timespec t;

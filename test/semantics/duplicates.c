@@ -114,11 +114,12 @@ static void send_descriptor(int over, int fd)
 	union {
 		struct cmsghdr h;
 		char room[CMSG_SPACE(sizeof(int))];
-	} u = {.h = {.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET,
+	} u = {.h = {.cmsg_len = CMSG_LEN(sizeof(int)),
+		     .cmsg_level = SOL_SOCKET,
 		     .cmsg_type = SCM_RIGHTS}};
 	struct iovec iov = {(void *)"F", 1};
-	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &u,
-			   .msg_controllen = sizeof(u)};
+	struct msghdr m = {
+	    .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &u, .msg_controllen = sizeof(u)};
 
 	memcpy(CMSG_DATA(&u.h), &fd, sizeof(fd));
 	CHECK_EQ(sendmsg(over, &m, 0), 1);
@@ -132,8 +133,8 @@ static int receive_descriptor(int over)
 	} u;
 	char b;
 	struct iovec iov = {&b, 1};
-	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &u,
-			   .msg_controllen = sizeof(u)};
+	struct msghdr m = {
+	    .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &u, .msg_controllen = sizeof(u)};
 	int fd;
 
 	CHECK_EQ(recvmsg(over, &m, MSG_CMSG_CLOEXEC), 1);

@@ -273,18 +273,18 @@ static int after_exec(const char *verb, int fd)
 int main(int argc, char **argv)
 {
 	static const struct check_case cases[] = {
-		CASE(child_serves),
-		CASE(connection_lives_in_the_child),
-		CASE(connection_outlives_the_child),
-		CASE(both_write),
-		CASE(state_is_shared),
-		CASE(child_connects_for_parent),
-		CASE(grandchild_serves),
-		CASE(vfork_and_exec),
-		CASE(exec_inherits_connection),
-		CASE(exec_inherits_listener),
-		CASE(exec_as_standard_streams),
-		CASE(exec_closes_cloexec),
+	    CASE(child_serves),
+	    CASE(connection_lives_in_the_child),
+	    CASE(connection_outlives_the_child),
+	    CASE(both_write),
+	    CASE(state_is_shared),
+	    CASE(child_connects_for_parent),
+	    CASE(grandchild_serves),
+	    CASE(vfork_and_exec),
+	    CASE(exec_inherits_connection),
+	    CASE(exec_inherits_listener),
+	    CASE(exec_as_standard_streams),
+	    CASE(exec_closes_cloexec),
 	};
 
 	if (argc == 3 && argv[1][0] == '@')

@@ -13,8 +13,8 @@
 
 enum waiting { ACCEPT, ACCEPT_ADDRESS, RECV, SEND, POLL, EPOLL, CONNECT, WAITS };
 
-static const char *const names[WAITS] = {"accept", "accept with address", "recv", "send",
-					 "poll",   "epoll",		  "connect"};
+static const char *const names[WAITS] = {
+    "accept", "accept with address", "recv", "send", "poll", "epoll", "connect"};
 static volatile bool done[WAITS];
 static int fd[WAITS];
 static struct sockaddr_in full;

@@ -85,12 +85,14 @@ static size_t sound(struct frame *f, in_addr_t from, in_addr_t to, uint16_t port
 	size_t data = 40 + rnd(400), segment = sizeof(f->tcp) + data;
 
 	f->eth.ether_type = htons(ETHERTYPE_IP);
-	f->ip = (struct iphdr){.version = 4, .ihl = 5, .ttl = 64, .protocol = IPPROTO_TCP,
-			       .saddr = from, .daddr = to};
+	f->ip = (struct iphdr){
+	    .version = 4, .ihl = 5, .ttl = 64, .protocol = IPPROTO_TCP, .saddr = from, .daddr = to};
 	f->ip.tot_len = htons((uint16_t)(sizeof(f->ip) + segment));
 	f->ip.id = htons((uint16_t)rnd(65536));
 	f->tcp = (struct tcphdr){.source = htons((uint16_t)(20000 + rnd(1000))),
-				 .dest = htons(port), .doff = 5, .window = htons(1000)};
+				 .dest = htons(port),
+				 .doff = 5,
+				 .window = htons(1000)};
 	f->tcp.seq = htonl((uint32_t)rand_r(&seed));
 	f->tcp.ack_seq = htonl((uint32_t)rand_r(&seed));
 	f->tcp.syn = rnd(2) & 1;
@@ -193,7 +195,8 @@ int main(int argc, char **argv)
 	memcpy(f.eth.ether_shost, ifr.ifr_hwaddr.sa_data, 6);
 	for (unsigned i = 0; i < count; i++) {
 		enum breakage kind = (enum breakage)(i % KINDS);
-		size_t n = broken(&f, kind, sound(&f, source, destination, (uint16_t)atoi(argv[5])));
+		size_t n =
+		    broken(&f, kind, sound(&f, source, destination, (uint16_t)atoi(argv[5])));
 
 		if (sendto(fd, &f, n, 0, SA(&to), sizeof(to)) == (ssize_t)n)
 			sent[kind]++;

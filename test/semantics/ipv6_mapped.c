@@ -159,6 +159,6 @@ static void loopback_v6(void)
 	expect_text(c, OK(accept(l, NULL, NULL)), "six");
 }
 
-CHECK_MAIN(CASE(dual_stack_listener), CASE(mapped_client), CASE(mapped_bind),
-	   CASE(mapped_refused), CASE(v6only_refuses_mapped), CASE(shares_ports_with_ipv4),
-	   CASE(short_address), CASE(loopback_v6))
+CHECK_MAIN(CASE(dual_stack_listener), CASE(mapped_client), CASE(mapped_bind), CASE(mapped_refused),
+	   CASE(v6only_refuses_mapped), CASE(shares_ports_with_ipv4), CASE(short_address),
+	   CASE(loopback_v6))

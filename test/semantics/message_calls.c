@@ -30,9 +30,13 @@ static void messages(void)
 	char a[4], b[4], control[64];
 	struct iovec out[] = {{(void *)"abc", 3}, {(void *)"de", 2}}, in[] = {{a, 4}, {b, 4}};
 	struct msghdr send = {.msg_iov = out, .msg_iovlen = 2};
-	struct msghdr recv = {.msg_name = &from, .msg_namelen = sizeof(from),
-			      .msg_iov = in, .msg_iovlen = 2, .msg_control = control,
-			      .msg_controllen = sizeof(control), .msg_flags = -1};
+	struct msghdr recv = {.msg_name = &from,
+			      .msg_namelen = sizeof(from),
+			      .msg_iov = in,
+			      .msg_iovlen = 2,
+			      .msg_control = control,
+			      .msg_controllen = sizeof(control),
+			      .msg_flags = -1};
 	int fd[2];
 
 	tcp_pair(fd);

@@ -111,5 +111,4 @@ static void any_becomes_the_address_used(void)
 }
 
 CHECK_MAIN(CASE(fresh), CASE(listening), CASE(both_ends_agree), CASE(truncated),
-	   CASE(after_the_peer_closed), CASE(after_both_closed),
-	   CASE(any_becomes_the_address_used))
+	   CASE(after_the_peer_closed), CASE(after_both_closed), CASE(any_becomes_the_address_used))

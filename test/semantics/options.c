@@ -29,10 +29,10 @@ static void booleans(void)
 	static const struct {
 		int level, name, initial;
 	} o[] = {
-		{SOL_SOCKET, SO_REUSEADDR, 0}, {SOL_SOCKET, SO_REUSEPORT, 0},
-		{SOL_SOCKET, SO_KEEPALIVE, 0}, {SOL_SOCKET, SO_BROADCAST, 0},
-		{SOL_SOCKET, SO_OOBINLINE, 0}, {SOL_SOCKET, SO_DONTROUTE, 0},
-		{IPPROTO_TCP, TCP_NODELAY, 0}, {IPPROTO_TCP, TCP_CORK, 0},
+	    {SOL_SOCKET, SO_REUSEADDR, 0}, {SOL_SOCKET, SO_REUSEPORT, 0},
+	    {SOL_SOCKET, SO_KEEPALIVE, 0}, {SOL_SOCKET, SO_BROADCAST, 0},
+	    {SOL_SOCKET, SO_OOBINLINE, 0}, {SOL_SOCKET, SO_DONTROUTE, 0},
+	    {IPPROTO_TCP, TCP_NODELAY, 0}, {IPPROTO_TCP, TCP_CORK, 0},
 	};
 	int fd = tcp_socket();
 
@@ -50,12 +50,17 @@ static void numbers(void)
 	static const struct {
 		int level, name, value;
 	} o[] = {
-		{IPPROTO_TCP, TCP_KEEPIDLE, 30},	{IPPROTO_TCP, TCP_KEEPINTVL, 7},
-		{IPPROTO_TCP, TCP_KEEPCNT, 4},		{IPPROTO_TCP, TCP_SYNCNT, 3},
-		{IPPROTO_TCP, TCP_USER_TIMEOUT, 12345}, {IPPROTO_TCP, TCP_LINGER2, 12},
-		{IPPROTO_IP, IP_TOS, 0x10},		{IPPROTO_IP, IP_TTL, 33},
-		{SOL_SOCKET, SO_PRIORITY, 5},		{SOL_SOCKET, SO_RCVLOWAT, 9},
-		{IPPROTO_TCP, TCP_QUICKACK, 0},
+	    {IPPROTO_TCP, TCP_KEEPIDLE, 30},
+	    {IPPROTO_TCP, TCP_KEEPINTVL, 7},
+	    {IPPROTO_TCP, TCP_KEEPCNT, 4},
+	    {IPPROTO_TCP, TCP_SYNCNT, 3},
+	    {IPPROTO_TCP, TCP_USER_TIMEOUT, 12345},
+	    {IPPROTO_TCP, TCP_LINGER2, 12},
+	    {IPPROTO_IP, IP_TOS, 0x10},
+	    {IPPROTO_IP, IP_TTL, 33},
+	    {SOL_SOCKET, SO_PRIORITY, 5},
+	    {SOL_SOCKET, SO_RCVLOWAT, 9},
+	    {IPPROTO_TCP, TCP_QUICKACK, 0},
 	};
 	int fd = tcp_socket();
 
@@ -79,11 +84,11 @@ static void out_of_range(void)
 	static const struct {
 		int level, name, value;
 	} o[] = {
-		{IPPROTO_TCP, TCP_KEEPIDLE, 0},	    {IPPROTO_TCP, TCP_KEEPIDLE, 32768},
-		{IPPROTO_TCP, TCP_KEEPINTVL, 0},    {IPPROTO_TCP, TCP_KEEPCNT, 0},
-		{IPPROTO_TCP, TCP_KEEPCNT, 128},    {IPPROTO_TCP, TCP_SYNCNT, 0},
-		{IPPROTO_TCP, TCP_MAXSEG, 1},	    {IPPROTO_TCP, TCP_USER_TIMEOUT, -1},
-		{IPPROTO_IP, IP_TTL, 0},	    {IPPROTO_IP, IP_TTL, 256},
+	    {IPPROTO_TCP, TCP_KEEPIDLE, 0},  {IPPROTO_TCP, TCP_KEEPIDLE, 32768},
+	    {IPPROTO_TCP, TCP_KEEPINTVL, 0}, {IPPROTO_TCP, TCP_KEEPCNT, 0},
+	    {IPPROTO_TCP, TCP_KEEPCNT, 128}, {IPPROTO_TCP, TCP_SYNCNT, 0},
+	    {IPPROTO_TCP, TCP_MAXSEG, 1},    {IPPROTO_TCP, TCP_USER_TIMEOUT, -1},
+	    {IPPROTO_IP, IP_TTL, 0},	     {IPPROTO_IP, IP_TTL, 256},
 	};
 	int fd = tcp_socket();
 
@@ -156,8 +161,8 @@ static void unknown(void)
 
 	for (int i = 0; i < 4; i++) {
 		CHECK_ERRNO(setsockopt(fd, level[i], 9999, &v, sizeof(v)), ENOPROTOOPT);
-		CHECK_ERRNO(getsockopt(fd, level[i], 9999, &v, &len), i < 3 ? ENOPROTOOPT
-									     : EOPNOTSUPP);
+		CHECK_ERRNO(getsockopt(fd, level[i], 9999, &v, &len),
+			    i < 3 ? ENOPROTOOPT : EOPNOTSUPP);
 	}
 }
 

@@ -143,8 +143,7 @@ static int selected(int fd, int ms)
 	FD_SET(fd, &w);
 	FD_SET(fd, &x);
 	n = OK(select(fd + 1, &r, &w, &x, &t));
-	bits = (FD_ISSET(fd, &r) ? 1 : 0) | (FD_ISSET(fd, &w) ? 2 : 0) |
-	       (FD_ISSET(fd, &x) ? 4 : 0);
+	bits = (FD_ISSET(fd, &r) ? 1 : 0) | (FD_ISSET(fd, &w) ? 2 : 0) | (FD_ISSET(fd, &x) ? 4 : 0);
 	CHECK_EQ(n, __builtin_popcount((unsigned)bits));
 	return bits;
 }

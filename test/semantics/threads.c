@@ -24,8 +24,9 @@ static void *receiver(void *arg)
 	size_t got = 0;
 
 	while (got < BYTES)
-		got += (size_t)OK(recv(*(int *)arg, block, BYTES - got < sizeof(block) ?
-							   BYTES - got : sizeof(block), 0));
+		got +=
+		    (size_t)OK(recv(*(int *)arg, block,
+				    BYTES - got < sizeof(block) ? BYTES - got : sizeof(block), 0));
 	return (void *)got;
 }
 

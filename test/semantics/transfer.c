@@ -11,10 +11,10 @@
 
 struct flow {
 	int fd;
-	uint64_t key;	/* direction: both ends agree */
+	uint64_t key; /* direction: both ends agree */
 	size_t total;
-	size_t chunk;	/* largest single call */
-	bool polled;	/* non-blocking descriptor, wait by poll() */
+	size_t chunk; /* largest single call */
+	bool polled;  /* non-blocking descriptor, wait by poll() */
 };
 
 static uint64_t mix(uint64_t x)

@@ -16,7 +16,7 @@
 #include "engine/client.h"
 #include "engine/ports.h"
 
-static struct gz_client client = { .uid = 1000 }, stranger = { .uid = 1001 };
+static struct gz_client client = {.uid = 1000}, stranger = {.uid = 1001};
 
 /* ports.c takes a reference to whoever is in the way. */
 void gz_sock_ref(struct gz_sock *s)
@@ -36,7 +36,7 @@ static struct gz_sock *sock(bool reuseaddr, bool reuseport)
 
 static struct gz_end at(const char *addr, unsigned port)
 {
-	return (struct gz_end){ .addr = inet_addr(addr), .port = htons((uint16_t)port) };
+	return (struct gz_end){.addr = inet_addr(addr), .port = htons((uint16_t)port)};
 }
 
 static void drop(struct gz_sock *s)
@@ -163,12 +163,12 @@ static void ephemeral_ports_run_out_per_destination(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(overlapping_addresses_conflict),
-		cmocka_unit_test(reuseaddr_shares_until_one_listens),
-		cmocka_unit_test(reuseport_needs_both_and_one_user),
-		cmocka_unit_test(connections_left_need_reuseaddr),
-		cmocka_unit_test(a_four_tuple_is_there_once),
-		cmocka_unit_test(ephemeral_ports_run_out_per_destination),
+	    cmocka_unit_test(overlapping_addresses_conflict),
+	    cmocka_unit_test(reuseaddr_shares_until_one_listens),
+	    cmocka_unit_test(reuseport_needs_both_and_one_user),
+	    cmocka_unit_test(connections_left_need_reuseaddr),
+	    cmocka_unit_test(a_four_tuple_is_there_once),
+	    cmocka_unit_test(ephemeral_ports_run_out_per_destination),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);

@@ -16,7 +16,7 @@
 
 static void bytes_keep_their_order_over_many_wraps(void **state)
 {
-	struct gz_ring r = { 0 };
+	struct gz_ring r = {0};
 	uint8_t in[1000], want = 0, next = 0;
 	uint64_t put = 0, got = 0;
 
@@ -54,7 +54,7 @@ static void full_has_no_room_and_two_pieces(void **state)
 {
 	struct gz_ring *r = calloc(1, sizeof(*r));
 	static uint8_t fill[SIZE];
-	struct iovec v[2] = { 0 };
+	struct iovec v[2] = {0};
 
 	(void)state;
 	assert_non_null(r);
@@ -74,7 +74,7 @@ static void full_has_no_room_and_two_pieces(void **state)
 /* A connection with small messages must not walk through all its pages. */
 static void empty_starts_at_the_first_page(void **state)
 {
-	struct gz_ring r = { 0 };
+	struct gz_ring r = {0};
 
 	(void)state;
 	assert_true(gz_ring_ready(&r, SIZE));
@@ -89,9 +89,9 @@ static void empty_starts_at_the_first_page(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(bytes_keep_their_order_over_many_wraps),
-		cmocka_unit_test(full_has_no_room_and_two_pieces),
-		cmocka_unit_test(empty_starts_at_the_first_page),
+	    cmocka_unit_test(bytes_keep_their_order_over_many_wraps),
+	    cmocka_unit_test(full_has_no_room_and_two_pieces),
+	    cmocka_unit_test(empty_starts_at_the_first_page),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
