@@ -184,6 +184,10 @@ int gz_option_set(struct gz_sock *s, int shadow, int level, int opt, const void 
 			v = 212992; /* net.core.[rw]mem_max */
 		v *= 2;
 		*int_at(&s->opt, r) = v < r->lo ? r->lo : v;
+		if (opt == SO_RCVBUF)
+			s->opt.rcvbuf_set = true;
+		else
+			s->opt.sndbuf_set = true;
 		break;
 	case LINGER: {
 		struct linger l;

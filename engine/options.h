@@ -16,6 +16,7 @@ struct gz_sock;
 struct gz_options {
 	int reuseaddr, reuseport, keepalive, broadcast, oobinline, priority, mark, dontroute;
 	int rcvbuf, sndbuf, rcvlowat, busy_poll, timestamp;
+	bool rcvbuf_set, sndbuf_set; /* by the program: they bound, as the kernel's locks do */
 	struct linger linger;
 	struct timeval rcvtimeo, sndtimeo;
 	int nodelay, cork, quickack, keepidle, keepintvl, keepcnt, syncnt, maxseg;

@@ -39,6 +39,7 @@
  * counts with 768 bytes against the application's send buffer, see GZ_SHADOW_SNDBUF.
  */
 #define LAG_BYTES 20
+#define TX_LEAST 4096	      /* of the tx ring, whatever SO_SNDBUF: more than a segment */
 #define FAIL_REST (96 * 1024) /* of a filler: still not writable */
 
 static uint8_t scrap[65536];
@@ -78,11 +79,39 @@ int gz_relay_attach(struct gz_worker *w, struct gz_sock *s)
 	if (setsockopt(s->end_fd, SOL_SOCKET, SO_PEEK_OFF, &one, sizeof(one)) < 0)
 		return -errno;
 	s->lag = 1;
+	gz_relay_buffers(s);
 	s->can_read = s->can_write = true;
 	atomic_store(&s->watched, false);
 	if (epoll_ctl(w->relay_ep, EPOLL_CTL_ADD, s->end_fd, &e) < 0)
 		return -errno;
 	return 0;
+}
+
+void gz_relay_buffers(struct gz_sock *s)
+{
+	int n = s->opt.rcvbuf / 2; /* the kernel doubles it */
+
+	/* What the application has not read counts against the writer in AF_UNIX. */
+	if (s->opt.rcvbuf_set && s->end_fd >= 0)
+		setsockopt(s->end_fd, SOL_SOCKET, SO_SNDBUF, &n, sizeof(n));
+}
+
+/*
+ * Room of the tx ring, as SO_SNDBUF bounds it.  The shadow itself takes some
+ * 300 KB more whatever the option says, see GZ_SHADOW_SNDBUF.
+ */
+static uint32_t tx_room(struct gz_sock *s)
+{
+	uint32_t room = gz_ring_room(&s->tx), used = gz_ring_used(&s->tx), limit;
+
+	if (!s->opt.sndbuf_set)
+		return room;
+	limit = (uint32_t)s->opt.sndbuf / 2;
+	if (limit < TX_LEAST)
+		limit = TX_LEAST;
+	if (used >= limit)
+		return 0;
+	return room < limit - used ? room : limit - used;
 }
 
 /* @reset: the application sees ECONNRESET; else a quiet EOF. */
@@ -266,7 +295,7 @@ static void from_app(struct gz_sock *s)
 
 		if (!gz_ring_ready(&s->tx, GZ_TX_RING))
 			return;
-		room = gz_ring_room(&s->tx);
+		room = tx_room(s);
 		if (!room)
 			return;
 		m.msg_iovlen = (size_t)gz_ring_iov(&s->tx, s->tx.tail, room, v);

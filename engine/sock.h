@@ -140,6 +140,8 @@ struct gz_sock {
 	int end_fd;	      /* the engine's end; -1: none */
 	uint32_t prefix;      /* filler bytes still unread at end_fd */
 	uint32_t lag;	      /* bytes peeked, not yet taken */
+	uint32_t wnd_want;    /* SO_RCVBUF: of lwIP's window, to be withheld */
+	uint32_t wnd_held;    /* and withheld so far */
 	struct gz_ring rx, tx;
 	bool fin_received;		      /* from the peer */
 	bool fin_passed;		      /* to the application: end_fd is shut */

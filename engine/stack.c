@@ -58,6 +58,26 @@ static void uncount(struct gz_flow *f)
 	}
 }
 
+/*
+ * SO_RCVBUF: how much of lwIP's window is not for the peer.  Two segments are
+ * the least, lwIP opens a closed window by no less than one.
+ */
+static uint32_t withhold(const struct gz_options *o, const struct tcp_pcb *p)
+{
+	uint32_t limit = (uint32_t)o->rcvbuf / 2;
+
+	if (limit < 2 * TCP_MSS)
+		limit = 2 * TCP_MSS;
+	return o->rcvbuf_set && limit < TCP_WND_MAX(p) ? TCP_WND_MAX(p) - limit : 0;
+}
+
+/* Before the peer could use it: while the handshake goes on. */
+static void narrow(struct tcp_pcb *p, uint32_t n)
+{
+	p->rcv_wnd -= n;
+	p->rcv_ann_wnd = p->rcv_wnd;
+}
+
 /* The pcb is being freed. */
 static void on_destroy(u8_t id, void *data)
 {
@@ -184,9 +204,11 @@ static err_t on_connected(void *arg, struct tcp_pcb *pcb, err_t err)
 	struct gz_sock *s = arg;
 
 	LWIP_UNUSED_ARG(err);
-	LWIP_UNUSED_ARG(pcb);
 	if (s) {
 		s->deadline = 0;
+		/* The ACK that follows is the first to tell of it, and no byte came. */
+		s->wnd_held = s->wnd_want = withhold(&s->opt, pcb);
+		narrow(pcb, s->wnd_held);
 		gz_relay_connected(s->worker, s);
 	}
 	return ERR_OK;
@@ -307,6 +329,7 @@ static err_t on_passive_open(u8_t id, struct tcp_pcb_listen *l, struct tcp_pcb *
 	pcb->callback_arg = NULL;
 	tcp_ext_arg_set_callbacks(pcb, ext_id, &callbacks);
 	tcp_ext_arg_set(pcb, ext_id, f);
+	narrow(pcb, withhold(&s->opt, pcb));
 	return ERR_OK;
 }
 
@@ -332,6 +355,7 @@ static err_t on_accept(void *arg, struct tcp_pcb *pcb, err_t err)
 	gz_worker_adopt(l->worker, s);
 	gz_sock_set_state(s, GZ_ESTABLISHED);
 	take(s, pcb, f);
+	s->wnd_held = TCP_WND_MAX(pcb) - pcb->rcv_wnd; /* on_passive_open() */
 	gz_stack_options(s);
 	gz_count(GZ_C_ACCEPTED);
 	/* From now on it is the pending list that counts and refers. */
@@ -461,6 +485,24 @@ int gz_stack_connect(struct gz_sock *s, struct gz_flow *f)
 
 /* --- options, data ------------------------------------------------------- */
 
+/* @n bytes of the window are free. */
+static void open_window(struct tcp_pcb *p, uint32_t n)
+{
+	while (n) {
+		u16_t k = (u16_t)(n > 0xffff ? 0xffff : n);
+
+		tcp_recved(p, k);
+		n -= k;
+	}
+	/* lwIP tells of 4 segments or more: never, with a small window.  The peer
+	 * may wait for as much as there is (RFC 9293 3.8.6.2.2). */
+	if (TCP_SEQ_GEQ(p->rcv_nxt + p->rcv_ann_wnd, p->rcv_ann_right_edge + p->mss) &&
+	    p->rcv_wnd <= 2 * TCP_WND_UPDATE_THRESHOLD) {
+		tcp_ack_now(p);
+		tcp_output(p);
+	}
+}
+
 void gz_stack_options(struct gz_sock *s)
 {
 	struct tcp_pcb *p = s->pcb;
@@ -480,6 +522,16 @@ void gz_stack_options(struct gz_sock *s)
 	p->keep_cnt = (u32_t)s->opt.keepcnt;
 	p->tos = (u8_t)s->opt.tos;
 	p->ttl = (u8_t)s->opt.ttl;
+	if (p->state < ESTABLISHED)
+		return; /* on_connected() */
+	/* A smaller window comes by keeping back what is read, RFC 9293 3.8.6. */
+	s->wnd_want = withhold(&s->opt, p);
+	if (s->wnd_held > s->wnd_want) {
+		uint32_t n = s->wnd_held - s->wnd_want;
+
+		s->wnd_held = s->wnd_want;
+		open_window(p, n);
+	}
 }
 
 void gz_stack_tx(struct gz_sock *s)
@@ -532,14 +584,13 @@ void gz_stack_tx(struct gz_sock *s)
 
 void gz_stack_received(struct gz_sock *s, uint32_t n)
 {
+	uint32_t keep = s->wnd_want > s->wnd_held ? s->wnd_want - s->wnd_held : 0;
+
 	if (!s->pcb)
 		return;
-	while (n) {
-		u16_t k = (u16_t)(n > 0xffff ? 0xffff : n);
-
-		tcp_recved(s->pcb, k);
-		n -= k;
-	}
+	keep = keep < n ? keep : n;
+	s->wnd_held += keep;
+	open_window(s->pcb, n - keep);
 }
 
 void gz_stack_fin(struct gz_sock *s)
@@ -556,6 +607,9 @@ void gz_stack_close(struct gz_sock *s)
 	if (!p)
 		return;
 	s->fin_sent = true;
+	/* lwIP takes a window that is not whole for unread bytes, and resets. */
+	p->rcv_wnd += s->wnd_held;
+	s->wnd_held = s->wnd_want = 0;
 	/* lwIP frees the pcb at once when bytes are unread; on_destroy() tells. */
 	if (tcp_close(p) != ERR_OK)
 		gz_stack_abort(s);

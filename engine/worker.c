@@ -155,6 +155,7 @@ static void handle(struct gz_worker *w, struct gz_msg *m)
 		break;
 	case GZ_OP_OPTIONS:
 		gz_stack_options(s);
+		gz_relay_buffers(s);
 		gz_worker_dirty(w, s); /* a cork may have been pulled */
 		break;
 	case GZ_OP_SHUT:

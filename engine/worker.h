@@ -108,6 +108,8 @@ uint64_t gz_stack_timers(struct gz_worker *w);
 
 /* relay.c */
 int gz_relay_attach(struct gz_worker *w, struct gz_sock *s);
+/** SO_RCVBUF came or changed: bound what waits for the application. */
+void gz_relay_buffers(struct gz_sock *s);
 void gz_relay_event(struct gz_sock *s, uint32_t events);
 /** Move what can be moved, pass FIN and RST on, close what is over. */
 void gz_relay_pump(struct gz_worker *w, struct gz_sock *s);

@@ -144,6 +144,40 @@ static void small_buffers_bound(void)
 	expect_text(c, s, "on");
 }
 
+/* Bytes pass small buffers, and smaller and larger ones; the end is a FIN. */
+static void small_buffers_deliver(void)
+{
+	static char got[512 << 10];
+	const size_t half = sizeof(got) / 2;
+	struct sockaddr_in a;
+	int l = listener(1, &a), c = tcp_socket(), s, status;
+	pid_t pid;
+
+	set_option(l, SOL_SOCKET, SO_RCVBUF, 8192);
+	set_option(c, SOL_SOCKET, SO_SNDBUF, 8192);
+	OK(connect(c, SA(&a), sizeof(a)));
+	s = OK(accept(l, NULL, NULL));
+	for (size_t i = 0; i < sizeof(got); i++)
+		big[i] = (char)(i * 7 >> 4);
+	pid = child();
+	if (!pid) {
+		OK(close(s));
+		write_all(c, big, 2 * half);
+		expect_eof(c);
+		_exit(0);
+	}
+	OK(close(c));
+	CHECK_EQ(read_all(s, got, half), half);
+	set_option(s, SOL_SOCKET, SO_RCVBUF, 65536);
+	CHECK_EQ(read_all(s, got + half, half / 2), half / 2);
+	set_option(s, SOL_SOCKET, SO_RCVBUF, 4096);
+	CHECK_EQ(read_all(s, got + half + half / 2, half / 2), half / 2);
+	CHECK_EQ(memcmp(big, got, 2 * half), 0);
+	OK(close(s));
+	status = reap_status(pid);
+	CHECK_EQ(status, 0);
+}
+
 CHECK_MAIN(CASE(full_is_eagain), CASE(writable_after_peer_reads), CASE(edge_when_writable_again),
 	   CASE(blocking_send_blocks), CASE(blocking_write_on_full), CASE(full_one_way_only),
-	   CASE(small_buffers_bound))
+	   CASE(small_buffers_bound), CASE(small_buffers_deliver))
