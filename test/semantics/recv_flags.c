@@ -196,7 +196,23 @@ static void low_water_mark(void)
 	CHECK_EQ(recv(fd[1], (char[4]){0}, 4, 0), 1);
 }
 
+/* The mark does not bind who asks for less, or does not wait. */
+static void low_water_mark_small_reads(void)
+{
+	char buf[8];
+	int fd[2];
+
+	tcp_pair(fd);
+	set_option(fd[1], SOL_SOCKET, SO_RCVLOWAT, 8);
+	write_all(fd[0], "abcde", 5);
+	sleep_ms(50);
+	CHECK_EQ(recv(fd[1], buf, 2, 0), 2);
+	CHECK_EQ(recv(fd[1], buf, 8, MSG_DONTWAIT), 3);
+	CHECK_EQ(memcmp(buf, "cde", 3), 0);
+}
+
 CHECK_MAIN(CASE(peek_leaves_the_data), CASE(peek_blocks), CASE(waitall_collects),
 	   CASE(waitall_ends_at_eof), CASE(waitall_does_not_wait_when_nonblocking),
 	   CASE(waitall_large), CASE(dontwait), CASE(trunc_discards), CASE(empty_calls),
-	   CASE(stream_joins_and_splits), CASE(more_and_eor_flags_send), CASE(low_water_mark))
+	   CASE(stream_joins_and_splits), CASE(more_and_eor_flags_send), CASE(low_water_mark),
+	   CASE(low_water_mark_small_reads))
