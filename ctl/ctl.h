@@ -32,9 +32,12 @@ struct ctl {
  */
 typedef int ctl_verb_fn(const struct ctl *ctl, int argc, char **argv);
 
-ctl_verb_fn ctl_stats, ctl_ss;
+ctl_verb_fn ctl_stats, ctl_ss, ctl_dispatch;
 
 /** ctl_no_arguments() - CTL_OK if the verb stands alone, else says so and CTL_USAGE */
 int ctl_no_arguments(int argc, char **argv);
+
+/** ctl_valid_name() - May @name be an engine's or a dispatcher's?  It is part of a path. */
+bool ctl_valid_name(const char *name);
 
 #endif

@@ -41,6 +41,11 @@ static const struct verb {
      "bytes written that the peer has not acknowledged, addresses, the client as\n"
      "program,id, and the plane that carries its data (relay or ring).\n"
      "With --json: an array of objects.\n"},
+    {"dispatch", ctl_dispatch, "[NAME]", "Counters of a gazelle-dispatch",
+     "One line for the port and for each client: frames received and sent, frames\n"
+     "dropped, whether the link is up and how often it came up.  NAME is the\n"
+     "dispatcher's, by default \"dispatch\"; -e does not matter.  Only the first 30\n"
+     "clients are in the answer.  With --json: an array of objects.\n"},
     {"help", ctl_help, "[VERB]", "This text, or more about a verb", NULL},
 };
 
@@ -60,7 +65,7 @@ static void usage(FILE *f)
 	fprintf(f, "Usage: gazelle-ctl [OPTIONS] [VERB]\n\nVerbs (without one: %s):\n",
 		verbs[0].name);
 	for (size_t i = 0; i < NVERBS; i++)
-		fprintf(f, "  %-6s %-7s %s\n", verbs[i].name, verbs[i].usage, verbs[i].brief);
+		fprintf(f, "  %-8s %-7s %s\n", verbs[i].name, verbs[i].usage, verbs[i].brief);
 	fputs("\nOptions:\n"
 	      "  -e, --engine NAME   Engine to ask (default: default)\n"
 	      "      --json          Machine-readable output\n"
@@ -100,7 +105,7 @@ int ctl_no_arguments(int argc, char **argv)
 }
 
 /* The name becomes part of a path: letters, digits and "._-", no leading dot */
-static bool valid_engine(const char *name)
+bool ctl_valid_name(const char *name)
 {
 	size_t len = strlen(name);
 
@@ -161,7 +166,7 @@ int main(int argc, char **argv)
 
 		return finish(ctl_help(&ctl, argc ? 2 : 1, words));
 	}
-	if (!valid_engine(ctl.engine)) {
+	if (!ctl_valid_name(ctl.engine)) {
 		fprintf(stderr, "gazelle-ctl: `%s' cannot be the name of an engine\n", ctl.engine);
 		return CTL_USAGE;
 	}

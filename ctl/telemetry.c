@@ -98,17 +98,16 @@ static json_t *receive(struct telemetry *t, const char *what)
 	if (n < 0) {
 		const char *why = errno == EAGAIN ? "it does not answer" : strerror(errno);
 
-		fprintf(stderr, "gazelle-ctl: engine `%s': %s: %s\n", t->engine, what, why);
+		fprintf(stderr, "gazelle-ctl: `%s': %s: %s\n", t->engine, what, why);
 		return NULL;
 	}
 	if (n == 0) {
 		/* DPDK closes at once when ten clients are connected already */
-		fprintf(stderr, "gazelle-ctl: engine `%s' closed the connection: %s\n", t->engine,
-			what);
+		fprintf(stderr, "gazelle-ctl: `%s' closed the connection: %s\n", t->engine, what);
 		return NULL;
 	}
 	if ((size_t)n > t->size) {
-		fprintf(stderr, "gazelle-ctl: engine `%s': %s: a reply of %zd bytes, over %zu\n",
+		fprintf(stderr, "gazelle-ctl: `%s': %s: a reply of %zd bytes, over %zu\n",
 			t->engine, what, n, t->size);
 		return NULL;
 	}
@@ -121,7 +120,7 @@ static json_t *receive(struct telemetry *t, const char *what)
 	}
 	if (!json_is_object(j)) {
 		t->buf[n] = '\0';
-		fprintf(stderr, "gazelle-ctl: engine `%s': %s: not a JSON object (%s): %.200s\n",
+		fprintf(stderr, "gazelle-ctl: `%s': %s: not a JSON object (%s): %.200s\n",
 			t->engine, what, j ? "something else" : err.text, t->buf);
 		json_decref(j);
 		return NULL;
@@ -158,18 +157,16 @@ static void explain_connect(const char *engine, const char *path, int error)
 	case ENOENT:
 	case ENOTDIR:
 	case ECONNREFUSED:
-		fprintf(stderr, "gazelle-ctl: engine `%s' is not running (nobody at %s)\n", engine,
-			path);
+		fprintf(stderr, "gazelle-ctl: `%s' is not running (nobody at %s)\n", engine, path);
 		break;
 	case EACCES:
 	case EPERM:
-		fprintf(stderr,
-			"gazelle-ctl: engine `%s': %s: %s (the engine's user and root may)\n",
+		fprintf(stderr, "gazelle-ctl: `%s': %s: %s (the engine's user and root may)\n",
 			engine, path, strerror(error));
 		break;
 	default:
-		fprintf(stderr, "gazelle-ctl: Couldn't connect to engine `%s' at %s: %s\n", engine,
-			path, strerror(error));
+		fprintf(stderr, "gazelle-ctl: Couldn't connect to `%s' at %s: %s\n", engine, path,
+			strerror(error));
 	}
 }
 
@@ -228,8 +225,8 @@ json_t *telemetry_get(struct telemetry *t, const char *command)
 	json_t *reply, *value;
 
 	if (n < 0) {
-		fprintf(stderr, "gazelle-ctl: engine `%s': Couldn't ask %s: %s\n", t->engine,
-			command, errno == EAGAIN ? "it does not listen" : strerror(errno));
+		fprintf(stderr, "gazelle-ctl: `%s': Couldn't ask %s: %s\n", t->engine, command,
+			errno == EAGAIN ? "it does not listen" : strerror(errno));
 		return NULL;
 	}
 	reply = receive(t, command);
@@ -282,7 +279,7 @@ json_t *telemetry_get_all(struct telemetry *t, const char *command)
 		json_decref(page);
 		if (next && next <= start) { /* would never end */
 			fprintf(stderr,
-				"gazelle-ctl: engine `%s': %s: page %" JSON_INTEGER_FORMAT
+				"gazelle-ctl: `%s': %s: page %" JSON_INTEGER_FORMAT
 				" leads back to %" JSON_INTEGER_FORMAT "\n",
 				t->engine, command, start, next);
 			json_decref(all);

@@ -41,6 +41,9 @@ without_engine()
 	ends 2 sss sss
 	ends 2 argument stats more
 	ends 2 more help more
+	ends 2 argument dispatch a b
+	ends 2 name dispatch ../x
+	ends 1 "not running" dispatch gz-none
 	ends 2 name -e ../x stats
 	ends 2 Try --no-such-option
 	ends 1 "not running" -e "gz-none" stats
@@ -68,6 +71,10 @@ scenario()
 	holds "TCP saw it" 'min(j["proto"]["tcp_rx"], j["proto"]["tcp_tx"]) > 100' \
 		"$CTL" -e "$GZ_TEST_ID-e" --json stats
 	holds "the client" 'any("echo" in c["program"] and c["sockets"] >= 1 for c in j["clients"])' \
+		"$CTL" -e "$GZ_TEST_ID-e" --json stats
+	holds "the client's bytes" \
+		"any('echo' in c['program'] and min(c['rx_bytes'], c['tx_bytes']) >= 3 * $bytes
+		for c in j['clients'])" \
 		"$CTL" -e "$GZ_TEST_ID-e" --json stats
 	ends 0 clients -e "$GZ_TEST_ID-e"
 	[[ $("$CTL" -e "$GZ_TEST_ID-e" stats | grep -cE '^(engine|port|proto|refused|clients)$') == 5 ]] ||

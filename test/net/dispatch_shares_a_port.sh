@@ -40,6 +40,21 @@ for key in e1_spoofed e1_malformed e2_spoofed e2_malformed port_spoofed port_mal
 	assert_eq "$(dispatch_counter $key)" 0 $key
 done
 
+# gazelle-ctl shows the same
+shown=$("$BIN/gazelle-ctl" dispatch "$GZ_TEST_ID-d")
+for name in port e1 e2; do
+	assert_match "$shown" "(^|
+) *$name " "gazelle-ctl dispatch"
+done
+assert_eq "$("$BIN/gazelle-ctl" dispatch "$GZ_TEST_ID-d" --json | python3 -c 'import json, sys
+rows = {r["name"]: r for r in json.load(sys.stdin)}
+print(rows["port"]["rx"] > 5, rows["e1"]["tx"] > 5, rows["e2"]["link"], rows["e2"]["spoofed"])')" \
+	"True True 1 0" "gazelle-ctl dispatch --json"
+assert_match "$("$BIN/gazelle-ctl" dispatch "$GZ_TEST_ID-e1" 2>&1 || echo "status $?")" \
+	"no gazelle-dispatch.*status 1" "an engine that is asked"
+assert_match "$("$BIN/gazelle-ctl" dispatch none 2>&1 || echo "status $?")" \
+	"not running.*status 1" "nobody who is asked"
+
 # At rest it sleeps
 before=$(awk '{ print $14 + $15 }' "/proc/$DISPATCH/stat")
 sleep 2
