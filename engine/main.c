@@ -44,6 +44,7 @@
 #include "engine/service.h"
 #include "engine/stats.h"
 #include "engine/telemetry.h"
+#include "engine/warden.h"
 #include "engine/worker.h"
 
 #define SWEEP_MS 100
@@ -473,6 +474,11 @@ int main(int argc, char **argv)
 		     r == -EPERM ? " (CAP_SYS_ADMIN is needed)" : "");
 		goto out_lock;
 	}
+	r = gz_warden_start();
+	if (r < 0)
+		gz_warn(
+		    "programs that wait for connections will not wake if this engine is killed: %s",
+		    strerror(-r));
 	if (setns(host, CLONE_NEWNET) < 0) {
 		fail("Couldn't return to the host's network namespace: %s", strerror(errno));
 		goto out_lock;
