@@ -119,6 +119,10 @@ static void connections_left_need_reuseaddr(void **state)
 	assert_int_equal(gz_claim(a, at("0.0.0.0", 83), &who), 0);
 	gz_flow_del(f);
 	drop(a);
+	/* With the last of them gone nothing is in the way. */
+	a = sock(false, false);
+	assert_int_equal(gz_claim(a, at("0.0.0.0", 83), &who), 0);
+	drop(a);
 }
 
 static void a_four_tuple_is_there_once(void **state)
@@ -160,6 +164,49 @@ static void ephemeral_ports_run_out_per_destination(void **state)
 		gz_flow_del(f[i]);
 }
 
+/* Which ports bind() may choose: none that is claimed or has a connection. */
+static void ephemeral_claims_avoid_what_is_there(void **state)
+{
+	struct gz_sock *s[4], *who;
+	struct gz_flow *f;
+	int err;
+
+	(void)state;
+	f = gz_flow_add(at("10.0.0.1", 40002), at("10.0.0.2", 99), &err);
+	assert_non_null(f);
+	for (int i = 0; i < 4; i++) {
+		s[i] = sock(true, true);
+		assert_int_equal(gz_claim(s[i], at("0.0.0.0", 0), &who), i < 3 ? 0 : -EADDRINUSE);
+		for (int k = 0; k < i && i < 3; k++)
+			assert_int_not_equal(s[i]->claim.end.port, s[k]->claim.end.port);
+		assert_int_not_equal(ntohs(s[i]->claim.end.port), 40002);
+	}
+	for (int i = 0; i < 3; i++)
+		drop(s[i]);
+	free(s[3]);
+	gz_flow_del(f);
+}
+
+/* Both ends in this stack: the peer's half may be in TIME_WAIT where ours is not. */
+static void an_ephemeral_port_is_free_both_ways(void **state)
+{
+	struct gz_flow *f, *g[3];
+	int err;
+
+	(void)state;
+	f = gz_flow_add(at("10.0.0.1", 99), at("10.0.0.1", 40001), &err);
+	assert_non_null(f);
+	for (int i = 0; i < 3; i++) {
+		g[i] = gz_flow_add(at("10.0.0.1", 0), at("10.0.0.1", 99), &err);
+		assert_non_null(g[i]);
+		assert_int_not_equal(ntohs(g[i]->local.port), 40001);
+	}
+	assert_null(gz_flow_add(at("10.0.0.1", 0), at("10.0.0.1", 99), &err));
+	for (int i = 0; i < 3; i++)
+		gz_flow_del(g[i]);
+	gz_flow_del(f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -169,6 +216,8 @@ int main(void)
 	    cmocka_unit_test(connections_left_need_reuseaddr),
 	    cmocka_unit_test(a_four_tuple_is_there_once),
 	    cmocka_unit_test(ephemeral_ports_run_out_per_destination),
+	    cmocka_unit_test(ephemeral_claims_avoid_what_is_there),
+	    cmocka_unit_test(an_ephemeral_port_is_free_both_ways),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);
