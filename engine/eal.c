@@ -53,10 +53,7 @@ static struct {
 	char line[256];
 } held = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-static int fail(char *err, size_t n, int error, const char *fmt, ...)
-    __attribute__((format(printf, 4, 5)));
-
-static int fail(char *err, size_t n, int error, const char *fmt, ...)
+int gz_failed(char *err, size_t n, int error, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -259,10 +256,11 @@ static int choose_memory(const struct gz_eal_config *c, unsigned mb, bool *huge,
 	else if (c->memory->hugepages == GZ_HUGE_NEVER)
 		snprintf(err, n, "memory: %u MB without hugepages (as configured)", mb);
 	else if (c->memory->hugepages == GZ_HUGE_ALWAYS)
-		return fail(err, n, ENOMEM,
-			    "%lu hugepages of 2 MB are needed and %lu are free: write a larger "
-			    "number to " HUGE_2MB "nr_hugepages, or set memory.hugepages to auto",
-			    pages, free);
+		return gz_failed(
+		    err, n, ENOMEM,
+		    "%lu hugepages of 2 MB are needed and %lu are free: write a larger "
+		    "number to " HUGE_2MB "nr_hugepages, or set memory.hugepages to auto",
+		    pages, free);
 	else if (free)
 		snprintf(err, n, "memory: %u MB without hugepages (%lu needed, %lu free)", mb,
 			 pages, free);
@@ -282,20 +280,20 @@ int gz_eal_start(const struct gz_eal_config *c, bool pci, char *err, size_t n)
 
 	rc = cpu_words(cpus, sizeof(cpus), c->cpu);
 	if (rc == -EINVAL)
-		return fail(err, n, EINVAL,
-			    "worker.cpu is %d, but this process may only run on CPU %s", c->cpu,
-			    cpus);
+		return gz_failed(err, n, EINVAL,
+				 "worker.cpu is %d, but this process may only run on CPU %s",
+				 c->cpu, cpus);
 	if (rc)
-		return fail(err, n, -rc, "the CPUs of this process cannot be read: %s",
-			    strerror(-rc));
+		return gz_failed(err, n, -rc, "the CPUs of this process cannot be read: %s",
+				 strerror(-rc));
 
 	/* systemd sets it; our clients look in one fixed place */
 	unsetenv("RUNTIME_DIRECTORY");
 	runtime_dir(dir, sizeof(dir), c->name);
 	snprintf(sock, sizeof(sock), "%s/dpdk_telemetry.v2", dir);
 	if (socket_alive(sock))
-		return fail(err, n, EADDRINUSE, "another '%s' is running (it answers on %s)",
-			    c->name, sock);
+		return gz_failed(err, n, EADDRINUSE, "another '%s' is running (it answers on %s)",
+				 c->name, sock);
 	runtime_remove(dir);
 
 	rc = choose_memory(c, mb, &huge, err, n);
@@ -310,7 +308,7 @@ int gz_eal_start(const struct gz_eal_config *c, bool pci, char *err, size_t n)
 			k += (size_t)snprintf(lcores + k, sizeof(lcores) - k, ",%u@(%s)", i, cpus);
 	}
 	if (k >= sizeof(lcores))
-		return fail(err, n, E2BIG, "%u workers are too many", c->workers);
+		return gz_failed(err, n, E2BIG, "%u workers are too many", c->workers);
 
 	snprintf(prefix, sizeof(prefix), "gazelle-%s", c->name);
 	snprintf(mbytes, sizeof(mbytes), "%u", mb);
@@ -357,7 +355,8 @@ int gz_eal_start(const struct gz_eal_config *c, bool pci, char *err, size_t n)
 		return 0;
 	rc = rte_errno ? rte_errno : EINVAL;
 	runtime_remove(dir);
-	return fail(err, n, rc, "DPDK does not start: %s", reason[0] ? reason : rte_strerror(rc));
+	return gz_failed(err, n, rc, "DPDK does not start: %s",
+			 reason[0] ? reason : rte_strerror(rc));
 }
 
 void gz_eal_stop(const char *name)

@@ -19,7 +19,6 @@
 #include <arpa/inet.h>
 #include <pthread.h>
 #include <sched.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <stdlib.h>
@@ -43,19 +42,6 @@ struct netns {
 	int error;
 	int fd; /* the namespace; -1 the caller's */
 };
-
-static int fail(char *err, size_t n, int error, const char *fmt, ...)
-    __attribute__((format(printf, 4, 5)));
-
-static int fail(char *err, size_t n, int error, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(err, n, fmt, ap);
-	va_end(ap);
-	return -error;
-}
 
 /** nl_errno() - libnl's error as a positive errno */
 static int nl_errno(int rc)
@@ -154,24 +140,26 @@ int gz_netdev_prepare(const struct gz_port_config *c, char *err, size_t n)
 	int io, rc;
 
 	if (!if_nametoindex(c->iface))
-		return fail(err, n, ENODEV, "there is no network interface '%s' here", c->iface);
+		return gz_failed(err, n, ENODEV, "there is no network interface '%s' here",
+				 c->iface);
 	io = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (io < 0)
-		return fail(err, n, errno, "no socket for %s: %m", c->iface);
+		return gz_failed(err, n, errno, "no socket for %s: %m", c->iface);
 	rc = c->mac_set ? set_mac(io, c) : 0;
 	if (rc) {
-		fail(err, n, -rc, "%s: its MAC address cannot be set: %s", c->iface, strerror(-rc));
+		gz_failed(err, n, -rc, "%s: its MAC address cannot be set: %s", c->iface,
+			  strerror(-rc));
 		goto out;
 	}
 	rc = raise_mtu(io, c);
 	if (rc) {
-		fail(err, n, -rc, "%s: its MTU cannot be set to %u: %s", c->iface, c->mtu,
-		     strerror(-rc));
+		gz_failed(err, n, -rc, "%s: its MTU cannot be set to %u: %s", c->iface, c->mtu,
+			  strerror(-rc));
 		goto out;
 	}
 	rc = bring_up(io, c->iface);
 	if (rc) {
-		fail(err, n, -rc, "%s: it cannot be brought up: %s", c->iface, strerror(-rc));
+		gz_failed(err, n, -rc, "%s: it cannot be brought up: %s", c->iface, strerror(-rc));
 		goto out;
 	}
 	/* Not every device has them: no error */
@@ -304,10 +292,10 @@ static int check_free(struct netns *ns, const struct gz_port_config *c, char *er
 			if_indextoname((unsigned)rtnl_route_nh_get_ifindex(hop), dev);
 		nl_addr2str(rtnl_route_get_dst(r), dst, sizeof(dst));
 		inet_ntop(AF_INET, &want->addr, own, sizeof(own));
-		rc = fail(err, n, EADDRINUSE,
-			  "%s/%u for %s would collide with %s, which the kernel reaches "
-			  "through %s: choose another port.veth_address",
-			  own, want->len, c->veth_host, dst, dev);
+		rc = gz_failed(err, n, EADDRINUSE,
+			       "%s/%u for %s would collide with %s, which the kernel reaches "
+			       "through %s: choose another port.veth_address",
+			       own, want->len, c->veth_host, dst, dev);
 	}
 	nl_cache_free(routes);
 	return rc;
@@ -458,21 +446,21 @@ int gz_veth_create(const struct gz_port_config *c, int netns, char *err, size_t 
 
 	rc = netns_open(&here, -1);
 	if (rc)
-		return fail(err, n, -rc, "no netlink socket: %s", strerror(-rc));
+		return gz_failed(err, n, -rc, "no netlink socket: %s", strerror(-rc));
 	rc = netns_open(&far, netns);
 	if (rc) {
 		netns_close(&here);
-		return fail(err, n, -rc, "the network namespace for %s cannot be entered: %s%s",
-			    c->iface, strerror(-rc),
-			    rc == -EPERM ? " (CAP_SYS_ADMIN is needed)" : "");
+		return gz_failed(err, n, -rc,
+				 "the network namespace for %s cannot be entered: %s%s", c->iface,
+				 strerror(-rc), rc == -EPERM ? " (CAP_SYS_ADMIN is needed)" : "");
 	}
 	if (if_nametoindex(c->veth_host) && is_orphan(&here, c->veth_host))
 		gz_veth_remove(c->veth_host);
 	if (if_nametoindex(c->veth_host)) {
-		rc = fail(err, n, EEXIST,
-			  "interface %s exists already: remove it (ip link del %s), or choose "
-			  "another port.veth_host",
-			  c->veth_host, c->veth_host);
+		rc = gz_failed(err, n, EEXIST,
+			       "interface %s exists already: remove it (ip link del %s), or choose "
+			       "another port.veth_host",
+			       c->veth_host, c->veth_host);
 		goto out;
 	}
 	if (c->veth_address.addr) {
@@ -482,24 +470,24 @@ int gz_veth_create(const struct gz_port_config *c, int netns, char *err, size_t 
 	}
 	rc = create_pair(&here, netns, c);
 	if (rc) {
-		rc = fail(err, n, nl_errno(rc), "the veth pair %s, %s cannot be made: %s%s",
-			  c->veth_host, c->iface, nl_geterror(rc),
-			  rc == -NLE_PERM ? " (CAP_NET_ADMIN is needed)" : "");
+		rc = gz_failed(err, n, nl_errno(rc), "the veth pair %s, %s cannot be made: %s%s",
+			       c->veth_host, c->iface, nl_geterror(rc),
+			       rc == -NLE_PERM ? " (CAP_NET_ADMIN is needed)" : "");
 		goto out;
 	}
 	rc = quiet_and_up(&far, c->iface);
 	if (!rc)
 		rc = quiet_and_up(&here, c->veth_host);
 	if (rc) {
-		fail(err, n, -rc, "the veth pair %s, %s cannot be set up: %s", c->veth_host,
-		     c->iface, strerror(-rc));
+		gz_failed(err, n, -rc, "the veth pair %s, %s cannot be set up: %s", c->veth_host,
+			  c->iface, strerror(-rc));
 		goto remove;
 	}
 	sign(&here, c->veth_host);
 	rc = c->veth_address.addr ? add_address(&here, c) : 0;
 	if (rc) {
-		rc = fail(err, n, nl_errno(rc), "%s cannot be given its address: %s", c->veth_host,
-			  nl_geterror(rc));
+		rc = gz_failed(err, n, nl_errno(rc), "%s cannot be given its address: %s",
+			       c->veth_host, nl_geterror(rc));
 		goto remove;
 	}
 	goto out;

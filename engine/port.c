@@ -18,7 +18,6 @@
 #include <linux/if_packet.h>
 #include <net/if.h>
 #include <poll.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,19 +41,6 @@
 /* The AF_XDP driver fills this many mbufs into the kernel's ring at once */
 #define AF_XDP_FILL 2048
 #define FDS_MAX 4096
-
-static int fail(char *err, size_t n, int error, const char *fmt, ...)
-    __attribute__((format(printf, 4, 5)));
-
-static int fail(char *err, size_t n, int error, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(err, n, fmt, ap);
-	va_end(ap);
-	return -error;
-}
 
 /* --- mbufs ---------------------------------------------------------------- */
 
@@ -469,8 +455,8 @@ static int open_port(struct gz_port *p, enum gz_driver driver, const struct gz_p
 	p->mtu = c->mtu ? c->mtu : MTU_DEFAULT;
 	label(what, sizeof(what), driver, c);
 	if (driver == GZ_DRV_AF_XDP && p->pool->size < need)
-		return fail(err, n, ENOMEM, "%s: memory.mbufs must be at least %u, it is %u", what,
-			    need, p->pool->size);
+		return gz_failed(err, n, ENOMEM, "%s: memory.mbufs must be at least %u, it is %u",
+				 what, need, p->pool->size);
 	if (driver == GZ_DRV_AF_XDP || driver == GZ_DRV_AF_PACKET) {
 		rc = gz_netdev_prepare(c, err, n);
 		if (rc)
@@ -493,7 +479,8 @@ static int open_port(struct gz_port *p, enum gz_driver driver, const struct gz_p
 	if (rc > 0 || rc == -1)
 		rc = -EIO; /* drivers say -1 for "see the log" */
 	if (rc)
-		return fail(err, n, -rc, "%s: %s", what, reason[0] ? reason : rte_strerror(-rc));
+		return gz_failed(err, n, -rc, "%s: %s", what,
+				 reason[0] ? reason : rte_strerror(-rc));
 
 	if (!p->rx_intr)
 		find_wait_fds(p, &before);
@@ -534,10 +521,10 @@ int gz_port_open(struct gz_port *p, const struct gz_port_config *c,
 	snprintf(name, sizeof(name), "port%u", number++);
 	pool = gz_port_pool(name, m->mbufs, c->mtu);
 	if (!pool)
-		return fail(err, n, rte_errno ? rte_errno : ENOMEM,
-			    "no memory for %u mbufs (%s): raise memory.megabytes or lower "
-			    "memory.mbufs",
-			    m->mbufs, rte_strerror(rte_errno));
+		return gz_failed(err, n, rte_errno ? rte_errno : ENOMEM,
+				 "no memory for %u mbufs (%s): raise memory.megabytes or lower "
+				 "memory.mbufs",
+				 m->mbufs, rte_strerror(rte_errno));
 	rc = gz_port_open_on(p, c, pool, err, n);
 	if (rc)
 		rte_mempool_free(pool);

@@ -40,6 +40,10 @@ struct gz_port {
 	bool own_pool;	      /* gz_port_close() frees pool */
 };
 
+/** gz_failed() - Put why into @err, of @n bytes.  Return: -@error */
+int gz_failed(char *err, size_t n, int error, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+
 struct gz_eal_config {
 	const char *name; /* file prefix gazelle-NAME */
 	const struct gz_memory_config *memory;
