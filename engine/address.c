@@ -4,28 +4,15 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/sockios.h>
 #include <netinet/in.h>
-#include <poll.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/uio.h>
-#include <unistd.h>
 
 #include "engine/address.h"
-#include "engine/counters.h"
-#include "engine/log.h"
-#include "engine/ports.h"
-#include "engine/reaper.h"
 #include "engine/service.h"
 #include "engine/worker.h"
-#include "launcher/calls.h"
 
 /*
  * Read and check a socket address.  Return: 0 with @end, or -errno; *whose
