@@ -5,8 +5,9 @@
  * An AF_UNIX SEQPACKET socket at RUN_DIR/NAME.sock.  The launcher connects,
  * the program-to-be (a child of the launcher) sends one gz_hello with the
  * seccomp listener as SCM_RIGHTS, and the engine answers one gz_welcome.  The
- * launcher itself only asks whether an engine is there (PING).  Identity is the kernel's
- * (SO_PEERCRED), never the message's.
+ * launcher itself only asks whether an engine is there (PING).  Where it attaches
+ * to a running process it sends the listener itself, with a pidfd of that process.
+ * Identity is the kernel's (SO_PEERCRED, pidfd), never the message's.
  */
 #ifndef GZ_ENGINE_CONTROL_H
 #define GZ_ENGINE_CONTROL_H
@@ -19,7 +20,8 @@
 
 enum gz_control_op {
 	GZ_OP_PING = 1,	 /* is the engine ready?  no descriptor */
-	GZ_OP_SERVE = 2, /* one descriptor: the notification listener */
+	GZ_OP_SERVE = 2, /* descriptors: the notification listener; a pidfd, if not the sender */
+	GZ_OP_MAY_SERVE = 3, /* would SERVE be refused now?  no descriptor */
 };
 
 struct gz_hello {

@@ -242,7 +242,49 @@ static void welcome(int fd, int status, uint32_t client, const char *text)
 		gz_debug("a launcher left early: %s", strerror(errno));
 }
 
-static void serve(int fd, const struct gz_hello *h, int listener)
+/*
+ * A launcher attached to another process: the pidfd says to which, the kernel
+ * of whom.  Who is neither root nor that user stays who he is.
+ */
+static void look_at_process(int pidfd, struct ucred *cred)
+{
+	char path[64], line[256];
+	pid_t pid = 0;
+	uid_t uid = (uid_t)-1;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", pidfd);
+	f = fopen(path, "re");
+	while (f && fgets(line, sizeof(line), f))
+		if (!strncmp(line, "Pid:", 4))
+			pid = atoi(line + 4);
+	if (f)
+		fclose(f);
+	if (pid <= 0)
+		return; /* no pidfd, or it has ended */
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+	f = fopen(path, "re");
+	while (f && fgets(line, sizeof(line), f))
+		if (!strncmp(line, "Uid:", 4)) /* real, effective, ... */
+			sscanf(line + 4, "%*u %u", &uid);
+	if (f)
+		fclose(f);
+	if (cred->uid != 0 && cred->uid != uid)
+		return;
+	cred->pid = pid;
+	if (uid != (uid_t)-1)
+		cred->uid = uid;
+}
+
+static void refuse(int fd, int status)
+{
+	welcome(fd, status, 0,
+		status == EUSERS ? "the engine has all the clients that limits.clients allows"
+				 : strerror(status));
+	gz_count(GZ_C_REFUSED_LIMIT);
+}
+
+static void serve(int fd, const struct gz_hello *h, int listener, int pidfd)
 {
 	struct ucred cred = {0};
 	socklen_t len = sizeof(cred);
@@ -255,14 +297,12 @@ static void serve(int fd, const struct gz_hello *h, int listener)
 	}
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0)
 		gz_warn("no credentials: %s", strerror(errno));
+	if (pidfd >= 0)
+		look_at_process(pidfd, &cred);
 	snprintf(program, sizeof(program), "%.63s", h->program);
 	c = gz_client_start(listener, cred.pid, cred.uid, program, cfg.max_clients);
 	if (!c) {
-		welcome(fd, errno, 0,
-			errno == EUSERS ? "the engine has all the clients that "
-					  "limits.clients allows"
-					: strerror(errno));
-		gz_count(GZ_C_REFUSED_LIMIT);
+		refuse(fd, errno);
 		return;
 	}
 	gz_debug("client %u: %s, pid %d, uid %u", c->id, program, (int)cred.pid, cred.uid);
@@ -293,11 +333,11 @@ static bool peer_says(int fd)
 			memcpy(fds, CMSG_DATA(c), (size_t)nfds * sizeof(int));
 		}
 	}
-	for (int i = 1; i < nfds; i++)
+	for (int i = 2; i < nfds; i++)
 		close(fds[i]);
 	if (n <= 0) {
-		if (nfds)
-			close(fds[0]);
+		for (int i = 0; i < nfds && i < 2; i++)
+			close(fds[i]);
 		return false;
 	}
 	h.program[sizeof(h.program) - 1] = 0;
@@ -305,14 +345,20 @@ static bool peer_says(int fd)
 		welcome(fd, EPROTO, 0, "launcher and engine are of different versions");
 	} else if (h.op == GZ_OP_PING) {
 		welcome(fd, 0, 0, "");
+	} else if (h.op == GZ_OP_MAY_SERVE && gz_client_count() >= cfg.max_clients) {
+		refuse(fd, EUSERS);
+	} else if (h.op == GZ_OP_MAY_SERVE) {
+		welcome(fd, 0, 0, "");
 	} else if (h.op == GZ_OP_SERVE) {
-		serve(fd, &h, nfds ? fds[0] : -1);
-		return true; /* serve() took the descriptor */
+		serve(fd, &h, nfds ? fds[0] : -1, nfds > 1 ? fds[1] : -1);
+		if (nfds > 1)
+			close(fds[1]);
+		return true; /* serve() took the listener */
 	} else {
 		welcome(fd, EOPNOTSUPP, 0, "unknown request");
 	}
-	if (nfds)
-		close(fds[0]);
+	for (int i = 0; i < nfds && i < 2; i++)
+		close(fds[i]);
 	return true;
 }
 

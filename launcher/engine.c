@@ -85,26 +85,28 @@ fail:
 	return rc;
 }
 
-static int send_hello(int sock, const struct gz_hello *h, int fd)
+static int send_hello(int sock, const struct gz_hello *h, int fd, int process)
 {
 	struct iovec iov = {.iov_base = (void *)h, .iov_len = sizeof(*h)};
 	union {
 		struct cmsghdr align;
-		char buf[CMSG_SPACE(sizeof(int))];
+		char buf[CMSG_SPACE(2 * sizeof(int))];
 	} control = {0};
 	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
 	ssize_t n;
 
 	if (fd >= 0) {
+		int fds[2] = {fd, process};
+		size_t len = (process < 0 ? 1 : 2) * sizeof(int);
 		struct cmsghdr *cmsg;
 
 		msg.msg_control = control.buf;
-		msg.msg_controllen = sizeof(control.buf);
+		msg.msg_controllen = CMSG_SPACE(len);
 		cmsg = CMSG_FIRSTHDR(&msg);
 		cmsg->cmsg_level = SOL_SOCKET;
 		cmsg->cmsg_type = SCM_RIGHTS;
-		cmsg->cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(cmsg), &fd, sizeof(int));
+		cmsg->cmsg_len = CMSG_LEN(len);
+		memcpy(CMSG_DATA(cmsg), fds, len);
 	}
 	do
 		n = sendmsg(sock, &msg, MSG_NOSIGNAL);
@@ -136,7 +138,7 @@ static int receive_welcome(int sock, struct gz_welcome *w)
 	return 0;
 }
 
-int gz_engine_ask(int sock, enum gz_control_op op, const char *program, int fd,
+int gz_engine_ask(int sock, enum gz_control_op op, const char *program, int fd, int process,
 		  struct gz_welcome *w)
 {
 	struct gz_hello h = {
@@ -145,7 +147,7 @@ int gz_engine_ask(int sock, enum gz_control_op op, const char *program, int fd,
 
 	if (program)
 		snprintf(h.program, sizeof(h.program), "%s", program);
-	rc = send_hello(sock, &h, fd);
+	rc = send_hello(sock, &h, fd, process);
 	if (fd >= 0)
 		close(fd);
 	return rc ? rc : receive_welcome(sock, w);
@@ -183,7 +185,7 @@ static int ping(const struct gz_engine *e)
 	sock = gz_engine_connect(e);
 	if (sock < 0)
 		return sock;
-	rc = gz_engine_ask(sock, GZ_OP_PING, NULL, -1, &w);
+	rc = gz_engine_ask(sock, GZ_OP_PING, NULL, -1, -1, &w);
 	close(sock);
 	if (!rc && w.status) {
 		gz_error("engine '%s': %s", e->name, w.text[0] ? w.text : strerror(w.status));

@@ -93,7 +93,7 @@ static int join(const struct gz_engine *e, const struct sock_fprog *filter, cons
 		return GZ_EXIT_FAILED;
 	}
 
-	rc = gz_engine_ask(sock, GZ_OP_SERVE, program, listener, &w);
+	rc = gz_engine_ask(sock, GZ_OP_SERVE, program, listener, -1, &w);
 	if (rc == -ECONNRESET)
 		return again(report);
 	if (rc) {
