@@ -5,6 +5,7 @@
  * Theory of operation: find or start the engine (engine.c), build the filter
  * (filter.c, from the table in calls.c), fork the program, which joins the
  * engine and execs (spawn.c), then stay as its transparent parent (wrap.c).
+ * Or put the filter on a process that runs already (attach.c).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -17,6 +18,7 @@
 #include <unistd.h>
 
 #include "config/config.h"
+#include "launcher/attach.h"
 #include "launcher/engine.h"
 #include "launcher/filter.h"
 #include "launcher/say.h"
@@ -37,16 +39,24 @@
 struct options {
 	const char *engine; /* NULL: not given */
 	const char *config; /* NULL: not given */
+	pid_t attach;	    /* 0: run a program */
+	bool wait;
 };
 
 static void usage(void)
 {
-	fputs("Usage: gazelle-run [OPTIONS] [--] PROGRAM [ARG...]\n\n"
-	      "Runs PROGRAM, as it is, on the TCP/IP stack of a gazelle-engine.\n\n"
+	fputs("Usage: gazelle-run [OPTIONS] [--] PROGRAM [ARG...]\n"
+	      "       gazelle-run [OPTIONS] --attach PID [--wait]\n\n"
+	      "Runs PROGRAM, as it is, on the TCP/IP stack of a gazelle-engine, or moves\n"
+	      "process PID there, which runs already.\n\n"
 	      "Options:\n"
 	      "  -e, --engine NAME   Join the engine NAME, which must be running, unless it is\n"
 	      "                      the configured one (default: default)\n"
 	      "  -c, --config FILE   Configuration of the engine that is joined, or started\n"
+	      "  -p, --attach PID    Take over process PID with all its threads: new sockets\n"
+	      "                      are the stack's, those that it has stay the kernel's.\n"
+	      "                      `--attach -- PROGRAM' runs PROGRAM, as without --attach\n"
+	      "      --wait          With --attach PID: end when the process ends, not at once\n"
 	      "      --relay         Bytes go through the relay plane (the only one so far)\n"
 	      "  -v, --verbose       Say what is done\n"
 	      "  -q, --quiet         Say nothing, not even errors\n"
@@ -59,6 +69,10 @@ static void usage(void)
 	      "SIGKILL; if gazelle-run is killed so, PROGRAM goes on, served by the engine.\n"
 	      "Children of PROGRAM are served too. Under another gazelle-run it only executes\n"
 	      "PROGRAM, which is served already.\n\n"
+	      "With --attach PID it prints nothing and ends with 0. Children that PID has\n"
+	      "already are not taken, later ones are. There is no way back. If it cannot be\n"
+	      "done the reason is said, and PID goes on as it was. Without CAP_SYS_ADMIN of its\n"
+	      "own PID gets no_new_privs: setuid programs that it executes gain nothing.\n\n"
 	      "Exit status: PROGRAM's; 125 gazelle-run failed (2: FILE is wrong), 126 PROGRAM "
 	      "cannot be executed,\n"
 	      "127 it was not found. If a signal ended PROGRAM, the same ends gazelle-run.\n",
@@ -80,25 +94,66 @@ static void fill_standard_descriptors(void)
 		close(fd);
 }
 
+static bool parse_pid(const char *text, pid_t *pid)
+{
+	char *end;
+	long n;
+
+	errno = 0;
+	n = strtol(text, &end, 10);
+	if (errno || end == text || *end || n <= 0 || n > INT32_MAX)
+		return false;
+	*pid = (pid_t)n;
+	return true;
+}
+
+/* What goes together.  Return: as parse() */
+static int check_options(const struct options *o, bool program)
+{
+	if (o->wait && !o->attach)
+		gz_error("--wait is for --attach PID; try `gazelle-run --help'");
+	else if (o->attach && program)
+		gz_error("--attach %d and a program: either, not both", (int)o->attach);
+	else if (!o->attach && !program)
+		gz_error("no program given; try `gazelle-run --help'");
+	else
+		return -1;
+	return GZ_EXIT_FAILED;
+}
+
 /* Return: -1, go on; else the exit status */
 static int parse(int argc, char **argv, struct options *o)
 {
-	enum { OPT_RELAY = 256, OPT_VERSION };
+	enum { OPT_RELAY = 256, OPT_VERSION, OPT_WAIT };
 	static const struct option options[] = {
 	    {"engine", required_argument, NULL, 'e'},	 {"config", required_argument, NULL, 'c'},
 	    {"relay", no_argument, NULL, OPT_RELAY},	 {"verbose", no_argument, NULL, 'v'},
 	    {"quiet", no_argument, NULL, 'q'},		 {"help", no_argument, NULL, 'h'},
-	    {"version", no_argument, NULL, OPT_VERSION}, {0},
+	    {"version", no_argument, NULL, OPT_VERSION}, {"attach", required_argument, NULL, 'p'},
+	    {"wait", no_argument, NULL, OPT_WAIT},	 {0},
 	};
+	bool end = false; /* of the options: --attach swallowed the -- */
 	int c;
 
-	while ((c = getopt_long(argc, argv, "+e:c:vqh", options, NULL)) != -1) {
+	while (!end && (c = getopt_long(argc, argv, "+e:c:p:vqh", options, NULL)) != -1) {
 		switch (c) {
 		case 'e':
 			o->engine = optarg;
 			break;
 		case 'c':
 			o->config = optarg;
+			break;
+		case 'p':
+			end = !strcmp(optarg, "--");
+			if (end)
+				o->attach = 0;
+			else if (!parse_pid(optarg, &o->attach)) {
+				gz_error("--attach: '%s' is not a process id", optarg);
+				return GZ_EXIT_FAILED;
+			}
+			break;
+		case OPT_WAIT:
+			o->wait = true;
 			break;
 		case OPT_RELAY:
 			break;
@@ -119,11 +174,7 @@ static int parse(int argc, char **argv, struct options *o)
 			return GZ_EXIT_FAILED;
 		}
 	}
-	if (optind == argc) {
-		gz_error("no program given; try `gazelle-run --help'");
-		return GZ_EXIT_FAILED;
-	}
-	return -1;
+	return check_options(o, optind < argc);
 }
 
 /* It becomes part of a path */
@@ -233,7 +284,7 @@ int main(int argc, char **argv)
 	rc = choose_engine(&o, &engine);
 	if (rc)
 		return rc;
-	if (gz_filter_inherited()) {
+	if (!o.attach && gz_filter_inherited()) {
 		warn_if_not_served();
 		return gz_exec(argv);
 	}
@@ -242,7 +293,7 @@ int main(int argc, char **argv)
 		gz_error("Couldn't build the seccomp filter: %s", gz_filter_strerror(rc));
 		return GZ_EXIT_FAILED;
 	}
-	rc = run(&engine, &filter, argv);
+	rc = o.attach ? gz_attach(&engine, &filter, o.attach, o.wait) : run(&engine, &filter, argv);
 	gz_filter_free(&filter);
 	return rc;
 }
