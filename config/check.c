@@ -250,6 +250,31 @@ void gz_engine_prepare(const struct gz_load *ld, void *conf)
 	}
 }
 
+/**
+ * check_rules() - Rules that never match, and their lines
+ * @ld:		Load
+ * @c:		Configuration; the rules' lines are filled
+ */
+static void check_rules(struct gz_load *ld, struct gz_engine_config *c)
+{
+	char path[40];
+
+	for (unsigned i = 0; i < c->nrules; i++) {
+		struct gz_rule *r = &c->rules[i];
+		const struct gz_rule *last = i ? &c->rules[i - 1] : NULL;
+
+		snprintf(path, sizeof(path), "policy.rules[%u]", i);
+		r->line = gz_load_line(ld, path);
+		if (last && !last->direction && !last->protocol && !last->net.set &&
+		    !last->port_hi && !last->uid_set && !last->program[0] &&
+		    !gz_load_bad(ld, "policy.rules"))
+			gz_load_error(ld, path, NULL,
+				      "never reached: the rule on line %u matches everything: "
+				      "expected it last",
+				      last->line);
+	}
+}
+
 void gz_engine_check(struct gz_load *ld, void *conf)
 {
 	struct gz_engine_config *c = conf;
@@ -257,6 +282,7 @@ void gz_engine_check(struct gz_load *ld, void *conf)
 	check_control(ld, c->run_dir, c->name);
 	check_port(ld, &c->port, &c->memory);
 	check_stack(ld, c);
+	check_rules(ld, c);
 }
 
 /**

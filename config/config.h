@@ -14,6 +14,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <net/if.h>
+#include <netinet/in.h>
 #include <sys/un.h>
 
 #define GZ_NAME_MAX 32	/* engine, dispatch and client names, with NUL */
@@ -21,6 +22,7 @@
 #define GZ_ADDRS_MAX 8
 #define GZ_CLIENTS_MAX 64
 #define GZ_EAL_ARGS_MAX 16
+#define GZ_RULES_MAX 64
 
 enum gz_log_level { GZ_LOG_ERROR, GZ_LOG_WARN, GZ_LOG_INFO, GZ_LOG_DEBUG };
 enum gz_hugepages { GZ_HUGE_AUTO, GZ_HUGE_ALWAYS, GZ_HUGE_NEVER };
@@ -42,6 +44,33 @@ enum gz_driver {
 struct gz_prefix4 {
 	uint32_t addr;
 	uint8_t len;
+};
+
+/** A network of either family; IPv4 as v4-mapped, len counting the 96 bits before it. */
+struct gz_prefix {
+	struct in6_addr addr;
+	uint8_t len; /* 0..128 */
+	bool set;
+};
+
+/** Whose 127/8 and ::1 are. */
+enum gz_loopback { GZ_LO_ENGINE, GZ_LO_KERNEL };
+
+enum gz_rule_action { GZ_RULE_ENGINE, GZ_RULE_KERNEL, GZ_RULE_DEFAULT };
+enum gz_direction { GZ_DIR_ANY, GZ_DIR_BIND, GZ_DIR_CONNECT };
+enum gz_rule_protocol { GZ_PROTO_ANY, GZ_PROTO_TCP, GZ_PROTO_UDP };
+
+/** One rule of policy.rules; what is not set matches everything (engine/policy.c). */
+struct gz_rule {
+	enum gz_rule_action action;
+	enum gz_direction direction;
+	enum gz_rule_protocol protocol;
+	struct gz_prefix net;
+	uint16_t port_lo, port_hi; /* host order; 0, 0: any */
+	uint32_t uid;
+	bool uid_set;
+	char program[64];
+	unsigned line; /* in the file, for messages */
 };
 
 struct gz_port_config {
@@ -84,6 +113,9 @@ struct gz_engine_config {
 	uint32_t syn_retries;	   /* tcp.syn_retries */
 	uint32_t rto_give_up_s;	   /* tcp.give_up, seconds */
 	uint16_t port_lo, port_hi; /* tcp.ephemeral_ports */
+	enum gz_loopback loopback; /* policy.loopback */
+	unsigned nrules;
+	struct gz_rule rules[GZ_RULES_MAX]; /* policy.rules */
 	unsigned neal;
 	char *eal[GZ_EAL_ARGS_MAX]; /* eal_args: extra EAL words */
 };

@@ -92,7 +92,10 @@ static void print_maps(const struct gz_cfg_key *k, const uint8_t *base, FILE *ou
 		const uint8_t *slot = base + k->offset + i * k->stride;
 
 		for (size_t j = 0; j < part->nkeys; j++) {
-			fprintf(out, "  %s %s: ", j ? " " : "-", part->keys[j].path);
+			if (!gz_cfg_isset(&part->keys[j], slot))
+				continue;
+			fprintf(out, "%*s  %s %s: ", 2 * depth(k->path), "", j ? " " : "-",
+				part->keys[j].path);
 			gz_cfg_format(&part->keys[j], slot + part->keys[j].offset, out);
 			putc('\n', out);
 		}

@@ -46,6 +46,18 @@ static const char *const driver_names[] = {[GZ_DRV_AUTO] = "auto",
 					   [GZ_DRV_VDEV] = "vdev",
 					   NULL};
 
+static const char *const loopback_names[] = {
+    [GZ_LO_ENGINE] = "engine", [GZ_LO_KERNEL] = "kernel", NULL};
+
+static const char *const action_names[] = {
+    [GZ_RULE_ENGINE] = "engine", [GZ_RULE_KERNEL] = "kernel", [GZ_RULE_DEFAULT] = "default", NULL};
+
+static const char *const direction_names[] = {
+    [GZ_DIR_ANY] = "any", [GZ_DIR_BIND] = "bind", [GZ_DIR_CONNECT] = "connect", NULL};
+
+static const char *const protocol_names[] = {
+    [GZ_PROTO_ANY] = "any", [GZ_PROTO_TCP] = "tcp", [GZ_PROTO_UDP] = "udp", NULL};
+
 /* clang-format off */
 
 /* Shared by both files: offsets from their gz_memory_config. */
@@ -167,6 +179,41 @@ static const struct gz_cfg_key engine_head_keys[] = {
 	  .more = "0: until it is told to stop." },
 };
 
+static const struct gz_cfg_key rule_keys[] = {
+	{ "action", GZ_CFG_ENUM, FIELD(struct gz_rule, action),
+	  .names = action_names, .flags = GZ_CFG_REQUIRED,
+	  .help = "Whose the socket is." },
+	{ "direction", GZ_CFG_ENUM, FIELD(struct gz_rule, direction),
+	  .names = direction_names, .flags = GZ_CFG_OPTIONAL,
+	  .help = "The call that asks." },
+	{ "protocol", GZ_CFG_ENUM, FIELD(struct gz_rule, protocol),
+	  .names = protocol_names, .flags = GZ_CFG_OPTIONAL,
+	  .help = "Its protocol." },
+	{ "net", GZ_CFG_NET, FIELD(struct gz_rule, net),
+	  .flags = GZ_CFG_OPTIONAL, .help = "The address lies in it." },
+	{ "ports", GZ_CFG_PORTS, .offset = offsetof(struct gz_rule, port_lo),
+	  .size = 4, RANGE(1, 65535), .flags = GZ_CFG_OPTIONAL | GZ_CFG_SINGLE,
+	  .help = "The port is among them." },
+	{ "uid", GZ_CFG_UID, .offset = offsetof(struct gz_rule, uid), .size = 5,
+	  .flags = GZ_CFG_OPTIONAL, RANGE(0, 4294967294),
+	  .help = "The effective user id." },
+	{ "program", GZ_CFG_TEXT, FIELD(struct gz_rule, program),
+	  .flags = GZ_CFG_OPTIONAL, .help = "The program's name." },
+};
+
+static_assert(offsetof(struct gz_rule, uid_set) == offsetof(struct gz_rule, uid) + 4,
+	      "GZ_CFG_UID");
+static_assert(offsetof(struct gz_rule, port_hi) == offsetof(struct gz_rule, port_lo) + 2,
+	      "GZ_CFG_PORTS");
+
+static const struct gz_cfg_part rule_parts[] = {
+	{ rule_keys, LEN(rule_keys), 0 },
+};
+
+static const struct gz_cfg_schema rule_schema = {
+	NULL, rule_parts, LEN(rule_parts), sizeof(struct gz_rule)
+};
+
 static const struct gz_cfg_key engine_keys[] = {
 	{ "stack", GZ_CFG_BLOCK, .help = "The IP stack." },
 	{ "stack.addresses", GZ_CFG_HOST4,
@@ -180,6 +227,36 @@ static const struct gz_cfg_key engine_keys[] = {
 	  .flags = GZ_CFG_OPTIONAL, .def = "", .example = "10.213.0.1",
 	  .help = "Next hop to everything else; left out: only neighbours are "
 		  "reached." },
+	{ "policy", GZ_CFG_BLOCK, .help = "Which sockets are the engine's." },
+	{ "policy.loopback", GZ_CFG_ENUM, FIELD(struct gz_engine_config, loopback),
+	  .names = loopback_names, .def = "engine",
+	  .help = "Whose 127.0.0.0/8 is.",
+	  .more = "engine: the engine's for listeners on it, the kernel's where only "
+		  "the kernel has a listener. kernel: the kernel's, bind() and "
+		  "connect()." },
+	{ "policy.rules", GZ_CFG_MAPS, LIST(struct gz_engine_config, rules, nrules),
+	  .def = "", .flags = GZ_CFG_OPTIONAL, .maps = &rule_schema,
+	  .example = "  - action: kernel\n"
+		     "    direction: connect\n"
+		     "    protocol: tcp\n"
+		     "    net: 192.0.2.0/24\n"
+		     "    ports: 8000-8999\n"
+		     "  - action: kernel\n"
+		     "    uid: 1000\n"
+		     "  - action: default\n"
+		     "    program: redis-server\n"
+		     "  - action: kernel\n",
+	  .help = "Rules, asked at bind(), connect() and a datagram's sendto().",
+	  .more = "The first that matches decides; a rule matches when all that it "
+		  "names does. action: engine, kernel, or default: as without "
+		  "rules. direction: bind, connect (a datagram's destination as "
+		  "well) or any. net: an address or a network, IPv4 or IPv6, of "
+		  "what is bound or of the destination; 0.0.0.0 is in 0.0.0.0/0 "
+		  "only, IPv4 in no IPv6 network. ports: a port or low-high. uid: the effective one. "
+		  "program: the process's name or the last part of its executable's "
+		  "path. protocol: tcp, udp or any. A last rule without conditions "
+		  "turns the default round: the example leaves everything but "
+		  "redis-server to the kernel." },
 	WORKER_KEYS(struct gz_engine_config),
 	{ "limits", GZ_CFG_BLOCK, .help = "What programs can use up." },
 	{ "limits.sockets", GZ_CFG_UINT, FIELD(struct gz_engine_config, max_sockets),

@@ -42,12 +42,15 @@ enum gz_cfg_type {
 	GZ_CFG_ADDR4,	 /* uint32_t, network order, 0: none */
 	GZ_CFG_HOST4,	 /* struct gz_prefix4: a host's address and mask */
 	GZ_CFG_NET4,	 /* struct gz_prefix4: a network, no host bits */
+	GZ_CFG_NET,	 /* struct gz_prefix: a network of either family */
+	GZ_CFG_UID,	 /* uint32_t with a bool after it: is it set? */
 	GZ_CFG_PORTS,	 /* uint16_t low, high */
 };
 
 #define GZ_CFG_OPTIONAL 1u /* may be unset: "", zero, an empty list */
 #define GZ_CFG_REQUIRED 2u /* each map of a list must have it */
 #define GZ_CFG_POW2 4u	   /* a power of two */
+#define GZ_CFG_SINGLE 8u   /* ports: one will do */
 
 struct gz_cfg_schema;
 

@@ -376,6 +376,75 @@ static const char *parse_addr(const struct gz_cfg_key *k, const char *text, void
 }
 
 /**
+ * parse_net() - GZ_CFG_NET
+ * @text:	An address or a network, IPv4 or IPv6
+ * @slot:	struct gz_prefix
+ *
+ * Return: NULL or why not
+ */
+static const char *parse_net(const char *text, void *slot)
+{
+	const char *slash = strchr(text, '/');
+	size_t n = slash ? (size_t)(slash - text) : strlen(text);
+	char host[INET6_ADDRSTRLEN] = "";
+	struct gz_prefix p;
+	struct in_addr in4;
+	int64_t len, max = 128;
+
+	memset(&p, 0, sizeof(p));
+	if (n >= sizeof(host))
+		return "not an address";
+	memcpy(host, text, n);
+	if (inet_pton(AF_INET, host, &in4) == 1) {
+		p.addr.s6_addr[10] = p.addr.s6_addr[11] = 0xff;
+		memcpy(&p.addr.s6_addr[12], &in4, 4);
+		max = 32;
+	} else if (inet_pton(AF_INET6, host, &p.addr) != 1) {
+		return "not an address";
+	}
+	len = max;
+	if (slash) {
+		size_t used = digits(slash + 1, &len);
+
+		if (!used || slash[1 + used] || len > max)
+			return "without a valid prefix length";
+	}
+	p.len = (uint8_t)(len + 128 - max);
+	for (unsigned bit = p.len; bit < 128; bit++)
+		if (p.addr.s6_addr[bit / 8] & (0x80 >> bit % 8))
+			return "not a network (it has host bits set)";
+	p.set = true;
+	memcpy(slot, &p, sizeof(p));
+	return NULL;
+}
+
+/**
+ * parse_uid() - GZ_CFG_UID
+ * @k:		Key, with the range
+ * @text:	"1000"
+ * @slot:	uint32_t, then a bool that is set
+ *
+ * Return: NULL or why not
+ */
+static const char *parse_uid(const struct gz_cfg_key *k, const char *text, void *slot)
+{
+	uint8_t raw[5];
+	uint32_t uid;
+	int64_t v;
+	size_t n = digits(text, &v);
+
+	if (!n || text[n])
+		return "not a user's number";
+	if (v < k->min || v > k->max)
+		return "out of range";
+	uid = (uint32_t)v;
+	memcpy(raw, &uid, sizeof(uid));
+	raw[4] = 1;
+	memcpy(slot, raw, sizeof(raw));
+	return NULL;
+}
+
+/**
  * parse_ports() - GZ_CFG_PORTS
  * @k:		Key, with the range of both ends
  * @text:	"32768-60999"
@@ -389,11 +458,15 @@ static const char *parse_ports(const struct gz_cfg_key *k, const char *text, voi
 	size_t n = digits(text, &lo), m;
 	uint16_t v[2];
 
-	if (!n || text[n] != '-')
-		return "not a range of ports";
-	m = digits(text + n + 1, &hi);
-	if (!m || text[n + 1 + m])
-		return "not a range of ports";
+	if (n && !text[n] && (k->flags & GZ_CFG_SINGLE)) {
+		hi = lo;
+	} else {
+		if (!n || text[n] != '-')
+			return "not a range of ports";
+		m = digits(text + n + 1, &hi);
+		if (!m || text[n + 1 + m])
+			return "not a range of ports";
+	}
 	if (lo < k->min || lo > k->max || hi < k->min || hi > k->max)
 		return "out of range";
 	if (lo > hi)
@@ -454,6 +527,10 @@ const char *gz_cfg_parse(const struct gz_cfg_key *k, const char *text, void *slo
 	case GZ_CFG_HOST4:
 	case GZ_CFG_NET4:
 		return parse_addr(k, text, slot);
+	case GZ_CFG_NET:
+		return parse_net(text, slot);
+	case GZ_CFG_UID:
+		return parse_uid(k, text, slot);
 	case GZ_CFG_PORTS:
 		return parse_ports(k, text, slot);
 	case GZ_CFG_BLOCK:
@@ -505,6 +582,25 @@ static void print_duration(int64_t us, FILE *out)
 }
 
 /**
+ * print_net() - Print a network of either family
+ * @slot:	struct gz_prefix
+ * @out:	Where to
+ */
+static void print_net(const void *slot, FILE *out)
+{
+	char text[INET6_ADDRSTRLEN];
+	struct gz_prefix p;
+
+	memcpy(&p, slot, sizeof(p));
+	/* Quoted: a plain scalar with colons is no string to every reader. */
+	if (IN6_IS_ADDR_V4MAPPED(&p.addr) && p.len >= 96)
+		fprintf(out, "%s/%u", inet_ntop(AF_INET, &p.addr.s6_addr[12], text, sizeof(text)),
+			p.len - 96);
+	else
+		fprintf(out, "\"%s/%u\"", inet_ntop(AF_INET6, &p.addr, text, sizeof(text)), p.len);
+}
+
+/**
  * gz_cfg_format() - Print one value so that gz_cfg_parse() reads it again
  * @k:		Key
  * @slot:	The field, or a list's slot, that holds a set value
@@ -516,6 +612,7 @@ void gz_cfg_format(const struct gz_cfg_key *k, const void *slot, FILE *out)
 	const uint8_t *mac = slot;
 	struct gz_prefix4 p;
 	uint16_t ports[2];
+	uint32_t uid;
 	bool on;
 	char *word;
 
@@ -556,9 +653,18 @@ void gz_cfg_format(const struct gz_cfg_key *k, const void *slot, FILE *out)
 		memcpy(&p, slot, sizeof(p));
 		fprintf(out, "%s/%u", inet_ntop(AF_INET, &p.addr, text, sizeof(text)), p.len);
 		break;
+	case GZ_CFG_NET:
+		print_net(slot, out);
+		break;
+	case GZ_CFG_UID:
+		memcpy(&uid, slot, sizeof(uid));
+		fprintf(out, "%" PRIu32, uid);
+		break;
 	case GZ_CFG_PORTS:
 		memcpy(ports, slot, sizeof(ports));
-		fprintf(out, "%u-%u", ports[0], ports[1]);
+		fprintf(out, "%u", ports[0]);
+		if (ports[1] != ports[0] || !(k->flags & GZ_CFG_SINGLE))
+			fprintf(out, "-%u", ports[1]);
 		break;
 	case GZ_CFG_BLOCK:
 	case GZ_CFG_MAPS:
@@ -659,8 +765,17 @@ static void expect_one(const struct gz_cfg_key *k, FILE *out)
 	case GZ_CFG_NET4:
 		fputs("an IPv4 address, or a network as a.b.c.d/len", out);
 		break;
+	case GZ_CFG_NET:
+		fputs("an address or a network, IPv4 or IPv6, without host bits", out);
+		break;
+	case GZ_CFG_UID:
+		fputs("a user's number", out);
+		break;
 	case GZ_CFG_PORTS:
-		fprintf(out, "two ports as low-high, %" PRId64 " to %" PRId64, k->min, k->max);
+		fprintf(out, "%s, %" PRId64 " to %" PRId64,
+			k->flags & GZ_CFG_SINGLE ? "a port, or two as low-high"
+						 : "two ports as low-high",
+			k->min, k->max);
 		break;
 	}
 }

@@ -46,6 +46,11 @@ static const struct verb {
      "dropped, whether the link is up and how often it came up.  NAME is the\n"
      "dispatcher's, by default \"dispatch\"; -e does not matter.  Only the first 30\n"
      "clients are in the answer.  With --json: an array of objects.\n"},
+    {"why", ctl_why, "PID [FD]", "Whose the sockets of a process are, and which rule said so",
+     "One line per socket: descriptor, engine or kernel, the call and the address\n"
+     "that were asked about last, and the rule of policy: or the default that\n"
+     "decided.  Of each program the last 128 sockets that went to the kernel are\n"
+     "remembered.  With --json: an array of objects.\n"},
     {"help", ctl_help, "[VERB]", "This text, or more about a verb", NULL},
 };
 

@@ -9,11 +9,10 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
+#include "engine/policy.h"
 #include "engine/sock.h"
 
 struct gz_call_ctx;
-
-enum gz_whose { GZ_OURS, GZ_KERNELS };
 
 /**
  * gz_addr_read() - The address argument of bind() or connect(), args 1 and 2

@@ -145,6 +145,47 @@ bool gz_app_cloexec(pid_t tid, int fd)
 	return set;
 }
 
+int gz_app_uid(pid_t tid, uid_t *uid)
+{
+	char status[4096];
+	unsigned euid;
+	const char *v;
+
+	if (!read_status(tid, status, sizeof(status)) || !status_line(status, "\nUid:", &v) ||
+	    sscanf(v, "%*u %u", &euid) != 1)
+		return -ESRCH;
+	*uid = euid;
+	return 0;
+}
+
+bool gz_app_is_program(pid_t tid, const char *name)
+{
+	char path[64], text[4096], *slash;
+	const char *v;
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/exe", tid);
+	n = readlink(path, text, sizeof(text) - 1);
+	if (n > 0) {
+		text[n] = 0;
+		slash = strrchr(text, '/');
+		if (!strcmp(slash ? slash + 1 : text, name))
+			return true;
+	}
+	/* A thread may have a name of its own; the process's is its leader's. */
+	if (!read_status(tid, text, sizeof(text)) || !status_line(text, "\nTgid:", &v))
+		return false;
+	snprintf(path, sizeof(path), "/proc/%d/comm", atoi(v));
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	n = read(fd, text, 16);
+	close(fd);
+	/* TASK_COMM_LEN: 15 bytes, and a newline. */
+	return n > 1 && (size_t)(n - 1) == strnlen(name, 15) && !memcmp(text, name, (size_t)n - 1);
+}
+
 bool gz_app_may_bind_low(pid_t tid)
 {
 	char status[4096];

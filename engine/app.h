@@ -34,6 +34,11 @@ int gz_app_fd(struct gz_app_cache *c, pid_t tid, int fd);
 /** Flags of descriptor @fd in the application: is FD_CLOEXEC set? */
 bool gz_app_cloexec(pid_t tid, int fd);
 
+/** The thread's effective user.  Return: 0 or -ESRCH */
+int gz_app_uid(pid_t tid, uid_t *uid);
+/** Is @name its process's name (comm), or the last part of its executable's path? */
+bool gz_app_is_program(pid_t tid, const char *name);
+
 /** May the thread bind ports below 1024?  (CAP_NET_BIND_SERVICE) */
 bool gz_app_may_bind_low(pid_t tid);
 

@@ -89,6 +89,7 @@ static int64_t do_bind(struct gz_call_ctx *c)
 {
 	struct gz_sock *s = c->s;
 	struct gz_end end = {0};
+	struct gz_verdict v;
 	sa_family_t family;
 	enum gz_whose whose;
 	int err;
@@ -101,7 +102,11 @@ static int64_t do_bind(struct gz_call_ctx *c)
 	if (gz_sock_state(s) != GZ_FRESH)
 		return -EINVAL;
 	if (whose == GZ_KERNELS)
-		return gz_swap_to_kernel(c);
+		gz_policy_is(c, GZ_DIR_BIND, IPPROTO_TCP, end, GZ_WHY_FAMILY, &v);
+	else
+		gz_policy_ask(c, GZ_DIR_BIND, IPPROTO_TCP, end, &v);
+	if (v.whose == GZ_KERNELS)
+		return gz_swap_to_kernel(c, &v);
 	if (end.addr && !gz_netif_is_local(end.addr)) {
 		gz_count(GZ_C_REFUSED_ADDRESS);
 		return -EADDRNOTAVAIL;
@@ -112,6 +117,7 @@ static int64_t do_bind(struct gz_call_ctx *c)
 	err = gz_sock_state(s) != GZ_FRESH ? -EINVAL : claim(c, end, false);
 	if (!err) {
 		s->local = s->claim.end;
+		s->verdict = v;
 		gz_sock_set_state(s, GZ_BOUND);
 	}
 	pthread_mutex_unlock(&s->lock);

@@ -16,6 +16,8 @@
 #include <sys/queue.h>
 #include <sys/types.h>
 
+#include "engine/policy.h"
+
 struct gz_client {
 	uint32_t id;
 	_Atomic int refs;
@@ -27,6 +29,7 @@ struct gz_client {
 	_Atomic unsigned sockets;
 	_Atomic uint64_t notifications;
 	_Atomic uint64_t rx_bytes, tx_bytes;
+	struct gz_record record; /* what went to the kernel */
 	LIST_ENTRY(gz_client) next;
 };
 

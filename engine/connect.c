@@ -198,6 +198,7 @@ int64_t gz_do_connect(struct gz_call_ctx *c)
 {
 	struct gz_sock *s = c->s;
 	struct gz_end peer = {0};
+	struct gz_verdict v = {0};
 	sa_family_t family;
 	enum gz_whose whose;
 	bool nonblock = gz_file_flags(c->fd) & O_NONBLOCK;
@@ -217,6 +218,19 @@ int64_t gz_do_connect(struct gz_call_ctx *c)
 		return -ENETUNREACH;
 	if (!peer.addr && whose == GZ_OURS)
 		peer.addr = htonl(INADDR_LOOPBACK); /* as Linux: this host */
+	switch (gz_sock_state(s)) {
+	case GZ_FAILED:
+	case GZ_FRESH:
+	case GZ_BOUND:
+		/* Without the lock: this reads files of the program's. */
+		if (whose == GZ_KERNELS)
+			gz_policy_is(c, GZ_DIR_CONNECT, IPPROTO_TCP, peer, GZ_WHY_FAMILY, &v);
+		else
+			gz_policy_ask(c, GZ_DIR_CONNECT, IPPROTO_TCP, peer, &v);
+		break;
+	default:
+		break;
+	}
 
 	pthread_mutex_lock(&s->lock);
 	switch (gz_sock_state(s)) {
@@ -237,17 +251,20 @@ int64_t gz_do_connect(struct gz_call_ctx *c)
 		/* fall through */
 	case GZ_FRESH:
 	case GZ_BOUND:
-		if (whose == GZ_KERNELS ||
-		    (gz_addr_is_loopback(peer.addr) && !gz_port_listening(peer) &&
-		     gz_addr_kernel_listens(c->tid, peer)) ||
-		    (!gz_netif_is_local(peer.addr) && !gz_addr_routed(peer.addr))) {
+		if (v.whose == GZ_KERNELS) {
 			pthread_mutex_unlock(&s->lock);
-			return gz_swap_to_kernel(c);
+			return gz_swap_to_kernel(c, &v);
 		}
 		if (!peer.port) {
 			r = -ECONNREFUSED;
 			break;
 		}
+		/* A rule may take what the stack cannot reach. */
+		if (!gz_netif_is_local(peer.addr) && !gz_addr_routed(peer.addr)) {
+			r = -ENETUNREACH;
+			break;
+		}
+		s->verdict = v;
 		r = start_connect(c, peer, nonblock);
 		if (r)
 			break;

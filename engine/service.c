@@ -414,6 +414,7 @@ void gz_client_unref(struct gz_client *c)
 	if (atomic_fetch_sub(&c->refs, 1) != 1)
 		return;
 	close(c->listener);
+	pthread_mutex_destroy(&c->record.lock);
 	free(c);
 }
 
@@ -433,6 +434,7 @@ struct gz_client *gz_client_start(int listener, pid_t pid, uid_t uid, const char
 	c->pid = pid;
 	c->uid = uid;
 	atomic_init(&c->refs, 1);
+	gz_record_init(&c->record);
 	snprintf(c->program, sizeof(c->program), "%s", program);
 	for (char *p = c->program; *p; p++)
 		if (*p < ' ' || *p > '~' || *p == '"' || *p == '\\')

@@ -60,9 +60,10 @@ int gz_file_flags(int fd)
  * Put a kernel socket in the place of our shadow and let the kernel run the
  * call: the policy says that this one is not the stack's.
  */
-int64_t gz_swap_to_kernel(struct gz_call_ctx *c)
+int64_t gz_swap_to_kernel(struct gz_call_ctx *c, const struct gz_verdict *v)
 {
 	struct gz_sock *s = c->s;
+	struct stat st;
 	char path[64];
 	int ns, fd, err;
 
@@ -85,11 +86,14 @@ int64_t gz_swap_to_kernel(struct gz_call_ctx *c)
 	gz_options_replay(&s->opt, s->family, fd);
 	pthread_mutex_unlock(&s->lock);
 	fcntl(fd, F_SETFL, gz_file_flags(c->fd) & O_NONBLOCK);
+	if (fstat(fd, &st) < 0)
+		st.st_ino = 0;
 	err =
 	    gz_service_replace_fd(c, fd, (int)c->args[0], gz_app_cloexec(c->tid, (int)c->args[0]));
 	close(fd);
 	if (err)
 		return err;
+	gz_record_add(&c->sv->client->record, st.st_ino, v);
 	gz_count(GZ_C_KERNEL_SWAPS);
 	return GZ_CONTINUE;
 }

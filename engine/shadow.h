@@ -11,6 +11,7 @@
 #include <sys/types.h>
 
 struct gz_call_ctx;
+struct gz_verdict;
 
 /** An unconnected shadow; @flags: SOCK_NONBLOCK or 0.  Return: descriptor or -errno */
 int gz_shadow_new(int flags, uint64_t *name, ino_t *ino);
@@ -22,9 +23,10 @@ int gz_shadow_join(int fd);
 int gz_file_flags(int fd);
 /**
  * gz_swap_to_kernel() - The policy says that this socket is not the stack's
+ * @v:	Why, for the client's record
  *
  * Return: GZ_CONTINUE, with a kernel socket in the shadow's place, or -errno
  */
-int64_t gz_swap_to_kernel(struct gz_call_ctx *c);
+int64_t gz_swap_to_kernel(struct gz_call_ctx *c, const struct gz_verdict *v);
 
 #endif

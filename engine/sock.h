@@ -68,6 +68,16 @@ struct gz_end {
 	uint16_t port;
 };
 
+/** Who decided that a socket is whose, and what (policy.c). */
+struct gz_verdict {
+	uint8_t whose;	   /* enum gz_whose */
+	uint8_t direction; /* enum gz_direction; 0: nobody was asked yet */
+	uint8_t protocol;  /* IPPROTO_TCP or IPPROTO_UDP */
+	int16_t rule;	   /* of policy.rules, from 0; below: -1 - enum gz_why */
+	pid_t tid;	   /* who asked */
+	struct gz_end end; /* about what */
+};
+
 struct gz_client;
 struct gz_flow;
 struct tcp_pcb;
@@ -108,6 +118,7 @@ struct gz_sock {
 	struct gz_claim claim;
 	struct gz_end local, peer; /* set before the state says so */
 	int backlog;
+	struct gz_verdict verdict; /* the last one, gazelle-ctl why */
 	/* Connections that wait for accept(), filled by the worker. */
 	TAILQ_HEAD(gz_pending, gz_sock) pending;
 	TAILQ_ENTRY(gz_sock) pending_entry;

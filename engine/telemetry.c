@@ -174,7 +174,7 @@ static int on_clients(const char *cmd, const char *params, struct rte_tel_data *
 	return 0;
 }
 
-static void endpoint(char *buf, size_t n, struct gz_end e)
+void gz_end_text(char *buf, size_t n, struct gz_end e)
 {
 	char a[INET_ADDRSTRLEN];
 
@@ -213,9 +213,9 @@ static bool add_sock(struct gz_sock *s, void *arg)
 	rte_tel_data_start_dict(e);
 	u64(e, "id", s->id);
 	str(e, "state", tcp_name(s));
-	endpoint(end, sizeof(end), s->local);
+	gz_end_text(end, sizeof(end), s->local);
 	str(e, "local", end);
-	endpoint(end, sizeof(end), s->peer);
+	gz_end_text(end, sizeof(end), s->peer);
 	str(e, "peer", end);
 	u64(e, "rx_queue",
 	    gz_sock_state(s) == GZ_LISTENING ? (uint64_t)atomic_load(&s->queued)
@@ -258,6 +258,8 @@ int gz_telemetry_init(const struct gz_engine_config *cfg, const char *memory)
 	    {"/gazelle/refused", on_refused, "What was asked for and refused"},
 	    {"/gazelle/clients", on_clients, "Clients. Parameter: first id"},
 	    {"/gazelle/ss", on_ss, "Sockets. Parameter: first id"},
+	    {"/gazelle/why", gz_telemetry_why,
+	     "Whose a process's sockets are. Parameters: pid, fd"},
 	};
 	int err = 0;
 

@@ -616,6 +616,45 @@ static void clients_are_read_and_kept_apart(void **state)
 				   "expected a list of blocks");
 }
 
+static void rules_are_read_in_order(void **state)
+{
+	(void)state;
+	good("policy:\n  loopback: kernel\n  rules:\n"
+	     "    - {action: kernel, net: 10.0.0.0/8, ports: 53, protocol: udp}\n"
+	     "    - {action: engine, direction: bind, ports: 8000-8010, uid: 0}\n"
+	     "    - {action: default, net: \"fe80::/10\", program: redis-server}\n"
+	     "    - {action: kernel}\n");
+	assert_int_equal(engine.loopback, GZ_LO_KERNEL);
+	assert_int_equal(engine.nrules, 4);
+	assert_int_equal(engine.rules[0].net.len, 104);
+	assert_int_equal(engine.rules[0].port_lo, 53);
+	assert_int_equal(engine.rules[0].port_hi, 53);
+	assert_false(engine.rules[0].uid_set);
+	assert_true(engine.rules[1].uid_set); /* root is a user too */
+	assert_int_equal(engine.rules[1].uid, 0);
+	assert_int_equal(engine.rules[1].direction, GZ_DIR_BIND);
+	assert_int_equal(engine.rules[2].action, GZ_RULE_DEFAULT);
+	assert_int_equal(engine.rules[2].net.len, 10);
+	assert_int_equal(engine.rules[2].line, 6);
+	assert_false(engine.rules[3].net.set);
+
+#define RULE(text) "policy:\n  rules:\n    - " text "\n"
+	bad(RULE("{net: 10.0.0.0/8}"), "3:7: key 'policy.rules[0]': 'action' is missing");
+	bad(RULE("{action: drop}"), "3:16: key 'policy.rules[0].action': 'drop' is not one of");
+	bad(RULE("{action: kernel, net: 10.0.0.1/8}"), "3:29: key 'policy.rules[0].net'");
+	bad(RULE("{action: kernel, net: \"::1/129\"}"),
+	    "3:29: key 'policy.rules[0].net': '::1/129' is without");
+	bad(RULE("{action: kernel, ports: 0}"), "3:31: key 'policy.rules[0].ports'");
+	bad(RULE("{action: kernel, ports: 2-1}"),
+	    "3:31: key 'policy.rules[0].ports': '2-1' is in the wrong");
+	bad(RULE("{action: kernel, uid: root}"), "3:29: key 'policy.rules[0].uid': 'root'");
+	bad(RULE("{action: kernel, uid: 4294967295}"), "3:29: key 'policy.rules[0].uid'");
+	bad(RULE("{action: kernel, program: \"\\e\"}"), "3:33: key 'policy.rules[0].program'");
+	bad(RULE("{action: kernel}\n    - {action: engine}"),
+	    "4:7: key 'policy.rules[1]': never reached: the rule on line 3");
+	bad("policy: {rules: {action: kernel}}", "1:17: key 'policy.rules': a block of keys");
+}
+
 static void at_most_64_clients(void **state)
 {
 	char text[8192] = "clients:\n", *p = text + strlen(text);
@@ -639,6 +678,8 @@ static void forget(void *conf, bool is_engine)
 	if (is_engine) {
 		e->neal = 0;
 		memset(e->eal, 0, sizeof(e->eal));
+		for (unsigned i = 0; i < GZ_RULES_MAX; i++)
+			e->rules[i].line = 0;
 		return;
 	}
 	d->neal = 0;
@@ -685,6 +726,9 @@ static void print_and_load_give_the_same_back(void **state)
 	    "port: {veth: {host: abc}}\n",
 	    "port: {driver: tap}\nstack: "
 	    "{addresses: [1.2.3.4/8]}\n",
+	    "policy: {loopback: kernel, rules: [{action: engine, uid: 0, ports: 1-2}, "
+	    "{action: kernel, net: \"::1\", program: \"a b\", protocol: udp}, "
+	    "{action: default, net: 10.0.0.0/8, ports: 7, direction: bind}]}\n",
 	    "run_dir: \"/x: #\xc3\xa9\"\n",
 	};
 
@@ -1055,6 +1099,7 @@ int main(void)
 	    cmocka_unit_test(keys_that_do_not_go_together_are_refused),
 	    cmocka_unit_test(checks_keep_quiet_about_keys_already_reported),
 	    cmocka_unit_test(clients_are_read_and_kept_apart),
+	    cmocka_unit_test(rules_are_read_in_order),
 	    cmocka_unit_test(at_most_64_clients),
 	    cmocka_unit_test(print_and_load_give_the_same_back),
 	    cmocka_unit_test(every_key_prints_and_parses_its_default),
