@@ -42,21 +42,18 @@ int gz_addr_read(struct gz_call_ctx *c, struct gz_end *end, sa_family_t *family,
 	if (c->s->family == AF_INET) {
 		if (len < (int)sizeof(a.in))
 			return len >= (int)sizeof(a.family) && a.family == AF_UNSPEC ? 0 : -EINVAL;
-		end->addr = a.in.sin_addr.s_addr;
-		end->port = a.in.sin_port;
+		*end = gz_end_v4(a.in.sin_addr.s_addr, a.in.sin_port);
 		return 0;
 	}
 	if (len < 24) /* SIN6_LEN_RFC2133 */
 		return len >= (int)sizeof(a.family) && a.family == AF_UNSPEC ? 0 : -EINVAL;
-	end->port = a.in6.sin6_port;
-	end->addr = 0;
+	*end = (struct gz_end){.port = a.in6.sin6_port};
 	if (a.family != AF_INET6)
 		return 0;
+	end->addr = a.in6.sin6_addr;
 	if (c->s->opt.v6only)
 		*whose = GZ_KERNELS; /* native IPv6 only, errors and all */
-	else if (IN6_IS_ADDR_V4MAPPED(&a.in6.sin6_addr))
-		memcpy(&end->addr, &a.in6.sin6_addr.s6_addr[12], 4);
-	else if (!IN6_IS_ADDR_UNSPECIFIED(&a.in6.sin6_addr))
+	else if (!gz_end_is_v4(*end) && !gz_end_is_any(*end))
 		*whose = GZ_KERNELS;
 	return 0;
 }
@@ -72,16 +69,14 @@ int64_t gz_addr_write(struct gz_call_ctx *c, struct gz_end end, uint64_t addr, u
 	memset(&a, 0, sizeof(a));
 	if (c->s->family == AF_INET) {
 		a.in.sin_family = AF_INET;
-		a.in.sin_addr.s_addr = end.addr;
+		a.in.sin_addr.s_addr = gz_end_v4_addr(end);
 		a.in.sin_port = end.port;
 		full = sizeof(a.in);
 	} else {
 		a.in6.sin6_family = AF_INET6;
 		a.in6.sin6_port = end.port;
-		if (end.addr) {
-			a.in6.sin6_addr.s6_addr[10] = a.in6.sin6_addr.s6_addr[11] = 0xff;
-			memcpy(&a.in6.sin6_addr.s6_addr[12], &end.addr, 4);
-		}
+		a.in6.sin6_addr = end.addr;
+		a.in6.sin6_scope_id = end.scope;
 		full = sizeof(a.in6);
 	}
 	err = gz_app_read(c->tid, lenp, &room, sizeof(room));
@@ -97,16 +92,20 @@ int64_t gz_addr_write(struct gz_call_ctx *c, struct gz_end end, uint64_t addr, u
 	return err;
 }
 
-bool gz_addr_is_loopback(uint32_t addr)
+bool gz_addr_is_loopback(struct gz_end end)
 {
-	return ntohl(addr) >> 24 == 127;
+	return gz_end_is_v4(end) ? ntohl(gz_end_v4_addr(end)) >> 24 == 127
+				 : IN6_IS_ADDR_LOOPBACK(&end.addr);
 }
 
 /* A multicast or broadcast address? */
-bool gz_addr_to_many(uint32_t addr)
+bool gz_addr_to_many(struct gz_end end)
 {
 	const struct gz_engine_config *cfg = gz_worker.cfg;
+	uint32_t addr = gz_end_v4_addr(end);
 
+	if (!gz_end_is_v4(end))
+		return IN6_IS_ADDR_MULTICAST(&end.addr);
 	if (ntohl(addr) >> 28 == 14 || addr == INADDR_BROADCAST)
 		return true;
 	for (unsigned i = 0; i < cfg->naddrs; i++) {
@@ -119,21 +118,37 @@ bool gz_addr_to_many(uint32_t addr)
 	return false;
 }
 
-/* Does the stack have a way to @addr? */
-bool gz_addr_routed(uint32_t addr)
+/* Which of the stack's addresses is on one network with @end?  -1: none */
+static int neighbour(struct gz_end end)
 {
 	const struct gz_engine_config *cfg = gz_worker.cfg;
 
-	if (cfg->gateway)
-		return true;
+	if (!gz_end_is_v4(end))
+		return -1;
 	for (unsigned i = 0; i < cfg->naddrs; i++) {
 		uint32_t mask =
 		    cfg->addrs[i].len ? htonl(0xffffffffu << (32 - cfg->addrs[i].len)) : 0;
 
-		if (((cfg->addrs[i].addr ^ addr) & mask) == 0)
-			return true;
+		if (((cfg->addrs[i].addr ^ gz_end_v4_addr(end)) & mask) == 0)
+			return (int)i;
 	}
-	return false;
+	return -1;
+}
+
+bool gz_addr_routed(struct gz_end end)
+{
+	return (gz_end_is_v4(end) && gz_worker.cfg->gateway) || neighbour(end) >= 0;
+}
+
+struct gz_end gz_addr_source(struct gz_end peer)
+{
+	int i = neighbour(peer);
+
+	if (gz_addr_is_loopback(peer))
+		return gz_end_v4(htonl(INADDR_LOOPBACK), 0);
+	if (gz_netif_is_local(peer))
+		return gz_end_v4(gz_end_v4_addr(peer), 0);
+	return gz_end_v4(gz_worker.cfg->addrs[i < 0 ? 0 : i].addr, 0);
 }
 
 /*
@@ -163,7 +178,7 @@ bool gz_addr_kernel_listens(pid_t tid, struct gz_end end)
 			    st != 0x0a || port != ntohs(end.port))
 				continue;
 			last = (uint32_t)strtoul(addr + strlen(addr) - 8, NULL, 16);
-			found = !last || last == end.addr;
+			found = !last || last == gz_end_v4_addr(end);
 		}
 		fclose(f);
 	}

@@ -25,12 +25,13 @@ int gz_addr_read(struct gz_call_ctx *c, struct gz_end *end, sa_family_t *family,
 /** Write @end to the program's @addr and @lenp.  Return: 0 or -errno */
 int64_t gz_addr_write(struct gz_call_ctx *c, struct gz_end end, uint64_t addr, uint64_t lenp);
 
-/* IPv4 addresses in network byte order. */
-bool gz_addr_is_loopback(uint32_t addr);
+bool gz_addr_is_loopback(struct gz_end end);
 /** Multicast or broadcast? */
-bool gz_addr_to_many(uint32_t addr);
+bool gz_addr_to_many(struct gz_end end);
 /** Does the stack have a way to it? */
-bool gz_addr_routed(uint32_t addr);
+bool gz_addr_routed(struct gz_end end);
+/** The stack's address that a connection to @peer comes from, port 0 */
+struct gz_end gz_addr_source(struct gz_end peer);
 /** Does the kernel listen there, in the network namespace of thread @tid? */
 bool gz_addr_kernel_listens(pid_t tid, struct gz_end end);
 

@@ -97,7 +97,8 @@ static int64_t do_bind(struct gz_call_ctx *c)
 	err = gz_addr_read(c, &end, &family, &whose);
 	if (err)
 		return err;
-	if (family != s->family && !(s->family == AF_INET && family == AF_UNSPEC && end.addr == 0))
+	if (family != s->family &&
+	    !(s->family == AF_INET && family == AF_UNSPEC && gz_end_is_any(end)))
 		return -EAFNOSUPPORT;
 	if (gz_sock_state(s) != GZ_FRESH)
 		return -EINVAL;
@@ -107,7 +108,7 @@ static int64_t do_bind(struct gz_call_ctx *c)
 		gz_policy_ask(c, GZ_DIR_BIND, IPPROTO_TCP, end, &v);
 	if (v.whose == GZ_KERNELS)
 		return gz_swap_to_kernel(c, &v);
-	if (end.addr && !gz_netif_is_local(end.addr)) {
+	if (!gz_end_is_any(end) && !gz_netif_is_local(end)) {
 		gz_count(GZ_C_REFUSED_ADDRESS);
 		return -EADDRNOTAVAIL;
 	}
@@ -139,7 +140,7 @@ static int64_t do_listen(struct gz_call_ctx *c)
 		s->backlog = (int)backlog;
 		break;
 	case GZ_FRESH:
-		err = claim(c, (struct gz_end){0}, false);
+		err = claim(c, gz_end_any(s->family), false);
 		if (err)
 			break;
 		s->local = s->claim.end;

@@ -125,26 +125,12 @@ static int start_connect(struct gz_call_ctx *c, struct gz_end peer, bool nonbloc
 	int err;
 
 	if (gz_sock_state(s) == GZ_FRESH)
-		local = (struct gz_end){0};
-	if (!local.addr) {
-		local.addr = peer.addr;
-		if (!gz_netif_is_local(peer.addr)) {
-			const struct gz_engine_config *cfg = gz_worker.cfg;
+		local = gz_end_any(s->family);
+	if (gz_end_is_any(local)) {
+		uint16_t port = local.port;
 
-			local.addr = cfg->addrs[0].addr;
-			for (unsigned i = 0; i < cfg->naddrs; i++) {
-				uint32_t mask = cfg->addrs[i].len
-						    ? htonl(0xffffffffu << (32 - cfg->addrs[i].len))
-						    : 0;
-
-				if (((cfg->addrs[i].addr ^ peer.addr) & mask) == 0) {
-					local.addr = cfg->addrs[i].addr;
-					break;
-				}
-			}
-		} else if (gz_addr_is_loopback(peer.addr)) {
-			local.addr = htonl(INADDR_LOOPBACK);
-		}
+		local = gz_addr_source(peer);
+		local.port = port;
 	}
 	f = gz_flow_add(local, peer, &err);
 	if (!f)
@@ -214,10 +200,10 @@ int64_t gz_do_connect(struct gz_call_ctx *c)
 	if (family != s->family && !(s->family == AF_INET6 && family == AF_INET))
 		return -EAFNOSUPPORT;
 	/* tcp_v4_connect(): there is no TCP to a group or to everybody. */
-	if (whose == GZ_OURS && gz_addr_to_many(peer.addr))
+	if (whose == GZ_OURS && gz_addr_to_many(peer))
 		return -ENETUNREACH;
-	if (!peer.addr && whose == GZ_OURS)
-		peer.addr = htonl(INADDR_LOOPBACK); /* as Linux: this host */
+	if (gz_end_is_any(peer) && whose == GZ_OURS)
+		peer = gz_end_v4(htonl(INADDR_LOOPBACK), peer.port); /* as Linux: this host */
 	switch (gz_sock_state(s)) {
 	case GZ_FAILED:
 	case GZ_FRESH:
@@ -260,7 +246,7 @@ int64_t gz_do_connect(struct gz_call_ctx *c)
 			break;
 		}
 		/* A rule may take what the stack cannot reach. */
-		if (!gz_netif_is_local(peer.addr) && !gz_addr_routed(peer.addr)) {
+		if (!gz_netif_is_local(peer) && !gz_addr_routed(peer)) {
 			r = -ENETUNREACH;
 			break;
 		}

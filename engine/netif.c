@@ -67,8 +67,12 @@ static void rx_pbuf_free(struct pbuf *p)
 	rte_pktmbuf_free_seg(r->mbuf);
 }
 
-bool gz_netif_is_local(uint32_t addr)
+bool gz_netif_is_local(struct gz_end end)
 {
+	uint32_t addr = gz_end_v4_addr(end);
+
+	if (!gz_end_is_v4(end))
+		return false;
 	if ((ntohl(addr) >> 24) == 127)
 		return true;
 	for (unsigned i = 0; i < net.w->cfg->naddrs; i++)

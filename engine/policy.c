@@ -22,16 +22,6 @@
 #include "engine/service.h"
 #include "engine/worker.h"
 
-/* v4-mapped, as the configuration's networks. */
-static struct in6_addr address_of(struct gz_end e)
-{
-	struct in6_addr a = {0};
-
-	a.s6_addr[10] = a.s6_addr[11] = 0xff;
-	memcpy(&a.s6_addr[12], &e.addr, 4);
-	return a;
-}
-
 static bool in_net(const struct gz_prefix *p, const struct in6_addr *a)
 {
 	unsigned bytes = p->len / 8, bits = p->len % 8;
@@ -46,7 +36,6 @@ static bool in_net(const struct gz_prefix *p, const struct in6_addr *a)
 
 static bool matches(const struct gz_rule *r, struct gz_call_ctx *c, const struct gz_verdict *v)
 {
-	struct in6_addr a = address_of(v->end);
 	unsigned port = ntohs(v->end.port);
 	uid_t uid;
 
@@ -55,7 +44,7 @@ static bool matches(const struct gz_rule *r, struct gz_call_ctx *c, const struct
 	if (r->protocol != GZ_PROTO_ANY &&
 	    v->protocol != (r->protocol == GZ_PROTO_TCP ? IPPROTO_TCP : IPPROTO_UDP))
 		return false;
-	if (r->net.set && !in_net(&r->net, &a))
+	if (r->net.set && !in_net(&r->net, &v->end.addr))
 		return false;
 	if (r->port_hi && (port < r->port_lo || port > r->port_hi))
 		return false;
@@ -67,7 +56,7 @@ static bool matches(const struct gz_rule *r, struct gz_call_ctx *c, const struct
 
 static enum gz_why by_default(struct gz_call_ctx *c, const struct gz_verdict *v)
 {
-	bool loopback = gz_addr_is_loopback(v->end.addr);
+	bool loopback = gz_addr_is_loopback(v->end);
 
 	if (loopback && gz_worker.cfg->loopback == GZ_LO_KERNEL)
 		return GZ_WHY_LOOPBACK;
@@ -78,9 +67,9 @@ static enum gz_why by_default(struct gz_call_ctx *c, const struct gz_verdict *v)
 			return GZ_WHY_LO_LISTENER;
 		return gz_addr_kernel_listens(c->tid, v->end) ? GZ_WHY_LO_KERNEL : GZ_WHY_LO_NOBODY;
 	}
-	if (gz_netif_is_local(v->end.addr))
+	if (gz_netif_is_local(v->end))
 		return GZ_WHY_OWN;
-	return gz_addr_routed(v->end.addr) ? GZ_WHY_ROUTED : GZ_WHY_NO_ROUTE;
+	return gz_addr_routed(v->end) ? GZ_WHY_ROUTED : GZ_WHY_NO_ROUTE;
 }
 
 static enum gz_whose whose_by(enum gz_why why)

@@ -37,9 +37,19 @@ static uint32_t random32(void)
 	return r;
 }
 
-static bool overlap(struct gz_end a, struct gz_end b)
+/*
+ * Would both get the same packets?  As ipv6_rcv_saddr_equal() has it: [::] takes
+ * IPv4 too unless it is v6only, and a native address never does.
+ */
+static bool overlap(const struct gz_claim *a, const struct gz_claim *b)
 {
-	return a.addr == b.addr || a.addr == 0 || b.addr == 0;
+	bool v4_a = gz_end_is_v4(a->end), v4_b = gz_end_is_v4(b->end);
+
+	if (v4_a == v4_b)
+		return gz_end_is_any(a->end) || gz_end_is_any(b->end) ||
+		       gz_end_same_addr(a->end, b->end);
+	a = v4_a ? b : a; /* the native one */
+	return IN6_IS_ADDR_UNSPECIFIED(&a->end.addr) && !a->v6only;
 }
 
 static struct gz_sock *owner(struct gz_claim *c)
@@ -56,7 +66,7 @@ static struct gz_claim *conflict(const struct gz_claim *c, bool *by_flow)
 	*by_flow = false;
 	LIST_FOREACH(o, &ports.claims[port], next)
 	{
-		if (o == c || !overlap(o->end, c->end))
+		if (o == c || !overlap(o, c))
 			continue;
 		if (o->reuseaddr && c->reuseaddr && !o->listening)
 			continue;
@@ -85,6 +95,7 @@ int gz_claim(struct gz_sock *s, struct gz_end end, struct gz_sock **blocker)
 	*blocker = NULL;
 	c->reuseaddr = s->opt.reuseaddr;
 	c->reuseport = s->opt.reuseport;
+	c->v6only = s->opt.v6only;
 	c->uid = s->client->uid;
 	c->listening = false;
 	c->end = end;
@@ -165,10 +176,11 @@ bool gz_port_listening(struct gz_end end)
 	pthread_mutex_lock(&ports.lock);
 	LIST_FOREACH(c, &ports.claims[ntohs(end.port)], next)
 	{
-		if (c->listening && (!c->end.addr || c->end.addr == end.addr)) {
-			found = true;
+		struct gz_claim want = {.end = end};
+
+		found = c->listening && overlap(c, &want);
+		if (found)
 			break;
-		}
 	}
 	pthread_mutex_unlock(&ports.lock);
 	return found;
@@ -176,11 +188,8 @@ bool gz_port_listening(struct gz_end end)
 
 static unsigned bucket(struct gz_end local, struct gz_end peer)
 {
-	uint64_t x = ((uint64_t)local.addr << 32 | peer.addr) ^
-		     ((uint64_t)local.port << 16 | peer.port) * 0x9e3779b97f4a7c15ULL;
+	uint64_t x = gz_end_hash(local) * 0x9e3779b97f4a7c15ULL + gz_end_hash(peer);
 
-	x ^= x >> 29;
-	x *= 0xbf58476d1ce4e5b9ULL;
 	return (unsigned)(x >> 40) % FLOW_BUCKETS;
 }
 
@@ -189,8 +198,7 @@ static bool taken(struct gz_end local, struct gz_end peer)
 	struct gz_flow *f;
 
 	LIST_FOREACH(f, &ports.flows[bucket(local, peer)], next)
-	if (!memcmp(&f->local.addr, &local.addr, 4) && f->local.port == local.port &&
-	    f->peer.addr == peer.addr && f->peer.port == peer.port)
+	if (gz_end_equal(f->local, local) && gz_end_equal(f->peer, peer))
 		return true;
 	return false;
 }

@@ -46,7 +46,8 @@ int gz_claim_listen(struct gz_sock *s, struct gz_sock **blocker);
 void gz_claim_unlisten(struct gz_sock *s);
 void gz_claim_drop(struct gz_sock *s);
 
-/** Is somebody listening at @end?  (0.0.0.0 listeners match every address.) */
+/** Is somebody listening at @end?  (0.0.0.0 listeners match every IPv4 address,
+ * [::] ones every address, or every native one when IPV6_V6ONLY is set.) */
 bool gz_port_listening(struct gz_end end);
 
 /**

@@ -41,6 +41,7 @@
 #include <sys/types.h>
 #include <sys/un.h>
 
+#include "engine/end.h"
 #include "engine/options.h"
 #include "engine/ring.h"
 
@@ -60,12 +61,6 @@ enum gz_state {
 	GZ_ESTABLISHED,
 	GZ_FAILED,
 	GZ_CLOSED,
-};
-
-/** An IPv4 endpoint; both fields in network byte order. */
-struct gz_end {
-	uint32_t addr;
-	uint16_t port;
 };
 
 /** Who decided that a socket is whose, and what (policy.c). */
@@ -88,6 +83,7 @@ struct gz_claim {
 	LIST_ENTRY(gz_claim) next;
 	struct gz_end end;
 	bool reuseaddr, reuseport;
+	bool v6only; /* not for IPv4 peers: IPV6_V6ONLY, or a native address */
 	bool listening;
 	bool held;
 	uid_t uid;

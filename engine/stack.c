@@ -218,7 +218,26 @@ static err_t on_connected(void *arg, struct tcp_pcb *pcb, err_t err)
 
 static struct gz_end end_of(const ip_addr_t *a, u16_t port)
 {
-	return (struct gz_end){.addr = ip_2_ip4(a)->addr, .port = htons(port)};
+	struct gz_end e = {.port = htons(port)};
+
+	if (IP_IS_V4(a))
+		return gz_end_v4(ip_2_ip4(a)->addr, e.port);
+	memcpy(&e.addr, ip_2_ip6(a)->addr, sizeof(e.addr));
+	return e;
+}
+
+static ip_addr_t lwip_addr(struct gz_end e)
+{
+	ip_addr_t a;
+
+	memset(&a, 0, sizeof(a));
+	if (gz_end_is_v4(e)) {
+		ip_addr_set_ip4_u32_val(a, gz_end_v4_addr(e));
+	} else {
+		IP_SET_TYPE_VAL(a, IPADDR_TYPE_V6);
+		memcpy(ip_2_ip6(&a)->addr, &e.addr, sizeof(e.addr));
+	}
+	return a;
 }
 
 /* Is a listener's shadow closed already?  Then it is over now. */
@@ -236,7 +255,7 @@ static bool gone(struct gz_sock *s)
 static bool same_port(const struct gz_sock *a, const struct gz_sock *b)
 {
 	return b->opt.reuseport && (b->lpcb || b->shares) && a->local.port == b->local.port &&
-	       a->local.addr == b->local.addr;
+	       gz_end_same_addr(a->local, b->local) && a->claim.v6only == b->claim.v6only;
 }
 
 /*
@@ -252,8 +271,7 @@ static struct gz_sock *choose(struct gz_sock *first, struct gz_end peer)
 		return first;
 	LIST_FOREACH(s, &gz_worker.socks, worker_entry)
 	n += same_port(first, s);
-	pick = (unsigned)(((peer.addr ^ (uint64_t)peer.port << 32) * 0x9e3779b97f4a7c15ULL) >> 33) %
-	       (n ? n : 1);
+	pick = (unsigned)(gz_end_hash(peer) >> 33) % (n ? n : 1);
 	for (s = LIST_FIRST(&gz_worker.socks); s; s = next) {
 		next = LIST_NEXT(s, worker_entry);
 		if (!same_port(first, s))
@@ -383,10 +401,12 @@ int gz_stack_listen(struct gz_sock *s)
 			return 0;
 		}
 	}
-	pcb = tcp_new_ip_type(IPADDR_TYPE_V4);
+	a = lwip_addr(s->local);
+	if (IP_IS_V6_VAL(a) && gz_end_is_any(s->local) && !s->claim.v6only)
+		a = *IP_ANY_TYPE; /* dual-stack */
+	pcb = tcp_new_ip_type(IP_GET_TYPE(&a));
 	if (!pcb)
 		return -ENOMEM;
-	ip_addr_set_ip4_u32_val(a, s->local.addr);
 	ip_set_option(pcb, SOF_REUSEADDR);
 	if (tcp_bind(pcb, &a, ntohs(s->local.port)) != ERR_OK) {
 		tcp_close(pcb);
@@ -452,16 +472,14 @@ static uint64_t syn_seconds(int retries)
 
 int gz_stack_connect(struct gz_sock *s, struct gz_flow *f)
 {
-	struct tcp_pcb *pcb = tcp_new_ip_type(IPADDR_TYPE_V4);
-	ip_addr_t la, pa;
+	ip_addr_t la = lwip_addr(f->local), pa = lwip_addr(f->peer);
+	struct tcp_pcb *pcb = tcp_new_ip_type(IP_GET_TYPE(&la));
 	err_t err;
 
 	if (!pcb) {
 		gz_flow_del(f);
 		return -ENOMEM;
 	}
-	ip_addr_set_ip4_u32_val(la, f->local.addr);
-	ip_addr_set_ip4_u32_val(pa, f->peer.addr);
 	ip_set_option(pcb, SOF_REUSEADDR);
 	tcp_ext_arg_set_callbacks(pcb, ext_id, &callbacks);
 	tcp_ext_arg_set(pcb, ext_id, f);

@@ -176,10 +176,16 @@ static int on_clients(const char *cmd, const char *params, struct rte_tel_data *
 
 void gz_end_text(char *buf, size_t n, struct gz_end e)
 {
-	char a[INET_ADDRSTRLEN];
+	char a[INET6_ADDRSTRLEN];
+	uint32_t v4 = gz_end_v4_addr(e);
 
-	inet_ntop(AF_INET, &e.addr, a, sizeof(a));
-	snprintf(buf, n, "%s:%u", a, ntohs(e.port));
+	if (gz_end_is_v4(e)) {
+		inet_ntop(AF_INET, &v4, a, sizeof(a));
+		snprintf(buf, n, "%s:%u", a, ntohs(e.port));
+	} else {
+		inet_ntop(AF_INET6, &e.addr, a, sizeof(a));
+		snprintf(buf, n, "[%s]:%u", a, ntohs(e.port));
+	}
 }
 
 /* As ss(8) names them; lwIP's enum tcp_state is the index. */
@@ -201,7 +207,7 @@ static bool add_sock(struct gz_sock *s, void *arg)
 {
 	struct page *p = arg;
 	struct rte_tel_data *e;
-	char key[24], end[32];
+	char key[24], end[64];
 
 	if (p->n == PAGE) {
 		p->next = s->id;

@@ -88,7 +88,7 @@ int gz_netif_init(struct gz_worker *w);
 unsigned gz_netif_rx(struct gz_worker *w, void (*before)(struct gz_worker *));
 bool gz_netif_loop(void); /* one round of looped packets */
 void gz_netif_flush(struct gz_worker *w);
-bool gz_netif_is_local(uint32_t addr); /* network order; any thread */
+bool gz_netif_is_local(struct gz_end end); /* its address; any thread */
 
 /* stack.c */
 int gz_stack_init(struct gz_worker *w);

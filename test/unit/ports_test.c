@@ -36,7 +36,11 @@ static struct gz_sock *sock(bool reuseaddr, bool reuseport)
 
 static struct gz_end at(const char *addr, unsigned port)
 {
-	return (struct gz_end){.addr = inet_addr(addr), .port = htons((uint16_t)port)};
+	struct gz_end e = {.port = htons((uint16_t)port)};
+
+	if (inet_pton(AF_INET6, addr, &e.addr) == 1)
+		return e;
+	return gz_end_v4(inet_addr(addr), e.port);
 }
 
 static void drop(struct gz_sock *s)
@@ -66,6 +70,72 @@ static void overlapping_addresses_conflict(void **state)
 	assert_int_equal(gz_claim(a, at("10.0.0.2", 80), &who), 0);
 	drop(a);
 	drop(b);
+}
+
+/* ipv6_rcv_saddr_equal(), net/ipv4/inet_connection_sock.c */
+static void dual_stack_takes_the_ipv4_port(void **state)
+{
+	static const struct {
+		const char *first, *second;
+		bool first_v6only, second_v6only, conflict;
+	} cases[] = {
+	    {"::", "0.0.0.0", false, false, true},
+	    {"::", "10.0.0.1", false, false, true},
+	    {"::", "::ffff:0.0.0.0", false, false, true},
+	    {"::", "fd00::1", false, false, true},
+	    {"::", "::", true, false, true},
+	    {"::", "0.0.0.0", true, false, false},
+	    {"::", "10.0.0.1", true, false, false},
+	    {"::", "fd00::1", true, true, true},
+	    {"fd00::1", "0.0.0.0", false, false, false},
+	    {"fd00::1", "fd00::1", false, false, true},
+	    {"fd00::1", "fd00::2", false, false, false},
+	    {"fd00::1", "fd00::1", true, true, true},
+	    {"10.0.0.1", "::ffff:10.0.0.1", false, false, true},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		/* Both orders: it must not matter who comes first. */
+		for (int turn = 0; turn < 2; turn++) {
+			struct gz_sock *a = sock(false, false), *b = sock(false, false), *who;
+			struct gz_sock *x = turn ? b : a, *y = turn ? a : b;
+
+			a->opt.v6only = cases[i].first_v6only;
+			b->opt.v6only = cases[i].second_v6only;
+			assert_int_equal(
+			    gz_claim(x, at(turn ? cases[i].second : cases[i].first, 85), &who), 0);
+			assert_int_equal(
+			    gz_claim(y, at(turn ? cases[i].first : cases[i].second, 85), &who),
+			    cases[i].conflict ? -EADDRINUSE : 0);
+			drop(a);
+			drop(b);
+		}
+	}
+}
+
+static void listeners_are_found_by_both_families(void **state)
+{
+	struct gz_sock *a = sock(false, false), *who;
+
+	(void)state;
+	assert_int_equal(gz_claim(a, at("::", 86), &who), 0);
+	assert_int_equal(gz_claim_listen(a, &who), 0);
+	assert_true(gz_port_listening(at("10.0.0.9", 86)));
+	assert_true(gz_port_listening(at("fd00::9", 86)));
+	gz_claim_drop(a);
+	a->opt.v6only = 1;
+	assert_int_equal(gz_claim(a, at("::", 86), &who), 0);
+	assert_int_equal(gz_claim_listen(a, &who), 0);
+	assert_false(gz_port_listening(at("10.0.0.9", 86)));
+	assert_true(gz_port_listening(at("fd00::9", 86)));
+	gz_claim_drop(a);
+	a->opt.v6only = 0;
+	assert_int_equal(gz_claim(a, at("0.0.0.0", 86), &who), 0);
+	assert_int_equal(gz_claim_listen(a, &who), 0);
+	assert_true(gz_port_listening(at("10.0.0.9", 86)));
+	assert_false(gz_port_listening(at("fd00::9", 86)));
+	drop(a);
 }
 
 static void reuseaddr_shares_until_one_listens(void **state)
@@ -211,6 +281,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(overlapping_addresses_conflict),
+	    cmocka_unit_test(dual_stack_takes_the_ipv4_port),
+	    cmocka_unit_test(listeners_are_found_by_both_families),
 	    cmocka_unit_test(reuseaddr_shares_until_one_listens),
 	    cmocka_unit_test(reuseport_needs_both_and_one_user),
 	    cmocka_unit_test(connections_left_need_reuseaddr),
