@@ -39,6 +39,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "launcher/adopt.h"
 #include "launcher/filter.h"
 #include "launcher/say.h"
 #include "launcher/signals.h"
@@ -332,7 +333,8 @@ static void wait_for_end(struct attach *a)
 		;
 }
 
-int gz_attach(const struct gz_engine *e, const struct sock_fprog *filter, pid_t pid, bool wait)
+int gz_attach(const struct gz_engine *e, const struct sock_fprog *filter, pid_t pid, bool adopt,
+	      bool wait)
 {
 	struct attach a = {.t.pid = pid, .filter = filter, .process = -1, .listener = -1};
 	struct gz_signals inherited;
@@ -348,10 +350,14 @@ int gz_attach(const struct gz_engine *e, const struct sock_fprog *filter, pid_t 
 	rc = install(&a);
 	if (!rc)
 		status = hand_over(e, &a);
+	else if (rc == -EALREADY && adopt)
+		rc = 0;
+	if (!rc && !status && adopt && gz_adopt(pid, a.process))
+		status = GZ_EXIT_LISTENERS;
 	gz_signals_restore(&inherited);
 	if (rc)
 		goto failed;
-	if (!status && wait)
+	if (status != GZ_EXIT_FAILED && wait)
 		wait_for_end(&a);
 	goto out;
 failed:

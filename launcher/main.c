@@ -40,6 +40,7 @@ struct options {
 	const char *engine; /* NULL: not given */
 	const char *config; /* NULL: not given */
 	pid_t attach;	    /* 0: run a program */
+	bool adopt;
 	bool wait;
 };
 
@@ -56,6 +57,8 @@ static void usage(void)
 	      "  -p, --attach PID    Take over process PID with all its threads: new sockets\n"
 	      "                      are the stack's, those that it has stay the kernel's.\n"
 	      "                      `--attach -- PROGRAM' runs PROGRAM, as without --attach\n"
+	      "      --adopt-listeners  With --attach PID: its listening TCP sockets are moved to\n"
+	      "                      the stack, if the process also accepts what waits in them\n"
 	      "      --wait          With --attach PID: end when the process ends, not at once\n"
 	      "      --relay         Bytes go through the relay plane (the only one so far)\n"
 	      "  -v, --verbose       Say what is done\n"
@@ -73,6 +76,8 @@ static void usage(void)
 	      "already are not taken, later ones are. There is no way back. If it cannot be\n"
 	      "done the reason is said, and PID goes on as it was. Without CAP_SYS_ADMIN of its\n"
 	      "own PID gets no_new_privs: setuid programs that it executes gain nothing.\n\n"
+	      "A listener that cannot be moved is named, with the reason, and stays the\n"
+	      "kernel's; the exit status is 1 then.\n\n"
 	      "Exit status: PROGRAM's; 125 gazelle-run failed (2: FILE is wrong), 126 PROGRAM "
 	      "cannot be executed,\n"
 	      "127 it was not found. If a signal ended PROGRAM, the same ends gazelle-run.\n",
@@ -110,8 +115,9 @@ static bool parse_pid(const char *text, pid_t *pid)
 /* What goes together.  Return: as parse() */
 static int check_options(const struct options *o, bool program)
 {
-	if (o->wait && !o->attach)
-		gz_error("--wait is for --attach PID; try `gazelle-run --help'");
+	if ((o->wait || o->adopt) && !o->attach)
+		gz_error("%s is for --attach PID; try `gazelle-run --help'",
+			 o->wait ? "--wait" : "--adopt-listeners");
 	else if (o->attach && program)
 		gz_error("--attach %d and a program: either, not both", (int)o->attach);
 	else if (!o->attach && !program)
@@ -124,13 +130,19 @@ static int check_options(const struct options *o, bool program)
 /* Return: -1, go on; else the exit status */
 static int parse(int argc, char **argv, struct options *o)
 {
-	enum { OPT_RELAY = 256, OPT_VERSION, OPT_WAIT };
+	enum { OPT_RELAY = 256, OPT_VERSION, OPT_WAIT, OPT_ADOPT };
 	static const struct option options[] = {
-	    {"engine", required_argument, NULL, 'e'},	 {"config", required_argument, NULL, 'c'},
-	    {"relay", no_argument, NULL, OPT_RELAY},	 {"verbose", no_argument, NULL, 'v'},
-	    {"quiet", no_argument, NULL, 'q'},		 {"help", no_argument, NULL, 'h'},
-	    {"version", no_argument, NULL, OPT_VERSION}, {"attach", required_argument, NULL, 'p'},
-	    {"wait", no_argument, NULL, OPT_WAIT},	 {0},
+	    {"engine", required_argument, NULL, 'e'},
+	    {"config", required_argument, NULL, 'c'},
+	    {"relay", no_argument, NULL, OPT_RELAY},
+	    {"verbose", no_argument, NULL, 'v'},
+	    {"quiet", no_argument, NULL, 'q'},
+	    {"help", no_argument, NULL, 'h'},
+	    {"version", no_argument, NULL, OPT_VERSION},
+	    {"attach", required_argument, NULL, 'p'},
+	    {"wait", no_argument, NULL, OPT_WAIT},
+	    {"adopt-listeners", no_argument, NULL, OPT_ADOPT},
+	    {0},
 	};
 	bool end = false; /* of the options: --attach swallowed the -- */
 	int c;
@@ -151,6 +163,9 @@ static int parse(int argc, char **argv, struct options *o)
 				gz_error("--attach: '%s' is not a process id", optarg);
 				return GZ_EXIT_FAILED;
 			}
+			break;
+		case OPT_ADOPT:
+			o->adopt = true;
 			break;
 		case OPT_WAIT:
 			o->wait = true;
@@ -293,7 +308,8 @@ int main(int argc, char **argv)
 		gz_error("Couldn't build the seccomp filter: %s", gz_filter_strerror(rc));
 		return GZ_EXIT_FAILED;
 	}
-	rc = o.attach ? gz_attach(&engine, &filter, o.attach, o.wait) : run(&engine, &filter, argv);
+	rc = o.attach ? gz_attach(&engine, &filter, o.attach, o.adopt, o.wait)
+		      : run(&engine, &filter, argv);
 	gz_filter_free(&filter);
 	return rc;
 }

@@ -8,6 +8,7 @@
 #ifndef GZ_LAUNCHER_SAY_H
 #define GZ_LAUNCHER_SAY_H
 
+#define GZ_EXIT_LISTENERS 1    /* attached, but a listener stayed the kernel's */
 #define GZ_EXIT_FAILED 125     /* gazelle-run itself failed; as env(1), timeout(1) */
 #define GZ_EXIT_CANNOT_RUN 126 /* PROGRAM was found but cannot be executed */
 #define GZ_EXIT_NOT_FOUND 127  /* PROGRAM was not found */

@@ -589,6 +589,13 @@ int gz_tracee_borrow(struct gz_tracee *t)
 	return 0;
 }
 
+void gz_tracee_trap(struct gz_tracee *t, bool on)
+{
+	/* If it has ended, the next call says so. */
+	ptrace(PTRACE_SETOPTIONS, t->borrowed->tid, NULL,
+	       OPTIONS | (on ? 0 : PTRACE_O_SUSPEND_SECCOMP));
+}
+
 /*
  * Resume the borrowed thread by @how until a stop of the wanted kind: the exit
  * of a call, or PTRACE_EVENT_STOP.  Of signals only SIGSTOP can come, all

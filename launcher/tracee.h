@@ -65,6 +65,9 @@ int gz_tracee_stop(struct gz_tracee *t, int ms);
  */
 int gz_tracee_borrow(struct gz_tracee *t);
 
+/** gz_tracee_trap() - Do its seccomp filters see the calls from now on?  First: no */
+void gz_tracee_trap(struct gz_tracee *t, bool on);
+
 /**
  * gz_tracee_call() - Run a system call in the borrowed thread
  * @result:	Its return value, or its negative errno
