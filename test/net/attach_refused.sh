@@ -79,7 +79,7 @@ end "$parent" KILL
 # --- who is traced, and threads
 begin busy ready "$busy"
 target=$PID
-thread=$(find "/proc/$target/task" -mindepth 1 -maxdepth 1 -printf '%f\n' | sort -n | tail -n +5 | head -n 1)
+thread=$(find "/proc/$target/task" -mindepth 1 -maxdepth 1 -printf '%f\n' 2>/dev/null | sort -n | tail -n +5 | head -n 1)
 refuses "thread of process $target" --attach "$thread"
 still_well busy "$target"
 # Not helper_busy: strace's stops show in its epoll_wait().
@@ -113,6 +113,7 @@ said=$(in_ns stack setpriv --reuid 65534 --regid 65534 --clear-groups --bounding
 	"$BIN/gazelle-run" --config "$(config_of e)" --attach "$target" 2>&1) || status=$?
 assert_eq "$status" 125 "status for another user's, which says: $said"
 assert_match "$said" "no right to trace it.*user is 0"
+still_well busy "$target"
 
 # --- who has filters already
 begin listener ready "$helper" listener
@@ -176,6 +177,8 @@ for delay in 0 0.003 0.006 0.01 0.02 0.03; do
 done
 
 # --- engines
+begin calm ready "$helper" full
+target=$PID
 status=0
 said=$(in_ns stack "$BIN/gazelle-run" --config "$(config_of e)" --engine none --attach "$target" 2>&1) ||
 	status=$?
@@ -226,4 +229,4 @@ end "$plain"
 within 5 gone "$standin"
 end "$liar"
 
-still_well busy "$target"
+refute gone "$target"
