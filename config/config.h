@@ -53,8 +53,8 @@ struct gz_prefix {
 	bool set;
 };
 
-/** Whose 127/8 and ::1 are. */
-enum gz_loopback { GZ_LO_ENGINE, GZ_LO_KERNEL };
+/** Whose 127/8 is, and where wildcard and loopback listeners answer (engine/twin.c). */
+enum gz_loopback { GZ_LO_BOTH, GZ_LO_ENGINE, GZ_LO_KERNEL };
 
 enum gz_rule_action { GZ_RULE_ENGINE, GZ_RULE_KERNEL, GZ_RULE_DEFAULT };
 enum gz_direction { GZ_DIR_ANY, GZ_DIR_BIND, GZ_DIR_CONNECT };

@@ -47,7 +47,7 @@ static const char *const driver_names[] = {[GZ_DRV_AUTO] = "auto",
 					   NULL};
 
 static const char *const loopback_names[] = {
-    [GZ_LO_ENGINE] = "engine", [GZ_LO_KERNEL] = "kernel", NULL};
+    [GZ_LO_BOTH] = "both", [GZ_LO_ENGINE] = "engine", [GZ_LO_KERNEL] = "kernel", NULL};
 
 static const char *const action_names[] = {
     [GZ_RULE_ENGINE] = "engine", [GZ_RULE_KERNEL] = "kernel", [GZ_RULE_DEFAULT] = "default", NULL};
@@ -229,11 +229,15 @@ static const struct gz_cfg_key engine_keys[] = {
 		  "reached." },
 	{ "policy", GZ_CFG_BLOCK, .help = "Which sockets are the engine's." },
 	{ "policy.loopback", GZ_CFG_ENUM, FIELD(struct gz_engine_config, loopback),
-	  .names = loopback_names, .def = "engine",
-	  .help = "Whose 127.0.0.0/8 is.",
-	  .more = "engine: the engine's for listeners on it, the kernel's where only "
-		  "the kernel has a listener. kernel: the kernel's, bind() and "
-		  "connect()." },
+	  .names = loopback_names, .def = "both",
+	  .help = "Whose 127.0.0.0/8 is, and who reaches a wildcard listener.",
+	  .more = "both: a listener on 0.0.0.0 or a loopback address is the engine's "
+		  "and listens on the kernel as well, so that programs outside reach "
+		  "it; bind() fails where either has the port. engine: the engine's "
+		  "alone. In both, programs under gazelle-run reach the kernel's "
+		  "listeners on loopback where the engine has none. kernel: loopback "
+		  "is the kernel's, bind() and connect(), and a wildcard listener "
+		  "listens there as well." },
 	{ "policy.rules", GZ_CFG_MAPS, LIST(struct gz_engine_config, rules, nrules),
 	  .def = "", .flags = GZ_CFG_OPTIONAL, .maps = &rule_schema,
 	  .example = "  - action: kernel\n"

@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -16,6 +17,7 @@
 #include "engine/log.h"
 #include "engine/service.h"
 #include "engine/shadow.h"
+#include "engine/twin.h"
 #include "engine/worker.h"
 
 uint64_t gz_deadline_of(const struct timeval *tv)
@@ -76,6 +78,19 @@ static int accept_shadow(int lfd, uint64_t *id)
 	}
 }
 
+/* The peer of a connection that is the kernel's. */
+static int64_t write_native(struct gz_call_ctx *c, int fd)
+{
+	struct sockaddr_storage a = {.ss_family = (sa_family_t)c->s->family};
+	socklen_t len = sizeof(a);
+
+	/* One that was reset meanwhile has none any more; accept() succeeds all the same. */
+	if (getpeername(fd, (struct sockaddr *)&a, &len) < 0)
+		len = c->s->family == AF_INET ? sizeof(struct sockaddr_in)
+					      : sizeof(struct sockaddr_in6);
+	return gz_addr_write_raw(c, &a, (int)len, c->args[1], c->args[2]);
+}
+
 static int64_t accept_flags(struct gz_call_ctx *c, int flags)
 {
 	struct gz_sock *l = c->s, *s;
@@ -131,7 +146,9 @@ static int64_t accept_flags(struct gz_call_ctx *c, int flags)
 		gz_table_remove(s);
 	fcntl(fd, F_SETFL, flags & SOCK_NONBLOCK ? O_NONBLOCK : 0);
 	peer = s->peer;
-	err = c->args[1] ? gz_addr_write(c, peer, c->args[1], c->args[2]) : 0;
+	err = !c->args[1] ? 0
+	      : s->native ? write_native(c, fd)
+			  : gz_addr_write(c, peer, c->args[1], c->args[2]);
 	if (!err) {
 		err = gz_service_add_fd(c, fd, flags & SOCK_CLOEXEC);
 		if (err < 0) {
@@ -151,6 +168,7 @@ static int64_t accept_flags(struct gz_call_ctx *c, int flags)
 	}
 	close(fd);
 	atomic_fetch_sub(&l->queued, 1);
+	gz_twin_room(l);
 	gz_sock_unref(l);
 	gz_sock_unref(s);
 	return err;

@@ -58,27 +58,29 @@ int gz_addr_read(struct gz_call_ctx *c, struct gz_end *end, sa_family_t *family,
 	return 0;
 }
 
-int64_t gz_addr_write(struct gz_call_ctx *c, struct gz_end end, uint64_t addr, uint64_t lenp)
+socklen_t gz_addr_sockaddr(int family, struct gz_end end, struct sockaddr_storage *a)
 {
-	union {
-		struct sockaddr_in in;
-		struct sockaddr_in6 in6;
-	} a;
-	int room, full, err;
+	struct sockaddr_in *in = (struct sockaddr_in *)a;
+	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)a;
 
-	memset(&a, 0, sizeof(a));
-	if (c->s->family == AF_INET) {
-		a.in.sin_family = AF_INET;
-		a.in.sin_addr.s_addr = gz_end_v4_addr(end);
-		a.in.sin_port = end.port;
-		full = sizeof(a.in);
-	} else {
-		a.in6.sin6_family = AF_INET6;
-		a.in6.sin6_port = end.port;
-		a.in6.sin6_addr = end.addr;
-		a.in6.sin6_scope_id = end.scope;
-		full = sizeof(a.in6);
+	memset(a, 0, sizeof(*a));
+	a->ss_family = (sa_family_t)family;
+	if (family == AF_INET) {
+		in->sin_addr.s_addr = gz_end_v4_addr(end);
+		in->sin_port = end.port;
+		return sizeof(*in);
 	}
+	in6->sin6_port = end.port;
+	in6->sin6_addr = end.addr;
+	in6->sin6_scope_id = end.scope;
+	return sizeof(*in6);
+}
+
+int64_t gz_addr_write_raw(struct gz_call_ctx *c, const void *a, int full, uint64_t addr,
+			  uint64_t lenp)
+{
+	int room, err;
+
 	err = gz_app_read(c->tid, lenp, &room, sizeof(room));
 	if (err)
 		return err;
@@ -86,10 +88,18 @@ int64_t gz_addr_write(struct gz_call_ctx *c, struct gz_end end, uint64_t addr, u
 		return -EINVAL;
 	if (!gz_service_alive(c))
 		return -EINTR;
-	err = gz_app_write(c->tid, addr, &a, (size_t)(room < full ? room : full));
+	err = gz_app_write(c->tid, addr, a, (size_t)(room < full ? room : full));
 	if (!err)
 		err = gz_app_write(c->tid, lenp, &full, sizeof(full));
 	return err;
+}
+
+int64_t gz_addr_write(struct gz_call_ctx *c, struct gz_end end, uint64_t addr, uint64_t lenp)
+{
+	struct sockaddr_storage a;
+	int full = (int)gz_addr_sockaddr(c->s->family, end, &a);
+
+	return gz_addr_write_raw(c, &a, full, addr, lenp);
 }
 
 bool gz_addr_is_loopback(struct gz_end end)

@@ -25,6 +25,12 @@ int gz_addr_read(struct gz_call_ctx *c, struct gz_end *end, sa_family_t *family,
 /** Write @end to the program's @addr and @lenp.  Return: 0 or -errno */
 int64_t gz_addr_write(struct gz_call_ctx *c, struct gz_end end, uint64_t addr, uint64_t lenp);
 
+/** @end as a socket of @family says it.  Return: its length */
+socklen_t gz_addr_sockaddr(int family, struct gz_end end, struct sockaddr_storage *a);
+/** Write a socket address to the program's @addr and @lenp.  Return: 0 or -errno */
+int64_t gz_addr_write_raw(struct gz_call_ctx *c, const void *a, int full, uint64_t addr,
+			  uint64_t lenp);
+
 bool gz_addr_is_loopback(struct gz_end end);
 /** Multicast or broadcast? */
 bool gz_addr_to_many(struct gz_end end);

@@ -26,9 +26,11 @@
 #include "engine/reaper.h"
 #include "engine/service.h"
 #include "engine/shadow.h"
+#include "engine/twin.h"
 #include "engine/worker.h"
 #include "launcher/calls.h"
 
+#define TWIN_TRIES 64	 /* ports to try that the kernel has free as well */
 #define BACKLOG_MAX 4096 /* net.core.somaxconn's default */
 
 /* --- socket, bind, listen ------------------------------------------------ */
@@ -85,6 +87,33 @@ static int claim(struct gz_call_ctx *c, struct gz_end end, bool to_listen)
 	}
 }
 
+/*
+ * Bind @s, which is locked, here and where policy.loopback says so in the
+ * kernel: a port that is chosen must be free in both.
+ */
+static int bind_both(struct gz_call_ctx *c, struct gz_end end)
+{
+	struct gz_sock *s = c->s;
+	int err;
+
+	for (int tries = 0;; tries++) {
+		err = claim(c, end, false);
+		if (err || !gz_twin_wanted(end))
+			break;
+		err = gz_twin_bind(c, s, s->claim.end);
+		if (!err)
+			break;
+		gz_claim_drop(s);
+		if (end.port || tries == TWIN_TRIES)
+			return err;
+	}
+	if (err)
+		return err;
+	s->local = s->claim.end;
+	gz_sock_set_state(s, GZ_BOUND);
+	return 0;
+}
+
 static int64_t do_bind(struct gz_call_ctx *c)
 {
 	struct gz_sock *s = c->s;
@@ -115,12 +144,9 @@ static int64_t do_bind(struct gz_call_ctx *c)
 	if (end.port && ntohs(end.port) < 1024 && !gz_app_may_bind_low(c->tid))
 		return -EACCES;
 	pthread_mutex_lock(&s->lock);
-	err = gz_sock_state(s) != GZ_FRESH ? -EINVAL : claim(c, end, false);
-	if (!err) {
-		s->local = s->claim.end;
+	err = gz_sock_state(s) != GZ_FRESH ? -EINVAL : bind_both(c, end);
+	if (!err)
 		s->verdict = v;
-		gz_sock_set_state(s, GZ_BOUND);
-	}
 	pthread_mutex_unlock(&s->lock);
 	return err;
 }
@@ -138,18 +164,23 @@ static int64_t do_listen(struct gz_call_ctx *c)
 	switch (gz_sock_state(s)) {
 	case GZ_LISTENING:
 		s->backlog = (int)backlog;
+		gz_twin_listen(s);
 		break;
 	case GZ_FRESH:
-		err = claim(c, gz_end_any(s->family), false);
+		err = bind_both(c, gz_end_any(s->family));
 		if (err)
 			break;
-		s->local = s->claim.end;
-		gz_sock_set_state(s, GZ_BOUND);
 		/* fall through */
 	case GZ_BOUND:
 		err = claim(c, s->claim.end, true);
 		if (err)
 			break;
+		s->backlog = (int)backlog;
+		err = gz_twin_listen(s);
+		if (err) {
+			gz_claim_unlisten(s);
+			break;
+		}
 		/*
 		 * Only this service accepts on it; the time-out is for the case that
 		 * a stranger who was handed the descriptor wins the race.
@@ -159,7 +190,6 @@ static int64_t do_listen(struct gz_call_ctx *c)
 			err = -errno;
 			break;
 		}
-		s->backlog = (int)backlog;
 		gz_sock_set_state(s, GZ_LISTENING);
 		err = gz_worker_post(&gz_worker,
 				     &(struct gz_msg){.op = GZ_OP_LISTEN, .sock = s, .fd = -1});
@@ -210,6 +240,8 @@ static int64_t do_setsockopt(struct gz_call_ctx *c)
 		return err;
 	pthread_mutex_lock(&c->s->lock);
 	err = gz_option_set(c->s, c->fd, level, opt, val, (socklen_t)len);
+	if (!err)
+		gz_twin_option(c->s, level, opt, val, (socklen_t)len);
 	pthread_mutex_unlock(&c->s->lock);
 	if (!err && gz_sock_state(c->s) >= GZ_CONNECTING)
 		err = gz_worker_post(&gz_worker,

@@ -19,6 +19,7 @@
 #include "engine/reaper.h"
 #include "engine/service.h"
 #include "engine/shadow.h"
+#include "engine/twin.h"
 #include "engine/worker.h"
 
 /* Fill the shadow's send buffer from the application's end: it is not writable.
@@ -81,6 +82,7 @@ void gz_stop_listening(struct gz_call_ctx *c)
 	pthread_mutex_lock(&s->lock);
 	gz_sock_set_state(s, GZ_BOUND);
 	gz_claim_unlisten(s);
+	gz_twin_unlisten(s);
 	pthread_mutex_unlock(&s->lock);
 	TAILQ_FOREACH(p, &c->sv->parked, entry)
 	{

@@ -27,6 +27,7 @@
 	X(REAPED, reaped)                                                                          \
 	X(FOREIGN, foreign_connections)                                                            \
 	X(ACCEPTED, accepted)                                                                      \
+	X(KERNEL_ACCEPTED, kernel_accepted)                                                        \
 	X(CONNECTED, connected)                                                                    \
 	X(CONNECT_FAILED, connect_failed)                                                          \
 	X(BACKLOG_DROPS, backlog_drops)                                                            \
@@ -50,6 +51,7 @@
 	X(REFUSED_NOT_SOCKET, not_ours_bad_descriptor)                                             \
 	X(REFUSED_LIMIT, limit_reached)                                                            \
 	X(REFUSED_NO_MEMORY, no_memory)                                                            \
+	X(REFUSED_TWIN, no_kernel_listener)                                                        \
 	X(REFUSED_ADDRESS, address_not_available)                                                  \
 	X(REFUSED_TCP_OPTIONS, tcp_bad_options)
 

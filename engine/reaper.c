@@ -28,6 +28,7 @@
 #include "engine/ports.h"
 #include "engine/reaper.h"
 #include "engine/sock.h"
+#include "engine/twin.h"
 #include "engine/worker.h"
 
 bool gz_reaper_is_gone(uint64_t name, int *probe)
@@ -55,6 +56,7 @@ void gz_reaper_close(struct gz_sock *s)
 	if (was)
 		return;
 	atomic_store(&s->watched, false);
+	gz_twin_close(s); /* before its claim: who gets that may bind one at once */
 	gz_claim_drop(s);
 	gz_count(GZ_C_REAPED);
 	gz_worker_post(&gz_worker, &(struct gz_msg){.op = GZ_OP_GONE, .sock = s, .fd = -1});

@@ -226,12 +226,14 @@ void gz_relay_offer(struct gz_worker *w, struct gz_sock *l, struct gz_sock *s)
 	gz_worker_dirty(w, s);
 }
 
-void gz_relay_reoffer(struct gz_sock *l, uint64_t id)
+int gz_relay_reoffer(struct gz_sock *l, uint64_t id)
 {
 	int fd = knock(l, id);
 
-	if (fd >= 0)
-		close(fd); /* the token and its id stay in the queue */
+	if (fd < 0)
+		return fd;
+	close(fd); /* the token and its id stay in the queue */
+	return 0;
 }
 
 void gz_relay_event(struct gz_sock *s, uint32_t events)

@@ -12,10 +12,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "engine/address.h"
 #include "engine/counters.h"
 #include "engine/log.h"
 #include "engine/service.h"
 #include "engine/shadow.h"
+#include "engine/twin.h"
 #include "engine/worker.h"
 
 static _Atomic uint64_t next_name = 1;
@@ -56,18 +58,12 @@ int gz_file_flags(int fd)
 	return f < 0 ? 0 : f;
 }
 
-/*
- * Put a kernel socket in the place of our shadow and let the kernel run the
- * call: the policy says that this one is not the stack's.
- */
-int64_t gz_swap_to_kernel(struct gz_call_ctx *c, const struct gz_verdict *v)
+int gz_kernel_socket(pid_t tid, int family, int type, int protocol)
 {
-	struct gz_sock *s = c->s;
-	struct stat st;
 	char path[64];
 	int ns, fd, err;
 
-	snprintf(path, sizeof(path), "/proc/%d/ns/net", c->tid);
+	snprintf(path, sizeof(path), "/proc/%d/ns/net", tid);
 	ns = open(path, O_RDONLY | O_CLOEXEC);
 	if (ns < 0)
 		return -errno;
@@ -76,15 +72,54 @@ int64_t gz_swap_to_kernel(struct gz_call_ctx *c, const struct gz_verdict *v)
 	close(ns);
 	if (err)
 		return err;
-	fd = socket(s->family, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP);
+	fd = socket(family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol);
 	err = fd < 0 ? -errno : 0;
 	if (setns(gz_worker.netns, CLONE_NEWNET) < 0)
 		gz_err("cannot return to the shadows' network namespace: %s", strerror(errno));
-	if (err)
-		return err;
-	pthread_mutex_lock(&s->lock);
+	return err ? err : fd;
+}
+
+/*
+ * The kernel's socket for @s.  One that is bound keeps its port, or the call
+ * fails as the kernel's bind() does.  Return: descriptor or -errno
+ */
+static int kernels_own(struct gz_call_ctx *c, struct gz_sock *s)
+{
+	struct sockaddr_storage a;
+	socklen_t len;
+	int fd = gz_twin_take(s), err;
+
+	if (fd >= 0)
+		return fd;
+	fd = gz_kernel_socket(c->tid, s->family, SOCK_STREAM, IPPROTO_TCP);
+	if (fd < 0)
+		return fd;
 	gz_options_replay(&s->opt, s->family, fd);
+	if (gz_sock_state(s) != GZ_BOUND)
+		return fd;
+	len = gz_addr_sockaddr(s->family, s->local, &a);
+	if (bind(fd, (struct sockaddr *)&a, len) == 0)
+		return fd;
+	err = -errno;
+	close(fd);
+	return err;
+}
+
+/*
+ * Put a kernel socket in the place of our shadow and let the kernel run the
+ * call: the policy says that this one is not the stack's.
+ */
+int64_t gz_swap_to_kernel(struct gz_call_ctx *c, const struct gz_verdict *v)
+{
+	struct gz_sock *s = c->s;
+	struct stat st;
+	int fd, err;
+
+	pthread_mutex_lock(&s->lock);
+	fd = kernels_own(c, s);
 	pthread_mutex_unlock(&s->lock);
+	if (fd < 0)
+		return fd;
 	fcntl(fd, F_SETFL, gz_file_flags(c->fd) & O_NONBLOCK);
 	if (fstat(fd, &st) < 0)
 		st.st_ino = 0;

@@ -19,6 +19,8 @@ int gz_shadow_new(int flags, uint64_t *name, ino_t *ino);
 void gz_shadow_sndbuf(int fd);
 /** Connect the shadow @fd to a new engine's end.  Return: the end or -errno */
 int gz_shadow_join(int fd);
+/** A kernel socket in the network namespace of thread @tid.  Return: descriptor or -errno */
+int gz_kernel_socket(pid_t tid, int family, int type, int protocol);
 /** F_GETFL of @fd, or 0 */
 int gz_file_flags(int fd);
 /**

@@ -61,7 +61,7 @@ struct gz_sock *gz_sock_new(struct gz_client *client, int family)
 	atomic_init(&s->refs, 1);
 	pthread_mutex_init(&s->lock, NULL);
 	s->family = family;
-	s->end_fd = s->held_fd = -1;
+	s->end_fd = s->held_fd = s->twin_fd = -1;
 	atomic_init(&s->parked_fd, -1);
 	TAILQ_INIT(&s->pending);
 	gz_options_init(&s->opt);
@@ -81,7 +81,7 @@ void gz_sock_unref(struct gz_sock *s)
 {
 	if (atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) != 1)
 		return;
-	assert(!s->in_table && s->end_fd < 0 && !s->claim.held && !s->on_worker);
+	assert(!s->in_table && s->end_fd < 0 && !s->claim.held && !s->on_worker && s->twin_fd < 0);
 	gz_ring_free(&s->rx);
 	gz_ring_free(&s->tx);
 	pthread_mutex_destroy(&s->lock);

@@ -119,7 +119,11 @@ struct gz_sock {
 	TAILQ_HEAD(gz_pending, gz_sock) pending;
 	TAILQ_ENTRY(gz_sock) pending_entry;
 	struct gz_sock *listener; /* whose pending list this is on; a reference */
-	int held_fd;		  /* accepted, but could not be installed; -1 */
+	int held_fd;		  /* accepted, but not installed yet; -1 */
+	bool native;		  /* held_fd is the kernel's own, see twin.c */
+	int twin_fd;		  /* the kernel's listener, twin.c's lock; -1 */
+	_Atomic bool twin_full;	  /* it waits for room in the backlog */
+	bool twin_watched;	  /* [w] and twin.c's lock */
 
 	/* [a] */
 	_Atomic int queued;	  /* listener: half-open and pending */

@@ -21,6 +21,7 @@
 #include "engine/counters.h"
 #include "engine/log.h"
 #include "engine/reaper.h"
+#include "engine/twin.h"
 #include "engine/worker.h"
 
 #define INBOX 4096
@@ -100,6 +101,7 @@ void gz_worker_release(struct gz_worker *w, struct gz_sock *s)
 /* A listener is over: so is everything that waited on it. */
 static void drop_pending(struct gz_sock *l)
 {
+	struct linger now = {.l_onoff = 1};
 	struct gz_sock *s;
 
 	for (;;) {
@@ -114,6 +116,8 @@ static void drop_pending(struct gz_sock *l)
 		if (!s)
 			return;
 		if (s->held_fd >= 0) {
+			if (s->native)
+				setsockopt(s->held_fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
 			close(s->held_fd);
 			s->held_fd = -1;
 		}
@@ -138,8 +142,10 @@ static void handle(struct gz_worker *w, struct gz_msg *m)
 		if (err)
 			gz_err("socket %lu: cannot listen: %s", (unsigned long)s->id,
 			       strerror(-err));
+		gz_twin_watch(w, s);
 		break;
 	case GZ_OP_UNLISTEN:
+		gz_twin_unwatch(w, s);
 		/* Other clients' blocked accept() look again, and get EINVAL. */
 		gz_relay_reoffer(s, 0);
 		gz_stack_unlisten(s);
@@ -166,6 +172,7 @@ static void handle(struct gz_worker *w, struct gz_msg *m)
 		break;
 	case GZ_OP_GONE:
 		s->app_gone = true;
+		gz_twin_unwatch(w, s);
 		if (s->lpcb || s->shares) {
 			gz_stack_unlisten(s);
 			drop_pending(s);
@@ -179,6 +186,10 @@ static void handle(struct gz_worker *w, struct gz_msg *m)
 		break;
 	case GZ_OP_REOFFER:
 		gz_relay_reoffer(s, m->id);
+		break;
+	case GZ_OP_TWIN:
+		if (gz_sock_state(s) == GZ_LISTENING)
+			gz_twin_watch(w, s);
 		break;
 	case GZ_OP_STOP:
 		/* Who only waits for connections wakes, and finds accept() failing. */
@@ -241,6 +252,10 @@ static unsigned relay_events(struct gz_worker *w)
 	for (int i = 0; i < n; i++) {
 		struct gz_sock *s = ev[i].data.ptr;
 
+		if (s->twin_watched) {
+			gz_twin_event(w, s);
+			continue;
+		}
 		gz_relay_event(s, ev[i].events);
 		gz_worker_dirty(w, s);
 	}

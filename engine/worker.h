@@ -32,6 +32,7 @@ enum gz_op {
 	GZ_OP_SHUT,	/* sock->app_shut_* changed */
 	GZ_OP_GONE,	/* the application's last close was seen */
 	GZ_OP_REOFFER,	/* an accept() failed: offer the connection again */
+	GZ_OP_TWIN,	/* the backlog has room for the kernel's again */
 	GZ_OP_STOP,	/* end the loop */
 };
 
@@ -115,8 +116,9 @@ void gz_relay_event(struct gz_sock *s, uint32_t events);
 void gz_relay_pump(struct gz_worker *w, struct gz_sock *s);
 /** Connect to the listener's shadow: the application may accept(). */
 void gz_relay_offer(struct gz_worker *w, struct gz_sock *listener, struct gz_sock *s);
-/** Make the listener readable once more, for connection @id that has a held_fd. */
-void gz_relay_reoffer(struct gz_sock *listener, uint64_t id);
+/** Make the listener readable once more, for connection @id that has a held_fd.
+ * Return: 0 or -errno */
+int gz_relay_reoffer(struct gz_sock *listener, uint64_t id);
 void gz_relay_connected(struct gz_worker *w, struct gz_sock *s);
 void gz_relay_failed(struct gz_worker *w, struct gz_sock *s, int error);
 /** Answer a parked connect().  @error: 0 or positive errno; any thread */
