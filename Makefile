@@ -130,6 +130,9 @@ $(OBJ)/lwip/%.o: $(LWIP)/src/%.c $(BUILD)/.flags
 	$(Q)mkdir -p $(@D)
 	$(Q)$(COMPILE) -w -fno-strict-aliasing $(LWIP_HOOK) $(DPDK_CFLAGS) $(LWIP_CPPFLAGS)
 
+# Compilers take lwipopts.h for a system header, as what includes it: no .d has it.
+$(LWIP_OBJ) $(patsubst %.c,$(OBJ)/%.o,$(wildcard engine/*.c engine/lwip/*.c)): $(LWIP_PORT)/lwipopts.h
+
 $(BUILD)/liblwip.a: $(LWIP_OBJ)
 
 # --- programs ---------------------------------------------------------------
