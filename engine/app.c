@@ -186,14 +186,19 @@ bool gz_app_is_program(pid_t tid, const char *name)
 	return n > 1 && (size_t)(n - 1) == strnlen(name, 15) && !memcmp(text, name, (size_t)n - 1);
 }
 
-bool gz_app_may_bind_low(pid_t tid)
+bool gz_app_capable(pid_t tid, unsigned cap)
 {
 	char status[4096];
 	const char *v;
 
 	if (!read_status(tid, status, sizeof(status)) || !status_line(status, "\nCapEff:", &v))
 		return false;
-	return strtoull(v, NULL, 16) >> CAP_NET_BIND_SERVICE_BIT & 1;
+	return strtoull(v, NULL, 16) >> cap & 1;
+}
+
+bool gz_app_may_bind_low(pid_t tid)
+{
+	return gz_app_capable(tid, CAP_NET_BIND_SERVICE_BIT);
 }
 
 /* Do all threads but @tid block every signal of @set? */

@@ -42,6 +42,9 @@ bool gz_app_is_program(pid_t tid, const char *name);
 /** May the thread bind ports below 1024?  (CAP_NET_BIND_SERVICE) */
 bool gz_app_may_bind_low(pid_t tid);
 
+/** Has the thread this capability (CAP_NET_ADMIN, ...) in effect? */
+bool gz_app_capable(pid_t tid, unsigned cap);
+
 /**
  * gz_app_interrupted() - Would a signal end a blocking call of this thread?
  *

@@ -239,7 +239,7 @@ static int64_t do_setsockopt(struct gz_call_ctx *c)
 	if (err)
 		return err;
 	pthread_mutex_lock(&c->s->lock);
-	err = gz_option_set(c->s, c->fd, level, opt, val, (socklen_t)len);
+	err = gz_option_set(c->s, c->fd, c->tid, level, opt, val, (socklen_t)len);
 	if (!err)
 		gz_twin_option(c->s, level, opt, val, (socklen_t)len);
 	pthread_mutex_unlock(&c->s->lock);

@@ -33,6 +33,7 @@
 	X(BACKLOG_DROPS, backlog_drops)                                                            \
 	X(RELAY_RX, relay_to_app_bytes)                                                            \
 	X(RELAY_TX, relay_from_app_bytes)                                                          \
+	X(CHALLENGE_ACKS, challenge_acks)                                                          \
 	/* port */                                                                                 \
 	X(PORT_RX, rx_packets)                                                                     \
 	X(PORT_RX_BYTES, rx_bytes)                                                                 \

@@ -2,100 +2,273 @@
  *
  * options.c - Socket options
  *
- * One table, rows[]: what each option's value looks like, where it is kept and
- * what is done with it.  What has no row does not exist here: ENOPROTOOPT, and
- * a counter.
+ * One table, rows[]: each option that Linux has on a TCP socket, and what
+ * becomes of it here:
+ *
+ *   SERVED   does what the man page says
+ *   STORED   kept and reported; on TCP, or on this stack, it has no effect that
+ *            a program could see
+ *   REFUSED  what the stack does not have.  Its default may be set and is
+ *            reported, anything else gets the kernel's errno and a counter
+ *
+ * What has no row does not exist here: ENOPROTOOPT, and a counter.  Lengths are
+ * checked as net/core/sock.c, net/ipv4/tcp.c and net/ipv4/ip_sockglue.c do.
+ * test/semantics/option_table.c has what Linux answers for each row.
  */
 #include <errno.h>
+#include <limits.h>
+#include <linux/capability.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "engine/app.h"
 #include "engine/counters.h"
+#include "engine/segment.h"
 #include "engine/sock.h"
 #include "engine/worker.h"
 
-#ifndef IP_BIND_ADDRESS_NO_PORT
-#define IP_BIND_ADDRESS_NO_PORT 24
+/* Younger than the headers that we may be built with */
+#ifndef IP_LOCAL_PORT_RANGE
+#define IP_LOCAL_PORT_RANGE 51
 #endif
+#ifndef IP_PROTOCOL
+#define IP_PROTOCOL 52
+#endif
+#ifndef SO_PASSPIDFD
+#define SO_PASSPIDFD 76
+#define SO_PEERPIDFD 77
+#endif
+#ifndef TCP_IS_MPTCP
+#define TCP_IS_MPTCP 43
+#endif
+
+enum verdict { SERVED, STORED, REFUSED };
 
 enum kind {
 	FLAG,	 /* int, any non-zero value is 1 */
-	INT,	 /* int in [lo, hi], else EINVAL */
+	INT,	 /* int in [lo, hi], else the row's error */
 	BUFSIZE, /* SO_SNDBUF, SO_RCVBUF: kept doubled, with a floor */
 	LINGER,
 	TIME,	  /* struct timeval; honoured by the shadow natively */
+	DEVICE,	  /* an interface's name */
 	COMPUTED, /* read only, by compute() */
+	FIXED,	  /* only [lo, hi], and zeros of any length, may be set; reads as dfl */
+	NONE,	  /* neither set nor read */
 };
 
 struct row {
 	int level, opt;
+	const char *name;
+	enum verdict verdict;
 	enum kind kind;
-	size_t offset;
+	size_t offset; /* in struct gz_options; 0: in plain[] */
 	int lo, hi;
 	int dfl;
+	int set_error, get_error;
 };
 
 #define AT(f) offsetof(struct gz_options, f)
 #define ANY_INT INT32_MIN, INT32_MAX
+#define OPT(level, opt) level, opt, #opt
 
+/* name, verdict, kind, where, lo, hi, default, errors of set and get */
 static const struct row rows[] = {
-    {SOL_SOCKET, SO_REUSEADDR, FLAG, AT(reuseaddr), 0, 0, 0},
-    {SOL_SOCKET, SO_REUSEPORT, FLAG, AT(reuseport), 0, 0, 0},
-    {SOL_SOCKET, SO_KEEPALIVE, FLAG, AT(keepalive), 0, 0, 0},
-    {SOL_SOCKET, SO_BROADCAST, FLAG, AT(broadcast), 0, 0, 0},
-    {SOL_SOCKET, SO_OOBINLINE, FLAG, AT(oobinline), 0, 0, 0},
-    {SOL_SOCKET, SO_DONTROUTE, FLAG, AT(dontroute), 0, 0, 0},
-    {SOL_SOCKET, SO_PRIORITY, INT, AT(priority), 0, 6, 0},
-    {SOL_SOCKET, SO_RCVLOWAT, INT, AT(rcvlowat), 0, INT32_MAX, 1},
-    {SOL_SOCKET, SO_RCVBUF, BUFSIZE, AT(rcvbuf), 2304, 0, 131072},
-    {SOL_SOCKET, SO_SNDBUF, BUFSIZE, AT(sndbuf), 4608, 0, 16384},
-    {SOL_SOCKET, SO_LINGER, LINGER, AT(linger), 0, 0, 0},
-    {SOL_SOCKET, SO_RCVTIMEO, TIME, AT(rcvtimeo), 0, 0, 0},
-    {SOL_SOCKET, SO_SNDTIMEO, TIME, AT(sndtimeo), 0, 0, 0},
-    {SOL_SOCKET, SO_ERROR, COMPUTED, 0, 0, 0, 0},
-    {SOL_SOCKET, SO_TYPE, COMPUTED, 0, 0, 0, 0},
-    {SOL_SOCKET, SO_DOMAIN, COMPUTED, 0, 0, 0, 0},
-    {SOL_SOCKET, SO_PROTOCOL, COMPUTED, 0, 0, 0, 0},
-    {SOL_SOCKET, SO_ACCEPTCONN, COMPUTED, 0, 0, 0, 0},
-    {IPPROTO_TCP, TCP_NODELAY, FLAG, AT(nodelay), 0, 0, 0},
-    {IPPROTO_TCP, TCP_CORK, FLAG, AT(cork), 0, 0, 0},
-    {IPPROTO_TCP, TCP_QUICKACK, FLAG, AT(quickack), 0, 0, 1},
-    {IPPROTO_TCP, TCP_KEEPIDLE, INT, AT(keepidle), 1, 32767, 7200},
-    {IPPROTO_TCP, TCP_KEEPINTVL, INT, AT(keepintvl), 1, 32767, 75},
-    {IPPROTO_TCP, TCP_KEEPCNT, INT, AT(keepcnt), 1, 127, 9},
-    {IPPROTO_TCP, TCP_SYNCNT, INT, AT(syncnt), 1, 127, 0},
-    {IPPROTO_TCP, TCP_LINGER2, INT, AT(linger2), ANY_INT, 60},
-    {IPPROTO_TCP, TCP_USER_TIMEOUT, INT, AT(user_timeout), 0, INT32_MAX, 0},
-    {IPPROTO_TCP, TCP_MAXSEG, COMPUTED, 0, 0, 0, 0},
-    {IPPROTO_TCP, TCP_INFO, COMPUTED, 0, 0, 0, 0},
-    {IPPROTO_TCP, TCP_CONGESTION, COMPUTED, 0, 0, 0, 0},
-    {IPPROTO_IP, IP_TOS, INT, AT(tos), ANY_INT, 0},
-    {IPPROTO_IP, IP_TTL, INT, AT(ttl), -1, 255, 64},
-    {IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, FLAG, AT(bind_no_port), 0, 0, 0},
-    {IPPROTO_IPV6, IPV6_V6ONLY, FLAG, AT(v6only), 0, 0, 0},
+    {OPT(SOL_SOCKET, SO_DEBUG), STORED, FLAG, 0, 0, 0, 0, 0, 0},
+    {OPT(SOL_SOCKET, SO_REUSEADDR), SERVED, FLAG, AT(reuseaddr), 0, 0, 0, 0, 0},
+    {OPT(SOL_SOCKET, SO_TYPE), SERVED, COMPUTED, 0, 0, 0, 0, 0, 0},
+    {OPT(SOL_SOCKET, SO_ERROR), SERVED, COMPUTED, 0, 0, 0, 0, 0, 0},
+    {OPT(SOL_SOCKET, SO_DONTROUTE), STORED, FLAG, AT(dontroute), 0, 0, 0, 0, 0},
+    {OPT(SOL_SOCKET, SO_BROADCAST), STORED, FLAG, AT(broadcast), 0, 0, 0, 0, 0},
+    {OPT(SOL_SOCKET, SO_SNDBUF), SERVED, BUFSIZE, AT(sndbuf), 4608, 0, 16384, 0, 0},
+    {OPT(SOL_SOCKET, SO_RCVBUF), SERVED, BUFSIZE, AT(rcvbuf), 2304, 0, 131072, 0, 0},
+    {OPT(SOL_SOCKET, SO_KEEPALIVE), SERVED, FLAG, AT(keepalive), 0, 0, 0, 0, 0},
+    {OPT(SOL_SOCKET, SO_OOBINLINE), STORED, FLAG, AT(oobinline), 0, 0, 0, 0, 0},
+    {OPT(SOL_SOCKET, SO_NO_CHECK), STORED, FLAG, 0, 0, 0, 0, 0, 0},
+    {OPT(SOL_SOCKET, SO_PRIORITY), STORED, INT, AT(priority), ANY_INT, 0, 0, 0},
+    {OPT(SOL_SOCKET, SO_LINGER), SERVED, LINGER, AT(linger), 0, 0, 0, 0, 0},
+    {OPT(SOL_SOCKET, SO_BSDCOMPAT), STORED, FIXED, 0, ANY_INT, 0, 0, 0},
+    {OPT(SOL_SOCKET, SO_REUSEPORT), SERVED, FLAG, AT(reuseport), 0, 0, 0, 0, 0},
+    {OPT(SOL_SOCKET, SO_PASSCRED), SERVED, NONE, 0, 0, 0, 0, EOPNOTSUPP, EOPNOTSUPP},
+    {OPT(SOL_SOCKET, SO_PEERCRED), SERVED, COMPUTED, 0, 0, 0, 0, 0, 0},
+    {OPT(SOL_SOCKET, SO_RCVLOWAT), SERVED, INT, AT(rcvlowat), ANY_INT, 1, 0, 0},
+    {OPT(SOL_SOCKET, SO_SNDLOWAT), SERVED, COMPUTED, 0, 0, 0, 0, 0, 0},
+    {OPT(SOL_SOCKET, SO_RCVTIMEO), SERVED, TIME, AT(rcvtimeo), 0, 0, 0, 0, 0},
+    {OPT(SOL_SOCKET, SO_SNDTIMEO), SERVED, TIME, AT(sndtimeo), 0, 0, 0, 0, 0},
+    {OPT(SOL_SOCKET, SO_BINDTODEVICE), SERVED, DEVICE, AT(device), 0, 0, 0, ENODEV, 0},
+    {OPT(SOL_SOCKET, SO_ATTACH_FILTER), REFUSED, NONE, 0, 0, 0, 0, EINVAL, ENOPROTOOPT},
+    {OPT(SOL_SOCKET, SO_DETACH_FILTER), SERVED, NONE, 0, 0, 0, 0, ENOENT, ENOPROTOOPT},
+    {OPT(SOL_SOCKET, SO_PEERNAME), SERVED, COMPUTED, 0, 0, 0, 0, 0, 0},
+    {OPT(SOL_SOCKET, SO_TIMESTAMP), REFUSED, FIXED, 0, 0, 0, 0, ENOPROTOOPT, 0},
+    {OPT(SOL_SOCKET, SO_ACCEPTCONN), SERVED, COMPUTED, 0, 0, 0, 0, 0, 0},
+    {OPT(SOL_SOCKET, SO_SNDBUFFORCE), SERVED, BUFSIZE, AT(sndbuf), 4608, 1, 16384, 0, ENOPROTOOPT},
+    {OPT(SOL_SOCKET, SO_RCVBUFFORCE), SERVED, BUFSIZE, AT(rcvbuf), 2304, 1, 131072, 0, ENOPROTOOPT},
+    {OPT(SOL_SOCKET, SO_PASSSEC), SERVED, NONE, 0, 0, 0, 0, EOPNOTSUPP, EOPNOTSUPP},
+    {OPT(SOL_SOCKET, SO_TIMESTAMPNS), REFUSED, FIXED, 0, 0, 0, 0, ENOPROTOOPT, 0},
+    {OPT(SOL_SOCKET, SO_MARK), STORED, INT, AT(mark), ANY_INT, 0, 0, 0},
+    {OPT(SOL_SOCKET, SO_TIMESTAMPING), REFUSED, FIXED, 0, 0, 0, 0, EINVAL, 0},
+    {OPT(SOL_SOCKET, SO_PROTOCOL), SERVED, COMPUTED, 0, 0, 0, 0, 0, 0},
+    {OPT(SOL_SOCKET, SO_DOMAIN), SERVED, COMPUTED, 0, 0, 0, 0, 0, 0},
+    {OPT(SOL_SOCKET, SO_RXQ_OVFL), STORED, FLAG, 0, 0, 0, 0, 0, 0},
+    {OPT(SOL_SOCKET, SO_WIFI_STATUS), STORED, FLAG, 0, 0, 0, 0, 0, 0},
+    {OPT(SOL_SOCKET, SO_PEEK_OFF), REFUSED, FIXED, 0, -1, -1, -1, EOPNOTSUPP, 0},
+    {OPT(SOL_SOCKET, SO_NOFCS), STORED, FLAG, 0, 0, 0, 0, 0, 0},
+    {OPT(SOL_SOCKET, SO_LOCK_FILTER), STORED, FLAG, 0, 0, 0, 0, 0, 0},
+    {OPT(SOL_SOCKET, SO_SELECT_ERR_QUEUE), STORED, FLAG, 0, 0, 0, 0, 0, 0},
+    {OPT(SOL_SOCKET, SO_BUSY_POLL), STORED, INT, 0, 0, INT_MAX, 0, EINVAL, 0},
+    {OPT(SOL_SOCKET, SO_MAX_PACING_RATE), REFUSED, FIXED, 0, -1, -1, -1, ENOPROTOOPT, 0},
+    {OPT(SOL_SOCKET, SO_BPF_EXTENSIONS), SERVED, COMPUTED, 0, 0, 0, 0, 0, 0},
+    {OPT(SOL_SOCKET, SO_INCOMING_CPU), STORED, INT, 0, ANY_INT, -1, 0, 0},
+    {OPT(SOL_SOCKET, SO_ATTACH_BPF), REFUSED, NONE, 0, 0, 0, 0, EINVAL, ENOPROTOOPT},
+    {OPT(SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF), REFUSED, NONE, 0, 0, 0, 0, EINVAL, ENOPROTOOPT},
+    {OPT(SOL_SOCKET, SO_ATTACH_REUSEPORT_EBPF), REFUSED, NONE, 0, 0, 0, 0, EINVAL, ENOPROTOOPT},
+    {OPT(SOL_SOCKET, SO_CNX_ADVICE), STORED, FIXED, 0, ANY_INT, 0, 0, ENOPROTOOPT},
+    {OPT(SOL_SOCKET, SO_MEMINFO), SERVED, COMPUTED, 0, 0, 0, 0, 0, 0},
+    {OPT(SOL_SOCKET, SO_INCOMING_NAPI_ID), SERVED, COMPUTED, 0, 0, 0, 0, 0, 0},
+    {OPT(SOL_SOCKET, SO_COOKIE), SERVED, COMPUTED, 0, 0, 0, 0, 0, 0},
+    {OPT(SOL_SOCKET, SO_PEERGROUPS), SERVED, NONE, 0, 0, 0, 0, ENOPROTOOPT, ENODATA},
+    {OPT(SOL_SOCKET, SO_ZEROCOPY), REFUSED, FIXED, 0, 0, 0, 0, EOPNOTSUPP, 0},
+    {OPT(SOL_SOCKET, SO_TXTIME), REFUSED, FIXED, 0, 0, 0, 0, EINVAL, 0},
+    {OPT(SOL_SOCKET, SO_BINDTOIFINDEX), REFUSED, FIXED, 0, 0, 0, 0, ENODEV, 0},
+    {OPT(SOL_SOCKET, SO_TIMESTAMP_NEW), REFUSED, FIXED, 0, 0, 0, 0, ENOPROTOOPT, 0},
+    {OPT(SOL_SOCKET, SO_TIMESTAMPNS_NEW), REFUSED, FIXED, 0, 0, 0, 0, ENOPROTOOPT, 0},
+    {OPT(SOL_SOCKET, SO_TIMESTAMPING_NEW), REFUSED, FIXED, 0, 0, 0, 0, EINVAL, 0},
+    {OPT(SOL_SOCKET, SO_RCVTIMEO_NEW), SERVED, TIME, AT(rcvtimeo), 0, 0, 0, 0, 0},
+    {OPT(SOL_SOCKET, SO_SNDTIMEO_NEW), SERVED, TIME, AT(sndtimeo), 0, 0, 0, 0, 0},
+    {OPT(SOL_SOCKET, SO_DETACH_REUSEPORT_BPF), SERVED, NONE, 0, 0, 0, 0, EINVAL, ENOPROTOOPT},
+    {OPT(SOL_SOCKET, SO_PREFER_BUSY_POLL), STORED, FLAG, 0, 0, 0, 0, 0, 0},
+    {OPT(SOL_SOCKET, SO_BUSY_POLL_BUDGET), STORED, INT, 0, 0, 65535, 0, EINVAL, ENOPROTOOPT},
+    {OPT(SOL_SOCKET, SO_NETNS_COOKIE), REFUSED, NONE, 0, 0, 0, 0, ENOPROTOOPT, EINVAL},
+    {OPT(SOL_SOCKET, SO_BUF_LOCK), STORED, INT, 0, 0, 3, 0, EINVAL, 0},
+    {OPT(SOL_SOCKET, SO_RESERVE_MEM), REFUSED, NONE, 0, 0, 0, 0, EOPNOTSUPP, 0},
+    {OPT(SOL_SOCKET, SO_TXREHASH), STORED, INT, 0, -1, 1, 1, EINVAL, 0},
+    {OPT(SOL_SOCKET, SO_RCVMARK), STORED, FLAG, 0, 0, 0, 0, 0, 0},
+    {OPT(SOL_SOCKET, SO_PASSPIDFD), SERVED, NONE, 0, 0, 0, 0, EOPNOTSUPP, EOPNOTSUPP},
+    {OPT(SOL_SOCKET, SO_PEERPIDFD), SERVED, NONE, 0, 0, 0, 0, ENOPROTOOPT, ENODATA},
+
+    {OPT(IPPROTO_TCP, TCP_NODELAY), SERVED, FLAG, AT(nodelay), 0, 0, 0, 0, 0},
+    {OPT(IPPROTO_TCP, TCP_MAXSEG), SERVED, INT, AT(maxseg), 88, 32767, 0, EINVAL, 0},
+    {OPT(IPPROTO_TCP, TCP_CORK), SERVED, FLAG, AT(cork), 0, 0, 0, 0, 0},
+    {OPT(IPPROTO_TCP, TCP_KEEPIDLE), SERVED, INT, AT(keepidle), 1, 32767, 7200, EINVAL, 0},
+    {OPT(IPPROTO_TCP, TCP_KEEPINTVL), SERVED, INT, AT(keepintvl), 1, 32767, 75, EINVAL, 0},
+    {OPT(IPPROTO_TCP, TCP_KEEPCNT), SERVED, INT, AT(keepcnt), 1, 127, 9, EINVAL, 0},
+    {OPT(IPPROTO_TCP, TCP_SYNCNT), SERVED, INT, AT(syncnt), 1, 127, 0, EINVAL, 0},
+    {OPT(IPPROTO_TCP, TCP_LINGER2), STORED, INT, AT(linger2), ANY_INT, 60, 0, 0},
+    {OPT(IPPROTO_TCP, TCP_DEFER_ACCEPT), SERVED, INT, AT(defer_accept), ANY_INT, 0, 0, 0},
+    {OPT(IPPROTO_TCP, TCP_WINDOW_CLAMP), SERVED, INT, AT(window_clamp), ANY_INT, 0, 0, 0},
+    {OPT(IPPROTO_TCP, TCP_INFO), SERVED, COMPUTED, 0, 0, 0, 0, 0, 0},
+    {OPT(IPPROTO_TCP, TCP_QUICKACK), STORED, FLAG, AT(quickack), 0, 0, 1, 0, 0},
+    {OPT(IPPROTO_TCP, TCP_CONGESTION), SERVED, COMPUTED, 0, 0, 0, 0, ENOENT, 0},
+    {OPT(IPPROTO_TCP, TCP_MD5SIG), REFUSED, NONE, 0, 0, 0, 0, EINVAL, ENOPROTOOPT},
+    {OPT(IPPROTO_TCP, TCP_THIN_LINEAR_TIMEOUTS), STORED, INT, 0, 0, 1, 0, EINVAL, 0},
+    {OPT(IPPROTO_TCP, TCP_THIN_DUPACK), STORED, FIXED, 0, 0, 1, 0, EINVAL, 0},
+    {OPT(IPPROTO_TCP, TCP_USER_TIMEOUT), SERVED, INT, AT(user_timeout), 0, INT_MAX, 0, EINVAL, 0},
+    {OPT(IPPROTO_TCP, TCP_REPAIR), REFUSED, FIXED, 0, 0, 0, 0, EPERM, 0},
+    {OPT(IPPROTO_TCP, TCP_REPAIR_QUEUE), REFUSED, NONE, 0, 0, 0, 0, EPERM, EINVAL},
+    {OPT(IPPROTO_TCP, TCP_QUEUE_SEQ), REFUSED, NONE, 0, 0, 0, 0, EINVAL, EINVAL},
+    {OPT(IPPROTO_TCP, TCP_REPAIR_OPTIONS), REFUSED, NONE, 0, 0, 0, 0, EINVAL, ENOPROTOOPT},
+    {OPT(IPPROTO_TCP, TCP_FASTOPEN), REFUSED, FIXED, 0, 0, 0, 0, EOPNOTSUPP, 0},
+    {OPT(IPPROTO_TCP, TCP_TIMESTAMP), REFUSED, NONE, 0, 0, 0, 0, EPERM, ENOPROTOOPT},
+    {OPT(IPPROTO_TCP, TCP_NOTSENT_LOWAT), STORED, INT, 0, ANY_INT, 0, 0, 0},
+    {OPT(IPPROTO_TCP, TCP_CC_INFO), SERVED, COMPUTED, 0, 0, 0, 0, 0, 0},
+    {OPT(IPPROTO_TCP, TCP_SAVE_SYN), REFUSED, FIXED, 0, 0, 0, 0, ENOPROTOOPT, 0},
+    {OPT(IPPROTO_TCP, TCP_SAVED_SYN), SERVED, COMPUTED, 0, 0, 0, 0, 0, 0},
+    {OPT(IPPROTO_TCP, TCP_REPAIR_WINDOW), REFUSED, NONE, 0, 0, 0, 0, EPERM, EINVAL},
+    {OPT(IPPROTO_TCP, TCP_FASTOPEN_CONNECT), REFUSED, FIXED, 0, 0, 0, 0, EOPNOTSUPP, 0},
+    {OPT(IPPROTO_TCP, TCP_ULP), REFUSED, NONE, 0, 0, 0, 0, ENOENT, 0},
+    {OPT(IPPROTO_TCP, TCP_MD5SIG_EXT), REFUSED, NONE, 0, 0, 0, 0, EINVAL, ENOPROTOOPT},
+    {OPT(IPPROTO_TCP, TCP_FASTOPEN_KEY), REFUSED, NONE, 0, 0, 0, 0, EINVAL, 0},
+    {OPT(IPPROTO_TCP, TCP_FASTOPEN_NO_COOKIE), STORED, INT, 0, 0, 1, 0, EINVAL, 0},
+    {OPT(IPPROTO_TCP, TCP_ZEROCOPY_RECEIVE), REFUSED, NONE, 0, 0, 0, 0, ENOPROTOOPT, ENOPROTOOPT},
+    {OPT(IPPROTO_TCP, TCP_INQ), REFUSED, FIXED, 0, 0, 0, 0, ENOPROTOOPT, 0},
+    {OPT(IPPROTO_TCP, TCP_TX_DELAY), REFUSED, FIXED, 0, 0, 0, 0, ENOPROTOOPT, 0},
+    {OPT(IPPROTO_TCP, TCP_IS_MPTCP), SERVED, COMPUTED, 0, 0, 0, 0, 0, 0},
+
+    {OPT(IPPROTO_IP, IP_TOS), SERVED, INT, AT(tos), ANY_INT, 0, 0, 0},
+    {OPT(IPPROTO_IP, IP_TTL), SERVED, INT, AT(ttl), -1, 255, 64, EINVAL, 0},
+    {OPT(IPPROTO_IP, IP_HDRINCL), SERVED, NONE, 0, 0, 0, 0, ENOPROTOOPT, 0},
+    {OPT(IPPROTO_IP, IP_OPTIONS), REFUSED, NONE, 0, 0, 0, 0, EINVAL, 0},
+    {OPT(IPPROTO_IP, IP_ROUTER_ALERT), SERVED, NONE, 0, 0, 0, 0, EINVAL, 0},
+    {OPT(IPPROTO_IP, IP_RECVOPTS), STORED, FLAG, 0, 0, 0, 0, 0, 0},
+    {OPT(IPPROTO_IP, IP_RETOPTS), STORED, FLAG, 0, 0, 0, 0, 0, 0},
+    {OPT(IPPROTO_IP, IP_PKTINFO), STORED, FLAG, 0, 0, 0, 0, 0, 0},
+    {OPT(IPPROTO_IP, IP_PKTOPTIONS), STORED, NONE, 0, 0, 0, 0, ENOPROTOOPT, 0},
+    {OPT(IPPROTO_IP, IP_MTU_DISCOVER), STORED, INT, AT(mtu_discover), 0, 5, 1, EINVAL, 0},
+    {OPT(IPPROTO_IP, IP_RECVERR), STORED, FLAG, AT(recverr), 0, 0, 0, 0, 0},
+    {OPT(IPPROTO_IP, IP_RECVTTL), STORED, FLAG, 0, 0, 0, 0, 0, 0},
+    {OPT(IPPROTO_IP, IP_RECVTOS), STORED, FLAG, 0, 0, 0, 0, 0, 0},
+    {OPT(IPPROTO_IP, IP_MTU), SERVED, COMPUTED, 0, 0, 0, 0, 0, 0},
+    {OPT(IPPROTO_IP, IP_FREEBIND), REFUSED, FIXED, 0, 0, 0, 0, ENOPROTOOPT, 0},
+    {OPT(IPPROTO_IP, IP_IPSEC_POLICY), REFUSED, NONE, 0, 0, 0, 0, EOPNOTSUPP, ENOPROTOOPT},
+    {OPT(IPPROTO_IP, IP_XFRM_POLICY), REFUSED, NONE, 0, 0, 0, 0, EINVAL, ENOPROTOOPT},
+    {OPT(IPPROTO_IP, IP_PASSSEC), STORED, FLAG, 0, 0, 0, 0, 0, 0},
+    {OPT(IPPROTO_IP, IP_TRANSPARENT), REFUSED, FIXED, 0, 0, 0, 0, EPERM, 0},
+    {OPT(IPPROTO_IP, IP_RECVORIGDSTADDR), STORED, FLAG, 0, 0, 0, 0, 0, 0},
+    {OPT(IPPROTO_IP, IP_MINTTL), SERVED, INT, AT(minttl), 0, 255, 0, EINVAL, 0},
+    {OPT(IPPROTO_IP, IP_NODEFRAG), SERVED, NONE, 0, 0, 0, 0, ENOPROTOOPT, 0},
+    {OPT(IPPROTO_IP, IP_CHECKSUM), STORED, FLAG, 0, 0, 0, 0, 0, 0},
+    {OPT(IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT), STORED, FLAG, AT(bind_no_port), 0, 0, 0, 0, 0},
+    {OPT(IPPROTO_IP, IP_RECVFRAGSIZE), SERVED, NONE, 0, 0, 0, 0, EINVAL, 0},
+    {OPT(IPPROTO_IP, IP_RECVERR_RFC4884), STORED, INT, 0, 0, 1, 0, EINVAL, 0},
+    {OPT(IPPROTO_IP, IP_MULTICAST_IF), SERVED, NONE, 0, 0, 0, 0, EINVAL, 0},
+    {OPT(IPPROTO_IP, IP_MULTICAST_TTL), SERVED, INT, 0, 1, 0, 1, EINVAL, 0},
+    {OPT(IPPROTO_IP, IP_MULTICAST_LOOP), STORED, FLAG, 0, 0, 0, 1, 0, 0},
+    {OPT(IPPROTO_IP, IP_ADD_MEMBERSHIP), SERVED, NONE, 0, 0, 0, 0, EPROTO, ENOPROTOOPT},
+    {OPT(IPPROTO_IP, IP_DROP_MEMBERSHIP), SERVED, NONE, 0, 0, 0, 0, EPROTO, ENOPROTOOPT},
+    {OPT(IPPROTO_IP, IP_UNBLOCK_SOURCE), SERVED, NONE, 0, 0, 0, 0, EINVAL, ENOPROTOOPT},
+    {OPT(IPPROTO_IP, IP_BLOCK_SOURCE), SERVED, NONE, 0, 0, 0, 0, EINVAL, ENOPROTOOPT},
+    {OPT(IPPROTO_IP, IP_ADD_SOURCE_MEMBERSHIP), SERVED, NONE, 0, 0, 0, 0, EINVAL, ENOPROTOOPT},
+    {OPT(IPPROTO_IP, IP_DROP_SOURCE_MEMBERSHIP), SERVED, NONE, 0, 0, 0, 0, EINVAL, ENOPROTOOPT},
+    {OPT(IPPROTO_IP, IP_MSFILTER), SERVED, NONE, 0, 0, 0, 0, EINVAL, EINVAL},
+    {OPT(IPPROTO_IP, MCAST_JOIN_GROUP), SERVED, NONE, 0, 0, 0, 0, EINVAL, ENOPROTOOPT},
+    {OPT(IPPROTO_IP, MCAST_BLOCK_SOURCE), SERVED, NONE, 0, 0, 0, 0, EINVAL, ENOPROTOOPT},
+    {OPT(IPPROTO_IP, MCAST_UNBLOCK_SOURCE), SERVED, NONE, 0, 0, 0, 0, EINVAL, ENOPROTOOPT},
+    {OPT(IPPROTO_IP, MCAST_LEAVE_GROUP), SERVED, NONE, 0, 0, 0, 0, EINVAL, ENOPROTOOPT},
+    {OPT(IPPROTO_IP, MCAST_JOIN_SOURCE_GROUP), SERVED, NONE, 0, 0, 0, 0, EINVAL, ENOPROTOOPT},
+    {OPT(IPPROTO_IP, MCAST_LEAVE_SOURCE_GROUP), SERVED, NONE, 0, 0, 0, 0, EINVAL, ENOPROTOOPT},
+    {OPT(IPPROTO_IP, MCAST_MSFILTER), SERVED, NONE, 0, 0, 0, 0, EINVAL, EINVAL},
+    {OPT(IPPROTO_IP, IP_MULTICAST_ALL), STORED, INT, 0, 0, 1, 1, EINVAL, 0},
+    {OPT(IPPROTO_IP, IP_UNICAST_IF), REFUSED, FIXED, 0, 0, 0, 0, EADDRNOTAVAIL, 0},
+    {OPT(IPPROTO_IP, IP_LOCAL_PORT_RANGE), REFUSED, FIXED, 0, 0, 0, 0, ENOPROTOOPT, 0},
+    {OPT(IPPROTO_IP, IP_PROTOCOL), SERVED, NONE, 0, 0, 0, 0, ENOPROTOOPT, 0},
+
+    {OPT(IPPROTO_IPV6, IPV6_V6ONLY), SERVED, FLAG, AT(v6only), 0, 0, 0, 0, 0},
 };
+
+#define NROWS (sizeof(rows) / sizeof(rows[0]))
+
+_Static_assert(NROWS <= GZ_OPTION_ROWS, "plain[] has a place for each row");
 
 static const struct row *find(int level, int opt)
 {
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+	for (size_t i = 0; i < NROWS; i++)
 		if (rows[i].level == level && rows[i].opt == opt)
 			return &rows[i];
 	return NULL;
 }
 
+static bool is(const struct row *r, int level, int opt)
+{
+	return r->level == level && r->opt == opt;
+}
+
 static int *int_at(struct gz_options *o, const struct row *r)
 {
-	return (int *)((char *)o + r->offset);
+	return r->offset ? (int *)((char *)o + r->offset) : &o->plain[r - rows];
+}
+
+static bool is_int(const struct row *r)
+{
+	return r->kind == FLAG || r->kind == INT || r->kind == BUFSIZE;
 }
 
 void gz_options_init(struct gz_options *o)
 {
 	memset(o, 0, sizeof(*o));
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		if (rows[i].kind == FLAG || rows[i].kind == INT || rows[i].kind == BUFSIZE)
+	for (size_t i = 0; i < NROWS; i++)
+		if (is_int(&rows[i]))
 			*int_at(o, &rows[i]) = rows[i].dfl;
 	o->syncnt = gz_worker.cfg ? (int)gz_worker.cfg->syn_retries : 6;
 }
@@ -120,157 +293,283 @@ static int set_time(struct gz_sock *s, const struct row *r, int shadow, const vo
 	return 0;
 }
 
-int gz_option_set(struct gz_sock *s, int shadow, int level, int opt, const void *val, socklen_t len)
+static int refuse(const struct row *r)
+{
+	if (!r || r->verdict == REFUSED)
+		gz_count(GZ_C_REFUSED_SETOPT);
+	return r && r->set_error ? -r->set_error : -ENOPROTOOPT;
+}
+
+/* SO_BINDTODEVICE: the port's own interface or lo; an empty name: any. */
+static int set_device(struct gz_sock *s, const char *val, socklen_t len)
+{
+	const char *own = gz_worker.cfg->port.iface;
+	char name[sizeof(s->opt.device)] = "";
+
+	memcpy(name, val, len < sizeof(name) - 1 ? len : sizeof(name) - 1);
+	if (*name && strcmp(name, own) && strcmp(name, "lo")) {
+		gz_count(GZ_C_REFUSED_SETOPT);
+		return -ENODEV;
+	}
+	memcpy(s->opt.device, name, sizeof(name));
+	return 0;
+}
+
+static int set_linger(struct gz_sock *s, const void *val, socklen_t len)
+{
+	struct linger l;
+
+	if (len < sizeof(l))
+		return -EINVAL;
+	memcpy(&l, val, sizeof(l));
+	s->opt.linger.l_onoff = l.l_onoff != 0;
+	if (l.l_onoff)
+		s->opt.linger.l_linger = l.l_linger;
+	return 0;
+}
+
+static bool capable(pid_t tid, unsigned a, unsigned b)
+{
+	return gz_app_capable(tid, a) || gz_app_capable(tid, b);
+}
+
+/* secs_to_retrans() and back: TCP_DEFER_ACCEPT is kept as a number of SYN-ACKs */
+static int whole_retrans(int seconds)
+{
+	int period = 1, sum = 1, n = 1;
+
+	if (seconds <= 0)
+		return 0;
+	while (seconds > sum && n < 255) {
+		n++;
+		period = period * 2 < 120 ? period * 2 : 120;
+		sum += period;
+	}
+	return sum;
+}
+
+/* ip_tos2prio[] of net/ipv4/route.c, with what rt_tos2priority() takes of a TOS */
+static int tos_priority(int tos)
+{
+	static const uint8_t prio[16] = {0, 1, 0, 1, 2, 2, 2, 2, 6, 6, 6, 6, 4, 4, 4, 4};
+
+	return prio[(tos & 0x1e) >> 1];
+}
+
+/* What an option does with its value besides keeping it.  Return: 0 or -errno */
+static int adjust(struct gz_sock *s, const struct row *r, int shadow, pid_t tid, int *v)
+{
+	switch (r->level) {
+	case SOL_SOCKET:
+		if (r->opt == SO_PRIORITY && (*v < 0 || *v > 6) &&
+		    !capable(tid, CAP_NET_RAW, CAP_NET_ADMIN))
+			return -EPERM;
+		if (r->opt == SO_MARK && !capable(tid, CAP_NET_RAW, CAP_NET_ADMIN))
+			return -EPERM;
+		if ((r->opt == SO_PREFER_BUSY_POLL || r->opt == SO_BUSY_POLL_BUDGET) &&
+		    *v > *int_at(&s->opt, r) && !gz_app_capable(tid, CAP_NET_ADMIN))
+			return -EPERM;
+		if (r->opt == SO_DEBUG && *v && !gz_app_capable(tid, CAP_NET_ADMIN))
+			return -EACCES;
+		if (r->opt == SO_TXREHASH && *v < 0)
+			*v = 1;
+		if (r->opt == SO_RCVLOWAT) {
+			*v = *v < 0 ? INT_MAX : *v ? *v : 1;
+			/* The shadow waits for as many bytes as the option says. */
+			if (setsockopt(shadow, SOL_SOCKET, SO_RCVLOWAT, v, sizeof(*v)) < 0)
+				return -errno;
+		}
+		return 0;
+	case IPPROTO_TCP:
+		if (r->opt == TCP_LINGER2)
+			*v = *v < 0 ? -1 : *v > 120 ? 120 : *v ? *v : 60;
+		if (r->opt == TCP_DEFER_ACCEPT)
+			*v = whole_retrans(*v);
+		if (r->opt == TCP_WINDOW_CLAMP) {
+			if (!*v && gz_sock_state(s) != GZ_FRESH && gz_sock_state(s) != GZ_BOUND)
+				return -EINVAL;
+			if (*v && *v < 1152)
+				*v = 1152; /* SOCK_MIN_RCVBUF / 2 */
+		}
+		return 0;
+	case IPPROTO_IP:
+		if (r->opt == IP_TTL)
+			*v = *v < 0 ? 64 : *v;
+		if (r->opt == IP_TTL && !*v)
+			return -EINVAL;
+		if (r->opt == IP_TOS) {
+			*v = (*v & 0xff & ~3) | (s->opt.tos & 3); /* the ECN bits are TCP's */
+			s->opt.priority = tos_priority(*v);
+		}
+		return 0;
+	default: /* IPV6_V6ONLY */
+		return gz_sock_state(s) == GZ_FRESH ? 0 : -EINVAL;
+	}
+}
+
+/* Is @val what a FIXED row may be set to? */
+static bool is_fixed(const struct row *r, int v, const void *val, socklen_t len)
+{
+	uint64_t wide = 0;
+
+	if (len >= sizeof(wide)) {
+		memcpy(&wide, val, sizeof(wide));
+		if (v != 0 && v != -1 && wide >> 32)
+			return false;
+	}
+	return (v >= r->lo && v <= r->hi) || v == r->dfl;
+}
+
+int gz_option_set(struct gz_sock *s, int shadow, pid_t tid, int level, int opt, const void *val,
+		  socklen_t len)
 {
 	const struct row *r = find(level, opt);
-	int v = 0;
+	int v = 0, err;
 
+	if (level == SOL_SOCKET && opt == SO_BINDTODEVICE)
+		return set_device(s, val, len); /* before the length, as sk_setsockopt() */
 	/* As net/core/sock.c: the length first, then the name. */
 	if (level == SOL_SOCKET && len < sizeof(int))
 		return -EINVAL;
-	if (level == IPPROTO_TCP && opt == TCP_MAXSEG && len >= sizeof(int)) {
-		memcpy(&v, val, sizeof(v));
-		if (v && (v < 88 || v > 32767))
-			return -EINVAL; /* TCP_MIN_MSS, MAX_TCP_WINDOW */
-	}
-	if (!r || (r->kind == COMPUTED && !(level == IPPROTO_TCP && opt == TCP_CONGESTION))) {
-		gz_count(GZ_C_REFUSED_SETOPT);
-		return -ENOPROTOOPT;
-	}
-	if (level == IPPROTO_IPV6 && s->family != AF_INET6)
-		return -ENOPROTOOPT;
-	if (r->kind == COMPUTED) {
+	if (!r || (level == IPPROTO_IPV6 && s->family != AF_INET6))
+		return refuse(NULL);
+	if (is(r, IPPROTO_TCP, TCP_CONGESTION)) {
 		/* There is one algorithm, as the kernel calls it. */
-		if (len >= 4 && !strncmp(val, "reno", 4))
+		if (len < 1)
+			return -EINVAL;
+		if (len >= 4 && !strncmp(val, "reno", 4) && (len == 4 || !((const char *)val)[4]))
 			return 0;
+		gz_count(GZ_C_REFUSED_SETOPT);
 		return -ENOENT;
 	}
+	if (is(r, IPPROTO_IP, IP_OPTIONS)) {
+		/* ip_options_compile(): zeros end the list */
+		for (socklen_t i = 0; i < len; i++)
+			if (((const char *)val)[i])
+				return refuse(r);
+		return len > 40 ? -EINVAL : 0;
+	}
+	if (r->kind == COMPUTED || r->kind == NONE)
+		return refuse(r);
+	if (r->kind == LINGER)
+		return set_linger(s, val, len);
+	if (r->kind == TIME)
+		return set_time(s, r, shadow, val, len);
 	if (level == IPPROTO_IP && len >= 1 && len < sizeof(int)) {
 		v = *(const unsigned char *)val; /* ip(7) takes a byte as well */
-	} else if (r->kind != LINGER && r->kind != TIME) {
-		if (len < sizeof(int))
+	} else {
+		if (len < sizeof(int) && !(level == IPPROTO_IP && opt != IP_TTL && opt != IP_TOS))
 			return -EINVAL;
-		memcpy(&v, val, sizeof(v));
+		memcpy(&v, val, len < sizeof(v) ? len : sizeof(v));
 	}
 	switch (r->kind) {
 	case FLAG:
-		if (opt == IPV6_V6ONLY && level == IPPROTO_IPV6 && gz_sock_state(s) != GZ_FRESH)
-			return -EINVAL;
-		*int_at(&s->opt, r) = v != 0;
+		v = v != 0;
 		break;
 	case INT:
-		if (v < r->lo || v > r->hi)
-			return level == SOL_SOCKET ? -EPERM : -EINVAL;
-		if (opt == IP_TTL && level == IPPROTO_IP) {
-			if (v == 0)
-				return -EINVAL;
-			if (v < 0)
-				v = 64;
-		}
-		if (opt == IP_TOS && level == IPPROTO_IP)
-			v &= 0xfc; /* the ECN bits are TCP's */
-		if (opt == SO_RCVLOWAT && level == SOL_SOCKET) {
-			v = v ? v : 1;
-			/* The shadow waits for as many bytes as the option says. */
-			if (setsockopt(shadow, SOL_SOCKET, SO_RCVLOWAT, &v, sizeof(v)) < 0)
-				return -errno;
-		}
-		*int_at(&s->opt, r) = v;
+		if ((v < r->lo || v > r->hi) && !(opt == TCP_MAXSEG && r->set_error && !v))
+			return -r->set_error;
 		break;
-	case BUFSIZE:
-		if (v < 0)
-			v = 0;
-		if (v > 212992)
-			v = 212992; /* net.core.[rw]mem_max */
-		v *= 2;
-		*int_at(&s->opt, r) = v < r->lo ? r->lo : v;
-		if (opt == SO_RCVBUF)
+	case BUFSIZE: {
+		int max = 212992; /* net.core.[rw]mem_max */
+
+		if (r->hi && !gz_app_capable(tid, CAP_NET_ADMIN))
+			return -EPERM;
+		if (r->hi)
+			max = INT_MAX / 2;
+		v = v < 0 && r->hi ? 0 : v;
+		v = (unsigned)v > (unsigned)max ? max : v;
+		v = v * 2 < r->lo ? r->lo : v * 2;
+		if (r->offset == AT(rcvbuf))
 			s->opt.rcvbuf_set = true;
 		else
 			s->opt.sndbuf_set = true;
 		break;
-	case LINGER: {
-		struct linger l;
+	}
+	default: /* FIXED */
+		return is_fixed(r, v, val, len) ? 0 : refuse(r);
+	}
+	err = adjust(s, r, shadow, tid, &v);
+	if (!err)
+		*int_at(&s->opt, r) = v;
+	return err;
+}
 
-		if (len < sizeof(l))
-			return -EINVAL;
-		memcpy(&l, val, sizeof(l));
-		s->opt.linger.l_onoff = l.l_onoff != 0;
-		if (l.l_onoff)
-			s->opt.linger.l_linger = l.l_linger;
-		break;
-	}
-	case TIME:
-		return set_time(s, r, shadow, val, len);
-	case COMPUTED:
-		return -ENOPROTOOPT;
-	}
+static int give(void *val, socklen_t *len, const void *from, size_t n)
+{
+	if (*len > n)
+		*len = (socklen_t)n;
+	memcpy(val, from, *len);
 	return 0;
 }
 
-static uint32_t info(_Atomic uint32_t *v)
+static int peer_name(struct gz_sock *s, void *val, socklen_t *len)
 {
-	return atomic_load_explicit(v, memory_order_relaxed);
+	struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = s->peer.port};
+	struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = s->peer.port};
+	size_t n = s->family == AF_INET ? sizeof(in) : sizeof(in6);
+
+	if (gz_sock_state(s) != GZ_ESTABLISHED)
+		return -ENOTCONN;
+	if (*len > n)
+		return -EINVAL; /* sk_getsockopt(): no more than the address has */
+	in.sin_addr.s_addr = gz_end_v4_addr(s->peer);
+	in6.sin6_addr = s->peer.addr;
+	in6.sin6_scope_id = s->peer.scope;
+	return give(val, len, s->family == AF_INET ? (void *)&in : (void *)&in6, n);
 }
 
-/* linux/tcp.h; what we do not measure stays 0. */
-static void fill_tcp_info(struct gz_sock *s, struct tcp_info *t)
+/* struct ucred, meminfo: what INET sockets answer */
+static int compute_large(struct gz_sock *s, const struct row *r, void *val, socklen_t *len)
 {
-	memset(t, 0, sizeof(*t));
-	switch (gz_sock_state(s)) {
-	case GZ_LISTENING:
-		t->tcpi_state = 10;
-		break;
-	case GZ_CONNECTING:
-		t->tcpi_state = 2;
-		break;
-	case GZ_ESTABLISHED: {
-		/* lwIP: 4 ESTABLISHED, 5 FIN_WAIT_1, 6 FIN_WAIT_2, 7 CLOSE_WAIT,
-		 * 8 CLOSING, 9 LAST_ACK, 10 TIME_WAIT; in the kernel's numbers: */
-		static const uint8_t to_linux[] = {7, 10, 2, 3, 1, 4, 5, 8, 11, 9, 6};
-		uint8_t st = atomic_load_explicit(&s->info.tcp_state, memory_order_relaxed);
+	struct ucred cred = {0, (uid_t)-1, (gid_t)-1};
+	struct tcp_info t;
+	uint64_t cookie = s->id;
+	uint32_t mem[9] = {0}; /* enum sk_meminfo of linux/sock_diag.h */
 
-		t->tcpi_state = st && st < sizeof(to_linux) ? to_linux[st] : 1;
-		break;
+	if (r->level == IPPROTO_TCP) {
+		if (r->opt == TCP_CONGESTION)
+			return give(val, len, "reno\0\0\0\0\0\0\0\0\0\0\0", 16);
+		if (r->opt == TCP_INFO) {
+			gz_segment_info(s, &t);
+			return give(val, len, &t, sizeof(t));
+		}
+		*len = 0; /* TCP_CC_INFO: Reno has none; TCP_SAVED_SYN: none was saved */
+		return 0;
 	}
-	default:
-		t->tcpi_state = 7;
+	switch (r->opt) {
+	case SO_PEERCRED:
+		return give(val, len, &cred, sizeof(cred));
+	case SO_COOKIE:
+		if (*len < sizeof(cookie))
+			return -EINVAL;
+		return give(val, len, &cookie, sizeof(cookie));
+	case SO_MEMINFO:
+		mem[0] = atomic_load(&s->unread);
+		mem[1] = (uint32_t)s->opt.rcvbuf;
+		mem[2] = mem[5] = atomic_load(&s->unsent);
+		mem[3] = (uint32_t)s->opt.sndbuf;
+		return give(val, len, mem, sizeof(mem));
+	default: /* SO_PEERNAME */
+		return peer_name(s, val, len);
 	}
-	t->tcpi_snd_mss = info(&s->info.mss);
-	t->tcpi_rcv_mss = t->tcpi_advmss = t->tcpi_snd_mss;
-	t->tcpi_pmtu = t->tcpi_snd_mss + 40;
-	t->tcpi_rtt = info(&s->info.rtt_us);
-	t->tcpi_snd_cwnd = t->tcpi_snd_mss ? info(&s->info.cwnd) / t->tcpi_snd_mss : 0;
-	t->tcpi_total_retrans = info(&s->info.retransmits);
-	t->tcpi_rcv_space = info(&s->info.rcv_wnd);
-	t->tcpi_bytes_acked = atomic_load_explicit(&s->tx_bytes, memory_order_relaxed);
-	t->tcpi_bytes_received = atomic_load_explicit(&s->rx_bytes, memory_order_relaxed);
 }
 
 static int compute(struct gz_sock *s, const struct row *r, void *val, socklen_t *len)
 {
 	int v = 0;
 
-	if (r->level == IPPROTO_TCP) {
-		struct tcp_info t;
-
-		if (r->opt == TCP_CONGESTION) {
-			char name[16] = "reno";
-
-			*len = *len < sizeof(name) ? *len : sizeof(name);
-			memcpy(val, name, *len);
-			return 0;
-		}
-		if (r->opt == TCP_INFO) {
-			fill_tcp_info(s, &t);
-			*len = *len < sizeof(t) ? *len : sizeof(t);
-			memcpy(val, &t, *len);
-			return 0;
-		}
-		v = (int)info(&s->info.mss);
-		if (!v)
-			v = 536;
-	} else {
+	switch (r->level) {
+	case IPPROTO_TCP:
+		if (r->opt != TCP_IS_MPTCP)
+			return compute_large(s, r, val, len);
+		break;
+	case IPPROTO_IP: /* IP_MTU */
+		if (gz_sock_state(s) != GZ_ESTABLISHED)
+			return -ENOTCONN;
+		v = gz_worker.port.mtu;
+		break;
+	default:
 		switch (r->opt) {
 		case SO_ERROR:
 			v = atomic_exchange(&s->error, 0);
@@ -284,74 +583,126 @@ static int compute(struct gz_sock *s, const struct row *r, void *val, socklen_t 
 		case SO_PROTOCOL:
 			v = IPPROTO_TCP;
 			break;
-		default:
+		case SO_SNDLOWAT:
+			v = 1;
+			break;
+		case SO_BPF_EXTENSIONS:
+			v = 64; /* SKF_AD_MAX */
+			break;
+		case SO_INCOMING_NAPI_ID:
+			break; /* frames come from no NAPI context of the kernel's */
+		case SO_ACCEPTCONN:
 			v = gz_sock_state(s) == GZ_LISTENING;
+			break;
+		default:
+			return compute_large(s, r, val, len);
 		}
 	}
-	*len = *len < sizeof(v) ? *len : sizeof(v);
-	memcpy(val, &v, *len);
-	return 0;
+	return give(val, len, &v, sizeof(v));
+}
+
+/* Values of options that are kept otherwise than they are told */
+static int told(struct gz_sock *s, const struct row *r)
+{
+	int v = *int_at(&s->opt, r), mss;
+
+	if (is(r, IPPROTO_TCP, TCP_MAXSEG)) {
+		mss = (int)atomic_load_explicit(&s->info.mss, memory_order_relaxed);
+		/* do_tcp_getsockopt(): the user's until there is a connection */
+		return mss ? mss : v ? v : 536;
+	}
+	return v;
 }
 
 int gz_option_get(struct gz_sock *s, int level, int opt, void *val, socklen_t *len)
 {
 	const struct row *r = find(level, opt);
-	const void *from;
-	size_t n;
+	uint64_t wide;
+	int v;
 
 	/* tcp(7) and ip(7) are there; other levels are nobody's. */
-	if (level != SOL_SOCKET && level != IPPROTO_TCP && level != IPPROTO_IP &&
-	    level != IPPROTO_IPV6) {
+	if ((level != SOL_SOCKET && level != IPPROTO_TCP && level != IPPROTO_IP &&
+	     level != IPPROTO_IPV6) ||
+	    (level == IPPROTO_IPV6 && s->family != AF_INET6)) {
 		gz_count(GZ_C_REFUSED_GETOPT);
 		return -EOPNOTSUPP;
 	}
-
-	if (!r || (level == IPPROTO_IPV6 && s->family != AF_INET6)) {
-		gz_count(GZ_C_REFUSED_GETOPT);
-		return -ENOPROTOOPT;
+	if (!r || r->get_error) {
+		if (!r || r->verdict == REFUSED)
+			gz_count(GZ_C_REFUSED_GETOPT);
+		return r ? -r->get_error : -ENOPROTOOPT;
 	}
 	switch (r->kind) {
 	case COMPUTED:
 		return compute(s, r, val, len);
 	case LINGER:
-		from = &s->opt.linger;
-		n = sizeof(s->opt.linger);
-		break;
+		return give(val, len, &s->opt.linger, sizeof(s->opt.linger));
 	case TIME:
-		from = (char *)&s->opt + r->offset;
-		n = sizeof(struct timeval);
-		break;
-	default:
-		from = int_at(&s->opt, r);
-		n = sizeof(int);
-		/* do_ip_getsockopt(): a short buffer gets one byte. */
-		if (level == IPPROTO_IP && *len > 0 && *len < sizeof(int)) {
-			*(unsigned char *)val = (unsigned char)*(const int *)from;
-			*len = 1;
+		return give(val, len, (char *)&s->opt + r->offset, sizeof(struct timeval));
+	case DEVICE:
+		if (!*s->opt.device) {
+			*len = 0;
 			return 0;
 		}
+		if (*len < sizeof(s->opt.device))
+			return -EINVAL;
+		return give(val, len, s->opt.device, strlen(s->opt.device) + 1);
+	case NONE:
+		/* IP_OPTIONS, IP_PKTOPTIONS, TCP_ULP, TCP_FASTOPEN_KEY: there is none */
+		if (level == IPPROTO_TCP || opt == IP_OPTIONS || opt == IP_PKTOPTIONS) {
+			*len = 0;
+			return 0;
+		}
+		v = 0;
+		break;
+	case FIXED:
+		v = r->dfl;
+		if (level == SOL_SOCKET && (opt == SO_MAX_PACING_RATE || opt == SO_TXTIME ||
+					    opt == SO_TIMESTAMPING || opt == SO_TIMESTAMPING_NEW)) {
+			wide = (uint64_t)(int64_t)v;
+			if (opt == SO_MAX_PACING_RATE && *len < sizeof(wide))
+				return give(val, len, &wide, sizeof(int));
+			return give(val, len, &wide, sizeof(wide));
+		}
+		break;
+	default:
+		v = told(s, r);
 	}
-	if (*len > n)
-		*len = (socklen_t)n;
-	memcpy(val, from, *len);
-	return 0;
+	/* do_ip_getsockopt(): a short buffer gets one byte. */
+	if (level == IPPROTO_IP && *len > 0 && *len < sizeof(int) && v >= 0 && v <= 255) {
+		*(unsigned char *)val = (unsigned char)v;
+		*len = 1;
+		return 0;
+	}
+	return give(val, len, &v, sizeof(v));
 }
 
 void gz_options_replay(const struct gz_options *o, int family, int fd)
 {
-	struct gz_options dfl;
+	struct gz_options dfl, *mine = (struct gz_options *)(uintptr_t)o;
 
 	gz_options_init(&dfl);
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < NROWS; i++) {
 		const struct row *r = &rows[i];
-		const char *a = (const char *)o + r->offset;
-		size_t n = r->kind == LINGER ? sizeof(struct linger)
-			   : r->kind == TIME ? sizeof(struct timeval)
-					     : sizeof(int);
+		const char *a = (const char *)o + r->offset, *b = (const char *)&dfl + r->offset;
+		size_t n = sizeof(int);
 		int v;
 
-		if (r->kind == COMPUTED || (r->level == IPPROTO_IPV6 && family != AF_INET6) ||
-		    !memcmp(a, (char *)&dfl + r->offset, n))
+		if (r->level == IPPROTO_IPV6 && family != AF_INET6)
+			continue;
+		if (is_int(r)) {
+			a = (const char *)int_at(mine, r);
+			b = (const char *)int_at(&dfl, r);
+		} else if (r->kind == LINGER) {
+			n = sizeof(struct linger);
+		} else if (r->kind == TIME) {
+			n = sizeof(struct timeval);
+		} else if (r->kind == DEVICE) {
+			n = sizeof(o->device);
+		} else {
+			continue;
+		}
+		if (!memcmp(a, b, n) || (r->kind == BUFSIZE && r->hi))
 			continue;
 		if (r->kind == BUFSIZE) {
 			memcpy(&v, a, sizeof(v));

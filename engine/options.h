@@ -9,19 +9,23 @@
 #include <stdint.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <sys/types.h>
 
 struct gz_sock;
 
 /** Values as getsockopt() returns them, unless said otherwise. */
 struct gz_options {
+#define GZ_OPTION_ROWS 160
+	int plain[GZ_OPTION_ROWS]; /* of rows without a field of their own; first */
 	int reuseaddr, reuseport, keepalive, broadcast, oobinline, priority, mark, dontroute;
-	int rcvbuf, sndbuf, rcvlowat, busy_poll, timestamp;
+	int rcvbuf, sndbuf, rcvlowat;
 	bool rcvbuf_set, sndbuf_set; /* by the program: they bound, as the kernel's locks do */
 	struct linger linger;
 	struct timeval rcvtimeo, sndtimeo;
 	int nodelay, cork, quickack, keepidle, keepintvl, keepcnt, syncnt, maxseg;
-	int user_timeout, defer_accept, linger2, notsent_lowat;
-	int tos, ttl, v6only, mtu_discover, recverr, bind_no_port;
+	int user_timeout, defer_accept, linger2;
+	int tos, ttl, v6only, mtu_discover, recverr, bind_no_port, minttl, window_clamp;
+	char device[16];
 };
 
 void gz_options_init(struct gz_options *o);
@@ -31,11 +35,12 @@ void gz_options_init(struct gz_options *o);
  * @s:		Locked by the caller
  * @shadow:	The application's descriptor here, for what the kernel's own
  *		socket must honour as well (timeouts)
+ * @tid:	Whose capabilities count
  * @val, @len:	Already copied from the application
  *
  * Return: 0 or -errno, the kernel's; what is unknown is counted as refused.
  */
-int gz_option_set(struct gz_sock *s, int shadow, int level, int opt, const void *val,
+int gz_option_set(struct gz_sock *s, int shadow, pid_t tid, int level, int opt, const void *val,
 		  socklen_t len);
 
 /**

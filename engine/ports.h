@@ -14,15 +14,17 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "engine/segment.h"
 #include "engine/sock.h"
 
 /** A connection's place in the tables; freed when its pcb is. */
 struct gz_flow {
 	LIST_ENTRY(gz_flow) next;
 	struct gz_end local, peer;
-	struct gz_sock *listener; /* [w] while half-open; counted in queued */
-	struct gz_sock *sock;	  /* [w] NULL: orphan or half-open */
-	bool counted;		  /* [w] in listener->queued */
+	struct gz_sock *listener;  /* [w] while half-open; counted in queued */
+	struct gz_sock *sock;	   /* [w] NULL: orphan or half-open */
+	bool counted;		   /* [w] in listener->queued */
+	struct gz_measure measure; /* [w] */
 };
 
 void gz_ports_init(uint16_t lo, uint16_t hi);

@@ -352,10 +352,30 @@ static void app_closed(struct gz_sock *s)
 	gz_reaper_close(s);
 }
 
+/* TCP_DEFER_ACCEPT: does the application hear of @s now?  False: not yet */
+static bool undefer(struct gz_worker *w, struct gz_sock *s)
+{
+	struct gz_sock *l = s->deferred;
+
+	if (s->pcb && !gz_ring_used(&s->rx) && !s->fin_received && w->now < s->defer_until)
+		return false;
+	s->deferred = NULL;
+	if (s->pcb) {
+		gz_relay_offer(w, l, s);
+	} else {
+		atomic_fetch_sub(&l->queued, 1);
+		s->app_gone = true;
+	}
+	gz_sock_unref(l);
+	return true;
+}
+
 void gz_relay_pump(struct gz_worker *w, struct gz_sock *s)
 {
 	enum gz_state st = gz_sock_state(s);
 
+	if (s->deferred && !undefer(w, s))
+		return;
 	if (st == GZ_ESTABLISHED || st == GZ_CLOSED) {
 		bool abort_it = false;
 

@@ -137,22 +137,29 @@ struct gz_sock {
 	_Atomic uint32_t unsent;   /* bytes not yet acknowledged, SIOCOUTQ */
 	_Atomic uint32_t unread;   /* bytes not yet in the shadow */
 	_Atomic uint64_t rx_bytes, tx_bytes;
-	struct gz_tcp_info { /* relaxed snapshots for TCP_INFO */
-		_Atomic uint32_t cwnd, mss, rtt_us, retransmits, snd_wnd, rcv_wnd, unwritten;
+	struct gz_tcp_info { /* snapshots by gz_stack_info() */
+		_Atomic uint32_t mss, unwritten;
 		_Atomic uint8_t tcp_state;
+		struct gz_published { /* struct tcp_info, consistent by its version */
+			_Atomic unsigned version;
+#define GZ_INFO_WORDS 32
+			_Atomic uint64_t words[GZ_INFO_WORDS];
+		} published;
 	} info;
 
 	/* [w] */
 	struct gz_worker *worker;
 	struct gz_flow *flow; /* NULL: no pcb */
 	struct tcp_pcb *pcb;
-	struct tcp_pcb *lpcb; /* while listening */
-	bool shares;	      /* SO_REUSEPORT: another one has the pcb */
-	int end_fd;	      /* the engine's end; -1: none */
-	uint32_t prefix;      /* filler bytes still unread at end_fd */
-	uint32_t lag;	      /* bytes peeked, not yet taken */
-	uint32_t wnd_want;    /* SO_RCVBUF: of lwIP's window, to be withheld */
-	uint32_t wnd_held;    /* and withheld so far */
+	struct tcp_pcb *lpcb;	  /* while listening */
+	struct gz_sock *deferred; /* TCP_DEFER_ACCEPT: the listener, a reference */
+	uint64_t defer_until;	  /* ns */
+	bool shares;		  /* SO_REUSEPORT: another one has the pcb */
+	int end_fd;		  /* the engine's end; -1: none */
+	uint32_t prefix;	  /* filler bytes still unread at end_fd */
+	uint32_t lag;		  /* bytes peeked, not yet taken */
+	uint32_t wnd_want;	  /* SO_RCVBUF: of lwIP's window, to be withheld */
+	uint32_t wnd_held;	  /* and withheld so far */
 	struct gz_ring rx, tx;
 	bool fin_received;		      /* from the peer */
 	bool fin_passed;		      /* to the application: end_fd is shut */

@@ -34,16 +34,19 @@
 #define MS 1000000ull
 #define SEC (1000 * MS)
 #define TICK ((uint64_t)TCP_TMR_INTERVAL * MS)
+#define RTO_MIN 200	    /* ms */
 #define CORK_MAX (200 * MS) /* tcp(7): TCP_CORK's ceiling */
 
 bool gz_stack_syn(const struct tcp_hdr *h);
 
 static u8_t ext_id;
 
-static struct gz_flow *flow_of(const struct tcp_pcb *pcb)
+struct gz_flow *gz_stack_flow(const struct tcp_pcb *pcb)
 {
 	return tcp_ext_arg_get(pcb, ext_id);
 }
+
+#define flow_of gz_stack_flow
 
 /* The listener's count of connections that are not accepted yet. */
 static void uncount(struct gz_flow *f)
@@ -66,9 +69,14 @@ static uint32_t withhold(const struct gz_options *o, const struct tcp_pcb *p)
 {
 	uint32_t limit = (uint32_t)o->rcvbuf / 2;
 
+	if (!o->rcvbuf_set)
+		limit = UINT32_MAX;
+	/* TCP_WINDOW_CLAMP, tcp(7) */
+	if (o->window_clamp && (uint32_t)o->window_clamp < limit)
+		limit = (uint32_t)o->window_clamp;
 	if (limit < 2 * TCP_MSS)
 		limit = 2 * TCP_MSS;
-	return o->rcvbuf_set && limit < TCP_WND_MAX(p) ? TCP_WND_MAX(p) - limit : 0;
+	return limit < TCP_WND_MAX(p) ? TCP_WND_MAX(p) - limit : 0;
 }
 
 /* Before the peer could use it: while the handshake goes on. */
@@ -76,6 +84,13 @@ static void narrow(struct tcp_pcb *p, uint32_t n)
 {
 	p->rcv_wnd -= n;
 	p->rcv_ann_wnd = p->rcv_wnd;
+}
+
+/* TCP_MAXSEG: the peer's word or the program's, whichever is less. */
+static void bound_mss(struct tcp_pcb *p, const struct gz_options *o)
+{
+	if (o->maxseg && p->mss > o->maxseg)
+		p->mss = (u16_t)o->maxseg;
 }
 
 /* The pcb is being freed. */
@@ -206,6 +221,7 @@ static err_t on_connected(void *arg, struct tcp_pcb *pcb, err_t err)
 	LWIP_UNUSED_ARG(err);
 	if (s) {
 		s->deadline = 0;
+		bound_mss(pcb, &s->opt);
 		/* The ACK that follows is the first to tell of it, and no byte came. */
 		s->wnd_held = s->wnd_want = withhold(&s->opt, pcb);
 		narrow(pcb, s->wnd_held);
@@ -375,12 +391,20 @@ static err_t on_accept(void *arg, struct tcp_pcb *pcb, err_t err)
 	take(s, pcb, f);
 	s->wnd_held = TCP_WND_MAX(pcb) - pcb->rcv_wnd; /* on_passive_open() */
 	gz_stack_options(s);
+	bound_mss(pcb, &s->opt);
 	gz_count(GZ_C_ACCEPTED);
 	/* From now on it is the pending list that counts and refers. */
 	f->listener = NULL;
 	f->counted = false;
-	gz_relay_offer(l->worker, l, s);
-	gz_sock_unref(l);
+	if (l->opt.defer_accept) {
+		/* Until bytes come; a peer that sends none is accepted late, as
+		 * inet_csk_reqsk_queue_prune() did it. */
+		s->deferred = l;
+		s->defer_until = gz_worker.now + SEC * (unsigned)l->opt.defer_accept;
+	} else {
+		gz_relay_offer(l->worker, l, s);
+		gz_sock_unref(l);
+	}
 	gz_sock_unref(s); /* the worker's and the list's remain */
 	return ERR_OK;
 }
@@ -435,6 +459,9 @@ void gz_stack_unlisten(struct gz_sock *s)
 	}
 	if (!s->lpcb)
 		return;
+	LIST_FOREACH(o, &gz_worker.socks, worker_entry)
+	if (o->deferred == s)
+		gz_stack_abort(o); /* the pump drops it */
 	/* Half-open connections go with their listener, with a RST. */
 	for (p = tcp_active_pcbs; p; p = next) {
 		next = p->next;
@@ -657,26 +684,6 @@ void gz_stack_detach(struct gz_sock *s)
 	s->pcb = NULL;
 }
 
-void gz_stack_info(struct gz_sock *s)
-{
-	struct tcp_pcb *p = s->pcb;
-
-	if (!p)
-		return;
-	atomic_store_explicit(&s->info.cwnd, p->cwnd, memory_order_relaxed);
-	atomic_store_explicit(&s->info.mss, p->mss, memory_order_relaxed);
-	atomic_store_explicit(&s->info.unwritten,
-			      (uint32_t)(s->tx.tail - s->tx.mid) + p->snd_lbb - p->snd_nxt,
-			      memory_order_relaxed);
-	/* sa is 8 times the smoothed RTT in slow ticks (RFC 6298, Jacobson). */
-	atomic_store_explicit(&s->info.rtt_us,
-			      p->sa > 0 ? (uint32_t)(p->sa >> 3) * TCP_SLOW_INTERVAL * 1000u : 0,
-			      memory_order_relaxed);
-	atomic_store_explicit(&s->info.snd_wnd, p->snd_wnd, memory_order_relaxed);
-	atomic_store_explicit(&s->info.rcv_wnd, p->rcv_wnd, memory_order_relaxed);
-	atomic_store_explicit(&s->info.tcp_state, (uint8_t)p->state, memory_order_relaxed);
-}
-
 /* --- timers -------------------------------------------------------------- */
 
 static bool needs_tick(const struct tcp_pcb *p)
@@ -684,6 +691,18 @@ static bool needs_tick(const struct tcp_pcb *p)
 	return p->unacked || p->unsent || p->ooseq || p->refused_data || p->persist_backoff ||
 	       (p->flags & (TF_ACK_DELAY | TF_CLOSEPEND | TF_NAGLEMEMERR)) ||
 	       p->state == SYN_SENT || p->state == SYN_RCVD;
+}
+
+/*
+ * lwIP's timeout may be a tick or none when round trips are short, less than a
+ * delayed ACK takes; Linux waits for 200 ms (TCP_RTO_MIN), doubled each time.
+ */
+static void rto_floor(struct tcp_pcb *p)
+{
+	int least = (RTO_MIN / TCP_SLOW_INTERVAL) << LWIP_MIN(p->nrtx, 9);
+
+	if (p->rto < least)
+		p->rto = (s16_t)LWIP_MIN(least, 120000 / TCP_SLOW_INTERVAL);
 }
 
 /* Own deadlines, before lwIP's tick.  Return: a pcb needs the fast tick */
@@ -700,10 +719,15 @@ static bool deadlines(struct gz_worker *w)
 		busy = busy || needs_tick(p);
 		if (!s)
 			continue;
-		if (p->state != ESTABLISHED)
+		if (p->state != ESTABLISHED || p->unacked || p->unsent || p->persist_backoff)
 			gz_stack_info(s); /* no callback tells of these steps */
 		if (s->cork_since && w->now - s->cork_since >= CORK_MAX)
 			gz_worker_dirty(w, s);
+		if (s->deferred) {
+			busy = true;
+			if (w->now >= s->defer_until)
+				gz_worker_dirty(w, s);
+		}
 		if (s->opt.cork && s->cork_since)
 			busy = true;
 		if (p->state == SYN_SENT) {
@@ -725,6 +749,7 @@ static bool deadlines(struct gz_worker *w)
 			}
 			continue;
 		}
+		rto_floor(p);
 		if (p->nrtx || p->persist_probe) {
 			uint64_t limit = s->opt.user_timeout
 					     ? (uint64_t)s->opt.user_timeout * MS

@@ -8,9 +8,9 @@
  * across cores costs 25 µs.
  *
  * The files: worker.c the loop and the messages, netif.c frames and loopback,
- * stack.c lwIP's pcbs, relay.c the bytes between a socket's rings and its
- * shadow.  The relay runs in the worker's thread: a thread of its own would add
- * a wake on another core (12-16 µs for the waker) to each burst.
+ * stack.c lwIP's pcbs, segment.c each segment of theirs, relay.c the bytes
+ * between a socket's rings and its shadow.  The relay runs in the worker's thread: a thread of its
+ * own would add a wake on another core (12-16 µs for the waker) to each burst.
  */
 #ifndef GZ_WORKER_H
 #define GZ_WORKER_H
@@ -22,6 +22,7 @@
 
 #include "engine/port.h"
 #include "engine/ports.h"
+#include "engine/segment.h"
 #include "engine/sock.h"
 
 enum gz_op {
@@ -103,7 +104,8 @@ void gz_stack_fin(struct gz_sock *s);
 void gz_stack_close(struct gz_sock *s);
 void gz_stack_abort(struct gz_sock *s);
 void gz_stack_detach(struct gz_sock *s);
-void gz_stack_info(struct gz_sock *s);
+/** The flow of a pcb that is no listener */
+struct gz_flow *gz_stack_flow(const struct tcp_pcb *pcb);
 /** Run what is due.  Return: ns until the next look is needed */
 uint64_t gz_stack_timers(struct gz_worker *w);
 

@@ -93,6 +93,17 @@ uint16_t gz_chksum(const void *data, int len);
 struct ip_addr;
 uint32_t gz_tcp_isn(const struct ip_addr *lip, uint16_t lport, const struct ip_addr *rip,
 		    uint16_t rport);
+
+/* engine/segment.c sees each segment. */
+struct tcp_pcb;
+struct tcp_hdr;
+struct pbuf;
+int8_t gz_segment_in(struct tcp_pcb *pcb, const struct tcp_hdr *h, const struct pbuf *p);
+uint32_t *gz_segment_out(const struct pbuf *p, struct tcp_hdr *h, const struct tcp_pcb *pcb,
+			 uint32_t *opts);
+#define LWIP_HOOK_TCP_INPACKET_PCB(pcb, hdr, optlen, opt1len, opt2, p) gz_segment_in(pcb, hdr, p)
+#define LWIP_HOOK_TCP_OUT_TCPOPT_LENGTH(pcb, len) (len)
+#define LWIP_HOOK_TCP_OUT_ADD_TCPOPTS(p, hdr, pcb, opts) gz_segment_out(p, hdr, pcb, opts)
 #define LWIP_HOOK_TCP_ISN(lip, lport, rip, rport) gz_tcp_isn(lip, lport, rip, rport)
 #endif
 

@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * segment.c - Each segment of a connection, as it comes and goes
+ *
+ * Theory of operation.  lwIP's clock has steps of 20 ms and it counts neither
+ * segments nor retransmissions of a connection, so both are done here, in its
+ * hooks: gz_segment_in() sees a segment before lwIP acts on it, gz_segment_out()
+ * one that is about to get its checksum.  Round trips are measured with the real
+ * clock, one segment at a time, and never on one that was sent twice (Karn's
+ * algorithm, RFC 6298 section 3).
+ *
+ * gz_segment_in() also does what RFC 5961 wants and lwIP lacks: an ACK outside
+ * of what can be acknowledged gets a challenge ACK and its data are dropped
+ * (section 5), a RST without ACK does not end a connect() (RFC 9293 3.10.7.3),
+ * and challenge ACKs are limited (section 7).  lwIP itself challenges a RST or
+ * SYN inside the window.
+ */
+#include <linux/tcp.h>
+#include <string.h>
+
+#include "lwip/priv/tcp_priv.h"
+#include "lwip/tcp.h"
+
+#include "engine/counters.h"
+#include "engine/segment.h"
+#include "engine/service.h"
+#include "engine/worker.h"
+
+#define SEC 1000000000ull
+#define CHALLENGES 10 /* a second and connection; Linux: tcp_invalid_ratelimit, 500 ms each */
+#define TCP_INFINITE_SSTHRESH 0x7fffffff
+
+static void rtt_sample(struct gz_measure *m, uint64_t ns)
+{
+	uint32_t us = (uint32_t)(ns / 1000), delta;
+
+	us = us ? us : 1;
+	if (!m->min_rtt || us < m->min_rtt)
+		m->min_rtt = us;
+	if (!m->srtt8) {
+		m->srtt8 = us << 3;
+		m->mdev4 = us << 1;
+		return;
+	}
+	delta = us > m->srtt8 >> 3 ? us - (m->srtt8 >> 3) : (m->srtt8 >> 3) - us;
+	m->srtt8 = m->srtt8 - (m->srtt8 >> 3) + us;
+	m->mdev4 = m->mdev4 - (m->mdev4 >> 2) + delta;
+}
+
+/* May another challenge ACK be sent?  */
+static bool may_challenge(struct gz_measure *m, uint64_t now)
+{
+	if (now - m->challenge_from >= SEC) {
+		m->challenge_from = now;
+		m->challenges = 0;
+	}
+	return m->challenges++ < CHALLENGES;
+}
+
+static void challenge(struct tcp_pcb *pcb, struct gz_measure *m, uint64_t now)
+{
+	if (!may_challenge(m, now))
+		return;
+	gz_count(GZ_C_CHALLENGE_ACKS);
+	tcp_ack_now(pcb);
+	tcp_output(pcb);
+}
+
+/*
+ * gz_segment_in() - LWIP_HOOK_TCP_INPACKET_PCB
+ *
+ * Addresses, ports and numbers of @h are in host order, @p is the payload.
+ * Return: ERR_OK, or anything else to drop the segment
+ */
+err_t gz_segment_in(struct tcp_pcb *pcb, const struct tcp_hdr *h, const struct pbuf *p)
+{
+	uint8_t flags = TCPH_FLAGS(h);
+	struct gz_measure *m;
+	struct gz_flow *f;
+	uint64_t now;
+
+	/* A listening pcb is a shorter structure; TIME_WAIT is lwIP's alone. */
+	if (pcb->state == LISTEN || pcb->state == TIME_WAIT)
+		return ERR_OK;
+	f = gz_stack_flow(pcb);
+	if (!f)
+		return ERR_OK;
+	m = &f->measure;
+	now = gz_now_ns();
+	m->segs_in++;
+	if (f->sock && !ip_current_is_v6() && IPH_TTL(ip4_current_header()) < f->sock->opt.minttl)
+		return ERR_VAL; /* RFC 5082; IP_MINTTL */
+	if (pcb->state == SYN_SENT)
+		return flags & TCP_RST && !(flags & TCP_ACK) ? ERR_VAL : ERR_OK;
+	if (flags & (TCP_RST | TCP_SYN)) {
+		/* lwIP answers what is in the window but not exact. */
+		if (pcb->state != SYN_RCVD && h->seqno != pcb->rcv_nxt && !may_challenge(m, now))
+			return ERR_VAL;
+		return ERR_OK;
+	}
+	if (flags & TCP_ACK) {
+		uint32_t oldest = pcb->lastack - pcb->snd_wnd_max;
+
+		if (pcb->state != SYN_RCVD &&
+		    (TCP_SEQ_GT(h->ackno, m->high) || TCP_SEQ_LT(h->ackno, oldest))) {
+			challenge(pcb, m, now);
+			return ERR_VAL;
+		}
+		m->acked_at = now;
+		if (m->sampling && TCP_SEQ_GEQ(h->ackno, m->rtt_seq)) {
+			rtt_sample(m, now - m->rtt_from);
+			m->sampling = false;
+		}
+		if (pcb->state != SYN_RCVD && TCP_SEQ_GT(h->ackno, pcb->lastack))
+			m->bytes_acked += h->ackno - pcb->lastack;
+	}
+	if (p->tot_len) {
+		m->data_in++;
+		m->received_at = now;
+		if (TCP_SEQ_GT(h->seqno, pcb->rcv_nxt))
+			m->ooo++;
+	}
+	return ERR_OK;
+}
+
+/* TCP_MAXSEG in a SYN: lwIP puts its own MSS into the first option (RFC 9293 3.7.1). */
+static void bound_offer(const struct gz_flow *f, struct tcp_hdr *h)
+{
+	const struct gz_sock *s = f->sock ? f->sock : f->listener;
+	uint8_t *o = (uint8_t *)(h + 1);
+
+	if (!s || !s->opt.maxseg || TCPH_HDRLEN_BYTES(h) < TCP_HLEN + 4 || o[0] != 2)
+		return;
+	if (s->opt.maxseg < (o[2] << 8 | o[3])) {
+		o[2] = (uint8_t)(s->opt.maxseg >> 8);
+		o[3] = (uint8_t)s->opt.maxseg;
+	}
+}
+
+/*
+ * gz_segment_out() - LWIP_HOOK_TCP_OUT_ADD_TCPOPTS
+ *
+ * @p begins with the TCP header @h, in network order, complete but for the
+ * checksum.  Adds no options.  Return: @opts
+ */
+uint32_t *gz_segment_out(const struct pbuf *p, struct tcp_hdr *h, const struct tcp_pcb *pcb,
+			 uint32_t *opts)
+{
+	uint32_t seq = lwip_ntohl(h->seqno), len, end;
+	struct gz_measure *m;
+	struct gz_flow *f;
+
+	if (!pcb || pcb->state == LISTEN || pcb->state == TIME_WAIT)
+		return opts;
+	f = gz_stack_flow(pcb);
+	if (!f || TCPH_FLAGS(h) & TCP_RST)
+		return opts;
+	m = &f->measure;
+	m->segs_out++;
+	if (TCPH_FLAGS(h) & TCP_SYN)
+		bound_offer(f, h);
+	len = p->tot_len - TCPH_HDRLEN_BYTES(h);
+	end = seq + len + !!(TCPH_FLAGS(h) & (TCP_SYN | TCP_FIN));
+	if (end == seq)
+		return opts;
+	if (len) {
+		m->data_out++;
+		m->bytes_sent += len;
+		m->sent_at = gz_now_ns();
+	}
+	if (m->started && TCP_SEQ_LT(seq, m->high)) {
+		/* A probe of a closed window repeats a byte, and is not a loss. */
+		if (!pcb->persist_backoff) {
+			m->retrans++;
+			m->bytes_retrans += len;
+		}
+		m->sampling = false;
+		if (TCP_SEQ_LEQ(end, m->high))
+			return opts;
+	} else if (!m->sampling) {
+		m->sampling = true;
+		m->rtt_seq = end;
+		m->rtt_from = gz_now_ns();
+	}
+	m->started = true;
+	m->high = end;
+	return opts;
+}
+
+/* lwIP's states in the kernel's numbers */
+static const uint8_t to_linux[] = {
+    [CLOSED] = 7,      [LISTEN] = 10,	 [SYN_SENT] = 2,   [SYN_RCVD] = 3,
+    [ESTABLISHED] = 1, [FIN_WAIT_1] = 4, [FIN_WAIT_2] = 5, [CLOSE_WAIT] = 8,
+    [CLOSING] = 11,    [LAST_ACK] = 9,	 [TIME_WAIT] = 6,
+};
+
+static uint32_t segments(uint32_t bytes, uint32_t mss)
+{
+	return mss ? (bytes + mss - 1) / mss : 0;
+}
+
+static void fill(struct gz_sock *s, struct tcp_info *t)
+{
+	const struct tcp_pcb *p = s->pcb;
+	const struct gz_measure *m = &s->flow->measure;
+	bool scaled = p->flags & TF_WND_SCALE;
+
+	t->tcpi_state = to_linux[p->state];
+	/* TCP_CA_Open, Recovery, Loss */
+	t->tcpi_ca_state = p->nrtx ? 4 : p->flags & TF_INFR ? 3 : 0;
+	t->tcpi_retransmits = p->nrtx;
+	t->tcpi_probes = (uint8_t)(p->persist_probe + p->keep_cnt_sent);
+	t->tcpi_backoff = p->persist_backoff ? p->persist_backoff : p->nrtx;
+	t->tcpi_options =
+	    (uint8_t)((scaled ? TCPI_OPT_WSCALE : 0) | (p->flags & TF_SACK ? TCPI_OPT_SACK : 0));
+	t->tcpi_snd_wscale = scaled ? p->snd_scale : 0;
+	t->tcpi_rcv_wscale = scaled ? p->rcv_scale : 0;
+	/* gz_stack_timers() sees to the least */
+	t->tcpi_rto = (uint32_t)LWIP_MAX(p->rto * TCP_SLOW_INTERVAL, 200) * 1000u;
+	t->tcpi_ato = TCP_FAST_INTERVAL * 1000;
+	t->tcpi_snd_mss = t->tcpi_rcv_mss = p->mss;
+	t->tcpi_unacked = segments(p->snd_nxt - p->lastack, p->mss);
+	t->tcpi_pmtu = gz_worker.port.mtu;
+	t->tcpi_rcv_ssthresh = p->rcv_wnd;
+	t->tcpi_rtt = m->srtt8 >> 3;
+	t->tcpi_rttvar = m->mdev4 >> 2;
+	t->tcpi_min_rtt = m->min_rtt ? m->min_rtt : UINT32_MAX;
+	t->tcpi_snd_ssthresh =
+	    p->ssthresh >= TCP_SND_BUF ? TCP_INFINITE_SSTHRESH : p->ssthresh / p->mss;
+	t->tcpi_snd_cwnd = p->cwnd / p->mss;
+	t->tcpi_advmss =
+	    s->opt.maxseg && s->opt.maxseg < TCP_MSS ? (uint32_t)s->opt.maxseg : TCP_MSS;
+	t->tcpi_reordering = 3; /* duplicate ACKs that lwIP waits for */
+	t->tcpi_rcv_space = p->rcv_wnd;
+	t->tcpi_total_retrans = m->retrans;
+	t->tcpi_pacing_rate = t->tcpi_max_pacing_rate = UINT64_MAX; /* there is none */
+	t->tcpi_bytes_acked = m->bytes_acked;
+	t->tcpi_bytes_received = s->rx_bytes + s->fin_received;
+	t->tcpi_segs_out = m->segs_out;
+	t->tcpi_segs_in = m->segs_in;
+	t->tcpi_data_segs_out = m->data_out;
+	t->tcpi_data_segs_in = m->data_in;
+	t->tcpi_notsent_bytes = (uint32_t)(s->tx.tail - s->tx.mid) + p->snd_lbb - p->snd_nxt;
+	t->tcpi_bytes_sent = m->bytes_sent;
+	t->tcpi_bytes_retrans = m->bytes_retrans;
+	t->tcpi_rcv_ooopack = m->ooo;
+	t->tcpi_snd_wnd = p->snd_wnd;
+	/* Until it is read: when, in ms */
+	t->tcpi_last_data_sent = (uint32_t)(m->sent_at / 1000000);
+	t->tcpi_last_data_recv = (uint32_t)(m->received_at / 1000000);
+	t->tcpi_last_ack_recv = (uint32_t)(m->acked_at / 1000000);
+}
+
+void gz_stack_info(struct gz_sock *s)
+{
+	struct gz_published *pub = &s->info.published;
+	uint64_t words[GZ_INFO_WORDS] = {0};
+	struct tcp_info t = {0};
+
+	if (!s->pcb || !s->flow)
+		return;
+	fill(s, &t);
+	memcpy(words, &t, sizeof(t));
+	atomic_store_explicit(&s->info.mss, t.tcpi_snd_mss, memory_order_relaxed);
+	atomic_store_explicit(&s->info.unwritten, t.tcpi_notsent_bytes, memory_order_relaxed);
+	atomic_store_explicit(&s->info.tcp_state, (uint8_t)s->pcb->state, memory_order_relaxed);
+	/* Odd: being written. */
+	atomic_fetch_add(&pub->version, 1);
+	for (unsigned i = 0; i < GZ_INFO_WORDS; i++)
+		atomic_store_explicit(&pub->words[i], words[i], memory_order_relaxed);
+	atomic_fetch_add_explicit(&pub->version, 1, memory_order_release);
+}
+
+static uint32_t since(uint32_t ms)
+{
+	return (uint32_t)(gz_now_ns() / 1000000) - ms;
+}
+
+void gz_segment_info(struct gz_sock *s, struct tcp_info *t)
+{
+	struct gz_published *pub = &s->info.published;
+	uint64_t words[GZ_INFO_WORDS];
+	unsigned v;
+
+	_Static_assert(sizeof(*t) <= sizeof(words), "room for what the header knows");
+	do {
+		v = atomic_load_explicit(&pub->version, memory_order_acquire);
+		for (unsigned i = 0; i < GZ_INFO_WORDS; i++)
+			words[i] = atomic_load_explicit(&pub->words[i], memory_order_relaxed);
+		atomic_thread_fence(memory_order_acquire);
+	} while (v & 1 || v != atomic_load_explicit(&pub->version, memory_order_relaxed));
+	memcpy(t, words, sizeof(*t));
+	switch (gz_sock_state(s)) {
+	case GZ_LISTENING:
+		memset(t, 0, sizeof(*t));
+		t->tcpi_state = 10;
+		t->tcpi_unacked = (uint32_t)atomic_load(&s->queued); /* as Linux: sk_ack_backlog */
+		t->tcpi_sacked = (uint32_t)s->backlog;
+		return;
+	case GZ_CONNECTING:
+		t->tcpi_state = 2;
+		break;
+	case GZ_ESTABLISHED:
+		break;
+	default:
+		t->tcpi_state = 7;
+	}
+	if (!v) {
+		/* Nothing was sent yet: as tcp_init_sock() leaves it. */
+		t->tcpi_rto = 1000000;
+		t->tcpi_snd_mss = 536;
+		t->tcpi_snd_cwnd = 10;
+		t->tcpi_snd_ssthresh = TCP_INFINITE_SSTHRESH;
+		t->tcpi_reordering = 3;
+		t->tcpi_min_rtt = UINT32_MAX;
+	}
+	t->tcpi_last_data_sent = since(t->tcpi_last_data_sent);
+	t->tcpi_last_data_recv = since(t->tcpi_last_data_recv);
+	t->tcpi_last_ack_recv = since(t->tcpi_last_ack_recv);
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * segment.h - What is measured on the segments of a flow
+ *
+ * lwIP calls the two hooks (lwipopts.h) for each segment that it takes and
+ * sends.  All of this is the worker's.
+ */
+#ifndef GZ_SEGMENT_H
+#define GZ_SEGMENT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct gz_sock;
+struct tcp_info;
+
+struct gz_measure {
+	uint32_t high;			/* the sequence number after the last one sent */
+	bool started;			/* high is set */
+	bool sampling;			/* one segment at a time is timed */
+	uint32_t rtt_seq;		/* it is acknowledged from here on */
+	uint64_t rtt_from;		/* ns */
+	uint32_t srtt8, mdev4, min_rtt; /* us, scaled as RFC 6298's clock does */
+	uint32_t segs_out, segs_in, data_out, data_in, retrans, ooo;
+	uint64_t bytes_sent, bytes_retrans, bytes_acked;
+	uint64_t sent_at, received_at, acked_at; /* ns */
+	uint64_t challenge_from;		 /* ns; RFC 5961 section 7 */
+	unsigned challenges;
+};
+
+/** gz_stack_info() - Publish the state of a pcb for TCP_INFO and telemetry; worker */
+void gz_stack_info(struct gz_sock *s);
+
+/** gz_segment_info() - What TCP_INFO says now; any thread, socket locked */
+void gz_segment_info(struct gz_sock *s, struct tcp_info *t);
+
+#endif
