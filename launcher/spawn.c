@@ -7,8 +7,8 @@
  *	connect to the engine	connect() traps later, when nobody serves us yet;
  *				the connection carries our pid, the program's
  *	install the filter	from here on no call of gz_calls[] may be made
- *	SERVE + the listener	sendmsg(), recvmsg(), read(), write() and close()
- *				are not in the table
+ *	SERVE + the listener	by a second thread, made before and without the
+ *				filter, for sendmsg() traps; waiting for it does not
  *	close the listener	a second copy would keep it alive after the
  *				engine, and who traps then would wait for ever
  *	wait for the welcome
@@ -25,6 +25,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <semaphore.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -68,11 +70,32 @@ static int again(int report)
 	return GZ_EXIT_FAILED;
 }
 
+/** The thread that asks: it has no filter, which is a thread's own (seccomp(2)). */
+struct asker {
+	pthread_t thread;
+	sem_t go;
+	const char *program;
+	int sock, listener; /* negative: there is nothing to ask */
+	struct gz_welcome w;
+	int rc;
+};
+
+static void *ask(void *arg)
+{
+	struct asker *a = arg;
+
+	while (sem_wait(&a->go) < 0 && errno == EINTR)
+		;
+	if (a->listener >= 0)
+		a->rc = gz_engine_ask(a->sock, GZ_OP_SERVE, a->program, a->listener, -1, &a->w);
+	return NULL;
+}
+
 /* Return: 0, the engine serves us; or the exit status, and the reason was said */
 static int join(const struct gz_engine *e, const struct sock_fprog *filter, const char *program,
 		int report)
 {
-	struct gz_welcome w;
+	struct asker a = {.program = program};
 	int sock, listener, rc;
 
 	sock = gz_engine_connect(e);
@@ -83,7 +106,16 @@ static int join(const struct gz_engine *e, const struct sock_fprog *filter, cons
 		return GZ_EXIT_FAILED;
 	}
 
-	listener = gz_filter_install(filter);
+	a.sock = sock;
+	sem_init(&a.go, 0, 0);
+	rc = pthread_create(&a.thread, NULL, ask, &a);
+	if (rc) {
+		gz_error("Couldn't make a thread: %s", strerror(rc));
+		return GZ_EXIT_FAILED;
+	}
+	listener = a.listener = gz_filter_install(filter);
+	sem_post(&a.go);
+	pthread_join(a.thread, NULL);
 	if (listener == -EBUSY) { /* under a gazelle-run, which serves us already */
 		close(sock);
 		return 0;
@@ -93,20 +125,20 @@ static int join(const struct gz_engine *e, const struct sock_fprog *filter, cons
 		return GZ_EXIT_FAILED;
 	}
 
-	rc = gz_engine_ask(sock, GZ_OP_SERVE, program, listener, -1, &w);
+	rc = a.rc;
 	if (rc == -ECONNRESET)
 		return again(report);
 	if (rc) {
 		gz_engine_say_failure(e, rc);
 		return GZ_EXIT_FAILED;
 	}
-	if (w.status) {
+	if (a.w.status) {
 		gz_error("engine '%s' refused: %s", e->name,
-			 w.text[0] ? w.text : strerror(w.status));
+			 a.w.text[0] ? a.w.text : strerror(a.w.status));
 		return GZ_EXIT_FAILED;
 	}
 	close(sock);
-	gz_step("client %u of engine '%s'", w.client, e->name);
+	gz_step("client %u of engine '%s'", a.w.client, e->name);
 	return 0;
 }
 
