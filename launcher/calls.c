@@ -44,6 +44,12 @@ const struct gz_call_info gz_calls[] = {
     {CALL(SENDTO, sendto), .when = {{GZ_PTR_SET, 4, 0}, {GZ_INT_ANY, 3, MSG_OOB | MSG_FASTOPEN}},
      .doc = "An address is given, or a flag that AF_UNIX does not know. send() with "
 	    "ordinary flags is native."},
+    {CALL(RECVMSG, recvmsg),
+     .doc = "The address and the control messages are in memory: those of UDP are the "
+	    "stack's. Other sockets' calls continue."},
+    {CALL(SENDMSG, sendmsg), .doc = "As recvmsg."},
+    {CALL(RECVMMSG, recvmmsg), .doc = "As recvmsg."},
+    {CALL(SENDMMSG, sendmmsg), .doc = "As recvmsg."},
     {CALL(IO_URING_SETUP, io_uring_setup), .action = GZ_ACT_ENOSYS,
      .doc = "Fails with ENOSYS: a ring's requests would pass the filter by. Programs fall "
 	    "back to ordinary calls."},

@@ -31,6 +31,10 @@ enum gz_call {
 	GZ_CALL_IOCTL,
 	GZ_CALL_RECVFROM,
 	GZ_CALL_SENDTO,
+	GZ_CALL_RECVMSG,
+	GZ_CALL_SENDMSG,
+	GZ_CALL_RECVMMSG,
+	GZ_CALL_SENDMMSG,
 	GZ_CALL_IO_URING_SETUP, /* the filter itself; never reaches the engine */
 	GZ_CALL_COUNT,
 };
