@@ -121,9 +121,10 @@ $(LWIP_FETCHED):
 	$(Q).ci/lwip.sh $(LWIP) $(CACHE)/dl
 $(LWIP_SRC): | $(LWIP_FETCHED) ;
 
-# The IP layers hand segments to our hook, which finds the flow's bucket and
-# then calls lwIP's own tcp_input() (only its two callers are renamed).
-$(OBJ)/lwip/core/ipv4/ip4.o $(OBJ)/lwip/core/ipv6/ip6.o: private LWIP_HOOK := -Dtcp_input=gz_tcp_input
+# The IP layers hand what they receive to our hooks, gz_tcp_input() and so on; those
+# of TCP and ICMP call lwIP's own then (only the callers are renamed).
+$(OBJ)/lwip/core/ipv4/ip4.o $(OBJ)/lwip/core/ipv6/ip6.o: private LWIP_HOOK := -Dtcp_input=gz_tcp_input \
+	-Dudp_input=gz_udp_input -Dicmp_input=gz_icmp_input
 
 $(OBJ)/lwip/%.o: $(LWIP)/src/%.c $(BUILD)/.flags
 	$(call say,CC,$(patsubst $(CACHE)/%,%,$<))

@@ -21,8 +21,12 @@
 int gz_addr_read(struct gz_call_ctx *c, struct gz_end *end, sa_family_t *family,
 		 enum gz_whose *whose)
 {
-	uint64_t addr = c->args[1];
-	int len = (int)c->args[2];
+	return gz_addr_parse(c, c->args[1], (int)c->args[2], end, family, whose);
+}
+
+int gz_addr_parse(struct gz_call_ctx *c, uint64_t addr, int len, struct gz_end *end,
+		  sa_family_t *family, enum gz_whose *whose)
+{
 	union {
 		sa_family_t family;
 		struct sockaddr_in in;
@@ -116,7 +120,8 @@ bool gz_addr_to_many(struct gz_end end)
 
 	if (!gz_end_is_v4(end))
 		return IN6_IS_ADDR_MULTICAST(&end.addr);
-	if (ntohl(addr) >> 28 == 14 || addr == INADDR_BROADCAST)
+	if (ntohl(addr) >> 28 == 14 || addr == INADDR_BROADCAST ||
+	    addr == htonl(INADDR_LOOPBACK | 0xffffff)) /* lo has a prefix, too */
 		return true;
 	for (unsigned i = 0; i < cfg->naddrs; i++) {
 		uint32_t host = cfg->addrs[i].len ? 0xffffffffu >> cfg->addrs[i].len : 0xffffffffu;
@@ -161,13 +166,20 @@ struct gz_end gz_addr_source(struct gz_end peer)
 	return gz_end_v4(gz_worker.cfg->addrs[i < 0 ? 0 : i].addr, 0);
 }
 
+int gz_addr_ifindex(struct gz_end local)
+{
+	return gz_addr_is_loopback(local) ? 1 : 2;
+}
+
 /*
  * Does the kernel have a listener for @end in the thread's network namespace?
- * (/proc/net/tcp: state 0A; the address is printed as a host-order word.)
+ * (/proc/net/tcp: state 0A, of UDP 07; the address is printed as a host-order word.)
  */
-bool gz_addr_kernel_listens(pid_t tid, struct gz_end end)
+bool gz_addr_kernel_listens(pid_t tid, struct gz_end end, int type)
 {
-	static const char *const files[] = {"tcp", "tcp6"};
+	static const char *const tcp[] = {"tcp", "tcp6"}, *const udp[] = {"udp", "udp6"};
+	const char *const *files = type == SOCK_DGRAM ? udp : tcp;
+	unsigned state = type == SOCK_DGRAM ? 0x07 : 0x0a;
 	char path[64], line[256];
 	bool found = false;
 
@@ -185,7 +197,7 @@ bool gz_addr_kernel_listens(pid_t tid, struct gz_end end)
 
 			if (sscanf(line, "%*d: %32[0-9A-F]:%x %*[0-9A-F]:%*x %x", addr, &port,
 				   &st) != 3 ||
-			    st != 0x0a || port != ntohs(end.port))
+			    st != state || port != ntohs(end.port))
 				continue;
 			last = (uint32_t)strtoul(addr + strlen(addr) - 8, NULL, 16);
 			found = !last || last == gz_end_v4_addr(end);

@@ -22,6 +22,9 @@ struct gz_call_ctx;
  */
 int gz_addr_read(struct gz_call_ctx *c, struct gz_end *end, sa_family_t *family,
 		 enum gz_whose *whose);
+/** The same of any @addr and @len. */
+int gz_addr_parse(struct gz_call_ctx *c, uint64_t addr, int len, struct gz_end *end,
+		  sa_family_t *family, enum gz_whose *whose);
 /** Write @end to the program's @addr and @lenp.  Return: 0 or -errno */
 int64_t gz_addr_write(struct gz_call_ctx *c, struct gz_end end, uint64_t addr, uint64_t lenp);
 
@@ -38,7 +41,10 @@ bool gz_addr_to_many(struct gz_end end);
 bool gz_addr_routed(struct gz_end end);
 /** The stack's address that a connection to @peer comes from, port 0 */
 struct gz_end gz_addr_source(struct gz_end peer);
-/** Does the kernel listen there, in the network namespace of thread @tid? */
-bool gz_addr_kernel_listens(pid_t tid, struct gz_end end);
+/** The index of the interface that has @local, as programs see it */
+int gz_addr_ifindex(struct gz_end local);
+/** Does the kernel listen there, in the network namespace of thread @tid?
+ * @type: SOCK_STREAM or SOCK_DGRAM */
+bool gz_addr_kernel_listens(pid_t tid, struct gz_end end, int type);
 
 #endif

@@ -22,6 +22,7 @@
 #include "engine/address.h"
 #include "engine/calls.h"
 #include "engine/counters.h"
+#include "engine/dgram.h"
 #include "engine/ports.h"
 #include "engine/reaper.h"
 #include "engine/service.h"
@@ -43,6 +44,9 @@ static int64_t do_socket(struct gz_call_ctx *c)
 	ino_t ino;
 	int fd, err;
 
+	if ((type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)) == SOCK_DGRAM &&
+	    (proto == 0 || proto == IPPROTO_UDP))
+		return gz_dgram_socket(c);
 	if ((type & 0xf) != SOCK_STREAM || (type & ~0xf & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)) ||
 	    (proto != 0 && proto != IPPROTO_TCP)) {
 		gz_count(GZ_C_KERNEL_SOCKETS);

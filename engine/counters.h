@@ -32,6 +32,10 @@
 	X(CONNECT_FAILED, connect_failed)                                                          \
 	X(BACKLOG_DROPS, backlog_drops)                                                            \
 	X(RELAY_RX, relay_to_app_bytes)                                                            \
+	X(UDP_DROPPED, udp_rx_no_room)                                                             \
+	X(UDP_TX_DROPPED, udp_tx_dropped)                                                          \
+	X(UDP_NO_PORT, udp_no_port)                                                                \
+	X(UDP_ERRORS, udp_icmp_errors)                                                             \
 	X(RELAY_TX, relay_from_app_bytes)                                                          \
 	X(CHALLENGE_ACKS, challenge_acks)                                                          \
 	/* port */                                                                                 \
@@ -53,6 +57,7 @@
 	X(REFUSED_LIMIT, limit_reached)                                                            \
 	X(REFUSED_NO_MEMORY, no_memory)                                                            \
 	X(REFUSED_TWIN, no_kernel_listener)                                                        \
+	X(REFUSED_UNREACHABLE, not_reached_any_more)                                               \
 	X(REFUSED_ADDRESS, address_not_available)                                                  \
 	X(REFUSED_TCP_OPTIONS, tcp_bad_options)
 

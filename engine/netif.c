@@ -23,6 +23,7 @@
 /* rte_ip.h has a struct of this name as well. */
 #define ip6_hdr lwip_ip6_hdr
 #include "lwip/etharp.h"
+#include "lwip/igmp.h"
 #include "lwip/ip4.h"
 #include "lwip/netif.h"
 #include "lwip/prot/tcp.h"
@@ -56,6 +57,7 @@ static struct {
 	struct gz_worker *w;
 	struct looped loop[LOOP_MAX];
 	unsigned loop_head, loop_tail;
+	unsigned groups; /* joined, by lwIP's count of users */
 } net;
 
 static_assert(sizeof(struct rx_pbuf) <= 128, "fits the mbuf's private area");
@@ -79,6 +81,33 @@ bool gz_netif_is_local(struct gz_end end)
 		if (net.w->cfg->addrs[i].addr == addr)
 			return true;
 	return false;
+}
+
+struct netif *gz_netif_of(uint32_t addr)
+{
+	for (unsigned i = 0; i < net.n; i++)
+		if (netif_ip4_addr(&net.nif[i])->addr == addr)
+			return &net.nif[i];
+	return NULL;
+}
+
+void gz_netif_group(uint32_t group, bool join)
+{
+	ip4_addr_t a = {.addr = group};
+	err_t err;
+
+	if (!net.n)
+		return;
+	if (join && !net.groups && rte_eth_allmulticast_enable(net.w->port.id) < 0)
+		gz_debug("port %s takes all frames of groups, or none", net.w->port.device);
+	err = join ? igmp_joingroup_netif(&net.nif[0], &a) : igmp_leavegroup_netif(&net.nif[0], &a);
+	if (err == ERR_OK)
+		net.groups += join ? 1u : -1u;
+}
+
+bool gz_netif_in_groups(void)
+{
+	return net.groups;
 }
 
 void gz_netif_flush(struct gz_worker *w)
@@ -185,6 +214,9 @@ static err_t nif_init(struct netif *nif)
 	memcpy(nif->hwaddr, net.w->port.mac.addr_bytes, 6);
 	nif->flags =
 	    NETIF_FLAG_BROADCAST | NETIF_FLAG_ETHARP | NETIF_FLAG_ETHERNET | NETIF_FLAG_LINK_UP;
+	/* All of our addresses are on one wire: the first speaks IGMP for it. */
+	if (nif == &net.nif[0])
+		nif->flags |= NETIF_FLAG_IGMP;
 	return ERR_OK;
 }
 

@@ -63,13 +63,17 @@ static enum gz_why by_default(struct gz_call_ctx *c, const struct gz_verdict *v)
 	if (v->direction == GZ_DIR_BIND)
 		return GZ_WHY_BIND;
 	if (loopback) {
-		if (gz_port_listening(v->end))
+		bool udp = v->protocol == IPPROTO_UDP;
+
+		if (udp ? gz_port_udp(v->end) : gz_port_listening(v->end))
 			return GZ_WHY_LO_LISTENER;
-		return gz_addr_kernel_listens(c->tid, v->end) ? GZ_WHY_LO_KERNEL : GZ_WHY_LO_NOBODY;
+		return gz_addr_kernel_listens(c->tid, v->end, udp ? SOCK_DGRAM : SOCK_STREAM)
+			   ? GZ_WHY_LO_KERNEL
+			   : GZ_WHY_LO_NOBODY;
 	}
 	if (gz_netif_is_local(v->end))
 		return GZ_WHY_OWN;
-	return gz_addr_routed(v->end) ? GZ_WHY_ROUTED : GZ_WHY_NO_ROUTE;
+	return gz_addr_routed(v->end) || gz_addr_to_many(v->end) ? GZ_WHY_ROUTED : GZ_WHY_NO_ROUTE;
 }
 
 static enum gz_whose whose_by(enum gz_why why)

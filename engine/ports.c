@@ -16,7 +16,7 @@ LIST_HEAD(flows, gz_flow);
 
 static struct {
 	pthread_mutex_t lock;
-	struct claims claims[65536]; /* by port, host order */
+	struct claims claims[2][65536]; /* TCP, UDP; by port, host order */
 	uint32_t nflows[65536];
 	struct flows flows[FLOW_BUCKETS];
 	uint16_t lo, hi;
@@ -64,7 +64,7 @@ static struct gz_claim *conflict(const struct gz_claim *c, bool *by_flow)
 	struct gz_claim *o;
 
 	*by_flow = false;
-	LIST_FOREACH(o, &ports.claims[port], next)
+	LIST_FOREACH(o, &ports.claims[c->udp][port], next)
 	{
 		if (o == c || !overlap(o, c))
 			continue;
@@ -74,14 +74,14 @@ static struct gz_claim *conflict(const struct gz_claim *c, bool *by_flow)
 			continue;
 		return o;
 	}
-	if (ports.nflows[port] && !c->reuseaddr && !c->reuseport)
+	if (!c->udp && ports.nflows[port] && !c->reuseaddr && !c->reuseport)
 		*by_flow = true;
 	return NULL;
 }
 
 static void insert(struct gz_claim *c)
 {
-	LIST_INSERT_HEAD(&ports.claims[ntohs(c->end.port)], c, next);
+	LIST_INSERT_HEAD(&ports.claims[c->udp][ntohs(c->end.port)], c, next);
 	c->held = true;
 }
 
@@ -97,6 +97,7 @@ int gz_claim(struct gz_sock *s, struct gz_end end, struct gz_sock **blocker)
 	c->reuseport = s->opt.reuseport;
 	c->v6only = s->opt.v6only;
 	c->uid = s->client->uid;
+	c->udp = s->type == SOCK_DGRAM;
 	c->listening = false;
 	c->end = end;
 	pthread_mutex_lock(&ports.lock);
@@ -116,7 +117,7 @@ int gz_claim(struct gz_sock *s, struct gz_end end, struct gz_sock **blocker)
 	for (i = 0; i < span; i++) {
 		uint16_t port = (uint16_t)(ports.lo + (start + i) % span);
 
-		if (!LIST_EMPTY(&ports.claims[port]) || ports.nflows[port])
+		if (!LIST_EMPTY(&ports.claims[c->udp][port]) || (!c->udp && ports.nflows[port]))
 			continue;
 		c->end.port = htons(port);
 		insert(c);
@@ -174,7 +175,7 @@ bool gz_port_listening(struct gz_end end)
 	bool found = false;
 
 	pthread_mutex_lock(&ports.lock);
-	LIST_FOREACH(c, &ports.claims[ntohs(end.port)], next)
+	LIST_FOREACH(c, &ports.claims[0][ntohs(end.port)], next)
 	{
 		struct gz_claim want = {.end = end};
 
@@ -184,6 +185,43 @@ bool gz_port_listening(struct gz_end end)
 	}
 	pthread_mutex_unlock(&ports.lock);
 	return found;
+}
+
+unsigned gz_claims_udp(struct gz_end dst, struct gz_sock **v, unsigned max)
+{
+	struct gz_claim *c, at = {.end = dst};
+	unsigned n = 0;
+
+	pthread_mutex_lock(&ports.lock);
+	LIST_FOREACH(c, &ports.claims[1][ntohs(dst.port)], next)
+	{
+		if (n == max || !overlap(c, &at))
+			continue;
+		v[n] = owner(c);
+		gz_sock_ref(v[n++]);
+	}
+	pthread_mutex_unlock(&ports.lock);
+	return n;
+}
+
+bool gz_port_udp(struct gz_end end)
+{
+	struct gz_claim *c, at = {.end = end};
+	bool found = false;
+
+	pthread_mutex_lock(&ports.lock);
+	LIST_FOREACH(c, &ports.claims[1][ntohs(end.port)], next)
+	found = found || overlap(c, &at);
+	pthread_mutex_unlock(&ports.lock);
+	return found;
+}
+
+void gz_claim_move(struct gz_sock *s, struct gz_end end)
+{
+	pthread_mutex_lock(&ports.lock);
+	end.port = s->claim.end.port;
+	s->claim.end = end;
+	pthread_mutex_unlock(&ports.lock);
 }
 
 static unsigned bucket(struct gz_end local, struct gz_end peer)
@@ -205,7 +243,7 @@ static bool taken(struct gz_end local, struct gz_end peer)
 
 static bool bound_exclusively(uint16_t port)
 {
-	return !LIST_EMPTY(&ports.claims[port]);
+	return !LIST_EMPTY(&ports.claims[0][port]);
 }
 
 struct gz_flow *gz_flow_add(struct gz_end local, struct gz_end peer, int *err)

@@ -48,6 +48,15 @@ int gz_claim_listen(struct gz_sock *s, struct gz_sock **blocker);
 void gz_claim_unlisten(struct gz_sock *s);
 void gz_claim_drop(struct gz_sock *s);
 
+/** The address of a UDP claim changes, its port stays: connect() and its undoing. */
+void gz_claim_move(struct gz_sock *s, struct gz_end end);
+/** References to at most @max UDP sockets that may get a datagram for @dst, the
+ * latest bound first.  Return: how many */
+unsigned gz_claims_udp(struct gz_end dst, struct gz_sock **v, unsigned max);
+
+/** Has a UDP socket the port, at this address? */
+bool gz_port_udp(struct gz_end end);
+
 /** Is somebody listening at @end?  (0.0.0.0 listeners match every IPv4 address,
  * [::] ones every address, or every native one when IPV6_V6ONLY is set.) */
 bool gz_port_listening(struct gz_end end);

@@ -14,17 +14,23 @@
  *    looked for in /proc/thread-self/net/unix, twice a second and only while
  *    there are such sockets without an engine end.
  *
+ *  - the shadow of a UDP socket has an address of its own in 127/8 (alias.h), which
+ *    takes the place of the name.
+ *
  * A bind() that meets the port of a watched socket, and a SYN for a listener,
  * probe at that moment, so that the answer never depends on the sweep.
  */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "engine/alias.h"
 #include "engine/counters.h"
 #include "engine/log.h"
+#include "engine/multicast.h"
 #include "engine/ports.h"
 #include "engine/reaper.h"
 #include "engine/sock.h"
@@ -49,6 +55,28 @@ bool gz_reaper_is_gone(uint64_t name, int *probe)
 	return true;
 }
 
+/* The same of a UDP shadow: its address can be bound again. */
+static bool nest_is_empty(uint32_t addr)
+{
+	static __thread int probe = -1;
+	struct sockaddr_in a = {
+	    .sin_family = AF_INET,
+	    .sin_port = htons(GZ_SHADOW_PORT),
+	    .sin_addr.s_addr = addr,
+	};
+
+	if (probe < 0) {
+		probe = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+		if (probe < 0)
+			return false;
+	}
+	if (bind(probe, (struct sockaddr *)&a, sizeof(a)) < 0)
+		return false;
+	close(probe);
+	probe = -1;
+	return true;
+}
+
 void gz_reaper_close(struct gz_sock *s)
 {
 	bool was = atomic_exchange(&s->closed, true);
@@ -59,6 +87,13 @@ void gz_reaper_close(struct gz_sock *s)
 	gz_twin_close(s); /* before its claim: who gets that may bind one at once */
 	gz_claim_drop(s);
 	gz_count(GZ_C_REAPED);
+	if (s->type == SOCK_DGRAM) {
+		gz_groups_leave_all(s);
+		gz_nest_drop(s->dgram.nest);
+		gz_alias_unpin(s->dgram.alias);
+		gz_table_remove(s);
+		return;
+	}
 	gz_worker_post(&gz_worker, &(struct gz_msg){.op = GZ_OP_GONE, .sock = s, .fd = -1});
 	gz_table_remove(s);
 }
@@ -67,7 +102,9 @@ bool gz_reaper_check(struct gz_sock *s, int *probe)
 {
 	if (atomic_load(&s->closed))
 		return true;
-	if (!s->named || !atomic_load(&s->watched) || !gz_reaper_is_gone(s->name, probe))
+	if (!s->named || !atomic_load(&s->watched) ||
+	    !(s->type == SOCK_DGRAM ? nest_is_empty(s->dgram.nest)
+				    : gz_reaper_is_gone(s->name, probe)))
 		return false;
 	gz_reaper_close(s);
 	return true;

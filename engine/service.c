@@ -26,6 +26,7 @@
 #include <unistd.h>
 
 #include "engine/counters.h"
+#include "engine/dgram.h"
 #include "engine/log.h"
 #include "engine/service.h"
 #include "engine/worker.h"
@@ -170,7 +171,9 @@ static void unpark(struct gz_service *sv, struct gz_call_ctx *p)
  * wait (again); @c is as it was. */
 static bool run(struct gz_call_ctx *c, enum gz_call call)
 {
-	int64_t r = gz_handlers[call](c);
+	gz_handler fn =
+	    c->s && c->s->type == SOCK_DGRAM ? gz_dgram_handlers[call] : gz_handlers[call];
+	int64_t r = fn ? fn(c) : GZ_CONTINUE;
 
 	if (r == GZ_WAIT)
 		return false;
@@ -195,7 +198,7 @@ static void serve(struct gz_service *sv, const struct seccomp_notif *n)
 		c.args[i] = n->data.args[i];
 	gz_count(GZ_C_NOTIFICATIONS);
 	atomic_fetch_add_explicit(&sv->client->notifications, 1, memory_order_relaxed);
-	if (!call || !gz_handlers[call->id] || (call->id != GZ_CALL_SOCKET && !resolve(&c))) {
+	if (!call || (call->id != GZ_CALL_SOCKET && !resolve(&c))) {
 		drop_fd(&c);
 		answer(&c, GZ_CONTINUE);
 		finish(&c);
@@ -258,7 +261,7 @@ static void look_at_signals(struct gz_service *sv)
 			err = -EINTR;
 		gz_count(GZ_C_INTERRUPTED);
 		drop_fd(p);
-		answer(p, err);
+		answer(p, p->done ? (int64_t)p->done : err);
 		unpark(sv, p);
 	}
 }

@@ -31,6 +31,8 @@ struct gz_call_ctx {
 	short events;	     /* poll(2) bits awaited on fd; 0: connect() */
 	uint64_t deadline;   /* ns; 0: none */
 	int64_t on_deadline; /* what a time-out answers */
+	unsigned done;	     /* recvmmsg, sendmmsg: datagrams so far */
+	uint64_t limit;	     /* recvmmsg: its time-out, ns; 0: none */
 	bool follows;	     /* another thread's connect() of the same socket */
 	int pidfd;	     /* parked: readable when the thread is gone; -1 */
 	TAILQ_ENTRY(gz_call_ctx) entry;

@@ -105,21 +105,11 @@ static int kernels_own(struct gz_call_ctx *c, struct gz_sock *s)
 	return err;
 }
 
-/*
- * Put a kernel socket in the place of our shadow and let the kernel run the
- * call: the policy says that this one is not the stack's.
- */
-int64_t gz_swap_to_kernel(struct gz_call_ctx *c, const struct gz_verdict *v)
+int64_t gz_put_kernel_socket(struct gz_call_ctx *c, int fd, const struct gz_verdict *v)
 {
-	struct gz_sock *s = c->s;
 	struct stat st;
-	int fd, err;
+	int err;
 
-	pthread_mutex_lock(&s->lock);
-	fd = kernels_own(c, s);
-	pthread_mutex_unlock(&s->lock);
-	if (fd < 0)
-		return fd;
 	fcntl(fd, F_SETFL, gz_file_flags(c->fd) & O_NONBLOCK);
 	if (fstat(fd, &st) < 0)
 		st.st_ino = 0;
@@ -131,6 +121,21 @@ int64_t gz_swap_to_kernel(struct gz_call_ctx *c, const struct gz_verdict *v)
 	gz_record_add(&c->sv->client->record, st.st_ino, v);
 	gz_count(GZ_C_KERNEL_SWAPS);
 	return GZ_CONTINUE;
+}
+
+/*
+ * Put a kernel socket in the place of our shadow and let the kernel run the
+ * call: the policy says that this one is not the stack's.
+ */
+int64_t gz_swap_to_kernel(struct gz_call_ctx *c, const struct gz_verdict *v)
+{
+	struct gz_sock *s = c->s;
+	int fd;
+
+	pthread_mutex_lock(&s->lock);
+	fd = kernels_own(c, s);
+	pthread_mutex_unlock(&s->lock);
+	return fd < 0 ? fd : gz_put_kernel_socket(c, fd, v);
 }
 
 /* The service threads' meeting point: an AF_UNIX listener. */

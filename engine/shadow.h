@@ -23,6 +23,8 @@ int gz_shadow_join(int fd);
 int gz_kernel_socket(pid_t tid, int family, int type, int protocol);
 /** F_GETFL of @fd, or 0 */
 int gz_file_flags(int fd);
+/** Put it in the shadow's place; takes @fd.  Return: GZ_CONTINUE or -errno */
+int64_t gz_put_kernel_socket(struct gz_call_ctx *c, int fd, const struct gz_verdict *v);
 /**
  * gz_swap_to_kernel() - The policy says that this socket is not the stack's
  * @v:	Why, for the client's record

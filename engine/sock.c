@@ -61,6 +61,7 @@ struct gz_sock *gz_sock_new(struct gz_client *client, int family)
 	atomic_init(&s->refs, 1);
 	pthread_mutex_init(&s->lock, NULL);
 	s->family = family;
+	s->type = SOCK_STREAM;
 	s->end_fd = s->held_fd = s->twin_fd = -1;
 	atomic_init(&s->parked_fd, -1);
 	TAILQ_INIT(&s->pending);
@@ -105,10 +106,10 @@ const char *gz_state_name(enum gz_state st)
 #define TO(st) (1u << GZ_##st)
 static const unsigned legal[] = {
     [GZ_FRESH] = TO(BOUND) | TO(LISTENING) | TO(CONNECTING) | TO(ESTABLISHED) | TO(CLOSED),
-    [GZ_BOUND] = TO(LISTENING) | TO(CONNECTING) | TO(FRESH) | TO(CLOSED),
+    [GZ_BOUND] = TO(LISTENING) | TO(ESTABLISHED) | TO(CONNECTING) | TO(FRESH) | TO(CLOSED),
     [GZ_LISTENING] = TO(BOUND) | TO(CLOSED),
     [GZ_CONNECTING] = TO(ESTABLISHED) | TO(FAILED) | TO(CLOSED),
-    [GZ_ESTABLISHED] = TO(CLOSED),
+    [GZ_ESTABLISHED] = TO(CLOSED) | TO(BOUND) | TO(FRESH), /* UDP's disconnect */
     [GZ_FAILED] = TO(FRESH) | TO(BOUND) | TO(CLOSED),
     [GZ_CLOSED] = TO(FRESH),
 };

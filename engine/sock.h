@@ -85,6 +85,7 @@ struct gz_claim {
 	bool reuseaddr, reuseport;
 	bool v6only; /* not for IPv4 peers: IPV6_V6ONLY, or a native address */
 	bool listening;
+	bool udp; /* in UDP's space of ports */
 	bool held;
 	uid_t uid;
 };
@@ -105,6 +106,7 @@ struct gz_sock {
 
 	pthread_mutex_t lock;
 	/* [s] */
+	int type;	       /* SOCK_STREAM, SOCK_DGRAM; never changes */
 	int family;	       /* AF_INET, or AF_INET6 with v4-mapped */
 	bool named;	       /* carries the abstract name of its id */
 	uint64_t name;	       /* the id in that name */
@@ -114,7 +116,14 @@ struct gz_sock {
 	struct gz_claim claim;
 	struct gz_end local, peer; /* set before the state says so */
 	int backlog;
-	struct gz_verdict verdict; /* the last one, gazelle-ctl why */
+	struct gz_verdict verdict;	  /* the last one, gazelle-ctl why */
+	struct gz_dgram {		  /* SOCK_DGRAM: dgram.c, udp.c */
+		uint32_t nest;		  /* the shadow's address, alias.h */
+		uint32_t alias;		  /* of the peer, while connected */
+		bool chose_port;	  /* bind() with a port: a disconnect keeps it */
+		bool chose_addr;	  /* bind() with an address: the same */
+		struct gz_groups *groups; /* multicast.c */
+	} dgram;
 	/* Connections that wait for accept(), filled by the worker. */
 	TAILQ_HEAD(gz_pending, gz_sock) pending;
 	TAILQ_ENTRY(gz_sock) pending_entry;

@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include "lwip/etharp.h"
+#include "lwip/igmp.h"
 #include "lwip/init.h"
 #include "lwip/ip4.h"
 #include "lwip/ip4_frag.h"
@@ -776,7 +777,7 @@ static bool deadlines(struct gz_worker *w)
 
 uint64_t gz_stack_timers(struct gz_worker *w)
 {
-	static uint64_t next_tick, next_second;
+	static uint64_t next_tick, next_second, next_igmp;
 	static bool busy;
 	uint64_t now = w->now, wait;
 
@@ -806,6 +807,14 @@ uint64_t gz_stack_timers(struct gz_worker *w)
 		next_second = now + SEC;
 	}
 	wait = next_second - now;
+	if (gz_netif_in_groups()) {
+		if (now >= next_igmp) {
+			igmp_tmr();
+			next_igmp = now + IGMP_TMR_INTERVAL * MS;
+		}
+		if (next_igmp - now < wait)
+			wait = next_igmp - now;
+	}
 	if ((tcp_active_pcbs || tcp_tw_pcbs) && next_tick - now < wait)
 		wait = next_tick - now;
 	return wait;

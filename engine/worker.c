@@ -22,6 +22,7 @@
 #include "engine/log.h"
 #include "engine/reaper.h"
 #include "engine/twin.h"
+#include "engine/udp.h"
 #include "engine/worker.h"
 
 #define INBOX 4096
@@ -191,6 +192,9 @@ static void handle(struct gz_worker *w, struct gz_msg *m)
 		if (gz_sock_state(s) == GZ_LISTENING)
 			gz_twin_watch(w, s);
 		break;
+	case GZ_OP_GROUP:
+		gz_netif_group((uint32_t)m->id, m->prefix);
+		break;
 	case GZ_OP_STOP:
 		/* Who only waits for connections wakes, and finds accept() failing. */
 		LIST_FOREACH(s, &w->socks, worker_entry)
@@ -252,6 +256,8 @@ static unsigned relay_events(struct gz_worker *w)
 	for (int i = 0; i < n; i++) {
 		struct gz_sock *s = ev[i].data.ptr;
 
+		if (gz_udp_events(w, ev[i].data.ptr))
+			continue;
 		if (s->twin_watched) {
 			gz_twin_event(w, s);
 			continue;
@@ -388,7 +394,9 @@ int gz_worker_init(struct gz_worker *w, const struct gz_engine_config *cfg, int 
 	if (err)
 		return err;
 	err = gz_stack_init(w);
-	return err ? err : gz_netif_init(w);
+	if (!err)
+		err = gz_netif_init(w);
+	return err ? err : gz_udp_init(w);
 }
 
 void gz_worker_destroy(struct gz_worker *w)

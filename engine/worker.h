@@ -34,6 +34,7 @@ enum gz_op {
 	GZ_OP_GONE,	/* the application's last close was seen */
 	GZ_OP_REOFFER,	/* an accept() failed: offer the connection again */
 	GZ_OP_TWIN,	/* the backlog has room for the kernel's again */
+	GZ_OP_GROUP,	/* id, prefix: the host joins or leaves a group */
 	GZ_OP_STOP,	/* end the loop */
 };
 
@@ -91,6 +92,10 @@ unsigned gz_netif_rx(struct gz_worker *w, void (*before)(struct gz_worker *));
 bool gz_netif_loop(void); /* one round of looped packets */
 void gz_netif_flush(struct gz_worker *w);
 bool gz_netif_is_local(struct gz_end end); /* its address; any thread */
+struct netif;
+struct netif *gz_netif_of(uint32_t addr);	/* the one with this address, or NULL */
+void gz_netif_group(uint32_t group, bool join); /* IGMP */
+bool gz_netif_in_groups(void);			/* some: IGMP has timers */
 
 /* stack.c */
 int gz_stack_init(struct gz_worker *w);

@@ -39,7 +39,7 @@
 #define LWIP_ICMP 1
 #define LWIP_RAW 0
 #define LWIP_UDP 1
-#define LWIP_IGMP 0
+#define LWIP_IGMP 1
 #define LWIP_DHCP 0
 #define LWIP_DNS 0
 #define LWIP_ACD 0

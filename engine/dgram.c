@@ -1,0 +1,525 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * dgram.c - UDP sockets: socket, bind, connect, names, options
+ *
+ * Theory of operation.  The shadow of a UDP socket is a UDP socket of the kernel, on
+ * the loopback of the engine's network namespace, bound to an address of its own there
+ * (alias.h).  AF_UNIX datagrams would not do: they have no ECONNREFUSED for a recv(),
+ * no EDESTADDRREQ, and ten places in their queue (net/unix/af_unix.c).  The shadow has
+ * all of that, and most options, by itself; what a program says about ports, peers and
+ * groups is the engine's, and never reaches the kernel.
+ *
+ *   FRESH		no port
+ *   BOUND		a claim in ports.c, which udp.c finds it by
+ *   ESTABLISHED	the same, and the shadow is connected to its peer's alias
+ *
+ * Calls without an address are native.  Those with one trap, are run here on a
+ * duplicate of the shadow, and have their addresses translated (dgram_msg.c).
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/ip.h>
+#include <netinet/udp.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "engine/address.h"
+#include "engine/alias.h"
+#include "engine/calls.h"
+#include "engine/counters.h"
+#include "engine/dgram.h"
+#include "engine/log.h"
+#include "engine/multicast.h"
+#include "engine/ports.h"
+#include "engine/reaper.h"
+#include "engine/shadow.h"
+#include "engine/worker.h"
+#include "launcher/calls.h"
+
+socklen_t gz_dgram_inner(const struct gz_sock *s, uint32_t addr, uint16_t port,
+			 struct sockaddr_storage *ss)
+{
+	struct sockaddr_in *in = (struct sockaddr_in *)ss;
+	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)ss;
+
+	memset(ss, 0, sizeof(*ss));
+	if (s->family == AF_INET) {
+		in->sin_family = AF_INET;
+		in->sin_addr.s_addr = addr;
+		in->sin_port = htons(port);
+		return sizeof(*in);
+	}
+	in6->sin6_family = AF_INET6;
+	in6->sin6_port = htons(port);
+	in6->sin6_addr.s6_addr[10] = in6->sin6_addr.s6_addr[11] = 0xff;
+	memcpy(&in6->sin6_addr.s6_addr[12], &addr, 4);
+	return sizeof(*in6);
+}
+
+int64_t gz_dgram_socket(struct gz_call_ctx *c)
+{
+	int type = (int)c->args[1];
+	struct sockaddr_storage ss;
+	struct gz_sock *s;
+	struct stat st;
+	socklen_t len;
+	int64_t r;
+	int fd;
+
+	s = gz_sock_new(c->sv->client, (int)c->args[0]);
+	if (!s)
+		return -ENOBUFS;
+	s->type = SOCK_DGRAM;
+	s->dgram.nest = gz_nest_take(s);
+	if (!s->dgram.nest) {
+		gz_sock_unref(s);
+		return -ENOBUFS;
+	}
+	fd = socket(s->family, SOCK_DGRAM | SOCK_CLOEXEC | (type & SOCK_NONBLOCK), 0);
+	len = gz_dgram_inner(s, s->dgram.nest, GZ_SHADOW_PORT, &ss);
+	if (fd < 0 || bind(fd, (struct sockaddr *)&ss, len) < 0 || fstat(fd, &st) < 0) {
+		r = errno == EMFILE ? -ENFILE : -errno;
+		gz_nest_drop(s->dgram.nest);
+		if (fd >= 0)
+			close(fd);
+		gz_sock_unref(s);
+		return r;
+	}
+	s->named = true;
+	gz_table_add(s, st.st_ino);
+	r = gz_service_add_fd(c, fd, type & SOCK_CLOEXEC);
+	close(fd);
+	if (r < 0)
+		gz_reaper_close(s);
+	else
+		atomic_store(&s->watched, true);
+	gz_sock_unref(s);
+	return r;
+}
+
+static int option(int fd, int level, int opt)
+{
+	int v = 0;
+	socklen_t len = sizeof(v);
+
+	return getsockopt(fd, level, opt, &v, &len) < 0 ? 0 : v;
+}
+
+/* --- the kernel's -------------------------------------------------------- */
+
+/* What a program may have set on its shadow, for the kernel socket that replaces it. */
+static const struct {
+	int level, opt;
+} kept[] = {
+    {SOL_SOCKET, SO_REUSEADDR},	     {SOL_SOCKET, SO_REUSEPORT},    {SOL_SOCKET, SO_BROADCAST},
+    {SOL_SOCKET, SO_PRIORITY},	     {SOL_SOCKET, SO_TIMESTAMP},    {SOL_SOCKET, SO_TIMESTAMPNS},
+    {SOL_SOCKET, SO_RXQ_OVFL},	     {IPPROTO_IP, IP_TOS},	    {IPPROTO_IP, IP_TTL},
+    {IPPROTO_IP, IP_PKTINFO},	     {IPPROTO_IP, IP_RECVTTL},	    {IPPROTO_IP, IP_RECVTOS},
+    {IPPROTO_IP, IP_RECVERR},	     {IPPROTO_IP, IP_MTU_DISCOVER}, {IPPROTO_IP, IP_MULTICAST_TTL},
+    {IPPROTO_IP, IP_MULTICAST_LOOP},
+};
+
+static void replay(struct gz_sock *s, int shadow, int fd)
+{
+	struct timeval tv;
+	socklen_t len;
+	int v;
+
+	for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++) {
+		v = option(shadow, kept[i].level, kept[i].opt);
+		if (v != option(fd, kept[i].level, kept[i].opt) &&
+		    setsockopt(fd, kept[i].level, kept[i].opt, &v, sizeof(v)) < 0)
+			gz_count(GZ_C_REFUSED_SETOPT);
+	}
+	for (int opt = SO_RCVTIMEO; opt <= SO_SNDTIMEO; opt++) {
+		len = sizeof(tv);
+		if (getsockopt(shadow, SOL_SOCKET, opt, &tv, &len) == 0)
+			setsockopt(fd, SOL_SOCKET, opt, &tv, len);
+	}
+	for (int opt = SO_SNDBUF; opt <= SO_RCVBUF; opt++) {
+		v = option(shadow, SOL_SOCKET, opt);
+		if (v != option(fd, SOL_SOCKET, opt)) {
+			v /= 2;
+			setsockopt(fd, SOL_SOCKET, opt, &v, sizeof(v));
+		}
+	}
+	if (s->family == AF_INET6 && s->opt.v6only)
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &s->opt.v6only, sizeof(int));
+}
+
+/*
+ * Where the stack does not lead a kernel socket takes over, with the port if bind()
+ * chose one.  Once datagrams went over the stack it is too late for that.
+ */
+static int64_t to_kernel(struct gz_call_ctx *c, const struct gz_verdict *v)
+{
+	struct gz_sock *s = c->s;
+	struct sockaddr_storage ss;
+	struct gz_end local = s->local;
+	socklen_t len;
+	int fd, err;
+
+	if (gz_sock_state(s) == GZ_ESTABLISHED || atomic_load(&s->rx_bytes) ||
+	    atomic_load(&s->tx_bytes) || !gz_end_is_any(local)) {
+		gz_count(GZ_C_REFUSED_UNREACHABLE);
+		return -ENETUNREACH;
+	}
+	fd = gz_kernel_socket(c->tid, s->family, SOCK_DGRAM, IPPROTO_UDP);
+	if (fd < 0)
+		return fd;
+	replay(s, c->fd, fd);
+	if (gz_sock_state(s) == GZ_BOUND) {
+		if (!s->dgram.chose_port)
+			local.port = 0;
+		len = gz_addr_sockaddr(s->family, local, &ss);
+		if (bind(fd, (struct sockaddr *)&ss, len) < 0) {
+			err = -errno;
+			close(fd);
+			return err;
+		}
+	}
+	return gz_put_kernel_socket(c, fd, v);
+}
+
+int64_t gz_dgram_target(struct gz_call_ctx *c, uint64_t addr, int len, struct gz_end *peer)
+{
+	struct gz_sock *s = c->s;
+	struct gz_verdict v;
+	enum gz_whose whose;
+	sa_family_t family;
+	uint32_t to;
+	int err;
+
+	err = gz_addr_parse(c, addr, len, peer, &family, &whose);
+	if (err)
+		return err;
+	if (s->family == AF_INET6 && family == AF_INET) {
+		struct sockaddr_in in;
+
+		/* udpv6_sendmsg(): as good as a mapped address. */
+		if (s->opt.v6only)
+			return -ENETUNREACH;
+		err = gz_app_read(c->tid, addr, &in, sizeof(in));
+		if (err)
+			return err;
+		*peer = gz_end_v4(in.sin_addr.s_addr, in.sin_port);
+	} else if (family != s->family && family != AF_UNSPEC) {
+		return -EAFNOSUPPORT;
+	} else if (family == AF_UNSPEC && (s->family != AF_INET || len < 16)) {
+		return -EINVAL;
+	}
+	if (!peer->port)
+		return -EINVAL;
+	if (gz_end_is_any(*peer))
+		*peer = gz_end_v4(htonl(INADDR_LOOPBACK), peer->port);
+	if (whose == GZ_KERNELS)
+		gz_policy_is(c, GZ_DIR_CONNECT, IPPROTO_UDP, *peer, GZ_WHY_FAMILY, &v);
+	else
+		gz_policy_ask(c, GZ_DIR_CONNECT, IPPROTO_UDP, *peer, &v);
+	if (v.whose == GZ_KERNELS)
+		return to_kernel(c, &v);
+	s->verdict = v;
+	to = gz_end_v4_addr(*peer);
+	if (gz_addr_to_many(*peer) && !IN_MULTICAST(ntohl(to)) &&
+	    !option(c->fd, SOL_SOCKET, SO_BROADCAST))
+		return -EACCES;
+	/* ip_route_output_key_hash_rcu(): such a source leaves by lo only. */
+	if (gz_addr_is_loopback(s->local) && !gz_netif_is_local(*peer) &&
+	    !gz_addr_is_loopback(*peer))
+		return -EINVAL;
+	return 0;
+}
+
+/* --- ports and peers ----------------------------------------------------- */
+
+/* Claim @end; a socket in the way that is gone makes room.  @s locked */
+static int claim(struct gz_call_ctx *c, struct gz_end end)
+{
+	struct gz_sock *s = c->s;
+
+	s->opt.reuseaddr = option(c->fd, SOL_SOCKET, SO_REUSEADDR);
+	s->opt.reuseport = option(c->fd, SOL_SOCKET, SO_REUSEPORT);
+	for (;;) {
+		struct gz_sock *blocker = NULL;
+		int err = gz_claim(s, end, &blocker);
+		bool gone;
+
+		if (!blocker)
+			return err;
+		gone = gz_reaper_check(blocker, &c->sv->probe_fd);
+		gz_sock_unref(blocker);
+		if (!gone)
+			return err;
+	}
+}
+
+int gz_dgram_autobind(struct gz_call_ctx *c)
+{
+	struct gz_sock *s = c->s;
+	int err = 0;
+
+	pthread_mutex_lock(&s->lock);
+	if (gz_sock_state(s) == GZ_FRESH) {
+		err = claim(c, gz_end_any(s->family)) ? -EAGAIN : 0; /* inet_autobind() */
+		if (!err) {
+			s->local = s->claim.end;
+			gz_sock_set_state(s, GZ_BOUND);
+		}
+	}
+	pthread_mutex_unlock(&s->lock);
+	return err;
+}
+
+static int64_t do_bind(struct gz_call_ctx *c)
+{
+	struct gz_sock *s = c->s;
+	struct gz_end end = {0};
+	struct gz_verdict v;
+	enum gz_whose whose;
+	sa_family_t family;
+	int err;
+
+	err = gz_addr_read(c, &end, &family, &whose);
+	if (err)
+		return err;
+	if (family != s->family &&
+	    !(s->family == AF_INET && family == AF_UNSPEC && gz_end_is_any(end)))
+		return -EAFNOSUPPORT;
+	if (gz_sock_state(s) != GZ_FRESH)
+		return -EINVAL;
+	if (whose == GZ_KERNELS)
+		gz_policy_is(c, GZ_DIR_BIND, IPPROTO_UDP, end, GZ_WHY_FAMILY, &v);
+	else
+		gz_policy_ask(c, GZ_DIR_BIND, IPPROTO_UDP, end, &v);
+	if (v.whose == GZ_KERNELS)
+		return to_kernel(c, &v);
+	/* A group or a broadcast address is a filter of what is received. */
+	if (!gz_end_is_any(end) && !gz_netif_is_local(end) && !gz_addr_to_many(end)) {
+		gz_count(GZ_C_REFUSED_ADDRESS);
+		return -EADDRNOTAVAIL;
+	}
+	if (end.port && ntohs(end.port) < 1024 && !gz_app_may_bind_low(c->tid))
+		return -EACCES;
+	pthread_mutex_lock(&s->lock);
+	err = gz_sock_state(s) != GZ_FRESH ? -EINVAL : claim(c, end);
+	if (!err) {
+		s->local = s->claim.end;
+		s->dgram.chose_port = end.port != 0;
+		s->dgram.chose_addr = !gz_end_is_any(end);
+		s->verdict = v;
+		gz_sock_set_state(s, GZ_BOUND);
+	}
+	pthread_mutex_unlock(&s->lock);
+	return err;
+}
+
+/* connect() to AF_UNSPEC: __udp_disconnect() */
+static int64_t disconnect(struct gz_call_ctx *c)
+{
+	struct sockaddr none = {.sa_family = AF_UNSPEC};
+	struct gz_sock *s = c->s;
+
+	pthread_mutex_lock(&s->lock);
+	if (gz_sock_state(s) == GZ_ESTABLISHED) {
+		connect(c->fd, &none, sizeof(none));
+		gz_alias_unpin(s->dgram.alias);
+		s->dgram.alias = 0;
+		s->peer = (struct gz_end){0};
+		if (!s->dgram.chose_addr) {
+			uint16_t port = s->local.port;
+
+			s->local = gz_end_any(s->family);
+			s->local.port = port;
+			gz_claim_move(s, s->local);
+		}
+		if (!s->dgram.chose_port) {
+			gz_claim_drop(s);
+			s->local.port = 0;
+			gz_sock_set_state(s, s->dgram.chose_addr ? GZ_BOUND : GZ_FRESH);
+		} else {
+			gz_sock_set_state(s, GZ_BOUND);
+		}
+	}
+	pthread_mutex_unlock(&s->lock);
+	return 0;
+}
+
+static int64_t do_connect(struct gz_call_ctx *c)
+{
+	struct gz_sock *s = c->s;
+	struct sockaddr_storage ss;
+	struct gz_end peer = {0}, local;
+	sa_family_t family = 0;
+	uint32_t alias, old;
+	socklen_t len;
+	int64_t r;
+
+	if ((int)c->args[2] < (int)sizeof(family))
+		return -EINVAL;
+	r = gz_app_read(c->tid, c->args[1], &family, sizeof(family));
+	if (r)
+		return r;
+	if (family == AF_UNSPEC)
+		return disconnect(c);
+	r = gz_dgram_target(c, c->args[1], (int)c->args[2], &peer);
+	if (r)
+		return r;
+	r = gz_dgram_autobind(c);
+	if (r)
+		return r;
+	pthread_mutex_lock(&s->lock);
+	local = s->local;
+	if (gz_end_is_any(local) || IN_MULTICAST(ntohl(gz_end_v4_addr(local))) ||
+	    (gz_sock_state(s) == GZ_ESTABLISHED && !s->dgram.chose_addr)) {
+		local = gz_addr_source(peer);
+		local.port = s->local.port;
+	}
+	alias = gz_alias_get(peer, local, true);
+	if (!alias) {
+		pthread_mutex_unlock(&s->lock);
+		return -ENOBUFS;
+	}
+	/* First what udp.c goes by: from now on it sends as the alias. */
+	old = s->dgram.alias;
+	s->dgram.alias = alias;
+	s->local = local;
+	s->peer = peer;
+	gz_claim_move(s, local);
+	gz_sock_set_state(s, GZ_ESTABLISHED);
+	len = gz_dgram_inner(s, alias, GZ_ALIAS_PORT, &ss);
+	r = connect(c->fd, (struct sockaddr *)&ss, len) < 0 ? -errno : 0;
+	if (old)
+		gz_alias_unpin(old);
+	pthread_mutex_unlock(&s->lock);
+	return r;
+}
+
+static int64_t do_getsockname(struct gz_call_ctx *c)
+{
+	struct gz_end end;
+
+	pthread_mutex_lock(&c->s->lock);
+	end = c->s->local;
+	pthread_mutex_unlock(&c->s->lock);
+	return gz_addr_write(c, end, c->args[1], c->args[2]);
+}
+
+static int64_t do_getpeername(struct gz_call_ctx *c)
+{
+	struct gz_end end;
+	bool is;
+
+	pthread_mutex_lock(&c->s->lock);
+	end = c->s->peer;
+	is = gz_sock_state(c->s) == GZ_ESTABLISHED;
+	pthread_mutex_unlock(&c->s->lock);
+	return is ? gz_addr_write(c, end, c->args[1], c->args[2]) : -ENOTCONN;
+}
+
+/* --- options ------------------------------------------------------------- */
+
+/* Options that would mean the engine's namespace, or that nobody here can do. */
+static const struct {
+	int level, opt;
+} not_native[] = {
+    {SOL_SOCKET, SO_BINDTODEVICE},
+    {SOL_SOCKET, SO_BINDTOIFINDEX},
+    {SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF},
+    {SOL_SOCKET, SO_ATTACH_REUSEPORT_EBPF},
+    {IPPROTO_IP, IP_UNICAST_IF},
+    {IPPROTO_IPV6, IPV6_ADD_MEMBERSHIP},
+    {IPPROTO_IPV6, IPV6_DROP_MEMBERSHIP},
+    {IPPROTO_IPV6, IPV6_MULTICAST_IF},
+    {IPPROTO_IPV6, IPV6_UNICAST_IF},
+};
+
+static bool is_native(int level, int opt)
+{
+	for (size_t i = 0; i < sizeof(not_native) / sizeof(not_native[0]); i++)
+		if (not_native[i].level == level && not_native[i].opt == opt)
+			return false;
+	return true;
+}
+
+static int64_t do_setsockopt(struct gz_call_ctx *c)
+{
+	int level = (int)c->args[1], opt = (int)c->args[2], len = (int)c->args[4], err, v = 0;
+	char val[256] = {0};
+
+	if (!is_native(level, opt)) {
+		gz_count(GZ_C_REFUSED_SETOPT);
+		return -ENOPROTOOPT;
+	}
+	if (!(level == IPPROTO_IP && gz_groups_option(opt)) &&
+	    !(level == IPPROTO_IPV6 && opt == IPV6_V6ONLY && c->s->family == AF_INET6))
+		return GZ_CONTINUE;
+	if (len < 0)
+		return -EINVAL;
+	len = len > (int)sizeof(val) ? (int)sizeof(val) : len;
+	err = gz_app_read(c->tid, c->args[3], val, (size_t)len);
+	if (err)
+		return err;
+	if (level == IPPROTO_IP)
+		return gz_groups_set(c, opt, val, (socklen_t)len);
+	if (len < (int)sizeof(v) || gz_sock_state(c->s) != GZ_FRESH)
+		return -EINVAL;
+	memcpy(&v, val, sizeof(v));
+	c->s->opt.v6only = v != 0;
+	return 0;
+}
+
+static int64_t do_getsockopt(struct gz_call_ctx *c)
+{
+	int level = (int)c->args[1], opt = (int)c->args[2], room, err, v;
+	char val[64];
+	socklen_t len;
+
+	if (level == IPPROTO_IP && gz_groups_option(opt) && opt != IP_MULTICAST_TTL &&
+	    opt != IP_MULTICAST_LOOP && opt != IP_MULTICAST_ALL)
+		v = 0;
+	else if (level == IPPROTO_IP && opt == IP_MTU)
+		v = gz_addr_is_loopback(c->s->peer) ? 65536 : gz_worker.port.mtu;
+	else if (level == IPPROTO_IPV6 && opt == IPV6_V6ONLY && c->s->family == AF_INET6)
+		v = c->s->opt.v6only;
+	else if (!is_native(level, opt))
+		return -ENOPROTOOPT;
+	else
+		return GZ_CONTINUE;
+	err = gz_app_read(c->tid, c->args[4], &room, sizeof(room));
+	if (err)
+		return err;
+	if (room < 0)
+		return -EINVAL;
+	len = (socklen_t)(room > (int)sizeof(val) ? (int)sizeof(val) : room);
+	if (level == IPPROTO_IP && opt != IP_MTU) {
+		err = gz_groups_get(c->s, opt, val, &len);
+	} else if (opt == IP_MTU && level == IPPROTO_IP && gz_sock_state(c->s) != GZ_ESTABLISHED) {
+		err = -ENOTCONN;
+	} else {
+		len = len < sizeof(v) ? len : sizeof(v);
+		memcpy(val, &v, len);
+	}
+	if (!err)
+		err = gz_app_write(c->tid, c->args[3], val, len);
+	return err ? err : gz_app_write(c->tid, c->args[4], &len, sizeof(len));
+}
+
+const gz_handler gz_dgram_handlers[] = {
+    [GZ_CALL_BIND] = do_bind,
+    [GZ_CALL_CONNECT] = do_connect,
+    [GZ_CALL_GETSOCKNAME] = do_getsockname,
+    [GZ_CALL_GETPEERNAME] = do_getpeername,
+    [GZ_CALL_GETSOCKOPT] = do_getsockopt,
+    [GZ_CALL_SETSOCKOPT] = do_setsockopt,
+    [GZ_CALL_RECVFROM] = gz_dgram_recvfrom,
+    [GZ_CALL_SENDTO] = gz_dgram_sendto,
+    [GZ_CALL_RECVMSG] = gz_dgram_recvmsg,
+    [GZ_CALL_SENDMSG] = gz_dgram_sendmsg,
+    [GZ_CALL_RECVMMSG] = gz_dgram_recvmmsg,
+    [GZ_CALL_SENDMMSG] = gz_dgram_sendmmsg,
+    [GZ_CALL_COUNT] = NULL,
+};

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * dgram.h - Calls of UDP sockets, in service threads
+ */
+#ifndef GZ_DGRAM_H
+#define GZ_DGRAM_H
+
+#include <stdint.h>
+
+#include "engine/service.h"
+
+/** Handlers by enum gz_call; NULL: the kernel's answer for the shadow is right. */
+extern const gz_handler gz_dgram_handlers[];
+
+/** socket() of a UDP socket.  Return: the descriptor or -errno */
+int64_t gz_dgram_socket(struct gz_call_ctx *c);
+/** Give it a port, should it have none.  Return: 0 or -errno */
+int gz_dgram_autobind(struct gz_call_ctx *c);
+/**
+ * gz_dgram_target() - Check a destination, and see whose it is
+ *
+ * Return: 0, -errno, or GZ_CONTINUE: a kernel socket is in the descriptor's place
+ */
+int64_t gz_dgram_target(struct gz_call_ctx *c, uint64_t addr, int len, struct gz_end *peer);
+/** An address of the engine's namespace, in the family of the shadow.  Return: its length */
+socklen_t gz_dgram_inner(const struct gz_sock *s, uint32_t addr, uint16_t port,
+			 struct sockaddr_storage *ss);
+
+/* dgram_msg.c */
+int64_t gz_dgram_recvfrom(struct gz_call_ctx *c);
+int64_t gz_dgram_recvmsg(struct gz_call_ctx *c);
+int64_t gz_dgram_recvmmsg(struct gz_call_ctx *c);
+int64_t gz_dgram_sendto(struct gz_call_ctx *c);
+int64_t gz_dgram_sendmsg(struct gz_call_ctx *c);
+int64_t gz_dgram_sendmmsg(struct gz_call_ctx *c);
+
+#endif

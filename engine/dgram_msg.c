@@ -1,0 +1,524 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * dgram_msg.c - Datagrams with addresses: recvfrom, recvmsg, sendto, sendmsg and kin
+ *
+ * Each call is run on a duplicate of the shadow and its addresses are translated, in
+ * names and in control messages, between the engine's namespace and the program's.
+ * What has nothing to translate is left to the kernel (CONTINUE).
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/errqueue.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include "engine/address.h"
+#include "engine/alias.h"
+#include "engine/calls.h"
+#include "engine/counters.h"
+#include "engine/dgram.h"
+#include "engine/shadow.h"
+#include "engine/worker.h"
+
+#define DATAGRAM_MAX 65536
+#define IOVS_MAX 1024 /* UIO_MAXIOV */
+#define CONTROL_MAX 1024
+#define MMSG_MAX 1024 /* UIO_MAXIOV, net/socket.c */
+
+/* struct msghdr and mmsghdr as a program of this architecture has them. */
+_Static_assert(sizeof(struct msghdr) == 56 && sizeof(struct mmsghdr) == 64, "x86-64");
+
+/* --- common -------------------------------------------------------------- */
+
+/* The shadow has nothing to give, or no room: -EAGAIN, or wait for it. */
+static int64_t wait_for(struct gz_call_ctx *c, int flags, short events)
+{
+	struct timeval tv = {0};
+	socklen_t len = sizeof(tv);
+
+	if ((flags & MSG_DONTWAIT) || (gz_file_flags(c->fd) & O_NONBLOCK))
+		return -EAGAIN;
+	if (!c->events) {
+		getsockopt(c->fd, SOL_SOCKET, events == POLLIN ? SO_RCVTIMEO : SO_SNDTIMEO, &tv,
+			   &len);
+		c->events = events;
+		c->deadline = gz_deadline_of(&tv);
+		c->on_deadline = -EAGAIN;
+	}
+	return GZ_WAIT;
+}
+
+/* Read the vectors of a message.  Return: bytes in all, or -errno */
+static int64_t read_iov(struct gz_call_ctx *c, const struct msghdr *m, struct iovec *v)
+{
+	int64_t sum = 0;
+	int err;
+
+	if (m->msg_iovlen > IOVS_MAX)
+		return -EMSGSIZE;
+	err = gz_app_read(c->tid, (uintptr_t)m->msg_iov, v, m->msg_iovlen * sizeof(*v));
+	if (err)
+		return err;
+	for (size_t i = 0; i < m->msg_iovlen; i++) {
+		if ((ssize_t)v[i].iov_len < 0)
+			return -EINVAL;
+		if (v[i].iov_len > INT32_MAX)
+			v[i].iov_len = INT32_MAX;
+		sum += (int64_t)v[i].iov_len;
+	}
+	return sum;
+}
+
+/* --- receiving ----------------------------------------------------------- */
+
+static bool inner_address(const struct sockaddr_storage *ss, uint32_t *addr, uint16_t *port)
+{
+	const struct sockaddr_in *in = (const struct sockaddr_in *)ss;
+	const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)ss;
+
+	if (ss->ss_family == AF_INET) {
+		*addr = in->sin_addr.s_addr;
+		*port = in->sin_port;
+	} else if (ss->ss_family == AF_INET6) {
+		memcpy(addr, &in6->sin6_addr.s6_addr[12], 4);
+		*port = in6->sin6_port;
+	} else {
+		return false;
+	}
+	return true;
+}
+
+/* Whose name is it?  false: it has become stale in the queue. */
+static bool translate(const struct sockaddr_storage *ss, struct gz_alias *a)
+{
+	uint16_t port;
+	uint32_t addr;
+
+	if (!inner_address(ss, &addr, &port) || !gz_alias_find(addr, a))
+		return false;
+	if (!a->peer.port)
+		a->peer.port = port;
+	return true;
+}
+
+/* Translate one control message, in place. */
+static void translate_control(const struct gz_sock *s, struct cmsghdr *m, const struct gz_alias *a)
+{
+	struct gz_end local = gz_end_is_any(a->local) ? s->local : a->local;
+	uint32_t addr = gz_end_v4_addr(local);
+
+	if (m->cmsg_level == IPPROTO_IP && m->cmsg_type == IP_PKTINFO) {
+		struct in_pktinfo info = {.ipi_addr.s_addr = addr};
+
+		/* ip(7): where it was sent to, and which address of ours got it. */
+		info.ipi_spec_dst.s_addr =
+		    gz_addr_to_many(local) ? gz_end_v4_addr(gz_addr_source(a->peer)) : addr;
+		info.ipi_ifindex = gz_addr_ifindex(gz_end_v4(info.ipi_spec_dst.s_addr, 0));
+		memcpy(CMSG_DATA(m), &info, sizeof(info));
+	} else if (m->cmsg_level == IPPROTO_IP && m->cmsg_type == IP_ORIGDSTADDR) {
+		struct sockaddr_in in = {
+		    .sin_family = AF_INET, .sin_addr.s_addr = addr, .sin_port = s->local.port};
+
+		memcpy(CMSG_DATA(m), &in, sizeof(in));
+	} else if (m->cmsg_level == IPPROTO_IPV6 && m->cmsg_type == IPV6_PKTINFO) {
+		struct in6_pktinfo info = {.ipi6_ifindex = (unsigned)gz_addr_ifindex(local)};
+
+		info.ipi6_addr.s6_addr[10] = info.ipi6_addr.s6_addr[11] = 0xff;
+		memcpy(&info.ipi6_addr.s6_addr[12], &addr, 4);
+		memcpy(CMSG_DATA(m), &info, sizeof(info));
+	} else if ((m->cmsg_level == IPPROTO_IP && m->cmsg_type == IP_RECVERR) ||
+		   (m->cmsg_level == IPPROTO_IPV6 && m->cmsg_type == IPV6_RECVERR)) {
+		struct sock_extended_err *e = (struct sock_extended_err *)CMSG_DATA(m);
+		struct sockaddr_storage ss = {0};
+		struct gz_alias from;
+		size_t room = m->cmsg_len - CMSG_LEN(sizeof(*e));
+
+		if (m->cmsg_len < CMSG_LEN(sizeof(*e)) || room > sizeof(ss))
+			return;
+		memcpy(&ss, SO_EE_OFFENDER(e), room);
+		if (!translate(&ss, &from))
+			return;
+		from.peer.port = 0;
+		gz_addr_sockaddr(ss.ss_family, from.peer, &ss);
+		memcpy(SO_EE_OFFENDER(e), &ss, room);
+	}
+}
+
+/* One datagram into @m, whose pointers are the program's; its lengths and flags are
+ * set.  Return: as recvmsg(2), or -EAGAIN */
+static int64_t receive(struct gz_call_ctx *c, struct msghdr *m, struct iovec *v, size_t nv,
+		       int64_t room, int flags)
+{
+	struct sockaddr_storage from, show;
+	char buf[DATAGRAM_MAX];
+	_Alignas(struct cmsghdr) char control[CONTROL_MAX];
+	struct iovec in = {buf, (size_t)(room > DATAGRAM_MAX ? DATAGRAM_MAX : room)};
+	struct msghdr h;
+	struct gz_alias a;
+	size_t done = 0, left, named, put = 0;
+	ssize_t n;
+	int err;
+
+	do {
+		h = (struct msghdr){
+		    .msg_name = &from,
+		    .msg_namelen = sizeof(from),
+		    .msg_iov = &in,
+		    .msg_iovlen = 1,
+		    .msg_control = control,
+		    .msg_controllen = sizeof(control),
+		};
+		n = recvmsg(c->fd, &h, flags | MSG_DONTWAIT);
+		if (n < 0)
+			return -errno;
+		memset(&a, 0, sizeof(a));
+		/* shutdown(SHUT_RD) has no name; a peeked one must be taken first. */
+		if (!h.msg_namelen || translate(&from, &a))
+			break;
+		gz_count(GZ_C_UDP_DROPPED);
+		if (flags & MSG_PEEK)
+			recv(c->fd, buf, 0, MSG_DONTWAIT);
+	} while (1);
+	left = (size_t)n < in.iov_len ? (size_t)n : in.iov_len;
+	for (size_t i = 0; i < nv && done < left; i++) {
+		size_t k = left - done < v[i].iov_len ? left - done : v[i].iov_len;
+
+		err = gz_app_write(c->tid, (uintptr_t)v[i].iov_base, buf + done, k);
+		if (err)
+			return err;
+		done += k;
+	}
+	if (m->msg_name && h.msg_namelen) {
+		socklen_t full = gz_addr_sockaddr(c->s->family, a.peer, &show);
+
+		named = m->msg_namelen < full ? m->msg_namelen : full;
+		err = gz_app_write(c->tid, (uintptr_t)m->msg_name, &show, named);
+		if (err)
+			return err;
+		m->msg_namelen = full;
+	} else {
+		m->msg_namelen = 0;
+	}
+	/* put_cmsg() in net/core/scm.c */
+	for (struct cmsghdr *x = CMSG_FIRSTHDR(&h); x; x = CMSG_NXTHDR(&h, x)) {
+		size_t len = x->cmsg_len, rest = m->msg_control ? m->msg_controllen - put : 0;
+
+		if (rest < sizeof(*x)) {
+			h.msg_flags |= MSG_CTRUNC;
+			break;
+		}
+		translate_control(c->s, x, &a);
+		if (rest < len) {
+			h.msg_flags |= MSG_CTRUNC;
+			x->cmsg_len = len = rest;
+		}
+		err = gz_app_write(c->tid, (uintptr_t)m->msg_control + put, x, len);
+		if (err)
+			return err;
+		put += CMSG_ALIGN(len) < rest ? CMSG_ALIGN(len) : rest;
+	}
+	m->msg_controllen = put;
+	m->msg_flags = h.msg_flags | (flags & MSG_CMSG_CLOEXEC);
+	return n;
+}
+
+int64_t gz_dgram_recvfrom(struct gz_call_ctx *c)
+{
+	struct iovec v = {(void *)(uintptr_t)c->args[1], (size_t)c->args[2]};
+	struct msghdr m = {.msg_name = (void *)(uintptr_t)c->args[4]};
+	int flags = (int)c->args[3], room = 0, err;
+	int64_t n;
+
+	if (!m.msg_name)
+		return GZ_CONTINUE; /* it trapped for its flags: the shadow knows them */
+	if (c->args[5]) {
+		err = gz_app_read(c->tid, c->args[5], &room, sizeof(room));
+		if (err)
+			return err;
+		if (room < 0)
+			return -EINVAL;
+	}
+	m.msg_namelen = (socklen_t)room;
+	n = receive(c, &m, &v, 1, v.iov_len > INT32_MAX ? INT32_MAX : (int64_t)v.iov_len, flags);
+	if (n == -EAGAIN)
+		return wait_for(c, flags, POLLIN);
+	if (n >= 0 && c->args[5]) {
+		err = gz_app_write(c->tid, c->args[5], &m.msg_namelen, sizeof(m.msg_namelen));
+		if (err)
+			return err;
+	}
+	return n;
+}
+
+/* The message header at @addr. */
+static int64_t receive_at(struct gz_call_ctx *c, uint64_t addr, int flags)
+{
+	struct iovec v[IOVS_MAX];
+	struct msghdr m;
+	int64_t room, n;
+	int err;
+
+	err = gz_app_read(c->tid, addr, &m, sizeof(m));
+	if (err)
+		return err;
+	if ((int)m.msg_namelen < 0)
+		return -EINVAL;
+	room = read_iov(c, &m, v);
+	if (room < 0)
+		return room;
+	n = receive(c, &m, v, m.msg_iovlen, room, flags);
+	if (n < 0)
+		return n;
+	/* ____sys_recvmsg(): the length of no name stays. */
+	if (m.msg_name)
+		err = gz_app_write(c->tid, addr + offsetof(struct msghdr, msg_namelen),
+				   &m.msg_namelen, sizeof(m.msg_namelen));
+	if (!err)
+		err = gz_app_write(c->tid, addr + offsetof(struct msghdr, msg_controllen),
+				   &m.msg_controllen, sizeof(m.msg_controllen));
+	if (!err)
+		err = gz_app_write(c->tid, addr + offsetof(struct msghdr, msg_flags), &m.msg_flags,
+				   sizeof(m.msg_flags));
+	return err ? err : n;
+}
+
+int64_t gz_dgram_recvmsg(struct gz_call_ctx *c)
+{
+	int flags = (int)c->args[2];
+	int64_t n = receive_at(c, c->args[1], flags);
+
+	return n == -EAGAIN ? wait_for(c, flags, POLLIN) : n;
+}
+
+int64_t gz_dgram_recvmmsg(struct gz_call_ctx *c)
+{
+	unsigned vlen = (unsigned)c->args[2] > MMSG_MAX ? MMSG_MAX : (unsigned)c->args[2];
+	int flags = (int)c->args[3], err;
+	struct timespec ts;
+	int64_t n;
+
+	if (c->args[4]) {
+		err = gz_app_read(c->tid, c->args[4], &ts, sizeof(ts));
+		if (err)
+			return err;
+		if (ts.tv_sec < 0 || ts.tv_nsec < 0 || ts.tv_nsec >= 1000000000)
+			return -EINVAL;
+		if (!c->limit)
+			c->limit =
+			    gz_now_ns() + (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+	}
+	while (c->done < vlen) {
+		uint64_t at = c->args[1] + c->done * sizeof(struct mmsghdr);
+		unsigned got;
+
+		n = receive_at(c, at, flags & ~MSG_WAITFORONE);
+		if (n == -EAGAIN) {
+			if (c->done && (flags & MSG_WAITFORONE))
+				break;
+			n = wait_for(c, flags, POLLIN);
+			if (n == GZ_WAIT) {
+				if (c->done)
+					c->on_deadline = c->done;
+				return n;
+			}
+		}
+		if (n < 0)
+			return c->done ? (int64_t)c->done : n;
+		got = (unsigned)n;
+		err =
+		    gz_app_write(c->tid, at + offsetof(struct mmsghdr, msg_len), &got, sizeof(got));
+		if (err)
+			return c->done ? (int64_t)c->done : err;
+		c->done++;
+		/* As do_recvmmsg(): the time-out is looked at after a datagram only. */
+		if (c->limit && gz_now_ns() >= c->limit)
+			break;
+	}
+	return c->done;
+}
+
+/* --- sending ------------------------------------------------------------- */
+
+/*
+ * What @m says, with @n bytes gathered in @buf.  Return: as sendmsg(2); GZ_CONTINUE
+ * when a kernel socket has taken the descriptor's place
+ */
+static int64_t send_one(struct gz_call_ctx *c, const struct msghdr *m, char *buf, size_t n,
+			int flags)
+{
+	_Alignas(struct cmsghdr) char control[CONTROL_MAX], pass[CONTROL_MAX];
+	struct sockaddr_storage ss;
+	struct iovec out = {buf, n};
+	struct msghdr h = {.msg_iov = &out, .msg_iovlen = 1};
+	struct gz_end peer = {0}, local = {0};
+	struct gz_sock *s = c->s;
+	uint32_t alias;
+	int64_t r;
+	size_t put = 0;
+
+	if (flags & MSG_OOB)
+		return -EOPNOTSUPP;
+	if (m->msg_name) {
+		r = gz_dgram_target(c, (uintptr_t)m->msg_name, (int)m->msg_namelen, &peer);
+		if (r)
+			return r;
+	}
+	if (m->msg_control && m->msg_controllen) {
+		struct msghdr in = {.msg_control = control, .msg_controllen = m->msg_controllen};
+
+		if (m->msg_controllen > sizeof(control))
+			return -ENOBUFS;
+		r = gz_app_read(c->tid, (uintptr_t)m->msg_control, control, m->msg_controllen);
+		if (r)
+			return r;
+		for (struct cmsghdr *x = CMSG_FIRSTHDR(&in); x; x = CMSG_NXTHDR(&in, x)) {
+			if (x->cmsg_len < sizeof(*x) ||
+			    x->cmsg_len > (size_t)(control + m->msg_controllen - (char *)x))
+				return -EINVAL;
+			if (x->cmsg_level == IPPROTO_IP && x->cmsg_type == IP_PKTINFO) {
+				struct in_pktinfo info;
+
+				if (x->cmsg_len != CMSG_LEN(sizeof(info)))
+					return -EINVAL;
+				memcpy(&info, CMSG_DATA(x), sizeof(info));
+				local = gz_end_v4(info.ipi_spec_dst.s_addr, 0);
+				continue;
+			}
+			if (x->cmsg_level == IPPROTO_IPV6 && x->cmsg_type == IPV6_PKTINFO) {
+				struct in6_pktinfo info;
+				uint32_t addr;
+
+				if (x->cmsg_len < CMSG_LEN(sizeof(info)))
+					return -EINVAL;
+				memcpy(&info, CMSG_DATA(x), sizeof(info));
+				memcpy(&addr, &info.ipi6_addr.s6_addr[12], 4);
+				local = gz_end_v4(addr, 0);
+				continue;
+			}
+			memcpy(pass + put, x, x->cmsg_len);
+			put += CMSG_ALIGN(x->cmsg_len);
+		}
+		/* ip_cmsg_send(), ip_route_output(): only an address of this host. */
+		if (!gz_end_is_any(local) && !gz_netif_is_local(local))
+			return -EINVAL;
+		h.msg_control = put ? pass : NULL;
+		h.msg_controllen = put;
+	}
+	if (!m->msg_name && !gz_end_is_any(local) && gz_sock_state(s) == GZ_ESTABLISHED)
+		peer = s->peer;
+	if (peer.port) {
+		r = gz_dgram_autobind(c);
+		if (r)
+			return r;
+		alias = gz_alias_get(peer, local, false);
+		if (!alias)
+			return -ENOBUFS;
+		h.msg_name = &ss;
+		h.msg_namelen = gz_dgram_inner(s, alias, GZ_ALIAS_PORT, &ss);
+	}
+	r = sendmsg(c->fd, &h, (flags & ~MSG_OOB) | MSG_DONTWAIT | MSG_NOSIGNAL);
+	return r < 0 ? -errno : r;
+}
+
+int64_t gz_dgram_sendto(struct gz_call_ctx *c)
+{
+	struct msghdr m = {
+	    .msg_name = (void *)(uintptr_t)c->args[4],
+	    .msg_namelen = (socklen_t)c->args[5],
+	};
+	size_t n = (size_t)c->args[2];
+	int flags = (int)c->args[3], err;
+	char buf[DATAGRAM_MAX];
+	int64_t r;
+
+	if (!m.msg_name)
+		return GZ_CONTINUE;
+	if (n > 0xffff)
+		return -EMSGSIZE;
+	err = gz_app_read(c->tid, c->args[1], buf, n);
+	if (err)
+		return err;
+	r = send_one(c, &m, buf, n, flags);
+	return r == -EAGAIN ? wait_for(c, flags, POLLOUT) : r;
+}
+
+/* Has it anything that must be translated? */
+static bool plain(const struct msghdr *m)
+{
+	return !m->msg_name && !(m->msg_control && m->msg_controllen);
+}
+
+static int64_t send_at(struct gz_call_ctx *c, const struct msghdr *m, int flags)
+{
+	struct iovec v[IOVS_MAX];
+	char buf[DATAGRAM_MAX];
+	int64_t sum = read_iov(c, m, v);
+	size_t n = 0;
+	int err;
+
+	if (sum < 0)
+		return sum;
+	if (sum > 0xffff)
+		return -EMSGSIZE;
+	for (size_t i = 0; i < m->msg_iovlen; i++) {
+		err = gz_app_read(c->tid, (uintptr_t)v[i].iov_base, buf + n, v[i].iov_len);
+		if (err)
+			return err;
+		n += v[i].iov_len;
+	}
+	return send_one(c, m, buf, n, flags);
+}
+
+int64_t gz_dgram_sendmsg(struct gz_call_ctx *c)
+{
+	int flags = (int)c->args[2];
+	struct msghdr m;
+	int64_t r;
+
+	r = gz_app_read(c->tid, c->args[1], &m, sizeof(m));
+	if (r)
+		return r;
+	if (plain(&m))
+		return GZ_CONTINUE;
+	r = send_at(c, &m, flags);
+	return r == -EAGAIN ? wait_for(c, flags, POLLOUT) : r;
+}
+
+int64_t gz_dgram_sendmmsg(struct gz_call_ctx *c)
+{
+	unsigned vlen = (unsigned)c->args[2] > MMSG_MAX ? MMSG_MAX : (unsigned)c->args[2];
+	int flags = (int)c->args[3];
+
+	while (c->done < vlen) {
+		uint64_t at = c->args[1] + c->done * sizeof(struct mmsghdr);
+		struct mmsghdr m;
+		int64_t r = gz_app_read(c->tid, at, &m, sizeof(m));
+
+		if (!r)
+			r = send_at(c, &m.msg_hdr, flags);
+		if (r == GZ_CONTINUE)
+			return r; /* the first one: all of them are the kernel's now */
+		if (r == -EAGAIN) {
+			r = wait_for(c, flags, POLLOUT);
+			if (r == GZ_WAIT) {
+				if (c->done)
+					c->on_deadline = c->done;
+				return r;
+			}
+		}
+		if (r >= 0) {
+			m.msg_len = (unsigned)r;
+			r = gz_app_write(c->tid, at + offsetof(struct mmsghdr, msg_len), &m.msg_len,
+					 sizeof(m.msg_len));
+		}
+		if (r < 0)
+			return c->done ? (int64_t)c->done : r;
+		c->done++;
+	}
+	return c->done;
+}
