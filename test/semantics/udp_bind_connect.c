@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * udp_bind_connect.c - Ports and peers of UDP sockets, and ICMP's errors
+ */
+#include "udp.h"
+
+static void names(void)
+{
+	struct sockaddr_in a, n;
+	socklen_t len = sizeof(n);
+	int s = udp_bound(&a), c = udp_socket();
+
+	CHECK(a.sin_port);
+	CHECK_EQ(a.sin_addr.s_addr, test_address(0).sin_addr.s_addr);
+	CHECK_EQ(local_name(c).sin_port, 0);
+	CHECK_EQ(local_name(c).sin_addr.s_addr, 0);
+	CHECK_ERRNO(getpeername(c, SA(&n), &len), ENOTCONN);
+	udp_send(c, "x", a); /* takes a port, and no address */
+	CHECK(local_name(c).sin_port);
+	CHECK_EQ(local_name(c).sin_addr.s_addr, 0);
+	OK(connect(c, SA(&a), sizeof(a)));
+	CHECK(same_address(peer_name(c), a));
+	CHECK_EQ(local_name(c).sin_addr.s_addr, a.sin_addr.s_addr);
+	CHECK_EQ(get_option(s, SOL_SOCKET, SO_TYPE), SOCK_DGRAM);
+	CHECK_EQ(get_option(s, SOL_SOCKET, SO_DOMAIN), AF_INET);
+	CHECK_EQ(get_option(s, SOL_SOCKET, SO_PROTOCOL), IPPROTO_UDP);
+}
+
+static void conflicts(void)
+{
+	struct sockaddr_in a, any;
+	int s = udp_bound(&a), t = udp_socket(), u = udp_socket();
+
+	CHECK_ERRNO(bind(t, SA(&a), sizeof(a)), EADDRINUSE);
+	any = a;
+	any.sin_addr.s_addr = 0;
+	CHECK_ERRNO(bind(t, SA(&any), sizeof(any)), EADDRINUSE);
+	set_option(t, SOL_SOCKET, SO_REUSEADDR, 1);
+	CHECK_ERRNO(bind(t, SA(&a), sizeof(a)), EADDRINUSE);
+	set_option(s, SOL_SOCKET, SO_REUSEADDR, 1);
+	CHECK_ERRNO(bind(s, SA(&a), sizeof(a)), EINVAL);
+	OK(close(s));
+	OK(bind(t, SA(&a), sizeof(a)));
+	set_option(u, SOL_SOCKET, SO_REUSEADDR, 1);
+	OK(bind(u, SA(&any), sizeof(any)));
+	/* TCP's ports are others. */
+	OK(bind(tcp_socket(), SA(&a), sizeof(a)));
+	CHECK_ERRNO(bind(udp_socket(), SA(&a), 8), EINVAL);
+	any.sin_addr.s_addr = htonl(0xc0000201);
+	any.sin_port = 0;
+	CHECK_ERRNO(bind(udp_socket(), SA(&any), sizeof(any)), EADDRNOTAVAIL);
+}
+
+static void released_by_close(void)
+{
+	struct sockaddr_in a;
+	int s = udp_bound(&a);
+
+	for (int i = 0; i < 20; i++) {
+		OK(close(s));
+		s = udp_socket();
+		OK(bind(s, SA(&a), sizeof(a)));
+	}
+}
+
+/* The exact address goes before the wildcard, a connected socket before both. */
+static void most_specific_gets_it(void)
+{
+	struct sockaddr_in a, any, from;
+	int exact = udp_socket(), wild = udp_socket(), peer = udp_socket(), c = udp_socket();
+
+	set_option(exact, SOL_SOCKET, SO_REUSEADDR, 1);
+	set_option(wild, SOL_SOCKET, SO_REUSEADDR, 1);
+	set_option(peer, SOL_SOCKET, SO_REUSEADDR, 1);
+	a = test_address(0);
+	OK(bind(exact, SA(&a), sizeof(a)));
+	a = any = local_name(exact);
+	any.sin_addr.s_addr = 0;
+	OK(bind(wild, SA(&any), sizeof(any)));
+	udp_send(c, "1", a);
+	from = udp_expect(exact, "1");
+	udp_silent(wild);
+	OK(bind(peer, SA(&a), sizeof(a)));
+	from.sin_addr = a.sin_addr;
+	OK(connect(peer, SA(&from), sizeof(from)));
+	udp_send(c, "2", a);
+	udp_expect(peer, "2");
+	udp_send(udp_socket(), "3", a);
+	udp_expect(exact, "3");
+}
+
+static void connected_hears_its_peer_only(void)
+{
+	struct sockaddr_in a, b;
+	int s = udp_bound(&a), other = udp_bound(&b), c = udp_connected(a);
+	struct sockaddr_in n = local_name(c);
+
+	udp_send(other, "stranger", n);
+	udp_send(s, "peer", n);
+	udp_expect(c, "peer");
+	udp_silent(c);
+	/* To others it may send nevertheless. */
+	udp_send(c, "x", b);
+	CHECK(same_address(udp_expect(other, "x"), n));
+	OK(connect(c, SA(&b), sizeof(b)));
+	udp_send(s, "peer", n);
+	udp_send(other, "stranger", n);
+	CHECK(same_address(udp_expect(c, "stranger"), b));
+	udp_silent(c);
+}
+
+/* What was sent before another connect() goes where it was sent to. */
+static void reconnect_keeps_order(void)
+{
+	struct sockaddr_in a, b;
+	int s = udp_bound(&a), t = udp_bound(&b), c = udp_socket();
+	char buf[8];
+
+	for (int i = 0; i < 50; i++) {
+		OK(connect(c, SA(&a), sizeof(a)));
+		CHECK_EQ(send(c, "a", 1, 0), 1);
+		OK(connect(c, SA(&b), sizeof(b)));
+		CHECK_EQ(send(c, "b", 1, 0), 1);
+	}
+	for (int i = 0; i < 50; i++) {
+		wait_bits(s, POLLIN);
+		CHECK_EQ(recv(s, buf, 8, 0), 1);
+		CHECK_EQ(buf[0], 'a');
+		wait_bits(t, POLLIN);
+		CHECK_EQ(recv(t, buf, 8, 0), 1);
+		CHECK_EQ(buf[0], 'b');
+	}
+}
+
+static void disconnect(void)
+{
+	struct sockaddr_in a, b, n;
+	struct sockaddr none = {.sa_family = AF_UNSPEC};
+	int s = udp_bound(&a), other = udp_bound(&b), c = udp_connected(a), d = udp_socket();
+	socklen_t len = sizeof(n);
+
+	CHECK(local_name(c).sin_port);
+	OK(connect(c, &none, sizeof(none)));
+	CHECK_ERRNO(getpeername(c, SA(&n), &len), ENOTCONN);
+	CHECK_EQ(local_name(c).sin_port, 0);
+	CHECK_EQ(local_name(c).sin_addr.s_addr, 0);
+	CHECK_ERRNO(send(c, "x", 1, 0), EDESTADDRREQ);
+	/* A port that was asked for stays. */
+	n = test_address(0);
+	OK(bind(d, SA(&n), sizeof(n)));
+	n = local_name(d);
+	OK(close(d));
+	d = udp_socket();
+	OK(bind(d, SA(&n), sizeof(n)));
+	OK(connect(d, SA(&a), sizeof(a)));
+	OK(connect(d, &none, sizeof(none)));
+	CHECK(same_address(local_name(d), n));
+	udp_send(other, "hello", n);
+	udp_expect(d, "hello");
+	OK(connect(d, &none, sizeof(none)));
+	(void)s;
+}
+
+static void refused(void)
+{
+	struct sockaddr_in a;
+	char buf[8];
+	int s = udp_bound(&a), c = udp_connected(a);
+
+	OK(close(s));
+	CHECK_EQ(send(c, "x", 1, 0), 1);
+	CHECK_EQ(wait_bits(c, POLLERR) & POLLERR, POLLERR);
+	CHECK_EQ(socket_error(c), ECONNREFUSED);
+	CHECK_EQ(socket_error(c), 0);
+	CHECK_EQ(send(c, "x", 1, 0), 1);
+	wait_bits(c, POLLERR);
+	CHECK_ERRNO(recv(c, buf, sizeof(buf), MSG_DONTWAIT), ECONNREFUSED);
+	CHECK_EQ(send(c, "x", 1, 0), 1);
+	wait_bits(c, POLLERR);
+	CHECK_ERRNO(send(c, "x", 1, 0), ECONNREFUSED);
+	/* One that is not connected hears nothing. */
+	s = udp_socket();
+	udp_send(s, "x", a);
+	sleep_ms(50);
+	CHECK_EQ(socket_error(s), 0);
+}
+
+static void refused_wakes_a_recv(void)
+{
+	struct sockaddr_in a, from;
+	socklen_t len = sizeof(from);
+	char buf[8];
+	int s = udp_bound(&a), c = udp_connected(a);
+	pid_t pid;
+
+	OK(close(s));
+	for (int i = 0; i < 2; i++) {
+		pid = child();
+		if (!pid) {
+			sleep_ms(100);
+			CHECK_EQ(send(c, "x", 1, 0), 1);
+			_exit(0);
+		}
+		if (i)
+			CHECK_ERRNO(recvfrom(c, buf, sizeof(buf), 0, SA(&from), &len),
+				    ECONNREFUSED);
+		else
+			CHECK_ERRNO(recv(c, buf, sizeof(buf), 0), ECONNREFUSED);
+		reap(pid);
+	}
+}
+
+static void shut(void)
+{
+	char buf[8];
+	int fd[2], u = udp_socket();
+
+	udp_pair(fd);
+	CHECK_ERRNO(shutdown(u, SHUT_RDWR), ENOTCONN);
+	OK(shutdown(fd[0], SHUT_WR));
+	CHECK_ERRNO(send(fd[0], "x", 1, 0), EPIPE);
+	OK(shutdown(fd[0], SHUT_RD));
+	CHECK_EQ(recv(fd[0], buf, sizeof(buf), 0), 0);
+	CHECK_ERRNO(shutdown(fd[1], 3), EINVAL);
+}
+
+/* SO_REUSEPORT: each of many peers is always served by one, and all take part. */
+static void reuseport_spreads(void)
+{
+	struct sockaddr_in a = test_address(0);
+	int s[3], total = 0, some = 0, n;
+	char buf[8];
+
+	for (int i = 0; i < 3; i++) {
+		s[i] = udp_socket();
+		set_option(s[i], SOL_SOCKET, SO_REUSEPORT, 1);
+		OK(bind(s[i], SA(&a), sizeof(a)));
+		a = local_name(s[0]);
+	}
+	for (int i = 0; i < 60; i++) {
+		int c = udp_socket();
+
+		udp_send(c, "x", a);
+		OK(close(c));
+	}
+	sleep_ms(100);
+	for (int i = 0; i < 3; i++) {
+		for (n = 0; recv(s[i], buf, sizeof(buf), MSG_DONTWAIT) == 1; n++)
+			;
+		total += n;
+		some += n > 0;
+	}
+	CHECK_EQ(total, 60);
+	CHECK_EQ(some, 3);
+}
+
+static void broadcast_needs_the_option(void)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(9)};
+	int fd = udp_socket();
+
+	a.sin_addr.s_addr = htonl(0x7fffffff); /* lo's */
+	CHECK_ERRNO(sendto(fd, "x", 1, 0, SA(&a), sizeof(a)), EACCES);
+	CHECK_ERRNO(connect(fd, SA(&a), sizeof(a)), EACCES);
+}
+
+static void broadcast_reaches_all(void)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET};
+	int s = udp_socket(), t = udp_socket(), c = udp_socket();
+
+	set_option(s, SOL_SOCKET, SO_REUSEADDR, 1);
+	set_option(t, SOL_SOCKET, SO_REUSEADDR, 1);
+	OK(bind(s, SA(&a), sizeof(a)));
+	a = local_name(s);
+	OK(bind(t, SA(&a), sizeof(a)));
+	a.sin_addr.s_addr = htonl(0x7fffffff);
+	set_option(c, SOL_SOCKET, SO_BROADCAST, 1);
+	udp_send(c, "all", a);
+	udp_expect(s, "all");
+	udp_expect(t, "all");
+	OK(connect(c, SA(&a), sizeof(a)));
+	CHECK_EQ(send(c, "again", 5, 0), 5);
+	udp_expect(s, "again");
+}
+
+CHECK_MAIN(CASE(names), CASE(conflicts), CASE(released_by_close), CASE(most_specific_gets_it),
+	   CASE(connected_hears_its_peer_only), CASE(reconnect_keeps_order), CASE(disconnect),
+	   CASE(refused), CASE(refused_wakes_a_recv), CASE(shut), CASE(reuseport_spreads),
+	   CASE(broadcast_needs_the_option), CASE(broadcast_reaches_all))
