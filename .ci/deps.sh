@@ -16,7 +16,8 @@ BUILD='gcc libc6-dev make pkgconf|pkg-config xz-utils curl ca-certificates
 	iproute2 ethtool'
 TEST='libcmocka-dev redis-server redis-tools nginx-light|nginx memcached iperf3
 	socat ncat netcat-openbsd python3 busybox-static golang-go musl-tools
-	procps util-linux tcpdump openssh-server openssh-client strace gdb iputils-ping'
+	procps util-linux tcpdump openssh-server openssh-client strace gdb iputils-ping
+	openssl rsync mosquitto mosquitto-clients'
 
 policy=/usr/sbin/policy-rc.d
 made_policy=
