@@ -134,9 +134,13 @@ static int start_connect(struct gz_call_ctx *c, struct gz_end peer, bool nonbloc
 		local = gz_addr_source(peer);
 		local.port = port;
 	}
+	/* Loopback's addresses do not leave the host (__ip_route_output_key()). */
+	if (gz_addr_is_loopback(local) && !gz_netif_is_local(peer))
+		return -EINVAL;
 	f = gz_flow_add(local, peer, &err);
 	if (!f)
 		return err;
+	gz_flow_reuse(f, s->opt.reuseaddr, s->opt.reuseport);
 	m.fd = gz_shadow_join(c->fd);
 	if (m.fd < 0) {
 		gz_flow_del(f);

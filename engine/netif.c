@@ -179,10 +179,15 @@ bool gz_netif_loop(void)
 	while (net.loop_head != end) {
 		struct looped l = net.loop[net.loop_head++ % LOOP_MAX];
 
-		/* All of 127/8 is this host; lwIP knows one address a netif. */
-		if (l.nif == &net.lo)
-			memcpy(&ip_2_ip4(&net.lo.ip_addr)->addr, (const uint8_t *)l.p->payload + 16,
-			       4);
+		const uint8_t *dst = (const uint8_t *)l.p->payload + 16;
+
+		/*
+		 * All of 127/8 is this host; lwIP knows one address a netif.  Others,
+		 * where a reset goes back the way that its cause came, are the port's:
+		 * the loopback netif must not seem to lead to their network.
+		 */
+		if (l.nif == &net.lo && dst[0] == 127)
+			memcpy(&ip_2_ip4(&net.lo.ip_addr)->addr, dst, 4);
 		if (ip4_input(l.p, l.nif) != ERR_OK)
 			pbuf_free(l.p);
 	}
@@ -280,6 +285,22 @@ static bool tcp_options_ok(const uint8_t *o, unsigned len)
 }
 
 /*
+ * Addresses that cannot be on a wire: this host's own, as a source, loopback's,
+ * and a group as a source (RFC 1122 3.2.1.3, RFC 1812 5.3.7; Linux's martians).
+ */
+static bool martian(const uint8_t *src, const uint8_t *dst)
+{
+	struct gz_end from;
+	uint32_t a;
+
+	memcpy(&a, src, 4);
+	from = gz_end_v4(a, 0);
+	/* 0.0.0.0 asks for groups (IGMP) and addresses (DHCP), of many only. */
+	return src[0] == 127 || dst[0] == 127 || src[0] >= 224 || (!src[0] && dst[0] < 224) ||
+	       gz_netif_is_local(from);
+}
+
+/*
  * Which interface a frame is for; NULL: not worth lwIP's time, *malformed says
  * whether because it is broken.
  */
@@ -310,6 +331,8 @@ static struct netif *classify(struct rte_mbuf *m, bool *malformed)
 		if (ihl < 20 || tot < ihl || tot > m->pkt_len - sizeof(*eth) || ihl > len)
 			return NULL;
 		memcpy(&dst, l3 + 16, 4);
+		if (martian(l3 + 12, l3 + 16))
+			return NULL;
 		break;
 	}
 	default:

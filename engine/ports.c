@@ -17,7 +17,8 @@ LIST_HEAD(flows, gz_flow);
 static struct {
 	pthread_mutex_t lock;
 	struct claims claims[2][65536]; /* TCP, UDP; by port, host order */
-	uint32_t nflows[65536];
+	/* TCP's flows by local port, and those of them that let others bind it. */
+	uint32_t nflows[65536], nreuseaddr[65536], nreuseport[65536];
 	struct flows flows[FLOW_BUCKETS];
 	uint16_t lo, hi;
 } ports = {.lock = PTHREAD_MUTEX_INITIALIZER};
@@ -74,7 +75,10 @@ static struct gz_claim *conflict(const struct gz_claim *c, bool *by_flow)
 			continue;
 		return o;
 	}
-	if (!c->udp && ports.nflows[port] && !c->reuseaddr && !c->reuseport)
+	/* A connection keeps what its socket had, TIME_WAIT's too (tw_reuse). */
+	if (!c->udp && ports.nflows[port] &&
+	    !(c->reuseaddr && ports.nreuseaddr[port] == ports.nflows[port]) &&
+	    !(c->reuseport && ports.nreuseport[port] == ports.nflows[port]))
 		*by_flow = true;
 	return NULL;
 }
@@ -287,10 +291,28 @@ fail:
 	return NULL;
 }
 
+static void set_reuse(struct gz_flow *f, bool reuseaddr, bool reuseport)
+{
+	unsigned port = ntohs(f->local.port);
+
+	ports.nreuseaddr[port] += (uint32_t)reuseaddr - f->reuseaddr;
+	ports.nreuseport[port] += (uint32_t)reuseport - f->reuseport;
+	f->reuseaddr = reuseaddr;
+	f->reuseport = reuseport;
+}
+
+void gz_flow_reuse(struct gz_flow *f, bool reuseaddr, bool reuseport)
+{
+	pthread_mutex_lock(&ports.lock);
+	set_reuse(f, reuseaddr, reuseport);
+	pthread_mutex_unlock(&ports.lock);
+}
+
 void gz_flow_del(struct gz_flow *f)
 {
 	pthread_mutex_lock(&ports.lock);
 	LIST_REMOVE(f, next);
+	set_reuse(f, false, false);
 	ports.nflows[ntohs(f->local.port)]--;
 	pthread_mutex_unlock(&ports.lock);
 	free(f);

@@ -25,6 +25,7 @@ struct gz_flow {
 	struct gz_sock *sock;	   /* [w] NULL: orphan or half-open */
 	bool counted;		   /* [w] in listener->queued */
 	struct gz_measure measure; /* [w] */
+	bool reuseaddr, reuseport; /* under the lock of ports.c */
 };
 
 void gz_ports_init(uint16_t lo, uint16_t hi);
@@ -37,8 +38,8 @@ void gz_ports_init(uint16_t lo, uint16_t hi);
  *
  * The rules are those of Linux: two claims on one port and overlapping
  * addresses stand only when both have SO_REUSEADDR and the first does not listen,
- * or both have SO_REUSEPORT and one user; a port
- * with connections left (TIME_WAIT too) needs SO_REUSEADDR.
+ * or both have SO_REUSEPORT and one user; a port with connections left
+ * (TIME_WAIT too) needs one of the two, and that these had it as well.
  *
  * Return: 0 or -EADDRINUSE, also when no ephemeral port is left (as bind(2))
  */
@@ -70,5 +71,7 @@ bool gz_port_listening(struct gz_end end);
  */
 struct gz_flow *gz_flow_add(struct gz_end local, struct gz_end peer, int *err);
 void gz_flow_del(struct gz_flow *f);
+/** SO_REUSEADDR and SO_REUSEPORT of the connection's socket, for gz_claim(). */
+void gz_flow_reuse(struct gz_flow *f, bool reuseaddr, bool reuseport);
 
 #endif

@@ -356,6 +356,7 @@ static err_t on_passive_open(u8_t id, struct tcp_pcb_listen *l, struct tcp_pcb *
 			end_of(&pcb->remote_ip, pcb->remote_port), &err);
 	if (!f)
 		return ERR_MEM;
+	gz_flow_reuse(f, s->opt.reuseaddr, s->opt.reuseport);
 	gz_sock_ref(s);
 	f->listener = s;
 	f->counted = true;
@@ -566,6 +567,7 @@ void gz_stack_options(struct gz_sock *s)
 	p->keep_idle = (u32_t)s->opt.keepidle * 1000;
 	p->keep_intvl = (u32_t)s->opt.keepintvl * 1000;
 	p->keep_cnt = (u32_t)s->opt.keepcnt;
+	gz_flow_reuse(s->flow, s->opt.reuseaddr, s->opt.reuseport);
 	p->tos = (u8_t)s->opt.tos;
 	p->ttl = (u8_t)s->opt.ttl;
 	if (p->state < ESTABLISHED)

@@ -174,10 +174,10 @@ static void handle(struct gz_worker *w, struct gz_msg *m)
 	case GZ_OP_GONE:
 		s->app_gone = true;
 		gz_twin_unwatch(w, s);
-		if (s->lpcb || s->shares) {
+		if (s->lpcb || s->shares)
 			gz_stack_unlisten(s);
-			drop_pending(s);
-		}
+		/* A SYN may have been first to see that the listener is gone. */
+		drop_pending(s);
 		if (gz_sock_state(s) == GZ_CONNECTING && s->pcb) {
 			gz_stack_abort(s);
 			gz_relay_failed(w, s, ECONNABORTED);

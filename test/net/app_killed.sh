@@ -45,4 +45,11 @@ kill -KILL "$(program_of "$client")"
 not_established() { ! established; }
 within 1 not_established
 within 1 no_socket 7001
+
+# A listener that goes while connections come leaves nothing, nor do they.
+nothing_left() { [ "$(counter e sockets)" = 0 ]; }
+for _ in 1 2 3; do
+	assert gz e "$T/semantics/threads" connect_and_disconnect
+done
+within 3 nothing_left
 stop_engine e

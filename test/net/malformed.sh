@@ -29,6 +29,6 @@ done
 
 assert_eq "$(cat "$WORK/hold")" up "the connection that was there before"
 assert [ "$(counter e rx_packets)" -ge $((packets + COUNT)) ]
-# Of the 12 kinds at least the checksums, the lengths and the garbage are errors.
+# Of the 13 kinds at least the checksums, the lengths and the garbage are errors.
 assert [ "$(counter e "$ERRORS")" -ge $((errors + 3 * COUNT / 4)) ]
 stop_engine e

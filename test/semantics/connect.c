@@ -153,6 +153,33 @@ static void wildcard_listener(void)
 	expect_text(c, s, "wild");
 }
 
+/* An answer to an address of this host's own comes back by loopback. */
+static void own_address_to_loopback(void)
+{
+	struct sockaddr_in own = test_address(0), a = {.sin_family = AF_INET}, closed;
+	int l = tcp_socket(), c = tcp_socket();
+
+	OK(bind(l, SA(&a), sizeof(a)));
+	OK(listen(l, 4));
+	a = local_name(l);
+	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	closed = a;
+	closed.sin_port = htons(1);
+	OK(bind(c, SA(&own), sizeof(own)));
+	CHECK_ERRNO(connect(c, SA(&closed), sizeof(closed)), ECONNREFUSED);
+	/* ... and leaves all ways as they were. */
+	c = connected(a);
+	expect_text(c, OK(accept(l, NULL, NULL)), "loopback");
+	own.sin_port = a.sin_port;
+	c = connected(own);
+	expect_text(c, OK(accept(l, NULL, NULL)), "own");
+	c = tcp_socket();
+	own.sin_port = 0;
+	OK(bind(c, SA(&own), sizeof(own)));
+	OK(connect(c, SA(&a), sizeof(a)));
+	expect_text(c, OK(accept(l, NULL, NULL)), "between");
+}
+
 static void send_timeout_applies(void)
 {
 	struct sockaddr_in a;
@@ -171,4 +198,5 @@ static void send_timeout_applies(void)
 CHECK_MAIN(CASE(blocking), CASE(nonblocking_in_progress), CASE(second_call_after_success),
 	   CASE(second_call_while_pending), CASE(connected_is_eisconn), CASE(bad_address),
 	   CASE(unspec_disconnects), CASE(unspec_on_fresh), CASE(from_bound_port),
-	   CASE(to_any_is_loopback), CASE(wildcard_listener), CASE(send_timeout_applies))
+	   CASE(to_any_is_loopback), CASE(wildcard_listener), CASE(own_address_to_loopback),
+	   CASE(send_timeout_applies))

@@ -172,6 +172,21 @@ static void two_threads_connect(void)
 	CHECK(error[0] && error[1]);
 }
 
+/* __ip_route_output_key(): an address of loopback stays on this host. */
+static void loopback_does_not_leave(void)
+{
+	const char *hole = getenv("GZ_BLACKHOLE");
+	struct sockaddr_in a = {.sin_family = AF_INET}, to = test_address(9);
+	int c = tcp_socket();
+
+	if (!hole || !*hole)
+		check_skip("GZ_BLACKHOLE is not set");
+	CHECK_EQ(inet_pton(AF_INET, hole, &to.sin_addr), 1);
+	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	OK(bind(c, SA(&a), sizeof(a)));
+	CHECK_ERRNO(connect(c, SA(&to), sizeof(to)), EINVAL);
+}
+
 static void timed_out(void)
 {
 	const char *hole = getenv("GZ_BLACKHOLE");
@@ -197,4 +212,5 @@ CHECK_MAIN(CASE(refused_blocking), CASE(refused_nonblocking), CASE(refused_by_se
 	   CASE(refused_by_recv_and_send), CASE(refused_in_epoll),
 	   CASE(refused_socket_connects_later), CASE(closed_listener_refuses),
 	   CASE(closed_listener_resets_queue), CASE(to_group_or_broadcast), CASE(never_connected),
-	   CASE(pending_io), CASE(timed_out), CASE(two_threads_connect))
+	   CASE(pending_io), CASE(loopback_does_not_leave), CASE(timed_out),
+	   CASE(two_threads_connect))

@@ -27,6 +27,7 @@ enum breakage {
 	FLAGS,	       /* every combination, SYN|FIN|RST with data among them */
 	FRAGMENT,      /* overlapping, never finished */
 	LAND,	       /* source is destination */
+	MARTIAN,       /* from an address of loopback, to a port that answers */
 	BAD_ARP,       /* ARP of wrong lengths and operations */
 	KINDS
 };
@@ -125,6 +126,11 @@ static size_t broken(struct frame *f, enum breakage kind, size_t segment)
 	case LAND:
 		f->ip.saddr = f->ip.daddr;
 		f->tcp.source = f->tcp.dest;
+		f->tcp.syn = 1;
+		f->tcp.ack = 0;
+		break;
+	case MARTIAN:
+		f->ip.saddr = htonl(0x7f000001 + rnd(2));
 		f->tcp.syn = 1;
 		f->tcp.ack = 0;
 		break;

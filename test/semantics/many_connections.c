@@ -123,6 +123,18 @@ static void restart_with_reuseaddr(void)
 	}
 }
 
+/* What is left in TIME_WAIT must have had it, too (inet_csk_bind_conflict()). */
+static void restart_with_reuseaddr_too_late(void)
+{
+	struct sockaddr_in a = test_address(0);
+	int error;
+
+	a = serve_once(a, false, &error);
+	CHECK_EQ(error, 0);
+	serve_once(a, true, &error);
+	CHECK_EQ(error, EADDRINUSE);
+}
+
 static void restart_without_reuseaddr(void)
 {
 	struct sockaddr_in a = test_address(0);
@@ -156,4 +168,4 @@ static void restart_beside_old_connections(void)
 
 CHECK_MAIN(CASE(thousand_in_sequence), CASE(two_hundred_at_once), CASE(two_hundred_nonblocking),
 	   CASE(restart_with_reuseaddr), CASE(restart_without_reuseaddr),
-	   CASE(restart_beside_old_connections))
+	   CASE(restart_with_reuseaddr_too_late), CASE(restart_beside_old_connections))

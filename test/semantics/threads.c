@@ -216,6 +216,45 @@ static void unshared_table(void)
 	expect_text(fd[1], fd[0], "still ours");
 }
 
+static struct {
+	struct sockaddr_in to;
+	int fd;
+	atomic_bool stop;
+} race;
+
+static void *keep_connecting(void *arg)
+{
+	while (!race.stop)
+		connect(race.fd, SA(&race.to), sizeof(race.to));
+	return arg;
+}
+
+static void *keep_disconnecting(void *arg)
+{
+	struct sockaddr_in unspec = {0};
+
+	while (!race.stop)
+		connect(race.fd, SA(&unspec), sizeof(unspec));
+	return arg;
+}
+
+/* Afterwards nobody accepts: connections that wait end with their listener. */
+static void connect_and_disconnect(void)
+{
+	int l = listener(64, &race.to);
+	pthread_t t[2];
+
+	race.fd = OK(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0));
+	race.stop = false;
+	t[0] = thread(keep_connecting, NULL);
+	t[1] = thread(keep_disconnecting, NULL);
+	sleep_ms(500);
+	OK(close(l));
+	race.stop = true;
+	join(t[0]);
+	join(t[1]);
+}
+
 CHECK_MAIN(CASE(send_and_recv_at_once), CASE(many_on_each_end), CASE(close_while_blocked),
 	   CASE(close_while_accepting), CASE(churn), CASE(epoll_add_while_waiting),
-	   CASE(unshared_table))
+	   CASE(unshared_table), CASE(connect_and_disconnect))

@@ -177,7 +177,7 @@ static void reuseport_needs_both_and_one_user(void **state)
 static void connections_left_need_reuseaddr(void **state)
 {
 	struct gz_sock *a = sock(false, false), *who;
-	struct gz_flow *f;
+	struct gz_flow *f, *g;
 	int err;
 
 	(void)state;
@@ -185,7 +185,16 @@ static void connections_left_need_reuseaddr(void **state)
 	assert_non_null(f);
 	assert_int_equal(gz_claim(a, at("0.0.0.0", 83), &who), -EADDRINUSE);
 	assert_null(who);
+	/* Both must have it (inet_csk_bind_conflict()). */
 	a->opt.reuseaddr = 1;
+	assert_int_equal(gz_claim(a, at("0.0.0.0", 83), &who), -EADDRINUSE);
+	gz_flow_reuse(f, false, true);
+	assert_int_equal(gz_claim(a, at("0.0.0.0", 83), &who), -EADDRINUSE);
+	gz_flow_reuse(f, true, false);
+	g = gz_flow_add(at("10.0.0.1", 83), at("10.0.0.2", 5001), &err);
+	assert_non_null(g);
+	assert_int_equal(gz_claim(a, at("0.0.0.0", 83), &who), -EADDRINUSE);
+	gz_flow_del(g);
 	assert_int_equal(gz_claim(a, at("0.0.0.0", 83), &who), 0);
 	gz_flow_del(f);
 	drop(a);
