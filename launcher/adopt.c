@@ -43,6 +43,7 @@
 #define EPOLLS_MAX 64
 #define DRAIN_MS 2000	 /* for the process to accept what waits */
 #define HALF_OPEN_MS 300 /* for handshakes that have begun */
+#define TWIN_MS 1000	 /* for the engine to see a last close */
 #define POLL_MS 5
 #define STOP_MS 500
 #define STOP_TRIES 10
@@ -56,6 +57,7 @@ struct listener {
 	ino_t ino;
 	int domain;
 	int backlog;
+	int reuse;     /* SO_REUSEADDR */
 	bool filtered; /* SYNs are dropped */
 	struct sockaddr_storage addr;
 	socklen_t len;
@@ -155,6 +157,7 @@ static bool look_at(int copy, struct listener *l)
 	    getsockname(copy, (struct sockaddr *)&l->addr, &l->len))
 		return false;
 	l->ino = st.st_ino;
+	l->reuse = option(copy, SOL_SOCKET, SO_REUSEADDR);
 	name_of(l);
 	return true;
 }
@@ -375,6 +378,45 @@ static bool is_shadow(const struct adopt *a, int fd)
 	return yes;
 }
 
+static void set_reuse(int fd, int on)
+{
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)); /* cannot fail */
+}
+
+/*
+ * The engine's listener may have a twin in the kernel (engine/twin.c), at the
+ * same port.  Two sockets that want to be reused may share one, if none of
+ * them listens; shutdown() of a listener keeps its port, and it may listen again.
+ */
+static void yield_port(const struct listener *l)
+{
+	set_reuse(l->copy, 1);
+	shutdown(l->copy, SHUT_RDWR);
+}
+
+static void take_port_back(struct listener *l)
+{
+	int64_t until = now_ms() + TWIN_MS;
+	int rc;
+
+	while ((rc = listen(l->copy, l->backlog)) && errno == EADDRINUSE && now_ms() < until)
+		pause_ms(POLL_MS);
+	if (rc)
+		gz_error("listener %s does not listen any more: %s", l->name, strerror(errno));
+	set_reuse(l->copy, l->reuse);
+}
+
+static int64_t set_int(struct adopt *a, int fd, int level, int name, int value)
+{
+	int64_t rc, r = put(a, &value, sizeof(value));
+
+	if (r)
+		return r;
+	r = GZ_TRACEE_CALL(&a->t, &rc, SYS_setsockopt, (uint64_t)fd, (uint64_t)level,
+			   (uint64_t)name, a->scratch, sizeof(value));
+	return r ? r : rc;
+}
+
 /* Return: the new listener's descriptor in the process, or -1 and l->why */
 static int make_listener(struct adopt *a, struct listener *l)
 {
@@ -390,6 +432,8 @@ static int make_listener(struct adopt *a, struct listener *l)
 	}
 	if (fresh >= 0)
 		copy_options(a, l, (int)fd, fresh);
+	set_int(a, (int)fd, SOL_SOCKET, SO_REUSEADDR, 1);
+	yield_port(l);
 	r = put(a, &l->addr, l->len);
 	if (!r)
 		r = call(a, SYS_bind, (uint64_t)fd, a->scratch, l->len, 0);
@@ -401,7 +445,10 @@ static int make_listener(struct adopt *a, struct listener *l)
 		stays(l, "the engine cannot listen there", (int)-r);
 	if (l->why[0]) {
 		call(a, SYS_close, (uint64_t)fd, 0, 0, 0);
+		take_port_back(l);
 		fd = -1;
+	} else if (!l->reuse) {
+		set_int(a, (int)fd, SOL_SOCKET, SO_REUSEADDR, 0);
 	}
 out:
 	if (fresh >= 0)
