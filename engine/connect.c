@@ -19,6 +19,7 @@
 #include "engine/reaper.h"
 #include "engine/service.h"
 #include "engine/shadow.h"
+#include "engine/swap.h"
 #include "engine/twin.h"
 #include "engine/worker.h"
 
@@ -57,8 +58,7 @@ static int renew(struct gz_call_ctx *c)
 	s->name = name;
 	s->opt = old->opt;
 	gz_table_add(s, ino);
-	err =
-	    gz_service_replace_fd(c, fd, (int)c->args[0], gz_app_cloexec(c->tid, (int)c->args[0]));
+	err = gz_swap_file(c, fd);
 	if (err) {
 		close(fd);
 		gz_reaper_close(s);

@@ -56,6 +56,8 @@
 	X(REFUSED_NOT_SOCKET, not_ours_bad_descriptor)                                             \
 	X(REFUSED_LIMIT, limit_reached)                                                            \
 	X(REFUSED_NO_MEMORY, no_memory)                                                            \
+	X(LOST_DUPLICATES, swap_lost_duplicates)                                                   \
+	X(LOST_EVENTS, swap_lost_events)                                                           \
 	X(REFUSED_TWIN, no_kernel_listener)                                                        \
 	X(REFUSED_UNREACHABLE, not_reached_any_more)                                               \
 	X(REFUSED_ADDRESS, address_not_available)                                                  \

@@ -17,6 +17,7 @@
 #include "engine/log.h"
 #include "engine/service.h"
 #include "engine/shadow.h"
+#include "engine/swap.h"
 #include "engine/twin.h"
 #include "engine/worker.h"
 
@@ -113,8 +114,7 @@ int64_t gz_put_kernel_socket(struct gz_call_ctx *c, int fd, const struct gz_verd
 	fcntl(fd, F_SETFL, gz_file_flags(c->fd) & O_NONBLOCK);
 	if (fstat(fd, &st) < 0)
 		st.st_ino = 0;
-	err =
-	    gz_service_replace_fd(c, fd, (int)c->args[0], gz_app_cloexec(c->tid, (int)c->args[0]));
+	err = gz_swap_file(c, fd);
 	close(fd);
 	if (err)
 		return err;
