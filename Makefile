@@ -124,15 +124,16 @@ $(LWIP_SRC): | $(LWIP_FETCHED) ;
 # The IP layers hand what they receive to our hooks, gz_tcp_input() and so on; those
 # of TCP and ICMP call lwIP's own then (only the callers are renamed).
 $(OBJ)/lwip/core/ipv4/ip4.o $(OBJ)/lwip/core/ipv6/ip6.o: private LWIP_HOOK := -Dtcp_input=gz_tcp_input \
-	-Dudp_input=gz_udp_input -Dicmp_input=gz_icmp_input
+	-Dudp_input=gz_udp_input -Dicmp_input=gz_icmp_input -Dicmp6_input=gz_icmp6_input
+
+# lwIP's headers are system headers, which -MMD leaves out, and all that they include.
+$(LWIP_OBJ) $(patsubst %.c,$(OBJ)/%.o,$(wildcard engine/*.c engine/lwip/*.c)): $(LWIP_PORT)/lwipopts.h Makefile
 
 $(OBJ)/lwip/%.o: $(LWIP)/src/%.c $(BUILD)/.flags
 	$(call say,CC,$(patsubst $(CACHE)/%,%,$<))
 	$(Q)mkdir -p $(@D)
 	$(Q)$(COMPILE) -w -fno-strict-aliasing $(LWIP_HOOK) $(DPDK_CFLAGS) $(LWIP_CPPFLAGS)
 
-# Compilers take lwipopts.h for a system header, as what includes it: no .d has it.
-$(LWIP_OBJ) $(patsubst %.c,$(OBJ)/%.o,$(wildcard engine/*.c engine/lwip/*.c)): $(LWIP_PORT)/lwipopts.h
 
 $(BUILD)/liblwip.a: $(LWIP_OBJ)
 

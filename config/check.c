@@ -49,6 +49,7 @@ static bool prepare_port(const struct gz_load *ld, struct gz_port_config *p)
 	memset(p->iface, 0, sizeof(p->iface));
 	memset(p->veth_host, 0, sizeof(p->veth_host));
 	memset(&p->veth_address, 0, sizeof(p->veth_address));
+	memset(&p->veth_address6, 0, sizeof(p->veth_address6));
 	return !gz_load_has(ld, "port.veth");
 }
 
@@ -240,10 +241,51 @@ static void check_stack(struct gz_load *ld, const struct gz_engine_config *c)
 			      inet_ntop(AF_INET, &c->gateway, text, sizeof(text)));
 }
 
+/**
+ * check_stack6() - The same for IPv6
+ * @ld:		Load
+ * @c:		Configuration
+ */
+static void check_stack6(struct gz_load *ld, const struct gz_engine_config *c)
+{
+	char text[INET6_ADDRSTRLEN], path[40];
+
+	for (unsigned i = 0; i < c->naddrs6; i++) {
+		const struct in6_addr *a = &c->addrs6[i].addr;
+
+		inet_ntop(AF_INET6, a, text, sizeof(text));
+		snprintf(path, sizeof(path), "stack.addresses6[%u]", i);
+		for (unsigned j = 0; j < i; j++)
+			if (IN6_ARE_ADDR_EQUAL(&c->addrs6[j].addr, a))
+				gz_load_error(ld, path, NULL,
+					      "'%s' is there already: expected "
+					      "different addresses",
+					      text);
+		if (IN6_ARE_ADDR_EQUAL(&c->port.veth_address6.addr, a))
+			gz_load_error(ld, path, "port.veth.address6",
+				      "'%s' is port.veth.address6: expected "
+				      "another one in its network",
+				      text);
+		if (IN6_ARE_ADDR_EQUAL(&c->gateway6, a))
+			gz_load_error(ld, "stack.gateway6", path,
+				      "'%s' is the stack's own address: expected "
+				      "another host",
+				      text);
+	}
+	/* RFC 8200 section 5 */
+	if ((c->naddrs6 || c->slaac) && c->port.mtu < 1280)
+		gz_load_error(ld, "port.mtu", "stack.addresses6",
+			      "too small for IPv6: expected at least 1280");
+}
+
 void gz_engine_prepare(const struct gz_load *ld, void *conf)
 {
 	struct gz_engine_config *c = conf;
 
+	if (gz_load_has(ld, "port")) {
+		c->naddrs6 = 0;
+		memset(c->addrs6, 0, sizeof(c->addrs6));
+	}
 	if (prepare_port(ld, &c->port)) {
 		c->naddrs = 0;
 		memset(c->addrs, 0, sizeof(c->addrs));
@@ -282,6 +324,7 @@ void gz_engine_check(struct gz_load *ld, void *conf)
 	check_control(ld, c->run_dir, c->name);
 	check_port(ld, &c->port, &c->memory);
 	check_stack(ld, c);
+	check_stack6(ld, c);
 	check_rules(ld, c);
 }
 

@@ -86,6 +86,7 @@ struct gz_port_config {
 	/* A veth pair that the program makes itself; empty host_iface: none. */
 	char veth_host[IFNAMSIZ];	/* the kernel's end, e.g. gz0 */
 	struct gz_prefix4 veth_address; /* its address */
+	struct gz_prefix veth_address6;
 };
 
 struct gz_memory_config {
@@ -104,7 +105,11 @@ struct gz_engine_config {
 	unsigned naddrs;
 	struct gz_prefix4 addrs[GZ_ADDRS_MAX]; /* stack.addresses */
 	uint32_t gateway;		       /* network order, 0: none */
-	int cpu;			       /* worker.cpu; -1: floats */
+	unsigned naddrs6;
+	struct gz_prefix addrs6[GZ_ADDRS_MAX]; /* stack.addresses6, each a /64 */
+	struct in6_addr gateway6;	       /* ::, none */
+	bool slaac;
+	int cpu; /* worker.cpu; -1: floats */
 	enum gz_power power;
 	uint32_t spin_us;	   /* adaptive: polls this long before sleep */
 	uint32_t burst;		   /* worker.burst, packets a loop */

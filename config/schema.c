@@ -132,6 +132,10 @@ static const struct gz_cfg_key port_keys[] = {
 	  .flags = GZ_CFG_OPTIONAL, .def = "10.213.0.1/24",
 	  .example = "10.213.0.1/24",
 	  .help = "Address of the kernel's end; left out: it gets none." },
+	{ "port.veth.address6", GZ_CFG_HOST6, FIELD(struct gz_port_config, veth_address6),
+	  .flags = GZ_CFG_OPTIONAL, .def = "fd67:617a:656c::1/64",
+	  .example = "fd67:617a:656c::1/64",
+	  .help = "Its IPv6 address; left out, or IPv6 off in the kernel: none." },
 };
 
 static_assert(offsetof(struct gz_port_config, mac_set) ==
@@ -227,6 +231,22 @@ static const struct gz_cfg_key engine_keys[] = {
 	  .flags = GZ_CFG_OPTIONAL, .def = "", .example = "10.213.0.1",
 	  .help = "Next hop to everything else; left out: only neighbours are "
 		  "reached." },
+	{ "stack.addresses6", GZ_CFG_HOST6,
+	  LIST(struct gz_engine_config, addrs6, naddrs6),
+	  .flags = GZ_CFG_OPTIONAL,
+	  .def = "fd67:617a:656c::2/64", .example = "[2001:db8::10/64]",
+	  .help = "Its IPv6 addresses; networks are /64.",
+	  .more = "The default goes with the default veth pair: a port: block "
+		  "starts from none. Duplicate address detection takes a second, "
+		  "except on a pair that veth: makes." },
+	{ "stack.gateway6", GZ_CFG_ADDR6, FIELD(struct gz_engine_config, gateway6),
+	  .flags = GZ_CFG_OPTIONAL, .def = "", .example = "2001:db8::1",
+	  .help = "IPv6's next hop to everything else, link-local or not.",
+	  .more = "Left out: the router that slaac finds." },
+	{ "stack.slaac", GZ_CFG_BOOL, FIELD(struct gz_engine_config, slaac),
+	  .def = "false",
+	  .help = "Make addresses and find a router by router advertisements.",
+	  .more = "false: advertisements and redirects are ignored." },
 	{ "policy", GZ_CFG_BLOCK, .help = "Which sockets are the engine's." },
 	{ "policy.loopback", GZ_CFG_ENUM, FIELD(struct gz_engine_config, loopback),
 	  .names = loopback_names, .def = "both",

@@ -376,6 +376,44 @@ static const char *parse_addr(const struct gz_cfg_key *k, const char *text, void
 }
 
 /**
+ * parse_addr6() - GZ_CFG_ADDR6, GZ_CFG_HOST6
+ * @k:		Key
+ * @text:	"a:b::c", or "a:b::c/64"
+ * @slot:	struct in6_addr, or struct gz_prefix
+ *
+ * Return: NULL or why not
+ */
+static const char *parse_addr6(const struct gz_cfg_key *k, const char *text, void *slot)
+{
+	const char *slash = strchr(text, '/');
+	size_t n = slash ? (size_t)(slash - text) : strlen(text);
+	char host[INET6_ADDRSTRLEN] = "";
+	struct gz_prefix p;
+	bool gateway = k->type == GZ_CFG_ADDR6;
+
+	memset(&p, 0, sizeof(p));
+	if (n >= sizeof(host))
+		return "not an IPv6 address";
+	memcpy(host, text, n);
+	if (inet_pton(AF_INET6, host, &p.addr) != 1)
+		return "not an IPv6 address";
+	if (slash && gateway)
+		return "not a single address";
+	if (!slash && !gateway)
+		return "without a prefix length";
+	if (slash && strcmp(slash, "/64"))
+		return "not in a /64";
+	/* ::/96 is unspecified, loopback and other things of the past. */
+	if (!memcmp(&p.addr, &in6addr_any, 12) || IN6_IS_ADDR_V4MAPPED(&p.addr) ||
+	    IN6_IS_ADDR_MULTICAST(&p.addr) || (!gateway && IN6_IS_ADDR_LINKLOCAL(&p.addr)))
+		return "not a host's address";
+	p.len = 64;
+	p.set = true;
+	memcpy(slot, &p, gateway ? sizeof(p.addr) : sizeof(p));
+	return NULL;
+}
+
+/**
  * parse_net() - GZ_CFG_NET
  * @text:	An address or a network, IPv4 or IPv6
  * @slot:	struct gz_prefix
@@ -527,6 +565,9 @@ const char *gz_cfg_parse(const struct gz_cfg_key *k, const char *text, void *slo
 	case GZ_CFG_HOST4:
 	case GZ_CFG_NET4:
 		return parse_addr(k, text, slot);
+	case GZ_CFG_ADDR6:
+	case GZ_CFG_HOST6:
+		return parse_addr6(k, text, slot);
 	case GZ_CFG_NET:
 		return parse_net(text, slot);
 	case GZ_CFG_UID:
@@ -608,7 +649,7 @@ static void print_net(const void *slot, FILE *out)
  */
 void gz_cfg_format(const struct gz_cfg_key *k, const void *slot, FILE *out)
 {
-	char text[INET_ADDRSTRLEN];
+	char text[INET6_ADDRSTRLEN];
 	const uint8_t *mac = slot;
 	struct gz_prefix4 p;
 	uint16_t ports[2];
@@ -652,6 +693,11 @@ void gz_cfg_format(const struct gz_cfg_key *k, const void *slot, FILE *out)
 	case GZ_CFG_NET4:
 		memcpy(&p, slot, sizeof(p));
 		fprintf(out, "%s/%u", inet_ntop(AF_INET, &p.addr, text, sizeof(text)), p.len);
+		break;
+	case GZ_CFG_ADDR6:
+	case GZ_CFG_HOST6:
+		fprintf(out, "\"%s%s\"", inet_ntop(AF_INET6, slot, text, sizeof(text)),
+			k->type == GZ_CFG_HOST6 ? "/64" : "");
 		break;
 	case GZ_CFG_NET:
 		print_net(slot, out);
@@ -764,6 +810,12 @@ static void expect_one(const struct gz_cfg_key *k, FILE *out)
 		break;
 	case GZ_CFG_NET4:
 		fputs("an IPv4 address, or a network as a.b.c.d/len", out);
+		break;
+	case GZ_CFG_ADDR6:
+		fputs("an IPv6 address", out);
+		break;
+	case GZ_CFG_HOST6:
+		fprintf(out, "%s with /64", k->list ? "IPv6 addresses" : "an IPv6 address");
 		break;
 	case GZ_CFG_NET:
 		fputs("an address or a network, IPv4 or IPv6, without host bits", out);

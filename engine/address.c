@@ -11,12 +11,13 @@
 #include <sys/socket.h>
 
 #include "engine/address.h"
+#include "engine/ipv6.h"
 #include "engine/service.h"
 #include "engine/worker.h"
 
 /*
  * Read and check a socket address.  Return: 0 with @end, or -errno; *whose
- * GZ_KERNELS: a native IPv6 address, which the stack does not serve (yet).
+ * GZ_KERNELS, errors and all: a link-local IPv6 address, of UDP any native one.
  */
 int gz_addr_read(struct gz_call_ctx *c, struct gz_end *end, sa_family_t *family,
 		 enum gz_whose *whose)
@@ -55,9 +56,9 @@ int gz_addr_parse(struct gz_call_ctx *c, uint64_t addr, int len, struct gz_end *
 	if (a.family != AF_INET6)
 		return 0;
 	end->addr = a.in6.sin6_addr;
-	if (c->s->opt.v6only)
-		*whose = GZ_KERNELS; /* native IPv6 only, errors and all */
-	else if (!gz_end_is_v4(*end) && !gz_end_is_any(*end))
+	if (c->s->type == SOCK_DGRAM
+		? c->s->opt.v6only || !(gz_end_is_v4(*end) || gz_end_is_any(*end))
+		: IN6_IS_ADDR_LINKLOCAL(&end->addr))
 		*whose = GZ_KERNELS;
 	return 0;
 }
@@ -152,17 +153,26 @@ static int neighbour(struct gz_end end)
 
 bool gz_addr_routed(struct gz_end end)
 {
-	return (gz_end_is_v4(end) && gz_worker.cfg->gateway) || neighbour(end) >= 0;
+	struct in6_addr source;
+
+	if (!gz_end_is_v4(end))
+		return gz_ipv6_source(&end.addr, &source);
+	return gz_worker.cfg->gateway || neighbour(end) >= 0;
 }
 
 struct gz_end gz_addr_source(struct gz_end peer)
 {
+	struct gz_end same = {.addr = peer.addr};
 	int i = neighbour(peer);
 
-	if (gz_addr_is_loopback(peer))
+	if (gz_end_is_v4(peer) && gz_addr_is_loopback(peer))
 		return gz_end_v4(htonl(INADDR_LOOPBACK), 0);
 	if (gz_netif_is_local(peer))
-		return gz_end_v4(gz_end_v4_addr(peer), 0);
+		return same;
+	if (!gz_end_is_v4(peer)) {
+		gz_ipv6_source(&peer.addr, &same.addr);
+		return same;
+	}
 	return gz_end_v4(gz_worker.cfg->addrs[i < 0 ? 0 : i].addr, 0);
 }
 
@@ -173,7 +183,8 @@ int gz_addr_ifindex(struct gz_end local)
 
 /*
  * Does the kernel have a listener for @end in the thread's network namespace?
- * (/proc/net/tcp: state 0A, of UDP 07; the address is printed as a host-order word.)
+ * (/proc/net/tcp: state 0A, of UDP 07; the address is printed as host-order words.  Whether
+ * [::] takes IPv4 too is not said there: that it does is the likely case.)
  */
 bool gz_addr_kernel_listens(pid_t tid, struct gz_end end, int type)
 {
@@ -191,16 +202,25 @@ bool gz_addr_kernel_listens(pid_t tid, struct gz_end end, int type)
 		if (!f)
 			continue;
 		while (!found && fgets(line, sizeof(line), f)) {
+			struct in6_addr a = {0};
+			uint32_t w[4] = {0};
 			char addr[33];
 			unsigned port, st;
-			uint32_t last;
+			int n;
 
 			if (sscanf(line, "%*d: %32[0-9A-F]:%x %*[0-9A-F]:%*x %x", addr, &port,
 				   &st) != 3 ||
 			    st != state || port != ntohs(end.port))
 				continue;
-			last = (uint32_t)strtoul(addr + strlen(addr) - 8, NULL, 16);
-			found = !last || last == gz_end_v4_addr(end);
+			n = sscanf(addr, "%8x%8x%8x%8x", &w[0], &w[1], &w[2], &w[3]);
+			if (n == 1)
+				a = gz_end_v4(w[0], 0).addr;
+			else if (n == 4)
+				memcpy(&a, w, sizeof(a));
+			else
+				continue;
+			found = IN6_ARE_ADDR_EQUAL(&a, &end.addr) || IN6_IS_ADDR_UNSPECIFIED(&a) ||
+				(n == 1 && !w[0] && gz_end_is_v4(end));
 		}
 		fclose(f);
 	}

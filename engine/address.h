@@ -16,7 +16,7 @@ struct gz_call_ctx;
 
 /**
  * gz_addr_read() - The address argument of bind() or connect(), args 1 and 2
- * @whose:	GZ_KERNELS: a native IPv6 address, which the stack does not serve
+ * @whose:	GZ_KERNELS: a link-local IPv6 address
  *
  * Return: 0 with @end and @family, or -errno
  */

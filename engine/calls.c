@@ -114,6 +114,8 @@ static int bind_both(struct gz_call_ctx *c, struct gz_end end)
 	if (err)
 		return err;
 	s->local = s->claim.end;
+	if (!gz_end_is_v4(end) && !gz_end_is_any(end))
+		s->opt.v6only = true;
 	gz_sock_set_state(s, GZ_BOUND);
 	return 0;
 }
@@ -133,7 +135,9 @@ static int64_t do_bind(struct gz_call_ctx *c)
 	if (family != s->family &&
 	    !(s->family == AF_INET && family == AF_UNSPEC && gz_end_is_any(end)))
 		return -EAFNOSUPPORT;
-	if (gz_sock_state(s) != GZ_FRESH)
+	/* As __inet6_bind(). */
+	if (gz_sock_state(s) != GZ_FRESH || IN6_IS_ADDR_MULTICAST(&end.addr) ||
+	    (family == AF_INET6 && s->opt.v6only && gz_end_is_v4(end)))
 		return -EINVAL;
 	if (whose == GZ_KERNELS)
 		gz_policy_is(c, GZ_DIR_BIND, IPPROTO_TCP, end, GZ_WHY_FAMILY, &v);

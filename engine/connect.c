@@ -203,13 +203,22 @@ int64_t gz_do_connect(struct gz_call_ctx *c)
 	if (family == AF_UNSPEC) {
 		return disconnect(c);
 	}
-	if (family != s->family && !(s->family == AF_INET6 && family == AF_INET))
+	if (family != s->family)
 		return -EAFNOSUPPORT;
 	/* tcp_v4_connect(): there is no TCP to a group or to everybody. */
 	if (whose == GZ_OURS && gz_addr_to_many(peer))
 		return -ENETUNREACH;
-	if (gz_end_is_any(peer) && whose == GZ_OURS)
-		peer = gz_end_v4(htonl(INADDR_LOOPBACK), peer.port); /* as Linux: this host */
+	/* As tcp_v6_connect(); a mapped source with a native peer: ip6_dst_lookup_tail(). */
+	if (family == AF_INET6 && s->opt.v6only && gz_end_is_v4(peer))
+		return -ENETUNREACH;
+	if (gz_end_is_any(peer)) { /* this host */
+		if (gz_end_is_v4(peer) || gz_end_is_v4(s->local))
+			peer = gz_end_v4(htonl(INADDR_LOOPBACK), peer.port);
+		else
+			peer.addr = in6addr_loopback;
+	}
+	if (!gz_end_is_v4(peer) && gz_end_is_v4(s->local) && family == AF_INET6)
+		return -EAFNOSUPPORT;
 	switch (gz_sock_state(s)) {
 	case GZ_FAILED:
 	case GZ_FRESH:

@@ -12,6 +12,7 @@
  */
 #include <errno.h>
 #include <linux/ethtool.h>
+#include <linux/if_addr.h>
 #include <linux/if_link.h>
 #include <linux/sockios.h>
 #include <net/if.h>
@@ -411,7 +412,7 @@ out:
 	return rc;
 }
 
-static int add_address(struct netns *ns, const struct gz_port_config *c)
+static int add_address(struct netns *ns, const struct gz_port_config *c, int family)
 {
 	struct rtnl_addr *a = rtnl_addr_alloc();
 	struct nl_addr *local;
@@ -420,10 +421,14 @@ static int add_address(struct netns *ns, const struct gz_port_config *c)
 
 	if (!a)
 		return rc;
-	local = nl_addr_build(AF_INET, &c->veth_address.addr, sizeof(c->veth_address.addr));
+	local =
+	    family == AF_INET
+		? nl_addr_build(AF_INET, &c->veth_address.addr, sizeof(c->veth_address.addr))
+		: nl_addr_build(AF_INET6, &c->veth_address6.addr, sizeof(c->veth_address6.addr));
 	if (!local)
 		goto out;
-	nl_addr_set_prefixlen(local, c->veth_address.len);
+	nl_addr_set_prefixlen(local,
+			      family == AF_INET ? c->veth_address.len : c->veth_address6.len);
 	snprintf(r.ifr_name, sizeof(r.ifr_name), "%s", c->veth_host);
 	if (ioctl(ns->io, SIOCGIFINDEX, &r)) {
 		rc = -NLE_NODEV;
@@ -431,6 +436,8 @@ static int add_address(struct netns *ns, const struct gz_port_config *c)
 	}
 	rtnl_addr_set_ifindex(a, r.ifr_ifindex);
 	rtnl_addr_set_local(a, local);
+	if (family == AF_INET6)
+		rtnl_addr_set_flags(a, IFA_F_NODAD); /* we know who is there */
 	rc = rtnl_addr_add(ns->nl, a, 0);
 out:
 	if (local)
@@ -484,7 +491,14 @@ int gz_veth_create(const struct gz_port_config *c, int netns, char *err, size_t 
 		goto remove;
 	}
 	sign(&here, c->veth_host);
-	rc = c->veth_address.addr ? add_address(&here, c) : 0;
+	rc = c->veth_address.addr ? add_address(&here, c, AF_INET) : 0;
+	if (!rc && c->veth_address6.set) {
+		rc = add_address(&here, c, AF_INET6);
+		/* Where the kernel has IPv6 off, there is none. */
+		if (rc == -NLE_PERM || rc == -NLE_NOACCESS || rc == -NLE_OPNOTSUPP ||
+		    rc == -NLE_AF_NOSUPPORT)
+			rc = 0;
+	}
 	if (rc) {
 		rc = gz_failed(err, n, nl_errno(rc), "%s cannot be given its address: %s",
 			       c->veth_host, nl_geterror(rc));

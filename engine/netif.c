@@ -23,7 +23,9 @@
 /* rte_ip.h has a struct of this name as well. */
 #define ip6_hdr lwip_ip6_hdr
 #include "lwip/etharp.h"
+#include "lwip/ethip6.h"
 #include "lwip/igmp.h"
+#include "lwip/ip.h"
 #include "lwip/ip4.h"
 #include "lwip/netif.h"
 #include "lwip/prot/tcp.h"
@@ -31,6 +33,7 @@
 #include "netif/ethernet.h"
 
 #include "engine/counters.h"
+#include "engine/ipv6.h"
 #include "engine/log.h"
 #include "engine/worker.h"
 
@@ -74,7 +77,7 @@ bool gz_netif_is_local(struct gz_end end)
 	uint32_t addr = gz_end_v4_addr(end);
 
 	if (!gz_end_is_v4(end))
-		return false;
+		return gz_ipv6_is_local(&end.addr);
 	if ((ntohl(addr) >> 24) == 127)
 		return true;
 	for (unsigned i = 0; i < net.w->cfg->naddrs; i++)
@@ -186,9 +189,9 @@ bool gz_netif_loop(void)
 		 * where a reset goes back the way that its cause came, are the port's:
 		 * the loopback netif must not seem to lead to their network.
 		 */
-		if (l.nif == &net.lo && dst[0] == 127)
+		if (l.nif == &net.lo && *(const uint8_t *)l.p->payload >> 4 == 4 && dst[0] == 127)
 			memcpy(&ip_2_ip4(&net.lo.ip_addr)->addr, dst, 4);
-		if (ip4_input(l.p, l.nif) != ERR_OK)
+		if (ip_input(l.p, l.nif) != ERR_OK)
 			pbuf_free(l.p);
 	}
 	return true;
@@ -208,11 +211,25 @@ static err_t lo_output(struct netif *nif, struct pbuf *p, const ip4_addr_t *dst)
 	return loop_put(nif, p);
 }
 
+static err_t port_output6(struct netif *nif, struct pbuf *p, const ip6_addr_t *dst)
+{
+	if (netif_get_ip6_addr_match(nif, dst) >= 0)
+		return loop_put(nif, p);
+	return ethip6_output(nif, p, dst);
+}
+
+static err_t lo_output6(struct netif *nif, struct pbuf *p, const ip6_addr_t *dst)
+{
+	LWIP_UNUSED_ARG(dst);
+	return loop_put(nif, p);
+}
+
 static err_t nif_init(struct netif *nif)
 {
 	nif->name[0] = 'd';
 	nif->name[1] = 'p';
 	nif->output = port_output;
+	nif->output_ip6 = port_output6;
 	nif->linkoutput = link_output;
 	nif->mtu = net.w->port.mtu;
 	nif->hwaddr_len = 6;
@@ -230,6 +247,7 @@ static err_t lo_init(struct netif *nif)
 	nif->name[0] = 'l';
 	nif->name[1] = 'o';
 	nif->output = lo_output;
+	nif->output_ip6 = lo_output6;
 	nif->mtu = 1500;
 	nif->flags = NETIF_FLAG_LINK_UP;
 	/* Memory does not flip bits on the way. */
@@ -259,10 +277,14 @@ int gz_netif_init(struct gz_worker *w)
 	IP4_ADDR(&a, 127, 0, 0, 1);
 	IP4_ADDR(&m, 255, 0, 0, 0);
 	g.addr = 0;
-	if (!netif_add(&net.lo, &a, &m, &g, NULL, lo_init, ip4_input))
+	if (!netif_add(&net.lo, &a, &m, &g, NULL, lo_init, ip_input))
 		return -ENOMEM;
 	netif_set_up(&net.lo);
-	return 0;
+	ip6_addr_set_loopback(ip_2_ip6(&net.lo.ip6_addr[0]));
+	IP_SET_TYPE_VAL(net.lo.ip6_addr[0], IPADDR_TYPE_V6);
+	netif_ip6_addr_set_state(&net.lo, 0, IP6_ADDR_PREFERRED);
+	/* IPv6 needs a netif of the port's, with or without an IPv4 address. */
+	return net.n ? gz_ipv6_init(w->cfg, &net.nif[0]) : 0;
 }
 
 /* Are the options of a TCP header well-formed?  (RFC 9293 section 3.2) */
@@ -301,6 +323,16 @@ static bool martian(const uint8_t *src, const uint8_t *dst)
 }
 
 /*
+ * The same of IPv6 (RFC 4291 2.5.3, 2.7); an own address as a source may tell of
+ * a duplicate, and is neighbour discovery's business.
+ */
+static bool martian6(const uint8_t *src, const uint8_t *dst)
+{
+	return src[0] == 0xff || !memcmp(src, &in6addr_loopback, 16) ||
+	       !memcmp(dst, &in6addr_loopback, 16);
+}
+
+/*
  * Which interface a frame is for; NULL: not worth lwIP's time, *malformed says
  * whether because it is broken.
  */
@@ -335,6 +367,13 @@ static struct netif *classify(struct rte_mbuf *m, bool *malformed)
 			return NULL;
 		break;
 	}
+	case RTE_ETHER_TYPE_IPV6:
+		if (len < 40 || l3[0] >> 4 != 6 ||
+		    ((unsigned)l3[4] << 8 | l3[5]) + 40 > m->pkt_len - sizeof(*eth) ||
+		    martian6(l3 + 8, l3 + 24))
+			return NULL;
+		*malformed = false;
+		return net.n ? &net.nif[0] : NULL;
 	default:
 		*malformed = false;
 		return NULL;

@@ -28,6 +28,7 @@
 
 #include "engine/client.h"
 #include "engine/counters.h"
+#include "engine/ipv6.h"
 #include "engine/log.h"
 #include "engine/reaper.h"
 #include "engine/worker.h"
@@ -299,6 +300,14 @@ static struct gz_sock *choose(struct gz_sock *first, struct gz_end peer)
 	return first;
 }
 
+static bool listens_to(const struct tcp_pcb_listen *l, const ip_addr_t *dest)
+{
+	if (IP_IS_ANY_TYPE_VAL(l->local_ip))
+		return true;
+	return IP_ADDR_PCB_VERSION_MATCH_EXACT(l, dest) &&
+	       (ip_addr_isany(&l->local_ip) || ip_addr_eq(&l->local_ip, dest));
+}
+
 /*
  * gz_stack_syn() - A SYN without ACK, before lwIP sees it
  *
@@ -325,8 +334,7 @@ bool gz_stack_syn(const struct tcp_hdr *h)
 		struct gz_sock *s = l->callback_arg;
 
 		next = l->next;
-		if (l->local_port != lport || !(ip_addr_isany(&l->local_ip) ||
-						ip_addr_eq(&l->local_ip, ip_current_dest_addr())))
+		if (l->local_port != lport || !listens_to(l, ip_current_dest_addr()))
 			continue;
 		if (gone(s))
 			continue;
@@ -528,6 +536,22 @@ int gz_stack_connect(struct gz_sock *s, struct gz_flow *f)
 	tcp_err(pcb, NULL);
 	tcp_abort(pcb);
 	return err == ERR_RTE ? -ENETUNREACH : err == ERR_USE ? -EADDRNOTAVAIL : -ENOMEM;
+}
+
+/* tcp_v6_err(): in SYN_SENT any error ends the attempt, later they are only hints. */
+void gz_stack_unreachable(struct gz_end local, struct gz_end peer, uint32_t seq, int error)
+{
+	for (struct tcp_pcb *p = tcp_active_pcbs; p; p = p->next) {
+		struct gz_flow *f = flow_of(p);
+		struct gz_sock *s = f ? f->sock : NULL;
+
+		if (p->state != SYN_SENT || !s || !gz_end_equal(f->local, local) ||
+		    !gz_end_equal(f->peer, peer) || seq != p->lastack)
+			continue;
+		gz_relay_failed(s->worker, s, error);
+		gz_stack_abort(s);
+		return;
+	}
 }
 
 /* --- options, data ------------------------------------------------------- */
@@ -806,6 +830,7 @@ uint64_t gz_stack_timers(struct gz_worker *w)
 	if (now >= next_second) {
 		etharp_tmr();
 		ip_reass_tmr();
+		gz_ipv6_second();
 		next_second = now + SEC;
 	}
 	wait = next_second - now;

@@ -24,10 +24,13 @@
 #define MEMP_SANITY_CHECK 0
 #define PBUF_POOL_BUFSIZE 2048
 
-/* IPv4 now; IPv6 is compiled and dormant until the engine gives an address. */
 #define LWIP_IPV4 1
 #define LWIP_IPV6 1
-#define IPV6_FRAG_COPYHEADER 1 /* lwIP asserts otherwise on 64 bits */
+#define IPV6_FRAG_COPYHEADER 1	   /* lwIP asserts otherwise on 64 bits */
+#define LWIP_IPV6_NUM_ADDRESSES 12 /* link-local, GZ_ADDRS_MAX, three by SLAAC */
+#define LWIP_ND6_NUM_NEIGHBORS 64
+#define LWIP_ND6_NUM_DESTINATIONS 120
+#define MEMP_NUM_ND6_QUEUE 256
 #define LWIP_ARP 1
 #define ARP_TABLE_SIZE 127
 #define ARP_QUEUEING 1
@@ -104,6 +107,11 @@ uint32_t *gz_segment_out(const struct pbuf *p, struct tcp_hdr *h, const struct t
 #define LWIP_HOOK_TCP_INPACKET_PCB(pcb, hdr, optlen, opt1len, opt2, p) gz_segment_in(pcb, hdr, p)
 #define LWIP_HOOK_TCP_OUT_TCPOPT_LENGTH(pcb, len) (len)
 #define LWIP_HOOK_TCP_OUT_ADD_TCPOPTS(p, hdr, pcb, opts) gz_segment_out(p, hdr, pcb, opts)
+
+struct netif;
+struct ip6_addr;
+const struct ip6_addr *gz_nd6_gateway(struct netif *nif, const struct ip6_addr *dest);
+#define LWIP_HOOK_ND6_GET_GW(nif, dest) gz_nd6_gateway(nif, dest)
 #define LWIP_HOOK_TCP_ISN(lip, lport, rip, rport) gz_tcp_isn(lip, lport, rip, rport)
 #endif
 

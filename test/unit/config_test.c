@@ -201,7 +201,9 @@ static void files_without_keys_mean_the_defaults(void **state)
 	    "port: {}\n",
 	    "worker:\n  # spin: 5us\nstack: ~\n",
 	    "\xef\xbb\xbf# BOM\n",
-	    "port:\n  veth:\n    host: gz0\n    address: 10.213.0.1/24\n",
+	    "port:\n  veth:\n    host: gz0\n    address: 10.213.0.1/24\n"
+	    "    address6: \"fd67:617a:656c::1/64\"\n"
+	    "stack: {addresses6: [\"fd67:617a:656c::2/64\"]}\n",
 	};
 	struct gz_engine_config def;
 
@@ -372,6 +374,18 @@ static void bad_values_are_named_with_line_and_column(void **state)
 	     "1:109: key 'stack.addresses': 9 entries: expected at most 8"},
 	    {"stack: {gateway: 10.213.0.1/24}", "1:18: key 'stack.gateway': "
 						"'10.213.0.1/24' is not a single address"},
+	    {"stack: {addresses6: [\"fd00::2\"]}",
+	     "1:22: key 'stack.addresses6[0]': 'fd00::2' is without a prefix length"},
+	    {"stack: {addresses6: [\"fd00::2/48\"]}",
+	     "1:22: key 'stack.addresses6[0]': 'fd00::2/48' is not in a /64"},
+	    {"stack: {addresses6: [\"fe80::2/64\"]}",
+	     "1:22: key 'stack.addresses6[0]': 'fe80::2/64' is not a host's address"},
+	    {"stack: {addresses6: [\"::1/64\"]}",
+	     "1:22: key 'stack.addresses6[0]': '::1/64' is not a host's address"},
+	    {"stack: {addresses6: [10.0.0.1/24]}",
+	     "1:22: key 'stack.addresses6[0]': '10.0.0.1/24' is not an IPv6 address"},
+	    {"stack: {gateway6: \"ff02::2\"}",
+	     "1:19: key 'stack.gateway6': 'ff02::2' is not a host's address"},
 	    {"stack: {gateway: 0.0.0.0}", "1:18: key 'stack.gateway': '0.0.0.0' "
 					  "is not a host's"},
 	    /* ports, words, blocks */

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * ipv6.c - The stack's IPv6 addresses, its router, and errors by ICMPv6
+ *
+ * Theory of operation.  All IPv6 addresses are on the port's first netif, where
+ * lwIP does neighbour discovery, duplicate address detection (RFC 4862 section
+ * 5.4) and, with stack.slaac, autoconfiguration.  Address 0 is the link-local one,
+ * lwIP's source of solicitations.  Addresses come and go while the engine runs,
+ * and lwIP's tables are the worker's: so once a second the worker publishes what
+ * other threads may know, a list under a lock.
+ *
+ * lwIP takes a static address's network to be a /64, so the configuration allows
+ * no other; its router is the one of stack.gateway6 or an advertised one.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+
+#include "lwip/ethip6.h"
+#include "lwip/icmp6.h"
+#include "lwip/inet_chksum.h"
+#include "lwip/ip.h"
+#include "lwip/ip6_frag.h"
+#include "lwip/mld6.h"
+#include "lwip/nd6.h"
+#include "lwip/netif.h"
+#include "lwip/priv/nd6_priv.h"
+#include "lwip/prot/icmp6.h"
+
+#include "engine/address.h"
+#include "engine/counters.h"
+#include "engine/ipv6.h"
+#include "engine/log.h"
+#include "engine/worker.h"
+
+struct own {
+	struct in6_addr addr;
+	bool static_; /* its /64 is on the link */
+	bool preferred;
+	bool duplicate;
+};
+
+static struct {
+	pthread_mutex_t lock;
+	/* Under the lock; the worker writes. */
+	struct own own[LWIP_IPV6_NUM_ADDRESSES];
+	unsigned n;
+	struct in6_addr prefix[LWIP_ND6_NUM_PREFIXES]; /* advertised as on-link */
+	unsigned nprefix;
+	bool router;
+	/* The worker's. */
+	struct netif *nif;
+	ip6_addr_t gateway;
+	bool slaac;
+} v6 = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static bool same64(const struct in6_addr *a, const struct in6_addr *b)
+{
+	return !memcmp(a, b, 8);
+}
+
+/* Worker: what lwIP has now, for everybody. */
+static void publish(void)
+{
+	static bool told[LWIP_IPV6_NUM_ADDRESSES];
+	struct netif *nif = v6.nif;
+	unsigned n = 0, np = 0;
+	bool router = !ip6_addr_isany(&v6.gateway);
+
+	pthread_mutex_lock(&v6.lock);
+	for (int i = 0; i < LWIP_IPV6_NUM_ADDRESSES; i++) {
+		u8_t st = netif_ip6_addr_state(nif, i);
+		struct own *o = &v6.own[n];
+
+		if (ip6_addr_isinvalid(st)) {
+			told[i] = false;
+			continue;
+		}
+		memcpy(&o->addr, netif_ip6_addr(nif, i)->addr, sizeof(o->addr));
+		o->static_ = netif_ip6_addr_isstatic(nif, i) &&
+			     !ip6_addr_islinklocal(netif_ip6_addr(nif, i));
+		o->preferred = ip6_addr_ispreferred(st);
+		o->duplicate = ip6_addr_isduplicated(st);
+		n++;
+		if (o->duplicate && !told[i]) {
+			char text[INET6_ADDRSTRLEN];
+
+			gz_err("%s is another host's address already: not used",
+			       inet_ntop(AF_INET6, &o->addr, text, sizeof(text)));
+			told[i] = true;
+		}
+	}
+	for (int i = 0; i < LWIP_ND6_NUM_PREFIXES; i++)
+		if (prefix_list[i].netif)
+			memcpy(&v6.prefix[np++], prefix_list[i].prefix.addr, 16);
+	for (int i = 0; i < LWIP_ND6_NUM_ROUTERS; i++)
+		router = router || default_router_list[i].neighbor_entry;
+	v6.n = n;
+	v6.nprefix = np;
+	v6.router = router;
+	pthread_mutex_unlock(&v6.lock);
+}
+
+int gz_ipv6_init(const struct gz_engine_config *cfg, struct netif *nif)
+{
+	if (!cfg->naddrs6 && !cfg->slaac)
+		return 0;
+	v6.nif = nif;
+	v6.slaac = cfg->slaac;
+	memcpy(v6.gateway.addr, &cfg->gateway6, sizeof(v6.gateway.addr));
+	if (ip6_addr_islinklocal(&v6.gateway))
+		ip6_addr_assign_zone(&v6.gateway, IP6_UNICAST, nif);
+	nif->flags |= NETIF_FLAG_MLD6;
+	netif_create_ip6_linklocal_address(nif, 1);
+	netif_set_ip6_autoconfig_enabled(nif, cfg->slaac);
+	if (!cfg->slaac)
+		nif->rs_count = 0; /* nobody would listen to the answer */
+	for (unsigned i = 0; i < cfg->naddrs6; i++) {
+		ip6_addr_t a = {0};
+
+		memcpy(a.addr, &cfg->addrs6[i].addr, sizeof(a.addr));
+		if (netif_add_ip6_address(nif, &a, NULL) != ERR_OK)
+			return -ENOMEM;
+	}
+	/* Nobody else is at the other end of a pair of our own making. */
+	if (cfg->port.veth_host[0])
+		for (int i = 0; i < LWIP_IPV6_NUM_ADDRESSES; i++)
+			if (!ip6_addr_isinvalid(netif_ip6_addr_state(nif, i)))
+				netif_ip6_addr_set_state(nif, (s8_t)i, IP6_ADDR_PREFERRED);
+	publish();
+	return 0;
+}
+
+void gz_ipv6_second(void)
+{
+	ip6_reass_tmr();
+	if (!v6.nif)
+		return;
+	nd6_tmr();
+	for (int i = 0; i < 1000 / MLD6_TMR_INTERVAL; i++)
+		mld6_tmr();
+	publish();
+}
+
+bool gz_ipv6_is_local(const struct in6_addr *a)
+{
+	bool found = IN6_IS_ADDR_LOOPBACK(a);
+
+	pthread_mutex_lock(&v6.lock);
+	for (unsigned i = 0; i < v6.n && !found; i++)
+		found = !v6.own[i].duplicate && IN6_ARE_ADDR_EQUAL(&v6.own[i].addr, a);
+	pthread_mutex_unlock(&v6.lock);
+	return found;
+}
+
+/* Under the lock: is @a on the link? */
+static bool on_link(const struct in6_addr *a)
+{
+	for (unsigned i = 0; i < v6.n; i++)
+		if (v6.own[i].static_ && !v6.own[i].duplicate && same64(&v6.own[i].addr, a))
+			return true;
+	for (unsigned i = 0; i < v6.nprefix; i++)
+		if (same64(&v6.prefix[i], a))
+			return true;
+	return false;
+}
+
+bool gz_ipv6_source(const struct in6_addr *peer, struct in6_addr *source)
+{
+	const struct own *best = NULL;
+	bool routed;
+
+	/* Link-local peers need a scope, which the stack does not take. */
+	if (IN6_IS_ADDR_LINKLOCAL(peer))
+		return false;
+	pthread_mutex_lock(&v6.lock);
+	routed = v6.router || on_link(peer);
+	for (unsigned i = 0; i < v6.n && routed; i++) {
+		const struct own *o = &v6.own[i];
+
+		/* RFC 6724 section 5: rule 3, then the longest prefix, by halves. */
+		if (o->duplicate || IN6_IS_ADDR_LINKLOCAL(&o->addr))
+			continue;
+		if (!best || (o->preferred && !best->preferred) ||
+		    (o->preferred == best->preferred && same64(&o->addr, peer) &&
+		     !same64(&best->addr, peer)))
+			best = o;
+	}
+	if (best)
+		*source = best->addr;
+	pthread_mutex_unlock(&v6.lock);
+	return best;
+}
+
+/** gz_nd6_gateway() - LWIP_HOOK_ND6_GET_GW: the next hop to what is not on the link */
+const ip6_addr_t *gz_nd6_gateway(struct netif *nif, const ip6_addr_t *dest)
+{
+	LWIP_UNUSED_ARG(dest);
+	return nif == v6.nif && !ip6_addr_isany(&v6.gateway) ? &v6.gateway : NULL;
+}
+
+/* icmpv6_err_convert() of net/ipv6/icmp.c; 0: no error for a connection */
+static int errno_of(uint8_t type, uint8_t code)
+{
+	static const int unreachable[] = {ENETUNREACH,	EACCES, EHOSTUNREACH, EHOSTUNREACH,
+					  ECONNREFUSED, EACCES, EACCES};
+
+	if (type == ICMP6_TYPE_TE)
+		return EHOSTUNREACH;
+	if (type != ICMP6_TYPE_DUR)
+		return 0;
+	return code < sizeof(unreachable) / sizeof(unreachable[0]) ? unreachable[code] : EPROTO;
+}
+
+/*
+ * An error about a packet of ours; the packet is at p->payload + 8.  Only one
+ * about a TCP header without extension headers before it is of use.
+ */
+static void on_error(struct pbuf *p, int error)
+{
+	const uint8_t *d = p->payload;
+	const uint8_t *ip = d + 8, *tcp = ip + 40;
+	struct gz_end local = {0}, peer = {0};
+	uint32_t seq;
+
+	if (p->len < 8 + 40 + 8 || ip[0] >> 4 != 6 || ip[6] != IPPROTO_TCP)
+		return;
+	if (ip6_chksum_pseudo(p, IP6_NEXTH_ICMP6, p->tot_len, ip6_current_src_addr(),
+			      ip6_current_dest_addr()) != 0)
+		return;
+	memcpy(&local.addr, ip + 8, 16);
+	memcpy(&peer.addr, ip + 24, 16);
+	memcpy(&local.port, tcp, 2);
+	memcpy(&peer.port, tcp + 2, 2);
+	memcpy(&seq, tcp + 4, 4);
+	gz_stack_unreachable(local, peer, ntohl(seq), error);
+}
+
+void gz_icmp6_input(struct pbuf *p, struct netif *inp);
+
+/*
+ * gz_icmp6_input() - What ip6.c calls in place of icmp6_input()
+ *
+ * lwIP listens to router advertisements in any case, and tells TCP of no error.
+ */
+void gz_icmp6_input(struct pbuf *p, struct netif *inp)
+{
+	const uint8_t *d = p->payload;
+
+	if (p->len >= 8 && (d[0] == ICMP6_TYPE_RA || d[0] == ICMP6_TYPE_RD) && !v6.slaac) {
+		gz_count(GZ_C_PORT_OTHER);
+		pbuf_free(p);
+		return;
+	}
+	if (p->len >= 8 && errno_of(d[0], d[1]))
+		on_error(p, errno_of(d[0], d[1]));
+	icmp6_input(p, inp);
+}

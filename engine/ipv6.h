@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * ipv6.h - The stack's IPv6 addresses and its router
+ */
+#ifndef GZ_IPV6_H
+#define GZ_IPV6_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+
+#include "config/config.h"
+
+struct netif;
+
+/** Give the port's first netif its addresses.  Worker's; return: 0 or -errno */
+int gz_ipv6_init(const struct gz_engine_config *cfg, struct netif *nif);
+/** lwIP's IPv6 timers, once a second; worker's. */
+void gz_ipv6_second(void);
+
+/** ::1 or an address of the stack's that is not a duplicate?  Any thread. */
+bool gz_ipv6_is_local(const struct in6_addr *a);
+/** The source for connections to @peer.  Any thread; false: the stack has no way to it */
+bool gz_ipv6_source(const struct in6_addr *peer, struct in6_addr *source);
+
+#endif
