@@ -402,6 +402,25 @@ static int64_t do_recvfrom(struct gz_call_ctx *c)
 	return n;
 }
 
+/* Urgent data would leave a hole in what the relay peeks. */
+static int64_t refuse_urgent(struct gz_call_ctx *c, int flags)
+{
+	if (!c->s || !(flags & MSG_OOB))
+		return GZ_CONTINUE;
+	gz_count(GZ_C_REFUSED_FLAGS);
+	return -EOPNOTSUPP;
+}
+
+static int64_t do_sendmsg(struct gz_call_ctx *c)
+{
+	return refuse_urgent(c, (int)c->args[2]);
+}
+
+static int64_t do_sendmmsg(struct gz_call_ctx *c)
+{
+	return refuse_urgent(c, (int)c->args[3]);
+}
+
 static int64_t do_sendto(struct gz_call_ctx *c)
 {
 	size_t want = c->args[2] > IO_MAX ? IO_MAX : (size_t)c->args[2];
@@ -451,5 +470,7 @@ const gz_handler gz_handlers[] = {
     [GZ_CALL_IOCTL] = do_ioctl,
     [GZ_CALL_RECVFROM] = do_recvfrom,
     [GZ_CALL_SENDTO] = do_sendto,
+    [GZ_CALL_SENDMSG] = do_sendmsg,
+    [GZ_CALL_SENDMMSG] = do_sendmmsg,
     [GZ_CALL_COUNT] = NULL,
 };
