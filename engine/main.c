@@ -157,6 +157,10 @@ static int parse(int argc, char **argv, struct args *a)
 		fprintf(stderr, "gazelle-engine: unexpected argument '%s'\n", argv[optind]);
 		return 2;
 	}
+	if (a->check && (a->config || a->print || a->embedded)) {
+		fputs("gazelle-engine: --check takes no other options\n", stderr);
+		return 2;
+	}
 	return -1;
 }
 
