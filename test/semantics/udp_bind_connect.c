@@ -43,8 +43,11 @@ static void conflicts(void)
 	OK(bind(t, SA(&a), sizeof(a)));
 	set_option(u, SOL_SOCKET, SO_REUSEADDR, 1);
 	OK(bind(u, SA(&any), sizeof(any)));
-	/* TCP's ports are others. */
-	OK(bind(tcp_socket(), SA(&a), sizeof(a)));
+	/* TCP's ports are others; one of its own may be in TIME_WAIT at @a. */
+	a.sin_port = 0;
+	OK(bind(s = tcp_socket(), SA(&a), sizeof(a)));
+	a = local_name(s);
+	OK(bind(udp_socket(), SA(&a), sizeof(a)));
 	CHECK_ERRNO(bind(udp_socket(), SA(&a), 8), EINVAL);
 	any.sin_addr.s_addr = htonl(0xc0000201);
 	any.sin_port = 0;
