@@ -47,7 +47,8 @@ stop_dispatch() {
 
 dispatch_engine() {
 	start_engine "$1" stack "port: {driver: virtio_user, path: $WORK/$1.vhost}
-stack: {addresses: [$2/24]}"
+stack: {addresses: [$2/24]}
+policy: {loopback: engine}"
 	within 10 dispatch_has "$1_link" 1
 }
 
