@@ -543,6 +543,14 @@ static struct gz_thread *choose(struct gz_tracee *t)
 	return best;
 }
 
+static bool runs_32_bit(const struct gz_tracee *t)
+{
+	for (size_t i = 0; i < t->n; i++)
+		if (t->threads[i].stopped && t->threads[i].regs.cs != CS_64_BIT)
+			return true;
+	return false;
+}
+
 static bool has_filters(pid_t tid)
 {
 	char mode[32];
@@ -560,13 +568,20 @@ int gz_tracee_borrow(struct gz_tracee *t)
 			if (t->threads[i].stopped && t->threads[i].regs.cs == CS_64_BIT)
 				return why(t, -EAGAIN, "all its threads are in rseq(2) sequences");
 		}
+		if (!runs_32_bit(t))
+			return why(t, -EAGAIN, "its threads end, or it executes another program");
 		return why(t, -ENOEXEC, "none of its threads runs 64-bit code");
 	}
 	t->borrowed = th;
 	t->called = false;
 	t->site = find_site(t);
 	if (!t->site) {
+		struct user_regs_struct regs;
+
 		t->borrowed = NULL;
+		/* An execve() by another thread kills even those that are stopped. */
+		if (ptrace(PTRACE_GETREGS, th->tid, NULL, &regs))
+			return why(t, -EAGAIN, "it is ending, or executes another program");
 		return why(t, -ENOEXEC, "no system call instruction was found in it");
 	}
 	/* Its filters may answer a call that it never makes by ending it. */
