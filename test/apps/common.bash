@@ -102,7 +102,9 @@ said()
 {
 	local end=$((SECONDS + 15))
 	until grep -qsF -- "$2" "$WORK/$1.log"; do
-		alive "${PIDS[$1]}" || fail "$1 ended without saying \"$2\""
+		# It may have said so and ended since.
+		alive "${PIDS[$1]}" || grep -qsF -- "$2" "$WORK/$1.log" ||
+			fail "$1 ended without saying \"$2\""
 		((SECONDS < end)) || fail "$1 never said \"$2\""
 		sleep 0.05
 	done
