@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 
 #include "engine/address.h"
+#include "engine/iface.h"
 #include "engine/ipv6.h"
 #include "engine/service.h"
 #include "engine/worker.h"
@@ -178,7 +179,7 @@ struct gz_end gz_addr_source(struct gz_end peer)
 
 int gz_addr_ifindex(struct gz_end local)
 {
-	return gz_addr_is_loopback(local) ? 1 : 2;
+	return gz_addr_is_loopback(local) ? 1 : GZ_IFACE_INDEX;
 }
 
 /*

@@ -196,6 +196,22 @@ bool gz_app_capable(pid_t tid, unsigned cap)
 	return strtoull(v, NULL, 16) >> cap & 1;
 }
 
+pid_t gz_app_own_pid(pid_t tid)
+{
+	char status[4096], *end;
+	const char *v;
+	pid_t pid = 0;
+
+	if (!read_status(tid, status, sizeof(status)) || !status_line(status, "\nNStgid:", &v))
+		return 0;
+	/* One number for each pid namespace, the innermost last. */
+	while (*v == '\t') {
+		pid = (pid_t)strtol(v, &end, 10);
+		v = end;
+	}
+	return pid;
+}
+
 bool gz_app_may_bind_low(pid_t tid)
 {
 	return gz_app_capable(tid, CAP_NET_BIND_SERVICE_BIT);

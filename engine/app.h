@@ -39,6 +39,9 @@ int gz_app_uid(pid_t tid, uid_t *uid);
 /** Is @name its process's name (comm), or the last part of its executable's path? */
 bool gz_app_is_program(pid_t tid, const char *name);
 
+/** Its process's number, as the process knows it (NStgid); 0: not known */
+pid_t gz_app_own_pid(pid_t tid);
+
 /** May the thread bind ports below 1024?  (CAP_NET_BIND_SERVICE) */
 bool gz_app_may_bind_low(pid_t tid);
 

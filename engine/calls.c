@@ -23,6 +23,8 @@
 #include "engine/calls.h"
 #include "engine/counters.h"
 #include "engine/dgram.h"
+#include "engine/iface.h"
+#include "engine/netlink.h"
 #include "engine/ports.h"
 #include "engine/reaper.h"
 #include "engine/service.h"
@@ -44,6 +46,8 @@ static int64_t do_socket(struct gz_call_ctx *c)
 	ino_t ino;
 	int fd, err;
 
+	if (domain == AF_NETLINK)
+		return gz_netlink_socket(c);
 	if ((type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)) == SOCK_DGRAM &&
 	    (proto == 0 || proto == IPPROTO_UDP))
 		return gz_dgram_socket(c);
@@ -334,6 +338,10 @@ static int64_t do_ioctl(struct gz_call_ctx *c)
 	struct gz_sock *s = c->s;
 	int v, inq = 0;
 
+	if (gz_iface_is_request((unsigned)c->args[1]))
+		return gz_iface_ioctl(c);
+	if ((unsigned)c->args[1] == SIOCGSTAMP_OLD || (unsigned)c->args[1] == SIOCGSTAMPNS_OLD)
+		return -ENOENT; /* sock_gettstamp(): no segment has a time */
 	if ((unsigned)c->args[1] != SIOCOUTQ && (unsigned)c->args[1] != SIOCOUTQNSD)
 		return GZ_CONTINUE;
 	if (gz_sock_state(s) == GZ_LISTENING)

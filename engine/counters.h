@@ -24,6 +24,7 @@
 	X(SOCKETS, sockets_created)                                                                \
 	X(KERNEL_SOCKETS, kernel_sockets)                                                          \
 	X(KERNEL_SWAPS, kernel_swaps)                                                              \
+	X(NETLINK_DUMPS, netlink_dumps)                                                            \
 	X(REAPED, reaped)                                                                          \
 	X(FOREIGN, foreign_connections)                                                            \
 	X(ACCEPTED, accepted)                                                                      \
@@ -53,6 +54,8 @@
 	X(REFUSED_GETOPT, getsockopt_unknown)                                                      \
 	X(REFUSED_SETOPT, setsockopt_unknown)                                                      \
 	X(REFUSED_FLAGS, unsupported_flags)                                                        \
+	X(REFUSED_IOCTL, ioctl_unsupported)                                                        \
+	X(REFUSED_NETLINK, netlink_requests)                                                       \
 	X(REFUSED_NOT_SOCKET, not_ours_bad_descriptor)                                             \
 	X(REFUSED_LIMIT, limit_reached)                                                            \
 	X(REFUSED_NO_MEMORY, no_memory)                                                            \

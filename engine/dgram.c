@@ -32,6 +32,7 @@
 #include "engine/calls.h"
 #include "engine/counters.h"
 #include "engine/dgram.h"
+#include "engine/iface.h"
 #include "engine/log.h"
 #include "engine/multicast.h"
 #include "engine/ports.h"
@@ -151,11 +152,7 @@ static void replay(struct gz_sock *s, int shadow, int fd)
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &s->opt.v6only, sizeof(int));
 }
 
-/*
- * Where the stack does not lead a kernel socket takes over, with the port if bind()
- * chose one.  Once datagrams went over the stack it is too late for that.
- */
-static int64_t to_kernel(struct gz_call_ctx *c, const struct gz_verdict *v)
+int64_t gz_dgram_to_kernel(struct gz_call_ctx *c, const struct gz_verdict *v)
 {
 	struct gz_sock *s = c->s;
 	struct sockaddr_storage ss;
@@ -221,7 +218,7 @@ int64_t gz_dgram_target(struct gz_call_ctx *c, uint64_t addr, int len, struct gz
 	else
 		gz_policy_ask(c, GZ_DIR_CONNECT, IPPROTO_UDP, *peer, &v);
 	if (v.whose == GZ_KERNELS)
-		return to_kernel(c, &v);
+		return gz_dgram_to_kernel(c, &v);
 	s->verdict = v;
 	to = gz_end_v4_addr(*peer);
 	if (gz_addr_to_many(*peer) && !IN_MULTICAST(ntohl(to)) &&
@@ -296,7 +293,7 @@ static int64_t do_bind(struct gz_call_ctx *c)
 	else
 		gz_policy_ask(c, GZ_DIR_BIND, IPPROTO_UDP, end, &v);
 	if (v.whose == GZ_KERNELS)
-		return to_kernel(c, &v);
+		return gz_dgram_to_kernel(c, &v);
 	/* A group or a broadcast address is a filter of what is received. */
 	if (!gz_end_is_any(end) && !gz_netif_is_local(end) && !gz_addr_to_many(end)) {
 		gz_count(GZ_C_REFUSED_ADDRESS);
@@ -508,6 +505,11 @@ static int64_t do_getsockopt(struct gz_call_ctx *c)
 	return err ? err : gz_app_write(c->tid, c->args[4], &len, sizeof(len));
 }
 
+static int64_t do_ioctl(struct gz_call_ctx *c)
+{
+	return gz_iface_is_request((unsigned)c->args[1]) ? gz_iface_ioctl(c) : GZ_CONTINUE;
+}
+
 const gz_handler gz_dgram_handlers[] = {
     [GZ_CALL_BIND] = do_bind,
     [GZ_CALL_CONNECT] = do_connect,
@@ -515,6 +517,7 @@ const gz_handler gz_dgram_handlers[] = {
     [GZ_CALL_GETPEERNAME] = do_getpeername,
     [GZ_CALL_GETSOCKOPT] = do_getsockopt,
     [GZ_CALL_SETSOCKOPT] = do_setsockopt,
+    [GZ_CALL_IOCTL] = do_ioctl,
     [GZ_CALL_RECVFROM] = gz_dgram_recvfrom,
     [GZ_CALL_SENDTO] = gz_dgram_sendto,
     [GZ_CALL_RECVMSG] = gz_dgram_recvmsg,

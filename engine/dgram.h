@@ -6,6 +6,7 @@
 #define GZ_DGRAM_H
 
 #include <stdint.h>
+#include <sys/socket.h>
 
 #include "engine/service.h"
 
@@ -14,6 +15,14 @@ extern const gz_handler gz_dgram_handlers[];
 
 /** socket() of a UDP socket.  Return: the descriptor or -errno */
 int64_t gz_dgram_socket(struct gz_call_ctx *c);
+/**
+ * gz_dgram_to_kernel() - A kernel socket takes over, with the port if bind() chose one
+ * @v:	Why, for the client's record
+ *
+ * Once datagrams went over the stack it is too late for that: -ENETUNREACH.
+ * Return: GZ_CONTINUE or -errno
+ */
+int64_t gz_dgram_to_kernel(struct gz_call_ctx *c, const struct gz_verdict *v);
 /** Give it a port, should it have none.  Return: 0 or -errno */
 int gz_dgram_autobind(struct gz_call_ctx *c);
 /**
@@ -27,6 +36,11 @@ socklen_t gz_dgram_inner(const struct gz_sock *s, uint32_t addr, uint16_t port,
 			 struct sockaddr_storage *ss);
 
 /* dgram_msg.c */
+#define GZ_IOVS_MAX 1024 /* UIO_MAXIOV */
+/** The shadow has nothing to give, or no room: -EAGAIN, or GZ_WAIT for @events (POLLIN, ...) */
+int64_t gz_dgram_wait(struct gz_call_ctx *c, int flags, short events);
+/** Read a message's vectors into @v[GZ_IOVS_MAX].  Return: bytes in all, or -errno */
+int64_t gz_dgram_read_iov(struct gz_call_ctx *c, const struct msghdr *m, struct iovec *v);
 int64_t gz_dgram_recvfrom(struct gz_call_ctx *c);
 int64_t gz_dgram_recvmsg(struct gz_call_ctx *c);
 int64_t gz_dgram_recvmmsg(struct gz_call_ctx *c);

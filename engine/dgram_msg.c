@@ -26,7 +26,6 @@
 #include "engine/worker.h"
 
 #define DATAGRAM_MAX 65536
-#define IOVS_MAX 1024 /* UIO_MAXIOV */
 #define CONTROL_MAX 1024
 #define MMSG_MAX 1024 /* UIO_MAXIOV, net/socket.c */
 
@@ -35,8 +34,7 @@ _Static_assert(sizeof(struct msghdr) == 56 && sizeof(struct mmsghdr) == 64, "x86
 
 /* --- common -------------------------------------------------------------- */
 
-/* The shadow has nothing to give, or no room: -EAGAIN, or wait for it. */
-static int64_t wait_for(struct gz_call_ctx *c, int flags, short events)
+int64_t gz_dgram_wait(struct gz_call_ctx *c, int flags, short events)
 {
 	struct timeval tv = {0};
 	socklen_t len = sizeof(tv);
@@ -53,13 +51,12 @@ static int64_t wait_for(struct gz_call_ctx *c, int flags, short events)
 	return GZ_WAIT;
 }
 
-/* Read the vectors of a message.  Return: bytes in all, or -errno */
-static int64_t read_iov(struct gz_call_ctx *c, const struct msghdr *m, struct iovec *v)
+int64_t gz_dgram_read_iov(struct gz_call_ctx *c, const struct msghdr *m, struct iovec *v)
 {
 	int64_t sum = 0;
 	int err;
 
-	if (m->msg_iovlen > IOVS_MAX)
+	if (m->msg_iovlen > GZ_IOVS_MAX)
 		return -EMSGSIZE;
 	err = gz_app_read(c->tid, (uintptr_t)m->msg_iov, v, m->msg_iovlen * sizeof(*v));
 	if (err)
@@ -246,7 +243,7 @@ int64_t gz_dgram_recvfrom(struct gz_call_ctx *c)
 	m.msg_namelen = (socklen_t)room;
 	n = receive(c, &m, &v, 1, v.iov_len > INT32_MAX ? INT32_MAX : (int64_t)v.iov_len, flags);
 	if (n == -EAGAIN)
-		return wait_for(c, flags, POLLIN);
+		return gz_dgram_wait(c, flags, POLLIN);
 	if (n >= 0 && c->args[5]) {
 		err = gz_app_write(c->tid, c->args[5], &m.msg_namelen, sizeof(m.msg_namelen));
 		if (err)
@@ -258,7 +255,7 @@ int64_t gz_dgram_recvfrom(struct gz_call_ctx *c)
 /* The message header at @addr. */
 static int64_t receive_at(struct gz_call_ctx *c, uint64_t addr, int flags)
 {
-	struct iovec v[IOVS_MAX];
+	struct iovec v[GZ_IOVS_MAX];
 	struct msghdr m;
 	int64_t room, n;
 	int err;
@@ -268,7 +265,7 @@ static int64_t receive_at(struct gz_call_ctx *c, uint64_t addr, int flags)
 		return err;
 	if ((int)m.msg_namelen < 0)
 		return -EINVAL;
-	room = read_iov(c, &m, v);
+	room = gz_dgram_read_iov(c, &m, v);
 	if (room < 0)
 		return room;
 	n = receive(c, &m, v, m.msg_iovlen, room, flags);
@@ -292,7 +289,7 @@ int64_t gz_dgram_recvmsg(struct gz_call_ctx *c)
 	int flags = (int)c->args[2];
 	int64_t n = receive_at(c, c->args[1], flags);
 
-	return n == -EAGAIN ? wait_for(c, flags, POLLIN) : n;
+	return n == -EAGAIN ? gz_dgram_wait(c, flags, POLLIN) : n;
 }
 
 int64_t gz_dgram_recvmmsg(struct gz_call_ctx *c)
@@ -320,7 +317,7 @@ int64_t gz_dgram_recvmmsg(struct gz_call_ctx *c)
 		if (n == -EAGAIN) {
 			if (c->done && (flags & MSG_WAITFORONE))
 				break;
-			n = wait_for(c, flags, POLLIN);
+			n = gz_dgram_wait(c, flags, POLLIN);
 			if (n == GZ_WAIT) {
 				if (c->done)
 					c->on_deadline = c->done;
@@ -444,7 +441,7 @@ int64_t gz_dgram_sendto(struct gz_call_ctx *c)
 	if (err)
 		return err;
 	r = send_one(c, &m, buf, n, flags);
-	return r == -EAGAIN ? wait_for(c, flags, POLLOUT) : r;
+	return r == -EAGAIN ? gz_dgram_wait(c, flags, POLLOUT) : r;
 }
 
 /* Has it anything that must be translated? */
@@ -455,9 +452,9 @@ static bool plain(const struct msghdr *m)
 
 static int64_t send_at(struct gz_call_ctx *c, const struct msghdr *m, int flags)
 {
-	struct iovec v[IOVS_MAX];
+	struct iovec v[GZ_IOVS_MAX];
 	char buf[DATAGRAM_MAX];
-	int64_t sum = read_iov(c, m, v);
+	int64_t sum = gz_dgram_read_iov(c, m, v);
 	size_t n = 0;
 	int err;
 
@@ -486,7 +483,7 @@ int64_t gz_dgram_sendmsg(struct gz_call_ctx *c)
 	if (plain(&m))
 		return GZ_CONTINUE;
 	r = send_at(c, &m, flags);
-	return r == -EAGAIN ? wait_for(c, flags, POLLOUT) : r;
+	return r == -EAGAIN ? gz_dgram_wait(c, flags, POLLOUT) : r;
 }
 
 int64_t gz_dgram_sendmmsg(struct gz_call_ctx *c)
@@ -504,7 +501,7 @@ int64_t gz_dgram_sendmmsg(struct gz_call_ctx *c)
 		if (r == GZ_CONTINUE)
 			return r; /* the first one: all of them are the kernel's now */
 		if (r == -EAGAIN) {
-			r = wait_for(c, flags, POLLOUT);
+			r = gz_dgram_wait(c, flags, POLLOUT);
 			if (r == GZ_WAIT) {
 				if (c->done)
 					c->on_deadline = c->done;

@@ -154,6 +154,18 @@ bool gz_ipv6_is_local(const struct in6_addr *a)
 	return found;
 }
 
+unsigned gz_ipv6_list(struct in6_addr *list, unsigned max)
+{
+	unsigned n = 0;
+
+	pthread_mutex_lock(&v6.lock);
+	for (unsigned i = 0; i < v6.n && n < max; i++)
+		if (!v6.own[i].duplicate && !IN6_IS_ADDR_LINKLOCAL(&v6.own[i].addr))
+			list[n++] = v6.own[i].addr;
+	pthread_mutex_unlock(&v6.lock);
+	return n;
+}
+
 /* Under the lock: is @a on the link? */
 static bool on_link(const struct in6_addr *a)
 {

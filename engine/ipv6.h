@@ -19,6 +19,9 @@ void gz_ipv6_second(void);
 
 /** ::1 or an address of the stack's that is not a duplicate?  Any thread. */
 bool gz_ipv6_is_local(const struct in6_addr *a);
+/** Addresses that programs may use: no link-local one, no duplicate.  Any thread; return: how
+ * many were put into @list */
+unsigned gz_ipv6_list(struct in6_addr *list, unsigned max);
 /** The source for connections to @peer.  Any thread; false: the stack has no way to it */
 bool gz_ipv6_source(const struct in6_addr *peer, struct in6_addr *source);
 

@@ -26,6 +26,7 @@
 
 #include "engine/app.h"
 #include "engine/counters.h"
+#include "engine/iface.h"
 #include "engine/segment.h"
 #include "engine/sock.h"
 #include "engine/worker.h"
@@ -300,14 +301,14 @@ static int refuse(const struct row *r)
 	return r && r->set_error ? -r->set_error : -ENOPROTOOPT;
 }
 
-/* SO_BINDTODEVICE: the port's own interface or lo; an empty name: any. */
+/* SO_BINDTODEVICE: the stack's interface, by the port's name too, or lo; "": any. */
 static int set_device(struct gz_sock *s, const char *val, socklen_t len)
 {
 	const char *own = gz_worker.cfg->port.iface;
 	char name[sizeof(s->opt.device)] = "";
 
 	memcpy(name, val, len < sizeof(name) - 1 ? len : sizeof(name) - 1);
-	if (*name && strcmp(name, own) && strcmp(name, "lo")) {
+	if (*name && strcmp(name, GZ_IFACE_NAME) && strcmp(name, own) && strcmp(name, "lo")) {
 		gz_count(GZ_C_REFUSED_SETOPT);
 		return -ENODEV;
 	}

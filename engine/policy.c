@@ -79,7 +79,7 @@ static enum gz_why by_default(struct gz_call_ctx *c, const struct gz_verdict *v)
 static enum gz_whose whose_by(enum gz_why why)
 {
 	return why == GZ_WHY_FAMILY || why == GZ_WHY_LOOPBACK || why == GZ_WHY_LO_KERNEL ||
-		       why == GZ_WHY_NO_ROUTE
+		       why == GZ_WHY_NO_ROUTE || why == GZ_WHY_DEVICE
 		   ? GZ_KERNELS
 		   : GZ_OURS;
 }

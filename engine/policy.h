@@ -28,7 +28,8 @@ enum gz_whose { GZ_OURS, GZ_KERNELS };
 	X(LO_NOBODY, "default: loopback, nobody listens")                                          \
 	X(OWN, "default: the stack's own address")                                                 \
 	X(ROUTED, "default: the stack has a way to it")                                            \
-	X(NO_ROUTE, "default: the stack has no way to it")
+	X(NO_ROUTE, "default: the stack has no way to it")                                         \
+	X(DEVICE, "default: an ioctl() of the kernel's interfaces or routes")
 
 enum gz_why {
 #define X(id, text) GZ_WHY_##id,

@@ -27,7 +27,9 @@
 
 #include "engine/counters.h"
 #include "engine/dgram.h"
+#include "engine/iface.h"
 #include "engine/log.h"
+#include "engine/netlink.h"
 #include "engine/service.h"
 #include "engine/worker.h"
 #include "launcher/calls.h"
@@ -122,19 +124,37 @@ static void finish(struct gz_call_ctx *c)
 	if (c->s)
 		gz_sock_unref(c->s);
 	c->s = NULL;
+	if (c->nl)
+		gz_netlink_unref(c->nl);
+	c->nl = NULL;
 }
 
-/* Find whose descriptor it is.  Return: false when it is not ours. */
+/* Find whose descriptor it is.  Return: false when it is no socket. */
 static bool resolve(struct gz_call_ctx *c)
 {
 	struct stat st;
 
 	c->fd = gz_app_fd(&c->sv->cache, c->tid, (int)c->args[0]);
-	if (c->fd < 0)
+	if (c->fd < 0 || fstat(c->fd, &st) < 0 || !S_ISSOCK(st.st_mode))
 		return false;
-	if (fstat(c->fd, &st) == 0 && S_ISSOCK(st.st_mode))
-		c->s = gz_table_find(st.st_ino);
-	return c->s != NULL;
+	c->s = gz_table_find(st.st_ino);
+	if (!c->s)
+		c->nl = gz_netlink_find(st.st_ino);
+	return true;
+}
+
+/* Who answers; NULL: the kernel. */
+static gz_handler handler(const struct gz_call_ctx *c, enum gz_call call)
+{
+	if (c->s)
+		return c->s->type == SOCK_DGRAM ? gz_dgram_handlers[call] : gz_handlers[call];
+	if (c->nl)
+		return gz_netlink_handlers[call];
+	if (call == GZ_CALL_SOCKET)
+		return gz_handlers[call];
+	/* A socket of the kernel's: the stack's interface has a name there too. */
+	return call == GZ_CALL_IOCTL && gz_iface_is_request((unsigned)c->args[1]) ? gz_iface_ioctl
+										  : NULL;
 }
 
 static void park(struct gz_service *sv, const struct gz_call_ctx *c)
@@ -171,8 +191,7 @@ static void unpark(struct gz_service *sv, struct gz_call_ctx *p)
  * wait (again); @c is as it was. */
 static bool run(struct gz_call_ctx *c, enum gz_call call)
 {
-	gz_handler fn =
-	    c->s && c->s->type == SOCK_DGRAM ? gz_dgram_handlers[call] : gz_handlers[call];
+	gz_handler fn = handler(c, call);
 	int64_t r = fn ? fn(c) : GZ_CONTINUE;
 
 	if (r == GZ_WAIT)
@@ -219,10 +238,13 @@ static bool connect_done(const struct gz_call_ctx *p)
 /* A second connect() of one socket: what the first came to (af_inet.c). */
 static bool followed(struct gz_call_ctx *p)
 {
-	enum gz_state st = gz_sock_state(p->s);
+	enum gz_state st;
 	int err;
 
-	if (!p->follows || st == GZ_CONNECTING)
+	if (!p->follows)
+		return false;
+	st = gz_sock_state(p->s);
+	if (st == GZ_CONNECTING)
 		return false;
 	err = st == GZ_ESTABLISHED ? 0 : atomic_exchange(&p->s->error, 0);
 	answer(p, st == GZ_ESTABLISHED ? 0 : err ? -err : -ECONNABORTED);

@@ -25,8 +25,9 @@ struct gz_call_ctx {
 	pid_t tid;
 	int nr;
 	uint64_t args[6];
-	int fd;		   /* duplicate of args[0]'s descriptor; -1 */
-	struct gz_sock *s; /* locked by no one */
+	int fd;		       /* duplicate of args[0]'s descriptor; -1 */
+	struct gz_sock *s;     /* locked by no one */
+	struct gz_netlink *nl; /* or this: netlink.c's; a reference */
 	/* parking */
 	short events;	     /* poll(2) bits awaited on fd; 0: connect() */
 	uint64_t deadline;   /* ns; 0: none */

@@ -22,9 +22,11 @@ _Static_assert(SYS_socket == 41 && SYS_ioctl == 16, "system calls of x86-64");
 #define CALL(ID, call) .nr = SYS_##call, .id = GZ_CALL_##ID, .name = #call
 
 const struct gz_call_info gz_calls[] = {
-    {CALL(SOCKET, socket), .when = {{GZ_INT_EQ, 0, AF_INET}, {GZ_INT_EQ, 0, AF_INET6}},
+    {CALL(SOCKET, socket),
+     .when = {{GZ_INT_EQ, 0, AF_INET}, {GZ_INT_EQ, 0, AF_INET6}, {GZ_INT_EQ, 0, AF_NETLINK}},
      .doc = "Domain AF_INET or AF_INET6, any type: what the stack does not have, the "
-	    "kernel makes. Other domains never trap."},
+	    "kernel makes. AF_NETLINK: rtnetlink tells of the stack's interface. Other "
+	    "domains never trap."},
     {CALL(BIND, bind), .doc = "The address is in memory."},
     {CALL(LISTEN, listen), .doc = "The stack must listen too."},
     {CALL(ACCEPT, accept), .doc = "The new socket is a shadow, the peer's address the stack's."},
@@ -35,8 +37,10 @@ const struct gz_call_info gz_calls[] = {
     {CALL(GETSOCKOPT, getsockopt), .doc = "SO_DOMAIN, SO_ERROR, TCP_*, IP_* are the stack's."},
     {CALL(SETSOCKOPT, setsockopt), .doc = "TCP_*, IP_* are the stack's."},
     {CALL(SHUTDOWN, shutdown), .doc = "Order with the bytes before it, and listeners."},
-    {CALL(IOCTL, ioctl), .when = {{GZ_INT_EQ, 1, SIOCOUTQ}, {GZ_INT_EQ, 1, SIOCOUTQNSD}},
-     .doc = "SIOCOUTQ, SIOCOUTQNSD: bytes not acknowledged, not sent. Others are native."},
+    {CALL(IOCTL, ioctl),
+     .when = {{GZ_INT_EQ, 1, SIOCOUTQ}, {GZ_INT_BLOCK, 1, 0x8900}, {GZ_INT_BLOCK, 1, 0x8b00}},
+     .doc = "SIOCOUTQ: bytes not acknowledged. 0x89xx, 0x8bxx: sockets and interfaces, the "
+	    "stack's own among them, on sockets of any family. Others are native."},
     {CALL(RECVFROM, recvfrom),
      .when = {{GZ_PTR_SET, 4, 0}, {GZ_INT_ANY, 3, MSG_OOB | MSG_ERRQUEUE | MSG_TRUNC}},
      .doc = "An address is asked for, or a flag that AF_UNIX does not know. recv() with "

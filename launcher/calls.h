@@ -53,6 +53,7 @@ enum gz_test {
 	GZ_TEST_NONE = 0, /* ends the list */
 	GZ_INT_EQ,	  /* (uint32_t)arg == value */
 	GZ_INT_ANY,	  /* (uint32_t)arg & value: any bit of value is set */
+	GZ_INT_BLOCK,	  /* (uint32_t)arg >> 8 == value >> 8 */
 	GZ_PTR_SET,	  /* arg != NULL */
 };
 

@@ -60,6 +60,11 @@ static int add_when(scmp_filter_ctx ctx, const struct gz_call_info *c, const str
 	case GZ_INT_EQ:
 		rc = add_rule(ctx, c, SCMP_CMP64(w->arg, SCMP_CMP_MASKED_EQ, 0xffffffff, w->value));
 		break;
+	case GZ_INT_BLOCK:
+		rc = add_rule(
+		    ctx, c,
+		    SCMP_CMP64(w->arg, SCMP_CMP_MASKED_EQ, 0xffffff00, w->value & 0xffffff00));
+		break;
 	case GZ_INT_ANY:
 		for (uint32_t left = w->value; left && !rc; left &= left - 1) {
 			uint32_t bit = left & -left;

@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * iface.c - ioctl() about interfaces: the stack's own beside the kernel's
+ *
+ * Theory of operation.  Such calls may come on a socket of any family: glibc's
+ * if_nametoindex() uses an AF_UNIX one.  On a socket of the kernel's only what is about
+ * the stack's interface is answered here; the rest continues.  A shadow is in the
+ * engine's network namespace, where the kernel would tell of, or change, interfaces that
+ * are none of the program's: questions are put to a socket made in the program's
+ * namespace, and whoever wants more than ask gets such a socket in the shadow's place.
+ * The engine itself changes nothing for a program: it may have rights that the program
+ * has not.
+ */
+#include <errno.h>
+#include <linux/capability.h>
+#include <linux/sockios.h>
+#include <net/if.h>
+#include <net/if_arp.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "engine/address.h"
+#include "engine/counters.h"
+#include "engine/dgram.h"
+#include "engine/iface.h"
+#include "engine/netlink.h"
+#include "engine/policy.h"
+#include "engine/service.h"
+#include "engine/shadow.h"
+#include "engine/worker.h"
+
+#define CONF_MAX (1 << 20) /* bytes of struct ifreq that SIOCGIFCONF gives at most */
+#define TXQLEN 1000
+
+bool gz_iface_is_request(unsigned request)
+{
+	/* Those below are of sockets, not of devices; 0x8b: wireless extensions. */
+	return (request >= SIOCADDRT && request <= 0x89ff && request != SIOCOUTQNSD) ||
+	       request >> 8 == 0x8b;
+}
+
+/* Questions whose answer is in struct ifreq itself, for anybody who asks. */
+static bool is_question(unsigned request)
+{
+	switch (request) {
+	case SIOCGIFNAME:
+	case SIOCGIFINDEX:
+	case SIOCGIFFLAGS:
+	case SIOCGIFADDR:
+	case SIOCGIFDSTADDR:
+	case SIOCGIFBRDADDR:
+	case SIOCGIFNETMASK:
+	case SIOCGIFMETRIC:
+	case SIOCGIFMTU:
+	case SIOCGIFHWADDR:
+	case SIOCGIFTXQLEN:
+	case SIOCGIFMAP:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static bool is_address(unsigned request)
+{
+	return request == SIOCGIFADDR || request == SIOCGIFDSTADDR || request == SIOCGIFBRDADDR ||
+	       request == SIOCGIFNETMASK;
+}
+
+static int domain_of(int fd)
+{
+	int v = 0;
+	socklen_t len = sizeof(v);
+
+	return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &v, &len) < 0 ? 0 : v;
+}
+
+/* The family that the program asked for, whatever the shadow is. */
+static int family_of(const struct gz_call_ctx *c)
+{
+	return c->s ? c->s->family : c->nl ? AF_NETLINK : domain_of(c->fd);
+}
+
+/* --- the stack's interface ----------------------------------------------- */
+
+static void put_ipv4(struct sockaddr *a, uint32_t addr)
+{
+	struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = addr};
+
+	memcpy(a, &in, sizeof(in));
+}
+
+/* devinet_ioctl(): of several addresses the one that the program names, or the first */
+static int own_address(unsigned request, struct ifreq *r)
+{
+	const struct gz_engine_config *cfg = gz_worker.cfg;
+	const struct gz_prefix4 *p = &cfg->addrs[0];
+	struct sockaddr_in in;
+	uint32_t mask;
+
+	if (!cfg->naddrs)
+		return -EADDRNOTAVAIL;
+	memcpy(&in, &r->ifr_addr, sizeof(in));
+	for (unsigned i = 1; in.sin_family == AF_INET && i < cfg->naddrs; i++)
+		if (cfg->addrs[i].addr == in.sin_addr.s_addr)
+			p = &cfg->addrs[i];
+	mask = p->len ? htonl(0xffffffffu << (32 - p->len)) : 0;
+	if (request == SIOCGIFNETMASK)
+		put_ipv4(&r->ifr_addr, mask);
+	else if (request == SIOCGIFBRDADDR)
+		put_ipv4(&r->ifr_addr, p->len < 31 ? p->addr | ~mask : 0);
+	else
+		put_ipv4(&r->ifr_addr, p->addr);
+	return 0;
+}
+
+static int own(unsigned request, struct ifreq *r)
+{
+	switch (request) {
+	case SIOCGIFNAME:
+		memcpy(r->ifr_name, GZ_IFACE_NAME, sizeof(GZ_IFACE_NAME));
+		return 0;
+	case SIOCGIFINDEX:
+		r->ifr_ifindex = GZ_IFACE_INDEX;
+		return 0;
+	case SIOCGIFFLAGS:
+		r->ifr_flags = IFF_UP | IFF_BROADCAST | IFF_RUNNING | IFF_MULTICAST;
+		return 0;
+	case SIOCGIFMTU:
+		r->ifr_mtu = gz_worker.port.mtu;
+		return 0;
+	case SIOCGIFHWADDR:
+		r->ifr_hwaddr.sa_family = ARPHRD_ETHER;
+		memcpy(r->ifr_hwaddr.sa_data, gz_worker.port.mac.addr_bytes, 6);
+		return 0;
+	case SIOCGIFMETRIC:
+		r->ifr_metric = 0;
+		return 0;
+	case SIOCGIFTXQLEN:
+		r->ifr_qlen = TXQLEN;
+		return 0;
+	case SIOCGIFMAP:
+		memset(&r->ifr_map, 0, sizeof(r->ifr_map));
+		return 0;
+	default:
+		return own_address(request, r);
+	}
+}
+
+/* Is @r about the stack's interface? */
+static bool about_own(unsigned request, const struct ifreq *r)
+{
+	if (request == SIOCGIFNAME)
+		return r->ifr_ifindex == GZ_IFACE_INDEX;
+	return !strncmp(r->ifr_name, GZ_IFACE_NAME, IFNAMSIZ);
+}
+
+/* --- the kernel's -------------------------------------------------------- */
+
+/*
+ * A socket where the kernel's interfaces are the program's; *own says that it is to be
+ * closed.  Return: descriptor or -errno
+ */
+static int kernel_socket(struct gz_call_ctx *c, bool *own_it)
+{
+	*own_it = c->s != NULL;
+	if (c->s)
+		return gz_kernel_socket(c->tid, c->s->family, c->s->type, 0);
+	return c->nl ? gz_netlink_kernel(c->nl) : c->fd;
+}
+
+static int ask_kernel(struct gz_call_ctx *c, unsigned request, void *arg)
+{
+	bool own_it;
+	int fd = kernel_socket(c, &own_it), err;
+
+	if (fd < 0)
+		return fd;
+	err = ioctl(fd, request, arg) < 0 ? -errno : 0;
+	if (own_it)
+		close(fd);
+	return err;
+}
+
+/* SIOCGIFCONF: the kernel's list, and the stack's addresses behind it */
+static int64_t conf(struct gz_call_ctx *c)
+{
+	const struct gz_engine_config *cfg = gz_worker.cfg;
+	struct ifconf user, mine;
+	int64_t err;
+
+	err = gz_app_read(c->tid, c->args[2], &user, sizeof(user));
+	if (err)
+		return err;
+	if (user.ifc_len < 0)
+		return -EINVAL;
+	mine = (struct ifconf){.ifc_len = user.ifc_len > CONF_MAX ? CONF_MAX : user.ifc_len};
+	if (user.ifc_buf) {
+		mine.ifc_buf = calloc(1, (size_t)mine.ifc_len + 1);
+		if (!mine.ifc_buf)
+			return -ENOMEM;
+	}
+	err = ask_kernel(c, SIOCGIFCONF, &mine);
+	for (unsigned i = 0; !err && i < cfg->naddrs; i++) {
+		struct ifreq r = {.ifr_name = GZ_IFACE_NAME};
+
+		if (user.ifc_buf) {
+			if (user.ifc_len - mine.ifc_len < (int)sizeof(r))
+				break;
+			put_ipv4(&r.ifr_addr, cfg->addrs[i].addr);
+			memcpy(mine.ifc_buf + mine.ifc_len, &r, sizeof(r));
+		}
+		mine.ifc_len += (int)sizeof(r); /* without a buffer: what would be needed */
+	}
+	if (!err && user.ifc_buf)
+		err = gz_app_write(c->tid, (uintptr_t)user.ifc_buf, mine.ifc_buf,
+				   (size_t)mine.ifc_len);
+	if (!err)
+		err = gz_app_write(c->tid, c->args[2], &mine.ifc_len, sizeof(mine.ifc_len));
+	free(mine.ifc_buf);
+	return err;
+}
+
+/* The kernel's socket takes the place of one that was not used yet. */
+static int64_t give_way(struct gz_call_ctx *c)
+{
+	struct gz_verdict v;
+
+	if (c->nl)
+		return gz_netlink_give_way(c);
+	if (gz_sock_state(c->s) != GZ_FRESH) {
+		gz_count(GZ_C_REFUSED_IOCTL);
+		return -EOPNOTSUPP;
+	}
+	gz_policy_is(c, GZ_DIR_ANY, c->s->type == SOCK_DGRAM ? IPPROTO_UDP : IPPROTO_TCP,
+		     (struct gz_end){0}, GZ_WHY_DEVICE, &v);
+	return c->s->type == SOCK_DGRAM ? gz_dgram_to_kernel(c, &v) : gz_swap_to_kernel(c, &v);
+}
+
+/* Something else than a question. */
+static int64_t command(struct gz_call_ctx *c, unsigned request)
+{
+	struct ifreq r;
+
+	/* What is no struct ifreq does not begin with the name either. */
+	if (gz_app_read(c->tid, c->args[2], &r.ifr_name, sizeof(r.ifr_name)) == 0 &&
+	    about_own(request, &r)) {
+		gz_count(GZ_C_REFUSED_IOCTL);
+		/* As a device that has no such operation. */
+		return gz_app_capable(c->tid, CAP_NET_ADMIN) ? -EOPNOTSUPP : -EPERM;
+	}
+	return c->s || c->nl ? give_way(c) : GZ_CONTINUE;
+}
+
+int64_t gz_iface_ioctl(struct gz_call_ctx *c)
+{
+	unsigned request = (unsigned)c->args[1];
+	struct ifreq r;
+	int err;
+
+	if (request == SIOCGIFCONF)
+		return conf(c);
+	if (!is_question(request))
+		return command(c, request);
+	err = gz_app_read(c->tid, c->args[2], &r, sizeof(r));
+	if (err)
+		return c->s || c->nl ? err : GZ_CONTINUE;
+	/* Only IPv4 sockets know of addresses (net/ipv4/af_inet.c). */
+	if (about_own(request, &r) && !(is_address(request) && family_of(c) != AF_INET))
+		err = own(request, &r);
+	else if (c->s || c->nl)
+		err = ask_kernel(c, request, &r);
+	else
+		return GZ_CONTINUE;
+	return err ? err : gz_app_write(c->tid, c->args[2], &r, sizeof(r));
+}

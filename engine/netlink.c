@@ -1,0 +1,767 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * netlink.c - NETLINK_ROUTE sockets: the kernel's, with the stack's interface in its dumps
+ *
+ * Theory of operation.  A program that asks rtnetlink for interfaces or addresses is to
+ * see the stack's beside the kernel's.  Its socket is therefore a shadow, an AF_UNIX
+ * SOCK_SEQPACKET, and behind it is a true netlink socket, made in the program's network
+ * namespace.  Requests are handed on as they are; so are the answers, but for the dumps
+ * that gz_rtnl_ask() names, which get the stack's records before their end.  Because the
+ * netlink socket is the very one whose name getsockname() gives, its port and the
+ * sequence numbers are right without any rewriting.
+ *
+ * Everything else - groups, options, whatever changes something or asks of another
+ * namespace - is not imitated: the netlink socket takes the shadow's place, before
+ * anything was done, and the call continues.  It never comes back.
+ *
+ * send() and write() are native, so that what they carry is handed on by the thread here,
+ * and then it is too late to give way: requests of that kind are refused with EPERM, and
+ * counted (netlink_requests).  Nothing is handed on with the engine's rights.  sendmsg() and
+ * sendto() with an address, which programs that change something use, trap and are looked at in
+ * time; their answers are in the shadow before they return, as with the kernel.
+ *
+ * An answer is taken from the kernel only when the shadow has room: a dump goes on when
+ * the one before it was read.  What is taken is no larger than what the kernel makes for a
+ * reader with a page of room, as glibc has.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/queue.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "engine/address.h"
+#include "engine/calls.h"
+#include "engine/counters.h"
+#include "engine/dgram.h"
+#include "engine/iface.h"
+#include "engine/log.h"
+#include "engine/netlink.h"
+#include "engine/rtnl.h"
+#include "engine/shadow.h"
+#include "engine/swap.h"
+#include "launcher/calls.h"
+
+#define BUCKETS 64
+#define READER 4096 /* bytes that the kernel's dumps are cut for */
+#define MESSAGE_MAX 65536
+
+LIST_HEAD(sockets, gz_netlink);
+
+struct gz_netlink {
+	LIST_ENTRY(gz_netlink) entry; /* the table's lock */
+	bool in_table;
+	ino_t ino;
+	_Atomic int refs;
+	int type; /* SOCK_RAW or SOCK_DGRAM */
+
+	pthread_mutex_t lock;
+	int end; /* ours of the shadow; -1: it gave way, or was closed */
+	int fd;	 /* the netlink socket */
+	bool strict;
+	struct nlmsghdr dump[2]; /* the one that is under way: header and family */
+	bool dumping;
+	_Alignas(struct nlmsghdr) char buf[MESSAGE_MAX];
+};
+
+static struct {
+	pthread_mutex_t lock;
+	struct sockets by_ino[BUCKETS];
+	_Atomic unsigned n;
+	int ep; /* -1: no thread yet */
+} all = {.lock = PTHREAD_MUTEX_INITIALIZER, .ep = -1};
+
+/* --- the table ----------------------------------------------------------- */
+
+struct gz_netlink *gz_netlink_find(ino_t ino)
+{
+	struct gz_netlink *n;
+
+	if (!atomic_load(&all.n))
+		return NULL;
+	pthread_mutex_lock(&all.lock);
+	LIST_FOREACH(n, &all.by_ino[ino % BUCKETS], entry)
+	{
+		if (n->ino == ino) {
+			atomic_fetch_add(&n->refs, 1);
+			break;
+		}
+	}
+	pthread_mutex_unlock(&all.lock);
+	return n;
+}
+
+void gz_netlink_unref(struct gz_netlink *n)
+{
+	if (atomic_fetch_sub(&n->refs, 1) != 1)
+		return;
+	if (n->end >= 0)
+		close(n->end);
+	if (n->fd >= 0)
+		close(n->fd);
+	pthread_mutex_destroy(&n->lock);
+	free(n);
+}
+
+/* The table's reference goes as well; the thread's is its own. */
+static void forget(struct gz_netlink *n)
+{
+	bool was;
+
+	pthread_mutex_lock(&all.lock);
+	was = n->in_table;
+	if (was)
+		LIST_REMOVE(n, entry);
+	n->in_table = false;
+	pthread_mutex_unlock(&all.lock);
+	if (!was)
+		return;
+	atomic_fetch_sub(&all.n, 1);
+	gz_netlink_unref(n);
+}
+
+int gz_netlink_kernel(const struct gz_netlink *n)
+{
+	return n->fd;
+}
+
+/* --- handing on ---------------------------------------------------------- */
+
+static uint32_t port_of(const struct gz_netlink *n)
+{
+	struct sockaddr_nl a = {0};
+	socklen_t len = sizeof(a);
+
+	return getsockname(n->fd, (struct sockaddr *)&a, &len) < 0 ? 0 : a.nl_pid;
+}
+
+/* Send without any of our rights: rtnetlink asks for those of who sends. */
+static int send_plainly(int fd, const void *data, size_t len)
+{
+	struct __user_cap_header_struct h = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct mine[2], none[2];
+	ssize_t r;
+	int err;
+
+	if (syscall(SYS_capget, &h, mine) < 0)
+		return -errno;
+	memcpy(none, mine, sizeof(none));
+	none[0].effective = none[1].effective = 0;
+	if (syscall(SYS_capset, &h, none) < 0)
+		return -errno;
+	r = send(fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	err = r < 0 ? -errno : 0;
+	if (syscall(SYS_capset, &h, mine) < 0)
+		gz_err("a thread has lost its capabilities: %s", strerror(errno));
+	return err;
+}
+
+static void to_shadow(struct gz_netlink *n, const void *data, size_t len)
+{
+	if (len && send(n->end, data, len, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && errno != EPIPE)
+		gz_count(GZ_C_REFUSED_NETLINK);
+}
+
+/* Several requests in one datagram?  What follows the first may be mere padding. */
+static bool is_batch(const struct nlmsghdr *h, size_t len)
+{
+	const struct nlmsghdr *next = NLMSG_NEXT(h, len);
+
+	return NLMSG_OK(next, len);
+}
+
+/* May all requests of @data be handed on by us? */
+static bool may_stay(const void *data, size_t len)
+{
+	const struct nlmsghdr *h = data;
+	size_t left = len;
+
+	for (; NLMSG_OK(h, left); h = NLMSG_NEXT(h, left))
+		if (!gz_rtnl_may_stay(h))
+			return false;
+	return true;
+}
+
+/* One datagram of the program's, locked.  Return: 0 or -errno, as send() */
+static int request(struct gz_netlink *n, const void *data, size_t len)
+{
+	const struct nlmsghdr *h = data;
+	struct gz_rtnl b = {0};
+
+	if (!may_stay(data, len)) {
+		gz_count(GZ_C_REFUSED_NETLINK);
+		gz_rtnl_error(&b, h, -EPERM, port_of(n));
+		to_shadow(n, b.data, b.len);
+		return 0;
+	}
+	if (!NLMSG_OK(h, len) || is_batch(h, len))
+		return send_plainly(n->fd, data, len);
+	switch (gz_rtnl_ask(h, n->strict)) {
+	case GZ_RTNL_OWN:
+		gz_rtnl_answer(&b, h, port_of(n));
+		to_shadow(n, b.data, b.len);
+		return 0;
+	case GZ_RTNL_JOIN:
+		memset(n->dump, 0, sizeof(n->dump));
+		memcpy(n->dump, h, len < sizeof(n->dump) ? len : sizeof(n->dump));
+		n->dumping = true;
+		gz_count(GZ_C_NETLINK_DUMPS);
+		break;
+	default:
+		break;
+	}
+	return send_plainly(n->fd, data, len);
+}
+
+/* One datagram of the kernel's, locked: what is ours comes before the end of a dump. */
+static void answer(struct gz_netlink *n, const void *data, size_t len)
+{
+	const struct nlmsghdr *h = data;
+	struct gz_rtnl b = {0};
+	size_t left = len, before;
+
+	while (n->dumping && NLMSG_OK(h, left)) {
+		bool ends = h->nlmsg_type == NLMSG_DONE || h->nlmsg_type == NLMSG_ERROR;
+
+		if (ends && h->nlmsg_seq == n->dump->nlmsg_seq) {
+			n->dumping = false;
+			if (h->nlmsg_type == NLMSG_ERROR)
+				break;
+			before = len - left;
+			to_shadow(n, data, before);
+			gz_rtnl_records(&b, n->dump, h->nlmsg_pid);
+			to_shadow(n, b.data, b.len);
+			data = h;
+			len -= before;
+			break;
+		}
+		h = NLMSG_NEXT(h, left);
+	}
+	to_shadow(n, data, len);
+}
+
+static bool has_room(const struct gz_netlink *n)
+{
+	struct pollfd p = {.fd = n->end, .events = POLLOUT};
+
+	return poll(&p, 1, 0) > 0 && p.revents == POLLOUT;
+}
+
+/* Both ways, locked, until there is nothing more or no room. */
+static void pump(struct gz_netlink *n)
+{
+	char *buf = n->buf;
+	ssize_t k;
+
+	while (n->end >= 0 && (k = recv(n->end, buf, MESSAGE_MAX, MSG_DONTWAIT)) > 0)
+		request(n, buf, (size_t)k);
+	while (n->end >= 0 && has_room(n)) {
+		k = recv(n->fd, buf, READER, MSG_DONTWAIT | MSG_PEEK | MSG_TRUNC);
+		if (k > READER)
+			k = recv(n->fd, buf, MESSAGE_MAX, MSG_DONTWAIT);
+		else if (k >= 0)
+			k = recv(n->fd, buf, READER, MSG_DONTWAIT);
+		if (k < 0 && errno != EINTR)
+			break;
+		if (k > 0)
+			answer(n, buf, (size_t)k);
+	}
+}
+
+/* What send() left behind is handed on before anybody sees that it is not yet. */
+static void catch_up(struct gz_netlink *n)
+{
+	pthread_mutex_lock(&n->lock);
+	pump(n);
+	pthread_mutex_unlock(&n->lock);
+}
+
+static void close_end(struct gz_netlink *n)
+{
+	if (n->end >= 0)
+		close(n->end);
+	n->end = -1;
+}
+
+/*
+ * The thread that hands on.  It holds a reference to each socket until the program's
+ * last close of the shadow, or until it gave way, which it learns by the same event.
+ */
+static void *thread(void *arg)
+{
+	sigset_t set;
+
+	(void)arg;
+	sigfillset(&set);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	for (;;) {
+		struct epoll_event ev[16];
+		int k = epoll_wait(all.ep, ev, 16, -1);
+
+		for (int i = 0; i < k; i++) {
+			/* Two descriptors have it: which one is over is the shadow's to say. */
+			struct gz_netlink *n = ev[i].data.ptr;
+
+			pthread_mutex_lock(&n->lock);
+			pump(n);
+			pthread_mutex_unlock(&n->lock);
+		}
+		for (int i = 0; i < k; i++) {
+			struct gz_netlink *n = ev[i].data.ptr;
+
+			if (!(ev[i].events & EPOLLHUP))
+				continue;
+			/* The netlink socket never hangs up.  No event of it can follow. */
+			forget(n);
+			pthread_mutex_lock(&n->lock);
+			epoll_ctl(all.ep, EPOLL_CTL_DEL, n->fd, NULL);
+			close_end(n);
+			pthread_mutex_unlock(&n->lock);
+			gz_netlink_unref(n);
+		}
+	}
+	return NULL;
+}
+
+/* --- socket() ------------------------------------------------------------ */
+
+static int start_thread(void)
+{
+	pthread_attr_t attr;
+	pthread_t t;
+	int err = 0;
+
+	pthread_mutex_lock(&all.lock);
+	if (all.ep < 0) {
+		all.ep = epoll_create1(EPOLL_CLOEXEC);
+		if (all.ep < 0) {
+			err = -errno;
+			goto out;
+		}
+		pthread_attr_init(&attr);
+		pthread_attr_setstacksize(&attr, 256 * 1024);
+		pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+		err = -pthread_create(&t, &attr, thread, NULL);
+		pthread_attr_destroy(&attr);
+		if (err) {
+			close(all.ep);
+			all.ep = -1;
+		}
+	}
+out:
+	pthread_mutex_unlock(&all.lock);
+	return err;
+}
+
+/* Watch both descriptors.  The shadow's end is last: its event ends all. */
+static int watch(struct gz_netlink *n)
+{
+	struct epoll_event e = {.events = EPOLLIN | EPOLLET, .data.ptr = n};
+
+	atomic_fetch_add(&n->refs, 1);
+	if (epoll_ctl(all.ep, EPOLL_CTL_ADD, n->fd, &e) < 0)
+		goto fail;
+	e.events = EPOLLIN | EPOLLOUT | EPOLLET;
+	if (epoll_ctl(all.ep, EPOLL_CTL_ADD, n->end, &e) == 0)
+		return 0;
+	epoll_ctl(all.ep, EPOLL_CTL_DEL, n->fd, NULL);
+fail:
+	atomic_fetch_sub(&n->refs, 1);
+	return -errno;
+}
+
+int64_t gz_netlink_socket(struct gz_call_ctx *c)
+{
+	int type = (int)c->args[1], kind = type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC), pair[2];
+	struct gz_netlink *n;
+	struct stat st;
+	int64_t r;
+
+	if ((int)c->args[2] != NETLINK_ROUTE || (kind != SOCK_RAW && kind != SOCK_DGRAM))
+		return GZ_CONTINUE;
+	n = calloc(1, sizeof(*n));
+	if (!n || start_thread() < 0) {
+		free(n);
+		return GZ_CONTINUE;
+	}
+	n->type = kind;
+	n->end = -1;
+	atomic_init(&n->refs, 1);
+	pthread_mutex_init(&n->lock, NULL);
+	/* Where there is none to be had, the program makes its own. */
+	n->fd = gz_kernel_socket(c->tid, AF_NETLINK, kind, NETLINK_ROUTE);
+	if (n->fd < 0 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
+		gz_netlink_unref(n);
+		return GZ_CONTINUE;
+	}
+	n->end = pair[0];
+	if (type & SOCK_NONBLOCK)
+		fcntl(pair[1], F_SETFL, O_NONBLOCK);
+	if (fstat(pair[1], &st) < 0 || watch(n) < 0) {
+		close(pair[1]);
+		gz_netlink_unref(n);
+		return GZ_CONTINUE;
+	}
+	n->ino = st.st_ino;
+	pthread_mutex_lock(&all.lock);
+	n->in_table = true;
+	LIST_INSERT_HEAD(&all.by_ino[n->ino % BUCKETS], n, entry);
+	pthread_mutex_unlock(&all.lock);
+	atomic_fetch_add(&all.n, 1);
+	r = gz_service_add_fd(c, pair[1], type & SOCK_CLOEXEC);
+	close(pair[1]); /* if it was the only one, the thread sees it hang up */
+	return r;
+}
+
+/* --- giving way ---------------------------------------------------------- */
+
+static bool has_unread(int fd)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+
+	return poll(&p, 1, 0) > 0 && p.revents & POLLIN;
+}
+
+int64_t gz_netlink_give_way(struct gz_call_ctx *c)
+{
+	struct gz_netlink *n = c->nl;
+	int err;
+
+	pthread_mutex_lock(&n->lock);
+	if (n->end >= 0)
+		pump(n);
+	/* Answers that wait to be read cannot be put back: netlink(7) says it so. */
+	if (n->end < 0 || has_unread(c->fd)) {
+		pthread_mutex_unlock(&n->lock);
+		gz_count(GZ_C_REFUSED_NETLINK);
+		return -ENOBUFS;
+	}
+	fcntl(n->fd, F_SETFL, gz_file_flags(c->fd) & O_NONBLOCK);
+	err = gz_swap_file(c, n->fd);
+	if (!err) {
+		/* What comes now is the program's to read. */
+		forget(n);
+		epoll_ctl(all.ep, EPOLL_CTL_DEL, n->fd, NULL);
+		shutdown(n->end, SHUT_RDWR); /* the thread drops it */
+		gz_count(GZ_C_KERNEL_SWAPS);
+	}
+	pthread_mutex_unlock(&n->lock);
+	return err ? err : GZ_CONTINUE;
+}
+
+/* --- names and options --------------------------------------------------- */
+
+/* The process's number as it knows it itself: what the kernel would bind it to. */
+static int64_t bind_to(struct gz_netlink *n, struct sockaddr_nl *a, pid_t tid)
+{
+	bool any = !a->nl_pid;
+	int r;
+
+	if (any)
+		a->nl_pid = (uint32_t)gz_app_own_pid(tid);
+	r = bind(n->fd, (struct sockaddr *)a, sizeof(*a));
+	if (r < 0 && any && errno == EADDRINUSE) {
+		a->nl_pid = 0;
+		r = bind(n->fd, (struct sockaddr *)a, sizeof(*a));
+	}
+	return r < 0 ? -errno : 0;
+}
+
+/* Read an address.  Return: 0, or -errno; *odd: the kernel's business */
+static int read_name(struct gz_call_ctx *c, uint64_t addr, int len, struct sockaddr_nl *a,
+		     bool *odd)
+{
+	*odd = len != (int)sizeof(*a);
+	if (*odd)
+		return 0;
+	return gz_app_read(c->tid, addr, a, sizeof(*a));
+}
+
+static int64_t do_bind(struct gz_call_ctx *c)
+{
+	struct sockaddr_nl a = {0};
+	bool odd;
+	int err = read_name(c, c->args[1], (int)c->args[2], &a, &odd);
+
+	if (err)
+		return err;
+	if (odd || a.nl_family != AF_NETLINK || a.nl_groups)
+		return gz_netlink_give_way(c);
+	return bind_to(c->nl, &a, c->tid);
+}
+
+static int64_t do_connect(struct gz_call_ctx *c)
+{
+	struct sockaddr_nl a = {0};
+	bool odd;
+	int err = read_name(c, c->args[1], (int)c->args[2], &a, &odd);
+
+	if (err)
+		return err;
+	if (odd || a.nl_family != AF_NETLINK || a.nl_groups || a.nl_pid)
+		return gz_netlink_give_way(c);
+	return connect(c->nl->fd, (struct sockaddr *)&a, sizeof(a)) < 0 ? -errno : 0;
+}
+
+static int64_t write_name(struct gz_call_ctx *c, bool peer)
+{
+	struct sockaddr_nl a = {0};
+	socklen_t len = sizeof(a);
+
+	catch_up(c->nl); /* the first request gives it a port */
+	if ((peer ? getpeername(c->nl->fd, (struct sockaddr *)&a, &len)
+		  : getsockname(c->nl->fd, (struct sockaddr *)&a, &len)) < 0)
+		return -errno;
+	return gz_addr_write_raw(c, &a, (int)len, c->args[1], c->args[2]);
+}
+
+static int64_t do_getsockname(struct gz_call_ctx *c)
+{
+	return write_name(c, false);
+}
+
+static int64_t do_getpeername(struct gz_call_ctx *c)
+{
+	return write_name(c, true);
+}
+
+static bool is_timeout(int level, int opt)
+{
+	return level == SOL_SOCKET && (opt == SO_RCVTIMEO || opt == SO_SNDTIMEO ||
+				       opt == SO_RCVTIMEO_NEW || opt == SO_SNDTIMEO_NEW);
+}
+
+static int64_t do_setsockopt(struct gz_call_ctx *c)
+{
+	int level = (int)c->args[1], opt = (int)c->args[2], len = (int)c->args[4], v, err;
+
+	if (is_timeout(level, opt))
+		return GZ_CONTINUE; /* it is the shadow that waits */
+	if (len != (int)sizeof(v) ||
+	    !((level == SOL_SOCKET && (opt == SO_RCVBUF || opt == SO_SNDBUF)) ||
+	      (level == SOL_NETLINK && (opt == NETLINK_EXT_ACK || opt == NETLINK_CAP_ACK ||
+					opt == NETLINK_GET_STRICT_CHK))))
+		return gz_netlink_give_way(c);
+	err = gz_app_read(c->tid, c->args[3], &v, sizeof(v));
+	if (err)
+		return err;
+	if (setsockopt(c->nl->fd, level, opt, &v, sizeof(v)) < 0)
+		return -errno;
+	if (level == SOL_NETLINK && opt == NETLINK_GET_STRICT_CHK)
+		c->nl->strict = v != 0;
+	return 0;
+}
+
+static int64_t do_getsockopt(struct gz_call_ctx *c)
+{
+	int level = (int)c->args[1], opt = (int)c->args[2], room, err;
+	char val[512];
+	socklen_t len;
+
+	if (is_timeout(level, opt))
+		return GZ_CONTINUE;
+	err = gz_app_read(c->tid, c->args[4], &room, sizeof(room));
+	if (err)
+		return err;
+	if (room < 0 || room > (int)sizeof(val))
+		return gz_netlink_give_way(c);
+	len = (socklen_t)room;
+	if (getsockopt(c->nl->fd, level, opt, val, &len) < 0)
+		return -errno;
+	err = gz_app_write(c->tid, c->args[3], val, len < (socklen_t)room ? len : (socklen_t)room);
+	return err ? err : gz_app_write(c->tid, c->args[4], &len, sizeof(len));
+}
+
+static int64_t not_supported(struct gz_call_ctx *c)
+{
+	(void)c;
+	return -EOPNOTSUPP; /* net/netlink/af_netlink.c: sock_no_listen() and kin */
+}
+
+static int64_t do_ioctl(struct gz_call_ctx *c)
+{
+	return gz_iface_is_request((unsigned)c->args[1]) ? gz_iface_ioctl(c) : -ENOTTY;
+}
+
+/* --- messages ------------------------------------------------------------ */
+
+/* sendto() or sendmsg() of @n bytes to @name. */
+static int64_t send_all(struct gz_call_ctx *c, const void *data, size_t n, uint64_t name, int len)
+{
+	struct sockaddr_nl a = {.nl_family = AF_NETLINK};
+	struct gz_netlink *nl = c->nl;
+	bool odd = false;
+	int err = name ? read_name(c, name, len, &a, &odd) : 0;
+
+	if (err)
+		return err;
+	if (odd || a.nl_family != AF_NETLINK || a.nl_pid || a.nl_groups || !may_stay(data, n))
+		return gz_netlink_give_way(c);
+	pthread_mutex_lock(&nl->lock);
+	if (nl->end >= 0) {
+		pump(nl); /* what was sent before comes first */
+		err = request(nl, data, n);
+		pump(nl);
+	}
+	pthread_mutex_unlock(&nl->lock);
+	return err ? err : (int64_t)n;
+}
+
+static int64_t do_sendto(struct gz_call_ctx *c)
+{
+	_Alignas(struct nlmsghdr) char buf[MESSAGE_MAX];
+	size_t n = (size_t)c->args[2];
+	int err;
+
+	if ((int)c->args[3] & ~(MSG_DONTWAIT | MSG_NOSIGNAL) || n > sizeof(buf))
+		return gz_netlink_give_way(c);
+	err = gz_app_read(c->tid, c->args[1], buf, n);
+	return err ? err : send_all(c, buf, n, c->args[4], (int)c->args[5]);
+}
+
+static int64_t do_sendmsg(struct gz_call_ctx *c)
+{
+	_Alignas(struct nlmsghdr) char buf[MESSAGE_MAX];
+	struct iovec v[GZ_IOVS_MAX];
+	struct msghdr m;
+	size_t n = 0;
+	int64_t r;
+
+	r = gz_app_read(c->tid, c->args[1], &m, sizeof(m));
+	if (r)
+		return r;
+	r = gz_dgram_read_iov(c, &m, v);
+	if (r < 0)
+		return r;
+	if ((int)c->args[2] & ~(MSG_DONTWAIT | MSG_NOSIGNAL) || r > (int64_t)sizeof(buf) ||
+	    (m.msg_control && m.msg_controllen))
+		return gz_netlink_give_way(c);
+	for (size_t i = 0; i < m.msg_iovlen; i++) {
+		r = gz_app_read(c->tid, (uintptr_t)v[i].iov_base, buf + n, v[i].iov_len);
+		if (r)
+			return r;
+		n += v[i].iov_len;
+	}
+	return send_all(c, buf, n, (uintptr_t)m.msg_name, (int)m.msg_namelen);
+}
+
+/* One datagram into @v.  Return: as recvmsg(2), GZ_WAIT or -errno; *truncated */
+static int64_t receive(struct gz_call_ctx *c, const struct iovec *v, size_t nv, int64_t room,
+		       int flags, bool *truncated)
+{
+	char buf[MESSAGE_MAX];
+	struct iovec in = {buf, room > MESSAGE_MAX ? MESSAGE_MAX : (size_t)room};
+	struct msghdr m = {.msg_iov = &in, .msg_iovlen = 1};
+	size_t done = 0, left;
+	ssize_t n;
+	int err;
+
+	catch_up(c->nl);
+	n = recvmsg(c->fd, &m, (flags & (MSG_PEEK | MSG_TRUNC)) | MSG_DONTWAIT);
+	if (n < 0)
+		return errno == EAGAIN ? gz_dgram_wait(c, flags, POLLIN) : -errno;
+	*truncated = m.msg_flags & MSG_TRUNC;
+	left = (size_t)n < in.iov_len ? (size_t)n : in.iov_len;
+	for (size_t i = 0; i < nv && done < left; i++) {
+		size_t k = left - done < v[i].iov_len ? left - done : v[i].iov_len;
+
+		err = gz_app_write(c->tid, (uintptr_t)v[i].iov_base, buf + done, k);
+		if (err)
+			return err;
+		done += k;
+	}
+	return n;
+}
+
+static const struct sockaddr_nl kernels_name = {.nl_family = AF_NETLINK};
+
+static int64_t do_recvfrom(struct gz_call_ctx *c)
+{
+	struct iovec v = {(void *)(uintptr_t)c->args[1], (size_t)c->args[2]};
+	int flags = (int)c->args[3];
+	bool truncated;
+	int64_t n, err;
+
+	if (flags & MSG_OOB)
+		return -EOPNOTSUPP;
+	n = receive(c, &v, 1, v.iov_len > INT32_MAX ? INT32_MAX : (int64_t)v.iov_len, flags,
+		    &truncated);
+	if (n < 0 || !c->args[4])
+		return n;
+	err = gz_addr_write_raw(c, &kernels_name, sizeof(kernels_name), c->args[4], c->args[5]);
+	return err ? err : n;
+}
+
+static int64_t do_recvmsg(struct gz_call_ctx *c)
+{
+	uint64_t at = c->args[1], none = 0;
+	int flags = (int)c->args[2], shown;
+	struct iovec v[GZ_IOVS_MAX];
+	int len = sizeof(kernels_name);
+	bool truncated;
+	struct msghdr m;
+	int64_t room, n;
+	int err;
+
+	if (flags & MSG_OOB)
+		return -EOPNOTSUPP;
+	err = gz_app_read(c->tid, at, &m, sizeof(m));
+	if (err)
+		return err;
+	if ((int)m.msg_namelen < 0)
+		return -EINVAL;
+	room = gz_dgram_read_iov(c, &m, v);
+	if (room < 0)
+		return room;
+	n = receive(c, v, m.msg_iovlen, room, flags, &truncated);
+	if (n < 0)
+		return n;
+	shown = (truncated ? MSG_TRUNC : 0) | (flags & MSG_CMSG_CLOEXEC);
+	if (m.msg_name) {
+		err = gz_app_write(c->tid, (uintptr_t)m.msg_name, &kernels_name,
+				   m.msg_namelen < (socklen_t)len ? m.msg_namelen : (size_t)len);
+		if (!err)
+			err = gz_app_write(c->tid, at + offsetof(struct msghdr, msg_namelen), &len,
+					   sizeof(len));
+	}
+	if (!err)
+		err = gz_app_write(c->tid, at + offsetof(struct msghdr, msg_controllen), &none,
+				   sizeof(none));
+	if (!err)
+		err = gz_app_write(c->tid, at + offsetof(struct msghdr, msg_flags), &shown,
+				   sizeof(shown));
+	return err ? err : n;
+}
+
+const gz_handler gz_netlink_handlers[] = {
+    [GZ_CALL_BIND] = do_bind,
+    [GZ_CALL_LISTEN] = not_supported,
+    [GZ_CALL_ACCEPT] = not_supported,
+    [GZ_CALL_ACCEPT4] = not_supported,
+    [GZ_CALL_CONNECT] = do_connect,
+    [GZ_CALL_GETSOCKNAME] = do_getsockname,
+    [GZ_CALL_GETPEERNAME] = do_getpeername,
+    [GZ_CALL_GETSOCKOPT] = do_getsockopt,
+    [GZ_CALL_SETSOCKOPT] = do_setsockopt,
+    [GZ_CALL_SHUTDOWN] = not_supported,
+    [GZ_CALL_IOCTL] = do_ioctl,
+    [GZ_CALL_RECVFROM] = do_recvfrom,
+    [GZ_CALL_SENDTO] = do_sendto,
+    [GZ_CALL_RECVMSG] = do_recvmsg,
+    [GZ_CALL_SENDMSG] = do_sendmsg,
+    [GZ_CALL_RECVMMSG] = gz_netlink_give_way,
+    [GZ_CALL_SENDMMSG] = gz_netlink_give_way,
+    [GZ_CALL_COUNT] = NULL,
+};

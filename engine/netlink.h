@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * netlink.h - NETLINK_ROUTE sockets of programs
+ */
+#ifndef GZ_NETLINK_H
+#define GZ_NETLINK_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "engine/service.h"
+
+struct gz_netlink;
+
+/** Handlers by enum gz_call; NULL: the kernel's answer for the shadow is right. */
+extern const gz_handler gz_netlink_handlers[];
+
+/** socket(AF_NETLINK, ...).  Return: the descriptor, GZ_CONTINUE or -errno */
+int64_t gz_netlink_socket(struct gz_call_ctx *c);
+/** Whose shadow has this inode?  Any thread; return: a new reference or NULL */
+struct gz_netlink *gz_netlink_find(ino_t ino);
+void gz_netlink_unref(struct gz_netlink *n);
+/** The kernel's own socket; the caller does not close it. */
+int gz_netlink_kernel(const struct gz_netlink *n);
+/** Put the kernel's own socket in the shadow's place.  Return: GZ_CONTINUE or -errno */
+int64_t gz_netlink_give_way(struct gz_call_ctx *c);
+
+#endif

@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * rtnl.c - rtnetlink: requests that concern the stack's interface, and the records
+ *
+ * As net/core/rtnetlink.c and net/ipv4/devinet.c have them: RTM_GETLINK and RTM_GETADDR,
+ * as a dump or for one interface by index or name.  Without NETLINK_GET_STRICT_CHK the
+ * kernel takes nothing but the family of a dump's header for a filter.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/if_addr.h>
+#include <linux/if_link.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <net/if_arp.h>
+#include <netinet/in.h>
+#include <string.h>
+
+#include "engine/counters.h"
+#include "engine/iface.h"
+#include "engine/ipv6.h"
+#include "engine/rtnl.h"
+#include "engine/worker.h"
+
+#ifndef IFF_LOWER_UP
+#define IFF_LOWER_UP 0x10000 /* linux/if.h, which net/if.h excludes */
+#endif
+#define OPER_UP 6 /* IF_OPER_UP, RFC 2863 */
+#define ADDRS6_MAX 16
+
+/* --- requests ------------------------------------------------------------ */
+
+/* GET is the third of the four kinds of each object. */
+static bool is_get(const struct nlmsghdr *h)
+{
+	return h->nlmsg_type >= RTM_BASE && (h->nlmsg_type & 3) == (RTM_GETLINK & 3);
+}
+
+static bool is_dump(const struct nlmsghdr *h)
+{
+	return (h->nlmsg_flags & NLM_F_DUMP) == NLM_F_DUMP;
+}
+
+static size_t header_len(const struct nlmsghdr *h)
+{
+	return h->nlmsg_type == RTM_GETLINK ? sizeof(struct ifinfomsg) : sizeof(struct ifaddrmsg);
+}
+
+/* Attribute @type of a request whose fixed part has @fixed bytes; NULL: not there */
+static const struct rtattr *attribute(const struct nlmsghdr *h, size_t fixed, unsigned type)
+{
+	size_t skip = NLMSG_LENGTH(NLMSG_ALIGN(fixed));
+	const struct rtattr *a = (const struct rtattr *)((const char *)h + skip);
+	size_t left = h->nlmsg_len > skip ? h->nlmsg_len - skip : 0;
+
+	for (; RTA_OK(a, left); a = RTA_NEXT(a, left))
+		if ((a->rta_type & NLA_TYPE_MASK) == type)
+			return a;
+	return NULL;
+}
+
+/* The family is the first byte of every header. */
+static uint8_t family_of(const struct nlmsghdr *h)
+{
+	return h->nlmsg_len > NLMSG_HDRLEN ? *(const uint8_t *)NLMSG_DATA(h) : AF_UNSPEC;
+}
+
+/* The interface that the header names; 0: none */
+static int index_of(const struct nlmsghdr *h)
+{
+	struct ifinfomsg link;
+	struct ifaddrmsg addr;
+
+	if (h->nlmsg_len < NLMSG_LENGTH(header_len(h)))
+		return 0;
+	if (h->nlmsg_type == RTM_GETADDR) {
+		memcpy(&addr, NLMSG_DATA(h), sizeof(addr));
+		return (int)addr.ifa_index;
+	}
+	memcpy(&link, NLMSG_DATA(h), sizeof(link));
+	return link.ifi_index;
+}
+
+static bool names_own(const struct nlmsghdr *h)
+{
+	static const unsigned names[] = {IFLA_IFNAME, IFLA_ALT_IFNAME};
+
+	if (h->nlmsg_type != RTM_GETLINK)
+		return false;
+	for (unsigned i = 0; i < 2; i++) {
+		const struct rtattr *a = attribute(h, sizeof(struct ifinfomsg), names[i]);
+
+		if (a && RTA_PAYLOAD(a) >= sizeof(GZ_IFACE_NAME) - 1 &&
+		    !strncmp(RTA_DATA(a), GZ_IFACE_NAME, RTA_PAYLOAD(a)))
+			return true;
+	}
+	return false;
+}
+
+/* A dump of some interfaces only: those below a master, of a kind. */
+static bool is_narrow(const struct nlmsghdr *h)
+{
+	return h->nlmsg_type == RTM_GETLINK &&
+	       (attribute(h, sizeof(struct ifinfomsg), IFLA_MASTER) ||
+		attribute(h, sizeof(struct ifinfomsg), IFLA_LINKINFO));
+}
+
+static bool knows_family(const struct nlmsghdr *h)
+{
+	uint8_t f = family_of(h);
+
+	return f == AF_UNSPEC || f == AF_INET || f == AF_INET6 ||
+	       (f == AF_PACKET && h->nlmsg_type == RTM_GETLINK);
+}
+
+enum gz_rtnl_what gz_rtnl_ask(const struct nlmsghdr *h, bool strict)
+{
+	int index;
+
+	if ((h->nlmsg_type != RTM_GETLINK && h->nlmsg_type != RTM_GETADDR) || !knows_family(h) ||
+	    !gz_rtnl_may_stay(h))
+		return GZ_RTNL_KERNEL;
+	index = index_of(h);
+	if (!is_dump(h)) {
+		/* RTM_GETADDR of IPv4 is a dump or nothing (inet_rtnl_doit). */
+		if (h->nlmsg_type != RTM_GETLINK)
+			return GZ_RTNL_KERNEL;
+		return index == GZ_IFACE_INDEX || (!index && names_own(h)) ? GZ_RTNL_OWN
+									   : GZ_RTNL_KERNEL;
+	}
+	if (is_narrow(h))
+		return GZ_RTNL_KERNEL;
+	if (!strict || !index)
+		return GZ_RTNL_JOIN;
+	return index == GZ_IFACE_INDEX ? GZ_RTNL_OWN : GZ_RTNL_KERNEL;
+}
+
+bool gz_rtnl_may_stay(const struct nlmsghdr *h)
+{
+	if (h->nlmsg_type < RTM_BASE)
+		return true; /* a no-op */
+	/* RTM_GETNSID names a namespace by a process or descriptor: of who asks. */
+	if (!is_get(h) || h->nlmsg_type == RTM_GETNSID)
+		return false;
+	return !(h->nlmsg_type == RTM_GETLINK &&
+		 (attribute(h, sizeof(struct ifinfomsg), IFLA_TARGET_NETNSID) ||
+		  attribute(h, sizeof(struct ifinfomsg), IFLA_NET_NS_PID) ||
+		  attribute(h, sizeof(struct ifinfomsg), IFLA_NET_NS_FD))) &&
+	       !(h->nlmsg_type == RTM_GETADDR &&
+		 attribute(h, sizeof(struct ifaddrmsg), IFA_TARGET_NETNSID));
+}
+
+/* --- records ------------------------------------------------------------- */
+
+static void *put(struct gz_rtnl *b, size_t n)
+{
+	void *p = b->data + b->len;
+
+	memset(p, 0, NLMSG_ALIGN(n));
+	b->len += NLMSG_ALIGN(n);
+	return p;
+}
+
+static struct nlmsghdr *begin(struct gz_rtnl *b, const struct nlmsghdr *request, uint16_t type,
+			      uint16_t flags, uint32_t pid)
+{
+	struct nlmsghdr *h = put(b, sizeof(*h));
+
+	h->nlmsg_type = type;
+	h->nlmsg_flags = flags;
+	h->nlmsg_seq = request->nlmsg_seq;
+	h->nlmsg_pid = pid;
+	return h;
+}
+
+static void finish(struct gz_rtnl *b, struct nlmsghdr *h)
+{
+	h->nlmsg_len = (uint32_t)(b->data + b->len - (uint8_t *)h);
+}
+
+static void attr(struct gz_rtnl *b, unsigned short type, const void *value, size_t n)
+{
+	struct rtattr *a = put(b, RTA_LENGTH(n));
+
+	a->rta_len = (unsigned short)RTA_LENGTH(n);
+	a->rta_type = type;
+	memcpy(RTA_DATA(a), value, n);
+}
+
+static void attr32(struct gz_rtnl *b, unsigned short type, uint32_t v)
+{
+	attr(b, type, &v, sizeof(v));
+}
+
+static void attr8(struct gz_rtnl *b, unsigned short type, uint8_t v)
+{
+	attr(b, type, &v, sizeof(v));
+}
+
+static void stats(struct gz_rtnl *b)
+{
+	struct rtnl_link_stats64 s = {
+	    .rx_packets = gz_counter(GZ_C_PORT_RX),
+	    .tx_packets = gz_counter(GZ_C_PORT_TX),
+	    .rx_bytes = gz_counter(GZ_C_PORT_RX_BYTES),
+	    .tx_bytes = gz_counter(GZ_C_PORT_TX_BYTES),
+	    .rx_errors = gz_counter(GZ_C_PORT_MALFORMED),
+	    .tx_dropped = gz_counter(GZ_C_PORT_TX_DROPPED),
+	};
+	/* The older form is the same with numbers of 32 bits, and shorter. */
+	uint32_t old[sizeof(struct rtnl_link_stats) / sizeof(uint32_t)];
+	const uint64_t *wide = (const uint64_t *)&s;
+
+	for (size_t i = 0; i < sizeof(old) / sizeof(old[0]); i++)
+		old[i] = (uint32_t)wide[i];
+	attr(b, IFLA_STATS64, &s, sizeof(s));
+	attr(b, IFLA_STATS, old, sizeof(old));
+}
+
+static void link_record(struct gz_rtnl *b, const struct nlmsghdr *request, uint16_t flags,
+			uint32_t pid)
+{
+	struct nlmsghdr *h = begin(b, request, RTM_NEWLINK, flags, pid);
+	uint8_t family = family_of(request);
+	struct ifinfomsg *i = put(b, sizeof(*i));
+	static const uint8_t everybody[6] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+
+	/* IPv6 has a dump of its own, the other families have none. */
+	i->ifi_family = family == AF_INET6 ? AF_INET6 : AF_UNSPEC;
+	i->ifi_type = ARPHRD_ETHER;
+	i->ifi_index = GZ_IFACE_INDEX;
+	i->ifi_flags = IFF_UP | IFF_BROADCAST | IFF_RUNNING | IFF_MULTICAST | IFF_LOWER_UP;
+	attr(b, IFLA_IFNAME, GZ_IFACE_NAME, sizeof(GZ_IFACE_NAME));
+	attr8(b, IFLA_OPERSTATE, OPER_UP);
+	attr32(b, IFLA_MTU, gz_worker.port.mtu);
+	attr(b, IFLA_ADDRESS, gz_worker.port.mac.addr_bytes, 6);
+	if (family != AF_INET6) {
+		attr32(b, IFLA_TXQLEN, 1000);
+		attr8(b, IFLA_LINKMODE, 0);
+		attr32(b, IFLA_GROUP, 0);
+		attr8(b, IFLA_CARRIER, 1);
+		attr(b, IFLA_BROADCAST, everybody, sizeof(everybody));
+		stats(b);
+	}
+	finish(b, h);
+}
+
+static void address(struct gz_rtnl *b, const struct nlmsghdr *request, uint32_t pid, uint8_t family,
+		    uint8_t len, const void *addr, size_t n, const uint32_t *broadcast)
+{
+	struct nlmsghdr *h = begin(b, request, RTM_NEWADDR, NLM_F_MULTI, pid);
+	struct ifa_cacheinfo forever = {.ifa_prefered = UINT32_MAX, .ifa_valid = UINT32_MAX};
+	struct ifaddrmsg *a = put(b, sizeof(*a));
+
+	a->ifa_family = family;
+	a->ifa_prefixlen = len;
+	a->ifa_flags = IFA_F_PERMANENT;
+	a->ifa_scope = RT_SCOPE_UNIVERSE;
+	a->ifa_index = GZ_IFACE_INDEX;
+	attr(b, IFA_ADDRESS, addr, n);
+	if (family == AF_INET) {
+		attr(b, IFA_LOCAL, addr, n);
+		if (broadcast)
+			attr(b, IFA_BROADCAST, broadcast, sizeof(*broadcast));
+		attr(b, IFA_LABEL, GZ_IFACE_NAME, sizeof(GZ_IFACE_NAME));
+	}
+	attr32(b, IFA_FLAGS, IFA_F_PERMANENT);
+	attr(b, IFA_CACHEINFO, &forever, sizeof(forever));
+	finish(b, h);
+}
+
+void gz_rtnl_records(struct gz_rtnl *b, const struct nlmsghdr *request, uint32_t pid)
+{
+	const struct gz_engine_config *cfg = gz_worker.cfg;
+	struct in6_addr v6[ADDRS6_MAX];
+	uint8_t family = family_of(request);
+	unsigned n;
+
+	if (request->nlmsg_type == RTM_GETLINK) {
+		link_record(b, request, NLM_F_MULTI, pid);
+		return;
+	}
+	for (unsigned i = 0; family != AF_INET6 && i < cfg->naddrs; i++) {
+		const struct gz_prefix4 *p = &cfg->addrs[i];
+		uint32_t last = p->addr | (p->len ? htonl(0xffffffffu >> p->len) : 0xffffffffu);
+
+		address(b, request, pid, AF_INET, p->len, &p->addr, sizeof(p->addr),
+			p->len < 31 ? &last : NULL);
+	}
+	n = family == AF_INET ? 0 : gz_ipv6_list(v6, ADDRS6_MAX);
+	for (unsigned i = 0; i < n; i++)
+		address(b, request, pid, AF_INET6, 64, &v6[i], sizeof(v6[i]), NULL);
+}
+
+void gz_rtnl_error(struct gz_rtnl *b, const struct nlmsghdr *request, int error, uint32_t pid)
+{
+	struct nlmsghdr *h = begin(b, request, NLMSG_ERROR, NLM_F_CAPPED, pid);
+	struct nlmsgerr e = {.error = error, .msg = *request};
+
+	memcpy(put(b, sizeof(e)), &e, sizeof(e));
+	finish(b, h);
+}
+
+void gz_rtnl_answer(struct gz_rtnl *b, const struct nlmsghdr *request, uint32_t pid)
+{
+	struct nlmsghdr *h;
+
+	if (is_dump(request)) {
+		gz_rtnl_records(b, request, pid);
+		h = begin(b, request, NLMSG_DONE, NLM_F_MULTI, pid);
+		put(b, sizeof(int));
+		finish(b, h);
+		return;
+	}
+	link_record(b, request, 0, pid);
+	if (request->nlmsg_flags & NLM_F_ACK)
+		gz_rtnl_error(b, request, 0, pid);
+}

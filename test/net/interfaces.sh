@@ -1,0 +1,83 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# interfaces.sh - The stack's interface in the words of ip(8), ifconfig and libraries
+#
+# And what these do with the kernel's interfaces is still done, and seen by watchers.
+
+. "$(dirname "$0")/../lib.sh"
+
+netns stack
+netns other
+veth stack d0 "" other d1
+start_engine e stack "port:
+  veth: {host: gz0, address: 10.213.0.1/24, address6: \"fd67:617a:656c::1/64\"}
+  iface: gz0e
+stack:
+  addresses: [10.213.0.2/24, 10.213.0.7/24]
+  addresses6: [\"fd67:617a:656c::2/64\"]"
+
+# says TEXT CMD... - its output has the words TEXT
+says() {
+	local want=$1 got
+	shift
+	got=$(gz e timeout 10 "$@" 2>&1) || fail "$* has status $?: $got"
+	[[ $(tr -s ' \n' ' ' <<<"$got") == *"$want"* ]] || fail "$*: no '$want' in: $got"
+}
+
+# Whole lists, one interface, one family; the kernel's are there as well, and first.
+all=$(gz e ip -o addr | awk '{ print $2, $3, $4 }')
+assert_eq "$(grep gazelle0 <<<"$all")" "gazelle0 inet 10.213.0.2/24
+gazelle0 inet 10.213.0.7/24
+gazelle0 inet6 fd67:617a:656c::2/64" "ip addr"
+assert_eq "$(gz e ip -o addr | grep -v gazelle0 | sed 's/ valid_lft.*//')" \
+	"$(in_ns stack ip -o addr | sed 's/ valid_lft.*//')" "the kernel's addresses"
+assert_eq "$(gz e ip -o link | sed '$d')" "$(in_ns stack ip -o link)" "the kernel's links"
+says "gazelle0: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1500" ip link show dev gazelle0
+says "inet 10.213.0.7/24 brd 10.213.0.255" ip -4 addr show dev gazelle0
+says "inet6 fd67:617a:656c::2/64 scope global" ip -6 addr show dev gazelle0
+says "inet 10.213.0.1/24" ip addr show dev gz0
+refute gz e ip link show dev nothere
+[[ $(gz e ip addr show dev gz0) != *gazelle0* ]] || fail "a filter is not kept"
+says "gazelle0 UP 10.213.0.2/24 10.213.0.7/24 fd67:617a:656c::2/64" ip -br addr
+says "inet addr:10.213.0.2 Bcast:10.213.0.255 Mask:255.255.255.0" busybox ifconfig gazelle0
+says "inet 10.213.0.2/24 brd 10.213.0.255 scope global gazelle0" busybox ip addr
+says "'gazelle0'), (" python3 -c 'import socket
+l = socket.if_nameindex()
+print(l[-1:] + l)
+assert socket.if_indextoname(socket.if_nametoindex("gazelle0")) == "gazelle0"'
+
+# Routes, neighbours and rules are the kernel's.
+for what in route neigh rule "route show table all"; do
+	# shellcheck disable=SC2086
+	assert_eq "$(gz e ip $what)" "$(in_ns stack ip $what)" "ip $what"
+done
+says "10.213.0.2 dev gz0" ip route get 10.213.0.2
+
+# Changes are made, by netlink and by ioctl(), and a watcher hears of them.
+background watch gz e ip monitor address
+watch=$PID
+tries=0
+until grep -q 192.0.2.1 "$WORK/watch"; do
+	[ $((tries += 1)) -lt 100 ] || fail "ip monitor says nothing of a new address"
+	gz e ip addr replace 192.0.2.1/24 dev d0
+done
+within 10 in_ns stack ip -o addr show dev d0 to 192.0.2.1
+gz e ip addr del 192.0.2.1/24 dev d0
+wait_line watch "Deleted"
+end "$watch"
+gz e ip link set d0 mtu 1400
+assert_match "$(in_ns stack ip link show d0)" "mtu 1400"
+gz e busybox ifconfig d0 mtu 1450 192.0.2.9 netmask 255.255.255.0
+assert_match "$(in_ns stack ip addr show d0)" "mtu 1450"
+assert_match "$(in_ns stack ip addr show d0)" "inet 192.0.2.9/24"
+
+# The stack's own is configured elsewhere: refused, and said so.
+refute gz e busybox ifconfig gazelle0 mtu 1300
+assert_ne "$(counter e ioctl_unsupported)" 0 "ioctl_unsupported"
+refute gz e ip addr add 192.0.2.1/24 dev gazelle0
+assert_ne "$(counter e netlink_dumps)" 0 "netlink_dumps"
+
+# In a network namespace of the program's own, without a configured interface.
+says "inet 10.213.0.2/24" unshare --net ip addr
+says "lo: <LOOPBACK>" unshare --net ip link

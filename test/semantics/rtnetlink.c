@@ -1,0 +1,491 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * rtnetlink.c - NETLINK_ROUTE sockets: dumps, single answers, groups, names, flags
+ */
+#include <linux/if_addr.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+
+#include "check.h"
+
+#define ROOM 32768
+
+static const struct sockaddr_nl kernel_name = {.nl_family = AF_NETLINK};
+
+static int route_socket(int type)
+{
+	return (int)OK(socket(AF_NETLINK, type, NETLINK_ROUTE));
+}
+
+static uint32_t port_of(int fd)
+{
+	struct sockaddr_nl a = {0};
+	socklen_t len = sizeof(a);
+
+	OK(getsockname(fd, SA(&a), &len));
+	CHECK_EQ(len, sizeof(a));
+	CHECK_EQ(a.nl_family, AF_NETLINK);
+	return a.nl_pid;
+}
+
+struct request {
+	struct nlmsghdr h;
+	union {
+		struct ifinfomsg link;
+		struct ifaddrmsg addr;
+		struct rtmsg route;
+	};
+	char attrs[64];
+};
+
+static struct request dump_of(uint16_t type, uint8_t family, uint32_t seq)
+{
+	struct request r = {
+	    .h = {.nlmsg_len = NLMSG_LENGTH(sizeof(struct ifinfomsg)),
+		  .nlmsg_type = type,
+		  .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP,
+		  .nlmsg_seq = seq},
+	};
+
+	if (type >= RTM_NEWADDR && type <= RTM_GETADDR)
+		r.h.nlmsg_len = NLMSG_LENGTH(sizeof(struct ifaddrmsg));
+	r.link.ifi_family = family;
+	return r;
+}
+
+static void add_attr(struct request *r, unsigned short type, const void *value, size_t n)
+{
+	struct rtattr *a = (struct rtattr *)((char *)r + NLMSG_ALIGN(r->h.nlmsg_len));
+
+	a->rta_type = type;
+	a->rta_len = (unsigned short)RTA_LENGTH(n);
+	memcpy(RTA_DATA(a), value, n);
+	r->h.nlmsg_len = NLMSG_ALIGN(r->h.nlmsg_len) + RTA_ALIGN(a->rta_len);
+}
+
+/** What a dump says of GZ_ADDR's interface, and of lo. */
+struct seen {
+	int lo, own, others, messages;
+};
+
+static void look(const struct nlmsghdr *h, struct seen *s)
+{
+	uint32_t want = test_address(0).sin_addr.s_addr, got;
+	const struct rtattr *a;
+	size_t left;
+
+	s->messages++;
+	if (h->nlmsg_type == RTM_NEWLINK) {
+		const struct ifinfomsg *i = NLMSG_DATA(h);
+
+		s->lo += i->ifi_index == 1;
+		s->others += i->ifi_index != 1;
+		return;
+	}
+	CHECK_EQ(h->nlmsg_type, RTM_NEWADDR);
+	a = IFA_RTA(NLMSG_DATA(h));
+	left = IFA_PAYLOAD(h);
+	for (; RTA_OK(a, left); a = RTA_NEXT(a, left)) {
+		if (a->rta_type != IFA_LOCAL)
+			continue;
+		memcpy(&got, RTA_DATA(a), sizeof(got));
+		s->own += got == want;
+		s->lo += got == htonl(INADDR_LOOPBACK);
+	}
+}
+
+/* Read a dump to its end, by recvmsg() as glibc does. */
+static struct seen read_dump(int fd, uint32_t seq, uint32_t port, size_t room)
+{
+	struct seen s = {0};
+	char *buf = malloc(room);
+
+	CHECK(buf);
+	for (;;) {
+		struct sockaddr_nl from = {.nl_pid = 12345};
+		struct iovec v = {buf, room};
+		struct msghdr m = {
+		    .msg_name = &from, .msg_namelen = sizeof(from), .msg_iov = &v, .msg_iovlen = 1};
+		ssize_t n = OK(recvmsg(fd, &m, 0));
+		struct nlmsghdr *h = (struct nlmsghdr *)buf;
+		size_t left = (size_t)n;
+
+		CHECK(n > 0);
+		CHECK(!(m.msg_flags & MSG_TRUNC));
+		CHECK_EQ(m.msg_namelen, sizeof(from));
+		CHECK_EQ(from.nl_family, AF_NETLINK);
+		CHECK_EQ(from.nl_pid, 0);
+		CHECK_EQ(m.msg_controllen, 0);
+		for (; NLMSG_OK(h, left); h = NLMSG_NEXT(h, left)) {
+			CHECK_EQ(h->nlmsg_seq, seq);
+			CHECK_EQ(h->nlmsg_pid, port);
+			CHECK(h->nlmsg_flags & NLM_F_MULTI);
+			if (h->nlmsg_type == NLMSG_DONE) {
+				free(buf);
+				return s;
+			}
+			look(h, &s);
+		}
+	}
+}
+
+static void links_and_addresses(void)
+{
+	struct sockaddr_nl a = kernel_name;
+	struct request r;
+	uint32_t port;
+	struct seen s;
+	int fd = route_socket(SOCK_RAW | SOCK_CLOEXEC);
+
+	OK(bind(fd, SA(&a), sizeof(a)));
+	port = port_of(fd);
+	CHECK(port);
+	r = dump_of(RTM_GETLINK, AF_UNSPEC, 7);
+	CHECK_EQ(sendto(fd, &r, r.h.nlmsg_len, 0, SA(&kernel_name), sizeof(a)), r.h.nlmsg_len);
+	s = read_dump(fd, 7, port, 4096);
+	CHECK_EQ(s.lo, 1);
+	r = dump_of(RTM_GETADDR, AF_UNSPEC, 8);
+	CHECK_EQ(sendto(fd, &r, r.h.nlmsg_len, 0, SA(&kernel_name), sizeof(a)), r.h.nlmsg_len);
+	s = read_dump(fd, 8, port, 4096);
+	CHECK_EQ(s.own, 1);
+	CHECK_EQ(s.lo, 1);
+	r = dump_of(RTM_GETADDR, AF_INET6, 9);
+	CHECK_EQ(send(fd, &r, r.h.nlmsg_len, 0), r.h.nlmsg_len);
+	s = read_dump(fd, 9, port, ROOM);
+	CHECK_EQ(s.own, 0);
+}
+
+/* musl and iproute2: no address, not even a bind(). */
+static void by_send_and_write(void)
+{
+	int fd = route_socket(SOCK_DGRAM);
+
+	for (uint32_t seq = 1; seq <= 6; seq++) {
+		struct request r =
+		    dump_of(seq % 2 ? RTM_GETLINK : RTM_GETADDR, seq % 3 ? 0 : AF_INET, seq);
+		struct seen s;
+
+		if (seq < 4)
+			CHECK_EQ(send(fd, &r, r.h.nlmsg_len, MSG_NOSIGNAL), r.h.nlmsg_len);
+		else
+			CHECK_EQ(write(fd, &r, r.h.nlmsg_len), r.h.nlmsg_len);
+		wait_bits(fd, POLLIN);
+		s = read_dump(fd, seq, port_of(fd), 8192);
+		CHECK_EQ(s.lo, 1);
+		if (seq % 2 == 0)
+			CHECK_EQ(s.own, 1);
+	}
+}
+
+/* The answer is there when sendmsg() returns: who does not wait finds it. */
+static void at_once(void)
+{
+	int fd = route_socket(SOCK_RAW | SOCK_NONBLOCK);
+	struct request r = dump_of(RTM_GETADDR, AF_INET, 3);
+	struct iovec v[2] = {{&r, 8}, {(char *)&r + 8, r.h.nlmsg_len - 8}};
+	struct msghdr m = {.msg_name = (void *)(uintptr_t)&kernel_name,
+			   .msg_namelen = sizeof(kernel_name),
+			   .msg_iov = v,
+			   .msg_iovlen = 2};
+	char b[16];
+
+	CHECK_ERRNO(recv(fd, b, sizeof(b), 0), EAGAIN);
+	CHECK_EQ(poll_bits(fd), POLLOUT);
+	CHECK_EQ(sendmsg(fd, &m, 0), r.h.nlmsg_len);
+	CHECK(poll_bits(fd) & POLLIN);
+	CHECK_EQ(read_dump(fd, 3, port_of(fd), ROOM).own, 1);
+	CHECK_ERRNO(recv(fd, b, sizeof(b), 0), EAGAIN);
+	CHECK_ERRNO(recvfrom(fd, b, sizeof(b), MSG_TRUNC, NULL, NULL), EAGAIN);
+}
+
+/* How iproute2 and libnl find out how much room they need. */
+static void peek_the_length(void)
+{
+	struct request r = dump_of(RTM_GETLINK, AF_UNSPEC, 5);
+	int fd = route_socket(SOCK_RAW);
+	struct sockaddr_nl from = {0};
+	socklen_t len = sizeof(from);
+	struct nlmsghdr h;
+	struct iovec v = {0};
+	struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1};
+	ssize_t n;
+
+	OK(sendto(fd, &r, r.h.nlmsg_len, 0, SA(&kernel_name), sizeof(kernel_name)));
+	n = OK(recvmsg(fd, &m, MSG_PEEK | MSG_TRUNC));
+	CHECK(n > (ssize_t)sizeof(h));
+	CHECK(m.msg_flags & MSG_TRUNC);
+	CHECK_EQ(recv(fd, NULL, 0, MSG_PEEK | MSG_TRUNC), n);
+	CHECK_EQ(recvfrom(fd, &h, sizeof(h), MSG_PEEK, SA(&from), &len), sizeof(h));
+	CHECK_EQ(len, sizeof(from));
+	CHECK_EQ(from.nl_family, AF_NETLINK);
+	CHECK_EQ(from.nl_pid, 0);
+	CHECK_EQ(h.nlmsg_seq, 5);
+	CHECK_EQ(read_dump(fd, 5, port_of(fd), ROOM).lo, 1);
+}
+
+static void single_link(void)
+{
+	struct request r = dump_of(RTM_GETLINK, AF_UNSPEC, 11);
+	int fd = route_socket(SOCK_RAW);
+	char buf[ROOM];
+	struct nlmsghdr *h = (struct nlmsghdr *)buf;
+	struct if_nameindex *all = if_nameindex();
+
+	CHECK(all);
+	/* Each by its index, then by its name. */
+	for (int by = 0; by < 2; by++) {
+		for (struct if_nameindex *i = all; i->if_index; i++) {
+			ssize_t n;
+
+			r = dump_of(RTM_GETLINK, AF_UNSPEC, 11 + i->if_index);
+			r.h.nlmsg_flags = NLM_F_REQUEST;
+			if (by)
+				add_attr(&r, IFLA_IFNAME, i->if_name, strlen(i->if_name) + 1);
+			else
+				r.link.ifi_index = (int)i->if_index;
+			OK(sendto(fd, &r, r.h.nlmsg_len, 0, SA(&kernel_name), sizeof(kernel_name)));
+			n = OK(recv(fd, buf, sizeof(buf), 0));
+			CHECK(NLMSG_OK(h, (size_t)n));
+			CHECK_EQ(h->nlmsg_type, RTM_NEWLINK);
+			CHECK_EQ(h->nlmsg_flags & NLM_F_MULTI, 0);
+			CHECK_EQ(h->nlmsg_seq, 11 + i->if_index);
+			CHECK_EQ(((struct ifinfomsg *)NLMSG_DATA(h))->ifi_index, i->if_index);
+		}
+	}
+	r.link.ifi_index = 0x7ffffff0;
+	r.h.nlmsg_len = NLMSG_LENGTH(sizeof(struct ifinfomsg));
+	OK(send(fd, &r, r.h.nlmsg_len, 0));
+	OK(recv(fd, buf, sizeof(buf), 0));
+	CHECK_EQ(h->nlmsg_type, NLMSG_ERROR);
+	CHECK_EQ(((struct nlmsgerr *)NLMSG_DATA(h))->error, -ENODEV);
+}
+
+/* NETLINK_GET_STRICT_CHK: the header is a filter. */
+static void filtered(void)
+{
+	struct if_nameindex *all = if_nameindex();
+	int fd = route_socket(SOCK_RAW);
+
+	CHECK(all);
+	set_option(fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, 1);
+	CHECK_EQ(get_option(fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK), 1);
+	set_option(fd, SOL_NETLINK, NETLINK_EXT_ACK, 1);
+	set_option(fd, SOL_SOCKET, SO_SNDBUF, 32768);
+	set_option(fd, SOL_SOCKET, SO_RCVBUF, 65536);
+	CHECK_EQ(get_option(fd, SOL_SOCKET, SO_RCVBUF), 131072);
+	for (struct if_nameindex *i = all; i->if_index; i++) {
+		struct request r = dump_of(RTM_GETADDR, AF_INET, i->if_index);
+		struct seen s;
+
+		r.addr.ifa_index = i->if_index;
+		OK(send(fd, &r, r.h.nlmsg_len, 0));
+		s = read_dump(fd, i->if_index, port_of(fd), ROOM);
+		CHECK_EQ(s.lo, i->if_index == 1);
+		CHECK(s.messages >= s.own);
+	}
+}
+
+/* Other families are the kernel's, and an interface is not everywhere. */
+static void other_families(void)
+{
+	static const uint8_t family[] = {AF_BRIDGE, AF_PACKET, AF_INET6, AF_INET};
+	int fd = route_socket(SOCK_RAW);
+
+	for (uint32_t i = 0; i < 4; i++) {
+		struct request r = dump_of(RTM_GETLINK, family[i], i);
+		struct seen s;
+
+		OK(send(fd, &r, r.h.nlmsg_len, 0));
+		s = read_dump(fd, i, port_of(fd), ROOM);
+		CHECK_EQ(s.lo, family[i] != AF_BRIDGE);
+	}
+}
+
+static void routes(void)
+{
+	struct request r = dump_of(RTM_GETROUTE, AF_INET, 21);
+	int fd = route_socket(SOCK_RAW);
+	struct in_addr lo = {htonl(INADDR_LOOPBACK)};
+	char buf[ROOM];
+	struct nlmsghdr *h = (struct nlmsghdr *)buf;
+	ssize_t n;
+
+	r.h.nlmsg_flags = NLM_F_REQUEST;
+	r.h.nlmsg_len = NLMSG_LENGTH(sizeof(struct rtmsg));
+	r.route.rtm_dst_len = 32;
+	add_attr(&r, RTA_DST, &lo, sizeof(lo));
+	OK(sendto(fd, &r, r.h.nlmsg_len, 0, SA(&kernel_name), sizeof(kernel_name)));
+	n = OK(recv(fd, buf, sizeof(buf), 0));
+	CHECK(NLMSG_OK(h, (size_t)n));
+	CHECK_EQ(h->nlmsg_type, RTM_NEWROUTE);
+	CHECK_EQ(((struct rtmsg *)NLMSG_DATA(h))->rtm_type, RTN_LOCAL);
+}
+
+/* A change is made, and whoever watches is told. */
+static void change_and_watch(void)
+{
+	struct sockaddr_nl a = {.nl_family = AF_NETLINK, .nl_groups = RTMGRP_IPV4_IFADDR}, got;
+	int watch = route_socket(SOCK_RAW), fd = route_socket(SOCK_RAW), twice;
+	struct request r = dump_of(RTM_NEWADDR, AF_INET, 31);
+	struct in_addr addr = {htonl(0x7f2a0000 | (uint32_t)(getpid() & 0xffff))};
+	socklen_t len = sizeof(got);
+	char buf[ROOM];
+	struct nlmsghdr *h = (struct nlmsghdr *)buf;
+
+	OK(bind(watch, SA(&a), sizeof(a)));
+	OK(getsockname(watch, SA(&got), &len));
+	CHECK_EQ(got.nl_groups, RTMGRP_IPV4_IFADDR);
+	twice = OK(dup(fd));
+	for (int i = 0; i < 2; i++) {
+		r = dump_of(i ? RTM_DELADDR : RTM_NEWADDR, AF_INET, 31);
+		r.h.nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK | (i ? 0 : NLM_F_CREATE | NLM_F_EXCL);
+		r.h.nlmsg_len = NLMSG_LENGTH(sizeof(struct ifaddrmsg));
+		r.addr =
+		    (struct ifaddrmsg){.ifa_family = AF_INET, .ifa_prefixlen = 32, .ifa_index = 1};
+		add_attr(&r, IFA_LOCAL, &addr, sizeof(addr));
+		OK(sendto(i ? twice : fd, &r, r.h.nlmsg_len, 0, SA(&kernel_name),
+			  sizeof(kernel_name)));
+		OK(recv(i ? fd : twice, buf, sizeof(buf), 0));
+		CHECK_EQ(h->nlmsg_type, NLMSG_ERROR);
+		CHECK_EQ(((struct nlmsgerr *)NLMSG_DATA(h))->error, 0);
+		do
+			OK(recv(watch, buf, sizeof(buf), 0));
+		while (((struct ifaddrmsg *)NLMSG_DATA(h))->ifa_index != 1 ||
+		       memcmp(RTA_DATA(IFA_RTA(NLMSG_DATA(h))), &addr, 4));
+		CHECK_EQ(h->nlmsg_type, i ? RTM_DELADDR : RTM_NEWADDR);
+	}
+}
+
+/* A dump, then a change, on one socket: as ip(8) does it. */
+static void dump_then_change(void)
+{
+	struct request r = dump_of(RTM_GETLINK, AF_UNSPEC, 41);
+	int fd = route_socket(SOCK_RAW);
+	uint32_t port;
+	char buf[ROOM];
+	struct nlmsghdr *h = (struct nlmsghdr *)buf;
+
+	OK(send(fd, &r, r.h.nlmsg_len, 0));
+	wait_bits(fd, POLLIN);
+	port = port_of(fd);
+	CHECK_EQ(read_dump(fd, 41, port, ROOM).lo, 1);
+	r = dump_of(RTM_DELADDR, AF_INET, 42);
+	r.h.nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
+	r.addr.ifa_index = 1;
+	add_attr(&r, IFA_LOCAL, &(struct in_addr){htonl(0x7f2b0001)}, 4);
+	OK(sendto(fd, &r, r.h.nlmsg_len, 0, SA(&kernel_name), sizeof(kernel_name)));
+	OK(recv(fd, buf, sizeof(buf), 0));
+	CHECK_EQ(h->nlmsg_type, NLMSG_ERROR);
+	CHECK_EQ(((struct nlmsgerr *)NLMSG_DATA(h))->error, -EADDRNOTAVAIL);
+	CHECK_EQ(port_of(fd), port);
+}
+
+static void names(void)
+{
+	struct sockaddr_nl a = {.nl_family = AF_NETLINK,
+				.nl_pid = 0x7abc0000u + (uint32_t)getpid()};
+	struct sockaddr_nl got = {0};
+	socklen_t len = sizeof(got);
+	int fd = route_socket(SOCK_RAW), other = route_socket(SOCK_DGRAM), v;
+
+	CHECK_EQ(port_of(fd), 0);
+	OK(bind(fd, SA(&a), sizeof(a)));
+	CHECK_EQ(port_of(fd), a.nl_pid);
+	CHECK_ERRNO(bind(other, SA(&a), sizeof(a)), EADDRINUSE);
+	CHECK_ERRNO(bind(fd, SA(&kernel_name), 4), EINVAL);
+	OK(connect(fd, SA(&kernel_name), sizeof(a)));
+	OK(getpeername(fd, SA(&got), &len));
+	CHECK_EQ(len, sizeof(got));
+	CHECK_EQ(got.nl_family, AF_NETLINK);
+	CHECK_EQ(got.nl_pid, 0);
+	CHECK_EQ(get_option(fd, SOL_SOCKET, SO_DOMAIN), AF_NETLINK);
+	CHECK_EQ(get_option(fd, SOL_SOCKET, SO_TYPE), SOCK_RAW);
+	CHECK_EQ(get_option(other, SOL_SOCKET, SO_TYPE), SOCK_DGRAM);
+	CHECK_EQ(get_option(fd, SOL_SOCKET, SO_PROTOCOL), NETLINK_ROUTE);
+	CHECK_ERRNO(listen(fd, 1), EOPNOTSUPP);
+	CHECK_ERRNO(accept(fd, NULL, NULL), EOPNOTSUPP);
+	CHECK_ERRNO(shutdown(fd, SHUT_RDWR), EOPNOTSUPP);
+	CHECK_ERRNO(ioctl(fd, 0x12345, &v), ENOTTY);
+}
+
+/* Bound by the kernel, the port is the process's number when that is free. */
+static void port_is_the_pid(void)
+{
+	int fd = route_socket(SOCK_RAW);
+
+	OK(bind(fd, SA(&kernel_name), sizeof(kernel_name)));
+	CHECK_EQ(port_of(fd), getpid());
+	fd = route_socket(SOCK_RAW);
+	OK(bind(fd, SA(&kernel_name), sizeof(kernel_name)));
+	CHECK(port_of(fd) != (uint32_t)getpid());
+}
+
+static void time_out(void)
+{
+	int fd = route_socket(SOCK_RAW);
+	char b;
+	long long start = now_ms();
+	struct iovec v = {&b, 1};
+	struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1};
+
+	set_timeout(fd, SO_RCVTIMEO, 60);
+	CHECK_ERRNO(recv(fd, &b, 1, 0), EAGAIN);
+	CHECK(now_ms() - start >= 50);
+	start = now_ms();
+	CHECK_ERRNO(recvmsg(fd, &m, 0), EAGAIN);
+	CHECK(now_ms() - start >= 50);
+}
+
+static void *ask_later(void *arg)
+{
+	struct request r = dump_of(RTM_GETLINK, AF_UNSPEC, 51);
+	int fd = *(int *)arg;
+
+	sleep_ms(30);
+	OK(sendto(fd, &r, r.h.nlmsg_len, 0, SA(&kernel_name), sizeof(kernel_name)));
+	return NULL;
+}
+
+/* One thread waits in recvmsg(), another one asks. */
+static void two_threads(void)
+{
+	int fd = route_socket(SOCK_RAW);
+	pthread_t t;
+
+	OK(bind(fd, SA(&kernel_name), sizeof(kernel_name)));
+	t = thread(ask_later, &fd);
+	CHECK_EQ(read_dump(fd, 51, port_of(fd), ROOM).lo, 1);
+	join(t);
+}
+
+/* Unprivileged, nothing can be changed, however it is asked for. */
+static void without_rights(void)
+{
+	char buf[ROOM];
+	struct nlmsghdr *h = (struct nlmsghdr *)buf;
+
+	OK(setresgid(65534, 65534, 65534));
+	OK(setresuid(65534, 65534, 65534));
+	for (int i = 0; i < 2; i++) {
+		struct request r = dump_of(RTM_NEWADDR, AF_INET, 61);
+		int fd = route_socket(SOCK_RAW);
+
+		r.h.nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE;
+		r.addr.ifa_index = 1;
+		r.addr.ifa_prefixlen = 32;
+		add_attr(&r, IFA_LOCAL, &(struct in_addr){htonl(0x7f2c0001)}, 4);
+		if (i)
+			OK(send(fd, &r, r.h.nlmsg_len, 0));
+		else
+			OK(sendto(fd, &r, r.h.nlmsg_len, 0, SA(&kernel_name), sizeof(kernel_name)));
+		OK(recv(fd, buf, sizeof(buf), 0));
+		CHECK_EQ(h->nlmsg_type, NLMSG_ERROR);
+		CHECK_EQ(((struct nlmsgerr *)NLMSG_DATA(h))->error, -EPERM);
+	}
+}
+
+CHECK_MAIN(CASE(links_and_addresses), CASE(by_send_and_write), CASE(at_once), CASE(peek_the_length),
+	   CASE(single_link), CASE(filtered), CASE(other_families), CASE(routes),
+	   CASE(change_and_watch), CASE(dump_then_change), CASE(names), CASE(port_is_the_pid),
+	   CASE(time_out), CASE(two_threads), CASE(without_rights))
