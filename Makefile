@@ -134,7 +134,6 @@ $(OBJ)/lwip/%.o: $(LWIP)/src/%.c $(BUILD)/.flags
 	$(Q)mkdir -p $(@D)
 	$(Q)$(COMPILE) -w -fno-strict-aliasing $(LWIP_HOOK) $(DPDK_CFLAGS) $(LWIP_CPPFLAGS)
 
-
 $(BUILD)/liblwip.a: $(LWIP_OBJ)
 
 # --- programs ---------------------------------------------------------------

@@ -40,6 +40,9 @@ enum gz_driver {
 	GZ_DRV_VDEV, /* port.device is a DPDK --vdev string, verbatim */
 };
 
+/** What the configuration calls @driver, "af_xdp" for one; static. */
+const char *gz_driver_name(enum gz_driver driver);
+
 /** An IPv4 prefix.  addr is in network byte order; len 0..32. */
 struct gz_prefix4 {
 	uint32_t addr;

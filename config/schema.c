@@ -46,6 +46,11 @@ static const char *const driver_names[] = {[GZ_DRV_AUTO] = "auto",
 					   [GZ_DRV_VDEV] = "vdev",
 					   NULL};
 
+const char *gz_driver_name(enum gz_driver driver)
+{
+	return driver_names[driver];
+}
+
 static const char *const loopback_names[] = {
     [GZ_LO_BOTH] = "both", [GZ_LO_ENGINE] = "engine", [GZ_LO_KERNEL] = "kernel", NULL};
 

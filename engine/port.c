@@ -193,18 +193,6 @@ void gz_port_disarm(struct gz_port *p)
 
 /* --- the device ----------------------------------------------------------- */
 
-/** The name that the user writes in the configuration */
-static const char *const family[] = {
-    [GZ_DRV_AUTO] = "auto",
-    [GZ_DRV_AF_XDP] = "af_xdp",
-    [GZ_DRV_AF_PACKET] = "af_packet",
-    [GZ_DRV_TAP] = "tap",
-    [GZ_DRV_VIRTIO_USER] = "virtio_user",
-    [GZ_DRV_VHOST] = "vhost",
-    [GZ_DRV_PCI] = "pci",
-    [GZ_DRV_VDEV] = "vdev",
-};
-
 static void mac_word(char *buf, size_t n, const struct gz_port_config *c)
 {
 	const uint8_t *m = c->mac;
@@ -295,7 +283,7 @@ static void label(char *buf, size_t n, enum gz_driver driver, const struct gz_po
 		where = c->path;
 	else if (driver == GZ_DRV_VDEV || driver == GZ_DRV_PCI)
 		where = c->device;
-	snprintf(buf, n, "%s on %s", family[driver], where);
+	snprintf(buf, n, "%s on %s", gz_driver_name(driver), where);
 }
 
 /** create_device() - Bring the device into DPDK.  Return: 0 or -errno */

@@ -21,6 +21,7 @@
 #include "engine/counters.h"
 #include "engine/log.h"
 #include "engine/reaper.h"
+#include "engine/service.h"
 #include "engine/twin.h"
 #include "engine/udp.h"
 #include "engine/worker.h"
@@ -29,14 +30,6 @@
 #define NAP_NS 100000 /* a device without a descriptor: look this often */
 
 struct gz_worker gz_worker;
-
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
 
 /* What the worker posted to itself while its inbox was full. */
 static __thread bool is_worker;
@@ -319,7 +312,7 @@ awake:
 int gz_worker_main(void *arg)
 {
 	struct gz_worker *w = arg;
-	uint64_t idle_since = now_ns(), wait, loops = 0;
+	uint64_t idle_since = gz_now_ns(), wait, loops = 0;
 	sigset_t all;
 
 	/* The tap driver signals each packet: main's business, not ours. */
@@ -331,7 +324,7 @@ int gz_worker_main(void *arg)
 	while (!w->stop) {
 		unsigned work;
 
-		w->now = now_ns();
+		w->now = gz_now_ns();
 		work = gz_netif_rx(w, drain_inbox);
 		work += relay_events(w);
 		/* Looped packets and their answers, until it is quiet. */

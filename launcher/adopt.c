@@ -32,9 +32,9 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "launcher/clock.h"
 #include "launcher/say.h"
 #include "launcher/tracee.h"
 
@@ -96,21 +96,6 @@ static const struct {
     {IPPROTO_TCP, TCP_USER_TIMEOUT, "TCP_USER_TIMEOUT"},
     {IPPROTO_TCP, TCP_DEFER_ACCEPT, "TCP_DEFER_ACCEPT"},
 };
-
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000LL + t.tv_nsec / 1000000;
-}
-
-static void pause_ms(int ms)
-{
-	struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L};
-
-	nanosleep(&t, NULL);
-}
 
 static void stays(struct listener *l, const char *what, int err)
 {
@@ -306,17 +291,17 @@ static void take_syns(struct listener *l)
 /* Let the process accept what waits */
 static void drain(const struct adopt *a, struct listener *l)
 {
-	int64_t start = now_ms();
+	int64_t start = gz_now_ms();
 	int rc = refuse_syns(l), n;
 
 	if (rc) {
 		stays(l, "its socket filter is in the way", -rc);
 		return;
 	}
-	while (half_open(a->t.pid, l) && now_ms() < start + HALF_OPEN_MS)
-		pause_ms(POLL_MS);
-	while ((n = queue_length(l)) > 0 && now_ms() < start + DRAIN_MS)
-		pause_ms(POLL_MS);
+	while (half_open(a->t.pid, l) && gz_now_ms() < start + HALF_OPEN_MS)
+		gz_pause_ms(POLL_MS);
+	while ((n = queue_length(l)) > 0 && gz_now_ms() < start + DRAIN_MS)
+		gz_pause_ms(POLL_MS);
 	if (!n)
 		return;
 	snprintf(l->why, sizeof(l->why),
@@ -396,11 +381,11 @@ static void yield_port(const struct listener *l)
 
 static void take_port_back(struct listener *l)
 {
-	int64_t until = now_ms() + TWIN_MS;
+	int64_t until = gz_now_ms() + TWIN_MS;
 	int rc;
 
-	while ((rc = listen(l->copy, l->backlog)) && errno == EADDRINUSE && now_ms() < until)
-		pause_ms(POLL_MS);
+	while ((rc = listen(l->copy, l->backlog)) && errno == EADDRINUSE && gz_now_ms() < until)
+		gz_pause_ms(POLL_MS);
 	if (rc)
 		gz_error("listener %s does not listen any more: %s", l->name, strerror(errno));
 	set_reuse(l->copy, l->reuse);
@@ -616,7 +601,7 @@ static int stop(struct adopt *a)
 	for (int i = 0; i < STOP_TRIES && rc == -EAGAIN; i++) {
 		if (i) {
 			gz_tracee_release(&a->t);
-			pause_ms(PAUSE_MS);
+			gz_pause_ms(PAUSE_MS);
 		}
 		rc = gz_tracee_stop(&a->t, STOP_MS);
 		if (!rc)
@@ -661,7 +646,7 @@ static void move_all(struct adopt *a)
 		call(a, SYS_munmap, a->scratch, SCRATCH_BYTES, 0, 0);
 	gz_tracee_release(&a->t);
 	while (gz_tracee_reap(&a->t) > a->t.vforks)
-		pause_ms(1);
+		gz_pause_ms(1);
 }
 
 unsigned gz_adopt(pid_t pid, int pidfd)

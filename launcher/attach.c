@@ -36,10 +36,10 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "launcher/adopt.h"
+#include "launcher/clock.h"
 #include "launcher/filter.h"
 #include "launcher/say.h"
 #include "launcher/signals.h"
@@ -69,13 +69,6 @@ struct attach {
 	int process;  /* pidfd */
 	int listener; /* -1: not yet */
 };
-
-static void pause_ms(int ms)
-{
-	struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L};
-
-	nanosleep(&t, NULL);
-}
 
 /* --- the process ------------------------------------------------------------------ */
 
@@ -236,13 +229,13 @@ static int install(struct attach *a)
 	for (int i = 0; i < STOP_TRIES && rc == -EAGAIN; i++) {
 		if (i) {
 			gz_step("process %d: %s, once more", (int)a->t.pid, a->t.why);
-			pause_ms(PAUSE_MS);
+			gz_pause_ms(PAUSE_MS);
 		}
 		rc = try_once(a);
 	}
 	/* Whoever was slow to stop is let go as well. */
 	for (int i = 0; i < REAP_MS && gz_tracee_reap(&a->t) > a->t.vforks; i++)
-		pause_ms(1);
+		gz_pause_ms(1);
 	return rc;
 }
 

@@ -27,9 +27,9 @@
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "launcher/clock.h"
 #include "launcher/say.h"
 
 #define ENGINE_PROGRAM "gazelle-engine"
@@ -41,21 +41,6 @@
 #define LOG_MAX_BYTES (1 << 20)
 
 #define READY_FD 3 /* the engine's end of the pipe */
-
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000LL + t.tv_nsec / 1000000;
-}
-
-static void sleep_ms(int ms)
-{
-	struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L};
-
-	nanosleep(&t, NULL);
-}
 
 /* --- the control socket ---------------------------------------------------- */
 
@@ -389,12 +374,12 @@ static pid_t fork_engine(const struct gz_engine *e, const char *program, int log
 /* Read the engine's line; *n is its length, without the newline */
 static int read_line(int fd, char *buf, size_t size, size_t *n)
 {
-	int64_t until = now_ms() + ANSWER_TIME_S * 1000;
+	int64_t until = gz_now_ms() + ANSWER_TIME_S * 1000;
 
 	*n = 0;
 	for (;;) {
 		struct pollfd p = {.fd = fd, .events = POLLIN};
-		int64_t left = until - now_ms();
+		int64_t left = until - gz_now_ms();
 		ssize_t k;
 
 		if (left <= 0 || *n == size - 1)
@@ -506,11 +491,11 @@ int gz_engine_ready(const struct gz_engine *e)
 				 e->name, e->sock, strerror(-rc));
 			return GZ_EXIT_FAILED;
 		}
-		if (until && now_ms() < again) {
-			sleep_ms(BUSY_POLL_MS);
+		if (until && gz_now_ms() < again) {
+			gz_pause_ms(BUSY_POLL_MS);
 			continue;
 		}
-		if (until ? now_ms() > until : tries == START_TRIES) {
+		if (until ? gz_now_ms() > until : tries == START_TRIES) {
 			gz_error("engine '%s' ends as soon as it is started (%s: %s)", e->name,
 				 e->sock, strerror(-rc));
 			return GZ_EXIT_FAILED;
@@ -521,9 +506,9 @@ int gz_engine_ready(const struct gz_engine *e)
 			tries++;
 			break;
 		case START_BUSY:
-			again = now_ms() + BUSY_AGAIN_MS;
+			again = gz_now_ms() + BUSY_AGAIN_MS;
 			if (!until)
-				until = now_ms() + BUSY_TIME_MS;
+				until = gz_now_ms() + BUSY_TIME_MS;
 			break;
 		case START_FAILED:
 			return GZ_EXIT_FAILED;

@@ -47,6 +47,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "launcher/clock.h"
+
 #define KERNEL_SIGSET_BYTES 8
 #define ERESTARTNOHAND 514 /* the kernel's own, linux/errno.h */
 #define CS_64_BIT 0x33
@@ -94,14 +96,6 @@ static const struct {
 static const int masks[] = {SYS_ppoll,	       SYS_pselect6,	  SYS_epoll_pwait,
 			    SYS_epoll_pwait2,  SYS_rt_sigsuspend, SYS_io_pgetevents,
 			    SYS_io_uring_enter};
-
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000LL + t.tv_nsec / 1000000;
-}
 
 static void pause_ns(long ns)
 {
@@ -472,7 +466,7 @@ static size_t count_vforks(const struct gz_tracee *t)
 
 int gz_tracee_stop(struct gz_tracee *t, int ms)
 {
-	int64_t start = now_ms(), until = start + ms;
+	int64_t start = gz_now_ms(), until = start + ms;
 	size_t running;
 	int fresh;
 
@@ -481,7 +475,7 @@ int gz_tracee_stop(struct gz_tracee *t, int ms)
 		if (fresh < 0)
 			return fresh;
 		while ((running = look_at_all(t)) != 0) {
-			int64_t now = now_ms();
+			int64_t now = gz_now_ms();
 
 			t->vforks = now - start >= VFORK_LOOK_MS ? count_vforks(t) : 0;
 			if (t->vforks == running)
@@ -490,7 +484,7 @@ int gz_tracee_stop(struct gz_tracee *t, int ms)
 				return why(t, -EAGAIN, "its threads do not stop");
 			pause_ns(POLL_NS);
 		}
-	} while (fresh && now_ms() < until);
+	} while (fresh && gz_now_ms() < until);
 	if (fresh)
 		return why(t, -EAGAIN, "it makes threads faster than they stop");
 	if (t->n == t->vforks)

@@ -10,7 +10,7 @@
  */
 #include <sys/un.h>
 
-#include "check.h"
+#include "pass.h"
 
 #define TOTAL (3u << 20)
 
@@ -57,17 +57,6 @@ static void use(int fd)
 int main(int argc, char **argv)
 {
 	struct sockaddr_un un = {.sun_family = AF_UNIX};
-	union {
-		struct cmsghdr align;
-		char buf[CMSG_SPACE(sizeof(int))];
-	} control = {0};
-	char byte = 'f';
-	struct iovec iov = {&byte, 1};
-	struct msghdr m = {.msg_iov = &iov,
-			   .msg_iovlen = 1,
-			   .msg_control = control.buf,
-			   .msg_controllen = sizeof(control.buf)};
-	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
 	struct sockaddr_in a = {.sin_family = AF_INET};
 	int s, fd;
 
@@ -81,22 +70,14 @@ int main(int argc, char **argv)
 		OK(listen(s, 1));
 		puts("ready");
 		s = (int)OK(accept(s, NULL, NULL));
-		CHECK_EQ(recvmsg(s, &m, 0), 1);
-		c = CMSG_FIRSTHDR(&m);
-		CHECK(c && c->cmsg_type == SCM_RIGHTS);
-		memcpy(&fd, CMSG_DATA(c), sizeof(fd));
-		use(fd);
+		use(receive_fd(s));
 		return 0;
 	}
 	CHECK(argc == 5);
 	a.sin_port = htons((uint16_t)atoi(argv[4]));
 	CHECK(inet_pton(AF_INET, argv[3], &a.sin_addr) == 1);
 	fd = connected(a);
-	c->cmsg_level = SOL_SOCKET;
-	c->cmsg_type = SCM_RIGHTS;
-	c->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(c), &fd, sizeof(fd));
 	OK(connect(s, SA(&un), sizeof(un)));
-	CHECK_EQ(sendmsg(s, &m, 0), 1);
+	send_fd(s, fd);
 	return 0; /* and it is the other's alone */
 }
