@@ -54,6 +54,16 @@ start()
 	PIDS[$name]=$!
 }
 
+# program NAME - The pid of what start runs under test: not that of its gazelle-run
+program()
+{
+	if [[ $VARIANT == gazelle ]]; then
+		program_of "${PIDS[$1]}"
+	else
+		echo "${PIDS[$1]}"
+	fi
+}
+
 alive()
 {
 	! gone "$1"
@@ -220,6 +230,7 @@ app_cleanup()
 
 run_variant()
 {
+	KEEP=${KEEP:-$WORK}
 	# For data, apart from $WORK: servers that drop root must reach it
 	DIR=$(mktemp -d "${TMPDIR:-/tmp}/gzt.app.XXXXXX")
 	chmod 755 "$DIR"

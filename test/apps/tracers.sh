@@ -35,7 +35,7 @@ scenario()
 	start echo sut "$ECHO" server $SUT 7200
 	said echo listening
 	local pid
-	pid=$(in_server)
+	pid=$(program echo)
 	start strace strace -f -p "$pid" -o "$DIR/attached.log"
 	until_true 10 grep -q '^TracerPid:.[1-9]' "/proc/$pid/status" || fail "strace does not attach"
 	peer "$ECHO" client $SUT 7200 100000 5
@@ -60,15 +60,6 @@ scenario()
 }
 
 # The program itself, not gazelle-run
-in_server()
-{
-	if [[ $VARIANT == gazelle ]]; then
-		program_of "${PIDS[echo]}"
-	else
-		echo "${PIDS[echo]}"
-	fi
-}
-
 SUT_CMD=(ip netns exec "$GZ_TEST_ID-sut")
 if [[ ${VARIANT:-} == gazelle ]]; then
 	SUT_CMD+=("$BIN/gazelle-run" --config "$WORK/e.yaml" --)
