@@ -91,15 +91,12 @@ skip() {
 # Pids of the living processes that carry identity $1, or one made from it.
 pids_of() {
 	local f pid
-	for f in /proc/[0-9]*/environ; do
+	# A process of another user, or one that just ended, is not ours.
+	for f in $(grep -lzE "^GZ_TEST_ID=$1(-|$)" /proc/[0-9]*/environ 2>/dev/null); do
 		pid=${f#/proc/}
 		pid=${pid%/environ}
-		[ "$pid" = $$ ] && continue
-		# A process of another user, or one that just ended, is not ours.
-		if tr '\0' '\n' 2>/dev/null <"$f" | grep -Eq "^GZ_TEST_ID=$1(-|$)"; then
-			echo "$pid"
-		fi
-	done 2>/dev/null
+		[ "$pid" = $$ ] || echo "$pid"
+	done
 }
 
 # kill_all ID - end them: first asked, after a second not
