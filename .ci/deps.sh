@@ -17,7 +17,8 @@ BUILD='gcc libc6-dev make pkgconf|pkg-config xz-utils curl ca-certificates
 TEST='libcmocka-dev redis-server redis-tools nginx-light|nginx memcached iperf3
 	socat ncat netcat-openbsd python3 busybox-static golang-go musl-tools
 	procps util-linux tcpdump openssh-server openssh-client strace gdb iputils-ping
-	openssl rsync mosquitto mosquitto-clients'
+	openssl rsync mosquitto mosquitto-clients nodejs haproxy postgresql mariadb-server-core
+	mariadb-client-core sysbench'
 
 policy=/usr/sbin/policy-rc.d
 made_policy=
