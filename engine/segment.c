@@ -22,6 +22,7 @@
 #include "lwip/tcp.h"
 
 #include "engine/counters.h"
+#include "engine/recovery.h"
 #include "engine/segment.h"
 #include "engine/service.h"
 #include "engine/worker.h"
@@ -45,6 +46,16 @@ static void rtt_sample(struct gz_measure *m, uint64_t ns)
 	delta = us > m->srtt8 >> 3 ? us - (m->srtt8 >> 3) : (m->srtt8 >> 3) - us;
 	m->srtt8 = m->srtt8 - (m->srtt8 >> 3) + us;
 	m->mdev4 = m->mdev4 - (m->mdev4 >> 2) + delta;
+}
+
+static void take_rtt(struct tcp_pcb *pcb, struct gz_measure *m, uint32_t ackno, uint64_t now)
+{
+	pcb->rttest = 0; /* lwIP's own measurement */
+	if (!m->sampling || TCP_SEQ_LT(ackno, m->rtt_seq))
+		return;
+	rtt_sample(m, now - m->rtt_from);
+	gz_recovery_rtt(pcb, m);
+	m->sampling = false;
 }
 
 /* May another challenge ACK be sent?  */
@@ -90,8 +101,11 @@ err_t gz_segment_in(struct tcp_pcb *pcb, const struct tcp_hdr *h, const struct p
 	m->segs_in++;
 	if (f->sock && !ip_current_is_v6() && IPH_TTL(ip4_current_header()) < f->sock->opt.minttl)
 		return ERR_VAL; /* RFC 5082; IP_MINTTL */
-	if (pcb->state == SYN_SENT)
+	if (pcb->state == SYN_SENT) {
+		if (flags & TCP_SYN && flags & TCP_ACK)
+			take_rtt(pcb, m, h->ackno, now);
 		return flags & TCP_RST && !(flags & TCP_ACK) ? ERR_VAL : ERR_OK;
+	}
 	if (flags & (TCP_RST | TCP_SYN)) {
 		/* lwIP answers what is in the window but not exact. */
 		if (pcb->state != SYN_RCVD && h->seqno != pcb->rcv_nxt && !may_challenge(m, now))
@@ -106,11 +120,16 @@ err_t gz_segment_in(struct tcp_pcb *pcb, const struct tcp_hdr *h, const struct p
 			challenge(pcb, m, now);
 			return ERR_VAL;
 		}
+		/*
+		 * With a new ACK comes the window that belongs to it, in a segment
+		 * that is sent again as well (tcp_may_update_window()).  lwIP asks for
+		 * a newer sequence number: it would keep the old window, beginning at
+		 * the new ACK, and send past its end what the peer may not take.
+		 */
+		if (TCP_SEQ_GT(h->ackno, pcb->lastack))
+			pcb->snd_wl1 = h->seqno - 1;
 		m->acked_at = now;
-		if (m->sampling && TCP_SEQ_GEQ(h->ackno, m->rtt_seq)) {
-			rtt_sample(m, now - m->rtt_from);
-			m->sampling = false;
-		}
+		take_rtt(pcb, m, h->ackno, now);
 		if (pcb->state != SYN_RCVD && TCP_SEQ_GT(h->ackno, pcb->lastack))
 			m->bytes_acked += h->ackno - pcb->lastack;
 	}
@@ -138,10 +157,23 @@ static void bound_offer(const struct gz_flow *f, struct tcp_hdr *h)
 }
 
 /*
+ * An ACK without data must lie in the peer's window, or it is dropped and what it
+ * acknowledges stays unacknowledged.  snd_nxt may be past it: by a probe of a closed
+ * window, or because the window shrank (tcp_acceptable_seq()).
+ */
+static void keep_in_window(struct tcp_hdr *h, const struct tcp_pcb *pcb)
+{
+	uint32_t end = pcb->lastack + pcb->snd_wnd;
+
+	if (pcb->state >= ESTABLISHED && TCP_SEQ_GT(lwip_ntohl(h->seqno), end))
+		h->seqno = lwip_htonl(end);
+}
+
+/*
  * gz_segment_out() - LWIP_HOOK_TCP_OUT_ADD_TCPOPTS
  *
  * @p begins with the TCP header @h, in network order, complete but for the
- * checksum.  Adds no options.  Return: @opts
+ * checksum.  Adds no options, but may change numbers.  Return: @opts
  */
 uint32_t *gz_segment_out(const struct pbuf *p, struct tcp_hdr *h, const struct tcp_pcb *pcb,
 			 uint32_t *opts)
@@ -161,8 +193,10 @@ uint32_t *gz_segment_out(const struct pbuf *p, struct tcp_hdr *h, const struct t
 		bound_offer(f, h);
 	len = p->tot_len - TCPH_HDRLEN_BYTES(h);
 	end = seq + len + !!(TCPH_FLAGS(h) & (TCP_SYN | TCP_FIN));
-	if (end == seq)
+	if (end == seq) {
+		keep_in_window(h, pcb);
 		return opts;
+	}
 	if (len) {
 		m->data_out++;
 		m->bytes_sent += len;
@@ -215,7 +249,7 @@ static void fill(struct gz_sock *s, struct tcp_info *t)
 	    (uint8_t)((scaled ? TCPI_OPT_WSCALE : 0) | (p->flags & TF_SACK ? TCPI_OPT_SACK : 0));
 	t->tcpi_snd_wscale = scaled ? p->snd_scale : 0;
 	t->tcpi_rcv_wscale = scaled ? p->rcv_scale : 0;
-	/* gz_stack_timers() sees to the least */
+	/* gz_recovery_tick() sees to the least */
 	t->tcpi_rto = (uint32_t)LWIP_MAX(p->rto * TCP_SLOW_INTERVAL, 200) * 1000u;
 	t->tcpi_ato = TCP_FAST_INTERVAL * 1000;
 	t->tcpi_snd_mss = t->tcpi_rcv_mss = p->mss;

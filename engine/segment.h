@@ -26,6 +26,8 @@ struct gz_measure {
 	uint64_t sent_at, received_at, acked_at; /* ns */
 	uint64_t challenge_from;		 /* ns; RFC 5961 section 7 */
 	unsigned challenges;
+	uint64_t probe_at; /* ns; of a closed window, 0: not timed */
+	unsigned probes;
 };
 
 /** gz_stack_info() - Publish the state of a pcb for TCP_INFO and telemetry; worker */
