@@ -31,12 +31,12 @@
 #include "engine/ipv6.h"
 #include "engine/log.h"
 #include "engine/reaper.h"
+#include "engine/recovery.h"
 #include "engine/worker.h"
 
 #define MS 1000000ull
 #define SEC (1000 * MS)
 #define TICK ((uint64_t)TCP_TMR_INTERVAL * MS)
-#define RTO_MIN 200	    /* ms */
 #define CORK_MAX (200 * MS) /* tcp(7): TCP_CORK's ceiling */
 
 bool gz_stack_syn(const struct tcp_hdr *h);
@@ -720,18 +720,6 @@ static bool needs_tick(const struct tcp_pcb *p)
 	       p->state == SYN_SENT || p->state == SYN_RCVD;
 }
 
-/*
- * lwIP's timeout may be a tick or none when round trips are short, less than a
- * delayed ACK takes; Linux waits for 200 ms (TCP_RTO_MIN), doubled each time.
- */
-static void rto_floor(struct tcp_pcb *p)
-{
-	int least = (RTO_MIN / TCP_SLOW_INTERVAL) << LWIP_MIN(p->nrtx, 9);
-
-	if (p->rto < least)
-		p->rto = (s16_t)LWIP_MIN(least, 120000 / TCP_SLOW_INTERVAL);
-}
-
 /* Own deadlines, before lwIP's tick.  Return: a pcb needs the fast tick */
 static bool deadlines(struct gz_worker *w)
 {
@@ -744,6 +732,9 @@ static bool deadlines(struct gz_worker *w)
 
 		next = p->next;
 		busy = busy || needs_tick(p);
+		/* Also when the application is gone and only a FIN is under way. */
+		if (f && p->state != SYN_SENT)
+			gz_recovery_tick(p, &f->measure, w->now);
 		if (!s)
 			continue;
 		if (p->state != ESTABLISHED || p->unacked || p->unsent || p->persist_backoff)
@@ -776,7 +767,6 @@ static bool deadlines(struct gz_worker *w)
 			}
 			continue;
 		}
-		rto_floor(p);
 		if (p->nrtx || p->persist_probe) {
 			uint64_t limit = s->opt.user_timeout
 					     ? (uint64_t)s->opt.user_timeout * MS

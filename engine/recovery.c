@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * recovery.c - When a segment is sent again, and a closed window is probed
+ *
+ * Theory of operation.  lwIP keeps the timers; what they run up to are public
+ * fields of the pcb, set here before each of its ticks.  So are the sums from which
+ * it makes its timeout, sa and sv: its own clock has steps of 20 ms, and begins with
+ * RFC 6298's first second as if that had been measured.
+ */
+#include "lwip/priv/tcp_priv.h"
+#include "lwip/tcp.h"
+
+#include "engine/recovery.h"
+#include "engine/segment.h"
+
+#define MS 1000000ull
+#define RTO_MIN 200    /* ms; Linux's TCP_RTO_MIN */
+#define RTO_MAX 120000 /* ms; Linux's TCP_RTO_MAX */
+
+void gz_recovery_rtt(struct tcp_pcb *p, const struct gz_measure *m)
+{
+	uint32_t tick = TCP_SLOW_INTERVAL * 1000;
+	uint32_t var = LWIP_MAX(m->mdev4 / tick, RTO_MIN / TCP_SLOW_INTERVAL);
+
+	p->sa = (s16_t)LWIP_MIN((m->srtt8 + 4 * tick) / tick, INT16_MAX / 2);
+	p->sv = (s16_t)LWIP_MIN(var, RTO_MAX / TCP_SLOW_INTERVAL);
+}
+
+/*
+ * A closed window is probed after a retransmission timeout, then at doubled
+ * intervals (RFC 9293 3.8.6.1); lwIP's own are a table of ticks, from 60 ms.
+ */
+static void time_probe(struct tcp_pcb *p, struct gz_measure *m, uint64_t now)
+{
+	uint64_t wait;
+
+	if (!p->persist_backoff) {
+		m->probe_at = 0;
+		m->probes = 0;
+		return;
+	}
+	if (m->probe_at && now < m->probe_at) {
+		if (p->persist_cnt != UINT8_MAX)
+			p->persist_cnt = 0;
+		return;
+	}
+	p->persist_cnt = m->probe_at ? UINT8_MAX : 0; /* lwIP sends, and then sets it to 0 */
+	wait = (uint64_t)p->rto * TCP_SLOW_INTERVAL << LWIP_MIN(m->probes, 10);
+	m->probe_at = now + LWIP_MIN(wait, (uint64_t)RTO_MAX) * MS;
+	m->probes++;
+}
+
+void gz_recovery_tick(struct tcp_pcb *p, struct gz_measure *m, uint64_t now)
+{
+	p->rto = LWIP_MIN(p->rto, RTO_MAX / TCP_SLOW_INTERVAL);
+	time_probe(p, m, now);
+}

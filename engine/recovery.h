@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * recovery.h - Timeouts and probes of a connection
+ */
+#ifndef GZ_RECOVERY_H
+#define GZ_RECOVERY_H
+
+#include <stdint.h>
+
+struct gz_measure;
+struct tcp_pcb;
+
+/**
+ * gz_recovery_rtt() - lwIP's estimate becomes that of @m; worker
+ *
+ * The timeout is the smoothed round trip and four times its deviation, the latter
+ * at least 200 ms: as Linux has it, and more than a delayed ACK takes.
+ */
+void gz_recovery_rtt(struct tcp_pcb *p, const struct gz_measure *m);
+
+/** gz_recovery_tick() - Before lwIP's tick, for a pcb past SYN_SENT; @now in ns; worker */
+void gz_recovery_tick(struct tcp_pcb *p, struct gz_measure *m, uint64_t now);
+
+#endif
