@@ -139,6 +139,7 @@ static int64_t accept_flags(struct gz_call_ctx *c, int flags)
 			gz_worker_post(&gz_worker,
 				       &(struct gz_msg){.op = GZ_OP_SHUT, .sock = s, .fd = -1});
 		gz_shadow_sndbuf(fd);
+		gz_options_natively(&s->opt, fd);
 		fstat(fd, &st);
 		gz_table_add(s, st.st_ino);
 	}

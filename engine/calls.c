@@ -30,6 +30,7 @@
 #include "engine/service.h"
 #include "engine/shadow.h"
 #include "engine/twin.h"
+#include "engine/urgent.h"
 #include "engine/worker.h"
 #include "launcher/calls.h"
 
@@ -359,8 +360,7 @@ static int64_t do_ioctl(struct gz_call_ctx *c)
 
 #define IO_MAX 65536
 
-static int64_t would_block(struct gz_call_ctx *c, int flags, short events,
-			   const struct timeval *timeo)
+int64_t gz_would_block(struct gz_call_ctx *c, int flags, short events, const struct timeval *timeo)
 {
 	if ((flags & MSG_DONTWAIT) || (gz_file_flags(c->fd) & O_NONBLOCK))
 		return -EAGAIN;
@@ -380,8 +380,8 @@ static int64_t do_recvfrom(struct gz_call_ctx *c)
 	ssize_t n;
 	int err;
 
-	if (flags & MSG_OOB)
-		return -EINVAL; /* no urgent data, ever (tcp(7)) */
+	if (flags & MSG_OOB && !c->args[4])
+		return GZ_CONTINUE; /* the shadow has it */
 	if (flags & MSG_ERRQUEUE)
 		return -EAGAIN;
 	if (gz_sock_state(c->s) < GZ_ESTABLISHED)
@@ -390,8 +390,8 @@ static int64_t do_recvfrom(struct gz_call_ctx *c)
 	n = recv(c->fd, buf, want,
 		 (flags & ~(MSG_TRUNC | MSG_WAITALL)) | MSG_DONTWAIT |
 		     (flags & MSG_TRUNC ? 0 : MSG_PEEK));
-	if (n < 0 && errno == EAGAIN)
-		return would_block(c, flags, POLLIN, &c->s->opt.rcvtimeo);
+	if (n < 0 && errno == EAGAIN && !(flags & MSG_OOB))
+		return gz_would_block(c, flags, POLLIN, &c->s->opt.rcvtimeo);
 	if (n < 0)
 		return -errno;
 	if (!(flags & MSG_TRUNC)) {
@@ -400,7 +400,7 @@ static int64_t do_recvfrom(struct gz_call_ctx *c)
 		if (err)
 			return err;
 		if (!(flags & MSG_PEEK) && n > 0)
-			n = recv(c->fd, buf, (size_t)n, MSG_DONTWAIT);
+			n = recv(c->fd, buf, (size_t)n, MSG_DONTWAIT | (flags & MSG_OOB));
 	}
 	if (c->args[4] && c->args[5]) {
 		err = gz_app_write(c->tid, c->args[5], &zero, sizeof(zero));
@@ -410,23 +410,35 @@ static int64_t do_recvfrom(struct gz_call_ctx *c)
 	return n;
 }
 
-/* Urgent data would leave a hole in what the relay peeks. */
-static int64_t refuse_urgent(struct gz_call_ctx *c, int flags)
-{
-	if (!c->s || !(flags & MSG_OOB))
-		return GZ_CONTINUE;
-	gz_count(GZ_C_REFUSED_FLAGS);
-	return -EOPNOTSUPP;
-}
-
 static int64_t do_sendmsg(struct gz_call_ctx *c)
 {
-	return refuse_urgent(c, (int)c->args[2]);
+	struct iovec v[GZ_IOVS_MAX];
+	char buf[IO_MAX];
+	struct msghdr m;
+	size_t n = 0;
+	int64_t r;
+
+	if (!((int)c->args[2] & MSG_OOB))
+		return GZ_CONTINUE;
+	r = gz_app_read(c->tid, c->args[1], &m, sizeof(m));
+	if (r)
+		return r;
+	r = gz_dgram_read_iov(c, &m, v);
+	for (size_t i = 0; r >= 0 && i < m.msg_iovlen && n < sizeof(buf); i++) {
+		size_t k = v[i].iov_len < sizeof(buf) - n ? v[i].iov_len : sizeof(buf) - n;
+
+		r = gz_app_read(c->tid, (uintptr_t)v[i].iov_base, buf + n, k);
+		n += k;
+	}
+	return r < 0 ? r : gz_urgent_call(c, buf, n, (int)c->args[2]);
 }
 
 static int64_t do_sendmmsg(struct gz_call_ctx *c)
 {
-	return refuse_urgent(c, (int)c->args[3]);
+	if (!((int)c->args[3] & MSG_OOB))
+		return GZ_CONTINUE;
+	gz_count(GZ_C_REFUSED_FLAGS);
+	return -EOPNOTSUPP;
 }
 
 static int64_t do_sendto(struct gz_call_ctx *c)
@@ -437,7 +449,7 @@ static int64_t do_sendto(struct gz_call_ctx *c)
 	ssize_t n;
 	int err;
 
-	if (flags & (MSG_OOB | MSG_FASTOPEN)) {
+	if (flags & MSG_FASTOPEN) {
 		gz_count(GZ_C_REFUSED_FLAGS);
 		return -EOPNOTSUPP;
 	}
@@ -457,9 +469,11 @@ static int64_t do_sendto(struct gz_call_ctx *c)
 	err = gz_app_read(c->tid, c->args[1], buf, want);
 	if (err)
 		return err;
-	n = send(c->fd, buf, want, (flags & ~MSG_OOB) | MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (flags & MSG_OOB)
+		return gz_urgent_call(c, buf, want, flags);
+	n = send(c->fd, buf, want, flags | MSG_DONTWAIT | MSG_NOSIGNAL);
 	if (n < 0 && errno == EAGAIN)
-		return would_block(c, flags, POLLOUT, &c->s->opt.sndtimeo);
+		return gz_would_block(c, flags, POLLOUT, &c->s->opt.sndtimeo);
 	return n < 0 ? -errno : n;
 }
 

@@ -19,6 +19,10 @@ int64_t gz_do_accept4(struct gz_call_ctx *c);
 /** SO_RCVTIMEO or SO_SNDTIMEO from now.  Return: ns, 0 for none */
 uint64_t gz_deadline_of(const struct timeval *tv);
 
+/* calls.c */
+/** Nothing to be had, or no room: -EAGAIN, or GZ_WAIT for @events no longer than @timeo. */
+int64_t gz_would_block(struct gz_call_ctx *c, int flags, short events, const struct timeval *timeo);
+
 /* connect.c */
 int64_t gz_do_connect(struct gz_call_ctx *c);
 /** shutdown() of a listener: it listens no more, who waits gets EINVAL. */

@@ -57,6 +57,7 @@ static int renew(struct gz_call_ctx *c)
 	s->named = true;
 	s->name = name;
 	s->opt = old->opt;
+	gz_options_natively(&s->opt, fd);
 	gz_table_add(s, ino);
 	err = gz_swap_file(c, fd);
 	if (err) {

@@ -54,6 +54,7 @@
 	X(REFUSED_GETOPT, getsockopt_unknown)                                                      \
 	X(REFUSED_SETOPT, setsockopt_unknown)                                                      \
 	X(REFUSED_FLAGS, unsupported_flags)                                                        \
+	X(URGENT_LOST, urgent_not_marked)                                                          \
 	X(REFUSED_IOCTL, ioctl_unsupported)                                                        \
 	X(REFUSED_NETLINK, netlink_requests)                                                       \
 	X(REFUSED_NOT_SOCKET, not_ours_bad_descriptor)                                             \

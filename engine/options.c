@@ -86,7 +86,7 @@ static const struct row rows[] = {
     {OPT(SOL_SOCKET, SO_SNDBUF), SERVED, BUFSIZE, AT(sndbuf), 4608, 0, 16384, 0, 0},
     {OPT(SOL_SOCKET, SO_RCVBUF), SERVED, BUFSIZE, AT(rcvbuf), 2304, 0, 131072, 0, 0},
     {OPT(SOL_SOCKET, SO_KEEPALIVE), SERVED, FLAG, AT(keepalive), 0, 0, 0, 0, 0},
-    {OPT(SOL_SOCKET, SO_OOBINLINE), STORED, FLAG, AT(oobinline), 0, 0, 0, 0, 0},
+    {OPT(SOL_SOCKET, SO_OOBINLINE), SERVED, FLAG, AT(oobinline), 0, 0, 0, 0, 0},
     {OPT(SOL_SOCKET, SO_NO_CHECK), STORED, FLAG, 0, 0, 0, 0, 0, 0},
     {OPT(SOL_SOCKET, SO_PRIORITY), STORED, INT, AT(priority), ANY_INT, 0, 0, 0},
     {OPT(SOL_SOCKET, SO_LINGER), SERVED, LINGER, AT(linger), 0, 0, 0, 0, 0},
@@ -374,6 +374,10 @@ static int adjust(struct gz_sock *s, const struct row *r, int shadow, pid_t tid,
 			return -EACCES;
 		if (r->opt == SO_TXREHASH && *v < 0)
 			*v = 1;
+		/* Urgent data is the shadow's, as it is passed to it. */
+		if (r->opt == SO_OOBINLINE &&
+		    setsockopt(shadow, SOL_SOCKET, SO_OOBINLINE, v, sizeof(*v)) < 0)
+			return -errno;
 		if (r->opt == SO_RCVLOWAT) {
 			*v = *v < 0 ? INT_MAX : *v ? *v : 1;
 			/* The shadow waits for as many bytes as the option says. */
@@ -419,6 +423,20 @@ static bool is_fixed(const struct row *r, int v, const void *val, socklen_t len)
 			return false;
 	}
 	return (v >= r->lo && v <= r->hi) || v == r->dfl;
+}
+
+void gz_options_natively(const struct gz_options *o, int shadow)
+{
+	const struct timeval none = {0};
+
+	if (o->oobinline)
+		setsockopt(shadow, SOL_SOCKET, SO_OOBINLINE, &o->oobinline, sizeof(int));
+	if (o->rcvlowat != 1)
+		setsockopt(shadow, SOL_SOCKET, SO_RCVLOWAT, &o->rcvlowat, sizeof(int));
+	if (memcmp(&o->rcvtimeo, &none, sizeof(none)))
+		setsockopt(shadow, SOL_SOCKET, SO_RCVTIMEO, &o->rcvtimeo, sizeof(o->rcvtimeo));
+	if (memcmp(&o->sndtimeo, &none, sizeof(none)))
+		setsockopt(shadow, SOL_SOCKET, SO_SNDTIMEO, &o->sndtimeo, sizeof(o->sndtimeo));
 }
 
 int gz_option_set(struct gz_sock *s, int shadow, pid_t tid, int level, int opt, const void *val,

@@ -43,6 +43,9 @@ void gz_options_init(struct gz_options *o);
 int gz_option_set(struct gz_sock *s, int shadow, pid_t tid, int level, int opt, const void *val,
 		  socklen_t len);
 
+/** What a new shadow must know itself: time-outs, SO_RCVLOWAT, SO_OOBINLINE. */
+void gz_options_natively(const struct gz_options *o, int shadow);
+
 /**
  * gz_option_get() - getsockopt(2)
  * @len:	In: room at @val, at least 256; out: bytes there

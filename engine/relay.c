@@ -32,6 +32,7 @@
 #include "engine/counters.h"
 #include "engine/log.h"
 #include "engine/reaper.h"
+#include "engine/urgent.h"
 #include "engine/worker.h"
 
 /*
@@ -256,6 +257,8 @@ static void to_app(struct gz_sock *s)
 	while (gz_ring_used(&s->rx)) {
 		struct iovec v[2];
 		struct msghdr m = {.msg_iov = v};
+		uint32_t len;
+		int urgent;
 		ssize_t n;
 
 		if (s->end_fd < 0 || s->app_gone || atomic_load(&s->app_shut_rd)) {
@@ -263,13 +266,18 @@ static void to_app(struct gz_sock *s)
 		} else {
 			if (!s->can_write)
 				break;
-			m.msg_iovlen =
-			    (size_t)gz_ring_iov(&s->rx, s->rx.head, gz_ring_used(&s->rx), v);
-			n = sendmsg(s->end_fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
+			len = gz_ring_used(&s->rx);
+			urgent = gz_urgent_bound(s, &len);
+			m.msg_iovlen = (size_t)gz_ring_iov(&s->rx, s->rx.head, len, v);
+			n = sendmsg(s->end_fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL | urgent);
 			if (n < 0) {
 				if (errno == EAGAIN) {
 					s->can_write = false;
 					break;
+				}
+				if (errno == EOPNOTSUPP && urgent) {
+					gz_urgent_unknown(s);
+					continue;
 				}
 				if (errno == EPIPE || errno == ECONNRESET)
 					break; /* HUP follows, and decides */
@@ -278,6 +286,7 @@ static void to_app(struct gz_sock *s)
 			gz_add(GZ_C_RELAY_RX, (uint64_t)n);
 		}
 		gz_ring_consume(&s->rx, (uint32_t)n);
+		gz_urgent_passed(s, (uint32_t)n);
 		done += (uint32_t)n;
 	}
 	if (done) {
@@ -389,6 +398,7 @@ void gz_relay_pump(struct gz_worker *w, struct gz_sock *s)
 		gz_stack_info(s); /* before the application sees what it tells of */
 		to_app(s);
 		from_app(s);
+		gz_urgent_send(s);
 		gz_stack_tx(s);
 		if (s->app_gone && s->reset && s->pcb) {
 			gz_stack_abort(s); /* bytes were left unread */

@@ -25,6 +25,7 @@
 #include "engine/recovery.h"
 #include "engine/segment.h"
 #include "engine/service.h"
+#include "engine/urgent.h"
 #include "engine/worker.h"
 
 #define SEC 1000000000ull
@@ -130,9 +131,13 @@ err_t gz_segment_in(struct tcp_pcb *pcb, const struct tcp_hdr *h, const struct p
 			pcb->snd_wl1 = h->seqno - 1;
 		m->acked_at = now;
 		take_rtt(pcb, m, h->ackno, now);
+		if (m->urgent && TCP_SEQ_GEQ(h->ackno, m->urgent_end))
+			m->urgent = false;
 		if (pcb->state != SYN_RCVD && TCP_SEQ_GT(h->ackno, pcb->lastack))
 			m->bytes_acked += h->ackno - pcb->lastack;
 	}
+	if (flags & TCP_URG && f->sock && pcb->state != SYN_RCVD)
+		gz_urgent_announced(f->sock, h->seqno, lwip_ntohs(h->urgp), pcb->rcv_nxt);
 	if (p->tot_len) {
 		m->data_in++;
 		m->received_at = now;
@@ -170,6 +175,25 @@ static void keep_in_window(struct tcp_hdr *h, const struct tcp_pcb *pcb)
 }
 
 /*
+ * The urgent pointer is of what is sent now, not of the segment's first time:
+ * tcp_transmit_skb() of net/ipv4/tcp_output.c.
+ */
+static void point_at_urgent(const struct gz_measure *m, struct tcp_hdr *h, uint32_t seq,
+			    uint32_t next)
+{
+	uint32_t ahead = m->urgent_end - seq;
+
+	h->urgp = 0;
+	TCPH_FLAGS_SET(h, TCPH_FLAGS(h) & ~TCP_URG);
+	if (!m->urgent || !TCP_SEQ_LT(seq, m->urgent_end))
+		return;
+	if (ahead > 0xffff && !TCP_SEQ_GT(seq + 0xffff, next))
+		return;
+	h->urgp = lwip_htons(ahead > 0xffff ? 0xffff : (uint16_t)ahead);
+	TCPH_SET_FLAG(h, TCP_URG);
+}
+
+/*
  * gz_segment_out() - LWIP_HOOK_TCP_OUT_ADD_TCPOPTS
  *
  * @p begins with the TCP header @h, in network order, complete but for the
@@ -189,6 +213,7 @@ uint32_t *gz_segment_out(const struct pbuf *p, struct tcp_hdr *h, const struct t
 		return opts;
 	m = &f->measure;
 	m->segs_out++;
+	point_at_urgent(m, h, seq, pcb->snd_nxt);
 	if (TCPH_FLAGS(h) & TCP_SYN)
 		bound_offer(f, h);
 	len = p->tot_len - TCPH_HDRLEN_BYTES(h);

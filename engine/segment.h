@@ -28,6 +28,8 @@ struct gz_measure {
 	unsigned challenges;
 	uint64_t probe_at; /* ns; of a closed window, 0: not timed */
 	unsigned probes;
+	uint32_t urgent_end; /* the number after the urgent byte */
+	bool urgent;	     /* it was not acknowledged yet */
 };
 
 /** gz_stack_info() - Publish the state of a pcb for TCP_INFO and telemetry; worker */

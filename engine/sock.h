@@ -180,7 +180,19 @@ struct gz_sock {
 	bool dirty;			      /* on the worker's dirty list */
 	bool tx_blocked;		      /* lwIP had no room; retry on sent */
 	uint64_t cork_since;		      /* 0: nothing held back */
-	uint64_t deadline;		      /* connect or retransmission, ns; 0: none */
+	struct gz_urgent {		      /* urgent.c */
+		uint32_t rx_next;	      /* the number of the byte that comes next */
+		uint32_t rx_seq;	      /* of the urgent one, while it is not here */
+		bool rx_due;		      /* it was announced */
+		bool rx_here;		      /* it is in the rx ring, */
+		uint32_t rx_at;		      /* so many bytes behind the first */
+		uint32_t tx_left;	      /* tx ring, for the stack: it is the last of these */
+		uint64_t call;		      /* a parked send(): the notification; 0: none */
+		uint8_t byte;		      /* what it sends */
+		bool wait;		      /* it may block */
+		uint32_t result;	      /* what it returns then */
+	} urgent;
+	uint64_t deadline; /* connect or retransmission, ns; 0: none */
 	TAILQ_ENTRY(gz_sock) dirty_entry;
 	LIST_ENTRY(gz_sock) worker_entry;
 	bool on_worker;

@@ -32,6 +32,7 @@
 #include "engine/log.h"
 #include "engine/reaper.h"
 #include "engine/recovery.h"
+#include "engine/urgent.h"
 #include "engine/worker.h"
 
 #define MS 1000000ull
@@ -172,12 +173,15 @@ static err_t on_recv(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t err)
 		return ERR_OK;
 	}
 	if (!s || atomic_load(&s->app_shut_rd) || s->app_gone) {
+		if (s)
+			s->urgent.rx_next += p->tot_len;
 		tcp_recved(pcb, p->tot_len);
 		pbuf_free(p);
 		return ERR_OK;
 	}
 	if (!gz_ring_ready(&s->rx, GZ_RX_RING) || gz_ring_room(&s->rx) < p->tot_len)
 		return ERR_MEM; /* lwIP offers it again */
+	gz_urgent_arrives(s, p->tot_len);
 	for (struct pbuf *q = p; q; q = q->next)
 		gz_ring_put(&s->rx, q->payload, q->len);
 	atomic_fetch_add_explicit(&s->rx_bytes, p->tot_len, memory_order_relaxed);
@@ -223,6 +227,7 @@ static err_t on_connected(void *arg, struct tcp_pcb *pcb, err_t err)
 	LWIP_UNUSED_ARG(err);
 	if (s) {
 		s->deadline = 0;
+		s->urgent.rx_next = pcb->rcv_nxt;
 		bound_mss(pcb, &s->opt);
 		/* The ACK that follows is the first to tell of it, and no byte came. */
 		s->wnd_held = s->wnd_want = withhold(&s->opt, pcb);
@@ -399,6 +404,7 @@ static err_t on_accept(void *arg, struct tcp_pcb *pcb, err_t err)
 	gz_worker_adopt(l->worker, s);
 	gz_sock_set_state(s, GZ_ESTABLISHED);
 	take(s, pcb, f);
+	s->urgent.rx_next = pcb->rcv_nxt;
 	s->wnd_held = TCP_WND_MAX(pcb) - pcb->rcv_wnd; /* on_passive_open() */
 	gz_stack_options(s);
 	bound_mss(pcb, &s->opt);
@@ -615,7 +621,7 @@ void gz_stack_tx(struct gz_sock *s)
 	if (!p || s->fin_sent || p->state < ESTABLISHED)
 		return;
 	while (r->mid < r->tail && !s->tx_blocked) {
-		uint32_t n = (uint32_t)(r->tail - r->mid), room;
+		uint32_t n = (uint32_t)(r->tail - r->mid), room, next;
 		struct iovec v[2];
 		bool more;
 		err_t err;
@@ -640,12 +646,14 @@ void gz_stack_tx(struct gz_sock *s)
 		gz_ring_iov(r, r->mid, n, v);
 		n = (uint32_t)v[0].iov_len;
 		more = r->mid + n < r->tail;
+		next = p->snd_lbb;
 		err = tcp_write(p, v[0].iov_base, (u16_t)n, more ? TCP_WRITE_FLAG_MORE : 0);
 		if (err != ERR_OK) {
 			s->tx_blocked = true; /* until something is acknowledged */
 			break;
 		}
 		r->mid += n;
+		gz_urgent_written(s, next, n);
 		wrote = true;
 		atomic_fetch_add_explicit(&s->tx_bytes, n, memory_order_relaxed);
 		atomic_fetch_add_explicit(&s->client->tx_bytes, n, memory_order_relaxed);

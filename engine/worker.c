@@ -24,6 +24,7 @@
 #include "engine/service.h"
 #include "engine/twin.h"
 #include "engine/udp.h"
+#include "engine/urgent.h"
 #include "engine/worker.h"
 
 #define INBOX 4096
@@ -187,6 +188,9 @@ static void handle(struct gz_worker *w, struct gz_msg *m)
 		break;
 	case GZ_OP_GROUP:
 		gz_netif_group((uint32_t)m->id, m->prefix);
+		break;
+	case GZ_OP_URGENT:
+		gz_urgent_take(w, s, &m->urgent);
 		break;
 	case GZ_OP_STOP:
 		/* Who only waits for connections wakes, and finds accept() failing. */

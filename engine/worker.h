@@ -35,6 +35,7 @@ enum gz_op {
 	GZ_OP_REOFFER,	/* an accept() failed: offer the connection again */
 	GZ_OP_TWIN,	/* the backlog has room for the kernel's again */
 	GZ_OP_GROUP,	/* id, prefix: the host joins or leaves a group */
+	GZ_OP_URGENT,	/* id, prefix, urgent: a send() with MSG_OOB waits */
 	GZ_OP_STOP,	/* end the loop */
 };
 
@@ -46,6 +47,7 @@ struct gz_msg {
 	struct gz_flow *flow;
 	int fd;
 	uint32_t prefix;
+	struct gz_urgent urgent;
 };
 
 struct gz_worker {
