@@ -37,9 +37,10 @@ static const struct verb {
      "With --json: one object with the members engine, port, proto, refused (all\n"
      "counters, zeros too) and clients (an array).\n"},
     {"ss", ctl_ss, "", "Sockets, in the manner of ss(8)",
-     "One line per socket: state, bytes received that the program has not read,\n"
-     "bytes written that the peer has not acknowledged, addresses, the client as\n"
-     "program,id, and the plane that carries its data (relay or ring).\n"
+     "One line per socket: tcp or udp, state, of TCP the bytes received that the\n"
+     "program has not read and those written that the peer has not acknowledged,\n"
+     "addresses, the client as program,id, and the plane that carries its data\n"
+     "(relay or ring).\n"
      "With --json: an array of objects.\n"},
     {"dispatch", ctl_dispatch, "[NAME]", "Counters of a gazelle-dispatch",
      "One line for the port and for each client: frames received and sent, frames\n"

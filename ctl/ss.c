@@ -19,6 +19,7 @@ static const struct column {
 	const char *key;
 	bool right;
 } columns[] = {
+    {"Netid", "netid", false},
     {"State", "state", false},
     {"Recv-Q", "rx_queue", true},
     {"Send-Q", "tx_queue", true},

@@ -216,7 +216,7 @@ static int64_t do_listen(struct gz_call_ctx *c)
 
 /* --- names, options, shutdown -------------------------------------------- */
 
-static int64_t do_getsockname(struct gz_call_ctx *c)
+int64_t gz_do_getsockname(struct gz_call_ctx *c)
 {
 	struct gz_end end;
 
@@ -226,15 +226,17 @@ static int64_t do_getsockname(struct gz_call_ctx *c)
 	return gz_addr_write(c, end, c->args[1], c->args[2]);
 }
 
-static int64_t do_getpeername(struct gz_call_ctx *c)
+int64_t gz_do_getpeername(struct gz_call_ctx *c)
 {
 	struct gz_end end;
+	bool is;
 
-	if (gz_sock_state(c->s) != GZ_ESTABLISHED)
-		return -ENOTCONN;
 	pthread_mutex_lock(&c->s->lock);
 	end = c->s->peer;
+	is = gz_sock_state(c->s) == GZ_ESTABLISHED;
 	pthread_mutex_unlock(&c->s->lock);
+	if (!is)
+		return -ENOTCONN;
 	return gz_addr_write(c, end, c->args[1], c->args[2]);
 }
 
@@ -484,8 +486,8 @@ const gz_handler gz_handlers[] = {
     [GZ_CALL_ACCEPT] = gz_do_accept,
     [GZ_CALL_ACCEPT4] = gz_do_accept4,
     [GZ_CALL_CONNECT] = gz_do_connect,
-    [GZ_CALL_GETSOCKNAME] = do_getsockname,
-    [GZ_CALL_GETPEERNAME] = do_getpeername,
+    [GZ_CALL_GETSOCKNAME] = gz_do_getsockname,
+    [GZ_CALL_GETPEERNAME] = gz_do_getpeername,
     [GZ_CALL_GETSOCKOPT] = do_getsockopt,
     [GZ_CALL_SETSOCKOPT] = do_setsockopt,
     [GZ_CALL_SHUTDOWN] = do_shutdown,

@@ -22,6 +22,9 @@ uint64_t gz_deadline_of(const struct timeval *tv);
 /* calls.c */
 /** Nothing to be had, or no room: -EAGAIN, or GZ_WAIT for @events no longer than @timeo. */
 int64_t gz_would_block(struct gz_call_ctx *c, int flags, short events, const struct timeval *timeo);
+/* Names, of either type of socket */
+int64_t gz_do_getsockname(struct gz_call_ctx *c);
+int64_t gz_do_getpeername(struct gz_call_ctx *c);
 
 /* connect.c */
 int64_t gz_do_connect(struct gz_call_ctx *c);

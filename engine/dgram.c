@@ -395,28 +395,6 @@ static int64_t do_connect(struct gz_call_ctx *c)
 	return r;
 }
 
-static int64_t do_getsockname(struct gz_call_ctx *c)
-{
-	struct gz_end end;
-
-	pthread_mutex_lock(&c->s->lock);
-	end = c->s->local;
-	pthread_mutex_unlock(&c->s->lock);
-	return gz_addr_write(c, end, c->args[1], c->args[2]);
-}
-
-static int64_t do_getpeername(struct gz_call_ctx *c)
-{
-	struct gz_end end;
-	bool is;
-
-	pthread_mutex_lock(&c->s->lock);
-	end = c->s->peer;
-	is = gz_sock_state(c->s) == GZ_ESTABLISHED;
-	pthread_mutex_unlock(&c->s->lock);
-	return is ? gz_addr_write(c, end, c->args[1], c->args[2]) : -ENOTCONN;
-}
-
 /* --- options ------------------------------------------------------------- */
 
 /* Options that would mean the engine's namespace, or that nobody here can do. */
@@ -513,8 +491,8 @@ static int64_t do_ioctl(struct gz_call_ctx *c)
 const gz_handler gz_dgram_handlers[] = {
     [GZ_CALL_BIND] = do_bind,
     [GZ_CALL_CONNECT] = do_connect,
-    [GZ_CALL_GETSOCKNAME] = do_getsockname,
-    [GZ_CALL_GETPEERNAME] = do_getpeername,
+    [GZ_CALL_GETSOCKNAME] = gz_do_getsockname,
+    [GZ_CALL_GETPEERNAME] = gz_do_getpeername,
     [GZ_CALL_GETSOCKOPT] = do_getsockopt,
     [GZ_CALL_SETSOCKOPT] = do_setsockopt,
     [GZ_CALL_IOCTL] = do_ioctl,

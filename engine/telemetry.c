@@ -188,8 +188,13 @@ void gz_end_text(char *buf, size_t n, struct gz_end e)
 	}
 }
 
+static const char *netid(const struct gz_sock *s)
+{
+	return s->type == SOCK_STREAM ? "tcp" : "udp";
+}
+
 /* As ss(8) names them; lwIP's enum tcp_state is the index. */
-static const char *tcp_name(const struct gz_sock *s)
+static const char *state_name(const struct gz_sock *s)
 {
 	static const char *const names[] = {
 	    "CLOSED",	  "LISTEN",	"SYN-SENT", "SYN-RECV", "ESTAB",     "FIN-WAIT-1",
@@ -198,9 +203,20 @@ static const char *tcp_name(const struct gz_sock *s)
 	enum gz_state st = gz_sock_state(s);
 	uint8_t t = atomic_load_explicit(&s->info.tcp_state, memory_order_relaxed);
 
+	if (st == GZ_ESTABLISHED && s->type == SOCK_DGRAM)
+		return "ESTAB";
 	if (st == GZ_ESTABLISHED && t < RTE_DIM(names) && t)
 		return names[t];
 	return st == GZ_FRESH || st == GZ_BOUND || st == GZ_FAILED ? "UNCONN" : gz_state_name(st);
+}
+
+/* Of TCP alone: datagrams wait in the shadow. */
+static void queues(struct rte_tel_data *e, struct gz_sock *s)
+{
+	bool listens = gz_sock_state(s) == GZ_LISTENING;
+
+	u64(e, "rx_queue", listens ? (uint64_t)atomic_load(&s->queued) : atomic_load(&s->unread));
+	u64(e, "tx_queue", listens ? (uint64_t)s->backlog : atomic_load(&s->unsent));
 }
 
 static bool add_sock(struct gz_sock *s, void *arg)
@@ -218,16 +234,14 @@ static bool add_sock(struct gz_sock *s, void *arg)
 		return false;
 	rte_tel_data_start_dict(e);
 	u64(e, "id", s->id);
-	str(e, "state", tcp_name(s));
+	str(e, "netid", netid(s));
+	str(e, "state", state_name(s));
 	gz_end_text(end, sizeof(end), s->local);
 	str(e, "local", end);
 	gz_end_text(end, sizeof(end), s->peer);
 	str(e, "peer", end);
-	u64(e, "rx_queue",
-	    gz_sock_state(s) == GZ_LISTENING ? (uint64_t)atomic_load(&s->queued)
-					     : atomic_load(&s->unread));
-	u64(e, "tx_queue",
-	    gz_sock_state(s) == GZ_LISTENING ? (uint64_t)s->backlog : atomic_load(&s->unsent));
+	if (s->type == SOCK_STREAM)
+		queues(e, s);
 	u64(e, "rx_bytes", atomic_load(&s->rx_bytes));
 	u64(e, "tx_bytes", atomic_load(&s->tx_bytes));
 	u64(e, "client", s->client->id);

@@ -13,6 +13,7 @@ start_wire_engine e af_xdp
 
 background serve gz e python3 "$py" echo 10.1.0.2
 wait_line serve ready
+assert_match "$(ctl e ss)" 'udp +UNCONN .* 10\.1\.0\.2:7000'
 assert in_ns peer python3 "$py" ask 10.1.0.2
 assert finish "$PID"
 
