@@ -12,18 +12,27 @@
 
 #include "engine/address.h"
 #include "engine/iface.h"
+#include "engine/inner.h"
 #include "engine/ipv6.h"
 #include "engine/service.h"
 #include "engine/worker.h"
 
-/*
- * Read and check a socket address.  Return: 0 with @end, or -errno; *whose
- * GZ_KERNELS, errors and all: a link-local IPv6 address, of UDP any native one.
- */
 int gz_addr_read(struct gz_call_ctx *c, struct gz_end *end, sa_family_t *family,
 		 enum gz_whose *whose)
 {
 	return gz_addr_parse(c, c->args[1], (int)c->args[2], end, family, whose);
+}
+
+/* Whether datagrams with a native address are the stack's, as far as that says.  (Scope
+ * 0 is left to who asks: the kernel has an error for it, or its only link.) */
+static bool datagrams_to(struct gz_end end)
+{
+	struct gz_end own = end;
+
+	if (gz_end_is_v4(end) || gz_end_is_any(end))
+		return true;
+	gz_addr_set_scope(&own);
+	return gz_inner_has_v6() && (!end.scope || end.scope == own.scope);
 }
 
 int gz_addr_parse(struct gz_call_ctx *c, uint64_t addr, int len, struct gz_end *end,
@@ -57,9 +66,8 @@ int gz_addr_parse(struct gz_call_ctx *c, uint64_t addr, int len, struct gz_end *
 	if (a.family != AF_INET6)
 		return 0;
 	end->addr = a.in6.sin6_addr;
-	if (c->s->type == SOCK_DGRAM
-		? c->s->opt.v6only || !(gz_end_is_v4(*end) || gz_end_is_any(*end))
-		: IN6_IS_ADDR_LINKLOCAL(&end->addr))
+	end->scope = gz_addr_has_scope(*end) && len >= (int)sizeof(a.in6) ? a.in6.sin6_scope_id : 0;
+	if (c->s->type == SOCK_STREAM ? IN6_IS_ADDR_LINKLOCAL(&end->addr) : !datagrams_to(*end))
 		*whose = GZ_KERNELS;
 	return 0;
 }
@@ -114,6 +122,34 @@ bool gz_addr_is_loopback(struct gz_end end)
 				 : IN6_IS_ADDR_LOOPBACK(&end.addr);
 }
 
+struct gz_end gz_addr_loopback(bool v4)
+{
+	return v4 ? gz_end_v4(htonl(INADDR_LOOPBACK), 0)
+		  : (struct gz_end){.addr = IN6ADDR_LOOPBACK_INIT};
+}
+
+bool gz_addr_is_group(struct gz_end end)
+{
+	return gz_end_is_v4(end) ? IN_MULTICAST(ntohl(gz_end_v4_addr(end)))
+				 : IN6_IS_ADDR_MULTICAST(&end.addr);
+}
+
+bool gz_addr_stays_here(struct gz_end end)
+{
+	return IN6_IS_ADDR_MC_NODELOCAL(&end.addr);
+}
+
+bool gz_addr_has_scope(struct gz_end end)
+{
+	return IN6_IS_ADDR_LINKLOCAL(&end.addr) || IN6_IS_ADDR_MC_LINKLOCAL(&end.addr) ||
+	       IN6_IS_ADDR_MC_NODELOCAL(&end.addr);
+}
+
+void gz_addr_set_scope(struct gz_end *end)
+{
+	end->scope = gz_addr_has_scope(*end) ? (uint32_t)gz_addr_ifindex(*end) : 0;
+}
+
 /* A multicast or broadcast address? */
 bool gz_addr_to_many(struct gz_end end)
 {
@@ -163,15 +199,16 @@ bool gz_addr_routed(struct gz_end end)
 
 struct gz_end gz_addr_source(struct gz_end peer)
 {
-	struct gz_end same = {.addr = peer.addr};
+	struct gz_end same = {.addr = peer.addr, .scope = peer.scope};
 	int i = neighbour(peer);
 
 	if (gz_end_is_v4(peer) && gz_addr_is_loopback(peer))
-		return gz_end_v4(htonl(INADDR_LOOPBACK), 0);
+		return gz_addr_loopback(true);
 	if (gz_netif_is_local(peer))
 		return same;
 	if (!gz_end_is_v4(peer)) {
 		gz_ipv6_source(&peer.addr, &same.addr);
+		gz_addr_set_scope(&same);
 		return same;
 	}
 	return gz_end_v4(gz_worker.cfg->addrs[i < 0 ? 0 : i].addr, 0);

@@ -16,7 +16,7 @@ struct gz_call_ctx;
 
 /**
  * gz_addr_read() - The address argument of bind() or connect(), args 1 and 2
- * @whose:	GZ_KERNELS: a link-local IPv6 address
+ * @whose:	GZ_KERNELS: an IPv6 address that the stack does not serve, errors and all
  *
  * Return: 0 with @end and @family, or -errno
  */
@@ -35,8 +35,17 @@ int64_t gz_addr_write_raw(struct gz_call_ctx *c, const void *a, int full, uint64
 			  uint64_t lenp);
 
 bool gz_addr_is_loopback(struct gz_end end);
+/** 127.0.0.1 or ::1, port 0 */
+struct gz_end gz_addr_loopback(bool v4);
 /** Multicast or broadcast? */
 bool gz_addr_to_many(struct gz_end end);
+bool gz_addr_is_group(struct gz_end end);
+/** A group that no packet leaves this host for: ff01::/16 */
+bool gz_addr_stays_here(struct gz_end end);
+/** Has it a meaning on one link only (ipv6(7), sin6_scope_id)? */
+bool gz_addr_has_scope(struct gz_end end);
+/** Give @end the scope that it has in the stack: there is one link. */
+void gz_addr_set_scope(struct gz_end *end);
 /** Does the stack have a way to it? */
 bool gz_addr_routed(struct gz_end end);
 /** The stack's address that a connection to @peer comes from, port 0 */

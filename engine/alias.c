@@ -9,7 +9,7 @@
 
 #define SLOTS 65536u
 #define BUCKETS 16384u
-#define NESTS 62u /* generations of shadows: 127.1 to 127.62 */
+#define NESTS (65536u - GZ_NEST_FIRST)
 #define FIRST_ALIAS 64u
 #define ALIASES 189u /* generations of aliases: 127.64 to 127.252 */
 
@@ -32,8 +32,7 @@ static struct {
 
 static struct {
 	pthread_mutex_t lock;
-	struct gz_sock *sock[SLOTS];
-	uint8_t gen[SLOTS];
+	struct gz_sock *sock[NESTS];
 	uint32_t hand;
 } nests = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
@@ -136,52 +135,69 @@ bool gz_alias_find(uint32_t addr, struct gz_alias *a)
 	return s != NULL;
 }
 
-uint32_t gz_nest_take(struct gz_sock *s)
+uint32_t gz_name_v4(uint32_t name)
 {
-	uint32_t addr = 0;
+	return name ? name : htonl(INADDR_LOOPBACK);
+}
+
+struct in6_addr gz_name_v6(uint32_t name, bool native)
+{
+	struct in6_addr a;
+
+	if (!native)
+		return gz_end_v4(gz_name_v4(name), 0).addr;
+	if (!name)
+		return in6addr_loopback;
+	inet_pton(AF_INET6, GZ_NAMES6, &a);
+	memcpy(&a.s6_addr[12], &name, 4);
+	return a;
+}
+
+uint32_t gz_name_of(const struct in6_addr *a)
+{
+	uint32_t name;
+
+	memcpy(&name, &a->s6_addr[12], 4);
+	return name;
+}
+
+/* The port that was free for longest: what a shadow sent before it was closed is read
+ * long before another one has its name. */
+uint16_t gz_nest_take(struct gz_sock *s)
+{
+	uint16_t nest = 0;
 
 	pthread_mutex_lock(&nests.lock);
-	for (uint32_t i = 0; i < SLOTS && !addr; i++) {
-		uint32_t n = nests.hand++ % SLOTS;
+	for (uint32_t i = 0; i < NESTS && !nest; i++) {
+		uint32_t n = nests.hand++ % NESTS;
 
 		if (nests.sock[n])
 			continue;
 		nests.sock[n] = s;
-		nests.gen[n] = (uint8_t)((nests.gen[n] + 1) % NESTS);
-		addr = address(1u + nests.gen[n], n);
+		nest = (uint16_t)(GZ_NEST_FIRST + n);
 	}
 	pthread_mutex_unlock(&nests.lock);
-	return addr;
+	return nest;
 }
 
-static bool nest_of(uint32_t addr, uint32_t *n)
+void gz_nest_drop(uint16_t nest)
 {
-	uint32_t h = ntohl(addr);
-
-	*n = h & 0xffff;
-	return h >> 24 == 127 && (h >> 16 & 255) == 1u + nests.gen[*n] && nests.sock[*n];
-}
-
-void gz_nest_drop(uint32_t addr)
-{
-	uint32_t n;
-
 	pthread_mutex_lock(&nests.lock);
-	if (nest_of(addr, &n))
-		nests.sock[n] = NULL;
+	if (nest >= GZ_NEST_FIRST)
+		nests.sock[nest - GZ_NEST_FIRST] = NULL;
 	pthread_mutex_unlock(&nests.lock);
 }
 
-struct gz_sock *gz_nest_find(uint32_t addr)
+struct gz_sock *gz_nest_find(uint16_t nest)
 {
-	struct gz_sock *s = NULL;
-	uint32_t n;
+	struct gz_sock *s;
 
+	if (nest < GZ_NEST_FIRST)
+		return NULL;
 	pthread_mutex_lock(&nests.lock);
-	if (nest_of(addr, &n)) {
-		s = nests.sock[n];
+	s = nests.sock[nest - GZ_NEST_FIRST];
+	if (s)
 		gz_sock_ref(s);
-	}
 	pthread_mutex_unlock(&nests.lock);
 	return s;
 }

@@ -1,23 +1,25 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * alias.h - Addresses of 127/8 that stand for peers, in the engine's namespace
+ * alias.h - Names of peers and of shadows, in the engine's namespace
  *
- * Theory of operation.  The shadow of a UDP socket is a UDP socket too, on the
- * loopback of the engine's network namespace (dgram.c).  There 127/8 is free, and
- * is used as a space of names, 24 bits wide:
+ * Theory of operation.  The shadow of a UDP socket is a UDP socket too, of the same
+ * family, in the engine's network namespace (dgram.c), where nobody else is:
  *
- *   127.1 - 127.62	shadows, each with its own address (GZ_SHADOW_PORT)
- *   127.64 - 127.252	aliases: each stands for a remote endpoint and a local
- *			address (GZ_ALIAS_PORT)
+ *   a shadow	has a port of its own, its *nest*, in either family, and no address
+ *   an alias	stands for a remote endpoint and a local address; it is 32 bits wide,
+ *		and both an IPv4 address, of 127.64 to 127.252, and an IPv6 one, its
+ *		bits after GZ_NAMES6.  Port GZ_ALIAS_PORT
  *
  * A datagram for a program has its peer's alias as its source; one that a program
  * sends has it as its destination.  So each datagram, however long it lies in
  * whichever queue, says by itself where it comes from or goes to, and a native
- * recv() or send() puts nothing out of step.
+ * recv() or send() puts nothing out of step.  Which of the two addresses is taken
+ * is the family of the peer: the shadow of a dual-stack socket then does by itself
+ * what IPv4-mapped and native addresses have different options and errors for.
  *
- * The second byte is a generation.  A slot is used again when all others were,
- * with another generation, so that a name that lies in a queue for very long is
- * found to be stale rather than taken for another.  Any thread; one lock.
+ * The alias's second byte is a generation.  A slot is used again when all others
+ * were, with another generation, so that a name that lies in a queue for very long
+ * is found to be stale rather than taken for another.  Any thread; one lock.
  */
 #ifndef GZ_ALIAS_H
 #define GZ_ALIAS_H
@@ -27,8 +29,9 @@
 
 #include "engine/end.h"
 
-#define GZ_SHADOW_PORT 2000
 #define GZ_ALIAS_PORT 2001
+#define GZ_NEST_FIRST 4096 /* to 65535 */
+#define GZ_NAMES6 "fd67:617a:656c:ffff::"
 
 struct gz_sock;
 
@@ -49,10 +52,17 @@ void gz_alias_unpin(uint32_t alias);
 /** Return: false when @addr is no alias, or is one no longer */
 bool gz_alias_find(uint32_t addr, struct gz_alias *a);
 
-/** An address for the shadow of @s, until gz_nest_drop().  0: none is left */
-uint32_t gz_nest_take(struct gz_sock *s);
-void gz_nest_drop(uint32_t addr);
-/** Return: a new reference to the socket whose shadow has @addr, or NULL */
-struct gz_sock *gz_nest_find(uint32_t addr);
+/** A name as an address of the namespace: IPv4, its mapped form, or with @native IPv6.
+ * Name 0 is this host, 127.0.0.1 or ::1. */
+uint32_t gz_name_v4(uint32_t name);
+struct in6_addr gz_name_v6(uint32_t name, bool native);
+/** The other way round, of either form */
+uint32_t gz_name_of(const struct in6_addr *a);
+
+/** A port for the shadow of @s, host order, until gz_nest_drop().  0: none is left */
+uint16_t gz_nest_take(struct gz_sock *s);
+void gz_nest_drop(uint16_t nest);
+/** Return: a new reference to the socket whose shadow has port @nest, or NULL */
+struct gz_sock *gz_nest_find(uint16_t nest);
 
 #endif

@@ -57,6 +57,7 @@
 	X(URGENT_LOST, urgent_not_marked)                                                          \
 	X(REFUSED_IOCTL, ioctl_unsupported)                                                        \
 	X(REFUSED_NETLINK, netlink_requests)                                                       \
+	X(REFUSED_CONTROL, unsupported_control_messages)                                           \
 	X(REFUSED_NOT_SOCKET, not_ours_bad_descriptor)                                             \
 	X(REFUSED_LIMIT, limit_reached)                                                            \
 	X(REFUSED_NO_MEMORY, no_memory)                                                            \

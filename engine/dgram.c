@@ -2,12 +2,11 @@
  *
  * dgram.c - UDP sockets: socket, bind, connect, names, options
  *
- * Theory of operation.  The shadow of a UDP socket is a UDP socket of the kernel, on
- * the loopback of the engine's network namespace, bound to an address of its own there
- * (alias.h).  AF_UNIX datagrams would not do: they have no ECONNREFUSED for a recv(),
- * no EDESTADDRREQ, and ten places in their queue (net/unix/af_unix.c).  The shadow has
- * all of that, and most options, by itself; what a program says about ports, peers and
- * groups is the engine's, and never reaches the kernel.
+ * Theory of operation.  The shadow of a UDP socket is a UDP socket of the kernel, in
+ * the engine's network namespace, bound to a port of its own there (alias.h).  AF_UNIX datagrams
+ * would not do: they have no ECONNREFUSED for a recv(), no EDESTADDRREQ, and ten places in their
+ * queue (net/unix/af_unix.c).  The shadow has all of that, and most options, by itself; what a
+ * program says about ports, peers and groups is the engine's, and never reaches the kernel.
  *
  *   FRESH		no port
  *   BOUND		a claim in ports.c, which udp.c finds it by
@@ -41,57 +40,53 @@
 #include "engine/worker.h"
 #include "launcher/calls.h"
 
-socklen_t gz_dgram_inner(const struct gz_sock *s, uint32_t addr, uint16_t port,
+socklen_t gz_dgram_inner(const struct gz_sock *s, uint32_t name, bool native,
 			 struct sockaddr_storage *ss)
 {
-	struct sockaddr_in *in = (struct sockaddr_in *)ss;
-	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)ss;
+	struct gz_end end = {.addr = gz_name_v6(name, native), .port = htons(GZ_ALIAS_PORT)};
 
-	memset(ss, 0, sizeof(*ss));
-	if (s->family == AF_INET) {
-		in->sin_family = AF_INET;
-		in->sin_addr.s_addr = addr;
-		in->sin_port = htons(port);
-		return sizeof(*in);
+	return gz_addr_sockaddr(s->family, end, ss);
+}
+
+/* A shadow for @s.  Return: descriptor or -errno */
+static int new_shadow(struct gz_sock *s, int flags)
+{
+	int fd = socket(s->family, SOCK_DGRAM | SOCK_CLOEXEC | flags, 0), err;
+	struct gz_end end = gz_end_any(s->family);
+	struct sockaddr_storage ss;
+	struct stat st;
+	socklen_t len;
+
+	end.port = htons(s->dgram.nest);
+	len = gz_addr_sockaddr(s->family, end, &ss);
+	if (fd >= 0 && bind(fd, (struct sockaddr *)&ss, len) == 0 && fstat(fd, &st) == 0) {
+		s->named = true;
+		gz_table_add(s, st.st_ino);
+		return fd;
 	}
-	in6->sin6_family = AF_INET6;
-	in6->sin6_port = htons(port);
-	in6->sin6_addr.s6_addr[10] = in6->sin6_addr.s6_addr[11] = 0xff;
-	memcpy(&in6->sin6_addr.s6_addr[12], &addr, 4);
-	return sizeof(*in6);
+	err = errno == EMFILE ? -ENFILE : -errno;
+	if (fd >= 0)
+		close(fd);
+	return err;
 }
 
 int64_t gz_dgram_socket(struct gz_call_ctx *c)
 {
-	int type = (int)c->args[1];
-	struct sockaddr_storage ss;
+	int type = (int)c->args[1], fd;
 	struct gz_sock *s;
-	struct stat st;
-	socklen_t len;
 	int64_t r;
-	int fd;
 
 	s = gz_sock_new(c->sv->client, (int)c->args[0]);
 	if (!s)
 		return -ENOBUFS;
 	s->type = SOCK_DGRAM;
 	s->dgram.nest = gz_nest_take(s);
-	if (!s->dgram.nest) {
-		gz_sock_unref(s);
-		return -ENOBUFS;
-	}
-	fd = socket(s->family, SOCK_DGRAM | SOCK_CLOEXEC | (type & SOCK_NONBLOCK), 0);
-	len = gz_dgram_inner(s, s->dgram.nest, GZ_SHADOW_PORT, &ss);
-	if (fd < 0 || bind(fd, (struct sockaddr *)&ss, len) < 0 || fstat(fd, &st) < 0) {
-		r = errno == EMFILE ? -ENFILE : -errno;
+	fd = s->dgram.nest ? new_shadow(s, type & SOCK_NONBLOCK) : -ENOBUFS;
+	if (fd < 0) {
 		gz_nest_drop(s->dgram.nest);
-		if (fd >= 0)
-			close(fd);
 		gz_sock_unref(s);
-		return r;
+		return fd;
 	}
-	s->named = true;
-	gz_table_add(s, st.st_ino);
 	r = gz_service_add_fd(c, fd, type & SOCK_CLOEXEC);
 	close(fd);
 	if (r < 0)
@@ -116,11 +111,31 @@ static int option(int fd, int level, int opt)
 static const struct {
 	int level, opt;
 } kept[] = {
-    {SOL_SOCKET, SO_REUSEADDR},	     {SOL_SOCKET, SO_REUSEPORT},    {SOL_SOCKET, SO_BROADCAST},
-    {SOL_SOCKET, SO_PRIORITY},	     {SOL_SOCKET, SO_TIMESTAMP},    {SOL_SOCKET, SO_TIMESTAMPNS},
-    {SOL_SOCKET, SO_RXQ_OVFL},	     {IPPROTO_IP, IP_TOS},	    {IPPROTO_IP, IP_TTL},
-    {IPPROTO_IP, IP_PKTINFO},	     {IPPROTO_IP, IP_RECVTTL},	    {IPPROTO_IP, IP_RECVTOS},
-    {IPPROTO_IP, IP_RECVERR},	     {IPPROTO_IP, IP_MTU_DISCOVER}, {IPPROTO_IP, IP_MULTICAST_TTL},
+    {IPPROTO_IPV6, IPV6_UNICAST_HOPS},
+    {IPPROTO_IPV6, IPV6_TCLASS},
+    {IPPROTO_IPV6, IPV6_RECVPKTINFO},
+    {IPPROTO_IPV6, IPV6_RECVHOPLIMIT},
+    {IPPROTO_IPV6, IPV6_RECVTCLASS},
+    {IPPROTO_IPV6, IPV6_RECVERR},
+    {IPPROTO_IPV6, IPV6_MTU_DISCOVER},
+    {IPPROTO_IPV6, IPV6_DONTFRAG},
+    {IPPROTO_IPV6, IPV6_MULTICAST_HOPS},
+    {IPPROTO_IPV6, IPV6_MULTICAST_LOOP},
+    {SOL_SOCKET, SO_REUSEADDR},
+    {SOL_SOCKET, SO_REUSEPORT},
+    {SOL_SOCKET, SO_BROADCAST},
+    {SOL_SOCKET, SO_PRIORITY},
+    {SOL_SOCKET, SO_TIMESTAMP},
+    {SOL_SOCKET, SO_TIMESTAMPNS},
+    {SOL_SOCKET, SO_RXQ_OVFL},
+    {IPPROTO_IP, IP_TOS},
+    {IPPROTO_IP, IP_TTL},
+    {IPPROTO_IP, IP_PKTINFO},
+    {IPPROTO_IP, IP_RECVTTL},
+    {IPPROTO_IP, IP_RECVTOS},
+    {IPPROTO_IP, IP_RECVERR},
+    {IPPROTO_IP, IP_MTU_DISCOVER},
+    {IPPROTO_IP, IP_MULTICAST_TTL},
     {IPPROTO_IP, IP_MULTICAST_LOOP},
 };
 
@@ -131,6 +146,8 @@ static void replay(struct gz_sock *s, int shadow, int fd)
 	int v;
 
 	for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++) {
+		if (kept[i].level == IPPROTO_IPV6 && s->family != AF_INET6)
+			continue;
 		v = option(shadow, kept[i].level, kept[i].opt);
 		if (v != option(fd, kept[i].level, kept[i].opt) &&
 		    setsockopt(fd, kept[i].level, kept[i].opt, &v, sizeof(v)) < 0)
@@ -150,6 +167,7 @@ static void replay(struct gz_sock *s, int shadow, int fd)
 	}
 	if (s->family == AF_INET6 && s->opt.v6only)
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &s->opt.v6only, sizeof(int));
+	gz_groups_replay(s, fd);
 }
 
 int64_t gz_dgram_to_kernel(struct gz_call_ctx *c, const struct gz_verdict *v)
@@ -182,24 +200,35 @@ int64_t gz_dgram_to_kernel(struct gz_call_ctx *c, const struct gz_verdict *v)
 	return gz_put_kernel_socket(c, fd, v);
 }
 
-int64_t gz_dgram_target(struct gz_call_ctx *c, uint64_t addr, int len, struct gz_end *peer)
+/*
+ * Does the family of @peer go with the socket's and with its address?  The errors are
+ * udpv6_sendmsg()'s and ip6_dst_lookup_tail()'s.
+ */
+static int family_fits(const struct gz_sock *s, struct gz_end peer)
+{
+	if (s->family == AF_INET)
+		return 0;
+	if (s->opt.v6only && gz_end_is_v4(peer))
+		return -ENETUNREACH;
+	if (gz_end_is_any(s->local) || gz_end_is_v4(s->local) == gz_end_is_v4(peer))
+		return 0;
+	return gz_end_is_v4(peer) ? -EINVAL : -EAFNOSUPPORT;
+}
+
+/* A destination as a program wrote it.  Return: 0 with @peer and @whose, or -errno */
+static int read_target(struct gz_call_ctx *c, uint64_t addr, int len, struct gz_end *peer,
+		       enum gz_whose *whose)
 {
 	struct gz_sock *s = c->s;
-	struct gz_verdict v;
-	enum gz_whose whose;
+	struct sockaddr_in in;
 	sa_family_t family;
-	uint32_t to;
 	int err;
 
-	err = gz_addr_parse(c, addr, len, peer, &family, &whose);
+	err = gz_addr_parse(c, addr, len, peer, &family, whose);
 	if (err)
 		return err;
 	if (s->family == AF_INET6 && family == AF_INET) {
-		struct sockaddr_in in;
-
 		/* udpv6_sendmsg(): as good as a mapped address. */
-		if (s->opt.v6only)
-			return -ENETUNREACH;
 		err = gz_app_read(c->tid, addr, &in, sizeof(in));
 		if (err)
 			return err;
@@ -209,10 +238,30 @@ int64_t gz_dgram_target(struct gz_call_ctx *c, uint64_t addr, int len, struct gz
 	} else if (family == AF_UNSPEC && (s->family != AF_INET || len < 16)) {
 		return -EINVAL;
 	}
+	return 0;
+}
+
+int64_t gz_dgram_target(struct gz_call_ctx *c, uint64_t addr, int len, struct gz_end *peer)
+{
+	struct gz_sock *s = c->s;
+	enum gz_whose whose;
+	struct gz_verdict v;
+	struct gz_end lo;
+	int err;
+
+	err = read_target(c, addr, len, peer, &whose);
+	if (!err)
+		err = family_fits(s, *peer);
+	if (err)
+		return err;
 	if (!peer->port)
 		return -EINVAL;
-	if (gz_end_is_any(*peer))
-		*peer = gz_end_v4(htonl(INADDR_LOOPBACK), peer->port);
+	if (gz_end_is_any(*peer)) {
+		lo = gz_addr_loopback(gz_end_is_v4(*peer) || gz_end_is_v4(s->local));
+		lo.port = peer->port;
+		*peer = lo;
+	}
+	gz_addr_set_scope(peer);
 	if (whose == GZ_KERNELS)
 		gz_policy_is(c, GZ_DIR_CONNECT, IPPROTO_UDP, *peer, GZ_WHY_FAMILY, &v);
 	else
@@ -220,13 +269,12 @@ int64_t gz_dgram_target(struct gz_call_ctx *c, uint64_t addr, int len, struct gz
 	if (v.whose == GZ_KERNELS)
 		return gz_dgram_to_kernel(c, &v);
 	s->verdict = v;
-	to = gz_end_v4_addr(*peer);
-	if (gz_addr_to_many(*peer) && !IN_MULTICAST(ntohl(to)) &&
+	if (gz_addr_to_many(*peer) && !gz_addr_is_group(*peer) &&
 	    !option(c->fd, SOL_SOCKET, SO_BROADCAST))
 		return -EACCES;
 	/* ip_route_output_key_hash_rcu(): such a source leaves by lo only. */
 	if (gz_addr_is_loopback(s->local) && !gz_netif_is_local(*peer) &&
-	    !gz_addr_is_loopback(*peer))
+	    !gz_addr_is_loopback(*peer) && gz_end_is_v4(*peer))
 		return -EINVAL;
 	return 0;
 }
@@ -286,7 +334,9 @@ static int64_t do_bind(struct gz_call_ctx *c)
 	if (family != s->family &&
 	    !(s->family == AF_INET && family == AF_UNSPEC && gz_end_is_any(end)))
 		return -EAFNOSUPPORT;
-	if (gz_sock_state(s) != GZ_FRESH)
+	/* As __inet6_bind(): a link-local address needs its link. */
+	if (gz_sock_state(s) != GZ_FRESH || (s->opt.v6only && gz_end_is_v4(end)) ||
+	    (IN6_IS_ADDR_LINKLOCAL(&end.addr) && !end.scope))
 		return -EINVAL;
 	if (whose == GZ_KERNELS)
 		gz_policy_is(c, GZ_DIR_BIND, IPPROTO_UDP, end, GZ_WHY_FAMILY, &v);
@@ -345,6 +395,16 @@ static int64_t disconnect(struct gz_call_ctx *c)
 	return 0;
 }
 
+/* __ip6_datagram_connect(): a link-local peer needs its link. */
+static bool lacks_link(struct gz_call_ctx *c, sa_family_t family)
+{
+	struct sockaddr_in6 a;
+
+	return family == AF_INET6 && c->args[2] >= sizeof(a) &&
+	       gz_app_read(c->tid, c->args[1], &a, sizeof(a)) == 0 &&
+	       IN6_IS_ADDR_LINKLOCAL(&a.sin6_addr) && !a.sin6_scope_id;
+}
+
 static int64_t do_connect(struct gz_call_ctx *c)
 {
 	struct gz_sock *s = c->s;
@@ -362,6 +422,8 @@ static int64_t do_connect(struct gz_call_ctx *c)
 		return r;
 	if (family == AF_UNSPEC)
 		return disconnect(c);
+	if (lacks_link(c, family))
+		return -EINVAL;
 	r = gz_dgram_target(c, c->args[1], (int)c->args[2], &peer);
 	if (r)
 		return r;
@@ -370,7 +432,7 @@ static int64_t do_connect(struct gz_call_ctx *c)
 		return r;
 	pthread_mutex_lock(&s->lock);
 	local = s->local;
-	if (gz_end_is_any(local) || IN_MULTICAST(ntohl(gz_end_v4_addr(local))) ||
+	if (gz_end_is_any(local) || gz_addr_is_group(local) ||
 	    (gz_sock_state(s) == GZ_ESTABLISHED && !s->dgram.chose_addr)) {
 		local = gz_addr_source(peer);
 		local.port = s->local.port;
@@ -387,7 +449,7 @@ static int64_t do_connect(struct gz_call_ctx *c)
 	s->peer = peer;
 	gz_claim_move(s, local);
 	gz_sock_set_state(s, GZ_ESTABLISHED);
-	len = gz_dgram_inner(s, alias, GZ_ALIAS_PORT, &ss);
+	len = gz_dgram_inner(s, alias, !gz_end_is_v4(peer), &ss);
 	r = connect(c->fd, (struct sockaddr *)&ss, len) < 0 ? -errno : 0;
 	if (old)
 		gz_alias_unpin(old);
@@ -406,75 +468,120 @@ static const struct {
     {SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF},
     {SOL_SOCKET, SO_ATTACH_REUSEPORT_EBPF},
     {IPPROTO_IP, IP_UNICAST_IF},
-    {IPPROTO_IPV6, IPV6_ADD_MEMBERSHIP},
-    {IPPROTO_IPV6, IPV6_DROP_MEMBERSHIP},
-    {IPPROTO_IPV6, IPV6_MULTICAST_IF},
-    {IPPROTO_IPV6, IPV6_UNICAST_IF},
+};
+
+/* IPv6 has many that say how packets look: only these the shadow has for the stack. */
+static const int native_v6[] = {
+    IPV6_UNICAST_HOPS, IPV6_TCLASS,	    IPV6_RECVPKTINFO,	  IPV6_RECVHOPLIMIT,
+    IPV6_RECVTCLASS,   IPV6_RECVERR,	    IPV6_RECVERR_RFC4884, IPV6_MTU_DISCOVER,
+    IPV6_MINHOPCOUNT,  IPV6_MULTICAST_HOPS, IPV6_MULTICAST_LOOP,  IPV6_MULTICAST_ALL,
 };
 
 static bool is_native(int level, int opt)
 {
+	for (size_t i = 0; i < sizeof(native_v6) / sizeof(native_v6[0]); i++)
+		if (level == IPPROTO_IPV6 && native_v6[i] == opt)
+			return true;
 	for (size_t i = 0; i < sizeof(not_native) / sizeof(not_native[0]); i++)
 		if (not_native[i].level == level && not_native[i].opt == opt)
 			return false;
-	return true;
+	return level != IPPROTO_IPV6;
+}
+
+/* Who answers for an option? */
+enum answer {
+	SHADOW,
+	GROUPS, /* multicast.c */
+	V6ONLY,
+	MTU, /* that of the way to the peer: read only */
+	NOBODY,
+};
+
+static enum answer who_answers(const struct gz_sock *s, int level, int opt)
+{
+	if (level == IPPROTO_IPV6 && s->family != AF_INET6)
+		return SHADOW; /* the kernel has the error */
+	if ((level == IPPROTO_IP || level == IPPROTO_IPV6) && gz_groups_option(level, opt))
+		return GROUPS;
+	if (level == IPPROTO_IPV6 && opt == IPV6_V6ONLY)
+		return V6ONLY;
+	if ((level == IPPROTO_IP && opt == IP_MTU) || (level == IPPROTO_IPV6 && opt == IPV6_MTU))
+		return MTU;
+	return is_native(level, opt) ? SHADOW : NOBODY;
+}
+
+static int set_v6only(struct gz_sock *s, const void *val, int len)
+{
+	int v;
+
+	if (len < (int)sizeof(v) || gz_sock_state(s) != GZ_FRESH)
+		return -EINVAL;
+	memcpy(&v, val, sizeof(v));
+	s->opt.v6only = v != 0;
+	return 0;
 }
 
 static int64_t do_setsockopt(struct gz_call_ctx *c)
 {
-	int level = (int)c->args[1], opt = (int)c->args[2], len = (int)c->args[4], err, v = 0;
+	int level = (int)c->args[1], opt = (int)c->args[2], len = (int)c->args[4], err;
+	enum answer by = who_answers(c->s, level, opt);
 	char val[256] = {0};
 
-	if (!is_native(level, opt)) {
+	if (by == SHADOW)
+		return GZ_CONTINUE;
+	if (by != GROUPS && by != V6ONLY) {
 		gz_count(GZ_C_REFUSED_SETOPT);
 		return -ENOPROTOOPT;
 	}
-	if (!(level == IPPROTO_IP && gz_groups_option(opt)) &&
-	    !(level == IPPROTO_IPV6 && opt == IPV6_V6ONLY && c->s->family == AF_INET6))
-		return GZ_CONTINUE;
 	if (len < 0)
 		return -EINVAL;
 	len = len > (int)sizeof(val) ? (int)sizeof(val) : len;
 	err = gz_app_read(c->tid, c->args[3], val, (size_t)len);
 	if (err)
 		return err;
-	if (level == IPPROTO_IP)
-		return gz_groups_set(c, opt, val, (socklen_t)len);
-	if (len < (int)sizeof(v) || gz_sock_state(c->s) != GZ_FRESH)
-		return -EINVAL;
-	memcpy(&v, val, sizeof(v));
-	c->s->opt.v6only = v != 0;
-	return 0;
+	return by == GROUPS ? gz_groups_set(c, level, opt, val, (socklen_t)len)
+			    : set_v6only(c->s, val, len);
+}
+
+/* What the shadow learned from ICMP, or the port's.  Return: it, or -ENOTCONN */
+static int path_mtu(struct gz_call_ctx *c, int level, int opt)
+{
+	int v, most = gz_worker.port.mtu;
+
+	if (gz_sock_state(c->s) != GZ_ESTABLISHED)
+		return -ENOTCONN;
+	if (gz_netif_is_local(c->s->peer))
+		return 65536; /* lo's */
+	v = option(c->fd, level, opt);
+	return v && v < most ? v : most;
 }
 
 static int64_t do_getsockopt(struct gz_call_ctx *c)
 {
-	int level = (int)c->args[1], opt = (int)c->args[2], room, err, v;
+	int level = (int)c->args[1], opt = (int)c->args[2], room, v = c->s->opt.v6only;
+	enum answer by = who_answers(c->s, level, opt);
 	char val[64];
 	socklen_t len;
+	int64_t err;
 
-	if (level == IPPROTO_IP && gz_groups_option(opt) && opt != IP_MULTICAST_TTL &&
-	    opt != IP_MULTICAST_LOOP && opt != IP_MULTICAST_ALL)
-		v = 0;
-	else if (level == IPPROTO_IP && opt == IP_MTU)
-		v = gz_addr_is_loopback(c->s->peer) ? 65536 : gz_worker.port.mtu;
-	else if (level == IPPROTO_IPV6 && opt == IPV6_V6ONLY && c->s->family == AF_INET6)
-		v = c->s->opt.v6only;
-	else if (!is_native(level, opt))
-		return -ENOPROTOOPT;
-	else
+	if (by == SHADOW)
 		return GZ_CONTINUE;
+	if (by == NOBODY) {
+		gz_count(GZ_C_REFUSED_GETOPT);
+		return -ENOPROTOOPT;
+	}
 	err = gz_app_read(c->tid, c->args[4], &room, sizeof(room));
 	if (err)
 		return err;
 	if (room < 0)
 		return -EINVAL;
 	len = (socklen_t)(room > (int)sizeof(val) ? (int)sizeof(val) : room);
-	if (level == IPPROTO_IP && opt != IP_MTU) {
-		err = gz_groups_get(c->s, opt, val, &len);
-	} else if (opt == IP_MTU && level == IPPROTO_IP && gz_sock_state(c->s) != GZ_ESTABLISHED) {
-		err = -ENOTCONN;
+	if (by == GROUPS) {
+		err = gz_groups_get(c->s, level, opt, val, &len);
 	} else {
+		if (by == MTU)
+			v = path_mtu(c, level, opt);
+		err = v < 0 ? v : 0;
 		len = len < sizeof(v) ? len : sizeof(v);
 		memcpy(val, &v, len);
 	}

@@ -31,8 +31,8 @@ int gz_dgram_autobind(struct gz_call_ctx *c);
  * Return: 0, -errno, or GZ_CONTINUE: a kernel socket is in the descriptor's place
  */
 int64_t gz_dgram_target(struct gz_call_ctx *c, uint64_t addr, int len, struct gz_end *peer);
-/** An address of the engine's namespace, in the family of the shadow.  Return: its length */
-socklen_t gz_dgram_inner(const struct gz_sock *s, uint32_t addr, uint16_t port,
+/** An alias as the shadow's family has it, @native or IPv4.  Return: its length */
+socklen_t gz_dgram_inner(const struct gz_sock *s, uint32_t name, bool native,
 			 struct sockaddr_storage *ss);
 
 /* dgram_msg.c */

@@ -22,6 +22,7 @@
 #include "engine/calls.h"
 #include "engine/counters.h"
 #include "engine/dgram.h"
+#include "engine/ipv6.h"
 #include "engine/shadow.h"
 #include "engine/worker.h"
 
@@ -73,34 +74,38 @@ int64_t gz_dgram_read_iov(struct gz_call_ctx *c, const struct msghdr *m, struct 
 
 /* --- receiving ----------------------------------------------------------- */
 
-static bool inner_address(const struct sockaddr_storage *ss, uint32_t *addr, uint16_t *port)
-{
-	const struct sockaddr_in *in = (const struct sockaddr_in *)ss;
-	const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)ss;
-
-	if (ss->ss_family == AF_INET) {
-		*addr = in->sin_addr.s_addr;
-		*port = in->sin_port;
-	} else if (ss->ss_family == AF_INET6) {
-		memcpy(addr, &in6->sin6_addr.s6_addr[12], 4);
-		*port = in6->sin6_port;
-	} else {
-		return false;
-	}
-	return true;
-}
-
 /* Whose name is it?  false: it has become stale in the queue. */
 static bool translate(const struct sockaddr_storage *ss, struct gz_alias *a)
 {
-	uint16_t port;
-	uint32_t addr;
+	const struct sockaddr_in *in = (const struct sockaddr_in *)ss;
+	const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)ss;
+	bool v4 = ss->ss_family == AF_INET;
 
-	if (!inner_address(ss, &addr, &port) || !gz_alias_find(addr, a))
+	if (!v4 && ss->ss_family != AF_INET6)
+		return false;
+	if (!gz_alias_find(v4 ? in->sin_addr.s_addr : gz_name_of(&in6->sin6_addr), a))
 		return false;
 	if (!a->peer.port)
-		a->peer.port = port;
+		a->peer.port = v4 ? in->sin_port : in6->sin6_port;
 	return true;
+}
+
+/* Who reported an error, in @m; there may be nobody. */
+static void translate_offender(struct cmsghdr *m)
+{
+	struct sock_extended_err *e = (struct sock_extended_err *)CMSG_DATA(m);
+	struct sockaddr_storage ss = {0};
+	struct gz_alias from;
+	size_t room = m->cmsg_len - CMSG_LEN(sizeof(*e));
+
+	if (m->cmsg_len < CMSG_LEN(sizeof(*e)) || room > sizeof(ss))
+		return;
+	memcpy(&ss, SO_EE_OFFENDER(e), room);
+	if (!translate(&ss, &from))
+		return;
+	from.peer.port = 0;
+	gz_addr_sockaddr(ss.ss_family, from.peer, &ss);
+	memcpy(SO_EE_OFFENDER(e), &ss, room);
 }
 
 /* Translate one control message, in place. */
@@ -123,26 +128,13 @@ static void translate_control(const struct gz_sock *s, struct cmsghdr *m, const 
 
 		memcpy(CMSG_DATA(m), &in, sizeof(in));
 	} else if (m->cmsg_level == IPPROTO_IPV6 && m->cmsg_type == IPV6_PKTINFO) {
-		struct in6_pktinfo info = {.ipi6_ifindex = (unsigned)gz_addr_ifindex(local)};
+		struct in6_pktinfo info = {.ipi6_addr = local.addr,
+					   .ipi6_ifindex = (unsigned)gz_addr_ifindex(local)};
 
-		info.ipi6_addr.s6_addr[10] = info.ipi6_addr.s6_addr[11] = 0xff;
-		memcpy(&info.ipi6_addr.s6_addr[12], &addr, 4);
 		memcpy(CMSG_DATA(m), &info, sizeof(info));
 	} else if ((m->cmsg_level == IPPROTO_IP && m->cmsg_type == IP_RECVERR) ||
 		   (m->cmsg_level == IPPROTO_IPV6 && m->cmsg_type == IPV6_RECVERR)) {
-		struct sock_extended_err *e = (struct sock_extended_err *)CMSG_DATA(m);
-		struct sockaddr_storage ss = {0};
-		struct gz_alias from;
-		size_t room = m->cmsg_len - CMSG_LEN(sizeof(*e));
-
-		if (m->cmsg_len < CMSG_LEN(sizeof(*e)) || room > sizeof(ss))
-			return;
-		memcpy(&ss, SO_EE_OFFENDER(e), room);
-		if (!translate(&ss, &from))
-			return;
-		from.peer.port = 0;
-		gz_addr_sockaddr(ss.ss_family, from.peer, &ss);
-		memcpy(SO_EE_OFFENDER(e), &ss, room);
+		translate_offender(m);
 	}
 }
 
@@ -341,6 +333,74 @@ int64_t gz_dgram_recvmmsg(struct gz_call_ctx *c)
 
 /* --- sending ------------------------------------------------------------- */
 
+/* The address of IP_PKTINFO or IPV6_PKTINFO, @x.  Return: 0 or -errno */
+static int source_of(const struct cmsghdr *x, struct gz_end *local)
+{
+	struct in6_pktinfo info6;
+	struct in_pktinfo info;
+	unsigned index;
+
+	if (x->cmsg_level == IPPROTO_IP) {
+		if (x->cmsg_len != CMSG_LEN(sizeof(info)))
+			return -EINVAL;
+		memcpy(&info, CMSG_DATA(x), sizeof(info));
+		*local = gz_end_v4(info.ipi_spec_dst.s_addr, 0);
+		index = (unsigned)info.ipi_ifindex;
+	} else {
+		if (x->cmsg_len < CMSG_LEN(sizeof(info6)))
+			return -EINVAL;
+		memcpy(&info6, CMSG_DATA(x), sizeof(info6));
+		*local = gz_ipv6_end(&info6.ipi6_addr, 0);
+		index = info6.ipi6_ifindex;
+	}
+	if (index > (unsigned)gz_addr_ifindex(gz_end_v4(0, 0)))
+		return -ENODEV;
+	/* ip_cmsg_send(), ip6_datagram_send_ctl(): only an address of this host. */
+	return gz_end_is_any(*local) || gz_netif_is_local(*local) ? 0 : -EINVAL;
+}
+
+/* Does the shadow's own sendmsg() know what to do with it?  (Extension headers would
+ * not come out at the other side.) */
+static bool passes(const struct cmsghdr *x)
+{
+	return x->cmsg_level != IPPROTO_IPV6 || x->cmsg_type == IPV6_HOPLIMIT ||
+	       x->cmsg_type == IPV6_TCLASS;
+}
+
+/*
+ * The control messages of @m: those for the shadow go to @pass, an address of ours to
+ * @local.  Return: bytes in @pass, or -errno
+ */
+static int64_t read_control(struct gz_call_ctx *c, const struct msghdr *m, char *pass,
+			    struct gz_end *local)
+{
+	_Alignas(struct cmsghdr) char control[CONTROL_MAX];
+	struct msghdr in = {.msg_control = control, .msg_controllen = m->msg_controllen};
+	size_t put = 0;
+	int err;
+
+	if (m->msg_controllen > sizeof(control))
+		return -ENOBUFS;
+	err = gz_app_read(c->tid, (uintptr_t)m->msg_control, control, m->msg_controllen);
+	for (struct cmsghdr *x = CMSG_FIRSTHDR(&in); x && !err; x = CMSG_NXTHDR(&in, x)) {
+		if (x->cmsg_len < sizeof(*x) ||
+		    x->cmsg_len > (size_t)(control + m->msg_controllen - (char *)x))
+			return -EINVAL;
+		if ((x->cmsg_level == IPPROTO_IP && x->cmsg_type == IP_PKTINFO) ||
+		    (x->cmsg_level == IPPROTO_IPV6 && x->cmsg_type == IPV6_PKTINFO)) {
+			err = source_of(x, local);
+			continue;
+		}
+		if (!passes(x)) {
+			gz_count(GZ_C_REFUSED_CONTROL);
+			return -EINVAL;
+		}
+		memcpy(pass + put, x, x->cmsg_len);
+		put += CMSG_ALIGN(x->cmsg_len);
+	}
+	return err ? err : (int64_t)put;
+}
+
 /*
  * What @m says, with @n bytes gathered in @buf.  Return: as sendmsg(2); GZ_CONTINUE
  * when a kernel socket has taken the descriptor's place
@@ -348,7 +408,7 @@ int64_t gz_dgram_recvmmsg(struct gz_call_ctx *c)
 static int64_t send_one(struct gz_call_ctx *c, const struct msghdr *m, char *buf, size_t n,
 			int flags)
 {
-	_Alignas(struct cmsghdr) char control[CONTROL_MAX], pass[CONTROL_MAX];
+	_Alignas(struct cmsghdr) char pass[CONTROL_MAX];
 	struct sockaddr_storage ss;
 	struct iovec out = {buf, n};
 	struct msghdr h = {.msg_iov = &out, .msg_iovlen = 1};
@@ -356,7 +416,6 @@ static int64_t send_one(struct gz_call_ctx *c, const struct msghdr *m, char *buf
 	struct gz_sock *s = c->s;
 	uint32_t alias;
 	int64_t r;
-	size_t put = 0;
 
 	if (flags & MSG_OOB)
 		return -EOPNOTSUPP;
@@ -366,45 +425,11 @@ static int64_t send_one(struct gz_call_ctx *c, const struct msghdr *m, char *buf
 			return r;
 	}
 	if (m->msg_control && m->msg_controllen) {
-		struct msghdr in = {.msg_control = control, .msg_controllen = m->msg_controllen};
-
-		if (m->msg_controllen > sizeof(control))
-			return -ENOBUFS;
-		r = gz_app_read(c->tid, (uintptr_t)m->msg_control, control, m->msg_controllen);
-		if (r)
+		r = read_control(c, m, pass, &local);
+		if (r < 0)
 			return r;
-		for (struct cmsghdr *x = CMSG_FIRSTHDR(&in); x; x = CMSG_NXTHDR(&in, x)) {
-			if (x->cmsg_len < sizeof(*x) ||
-			    x->cmsg_len > (size_t)(control + m->msg_controllen - (char *)x))
-				return -EINVAL;
-			if (x->cmsg_level == IPPROTO_IP && x->cmsg_type == IP_PKTINFO) {
-				struct in_pktinfo info;
-
-				if (x->cmsg_len != CMSG_LEN(sizeof(info)))
-					return -EINVAL;
-				memcpy(&info, CMSG_DATA(x), sizeof(info));
-				local = gz_end_v4(info.ipi_spec_dst.s_addr, 0);
-				continue;
-			}
-			if (x->cmsg_level == IPPROTO_IPV6 && x->cmsg_type == IPV6_PKTINFO) {
-				struct in6_pktinfo info;
-				uint32_t addr;
-
-				if (x->cmsg_len < CMSG_LEN(sizeof(info)))
-					return -EINVAL;
-				memcpy(&info, CMSG_DATA(x), sizeof(info));
-				memcpy(&addr, &info.ipi6_addr.s6_addr[12], 4);
-				local = gz_end_v4(addr, 0);
-				continue;
-			}
-			memcpy(pass + put, x, x->cmsg_len);
-			put += CMSG_ALIGN(x->cmsg_len);
-		}
-		/* ip_cmsg_send(), ip_route_output(): only an address of this host. */
-		if (!gz_end_is_any(local) && !gz_netif_is_local(local))
-			return -EINVAL;
-		h.msg_control = put ? pass : NULL;
-		h.msg_controllen = put;
+		h.msg_control = r ? pass : NULL;
+		h.msg_controllen = (size_t)r;
 	}
 	if (!m->msg_name && !gz_end_is_any(local) && gz_sock_state(s) == GZ_ESTABLISHED)
 		peer = s->peer;
@@ -416,7 +441,7 @@ static int64_t send_one(struct gz_call_ctx *c, const struct msghdr *m, char *buf
 		if (!alias)
 			return -ENOBUFS;
 		h.msg_name = &ss;
-		h.msg_namelen = gz_dgram_inner(s, alias, GZ_ALIAS_PORT, &ss);
+		h.msg_namelen = gz_dgram_inner(s, alias, !gz_end_is_v4(peer), &ss);
 	}
 	r = sendmsg(c->fd, &h, (flags & ~MSG_OOB) | MSG_DONTWAIT | MSG_NOSIGNAL);
 	return r < 0 ? -errno : r;

@@ -30,6 +30,7 @@
 
 #include "engine/address.h"
 #include "engine/counters.h"
+#include "engine/icmp.h"
 #include "engine/ipv6.h"
 #include "engine/log.h"
 #include "engine/worker.h"
@@ -182,17 +183,16 @@ bool gz_ipv6_source(const struct in6_addr *peer, struct in6_addr *source)
 {
 	const struct own *best = NULL;
 	bool routed;
+	bool local = IN6_IS_ADDR_LINKLOCAL(peer) || IN6_IS_ADDR_MC_LINKLOCAL(peer) ||
+		     IN6_IS_ADDR_MC_NODELOCAL(peer);
 
-	/* Link-local peers need a scope, which the stack does not take. */
-	if (IN6_IS_ADDR_LINKLOCAL(peer))
-		return false;
 	pthread_mutex_lock(&v6.lock);
-	routed = v6.router || on_link(peer);
+	routed = local || IN6_IS_ADDR_MULTICAST(peer) || v6.router || on_link(peer);
 	for (unsigned i = 0; i < v6.n && routed; i++) {
 		const struct own *o = &v6.own[i];
 
-		/* RFC 6724 section 5: rule 3, then the longest prefix, by halves. */
-		if (o->duplicate || IN6_IS_ADDR_LINKLOCAL(&o->addr))
+		/* RFC 6724 section 5: rules 2 and 3, then the longest prefix, by halves. */
+		if (o->duplicate || (bool)IN6_IS_ADDR_LINKLOCAL(&o->addr) != local)
 			continue;
 		if (!best || (o->preferred && !best->preferred) ||
 		    (o->preferred == best->preferred && same64(&o->addr, peer) &&
@@ -203,6 +203,30 @@ bool gz_ipv6_source(const struct in6_addr *peer, struct in6_addr *source)
 		*source = best->addr;
 	pthread_mutex_unlock(&v6.lock);
 	return best;
+}
+
+struct gz_end gz_ipv6_end(const void *addr, uint16_t port)
+{
+	struct gz_end e = {.port = port};
+
+	memcpy(&e.addr, addr, sizeof(e.addr));
+	gz_addr_set_scope(&e);
+	return e;
+}
+
+struct netif *gz_ipv6_netif(void)
+{
+	return v6.nif;
+}
+
+bool gz_ipv6_is_up(void)
+{
+	bool up;
+
+	pthread_mutex_lock(&v6.lock);
+	up = v6.n;
+	pthread_mutex_unlock(&v6.lock);
+	return up;
 }
 
 /** gz_nd6_gateway() - LWIP_HOOK_ND6_GET_GW: the next hop to what is not on the link */
@@ -267,5 +291,6 @@ void gz_icmp6_input(struct pbuf *p, struct netif *inp)
 	}
 	if (p->len >= 8 && errno_of(d[0], d[1]))
 		on_error(p, errno_of(d[0], d[1]));
+	gz_icmp_errors(p);
 	icmp6_input(p, inp);
 }

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 
 #include "config/config.h"
+#include "engine/end.h"
 
 struct netif;
 
@@ -22,7 +23,16 @@ bool gz_ipv6_is_local(const struct in6_addr *a);
 /** Addresses that programs may use: no link-local one, no duplicate.  Any thread; return: how
  * many were put into @list */
 unsigned gz_ipv6_list(struct in6_addr *list, unsigned max);
-/** The source for connections to @peer.  Any thread; false: the stack has no way to it */
+/** The source for what goes to @peer, a group too.  Any thread; false: the stack has no way
+ * to it */
 bool gz_ipv6_source(const struct in6_addr *peer, struct in6_addr *source);
+
+/** An address as it is in a packet, with its scope if it has one; any thread.
+ * @port:	Network byte order */
+struct gz_end gz_ipv6_end(const void *addr, uint16_t port);
+/** The netif of all IPv6 addresses; worker's.  NULL: the stack has none */
+struct netif *gz_ipv6_netif(void);
+/** Has the stack IPv6 on the wire?  Any thread. */
+bool gz_ipv6_is_up(void);
 
 #endif

@@ -8,6 +8,7 @@
 
 #include "engine/address.h"
 #include "engine/counters.h"
+#include "engine/ipv6.h"
 #include "engine/multicast.h"
 #include "engine/service.h"
 #include "engine/sock.h"
@@ -16,13 +17,14 @@
 #define MEMBERSHIPS_MAX 20 /* net.ipv4.igmp_max_memberships */
 
 struct gz_groups {
-	struct gz_group_options opt;
-	bool all; /* IP_MULTICAST_ALL */
+	struct gz_group_options opt[2]; /* IPv6, IPv4 */
 	unsigned n;
 	struct membership {
-		uint32_t group, local;
+		struct gz_end group, local; /* local any: no interface was named */
 	} of[MEMBERSHIPS_MAX];
 };
+
+static const struct gz_group_options defaults = {.hops = 1, .loop = true, .all = true};
 
 /* @s locked.  Return: NULL when memory is out */
 static struct gz_groups *groups(struct gz_sock *s)
@@ -33,45 +35,40 @@ static struct gz_groups *groups(struct gz_sock *s)
 		g = calloc(1, sizeof(*g));
 		if (!g)
 			return NULL;
-		g->opt = (struct gz_group_options){.ttl = 1, .loop = true};
-		g->all = true;
+		g->opt[0] = g->opt[1] = defaults;
 		s->dgram.groups = g;
 	}
 	return g;
 }
 
-void gz_groups_options(struct gz_sock *s, struct gz_group_options *o)
+void gz_groups_options(const struct gz_sock *s, bool v4, struct gz_group_options *o)
 {
-	*o = s->dgram.groups ? s->dgram.groups->opt
-			     : (struct gz_group_options){.ttl = 1, .loop = true};
+	*o = s->dgram.groups ? s->dgram.groups->opt[v4] : defaults;
 }
 
-/* As ip_mc_sf_allow() in net/ipv4/igmp.c, without source filters. */
-bool gz_groups_allow(struct gz_sock *s, struct gz_end dst, struct gz_end src,
-		     const struct netif *in)
+/* As ip_mc_sf_allow() and inet6_mc_check(), without source filters. */
+bool gz_groups_allow(struct gz_sock *s, struct gz_end dst)
 {
-	uint32_t group = gz_end_v4_addr(dst);
+	struct gz_group_options o;
 	struct gz_groups *g;
-	bool member = false, all;
+	bool member = false;
 
-	(void)src;
-	(void)in;
-	if (!IN_MULTICAST(ntohl(group)))
+	if (!gz_addr_is_group(dst))
 		return true;
 	pthread_mutex_lock(&s->lock);
 	g = s->dgram.groups;
-	all = !g || g->all;
+	gz_groups_options(s, gz_end_is_v4(dst), &o);
 	for (unsigned i = 0; g && i < g->n; i++)
-		member = member || g->of[i].group == group;
+		member = member || gz_end_same_addr(g->of[i].group, dst);
 	pthread_mutex_unlock(&s->lock);
-	return member || all;
+	return member || o.all;
 }
 
-static void tell_worker(uint32_t group, bool join)
+static void tell_worker(struct gz_end group, bool join)
 {
 	gz_worker_post(
 	    &gz_worker,
-	    &(struct gz_msg){.op = GZ_OP_GROUP, .id = group, .prefix = join ? 1 : 0, .fd = -1});
+	    &(struct gz_msg){.op = GZ_OP_GROUP, .group = group, .prefix = join ? 1 : 0, .fd = -1});
 }
 
 void gz_groups_leave_all(struct gz_sock *s)
@@ -87,37 +84,46 @@ void gz_groups_leave_all(struct gz_sock *s)
 	free(g);
 }
 
-bool gz_groups_option(int opt)
+bool gz_groups_option(int level, int opt)
 {
+	if (opt >= MCAST_JOIN_GROUP && opt <= MCAST_MSFILTER)
+		return true;
+	if (level == IPPROTO_IPV6)
+		return opt == IPV6_MULTICAST_HOPS || opt == IPV6_MULTICAST_LOOP ||
+		       opt == IPV6_MULTICAST_ALL || opt == IPV6_MULTICAST_IF ||
+		       opt == IPV6_ADD_MEMBERSHIP || opt == IPV6_DROP_MEMBERSHIP;
 	return opt == IP_MULTICAST_TTL || opt == IP_MULTICAST_LOOP || opt == IP_MULTICAST_ALL ||
 	       opt == IP_MULTICAST_IF || opt == IP_ADD_MEMBERSHIP || opt == IP_DROP_MEMBERSHIP ||
 	       opt == IP_ADD_SOURCE_MEMBERSHIP || opt == IP_DROP_SOURCE_MEMBERSHIP ||
-	       opt == IP_BLOCK_SOURCE || opt == IP_UNBLOCK_SOURCE || opt == IP_MSFILTER ||
-	       (opt >= MCAST_JOIN_GROUP && opt <= MCAST_MSFILTER);
+	       opt == IP_BLOCK_SOURCE || opt == IP_UNBLOCK_SOURCE || opt == IP_MSFILTER;
 }
 
-/* An interface by its address, or by an index that gz_addr_ifindex() gave.
- * Return: 0 and its address, or -ENODEV */
-static int interface(uint32_t addr, int index, uint32_t *local)
+/*
+ * An interface by its IPv4 address, or by an index that gz_addr_ifindex() gave.
+ * Return: 0 and an address of it, any when none was named; or -ENODEV
+ */
+static int interface(bool v4, uint32_t addr, int index, struct gz_end *local)
 {
-	const struct gz_engine_config *cfg = gz_worker.cfg;
+	static const struct gz_end none;
+	struct gz_end lo = gz_addr_loopback(v4);
 
-	*local = 0;
-	if (index == gz_addr_ifindex(gz_end_v4(htonl(INADDR_LOOPBACK), 0))) {
-		*local = htonl(INADDR_LOOPBACK);
+	*local = none;
+	if (index == gz_addr_ifindex(lo)) {
+		*local = lo;
 	} else if (index) {
-		if (index != gz_addr_ifindex(gz_end_v4(cfg->addrs[0].addr, 0)))
+		if (index != gz_addr_ifindex(none))
 			return -ENODEV;
-		*local = cfg->addrs[0].addr;
+		if (v4)
+			*local = gz_end_v4(gz_worker.cfg->addrs[0].addr, 0);
 	} else if (addr) {
-		if (!gz_netif_is_local(gz_end_v4(addr, 0)))
+		*local = gz_end_v4(addr, 0);
+		if (!gz_netif_is_local(*local))
 			return -ENODEV;
-		*local = addr;
 	}
 	return 0;
 }
 
-static int join(struct gz_sock *s, uint32_t group, uint32_t local)
+static int join(struct gz_sock *s, const struct membership *m)
 {
 	struct gz_groups *g;
 	int err = 0;
@@ -125,19 +131,20 @@ static int join(struct gz_sock *s, uint32_t group, uint32_t local)
 	pthread_mutex_lock(&s->lock);
 	g = groups(s);
 	for (unsigned i = 0; g && i < g->n; i++)
-		if (g->of[i].group == group && g->of[i].local == local)
+		if (gz_end_same_addr(g->of[i].group, m->group) &&
+		    gz_end_same_addr(g->of[i].local, m->local))
 			err = -EADDRINUSE;
 	if (!err && (!g || g->n == MEMBERSHIPS_MAX))
 		err = -ENOBUFS;
 	if (!err)
-		g->of[g->n++] = (struct membership){group, local};
+		g->of[g->n++] = *m;
 	pthread_mutex_unlock(&s->lock);
 	if (!err)
-		tell_worker(group, true);
+		tell_worker(m->group, true);
 	return err;
 }
 
-static int leave(struct gz_sock *s, uint32_t group, uint32_t local)
+static int leave(struct gz_sock *s, const struct membership *m)
 {
 	struct gz_groups *g;
 	int err = -EADDRNOTAVAIL;
@@ -145,7 +152,8 @@ static int leave(struct gz_sock *s, uint32_t group, uint32_t local)
 	pthread_mutex_lock(&s->lock);
 	g = s->dgram.groups;
 	for (unsigned i = 0; g && i < g->n; i++) {
-		if (g->of[i].group == group && (!local || g->of[i].local == local)) {
+		if (gz_end_same_addr(g->of[i].group, m->group) &&
+		    (gz_end_is_any(m->local) || gz_end_same_addr(g->of[i].local, m->local))) {
 			g->of[i] = g->of[--g->n];
 			err = 0;
 			break;
@@ -153,48 +161,52 @@ static int leave(struct gz_sock *s, uint32_t group, uint32_t local)
 	}
 	pthread_mutex_unlock(&s->lock);
 	if (!err)
-		tell_worker(group, false);
+		tell_worker(m->group, false);
 	return err;
 }
 
-static int set_number(struct gz_sock *s, int opt, const void *val, socklen_t len)
-{
-	struct gz_groups *g;
-	int v = 0, err = 0;
+/* --- setsockopt ----------------------------------------------------------- */
 
+/* Hops, loop, all.  The shadow is told too: it answers getsockopt(). */
+static int set_number(struct gz_call_ctx *c, int level, int opt, const void *val, socklen_t len)
+{
+	bool v4 = level == IPPROTO_IP;
+	struct gz_group_options *o;
+	struct gz_groups *g;
+	int v = 0;
+
+	/* The kernel judges, as it does for its own. */
+	if (setsockopt(c->fd, level, opt, val, len) < 0)
+		return -errno;
 	if (len >= sizeof(int))
 		memcpy(&v, val, sizeof(v));
-	else if (len >= 1)
+	else
 		v = *(const unsigned char *)val;
-	else
-		return -EINVAL;
-	pthread_mutex_lock(&s->lock);
-	g = groups(s);
-	if (!g)
-		err = -ENOBUFS;
-	else if (opt == IP_MULTICAST_TTL && (v < -1 || v > 255))
-		err = -EINVAL;
-	else if (opt == IP_MULTICAST_TTL)
-		g->opt.ttl = v == -1 ? 1 : (uint8_t)v;
-	else if (opt == IP_MULTICAST_LOOP)
-		g->opt.loop = v != 0;
-	else if (v != 0 && v != 1)
-		err = -EINVAL;
-	else
-		g->all = v;
-	pthread_mutex_unlock(&s->lock);
-	/* The shadow remembers it for getsockopt(). */
-	return err;
+	pthread_mutex_lock(&c->s->lock);
+	g = groups(c->s);
+	o = g ? &g->opt[v4] : NULL;
+	if (o && opt == (v4 ? IP_MULTICAST_TTL : IPV6_MULTICAST_HOPS))
+		o->hops = v == -1 ? 1 : (uint8_t)v;
+	else if (o && opt == (v4 ? IP_MULTICAST_LOOP : IPV6_MULTICAST_LOOP))
+		o->loop = v != 0;
+	else if (o)
+		o->all = v != 0;
+	pthread_mutex_unlock(&c->s->lock);
+	return o ? 0 : -ENOBUFS;
 }
 
-static int set_interface(struct gz_sock *s, const void *val, socklen_t len)
+static int set_interface(struct gz_sock *s, bool v4, const void *val, socklen_t len)
 {
 	struct ip_mreqn m = {.imr_ifindex = 0};
 	struct gz_groups *g;
-	uint32_t local;
+	struct gz_end local;
 	int err;
 
-	if (len >= sizeof(m))
+	if (!v4 && len < sizeof(int))
+		return -EINVAL;
+	if (!v4)
+		memcpy(&m.imr_ifindex, val, sizeof(int));
+	else if (len >= sizeof(m))
 		memcpy(&m, val, sizeof(m));
 	else if (len >= sizeof(struct ip_mreq))
 		memcpy(&m, val, sizeof(struct ip_mreq));
@@ -202,79 +214,120 @@ static int set_interface(struct gz_sock *s, const void *val, socklen_t len)
 		memcpy(&m.imr_address, val, sizeof(struct in_addr));
 	else
 		return -EINVAL;
-	err = interface(m.imr_address.s_addr, m.imr_ifindex, &local);
+	err = interface(v4, m.imr_address.s_addr, m.imr_ifindex, &local);
 	if (err)
 		return m.imr_ifindex ? err : -EADDRNOTAVAIL;
 	pthread_mutex_lock(&s->lock);
 	g = groups(s);
-	if (g)
-		g->opt.local = local;
+	if (g) {
+		g->opt[v4].local = local;
+		g->opt[v4].ifindex = m.imr_ifindex;
+	}
 	pthread_mutex_unlock(&s->lock);
 	return g ? 0 : -ENOBUFS;
 }
 
-int gz_groups_set(struct gz_call_ctx *c, int opt, const void *val, socklen_t len)
+/* The group and the interface of a request to join or leave.  Return: 0 or -errno */
+static int read_request(int level, int opt, const void *val, socklen_t len, struct membership *m)
 {
-	struct ip_mreqn m = {.imr_ifindex = 0};
+	struct ip_mreqn v4 = {.imr_ifindex = 0};
+	struct ipv6_mreq v6;
 	struct group_req r;
-	uint32_t local;
-	int err;
+	bool is_v4 = level == IPPROTO_IP;
+	int index;
 
-	switch (opt) {
-	case IP_MULTICAST_TTL:
-	case IP_MULTICAST_LOOP:
-	case IP_MULTICAST_ALL:
-		err = set_number(c->s, opt, val, len);
-		if (!err && setsockopt(c->fd, IPPROTO_IP, opt, val, len) < 0)
-			err = -errno;
-		return err;
-	case IP_MULTICAST_IF:
-		return set_interface(c->s, val, len);
-	case IP_ADD_MEMBERSHIP:
-	case IP_DROP_MEMBERSHIP:
-		if (len < sizeof(struct ip_mreq))
-			return -EINVAL;
-		memcpy(&m, val, len < sizeof(m) ? sizeof(struct ip_mreq) : sizeof(m));
-		break;
-	case MCAST_JOIN_GROUP:
-	case MCAST_LEAVE_GROUP:
+	if (opt == MCAST_JOIN_GROUP || opt == MCAST_LEAVE_GROUP) {
 		if (len < sizeof(r))
 			return -EINVAL;
 		memcpy(&r, val, sizeof(r));
-		if (r.gr_group.ss_family != AF_INET)
+		if (r.gr_group.ss_family != (is_v4 ? AF_INET : AF_INET6))
+			return is_v4 ? -EINVAL : -EADDRNOTAVAIL;
+		v4.imr_multiaddr = ((struct sockaddr_in *)&r.gr_group)->sin_addr;
+		index = (int)r.gr_interface;
+		v6.ipv6mr_multiaddr = ((struct sockaddr_in6 *)&r.gr_group)->sin6_addr;
+	} else if (is_v4) {
+		if (len < sizeof(struct ip_mreq))
 			return -EINVAL;
-		m.imr_multiaddr = ((struct sockaddr_in *)&r.gr_group)->sin_addr;
-		m.imr_ifindex = (int)r.gr_interface;
-		opt = opt == MCAST_JOIN_GROUP ? IP_ADD_MEMBERSHIP : IP_DROP_MEMBERSHIP;
-		break;
-	default:
-		/* Source filters: lwIP speaks IGMPv2 only. */
+		memcpy(&v4, val, len < sizeof(v4) ? sizeof(struct ip_mreq) : sizeof(v4));
+		index = v4.imr_ifindex;
+	} else {
+		if (len < sizeof(v6))
+			return -EINVAL;
+		memcpy(&v6, val, sizeof(v6));
+		index = (int)v6.ipv6mr_interface;
+	}
+	m->group =
+	    is_v4 ? gz_end_v4(v4.imr_multiaddr.s_addr, 0) : gz_ipv6_end(&v6.ipv6mr_multiaddr, 0);
+	if (!gz_addr_is_group(m->group))
+		return is_v4 && (opt == IP_DROP_MEMBERSHIP || opt == MCAST_LEAVE_GROUP)
+			   ? -EADDRNOTAVAIL
+			   : -EINVAL;
+	if (!is_v4 && !gz_ipv6_is_up() && index != gz_addr_ifindex(gz_addr_loopback(false)))
+		return -ENODEV;
+	return interface(is_v4, v4.imr_address.s_addr, index, &m->local);
+}
+
+int gz_groups_set(struct gz_call_ctx *c, int level, int opt, const void *val, socklen_t len)
+{
+	bool v4 = level == IPPROTO_IP, joins = opt == MCAST_JOIN_GROUP;
+	struct membership m;
+	int err;
+
+	if (opt == (v4 ? IP_MULTICAST_IF : IPV6_MULTICAST_IF))
+		return set_interface(c->s, v4, val, len);
+	if (opt == (v4 ? IP_MULTICAST_TTL : IPV6_MULTICAST_HOPS) ||
+	    opt == (v4 ? IP_MULTICAST_LOOP : IPV6_MULTICAST_LOOP) ||
+	    opt == (v4 ? IP_MULTICAST_ALL : IPV6_MULTICAST_ALL))
+		return set_number(c, level, opt, val, len);
+	joins = joins || opt == (v4 ? IP_ADD_MEMBERSHIP : IPV6_ADD_MEMBERSHIP);
+	if (!joins && opt != MCAST_LEAVE_GROUP &&
+	    opt != (v4 ? IP_DROP_MEMBERSHIP : IPV6_DROP_MEMBERSHIP)) {
+		/* Source filters: lwIP speaks IGMPv2 and MLDv1 only. */
 		gz_count(GZ_C_REFUSED_SETOPT);
 		return -ENOPROTOOPT;
 	}
-	if (!IN_MULTICAST(ntohl(m.imr_multiaddr.s_addr)))
-		return opt == IP_ADD_MEMBERSHIP ? -EINVAL : -EADDRNOTAVAIL;
-	err = interface(m.imr_address.s_addr, m.imr_ifindex, &local);
+	err = read_request(level, opt, val, len, &m);
 	if (err)
 		return err;
-	return opt == IP_ADD_MEMBERSHIP ? join(c->s, m.imr_multiaddr.s_addr, local)
-					: leave(c->s, m.imr_multiaddr.s_addr, local);
+	return joins ? join(c->s, &m) : leave(c->s, &m);
 }
 
-int gz_groups_get(struct gz_sock *s, int opt, void *val, socklen_t *len)
+int64_t gz_groups_get(struct gz_sock *s, int level, int opt, void *val, socklen_t *len)
 {
+	bool v4 = level == IPPROTO_IP;
 	struct gz_group_options o;
-	uint32_t addr;
+	uint32_t v;
 
-	if (opt != IP_MULTICAST_IF) {
+	if (opt == (v4 ? IP_MULTICAST_TTL : IPV6_MULTICAST_HOPS) ||
+	    opt == (v4 ? IP_MULTICAST_LOOP : IPV6_MULTICAST_LOOP) ||
+	    opt == (v4 ? IP_MULTICAST_ALL : IPV6_MULTICAST_ALL))
+		return GZ_CONTINUE;
+	if (opt != (v4 ? IP_MULTICAST_IF : IPV6_MULTICAST_IF)) {
 		gz_count(GZ_C_REFUSED_GETOPT);
 		return -ENOPROTOOPT;
 	}
 	pthread_mutex_lock(&s->lock);
-	gz_groups_options(s, &o);
+	gz_groups_options(s, v4, &o);
 	pthread_mutex_unlock(&s->lock);
-	addr = o.local;
-	*len = *len < sizeof(addr) ? *len : sizeof(addr);
-	memcpy(val, &addr, *len);
+	v = v4 ? gz_end_v4_addr(o.local) : (uint32_t)o.ifindex;
+	*len = *len < sizeof(v) ? *len : sizeof(v);
+	memcpy(val, &v, *len);
 	return 0;
+}
+
+void gz_groups_replay(const struct gz_sock *s, int fd)
+{
+	const struct gz_groups *g = s->dgram.groups;
+
+	for (unsigned i = 0; g && i < g->n; i++) {
+		const struct gz_end *group = &g->of[i].group;
+		struct ipv6_mreq v6 = {.ipv6mr_multiaddr = group->addr};
+		struct ip_mreqn v4 = {.imr_multiaddr.s_addr = gz_end_v4_addr(*group)};
+
+		/* The interface was one of the stack's; the route has to say. */
+		if (gz_end_is_v4(*group)
+			? setsockopt(fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, &v4, sizeof(v4)) < 0
+			: setsockopt(fd, IPPROTO_IPV6, IPV6_ADD_MEMBERSHIP, &v6, sizeof(v6)) < 0)
+			gz_count(GZ_C_REFUSED_SETOPT);
+	}
 }

@@ -27,6 +27,7 @@
 #include "lwip/igmp.h"
 #include "lwip/ip.h"
 #include "lwip/ip4.h"
+#include "lwip/mld6.h"
 #include "lwip/netif.h"
 #include "lwip/prot/tcp.h"
 #include "lwip/priv/tcp_priv.h"
@@ -94,17 +95,41 @@ struct netif *gz_netif_of(uint32_t addr)
 	return NULL;
 }
 
-void gz_netif_group(uint32_t group, bool join)
+void gz_ip_of_end(ip_addr_t *a, struct gz_end e, const struct netif *nif)
 {
-	ip4_addr_t a = {.addr = group};
-	err_t err;
+	memset(a, 0, sizeof(*a));
+	if (gz_end_is_v4(e)) {
+		ip_addr_set_ip4_u32_val(*a, gz_end_v4_addr(e));
+		return;
+	}
+	memcpy(ip_2_ip6(a)->addr, &e.addr, sizeof(e.addr));
+	IP_SET_TYPE(a, IPADDR_TYPE_V6);
+	if (nif)
+		ip6_addr_assign_zone(ip_2_ip6(a), IP6_UNKNOWN, nif);
+}
 
+static err_t join_or_leave(struct netif *nif, struct gz_end group, bool join)
+{
+	ip_addr_t a;
+
+	gz_ip_of_end(&a, group, nif);
+	if (gz_end_is_v4(group))
+		return join ? igmp_joingroup_netif(nif, ip_2_ip4(&a))
+			    : igmp_leavegroup_netif(nif, ip_2_ip4(&a));
+	/* All hosts are members of ff02::1, and nobody asks (RFC 2710 section 5). */
+	if (ip6_addr_isallnodes_linklocal(ip_2_ip6(&a)) || !(nif->flags & NETIF_FLAG_MLD6))
+		return ERR_VAL;
+	return join ? mld6_joingroup_netif(nif, ip_2_ip6(&a))
+		    : mld6_leavegroup_netif(nif, ip_2_ip6(&a));
+}
+
+void gz_netif_group(struct gz_end group, bool join)
+{
 	if (!net.n)
 		return;
 	if (join && !net.groups && rte_eth_allmulticast_enable(net.w->port.id) < 0)
 		gz_debug("port %s takes all frames of groups, or none", net.w->port.device);
-	err = join ? igmp_joingroup_netif(&net.nif[0], &a) : igmp_leavegroup_netif(&net.nif[0], &a);
-	if (err == ERR_OK)
+	if (join_or_leave(&net.nif[0], group, join) == ERR_OK)
 		net.groups += join ? 1u : -1u;
 }
 

@@ -73,7 +73,9 @@ static enum gz_why by_default(struct gz_call_ctx *c, const struct gz_verdict *v)
 	}
 	if (gz_netif_is_local(v->end))
 		return GZ_WHY_OWN;
-	return gz_addr_routed(v->end) || gz_addr_to_many(v->end) ? GZ_WHY_ROUTED : GZ_WHY_NO_ROUTE;
+	return gz_addr_routed(v->end) || (gz_end_is_v4(v->end) && gz_addr_to_many(v->end))
+		   ? GZ_WHY_ROUTED
+		   : GZ_WHY_NO_ROUTE;
 }
 
 static enum gz_whose whose_by(enum gz_why why)

@@ -14,8 +14,8 @@
  *    looked for in /proc/thread-self/net/unix, twice a second and only while
  *    there are such sockets without an engine end.
  *
- *  - the shadow of a UDP socket has an address of its own in 127/8 (alias.h), which
- *    takes the place of the name.
+ *  - the shadow of a UDP socket has a port of its own (alias.h), which takes the
+ *    place of the name.
  *
  * A bind() that meets the port of a watched socket, and a SYN for a listener,
  * probe at that moment, so that the answer never depends on the sweep.
@@ -55,14 +55,13 @@ bool gz_reaper_is_gone(uint64_t name, int *probe)
 	return true;
 }
 
-/* The same of a UDP shadow: its address can be bound again. */
-static bool nest_is_empty(uint32_t addr)
+/* The same of a UDP shadow: its port can be bound again, whatever its family. */
+static bool nest_is_empty(uint16_t nest)
 {
 	static __thread int probe = -1;
 	struct sockaddr_in a = {
 	    .sin_family = AF_INET,
-	    .sin_port = htons(GZ_SHADOW_PORT),
-	    .sin_addr.s_addr = addr,
+	    .sin_port = htons(nest),
 	};
 
 	if (probe < 0) {

@@ -118,7 +118,7 @@ struct gz_sock {
 	int backlog;
 	struct gz_verdict verdict;	  /* the last one, gazelle-ctl why */
 	struct gz_dgram {		  /* SOCK_DGRAM: dgram.c, udp.c */
-		uint32_t nest;		  /* the shadow's address, alias.h */
+		uint16_t nest;		  /* the shadow's port, alias.h */
 		uint32_t alias;		  /* of the peer, while connected */
 		bool chose_port;	  /* bind() with a port: a disconnect keeps it */
 		bool chose_addr;	  /* bind() with an address: the same */

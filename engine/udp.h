@@ -10,15 +10,32 @@
 
 #include "engine/end.h"
 
+struct gz_icmp;
 struct gz_worker;
+struct iovec;
+
+/** A datagram under way, whichever way. */
+struct gz_datagram {
+	struct gz_end src, dst;
+	uint8_t ttl, tos;
+	const struct iovec *data;
+	int ndata;
+	size_t len;
+};
 
 /** Sockets of the engine in its own network namespace.  Return: 0 or -errno */
 int gz_udp_init(struct gz_worker *w);
 /**
- * gz_udp_events() - What programs sent, and shadows that were found closed
+ * gz_udp_events() - What programs sent
  *
  * Worker.  @ptr: of an event of relay_ep; false: it is none of ours.
  */
-bool gz_udp_events(struct gz_worker *w, const void *ptr);
+bool gz_udp_events(const void *ptr);
+/**
+ * gz_udp_error() - The sockets that sent @d, which came back with error @e, hear of it
+ *
+ * Worker.  @d has what the error quotes of it.
+ */
+void gz_udp_error(const struct gz_datagram *d, struct gz_end offender, const struct gz_icmp *e);
 
 #endif

@@ -19,6 +19,7 @@
 
 #include "engine/client.h"
 #include "engine/counters.h"
+#include "engine/icmp.h"
 #include "engine/log.h"
 #include "engine/reaper.h"
 #include "engine/service.h"
@@ -187,7 +188,7 @@ static void handle(struct gz_worker *w, struct gz_msg *m)
 			gz_twin_watch(w, s);
 		break;
 	case GZ_OP_GROUP:
-		gz_netif_group((uint32_t)m->id, m->prefix);
+		gz_netif_group(m->group, m->prefix);
 		break;
 	case GZ_OP_URGENT:
 		gz_urgent_take(w, s, &m->urgent);
@@ -253,7 +254,7 @@ static unsigned relay_events(struct gz_worker *w)
 	for (int i = 0; i < n; i++) {
 		struct gz_sock *s = ev[i].data.ptr;
 
-		if (gz_udp_events(w, ev[i].data.ptr))
+		if (gz_udp_events(ev[i].data.ptr) || gz_icmp_events(w, ev[i].data.ptr))
 			continue;
 		if (s->twin_watched) {
 			gz_twin_event(w, s);

@@ -34,7 +34,7 @@ enum gz_op {
 	GZ_OP_GONE,	/* the application's last close was seen */
 	GZ_OP_REOFFER,	/* an accept() failed: offer the connection again */
 	GZ_OP_TWIN,	/* the backlog has room for the kernel's again */
-	GZ_OP_GROUP,	/* id, prefix: the host joins or leaves a group */
+	GZ_OP_GROUP,	/* group, prefix: the host joins or leaves it */
 	GZ_OP_URGENT,	/* id, prefix, urgent: a send() with MSG_OOB waits */
 	GZ_OP_STOP,	/* end the loop */
 };
@@ -48,6 +48,7 @@ struct gz_msg {
 	int fd;
 	uint32_t prefix;
 	struct gz_urgent urgent;
+	struct gz_end group;
 };
 
 struct gz_worker {
@@ -95,9 +96,12 @@ bool gz_netif_loop(void); /* one round of looped packets */
 void gz_netif_flush(struct gz_worker *w);
 bool gz_netif_is_local(struct gz_end end); /* its address; any thread */
 struct netif;
-struct netif *gz_netif_of(uint32_t addr);	/* the one with this address, or NULL */
-void gz_netif_group(uint32_t group, bool join); /* IGMP */
-bool gz_netif_in_groups(void);			/* some: IGMP has timers */
+struct netif *gz_netif_of(uint32_t addr);	     /* the one with this address, or NULL */
+void gz_netif_group(struct gz_end group, bool join); /* IGMP, MLD */
+bool gz_netif_in_groups(void);			     /* some: IGMP has timers */
+struct ip_addr;
+/** lwIP's form of @e, as @nif has it; NULL: any */
+void gz_ip_of_end(struct ip_addr *a, struct gz_end e, const struct netif *nif);
 
 /* stack.c */
 int gz_stack_init(struct gz_worker *w);

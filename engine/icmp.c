@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * icmp.c - ICMP's errors about datagrams, of both families, in and out
+ *
+ * lwIP answers echo requests and makes errors about what it could not deliver; it
+ * does not tell who sent of errors that come in.  The kernel, in the namespace of the
+ * shadows, tells by an error of its own that a shadow is closed.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "lwip/icmp.h"
+#include "lwip/inet_chksum.h"
+#include "lwip/ip.h"
+#include "lwip/ip6.h"
+#include "lwip/pbuf.h"
+
+#include "engine/address.h"
+#include "engine/alias.h"
+#include "engine/counters.h"
+#include "engine/icmp.h"
+#include "engine/inner.h"
+#include "engine/ipv6.h"
+#include "engine/reaper.h"
+#include "engine/sock.h"
+#include "engine/udp.h"
+#include "engine/worker.h"
+
+void gz_icmp_input(struct pbuf *p, struct netif *inp);
+
+#define HEADER 8u    /* of ICMP, and of UDP */
+#define QUOTED 1280u /* bytes of a packet that an error has, at most */
+#define FILTER 1     /* ICMP_FILTER, ICMP6_FILTER: the headers do not go with lwIP's */
+#define ROOM (1 << 20)
+
+static struct {
+	int v4, v6; /* the kernel's own errors */
+} icmp = {.v4 = -1, .v6 = -1};
+
+/* --- the packet in an error ---------------------------------------------- */
+
+/** What is to be known of it. */
+struct quote {
+	struct gz_end src, dst;
+	uint8_t proto;
+	const uint8_t *data; /* of the transport */
+	size_t len;
+};
+
+static bool quote_v4(const uint8_t *b, size_t n, struct quote *q)
+{
+	size_t header = (b[0] & 15u) * 4;
+	uint32_t src, dst;
+
+	/* A later fragment has no ports. */
+	if (header < IP_HLEN || n < header + HEADER || (b[6] & 0x1f) || b[7])
+		return false;
+	memcpy(&src, b + 12, 4);
+	memcpy(&dst, b + 16, 4);
+	q->src = gz_end_v4(src, 0);
+	q->dst = gz_end_v4(dst, 0);
+	q->proto = b[9];
+	q->data = b + header;
+	q->len = n - header;
+	return true;
+}
+
+static bool quote_v6(const uint8_t *b, size_t n, struct quote *q)
+{
+	size_t header = IP6_HLEN;
+
+	if (n < header + HEADER)
+		return false;
+	q->src = gz_ipv6_end(b + 8, 0);
+	q->dst = gz_ipv6_end(b + 24, 0);
+	q->proto = b[6];
+	if (q->proto == IPPROTO_FRAGMENT) {
+		if (b[header + 2] || b[header + 3] & 0xf8)
+			return false;
+		q->proto = b[header];
+		header += 8;
+	}
+	q->data = b + header;
+	q->len = n - header;
+	return n >= header + HEADER;
+}
+
+/* @n bytes at @b are a packet, cut off somewhere.  false: nothing to go by */
+static bool quote(const uint8_t *b, size_t n, struct quote *q)
+{
+	bool ok = n >= IP_HLEN && (b[0] >> 4 == 4   ? quote_v4(b, n, q)
+				   : b[0] >> 4 == 6 ? quote_v6(b, n, q)
+						    : false);
+
+	if (ok && q->proto == IPPROTO_UDP) {
+		memcpy(&q->src.port, q->data, 2);
+		memcpy(&q->dst.port, q->data + 2, 2);
+	}
+	return ok;
+}
+
+/* --- from the wire -------------------------------------------------------- */
+
+static bool is_error(uint8_t type, bool v6)
+{
+	return v6 ? type >= ICMP6_TYPE_DUR && type <= ICMP6_TYPE_PP
+		  : type == ICMP_DUR || type == ICMP_TE || type == ICMP_PP;
+}
+
+static bool checksum_ok(struct pbuf *p, bool v6)
+{
+	return (v6 ? ip6_chksum_pseudo(p, IP6_NEXTH_ICMP6, p->tot_len, ip6_current_src_addr(),
+				       ip6_current_dest_addr())
+		   : inet_chksum_pbuf(p)) == 0;
+}
+
+void gz_icmp_errors(struct pbuf *p)
+{
+	bool v6 = ip_current_is_v6();
+	uint8_t b[HEADER + QUOTED];
+	size_t n = pbuf_copy_partial(p, b, sizeof(b), 0);
+	struct gz_icmp e = {b[0], b[1], 0};
+	struct gz_end offender;
+	struct iovec data;
+	struct quote q;
+
+	if (n < HEADER || !is_error(e.type, v6) || !checksum_ok(p, v6) ||
+	    !quote(b + HEADER, n - HEADER, &q) || q.proto != IPPROTO_UDP)
+		return;
+	memcpy(&e.info, b + 4, 4);
+	e.info = ntohl(e.info);
+	offender = v6 ? gz_ipv6_end(ip6_current_src_addr(), 0)
+		      : gz_end_v4(ip4_current_src_addr()->addr, 0);
+	data = (struct iovec){(void *)(uintptr_t)(q.data + HEADER), q.len - HEADER};
+	gz_count(GZ_C_UDP_ERRORS);
+	gz_udp_error(
+	    &(struct gz_datagram){
+		.src = q.src, .dst = q.dst, .data = &data, .ndata = 1, .len = data.iov_len},
+	    offender, &e);
+}
+
+/* What ip4.c calls in place of icmp_input(); of IPv6 it is in ipv6.c. */
+void gz_icmp_input(struct pbuf *p, struct netif *inp)
+{
+	gz_icmp_errors(p);
+	icmp_input(p, inp);
+}
+
+/* --- to the wire ---------------------------------------------------------- */
+
+static size_t put_end(uint8_t *b, struct gz_end e)
+{
+	uint32_t v4 = gz_end_v4_addr(e);
+
+	if (gz_end_is_v4(e))
+		memcpy(b, &v4, 4);
+	else
+		memcpy(b, &e.addr, 16);
+	return gz_end_is_v4(e) ? 4 : 16;
+}
+
+/* The headers of an empty datagram.  Return: their length */
+static size_t put_datagram(uint8_t *b, struct gz_end src, struct gz_end dst)
+{
+	bool v6 = !gz_end_is_v4(src);
+	size_t n = v6 ? 8 : 12;
+
+	memset(b, 0, IP6_HLEN + HEADER);
+	if (v6) {
+		b[0] = 0x60;
+		b[5] = HEADER;
+		b[6] = IPPROTO_UDP;
+		b[7] = 64;
+	} else {
+		b[0] = 0x45;
+		b[3] = IP_HLEN + HEADER;
+		b[8] = 64;
+		b[9] = IPPROTO_UDP;
+	}
+	n += put_end(b + n, src);
+	n += put_end(b + n, dst);
+	memcpy(b + n, &src.port, 2);
+	memcpy(b + n + 2, &dst.port, 2);
+	b[n + 5] = HEADER;
+	return n + HEADER;
+}
+
+/* @peer sent to a port that nobody has, any more. */
+static void refuse(struct gz_end peer, struct gz_end port)
+{
+	bool v6 = !gz_end_is_v4(peer);
+	struct gz_icmp e = gz_icmp_no_port(v6);
+	uint8_t b[HEADER + IP6_HLEN + HEADER] = {e.type, e.code};
+	size_t n = HEADER + put_datagram(b + HEADER, peer, port);
+	struct netif *nif;
+	ip_addr_t src, dst;
+	struct pbuf *p;
+	uint16_t sum;
+
+	if (gz_netif_is_local(peer)) {
+		gz_udp_error(&(struct gz_datagram){.src = peer, .dst = port}, port, &e);
+		return;
+	}
+	gz_ip_of_end(&src, port, NULL);
+	gz_ip_of_end(&dst, peer, NULL);
+	nif = v6 ? gz_ipv6_netif() : ip4_route_src(ip_2_ip4(&src), ip_2_ip4(&dst));
+	p = nif ? pbuf_alloc(PBUF_IP, (u16_t)n, PBUF_RAM) : NULL;
+	if (!p)
+		return;
+	gz_ip_of_end(&src, port, nif);
+	gz_ip_of_end(&dst, peer, nif);
+	memcpy(p->payload, b, n);
+	sum = v6 ? ip6_chksum_pseudo(p, IP6_NEXTH_ICMP6, p->tot_len, ip_2_ip6(&src), ip_2_ip6(&dst))
+		 : inet_chksum(b, (u16_t)n);
+	memcpy((uint8_t *)p->payload + 2, &sum, 2);
+	ip_output_if(p, &src, &dst, 64, 0, v6 ? IP6_NEXTH_ICMP6 : IP_PROTO_ICMP, nif);
+	pbuf_free(p);
+}
+
+/* --- from the kernel: closed shadows -------------------------------------- */
+
+static void closed_shadow(struct gz_worker *w, const struct quote *q)
+{
+	struct gz_sock *s = gz_nest_find(ntohs(q->dst.port));
+	struct gz_end port;
+	struct gz_alias a;
+
+	if (!s)
+		return;
+	if (gz_reaper_check(s, &w->probe_fd) && gz_alias_find(gz_name_of(&q->src.addr), &a)) {
+		port = s->local;
+		if (!a.peer.port)
+			a.peer.port = q->src.port;
+		if (gz_end_is_any(port)) {
+			a.local.port = port.port;
+			port = a.local;
+		}
+		if (!gz_addr_to_many(port))
+			refuse(a.peer, port);
+	}
+	gz_sock_unref(s);
+}
+
+bool gz_icmp_events(struct gz_worker *w, const void *ptr)
+{
+	int fd = *(const int *)ptr;
+	uint8_t b[512];
+	struct quote q;
+	ssize_t n;
+
+	if (ptr != &icmp.v4 && ptr != &icmp.v6)
+		return false;
+	while ((n = recv(fd, b, sizeof(b), MSG_DONTWAIT)) > 0) {
+		/* Of IPv4 the header comes along, raw(7). */
+		size_t skip = HEADER + (ptr == &icmp.v4 ? (b[0] & 15u) * 4 : 0);
+
+		if ((size_t)n > skip && quote(b + skip, (size_t)n - skip, &q) &&
+		    q.proto == IPPROTO_UDP)
+			closed_shadow(w, &q);
+	}
+	return true;
+}
+
+static int watch(struct gz_worker *w, int *fd)
+{
+	struct epoll_event e = {.events = EPOLLIN, .data.ptr = fd};
+	int room = ROOM;
+
+	if (setsockopt(*fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room)) < 0)
+		setsockopt(*fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room));
+	return epoll_ctl(w->relay_ep, EPOLL_CTL_ADD, *fd, &e) < 0 ? -errno : 0;
+}
+
+int gz_icmp_init(struct gz_worker *w)
+{
+	/* A bit that is set is a type that is not wanted; IPv6 has 256 of them. */
+	uint32_t only = ~(1u << ICMP_DUR), only6[8];
+	int err;
+
+	icmp.v4 = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ICMP);
+	if (icmp.v4 < 0 || setsockopt(icmp.v4, SOL_RAW, FILTER, &only, sizeof(only)) < 0)
+		return -errno;
+	err = watch(w, &icmp.v4);
+	if (err || !gz_inner_has_v6())
+		return err;
+	memset(only6, 0xff, sizeof(only6));
+	only6[0] = ~(1u << ICMP6_TYPE_DUR);
+	icmp.v6 = socket(AF_INET6, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ICMPV6);
+	if (icmp.v6 < 0 || setsockopt(icmp.v6, IPPROTO_ICMPV6, FILTER, only6, sizeof(only6)) < 0)
+		return -errno;
+	return watch(w, &icmp.v6);
+}
