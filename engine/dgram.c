@@ -221,23 +221,26 @@ static int read_target(struct gz_call_ctx *c, uint64_t addr, int len, struct gz_
 {
 	struct gz_sock *s = c->s;
 	struct sockaddr_in in;
-	sa_family_t family;
+	sa_family_t family = AF_UNSPEC;
 	int err;
 
-	err = gz_addr_parse(c, addr, len, peer, &family, whose);
-	if (err)
-		return err;
-	if (s->family == AF_INET6 && family == AF_INET) {
-		/* udpv6_sendmsg(): as good as a mapped address. */
+	if (s->family == AF_INET6 && len >= (int)sizeof(in)) {
 		err = gz_app_read(c->tid, addr, &in, sizeof(in));
 		if (err)
 			return err;
-		*peer = gz_end_v4(in.sin_addr.s_addr, in.sin_port);
-	} else if (family != s->family && family != AF_UNSPEC) {
-		return -EAFNOSUPPORT;
-	} else if (family == AF_UNSPEC && (s->family != AF_INET || len < 16)) {
-		return -EINVAL;
+		if (in.sin_family == AF_INET) { /* udpv6_sendmsg(): as good as a mapped one */
+			*peer = gz_end_v4(in.sin_addr.s_addr, in.sin_port);
+			*whose = GZ_OURS;
+			return 0;
+		}
 	}
+	err = gz_addr_parse(c, addr, len, peer, &family, whose);
+	if (err)
+		return err;
+	if (family == AF_UNSPEC && (s->family != AF_INET || len < 16))
+		return -EINVAL;
+	if (family != s->family && family != AF_UNSPEC)
+		return s->family == AF_INET ? -EAFNOSUPPORT : -EINVAL;
 	return 0;
 }
 
@@ -373,6 +376,7 @@ static int64_t disconnect(struct gz_call_ctx *c)
 	pthread_mutex_lock(&s->lock);
 	if (gz_sock_state(s) == GZ_ESTABLISHED) {
 		connect(c->fd, &none, sizeof(none));
+		s->dgram.old_peer = s->family == AF_INET6;
 		gz_alias_unpin(s->dgram.alias);
 		s->dgram.alias = 0;
 		s->peer = (struct gz_end){0};
@@ -422,6 +426,8 @@ static int64_t do_connect(struct gz_call_ctx *c)
 		return r;
 	if (family == AF_UNSPEC)
 		return disconnect(c);
+	if (family != s->family && (s->family == AF_INET || family != AF_INET || s->opt.v6only))
+		return -EAFNOSUPPORT;
 	if (lacks_link(c, family))
 		return -EINVAL;
 	r = gz_dgram_target(c, c->args[1], (int)c->args[2], &peer);
@@ -445,6 +451,7 @@ static int64_t do_connect(struct gz_call_ctx *c)
 	/* First what udp.c goes by: from now on it sends as the alias. */
 	old = s->dgram.alias;
 	s->dgram.alias = alias;
+	s->dgram.old_peer = false;
 	s->local = local;
 	s->peer = peer;
 	gz_claim_move(s, local);

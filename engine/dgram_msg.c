@@ -40,7 +40,8 @@ int64_t gz_dgram_wait(struct gz_call_ctx *c, int flags, short events)
 	struct timeval tv = {0};
 	socklen_t len = sizeof(tv);
 
-	if ((flags & MSG_DONTWAIT) || (gz_file_flags(c->fd) & O_NONBLOCK))
+	/* The queue of errors is not waited for, recv(2). */
+	if ((flags & (MSG_DONTWAIT | MSG_ERRQUEUE)) || (gz_file_flags(c->fd) & O_NONBLOCK))
 		return -EAGAIN;
 	if (!c->events) {
 		getsockopt(c->fd, SOL_SOCKET, events == POLLIN ? SO_RCVTIMEO : SO_SNDTIMEO, &tv,
@@ -417,13 +418,14 @@ static int64_t send_one(struct gz_call_ctx *c, const struct msghdr *m, char *buf
 	uint32_t alias;
 	int64_t r;
 
-	if (flags & MSG_OOB)
-		return -EOPNOTSUPP;
 	if (m->msg_name) {
 		r = gz_dgram_target(c, (uintptr_t)m->msg_name, (int)m->msg_namelen, &peer);
 		if (r)
 			return r;
 	}
+	/* udpv6_sendmsg() does not look at it. */
+	if (flags & MSG_OOB && gz_end_is_v4(peer.port ? peer : s->peer))
+		return -EOPNOTSUPP;
 	if (m->msg_control && m->msg_controllen) {
 		r = read_control(c, m, pass, &local);
 		if (r < 0)

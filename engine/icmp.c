@@ -153,6 +153,12 @@ void gz_icmp_input(struct pbuf *p, struct netif *inp)
 
 /* --- to the wire ---------------------------------------------------------- */
 
+static void put16(uint8_t *b, size_t v)
+{
+	b[0] = (uint8_t)(v >> 8);
+	b[1] = (uint8_t)v;
+}
+
 static size_t put_end(uint8_t *b, struct gz_end e)
 {
 	uint32_t v4 = gz_end_v4_addr(e);
@@ -164,8 +170,8 @@ static size_t put_end(uint8_t *b, struct gz_end e)
 	return gz_end_is_v4(e) ? 4 : 16;
 }
 
-/* The headers of an empty datagram.  Return: their length */
-static size_t put_datagram(uint8_t *b, struct gz_end src, struct gz_end dst)
+/* The headers of a datagram that has @len bytes with UDP's.  Return: their length */
+static size_t put_datagram(uint8_t *b, struct gz_end src, struct gz_end dst, size_t len)
 {
 	bool v6 = !gz_end_is_v4(src);
 	size_t n = v6 ? 8 : 12;
@@ -173,12 +179,12 @@ static size_t put_datagram(uint8_t *b, struct gz_end src, struct gz_end dst)
 	memset(b, 0, IP6_HLEN + HEADER);
 	if (v6) {
 		b[0] = 0x60;
-		b[5] = HEADER;
+		put16(b + 4, len);
 		b[6] = IPPROTO_UDP;
 		b[7] = 64;
 	} else {
 		b[0] = 0x45;
-		b[3] = IP_HLEN + HEADER;
+		put16(b + 2, IP_HLEN + len);
 		b[8] = 64;
 		b[9] = IPPROTO_UDP;
 	}
@@ -186,40 +192,53 @@ static size_t put_datagram(uint8_t *b, struct gz_end src, struct gz_end dst)
 	n += put_end(b + n, dst);
 	memcpy(b + n, &src.port, 2);
 	memcpy(b + n + 2, &dst.port, 2);
-	b[n + 5] = HEADER;
+	put16(b + n + 4, len);
 	return n + HEADER;
 }
 
-/* @peer sent to a port that nobody has, any more. */
-static void refuse(struct gz_end peer, struct gz_end port)
+/* An ICMP message of ours, whose checksum is missing. */
+static void send_icmp(struct gz_end from, struct gz_end to, const struct iovec *v)
 {
-	bool v6 = !gz_end_is_v4(peer);
-	struct gz_icmp e = gz_icmp_no_port(v6);
-	uint8_t b[HEADER + IP6_HLEN + HEADER] = {e.type, e.code};
-	size_t n = HEADER + put_datagram(b + HEADER, peer, port);
+	bool v6 = !gz_end_is_v4(to);
 	struct netif *nif;
 	ip_addr_t src, dst;
 	struct pbuf *p;
 	uint16_t sum;
 
-	if (gz_netif_is_local(peer)) {
-		gz_udp_error(&(struct gz_datagram){.src = peer, .dst = port}, port, &e);
-		return;
-	}
-	gz_ip_of_end(&src, port, NULL);
-	gz_ip_of_end(&dst, peer, NULL);
+	gz_ip_of_end(&src, from, NULL);
+	gz_ip_of_end(&dst, to, NULL);
 	nif = v6 ? gz_ipv6_netif() : ip4_route_src(ip_2_ip4(&src), ip_2_ip4(&dst));
-	p = nif ? pbuf_alloc(PBUF_IP, (u16_t)n, PBUF_RAM) : NULL;
+	p = nif ? pbuf_alloc(PBUF_IP, (u16_t)(v[0].iov_len + v[1].iov_len), PBUF_RAM) : NULL;
 	if (!p)
 		return;
-	gz_ip_of_end(&src, port, nif);
-	gz_ip_of_end(&dst, peer, nif);
-	memcpy(p->payload, b, n);
+	gz_ip_of_end(&src, from, nif);
+	gz_ip_of_end(&dst, to, nif);
+	memcpy(p->payload, v[0].iov_base, v[0].iov_len);
+	memcpy((uint8_t *)p->payload + v[0].iov_len, v[1].iov_base, v[1].iov_len);
 	sum = v6 ? ip6_chksum_pseudo(p, IP6_NEXTH_ICMP6, p->tot_len, ip_2_ip6(&src), ip_2_ip6(&dst))
-		 : inet_chksum(b, (u16_t)n);
+		 : inet_chksum(p->payload, p->tot_len);
 	memcpy((uint8_t *)p->payload + 2, &sum, 2);
 	ip_output_if(p, &src, &dst, 64, 0, v6 ? IP6_NEXTH_ICMP6 : IP_PROTO_ICMP, nif);
 	pbuf_free(p);
+}
+
+/* @peer sent to a port that nobody has, any more; @q is the datagram inside. */
+static void refuse(struct gz_end peer, struct gz_end port, const struct quote *q)
+{
+	struct gz_icmp e = gz_icmp_no_port(!gz_end_is_v4(peer));
+	struct iovec data = {(void *)(uintptr_t)(q->data + HEADER), q->len - HEADER};
+	uint8_t b[HEADER + IP6_HLEN + HEADER] = {e.type, e.code};
+	size_t n;
+
+	if (gz_netif_is_local(peer)) {
+		gz_udp_error(
+		    &(struct gz_datagram){
+			.src = peer, .dst = port, .data = &data, .ndata = 1, .len = data.iov_len},
+		    port, &e);
+		return;
+	}
+	n = HEADER + put_datagram(b + HEADER, peer, port, (size_t)q->data[4] << 8 | q->data[5]);
+	send_icmp(port, peer, (struct iovec[]){{b, n}, data});
 }
 
 /* --- from the kernel: closed shadows -------------------------------------- */
@@ -241,7 +260,7 @@ static void closed_shadow(struct gz_worker *w, const struct quote *q)
 			port = a.local;
 		}
 		if (!gz_addr_to_many(port))
-			refuse(a.peer, port);
+			refuse(a.peer, port, q);
 	}
 	gz_sock_unref(s);
 }
@@ -249,7 +268,7 @@ static void closed_shadow(struct gz_worker *w, const struct quote *q)
 bool gz_icmp_events(struct gz_worker *w, const void *ptr)
 {
 	int fd = *(const int *)ptr;
-	uint8_t b[512];
+	uint8_t b[2048];
 	struct quote q;
 	ssize_t n;
 

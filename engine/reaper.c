@@ -88,10 +88,7 @@ void gz_reaper_close(struct gz_sock *s)
 	gz_count(GZ_C_REAPED);
 	if (s->type == SOCK_DGRAM) {
 		gz_groups_leave_all(s);
-		gz_nest_drop(s->dgram.nest);
 		gz_alias_unpin(s->dgram.alias);
-		gz_table_remove(s);
-		return;
 	}
 	gz_worker_post(&gz_worker, &(struct gz_msg){.op = GZ_OP_GONE, .sock = s, .fd = -1});
 	gz_table_remove(s);

@@ -120,6 +120,7 @@ struct gz_sock {
 	struct gz_dgram {		  /* SOCK_DGRAM: dgram.c, udp.c */
 		uint16_t nest;		  /* the shadow's port, alias.h */
 		uint32_t alias;		  /* of the peer, while connected */
+		bool old_peer;		  /* AF_INET6, disconnected: see udp.c */
 		bool chose_port;	  /* bind() with a port: a disconnect keeps it */
 		bool chose_addr;	  /* bind() with an address: the same */
 		struct gz_groups *groups; /* multicast.c */

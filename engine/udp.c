@@ -79,11 +79,21 @@ static void udp_header(uint8_t *h, unsigned sport, unsigned dport, size_t len)
 	memcpy(h, v, sizeof(v));
 }
 
+/*
+ * Whether @s hears of @peer by IPv6.  Linux's disconnect leaves sk_v6_daddr behind, and
+ * what comes by IPv6 from elsewhere is not this socket's any more (compute_score() in
+ * net/ipv6/udp.c); by IPv4 it takes datagrams from everybody again.
+ */
+static bool by_v6(const struct gz_sock *s, struct gz_end peer)
+{
+	return !gz_end_is_v4(peer) && !s->dgram.old_peer;
+}
+
 /* Hand @d to the program; @s locked. */
 static bool to_shadow(struct gz_sock *s, const struct gz_datagram *d)
 {
 	struct gz_inner ip = {
-	    .v6 = !gz_end_is_v4(d->src),
+	    .v6 = by_v6(s, d->src),
 	    .src = s->dgram.alias,
 	    .proto = IPPROTO_UDP,
 	    .ttl = d->ttl,
@@ -131,7 +141,7 @@ static void error_to_shadow(struct gz_sock *s, const struct gz_datagram *d, stru
 		quoted.dst = gz_alias_get(d->dst, gz_end_v4(0, 0), false);
 	offender.port = 0;
 	ip.src = gz_alias_get(offender, gz_end_v4(0, 0), false);
-	if (!quoted.dst || !ip.src)
+	if (!quoted.dst || !ip.src || ip.v6 != by_v6(s, d->dst))
 		return;
 	memcpy(b + 4, &info, 4);
 	n = 8 + gz_inner_header(b + 8, &quoted, UDP_HEADER + d->len);
@@ -476,7 +486,8 @@ static void from_shadow(unsigned i)
 	gz_sock_unref(s);
 }
 
-static void rx(int fd)
+/* Return: how many datagrams there were */
+static int rx(int fd)
 {
 	int n;
 
@@ -495,6 +506,7 @@ static void rx(int fd)
 	n = recvmmsg(fd, udp.msg, RX_BATCH, MSG_DONTWAIT, NULL);
 	for (int i = 0; i < n; i++)
 		from_shadow((unsigned)i);
+	return n > 0 ? n : 0;
 }
 
 bool gz_udp_events(const void *ptr)
@@ -503,6 +515,15 @@ bool gz_udp_events(const void *ptr)
 		return false;
 	rx(*(const int *)ptr);
 	return true;
+}
+
+void gz_udp_gone(struct gz_sock *s)
+{
+	/* Others may go on sending for ever. */
+	for (int n = 0, most = ROOM / RX_BYTES; n < most; n++)
+		if (!rx(udp.rx) && (udp.rx6 < 0 || !rx(udp.rx6)))
+			break;
+	gz_nest_drop(s->dgram.nest);
 }
 
 /* A socket for all that programs send in @family, watched.  Return: 0 or -errno */

@@ -11,6 +11,7 @@
 #include "engine/end.h"
 
 struct gz_icmp;
+struct gz_sock;
 struct gz_worker;
 struct iovec;
 
@@ -31,6 +32,8 @@ int gz_udp_init(struct gz_worker *w);
  * Worker.  @ptr: of an event of relay_ep; false: it is none of ours.
  */
 bool gz_udp_events(const void *ptr);
+/** The last close of @s was seen: what it sent before is sent, then its name is free. */
+void gz_udp_gone(struct gz_sock *s);
 /**
  * gz_udp_error() - The sockets that sent @d, which came back with error @e, hear of it
  *

@@ -168,6 +168,10 @@ static void handle(struct gz_worker *w, struct gz_msg *m)
 		break;
 	case GZ_OP_GONE:
 		s->app_gone = true;
+		if (s->type == SOCK_DGRAM) {
+			gz_udp_gone(s);
+			break;
+		}
 		gz_twin_unwatch(w, s);
 		if (s->lpcb || s->shares)
 			gz_stack_unlisten(s);

@@ -1,21 +1,34 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""udp_wire.py - UDP between two hosts: echo, ask and group, for udp_wire.sh"""
+"""udp_wire.py - UDP between two hosts: echo, ask and group, for udp_wire.sh
+
+An address with a colon is IPv6, with %INDEX if it needs a link.
+"""
 import os
 import socket
+import struct
 import sys
 
-RECVTTL, TTL, PKTINFO = 12, 2, 8  # linux/in.h
+PKTINFO, RECVTTL, TTL = 8, 12, 2  # linux/in.h
+RECVPKTINFO6, PKTINFO6, RECVHOPS6, HOPS6, RECVERR6 = 49, 50, 51, 52, 25  # linux/in6.h
 
 
-def udp(timeout=10):
-    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+def end(address, port):
+    """What sockets take, and the family."""
+    family, _, _, _, name = socket.getaddrinfo(
+        address, port, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST)[0]
+    return name, family
+
+
+def udp(family, timeout=10):
+    s = socket.socket(family, socket.SOCK_DGRAM)
     s.settimeout(timeout)
     return s
 
 
 def echo(address):
-    s = udp()
-    s.bind((address, 7000))
+    name, family = end(address, 7000)
+    s = udp(family)
+    s.bind(name)
     print("ready", flush=True)
     while True:
         data, peer = s.recvfrom(70000)
@@ -24,16 +37,17 @@ def echo(address):
             return
 
 
-def ask(address):
-    s = udp(3)
-    for n in (0, 1, 1472, 1473, 4000, 20000, 65507):
+def ask(address, *sizes):
+    name, family = end(address, 7000)
+    s = udp(family, 3)
+    for n in map(int, sizes):
         data = os.urandom(n)
-        s.sendto(data, (address, 7000))
+        s.sendto(data, name)
         got, peer = s.recvfrom(70000)
-        assert got == data and peer == (address, 7000), (n, len(got), peer)
-    s.sendto(b"end", (address, 7000))
-    c = udp(3)
-    c.connect((address, 7999))
+        assert got == data and peer == name, (n, len(got), peer)
+    s.sendto(b"end", name)
+    c = udp(family, 3)
+    c.connect(end(address, 7999)[0])
     c.send(b"nobody")
     try:
         c.recv(10)
@@ -42,29 +56,82 @@ def ask(address):
     sys.exit("a closed port did not refuse")
 
 
-def group(mine, listen, say):
-    """Take one datagram of a group, then send one to the other with a TTL of 7."""
-    s = udp()
-    s.bind(("", 5000))
-    s.setsockopt(0, RECVTTL, 1)
-    s.setsockopt(0, PKTINFO, 1)
-    s.setsockopt(0, socket.IP_ADD_MEMBERSHIP, socket.inet_aton(listen) + socket.inet_aton(mine))
+class Group4:
+    """@mine: this host's address."""
+    any, level, ttl, info = "0.0.0.0", 0, TTL, PKTINFO
+    receive = RECVTTL, PKTINFO
+
+    def __init__(self, mine):
+        self.mine = socket.inet_aton(mine)
+
+    def join(self, s, group):
+        s.setsockopt(0, socket.IP_ADD_MEMBERSHIP, socket.inet_aton(group) + self.mine)
+
+    def send_by(self, s):
+        s.setsockopt(0, socket.IP_MULTICAST_IF, self.mine)
+        s.setsockopt(0, socket.IP_MULTICAST_TTL, 7)
+
+    def is_to(self, info, group):
+        return info[8:] == socket.inet_aton(group)
+
+
+class Group6:
+    """@mine: the index of the link, 0 for the default."""
+    any, level, ttl, info = "::", 41, HOPS6, PKTINFO6
+    receive = RECVHOPS6, RECVPKTINFO6
+
+    def __init__(self, mine):
+        self.mine = int(mine)
+
+    def join(self, s, group):
+        s.setsockopt(41, socket.IPV6_JOIN_GROUP,
+                     socket.inet_pton(socket.AF_INET6, group) + struct.pack("@I", self.mine))
+
+    def send_by(self, s):
+        s.setsockopt(41, socket.IPV6_MULTICAST_IF, self.mine)
+        s.setsockopt(41, socket.IPV6_MULTICAST_HOPS, 7)
+
+    def is_to(self, info, group):
+        return info[:16] == socket.inet_pton(socket.AF_INET6, group)
+
+
+def group(mine, listen, say, first):
+    """Take one datagram of a group and send one to the other, with a TTL of 7."""
+    g = (Group6 if ":" in listen else Group4)(mine)
+    name, family = end(g.any, 5000)
+    s, t = udp(family), udp(family)
+    s.bind(name)
+    for option in g.receive:
+        s.setsockopt(g.level, option, 1)
+    g.join(s, listen)
+    g.send_by(t)
     print("ready", flush=True)
-    if say:
-        t = udp()
-        t.setsockopt(0, socket.IP_MULTICAST_IF, socket.inet_aton(mine))
-        t.setsockopt(0, socket.IP_MULTICAST_TTL, 7)
-        t.sendto(b"hello", (say, 5000))
+    if first == "speaks":
+        t.sendto(b"hello", end(say, 5000)[0])
     data, control, _, _ = s.recvmsg(100, 200)
     assert data == b"hello", data
     values = {c[1]: c[2] for c in control}
-    assert values[TTL][0] == 7, values
-    assert values[PKTINFO][8:] == socket.inet_aton(listen), values
-    if not say:
-        t = udp()
-        t.setsockopt(0, socket.IP_MULTICAST_IF, socket.inet_aton(mine))
-        t.setsockopt(0, socket.IP_MULTICAST_TTL, 7)
-        t.sendto(b"hello", ("239.1.2.4", 5000))
+    assert values[g.ttl][0] == 7, values
+    assert g.is_to(values[g.info], listen), values
+    if first != "speaks":
+        t.sendto(b"hello", end(say, 5000)[0])
 
 
-{"echo": echo, "ask": ask, "group": group}[sys.argv[1]](*sys.argv[2:])
+def errors(address):
+    """MSG_ERRQUEUE has the payload and who refused it."""
+    name, family = end(address, 7999)
+    s = udp(family)
+    s.setsockopt(*((41, RECVERR6) if family == socket.AF_INET6 else (0, 11)), 1)
+    s.sendto(b"nobody", name)
+    try:
+        s.recv(10)
+    except ConnectionRefusedError:
+        pass
+    data, control, _, peer = s.recvmsg(100, 400, socket.MSG_ERRQUEUE)
+    assert data == b"nobody" and peer == name, (data, peer)
+    offender = control[0][2][16:]
+    raw = socket.inet_pton(family, address.split("%")[0])
+    assert raw in offender, (control, raw)
+
+
+{"echo": echo, "ask": ask, "group": group, "errors": errors}[sys.argv[1]](*sys.argv[2:])

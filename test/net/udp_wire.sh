@@ -1,32 +1,64 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# udp_wire.sh - UDP with a kernel peer: sizes up to 65507, refusals, groups, ping
+# udp_wire.sh - UDP with a kernel peer, over IPv4 and IPv6: sizes, refusals, groups, ping
 
 # shellcheck source=test/lib.sh
 . "$(dirname "$0")/../lib.sh"
 
 py=$TEST_DIR/net/udp_wire.py
 wire
+in_ns peer ip address add fd00:1::1/64 dev ve2 nodad || skip "the kernel has no IPv6"
 # Over af_packet datagrams of this size were seen to be lost on a loaded machine.
-start_wire_engine e af_xdp
+start_engine e stack 'port: {driver: af_xdp, iface: ve1}
+stack: {addresses: [10.1.0.2/24], addresses6: ["fd00:1::2/64"]}'
+wait_for 10 in_ns peer ping -6 -q -c 1 -W 1 fd00:1::2
 
-background serve gz e python3 "$py" echo 10.1.0.2
-wait_line serve ready
-assert_match "$(ctl e ss)" 'udp +UNCONN .* 10\.1\.0\.2:7000'
-assert in_ns peer python3 "$py" ask 10.1.0.2
-assert finish "$PID"
+# both_ways STACK PEER SIZE... - each side serves the other
+both_ways() {
+	local stack=$1 peer=$2
+	shift 2
+	background serve gz e python3 "$py" echo "$stack"
+	wait_line serve ready
+	assert_match "$(ctl e ss)" 'udp +UNCONN .*:7000'
+	assert in_ns peer python3 "$py" ask "${STACK_SEEN:-$stack}" "$@"
+	assert finish "$PID"
 
-background serve in_ns peer python3 "$py" echo 10.1.0.1
-wait_line serve ready
-assert gz e python3 "$py" ask 10.1.0.1
-assert finish "$PID"
+	background serve in_ns peer python3 "$py" echo "$peer"
+	wait_line serve ready
+	assert gz e python3 "$py" ask "${PEER_SEEN:-$peer}" "$@"
+	assert finish "$PID"
+}
 
 # Each joins a group of its own; the peer speaks first, the stack answers.
-background member gz e python3 "$py" group 10.1.0.2 239.1.2.3 ''
-wait_line member ready
-assert in_ns peer python3 "$py" group 10.1.0.1 239.1.2.4 239.1.2.3
-assert finish "$PID"
+groups() {
+	background member gz e python3 "$py" group "$1" "$3" "$4" ''
+	wait_line member ready
+	assert in_ns peer python3 "$py" group "$2" "$4" "$3" speaks
+	assert finish "$PID"
+}
 
+# The link-local address that an interface has by its MAC address (RFC 4291 appendix A)
+link_local() {
+	local b
+	IFS=: read -ra b < <(in_ns "$1" cat "/sys/class/net/$2/address")
+	printf 'fe80::%x:%xff:fe%s:%x' $(((0x${b[0]} ^ 2) << 8 | 0x${b[1]})) 0x${b[2]} "${b[3]}" \
+		$((0x${b[4]} << 8 | 0x${b[5]}))
+}
+
+both_ways 10.1.0.2 10.1.0.1 0 1 1472 1473 4000 20000 65507
+groups 10.1.0.2 10.1.0.1 239.1.2.3 239.1.2.4
+assert gz e python3 "$py" errors 10.1.0.1
 assert in_ns peer ping -c 1 -W 2 -s 65507 10.1.0.2
+
+# Beyond 65487 lwIP's 16 bits for a packet's length are too few.
+both_ways fd00:1::2 fd00:1::1 0 1 1452 1453 4000 20000 65487
+index=$(in_ns peer cat /sys/class/net/ve2/ifindex)
+groups 0 "$index" ff15::4711 ff15::4712
+groups 0 "$index" ff02::4711 "ff02::4712"
+assert gz e python3 "$py" errors fd00:1::1
+
+# The stack's only link is number 2 to its programs.
+stack=$(link_local stack ve1) peer=$(link_local peer ve2)
+STACK_SEEN=$stack%$index PEER_SEEN=$peer%2 both_ways "$stack%2" "$peer%$index" 10 3000
 stop_engine e
