@@ -354,7 +354,8 @@ static int source_of(const struct cmsghdr *x, struct gz_end *local)
 		*local = gz_ipv6_end(&info6.ipi6_addr, 0);
 		index = info6.ipi6_ifindex;
 	}
-	if (index > (unsigned)gz_addr_ifindex(gz_end_v4(0, 0)))
+	if (index && index != (unsigned)gz_addr_ifindex(gz_addr_loopback(true)) &&
+	    index != (unsigned)gz_addr_ifindex(gz_end_v4(0, 0)))
 		return -ENODEV;
 	/* ip_cmsg_send(), ip6_datagram_send_ctl(): only an address of this host. */
 	return gz_end_is_any(*local) || gz_netif_is_local(*local) ? 0 : -EINVAL;

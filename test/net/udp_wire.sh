@@ -58,7 +58,6 @@ groups 0 "$index" ff15::4711 ff15::4712
 groups 0 "$index" ff02::4711 "ff02::4712"
 assert gz e python3 "$py" errors fd00:1::1
 
-# The stack's only link is number 2 to its programs.
 stack=$(link_local stack ve1) peer=$(link_local peer ve2)
-STACK_SEEN=$stack%$index PEER_SEEN=$peer%2 both_ways "$stack%2" "$peer%$index" 10 3000
+STACK_SEEN=$stack%$index PEER_SEEN=$peer%gazelle0 both_ways "$stack%gazelle0" "$peer%$index" 10 3000
 stop_engine e
