@@ -217,7 +217,7 @@ FORCE:
 # unmodified applications.  Unit tests, which contain our code, do not.
 T := $(BUILD)/test
 UNIT := $(patsubst %.c,$(BUILD)/%,$(wildcard test/unit/*.c))
-CLIENTS := $(patsubst %.c,$(BUILD)/%,$(wildcard test/semantics/*.c test/apps/*.c))
+CLIENTS := $(patsubst %.c,$(BUILD)/%,$(wildcard test/semantics/*.c test/apps/*.c test/net/*.c))
 STATIC := $(patsubst %.c,$(BUILD)/%-musl,$(wildcard test/static/*.c)) \
 	$(patsubst %.go,$(BUILD)/%-go,$(wildcard test/static/*.go))
 
@@ -242,6 +242,11 @@ $(T)/semantics/%: test/semantics/%.c $(BUILD)/.flags
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CLIENT) -lpthread
+
+$(T)/net/%: test/net/%.c $(BUILD)/.flags
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CLIENT)
 
 $(T)/apps/%: test/apps/%.c $(BUILD)/.flags
 	$(call say,CC,$<)
@@ -312,7 +317,7 @@ uninstall:
 # --- checks -----------------------------------------------------------------
 
 FOLDERS := config launcher launcher/agent engine engine/lwip dispatch ctl test \
-	test/unit test/semantics test/apps test/static
+	test/unit test/semantics test/apps test/net test/static
 ALL_C := $(wildcard $(FOLDERS:%=%/*.c))
 ALL_H := $(wildcard $(FOLDERS:%=%/*.h))
 need = @command -v $(1) >/dev/null || { echo "$(1) not found: install the package $(2)" >&2; exit 1; }

@@ -23,6 +23,11 @@
 #   wire                 namespaces stack (ve1) and peer (ve2, 10.1.0.1), and
 #   start_wire_engine NAME [DRIVER]
 #                        an engine in stack with 10.1.0.2, by default on af_packet
+#   bad_wire [ADDR]      the same with the namespace between in the middle, where
+#   forward SEED FAULTS FAULTS
+#                        passes the frames of stack, and of peer, with faults as
+#                        test/net/forwarder.c has them; forward again for others
+#   forwarded WHO WHAT   end it; the count WHAT of the frames of stack or peer
 #   start_engine NAME NS [YAML]
 #                        start gazelle-engine in NS; YAML is the configuration
 #                        but for name and run_dir, on standard input if missing;
@@ -193,6 +198,34 @@ wire() {
 	netns stack
 	netns peer
 	veth stack ve1 "" peer ve2 10.1.0.1/24
+}
+
+# bad_wire [ADDR] - stack (ve1, by default without an address) and peer as above, apart
+bad_wire() {
+	netns stack
+	netns between
+	netns peer
+	in_ns between sysctl -qw net.ipv6.conf.default.disable_ipv6=1
+	veth stack ve1 "${1:-}" between m1
+	veth between m2 "" peer ve2 10.1.0.1/24
+}
+
+# forward SEED FAULTS-OF-STACK FAULTS-OF-PEER
+FORWARDER=
+forward() {
+	[ -z "$FORWARDER" ] || end "$FORWARDER"
+	background forwarder.out in_ns between "$T/net/forwarder" "$1" m1 m2 "$2" "$3"
+	FORWARDER=$PID
+	wait_line forwarder.out ready
+}
+
+# forwarded stack|peer COUNT - end the forwarder, and print a count of it
+forwarded() {
+	local iface=m1
+	[ "$1" = stack ] || iface=m2
+	end "$FORWARDER"
+	tr ' ' '\n' <"$WORK/forwarder.out" | awk -v i=$iface -v w="$2" \
+		'/^m[12]$/ { at = $0 } last == w && at == i { print } { last = $0 }'
 }
 
 # start_wire_engine NAME [DRIVER] - the engine of that wire
