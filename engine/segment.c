@@ -9,11 +9,11 @@
  * clock, one segment at a time, and never on one that was sent twice (Karn's
  * algorithm, RFC 6298 section 3).
  *
- * gz_segment_in() also does what RFC 5961 wants and lwIP lacks: an ACK outside
- * of what can be acknowledged gets a challenge ACK and its data are dropped
- * (section 5), a RST without ACK does not end a connect() (RFC 9293 3.10.7.3),
- * and challenge ACKs are limited (section 7).  lwIP itself challenges a RST or
- * SYN inside the window.
+ * gz_segment_in() also does what RFC 5961 wants: only the exact RST resets
+ * (section 3), a SYN does not (section 4), an ACK outside of what can be
+ * acknowledged gets a challenge ACK and its data are dropped (section 5), and
+ * challenge ACKs are limited (section 7).  A RST without ACK does not end a
+ * connect() (RFC 9293 3.10.7.3).
  */
 #include <linux/tcp.h>
 #include <string.h>
@@ -74,8 +74,22 @@ static void challenge(struct tcp_pcb *pcb, struct gz_measure *m, uint64_t now)
 	if (!may_challenge(m, now))
 		return;
 	gz_count(GZ_C_CHALLENGE_ACKS);
-	tcp_ack_now(pcb);
-	tcp_output(pcb);
+	tcp_send_empty_ack(pcb);
+}
+
+/*
+ * RFC 5961 sections 3 and 4: only the exact next number resets, what else is in the
+ * window is challenged; a SYN always is.  lwIP resets then, and drops the SYN.
+ */
+static bool resets(struct tcp_pcb *pcb, struct gz_measure *m, const struct tcp_hdr *h, uint64_t now)
+{
+	bool rst = TCPH_FLAGS(h) & TCP_RST;
+
+	if (rst && h->seqno == pcb->rcv_nxt)
+		return true;
+	if (!rst || h->seqno - pcb->rcv_nxt < pcb->rcv_wnd)
+		challenge(pcb, m, now);
+	return false;
 }
 
 /*
@@ -107,12 +121,9 @@ err_t gz_segment_in(struct tcp_pcb *pcb, const struct tcp_hdr *h, const struct p
 			take_rtt(pcb, m, h->ackno, now);
 		return flags & TCP_RST && !(flags & TCP_ACK) ? ERR_VAL : ERR_OK;
 	}
-	if (flags & (TCP_RST | TCP_SYN)) {
-		/* lwIP answers what is in the window but not exact. */
-		if (pcb->state != SYN_RCVD && h->seqno != pcb->rcv_nxt && !may_challenge(m, now))
-			return ERR_VAL;
-		return ERR_OK;
-	}
+	/* A SYN that comes again is answered by lwIP, with what it was answered. */
+	if (flags & TCP_RST || (flags & TCP_SYN && pcb->state != SYN_RCVD))
+		return resets(pcb, m, h, now) ? ERR_OK : ERR_VAL;
 	if (flags & TCP_ACK) {
 		uint32_t oldest = pcb->lastack - pcb->snd_wnd_max;
 

@@ -118,6 +118,13 @@ class App:
         except OSError as e:
             self.same(e.errno, wanted)
 
+    def gone(self):
+        self.wait(self.sock, select.POLLIN)
+        try:
+            raise ValueError(f"recv() gave {len(self.sock.recv(100))} bytes")
+        except (ConnectionResetError, TimeoutError):
+            pass
+
     def shut(self):
         self.sock.shutdown(socket.SHUT_WR)
 

@@ -18,7 +18,7 @@ ADDRESS; COMMAND runs app.py there.  Scripts run side by side.  Their lines:
     new                     the next segments are a new connection of the same ports
     toobig MTU [SEQ]        ICMP: the last segment was too big; SEQ: quote that instead
 
-    FLAGS   of S F R A, in this order; P and U may be sent
+    FLAGS   of S F R A, in this order; P and U may be sent; expected, "A?" leaves A open
     seq N, ack N            relative to the initial numbers.  Sent: by default what
                             follows; expected: what is new, any ack
     data N                  bytes of the pattern, or so many are expected
@@ -174,8 +174,11 @@ class Script:
 
     def differs(self, seg, flags, f):
         """What is not as @f says, or None"""
-        if seg.flags.replace("P", "") != flags.replace("P", ""):
-            return "flags"
+        got, wanted = seg.flags.replace("P", ""), flags.replace("P", "")
+        if wanted.endswith("A?"):
+            got, wanted = got.replace("A", ""), wanted[:-2]
+        if got != wanted:
+            return f"flags {seg.flags}"
         if "seq" in f and self.rel != f["seq"][0]:
             return "seq"
         if "ack" in f and (seg.ack - self.iss) & 0xFFFFFFFF != f["ack"][0]:
@@ -269,10 +272,11 @@ def main():
     cut = rest.index("--")
     wire = Wire(iface, mac)
     address = ipaddress.ip_address(address)
-    bad, lock, slots = [], threading.Lock(), threading.Semaphore(8)
+    bad, lock, slots = [], threading.Lock(), threading.Semaphore(16)
 
     def one(script):
         with slots:
+            start = time.time()
             try:
                 result = script.run()
             except Exception as e:
@@ -281,7 +285,7 @@ def main():
                     result += "\n" + traceback.format_exc()
                 bad.append(script)
         with lock:
-            print(f"{world}: {script.name}: {result}", flush=True)
+            print(f"{world}: {script.name}: {result} ({time.time() - start:.1f} s)", flush=True)
             if script in bad:
                 print("\n".join("    " + t for t in script.trace), flush=True)
 
