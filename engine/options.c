@@ -160,7 +160,7 @@ static const struct row rows[] = {
     {OPT(IPPROTO_TCP, TCP_DEFER_ACCEPT), SERVED, INT, AT(defer_accept), ANY_INT, 0, 0, 0},
     {OPT(IPPROTO_TCP, TCP_WINDOW_CLAMP), SERVED, INT, AT(window_clamp), ANY_INT, 0, 0, 0},
     {OPT(IPPROTO_TCP, TCP_INFO), SERVED, COMPUTED, 0, 0, 0, 0, 0, 0},
-    {OPT(IPPROTO_TCP, TCP_QUICKACK), STORED, FLAG, AT(quickack), 0, 0, 1, 0, 0},
+    {OPT(IPPROTO_TCP, TCP_QUICKACK), SERVED, FLAG, AT(quickack), 0, 0, 1, 0, 0},
     {OPT(IPPROTO_TCP, TCP_CONGESTION), SERVED, COMPUTED, 0, 0, 0, 0, ENOENT, 0},
     {OPT(IPPROTO_TCP, TCP_MD5SIG), REFUSED, NONE, 0, 0, 0, 0, EINVAL, ENOPROTOOPT},
     {OPT(IPPROTO_TCP, TCP_THIN_LINEAR_TIMEOUTS), STORED, INT, 0, 0, 1, 0, EINVAL, 0},
@@ -386,6 +386,7 @@ static int adjust(struct gz_sock *s, const struct row *r, int shadow, pid_t tid,
 		}
 		return 0;
 	case IPPROTO_TCP:
+		s->opt.quickack_asked += r->opt == TCP_QUICKACK;
 		if (r->opt == TCP_LINGER2)
 			*v = *v < 0 ? -1 : *v > 120 ? 120 : *v ? *v : 60;
 		if (r->opt == TCP_DEFER_ACCEPT)

@@ -22,6 +22,7 @@ struct gz_options {
 	bool rcvbuf_set, sndbuf_set; /* by the program: they bound, as the kernel's locks do */
 	struct linger linger;
 	struct timeval rcvtimeo, sndtimeo;
+	int quickack_asked; /* how often it was set */
 	int nodelay, cork, quickack, keepidle, keepintvl, keepcnt, syncnt, maxseg;
 	int user_timeout, defer_accept, linger2;
 	int tos, ttl, v6only, mtu_discover, recverr, bind_no_port, minttl, window_clamp;

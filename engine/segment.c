@@ -22,6 +22,7 @@
 #include "lwip/tcp.h"
 
 #include "engine/counters.h"
+#include "engine/opening.h"
 #include "engine/recovery.h"
 #include "engine/segment.h"
 #include "engine/service.h"
@@ -119,7 +120,9 @@ err_t gz_segment_in(struct tcp_pcb *pcb, const struct tcp_hdr *h, const struct p
 	if (pcb->state == SYN_SENT) {
 		if (flags & TCP_SYN && flags & TCP_ACK)
 			take_rtt(pcb, m, h->ackno, now);
-		return flags & TCP_RST && !(flags & TCP_ACK) ? ERR_VAL : ERR_OK;
+		gz_opening_in(pcb, m, h);
+		if (pcb->state == SYN_SENT)
+			return flags & TCP_RST && !(flags & TCP_ACK) ? ERR_VAL : ERR_OK;
 	}
 	/* A SYN that comes again is answered by lwIP, with what it was answered. */
 	if (flags & TCP_RST || (flags & TCP_SYN && pcb->state != SYN_RCVD))

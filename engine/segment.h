@@ -30,6 +30,7 @@ struct gz_measure {
 	unsigned probes;
 	uint32_t urgent_end; /* the number after the urgent byte */
 	bool urgent;	     /* it was not acknowledged yet */
+	bool crossed;	     /* the peer's SYN came without an ACK, opening.c */
 };
 
 /** gz_stack_info() - Publish the state of a pcb for TCP_INFO and telemetry; worker */

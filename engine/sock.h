@@ -180,6 +180,8 @@ struct gz_sock {
 	bool can_read, can_write, rdhup, hup; /* edges seen at end_fd */
 	bool dirty;			      /* on the worker's dirty list */
 	bool tx_blocked;		      /* lwIP had no room; retry on sent */
+	int quick_asked;		      /* opt.quickack_asked, as it was, ack.c */
+	unsigned quick_acks;		      /* so many more are not delayed */
 	uint64_t cork_since;		      /* 0: nothing held back */
 	struct gz_urgent {		      /* urgent.c */
 		uint32_t rx_next;	      /* the number of the byte that comes next */

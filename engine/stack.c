@@ -26,6 +26,7 @@
 #include "lwip/priv/tcp_priv.h"
 #include "lwip/tcp.h"
 
+#include "engine/ack.h"
 #include "engine/client.h"
 #include "engine/counters.h"
 #include "engine/ipv6.h"
@@ -182,6 +183,7 @@ static err_t on_recv(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t err)
 	if (!gz_ring_ready(&s->rx, GZ_RX_RING) || gz_ring_room(&s->rx) < p->tot_len)
 		return ERR_MEM; /* lwIP offers it again */
 	gz_urgent_arrives(s, p->tot_len);
+	gz_ack_received(s);
 	for (struct pbuf *q = p; q; q = q->next)
 		gz_ring_put(&s->rx, q->payload, q->len);
 	atomic_fetch_add_explicit(&s->rx_bytes, p->tot_len, memory_order_relaxed);
@@ -602,6 +604,7 @@ void gz_stack_options(struct gz_sock *s)
 	p->ttl = (u8_t)s->opt.ttl;
 	if (p->state < ESTABLISHED)
 		return; /* on_connected() */
+	gz_ack_quick(s);
 	/* A smaller window comes by keeping back what is read, RFC 9293 3.8.6. */
 	s->wnd_want = withhold(&s->opt, p);
 	if (s->wnd_held > s->wnd_want) {
@@ -660,6 +663,7 @@ void gz_stack_tx(struct gz_sock *s)
 	}
 	if (wrote)
 		tcp_output(p);
+	gz_ack_due(p);
 }
 
 void gz_stack_received(struct gz_sock *s, uint32_t n)
@@ -739,6 +743,7 @@ static bool deadlines(struct gz_worker *w)
 		struct gz_sock *s = f ? f->sock : NULL;
 
 		next = p->next;
+		gz_ack_late(p);
 		busy = busy || needs_tick(p);
 		/* Also when the application is gone and only a FIN is under way. */
 		if (f && p->state != SYN_SENT)

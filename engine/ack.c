@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * ack.c - Acknowledgements that lwIP would keep back too long
+ *
+ * tcp_output() sends an ACK by itself only when there is nothing else to send.  With
+ * bytes that Nagle's algorithm holds it sends nothing, and tcp_fasttmr() takes the delayed
+ * ACK for sent.  Two ends that both hold a short segment would then wait for each other
+ * until one sends its first again, a second later.
+ */
+#include "lwip/priv/tcp_priv.h"
+#include "lwip/tcp.h"
+
+#include "engine/ack.h"
+#include "engine/sock.h"
+
+/* Linux: TCP_MAX_QUICKACKS */
+#define QUICK_MAX 16
+
+static bool held(const struct tcp_pcb *p)
+{
+	return p->unsent && p->state >= ESTABLISHED;
+}
+
+void gz_ack_due(struct tcp_pcb *p)
+{
+	if (p->flags & TF_ACK_NOW && held(p))
+		tcp_send_empty_ack(p);
+}
+
+void gz_ack_late(struct tcp_pcb *p)
+{
+	if (p->flags & (TF_ACK_NOW | TF_ACK_DELAY) && held(p))
+		tcp_send_empty_ack(p);
+}
+
+void gz_ack_quick(struct gz_sock *s)
+{
+	if (s->quick_asked == s->opt.quickack_asked)
+		return;
+	s->quick_asked = s->opt.quickack_asked;
+	s->quick_acks = s->opt.quickack ? QUICK_MAX : 0;
+	if (s->quick_acks && s->pcb && s->pcb->flags & TF_ACK_DELAY)
+		tcp_send_empty_ack(s->pcb);
+}
+
+void gz_ack_received(struct gz_sock *s)
+{
+	if (!s->quick_acks)
+		return;
+	s->quick_acks--;
+	tcp_ack_now(s->pcb);
+}
