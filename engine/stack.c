@@ -44,6 +44,7 @@
 bool gz_stack_syn(const struct tcp_hdr *h);
 
 static u8_t ext_id;
+static uint64_t ticked; /* ns; when tcp_ticks was as it is */
 
 struct gz_flow *gz_stack_flow(const struct tcp_pcb *pcb)
 {
@@ -804,6 +805,19 @@ static bool deadlines(struct gz_worker *w)
 	return busy;
 }
 
+void gz_stack_clock(uint64_t now)
+{
+	uint64_t n;
+
+	if (!ticked || now < ticked)
+		ticked = now;
+	n = (now - ticked) / (2 * TICK);
+	if (n > 1) {
+		tcp_ticks += (u32_t)n - 1;
+		ticked += (n - 1) * 2 * TICK;
+	}
+}
+
 uint64_t gz_stack_timers(struct gz_worker *w)
 {
 	static uint64_t next_tick, next_second, next_igmp;
@@ -820,15 +834,13 @@ uint64_t gz_stack_timers(struct gz_worker *w)
 			next_tick = now + TICK;
 	}
 	if (now >= next_tick) {
-		uint64_t missed = (now - next_tick) / (2 * TICK);
+		u32_t before = tcp_ticks;
 
-		/* Idle: the clock of TIME_WAIT and keepalive still runs on time. */
-		tcp_ticks += (u32_t)missed;
 		busy = deadlines(w);
 		tcp_tmr();
+		if (tcp_ticks != before)
+			ticked += 2 * TICK;
 		next_tick = now + (busy ? TICK : 50 * TICK);
-		if (!busy)
-			tcp_ticks += 24;
 	}
 	if (now >= next_second) {
 		etharp_tmr();

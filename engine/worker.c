@@ -334,6 +334,7 @@ int gz_worker_main(void *arg)
 		unsigned work;
 
 		w->now = gz_now_ns();
+		gz_stack_clock(w->now);
 		work = gz_netif_rx(w, drain_inbox);
 		work += relay_events(w);
 		/* Looped packets and their answers, until it is quiet. */

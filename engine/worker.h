@@ -119,6 +119,8 @@ void gz_stack_detach(struct gz_sock *s);
 struct gz_flow *gz_stack_flow(const struct tcp_pcb *pcb);
 /** ICMP says about a SYN of ours, by ends and sequence number, that @error is so. */
 void gz_stack_unreachable(struct gz_end local, struct gz_end peer, uint32_t seq, int error);
+/** Before anything is stamped with tcp_ticks: it stands still while nothing is due. */
+void gz_stack_clock(uint64_t now);
 /** Run what is due.  Return: ns until the next look is needed */
 uint64_t gz_stack_timers(struct gz_worker *w);
 
