@@ -81,12 +81,17 @@ static int64_t do_socket(struct gz_call_ctx *c)
 /* Claim @end; a socket in the way that is gone makes room. */
 static int claim(struct gz_call_ctx *c, struct gz_end end, bool to_listen)
 {
+	if (c->s->opt.reuseport)
+		gz_app_uid(c->tid, &c->s->uid);
 	for (;;) {
 		struct gz_sock *blocker = NULL;
 		bool gone;
 		int err;
 
 		err = to_listen ? gz_claim_listen(c->s, &blocker) : gz_claim(c->s, end, &blocker);
+		if (!blocker && err == -EADDRINUSE && !end.port &&
+		    gz_reaper_make_room(c->s, &c->sv->probe_fd))
+			continue;
 		if (!blocker)
 			return err;
 		gone = gz_reaper_check(blocker, &c->sv->probe_fd);

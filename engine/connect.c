@@ -8,6 +8,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <string.h>
+#include <time.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -118,6 +119,26 @@ static int64_t disconnect(struct gz_call_ctx *c)
 	return renew(c);
 }
 
+/*
+ * The four-tuple of a connection that was closed a moment ago: close() has returned, but
+ * the worker has yet to see it, and the last ACK to come.  With a peer on this host that
+ * is over in no time, as with the kernel; with another one it is not for the kernel either.
+ */
+static struct gz_flow *new_flow(struct gz_sock *s, struct gz_end local, struct gz_end peer,
+				int *err)
+{
+	struct timespec pause = {.tv_nsec = 500000};
+	struct gz_flow *f;
+
+	for (int tries = 0;; tries++) {
+		f = gz_flow_add(local, peer, (uint32_t)s->opt.port_range, err);
+		if (f || !local.port || *err != -EADDRNOTAVAIL || !gz_netif_is_local(peer) ||
+		    tries == 100)
+			return f;
+		nanosleep(&pause, NULL);
+	}
+}
+
 /* Start a connection; @s locked.  Return: 0 (under way) or -errno */
 static int start_connect(struct gz_call_ctx *c, struct gz_end peer, bool nonblock)
 {
@@ -138,7 +159,7 @@ static int start_connect(struct gz_call_ctx *c, struct gz_end peer, bool nonbloc
 	/* Loopback's addresses do not leave the host (__ip_route_output_key()). */
 	if (gz_addr_is_loopback(local) && !gz_netif_is_local(peer))
 		return -EINVAL;
-	f = gz_flow_add(local, peer, &err);
+	f = new_flow(s, local, peer, &err);
 	if (!f)
 		return err;
 	gz_flow_reuse(f, s->opt.reuseaddr, s->opt.reuseport);

@@ -32,9 +32,6 @@
 #include "engine/worker.h"
 
 /* Younger than the headers that we may be built with */
-#ifndef IP_LOCAL_PORT_RANGE
-#define IP_LOCAL_PORT_RANGE 51
-#endif
 #ifndef IP_PROTOCOL
 #define IP_PROTOCOL 52
 #endif
@@ -232,7 +229,7 @@ static const struct row rows[] = {
     {OPT(IPPROTO_IP, MCAST_MSFILTER), SERVED, NONE, 0, 0, 0, 0, EINVAL, EINVAL},
     {OPT(IPPROTO_IP, IP_MULTICAST_ALL), STORED, INT, 0, 0, 1, 1, EINVAL, 0},
     {OPT(IPPROTO_IP, IP_UNICAST_IF), REFUSED, FIXED, 0, 0, 0, 0, EADDRNOTAVAIL, 0},
-    {OPT(IPPROTO_IP, IP_LOCAL_PORT_RANGE), REFUSED, FIXED, 0, 0, 0, 0, ENOPROTOOPT, 0},
+    {OPT(IPPROTO_IP, IP_LOCAL_PORT_RANGE), SERVED, INT, AT(port_range), ANY_INT, 0, 0, 0},
     {OPT(IPPROTO_IP, IP_PROTOCOL), SERVED, NONE, 0, 0, 0, 0, ENOPROTOOPT, 0},
 
     {OPT(IPPROTO_IPV6, IPV6_V6ONLY), SERVED, FLAG, AT(v6only), 0, 0, 0, 0, 0},
@@ -399,6 +396,9 @@ static int adjust(struct gz_sock *s, const struct row *r, int shadow, pid_t tid,
 		}
 		return 0;
 	case IPPROTO_IP:
+		if (r->opt == IP_LOCAL_PORT_RANGE && *v & 0xffff && (unsigned)*v >> 16 &&
+		    (*v & 0xffff) > (int)((unsigned)*v >> 16))
+			return -EINVAL;
 		if (r->opt == IP_TTL)
 			*v = *v < 0 ? 64 : *v;
 		if (r->opt == IP_TTL && !*v)
@@ -475,6 +475,8 @@ int gz_option_set(struct gz_sock *s, int shadow, pid_t tid, int level, int opt, 
 		return set_linger(s, val, len);
 	if (r->kind == TIME)
 		return set_time(s, r, shadow, val, len);
+	if (level == IPPROTO_IP && opt == IP_LOCAL_PORT_RANGE && len != sizeof(int))
+		return -EINVAL;
 	if (level == IPPROTO_IP && len >= 1 && len < sizeof(int)) {
 		v = *(const unsigned char *)val; /* ip(7) takes a byte as well */
 	} else {

@@ -5,11 +5,17 @@
 #ifndef GZ_OPTIONS_H
 #define GZ_OPTIONS_H
 
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/types.h>
+
+/* Younger than the headers that we may be built with: Linux 6.3 */
+#ifndef IP_LOCAL_PORT_RANGE
+#define IP_LOCAL_PORT_RANGE 51
+#endif
 
 struct gz_sock;
 
@@ -26,6 +32,7 @@ struct gz_options {
 	int nodelay, cork, quickack, keepidle, keepintvl, keepcnt, syncnt, maxseg;
 	int user_timeout, defer_accept, linger2;
 	int tos, ttl, v6only, mtu_discover, recverr, bind_no_port, minttl, window_clamp;
+	int port_range; /* IP_LOCAL_PORT_RANGE: the first, and the last << 16 */
 	char device[16];
 };
 

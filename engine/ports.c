@@ -38,6 +38,19 @@ static uint32_t random32(void)
 	return r;
 }
 
+/* Ephemeral ports of a socket, as inet_sk_get_local_port_range() narrows them. */
+static void range_of(uint32_t narrow, uint32_t *lo, uint32_t *span)
+{
+	uint32_t first = narrow & 0xffff, last = narrow >> 16, hi = ports.hi;
+
+	*lo = ports.lo;
+	if (*lo <= first && first <= hi)
+		*lo = first;
+	if (*lo <= last && last <= hi)
+		hi = last;
+	*span = hi - *lo + 1;
+}
+
 /*
  * Would both get the same packets?  As ipv6_rcv_saddr_equal() has it: [::] takes
  * IPv4 too unless it is v6only, and a native address never does.
@@ -92,7 +105,7 @@ static void insert(struct gz_claim *c)
 int gz_claim(struct gz_sock *s, struct gz_end end, struct gz_sock **blocker)
 {
 	struct gz_claim *c = &s->claim, *o;
-	uint32_t span = (uint32_t)ports.hi - ports.lo + 1, start, i;
+	uint32_t lo, span, start, i;
 	bool by_flow;
 	int ret = 0;
 
@@ -100,7 +113,7 @@ int gz_claim(struct gz_sock *s, struct gz_end end, struct gz_sock **blocker)
 	c->reuseaddr = s->opt.reuseaddr;
 	c->reuseport = s->opt.reuseport;
 	c->v6only = s->opt.v6only;
-	c->uid = s->client->uid;
+	c->uid = s->uid;
 	c->udp = s->type == SOCK_DGRAM;
 	c->listening = false;
 	c->end = end;
@@ -117,9 +130,10 @@ int gz_claim(struct gz_sock *s, struct gz_end end, struct gz_sock **blocker)
 			insert(c);
 		goto out;
 	}
+	range_of((uint32_t)s->opt.port_range, &lo, &span);
 	start = random32() % span;
 	for (i = 0; i < span; i++) {
-		uint16_t port = (uint16_t)(ports.lo + (start + i) % span);
+		uint16_t port = (uint16_t)(lo + (start + i) % span);
 
 		if (!LIST_EMPTY(&ports.claims[c->udp][port]) || (!c->udp && ports.nflows[port]))
 			continue;
@@ -250,9 +264,9 @@ static bool bound_exclusively(uint16_t port)
 	return !LIST_EMPTY(&ports.claims[0][port]);
 }
 
-struct gz_flow *gz_flow_add(struct gz_end local, struct gz_end peer, int *err)
+struct gz_flow *gz_flow_add(struct gz_end local, struct gz_end peer, uint32_t narrow, int *err)
 {
-	uint32_t span = (uint32_t)ports.hi - ports.lo + 1, start, i;
+	uint32_t lo, span, start, i;
 	struct gz_flow *f = calloc(1, sizeof(*f));
 
 	if (!f) {
@@ -265,9 +279,10 @@ struct gz_flow *gz_flow_add(struct gz_end local, struct gz_end peer, int *err)
 		if (taken(local, peer))
 			goto fail;
 	} else {
+		range_of(narrow, &lo, &span);
 		start = random32() % span;
 		for (i = 0; i < span; i++) {
-			uint16_t port = (uint16_t)(ports.lo + (start + i) % span);
+			uint16_t port = (uint16_t)(lo + (start + i) % span);
 
 			local.port = htons(port);
 			/* The other way round: a peer in this stack may be in

@@ -65,11 +65,12 @@ bool gz_port_listening(struct gz_end end);
 /**
  * gz_flow_add() - Register a four-tuple
  * @local:	Port 0: choose an ephemeral one (RFC 6056, random start)
+ * @narrow:	IP_LOCAL_PORT_RANGE, or 0: all
  *
  * Return: the flow, or NULL with *err = -EADDRNOTAVAIL (tuple taken, or no port
  * left) or -ENOMEM
  */
-struct gz_flow *gz_flow_add(struct gz_end local, struct gz_end peer, int *err);
+struct gz_flow *gz_flow_add(struct gz_end local, struct gz_end peer, uint32_t narrow, int *err);
 void gz_flow_del(struct gz_flow *f);
 /** SO_REUSEADDR and SO_REUSEPORT of the connection's socket, for gz_claim(). */
 void gz_flow_reuse(struct gz_flow *f, bool reuseaddr, bool reuseport);

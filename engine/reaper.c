@@ -106,6 +106,29 @@ bool gz_reaper_check(struct gz_sock *s, int *probe)
 	return true;
 }
 
+struct room {
+	struct gz_sock *s;
+	int *probe;
+	bool made;
+};
+
+static bool make_room(struct gz_sock *o, void *arg)
+{
+	struct room *r = arg;
+
+	if (o != r->s && o->claim.held && o->type == r->s->type)
+		r->made |= gz_reaper_check(o, r->probe);
+	return true;
+}
+
+bool gz_reaper_make_room(struct gz_sock *s, int *probe)
+{
+	struct room r = {.s = s, .probe = probe};
+
+	gz_table_walk(0, false, make_room, &r);
+	return r.made;
+}
+
 struct sweep {
 	int *probe;
 	bool unnamed;  /* look at sockets without a name as well ... */

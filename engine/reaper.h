@@ -29,6 +29,9 @@ void gz_reaper_close(struct gz_sock *s);
 /** Is @s, watched and in somebody's way, gone?  If so it is closed now. */
 bool gz_reaper_check(struct gz_sock *s, int *probe);
 
+/** No port is left for @s: may one of the sockets that have one be gone?  True: there was one */
+bool gz_reaper_make_room(struct gz_sock *s, int *probe);
+
 /** Look at every watched socket.  Main thread, every 100 ms or so. */
 void gz_reaper_sweep(void);
 

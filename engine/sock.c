@@ -67,6 +67,7 @@ struct gz_sock *gz_sock_new(struct gz_client *client, int family)
 	TAILQ_INIT(&s->pending);
 	gz_options_init(&s->opt);
 	s->client = client;
+	s->uid = client->uid;
 	gz_client_ref(client);
 	atomic_fetch_add(&client->sockets, 1);
 	gz_count(GZ_C_SOCKETS);

@@ -116,13 +116,14 @@ struct gz_sock {
 	struct gz_claim claim;
 	struct gz_end local, peer; /* set before the state says so */
 	int backlog;
-	struct gz_verdict verdict;	  /* the last one, gazelle-ctl why */
-	struct gz_dgram {		  /* SOCK_DGRAM: dgram.c, udp.c */
-		uint16_t nest;		  /* the shadow's port, alias.h */
-		uint32_t alias;		  /* of the peer, while connected */
-		bool old_peer;		  /* AF_INET6, disconnected: see udp.c */
-		bool chose_port;	  /* bind() with a port: a disconnect keeps it */
-		bool chose_addr;	  /* bind() with an address: the same */
+	uid_t uid;		   /* who binds: SO_REUSEPORT shares a port within one user */
+	struct gz_verdict verdict; /* the last one, gazelle-ctl why */
+	struct gz_dgram {	   /* SOCK_DGRAM: dgram.c, udp.c */
+		uint16_t nest;	   /* the shadow's port, alias.h */
+		uint32_t alias;	   /* of the peer, while connected */
+		bool old_peer;	   /* AF_INET6, disconnected: see udp.c */
+		bool chose_port;   /* bind() with a port: a disconnect keeps it */
+		bool chose_addr;   /* bind() with an address: the same */
 		struct gz_groups *groups; /* multicast.c */
 	} dgram;
 	/* Connections that wait for accept(), filled by the worker. */

@@ -369,7 +369,7 @@ static err_t on_passive_open(u8_t id, struct tcp_pcb_listen *l, struct tcp_pcb *
 		return ERR_MEM; /* silently: the peer tries again */
 	}
 	f = gz_flow_add(end_of(&pcb->local_ip, pcb->local_port),
-			end_of(&pcb->remote_ip, pcb->remote_port), &err);
+			end_of(&pcb->remote_ip, pcb->remote_port), 0, &err);
 	if (!f)
 		return ERR_MEM;
 	gz_flow_reuse(f, s->opt.reuseaddr, s->opt.reuseport);

@@ -357,6 +357,7 @@ static const struct option alike[] = {
      4,
      0,
      {0, E(EADDRNOTAVAIL), E(EADDRNOTAVAIL), E(EADDRNOTAVAIL), E(EADDRNOTAVAIL)}},
+    {OPT(IPPROTO_IP, IP_LOCAL_PORT_RANGE), 4, 0, {0, 1, -1, 2, E(EINVAL)}},
     {OPT(IPPROTO_IP, IP_PROTOCOL),
      4,
      0,
@@ -410,7 +411,6 @@ static const struct option optional[] = {
     {OPT(IPPROTO_IP, IP_OPTIONS), 0, 0, {0, 1, E(EINVAL), E(EINVAL), E(EINVAL)}},
     {OPT(IPPROTO_IP, IP_FREEBIND), 4, 0, {0, 1, 1, 1, 1}},
     {OPT(IPPROTO_IP, IP_TRANSPARENT), 4, 0, {0, 1, 1, 1, 1}},
-    {OPT(IPPROTO_IP, IP_LOCAL_PORT_RANGE), 4, 0, {0, 1, -1, 2, E(EINVAL)}},
 };
 
 static bool lacks(const struct option *o)
