@@ -39,6 +39,7 @@
 	X(UDP_ERRORS, udp_icmp_errors)                                                             \
 	X(RELAY_TX, relay_from_app_bytes)                                                          \
 	X(CHALLENGE_ACKS, challenge_acks)                                                          \
+	X(PATH_MTU, path_mtu_shrunk)                                                               \
 	/* port */                                                                                 \
 	X(PORT_RX, rx_packets)                                                                     \
 	X(PORT_RX_BYTES, rx_bytes)                                                                 \

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * icmp.c - ICMP's errors about datagrams, of both families, in and out
+ * icmp.c - ICMP's errors about datagrams, of both families, in and out; about segments, in
  *
  * lwIP answers echo requests and makes errors about what it could not deliver; it
  * does not tell who sent of errors that come in.  The kernel, in the namespace of the
@@ -26,6 +26,7 @@
 #include "engine/icmp.h"
 #include "engine/inner.h"
 #include "engine/ipv6.h"
+#include "engine/path.h"
 #include "engine/reaper.h"
 #include "engine/sock.h"
 #include "engine/udp.h"
@@ -97,7 +98,7 @@ static bool quote(const uint8_t *b, size_t n, struct quote *q)
 				   : b[0] >> 4 == 6 ? quote_v6(b, n, q)
 						    : false);
 
-	if (ok && q->proto == IPPROTO_UDP) {
+	if (ok && (q->proto == IPPROTO_UDP || q->proto == IPPROTO_TCP)) {
 		memcpy(&q->src.port, q->data, 2);
 		memcpy(&q->dst.port, q->data + 2, 2);
 	}
@@ -119,7 +120,15 @@ static bool checksum_ok(struct pbuf *p, bool v6)
 		   : inet_chksum_pbuf(p)) == 0;
 }
 
-void gz_icmp_errors(struct pbuf *p)
+static bool about_segment(const struct quote *q, const struct gz_icmp *e)
+{
+	uint32_t seq;
+
+	memcpy(&seq, q->data + 4, 4);
+	return gz_path_error(q->src, q->dst, ntohl(seq), e);
+}
+
+bool gz_icmp_errors(struct pbuf *p)
 {
 	bool v6 = ip_current_is_v6();
 	uint8_t b[HEADER + QUOTED];
@@ -130,10 +139,14 @@ void gz_icmp_errors(struct pbuf *p)
 	struct quote q;
 
 	if (n < HEADER || !is_error(e.type, v6) || !checksum_ok(p, v6) ||
-	    !quote(b + HEADER, n - HEADER, &q) || q.proto != IPPROTO_UDP)
-		return;
+	    !quote(b + HEADER, n - HEADER, &q))
+		return true;
 	memcpy(&e.info, b + 4, 4);
 	e.info = ntohl(e.info);
+	if (q.proto == IPPROTO_TCP)
+		return about_segment(&q, &e);
+	if (q.proto != IPPROTO_UDP)
+		return true;
 	offender = v6 ? gz_ipv6_end(ip6_current_src_addr(), 0)
 		      : gz_end_v4(ip4_current_src_addr()->addr, 0);
 	data = (struct iovec){(void *)(uintptr_t)(q.data + HEADER), q.len - HEADER};
@@ -142,6 +155,7 @@ void gz_icmp_errors(struct pbuf *p)
 	    &(struct gz_datagram){
 		.src = q.src, .dst = q.dst, .data = &data, .ndata = 1, .len = data.iov_len},
 	    offender, &e);
+	return true;
 }
 
 /* What ip4.c calls in place of icmp_input(); of IPv6 it is in ipv6.c. */

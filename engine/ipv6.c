@@ -236,49 +236,13 @@ const ip6_addr_t *gz_nd6_gateway(struct netif *nif, const ip6_addr_t *dest)
 	return nif == v6.nif && !ip6_addr_isany(&v6.gateway) ? &v6.gateway : NULL;
 }
 
-/* icmpv6_err_convert() of net/ipv6/icmp.c; 0: no error for a connection */
-static int errno_of(uint8_t type, uint8_t code)
-{
-	static const int unreachable[] = {ENETUNREACH,	EACCES, EHOSTUNREACH, EHOSTUNREACH,
-					  ECONNREFUSED, EACCES, EACCES};
-
-	if (type == ICMP6_TYPE_TE)
-		return EHOSTUNREACH;
-	if (type != ICMP6_TYPE_DUR)
-		return 0;
-	return code < sizeof(unreachable) / sizeof(unreachable[0]) ? unreachable[code] : EPROTO;
-}
-
-/*
- * An error about a packet of ours; the packet is at p->payload + 8.  Only one
- * about a TCP header without extension headers before it is of use.
- */
-static void on_error(struct pbuf *p, int error)
-{
-	const uint8_t *d = p->payload;
-	const uint8_t *ip = d + 8, *tcp = ip + 40;
-	struct gz_end local = {0}, peer = {0};
-	uint32_t seq;
-
-	if (p->len < 8 + 40 + 8 || ip[0] >> 4 != 6 || ip[6] != IPPROTO_TCP)
-		return;
-	if (ip6_chksum_pseudo(p, IP6_NEXTH_ICMP6, p->tot_len, ip6_current_src_addr(),
-			      ip6_current_dest_addr()) != 0)
-		return;
-	memcpy(&local.addr, ip + 8, 16);
-	memcpy(&peer.addr, ip + 24, 16);
-	memcpy(&local.port, tcp, 2);
-	memcpy(&peer.port, tcp + 2, 2);
-	memcpy(&seq, tcp + 4, 4);
-	gz_stack_unreachable(local, peer, ntohl(seq), error);
-}
-
 void gz_icmp6_input(struct pbuf *p, struct netif *inp);
 
 /*
  * gz_icmp6_input() - What ip6.c calls in place of icmp6_input()
  *
- * lwIP listens to router advertisements in any case, and tells TCP of no error.
+ * lwIP listens to router advertisements in any case, tells TCP of no error, and
+ * believes all that make the MTU of a path smaller.
  */
 void gz_icmp6_input(struct pbuf *p, struct netif *inp)
 {
@@ -289,8 +253,9 @@ void gz_icmp6_input(struct pbuf *p, struct netif *inp)
 		pbuf_free(p);
 		return;
 	}
-	if (p->len >= 8 && errno_of(d[0], d[1]))
-		on_error(p, errno_of(d[0], d[1]));
-	gz_icmp_errors(p);
+	if (!gz_icmp_errors(p)) {
+		pbuf_free(p);
+		return;
+	}
 	icmp6_input(p, inp);
 }

@@ -61,6 +61,7 @@ static struct {
 	struct gz_worker *w;
 	struct looped loop[LOOP_MAX];
 	unsigned loop_head, loop_tail;
+	bool fragments;	 /* may be made of the segment that is being sent */
 	unsigned groups; /* joined, by lwIP's count of users */
 } net;
 
@@ -222,8 +223,27 @@ bool gz_netif_loop(void)
 	return true;
 }
 
+/* RFC 1191: segments are not to be fragmented, so that ICMP tells how large they may be. */
+static void forbid_fragments(struct ip_hdr *h)
+{
+	uint32_t sum = lwip_ntohs(IPH_CHKSUM(h));
+
+	if (IPH_PROTO(h) != IP_PROTO_TCP || IPH_OFFSET(h) || net.fragments)
+		return;
+	IPH_OFFSET_SET(h, PP_HTONS(IP_DF));
+	/* RFC 1624: the field that was 0 is subtracted from the sum. */
+	sum = sum >= IP_DF ? sum - IP_DF : sum + 0xffff - IP_DF;
+	IPH_CHKSUM_SET(h, lwip_htons((uint16_t)sum));
+}
+
+void gz_netif_fragments(bool may)
+{
+	net.fragments = may;
+}
+
 static err_t port_output(struct netif *nif, struct pbuf *p, const ip4_addr_t *dst)
 {
+	forbid_fragments(p->payload);
 	for (unsigned i = 0; i < net.n; i++)
 		if (ip4_addr_eq(dst, netif_ip4_addr(&net.nif[i])))
 			return loop_put(&net.nif[i], p);

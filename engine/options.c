@@ -579,6 +579,7 @@ static int compute_large(struct gz_sock *s, const struct row *r, void *val, sock
 
 static int compute(struct gz_sock *s, const struct row *r, void *val, socklen_t *len)
 {
+	struct tcp_info info;
 	int v = 0;
 
 	switch (r->level) {
@@ -589,7 +590,8 @@ static int compute(struct gz_sock *s, const struct row *r, void *val, socklen_t 
 	case IPPROTO_IP: /* IP_MTU */
 		if (gz_sock_state(s) != GZ_ESTABLISHED)
 			return -ENOTCONN;
-		v = gz_worker.port.mtu;
+		gz_segment_info(s, &info);
+		v = info.tcpi_pmtu ? (int)info.tcpi_pmtu : gz_worker.port.mtu;
 		break;
 	default:
 		switch (r->opt) {

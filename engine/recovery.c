@@ -27,6 +27,36 @@ void gz_recovery_rtt(struct tcp_pcb *p, const struct gz_measure *m)
 }
 
 /*
+ * Cut the first unsent segment after @len bytes.  lwIP adds the flags of the first
+ * part to those that it had, so that a FIN would be in both.
+ */
+static bool cut(struct tcp_pcb *p, u16_t len)
+{
+	struct tcp_seg *s = p->unsent;
+
+	if (!s || s->len <= len)
+		return true;
+	if (tcp_split_unsent_seg(p, len) != ERR_OK)
+		return false;
+	TCPH_UNSET_FLAG(s->tcphdr, TCP_FIN | TCP_PSH);
+	return true;
+}
+
+void gz_recovery_resize(struct tcp_pcb *p)
+{
+	struct tcp_seg *first;
+
+	if (p->unacked && tcp_rexmit_rto_prepare(p) != ERR_OK)
+		return; /* the timeout will try again */
+	first = p->unsent;
+	for (; p->unsent; p->unsent = p->unsent->next)
+		if (!cut(p, p->mss))
+			break;
+	p->unsent = first;
+	tcp_output(p);
+}
+
+/*
  * A closed window is probed after a retransmission timeout, then at doubled
  * intervals (RFC 9293 3.8.6.1); lwIP's own are a table of ticks, from 60 ms.
  */
@@ -44,6 +74,9 @@ static void time_probe(struct tcp_pcb *p, struct gz_measure *m, uint64_t now)
 			p->persist_cnt = 0;
 		return;
 	}
+	/* What is open, but less than a segment, is filled then (RFC 9293 3.8.6.2.1). */
+	if (m->probe_at && p->snd_wnd)
+		cut(p, (u16_t)LWIP_MIN(p->snd_wnd, p->mss));
 	p->persist_cnt = m->probe_at ? UINT8_MAX : 0; /* lwIP sends, and then sets it to 0 */
 	wait = (uint64_t)p->rto * TCP_SLOW_INTERVAL << LWIP_MIN(m->probes, 10);
 	m->probe_at = now + LWIP_MIN(wait, (uint64_t)RTO_MAX) * MS;

@@ -18,6 +18,9 @@ struct tcp_pcb;
  */
 void gz_recovery_rtt(struct tcp_pcb *p, const struct gz_measure *m);
 
+/** gz_recovery_resize() - pcb->mss became smaller: so do the segments; worker */
+void gz_recovery_resize(struct tcp_pcb *p);
+
 /** gz_recovery_tick() - Before lwIP's tick, for a pcb past SYN_SENT; @now in ns; worker */
 void gz_recovery_tick(struct tcp_pcb *p, struct gz_measure *m, uint64_t now);
 

@@ -220,9 +220,12 @@ uint32_t *gz_segment_out(const struct pbuf *p, struct tcp_hdr *h, const struct t
 	struct gz_measure *m;
 	struct gz_flow *f;
 
+	gz_netif_fragments(false);
 	if (!pcb || pcb->state == LISTEN || pcb->state == TIME_WAIT)
 		return opts;
 	f = gz_stack_flow(pcb);
+	if (f && (f->measure.fragments || (f->sock && !f->sock->opt.mtu_discover)))
+		gz_netif_fragments(true); /* IP_PMTUDISC_DONT */
 	if (!f || TCPH_FLAGS(h) & TCP_RST)
 		return opts;
 	m = &f->measure;
@@ -293,7 +296,7 @@ static void fill(struct gz_sock *s, struct tcp_info *t)
 	t->tcpi_ato = TCP_FAST_INTERVAL * 1000;
 	t->tcpi_snd_mss = t->tcpi_rcv_mss = p->mss;
 	t->tcpi_unacked = segments(p->snd_nxt - p->lastack, p->mss);
-	t->tcpi_pmtu = gz_worker.port.mtu;
+	t->tcpi_pmtu = m->pmtu ? m->pmtu : gz_worker.port.mtu;
 	t->tcpi_rcv_ssthresh = p->rcv_wnd;
 	t->tcpi_rtt = m->srtt8 >> 3;
 	t->tcpi_rttvar = m->mdev4 >> 2;

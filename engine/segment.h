@@ -28,6 +28,8 @@ struct gz_measure {
 	unsigned challenges;
 	uint64_t probe_at; /* ns; of a closed window, 0: not timed */
 	unsigned probes;
+	uint32_t pmtu;	     /* as ICMP told; 0: the port's */
+	bool fragments;	     /* IPv4 may make some: the path is too narrow */
 	uint32_t urgent_end; /* the number after the urgent byte */
 	bool urgent;	     /* it was not acknowledged yet */
 	bool crossed;	     /* the peer's SYN came without an ACK, opening.c */

@@ -547,22 +547,6 @@ int gz_stack_connect(struct gz_sock *s, struct gz_flow *f)
 	return err == ERR_RTE ? -ENETUNREACH : err == ERR_USE ? -EADDRNOTAVAIL : -ENOMEM;
 }
 
-/* tcp_v6_err(): in SYN_SENT any error ends the attempt, later they are only hints. */
-void gz_stack_unreachable(struct gz_end local, struct gz_end peer, uint32_t seq, int error)
-{
-	for (struct tcp_pcb *p = tcp_active_pcbs; p; p = p->next) {
-		struct gz_flow *f = flow_of(p);
-		struct gz_sock *s = f ? f->sock : NULL;
-
-		if (p->state != SYN_SENT || !s || !gz_end_equal(f->local, local) ||
-		    !gz_end_equal(f->peer, peer) || seq != p->lastack)
-			continue;
-		gz_relay_failed(s->worker, s, error);
-		gz_stack_abort(s);
-		return;
-	}
-}
-
 /* --- options, data ------------------------------------------------------- */
 
 /* @n bytes of the window are free. */

@@ -76,7 +76,7 @@ static int on_engine(const char *cmd, const char *params, struct rte_tel_data *d
 	u64(d, "rss_kb", rss_kb());
 	str(d, "memory", tel.memory);
 	str(d, "power", tel.cfg->power == GZ_POWER_POLL ? "poll" : "adaptive");
-	counters(d, GZ_C_NOTIFICATIONS, GZ_C_RELAY_TX);
+	counters(d, GZ_C_NOTIFICATIONS, GZ_C_PORT_RX - 1);
 	return 0;
 }
 

@@ -103,6 +103,9 @@ struct ip_addr;
 /** lwIP's form of @e, as @nif has it; NULL: any */
 void gz_ip_of_end(struct ip_addr *a, struct gz_end e, const struct netif *nif);
 
+/** May the segments that follow be fragmented?  Of IPv4 */
+void gz_netif_fragments(bool may);
+
 /* stack.c */
 int gz_stack_init(struct gz_worker *w);
 int gz_stack_listen(struct gz_sock *s);
@@ -117,8 +120,6 @@ void gz_stack_abort(struct gz_sock *s);
 void gz_stack_detach(struct gz_sock *s);
 /** The flow of a pcb that is no listener */
 struct gz_flow *gz_stack_flow(const struct tcp_pcb *pcb);
-/** ICMP says about a SYN of ours, by ends and sequence number, that @error is so. */
-void gz_stack_unreachable(struct gz_end local, struct gz_end peer, uint32_t seq, int error);
 /** Before anything is stamped with tcp_ticks: it stands still while nothing is due. */
 void gz_stack_clock(uint64_t now);
 /** Run what is due.  Return: ns until the next look is needed */

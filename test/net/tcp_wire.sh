@@ -10,21 +10,31 @@
 
 scripts=("$TEST_DIR"/net/tcp/${SCRIPTS:-*}.tcp)
 
-# scripts_on WORLD NS IFACE COMMAND...
+# scripts_on WORLD COMMAND... - over IPv4 and over IPv6, at the same time
 scripts_on() {
-	local world=$1 ns=$2 iface=$3 mac
-	shift 3
-	mac=$(in_ns "$ns" cat "/sys/class/net/$iface/address")
-	assert in_ns peer python3 "$TEST_DIR/net/tcp/run.py" "$world" ve2 "$mac" 10.1.0.2 \
-		10.1.0. "${scripts[@]}" -- "$@"
+	local world=$1 mac four
+	shift
+	mac=$(in_ns stack cat /sys/class/net/ve1/address)
+	background four in_ns peer python3 "$TEST_DIR/net/tcp/run.py" "$world" ve2 "$mac" \
+		10.1.0.2 10.1.0. "${scripts[@]}" -- "$@"
+	four=$PID
+	assert in_ns peer python3 "$TEST_DIR/net/tcp/run.py" "$world" ve2 "$mac" \
+		fd00:1::2 fd00:1:: "${scripts[@]}" -- "$@"
+	finish "$four" || fail "$(cat "$WORK/four")"
+	cat "$WORK/four"
 }
 
 wire
-ip -n "$GZ_TEST_ID-stack" address add 10.1.0.2/24 dev ve1
-scripts_on kernel stack ve1 ip netns exec "$GZ_TEST_ID-stack"
-ip -n "$GZ_TEST_ID-stack" address del 10.1.0.2/24 dev ve1
+in_ns stack ip address add 10.1.0.2/24 dev ve1
+in_ns stack ip address add fd00:1::2/64 dev ve1 nodad || skip "the kernel has no IPv6"
+scripts_on kernel ip netns exec "$GZ_TEST_ID-stack"
+in_ns stack ip address flush dev ve1
 
-start_wire_engine e
-scripts_on engine stack ve1 ip netns exec "$GZ_TEST_ID-stack" "$BIN/gazelle-run" \
+start_engine e stack "port: {driver: af_packet, iface: ve1}
+stack: {addresses: [10.1.0.2/24], addresses6: [\"fd00:1::2/64\"]}"
+# Duplicate address detection takes a second.
+in_ns peer ip address add fd00:1::1/64 dev ve2 nodad
+within 10 in_ns peer ping -6 -q -c 1 -W 1 fd00:1::2
+scripts_on engine ip netns exec "$GZ_TEST_ID-stack" "$BIN/gazelle-run" \
 	--config "$(config_of e)" --
 stop_engine e

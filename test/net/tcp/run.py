@@ -8,7 +8,7 @@ prefix of an address), at the other end of which is the stack under test with
 ADDRESS; COMMAND runs app.py there.  Scripts run side by side.  Their lines:
 
     # text                  a comment
-    not WORLD: reason       the script is not for that stack
+    not WORLD: reason       the script is not for that stack, or for "ipv6"
     app VERB ARGUMENT...    what the program does, app.py; app! VERB: it must fail
     < FLAGS [FIELD...]      send a segment
     > FLAGS [FIELD...]      the next segment is this one
@@ -16,19 +16,21 @@ ADDRESS; COMMAND runs app.py there.  Scripts run side by side.  Their lines:
     probe [FIELD...]        a closed window is asked after: by the byte that follows,
                             or by none, before it
     new                     the next segments are a new connection of the same ports
-    toobig MTU [SEQ]        ICMP: the last segment was too big; SEQ: quote that instead
+    toobig MTU [SEQ]        ICMP: the last segment, or that with SEQ, was too big
+    unreachable [SEQ]       ICMP: there is no way to the host
 
     FLAGS   of S F R A, in this order; P and U may be sent; expected, "A?" leaves A open
     seq N, ack N            relative to the initial numbers.  Sent: by default what
                             follows; expected: what is new, any ack
     data N                  bytes of the pattern, or so many are expected
+    fits MTU                expected: as much data as such a packet has room for
     win N                   as it is in the header; expected: win>N, win=N
-    mss N, wscale N, sackok, sack N:M, ts N:M
+    mss N|link, wscale N, sackok, sack N:M, ts N:M
                             options; when expected, that they are there; no-ts: not there
     broken                  sent with a wrong checksum
     within S                seconds to wait for it, 15 by default
     after S                 it came at least so long after the one expected before
-    df                      expected: "don't fragment" is set
+    df                      expected: "don't fragment" is set, over IPv4
 
 What is not said is not compared.  While another segment is expected, ACKs without
 data and what was sent before are passed over: a loaded machine makes these.
@@ -76,7 +78,7 @@ class Script:
 
     def run(self):
         for line in self.lines:
-            if line.startswith(f"not {self.world}:"):
+            if line.startswith((f"not {self.world}:", f"not ipv{self.me.version}:")):
                 return "left out"
         self.app = subprocess.Popen(
             [*self.command, sys.executable, os.path.join(os.path.dirname(__file__), "app.py"),
@@ -111,7 +113,9 @@ class Script:
             elif word == "new":
                 self.new()
             elif word == "toobig":
-                self.toobig(*map(int, rest))
+                self.error((3, 4), (2, 0), *map(int, rest))
+            elif word == "unreachable":
+                self.error((3, 1), (1, 3), 0, *map(int, rest))
             else:
                 raise Failed("no such word")
         except Failed as e:
@@ -126,11 +130,19 @@ class Script:
                 f["win"] = [w[3], int(w[4:])]
             elif w in ("within", "after"):
                 f[w] = float(next(it))
+            elif w == "mss":
+                n = next(it)
+                f[w] = [self.room(1500) if n == "link" else int(n)]
+            elif w == "fits":
+                f["data"] = [self.room(int(next(it)))]
             elif w in OPTIONS or w in ("seq", "ack", "data", "win"):
                 f[w] = [int(x) for x in next(it).split(":")]
             else:
                 raise Failed(f"no field '{w}'")
         return f
+
+    def room(self, mtu):
+        return mtu - (60 if self.me.version == 6 else 40)
 
     def tell(self, words, good):
         self.app.stdin.write(" ".join(words) + "\n")
@@ -189,7 +201,7 @@ class Script:
             op, n = f["win"]
             if seg.window != n if op == "=" else seg.window <= n:
                 return f"window {seg.window}"
-        if "df" in f and not seg.head[6] & 0x40:
+        if "df" in f and self.me.version == 4 and not seg.head[6] & 0x40:
             return "no DF"
         for name, (kind, form) in OPTIONS.items():
             if name in f:
@@ -247,24 +259,23 @@ class Script:
             if self.end > self.seen or self.end == self.rel:
                 raise Failed("it was not")
 
-    def toobig(self, mtu, seq=None):
-        """RFC 1191, RFC 8201: from the router, which quotes what it could not forward"""
+    def error(self, type4, type6, info, seq=None):
+        """From a router, about the last segment or that with SEQ"""
         at = self.irs + (seq if seq is not None else self.seen - 1)
         tcp = struct.pack("!HHIIBBHHH", self.port, self.port, at & 0xFFFFFFFF, 0, 0x50, 16, 0, 0, 0)
         if self.me.version == 6:
-            head = struct.pack("!IHBB", 6 << 28, 1440, 6, 64)
-            body = b"\2\0\0\0" + struct.pack("!I", mtu) + head + self.address.packed
-            body += self.me.packed + tcp
-            c = checksum(self.me.packed + self.address.packed
-                         + struct.pack("!II", len(body), 58) + body)
-            self.wire.send_ip(self.me, self.address, 58, body[:2] + struct.pack("!H", c) + body[4:])
-            return
-        head = struct.pack("!BBHHHBBH", 0x45, 0, 1500, 0, 0x4000, 64, 6, 0)
-        head += self.address.packed + self.me.packed
-        head = head[:10] + struct.pack("!H", checksum(head)) + head[12:]
-        body = struct.pack("!BBHHH", 3, 4, 0, 0, mtu) + head + tcp
-        body = body[:2] + struct.pack("!H", checksum(body)) + body[4:]
-        self.wire.send_ip(self.me, self.address, 1, body)
+            head = struct.pack("!IHBB", 6 << 28, 1240, 6, 64) + self.address.packed
+            body = struct.pack("!BBHI", *type6, 0, info) + head + self.me.packed + tcp
+            pseudo = self.me.packed + self.address.packed + struct.pack("!II", len(body), 58)
+            sum_, proto = checksum(pseudo + body), 58
+        else:
+            head = struct.pack("!BBHHHBBH", 0x45, 0, 1500, 0, 0x4000, 64, 6, 0)
+            head += self.address.packed + self.me.packed
+            head = head[:10] + struct.pack("!H", checksum(head)) + head[12:]
+            body = struct.pack("!BBHI", *type4, 0, info) + head + tcp
+            sum_, proto = checksum(body), 1
+        body = body[:2] + struct.pack("!H", sum_) + body[4:]
+        self.wire.send_ip(self.me, self.address, proto, body)
 
 
 def main():
@@ -285,7 +296,7 @@ def main():
                     result += "\n" + traceback.format_exc()
                 bad.append(script)
         with lock:
-            print(f"{world}: {script.name}: {result} ({time.time() - start:.1f} s)", flush=True)
+            print(f"{world} {address}: {script.name}: {result} ({time.time() - start:.1f} s)", flush=True)
             if script in bad:
                 print("\n".join("    " + t for t in script.trace), flush=True)
 
