@@ -88,7 +88,8 @@ dpdk-archives = $(patsubst $(DPDK_LIBDIR)/%,-l:%,$(wildcard $(1:%=$(DPDK_LIBDIR)
 DPDK_LIBS := -L$(DPDK_LIBDIR) \
 	-Wl,--whole-archive $(call dpdk-archives,$(DPDK_DRIVERS)) -Wl,--no-whole-archive \
 	-Wl,--start-group $(call dpdk-archives,$(DPDK_LIBRARIES)) -Wl,--end-group \
-	-lpcap -lxdp -lbpf -lelf -lz -lnuma -lbsd -lcrypto -lpthread -ldl -lm
+	-lpcap -lxdp -lbpf -lelf -lz -lnuma -lbsd -lcrypto -lpthread -ldl -lm \
+	-Wl,--wrap=setsockopt # engine/port.c
 
 # --- lwIP -------------------------------------------------------------------
 

@@ -262,6 +262,27 @@ static void device_words(enum gz_driver driver, const struct gz_port_config *c, 
 	}
 }
 
+int __real_setsockopt(int fd, int level, int opt, const void *val, socklen_t len);
+int __wrap_setsockopt(int fd, int level, int opt, const void *val, socklen_t len);
+
+/**
+ * __wrap_setsockopt() - What the drivers, which are linked statically, call
+ *
+ * The one of AF_PACKET asks the kernel to put IPv4 datagrams together before it gets
+ * them (so that all fragments hash to one queue), where its frames are no larger than
+ * the MTU: whatever was in fragments arrived cut off.
+ */
+int __wrap_setsockopt(int fd, int level, int opt, const void *val, socklen_t len)
+{
+	int fanout;
+
+	if (level != SOL_PACKET || opt != PACKET_FANOUT || len != sizeof(fanout))
+		return __real_setsockopt(fd, level, opt, val, len);
+	memcpy(&fanout, val, sizeof(fanout));
+	fanout &= ~(PACKET_FANOUT_FLAG_DEFRAG << 16);
+	return __real_setsockopt(fd, level, opt, &fanout, sizeof(fanout));
+}
+
 /** number_device() - Make @name the first free one of its kind, name0, name1 … */
 static void number_device(char device[64], const char *name)
 {

@@ -198,6 +198,8 @@ wire() {
 	netns stack
 	netns peer
 	veth stack ve1 "" peer ve2 10.1.0.1/24
+	# No link-local address of the kernel's: the engine's is the same.
+	in_ns stack sysctl -qw net.ipv6.conf.ve1.disable_ipv6=1 2>/dev/null || true
 }
 
 # bad_wire [ADDR] - stack (ve1, by default without an address) and peer as above, apart

@@ -25,8 +25,8 @@ def udp(family, timeout=10):
     return s
 
 
-def echo(address):
-    name, family = end(address, 7000)
+def echo(address, port=7000):
+    name, family = end(address, port)
     s = udp(family)
     s.bind(name)
     print("ready", flush=True)
