@@ -236,6 +236,30 @@ const ip6_addr_t *gz_nd6_gateway(struct netif *nif, const ip6_addr_t *dest)
 	return nif == v6.nif && !ip6_addr_isany(&v6.gateway) ? &v6.gateway : NULL;
 }
 
+/*
+ * Is a message of neighbour discovery whole, with options that end where it does?
+ * (RFC 4861 section 4.6, RFC 6980)  lwIP 2.2.1 trusts their lengths.
+ */
+static bool discovery_ok(const struct pbuf *p)
+{
+	/* Of RS, RA, NS, NA and redirect: where the options begin. */
+	static const uint8_t begin[] = {8, 16, 24, 24, 40};
+	const uint8_t *d = p->payload;
+	unsigned at;
+
+	if (d[0] < ICMP6_TYPE_RS || d[0] > ICMP6_TYPE_RD)
+		return true;
+	at = begin[d[0] - ICMP6_TYPE_RS];
+	if (p->next || p->len < at)
+		return false;
+	while (at < p->len) {
+		if (p->len - at < 8 || !d[at + 1] || d[at + 1] * 8u > p->len - at)
+			return false;
+		at += d[at + 1] * 8u;
+	}
+	return true;
+}
+
 void gz_icmp6_input(struct pbuf *p, struct netif *inp);
 
 /*
@@ -248,7 +272,12 @@ void gz_icmp6_input(struct pbuf *p, struct netif *inp)
 {
 	const uint8_t *d = p->payload;
 
-	if (p->len >= 8 && (d[0] == ICMP6_TYPE_RA || d[0] == ICMP6_TYPE_RD) && !v6.slaac) {
+	if (p->len < 8 || !discovery_ok(p)) {
+		gz_count(GZ_C_PORT_MALFORMED);
+		pbuf_free(p);
+		return;
+	}
+	if ((d[0] == ICMP6_TYPE_RA || d[0] == ICMP6_TYPE_RD) && !v6.slaac) {
 		gz_count(GZ_C_PORT_OTHER);
 		pbuf_free(p);
 		return;

@@ -258,7 +258,10 @@ static err_t lo_output(struct netif *nif, struct pbuf *p, const ip4_addr_t *dst)
 
 static err_t port_output6(struct netif *nif, struct pbuf *p, const ip6_addr_t *dst)
 {
-	if (netif_get_ip6_addr_match(nif, dst) >= 0)
+	int i = netif_get_ip6_addr_match(nif, dst);
+
+	/* What was found to be a duplicate is another host's. */
+	if (i >= 0 && !ip6_addr_isduplicated(netif_ip6_addr_state(nif, i)))
 		return loop_put(nif, p);
 	return ethip6_output(nif, p, dst);
 }
