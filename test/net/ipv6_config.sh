@@ -51,8 +51,6 @@ wire
 in_ns peer ip address add fd00:1::1/64 dev ve2 nodad || skip "the kernel has no IPv6"
 in_ns peer ip address add fd00:2::1/64 dev ve2 nodad
 in_ns peer ip address add $FAR/128 dev lo nodad
-# The kernel would take the same addresses, which follow from the MAC address.
-in_ns stack sysctl -qw net.ipv6.conf.ve1.disable_ipv6=1
 background serve in_ns peer python3 "$WORK/serve.py" ::
 wait_line serve ready
 

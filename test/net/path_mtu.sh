@@ -59,6 +59,7 @@ forward 1 mtu=$MTU -
 both in_ns stack
 
 in_ns stack ip address flush dev ve1
+in_ns stack sysctl -qw net.ipv6.conf.ve1.disable_ipv6=1
 start_engine e stack "port: {driver: af_packet, iface: ve1}
 stack: {addresses: [10.1.0.2/24], addresses6: [\"fd00:1::2/64\"]}"
 forward 1 mtu=$MTU -

@@ -25,10 +25,12 @@ scripts_on() {
 }
 
 wire
+in_ns stack sysctl -qw net.ipv6.conf.ve1.disable_ipv6=0 || skip "the kernel has no IPv6"
 in_ns stack ip address add 10.1.0.2/24 dev ve1
-in_ns stack ip address add fd00:1::2/64 dev ve1 nodad || skip "the kernel has no IPv6"
+in_ns stack ip address add fd00:1::2/64 dev ve1 nodad
 scripts_on kernel ip netns exec "$GZ_TEST_ID-stack"
 in_ns stack ip address flush dev ve1
+in_ns stack sysctl -qw net.ipv6.conf.ve1.disable_ipv6=1
 
 start_engine e stack "port: {driver: af_packet, iface: ve1}
 stack: {addresses: [10.1.0.2/24], addresses6: [\"fd00:1::2/64\"]}"
