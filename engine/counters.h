@@ -40,6 +40,8 @@
 	X(RELAY_TX, relay_from_app_bytes)                                                          \
 	X(CHALLENGE_ACKS, challenge_acks)                                                          \
 	X(PATH_MTU, path_mtu_shrunk)                                                               \
+	X(RECOVERIES, tcp_recoveries)                                                              \
+	X(TAIL_PROBES, tcp_tail_probes)                                                            \
 	/* port */                                                                                 \
 	X(PORT_RX, rx_packets)                                                                     \
 	X(PORT_RX_BYTES, rx_bytes)                                                                 \

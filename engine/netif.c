@@ -36,6 +36,7 @@
 #include "engine/counters.h"
 #include "engine/ipv6.h"
 #include "engine/log.h"
+#include "engine/sack.h"
 #include "engine/worker.h"
 
 #define TX_BATCH 32
@@ -519,4 +520,5 @@ void gz_tcp_input(struct pbuf *p, struct netif *inp)
 		}
 	}
 	tcp_input(p, inp);
+	gz_sack_done();
 }

@@ -87,4 +87,5 @@ void gz_recovery_tick(struct tcp_pcb *p, struct gz_measure *m, uint64_t now)
 {
 	p->rto = LWIP_MIN(p->rto, RTO_MAX / TCP_SLOW_INTERVAL);
 	time_probe(p, m, now);
+	gz_sack_tick(p, m, now);
 }

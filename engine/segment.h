@@ -11,10 +11,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "engine/sack.h"
+
 struct gz_sock;
 struct tcp_info;
 
 struct gz_measure {
+	struct gz_loss loss;
 	uint32_t high;			/* the sequence number after the last one sent */
 	bool started;			/* high is set */
 	bool sampling;			/* one segment at a time is timed */

@@ -28,6 +28,7 @@ ADDRESS; COMMAND runs app.py there.  Scripts run side by side.  Their lines:
     mss N|link, wscale N, sackok, sack N:M, ts N:M
                             options; when expected, that they are there; no-ts: not there
     broken                  sent with a wrong checksum
+    next                    expected: nothing with data comes before it
     within S                seconds to wait for it, 15 by default
     after S                 it came at least so long after the one expected before
     df                      expected: "don't fragment" is set, over IPv4
@@ -124,7 +125,7 @@ class Script:
     def fields(self, words):
         f, it = {}, iter(words)
         for w in it:
-            if w in ("sackok", "broken", "df") or w.startswith("no-"):
+            if w in ("sackok", "broken", "df", "next") or w.startswith("no-"):
                 f[w] = []
             elif w.startswith("win>") or w.startswith("win="):
                 f["win"] = [w[3], int(w[4:])]
@@ -227,7 +228,7 @@ class Script:
             if not why and ("seq" in f or fresh or self.end == self.rel):
                 break
             bare = seg.flags == "A" and not seg.data
-            if why and (fresh or "R" in seg.flags) and not bare:
+            if why and (fresh or "R" in seg.flags or "next" in f) and not bare:
                 raise Failed(f"another came: {why}")
         self.timed(seg, f)
         if "R" not in seg.flags:
