@@ -278,7 +278,7 @@ void gz_sack_tick(struct tcp_pcb *p, struct gz_measure *m, uint64_t now)
 	    p->nrtx || !m->srtt8 || p->state < ESTABLISHED)
 		return;
 	wait = LWIP_MAX(wait, TAIL_LEAST) + (p->unacked->next ? 0 : TAIL_DELAYED);
-	if (now - m->sent_at < wait)
+	if (now < m->sent_at + wait)
 		return;
 	/* New data asks as well. */
 	if (p->unsent && end_of(p->unsent) - p->lastack <= LWIP_MIN(p->snd_wnd, p->cwnd))
