@@ -37,7 +37,7 @@ static const struct verb {
      "With --json: one object with the members engine, port, proto, refused (all\n"
      "counters, zeros too) and clients (an array).\n"},
     {"ss", ctl_ss, "", "Sockets, in the manner of ss(8)",
-     "One line per socket: tcp or udp, state, of TCP the bytes received that the\n"
+     "One line per socket: tcp, udp or icmp, state, of TCP the bytes received that the\n"
      "program has not read and those written that the peer has not acknowledged,\n"
      "addresses, the client as program,id, and the plane that carries its data\n"
      "(relay or ring).\n"

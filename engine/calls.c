@@ -25,6 +25,7 @@
 #include "engine/dgram.h"
 #include "engine/iface.h"
 #include "engine/netlink.h"
+#include "engine/ping.h"
 #include "engine/ports.h"
 #include "engine/reaper.h"
 #include "engine/service.h"
@@ -52,6 +53,9 @@ static int64_t do_socket(struct gz_call_ctx *c)
 	if ((type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)) == SOCK_DGRAM &&
 	    (proto == 0 || proto == IPPROTO_UDP))
 		return gz_dgram_socket(c);
+	if ((type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)) == SOCK_DGRAM && gz_ping_is_served() &&
+	    proto == (domain == AF_INET ? IPPROTO_ICMP : IPPROTO_ICMPV6))
+		return gz_ping_socket(c);
 	if ((type & 0xf) != SOCK_STREAM || (type & ~0xf & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)) ||
 	    (proto != 0 && proto != IPPROTO_TCP)) {
 		gz_count(GZ_C_KERNEL_SOCKETS);
@@ -238,7 +242,8 @@ int64_t gz_do_getpeername(struct gz_call_ctx *c)
 
 	pthread_mutex_lock(&c->s->lock);
 	end = c->s->peer;
-	is = gz_sock_state(c->s) == GZ_ESTABLISHED;
+	/* inet_getname() goes by the port: ping sockets may be connected to none. */
+	is = gz_sock_state(c->s) == GZ_ESTABLISHED && end.port;
 	pthread_mutex_unlock(&c->s->lock);
 	if (!is)
 		return -ENOTCONN;

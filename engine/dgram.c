@@ -34,6 +34,7 @@
 #include "engine/iface.h"
 #include "engine/log.h"
 #include "engine/multicast.h"
+#include "engine/ping.h"
 #include "engine/ports.h"
 #include "engine/reaper.h"
 #include "engine/shadow.h"
@@ -97,7 +98,14 @@ int64_t gz_dgram_socket(struct gz_call_ctx *c)
 	return r;
 }
 
-static int option(int fd, int level, int opt)
+static int protocol(const struct gz_sock *s)
+{
+	if (!s->dgram.ping)
+		return IPPROTO_UDP;
+	return s->family == AF_INET ? IPPROTO_ICMP : IPPROTO_ICMPV6;
+}
+
+int gz_dgram_option(int fd, int level, int opt)
 {
 	int v = 0;
 	socklen_t len = sizeof(v);
@@ -148,8 +156,8 @@ static void replay(struct gz_sock *s, int shadow, int fd)
 	for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++) {
 		if (kept[i].level == IPPROTO_IPV6 && s->family != AF_INET6)
 			continue;
-		v = option(shadow, kept[i].level, kept[i].opt);
-		if (v != option(fd, kept[i].level, kept[i].opt) &&
+		v = gz_dgram_option(shadow, kept[i].level, kept[i].opt);
+		if (v != gz_dgram_option(fd, kept[i].level, kept[i].opt) &&
 		    setsockopt(fd, kept[i].level, kept[i].opt, &v, sizeof(v)) < 0)
 			gz_count(GZ_C_REFUSED_SETOPT);
 	}
@@ -159,8 +167,8 @@ static void replay(struct gz_sock *s, int shadow, int fd)
 			setsockopt(fd, SOL_SOCKET, opt, &tv, len);
 	}
 	for (int opt = SO_SNDBUF; opt <= SO_RCVBUF; opt++) {
-		v = option(shadow, SOL_SOCKET, opt);
-		if (v != option(fd, SOL_SOCKET, opt)) {
+		v = gz_dgram_option(shadow, SOL_SOCKET, opt);
+		if (v != gz_dgram_option(fd, SOL_SOCKET, opt)) {
 			v /= 2;
 			setsockopt(fd, SOL_SOCKET, opt, &v, sizeof(v));
 		}
@@ -183,7 +191,7 @@ int64_t gz_dgram_to_kernel(struct gz_call_ctx *c, const struct gz_verdict *v)
 		gz_count(GZ_C_REFUSED_UNREACHABLE);
 		return -ENETUNREACH;
 	}
-	fd = gz_kernel_socket(c->tid, s->family, SOCK_DGRAM, IPPROTO_UDP);
+	fd = gz_kernel_socket(c->tid, s->family, SOCK_DGRAM, protocol(s));
 	if (fd < 0)
 		return fd;
 	replay(s, c->fd, fd);
@@ -208,6 +216,8 @@ static int family_fits(const struct gz_sock *s, struct gz_end peer)
 {
 	if (s->family == AF_INET)
 		return 0;
+	if (s->dgram.ping)
+		return gz_end_is_v4(peer) ? -EINVAL : 0; /* ping_v6_sendmsg() */
 	if (s->opt.v6only && gz_end_is_v4(peer))
 		return -ENETUNREACH;
 	if (gz_end_is_any(s->local) || gz_end_is_v4(s->local) == gz_end_is_v4(peer))
@@ -224,7 +234,7 @@ static int read_target(struct gz_call_ctx *c, uint64_t addr, int len, struct gz_
 	sa_family_t family = AF_UNSPEC;
 	int err;
 
-	if (s->family == AF_INET6 && len >= (int)sizeof(in)) {
+	if (s->family == AF_INET6 && !s->dgram.ping && len >= (int)sizeof(in)) {
 		err = gz_app_read(c->tid, addr, &in, sizeof(in));
 		if (err)
 			return err;
@@ -240,7 +250,7 @@ static int read_target(struct gz_call_ctx *c, uint64_t addr, int len, struct gz_
 	if (family == AF_UNSPEC && (s->family != AF_INET || len < 16))
 		return -EINVAL;
 	if (family != s->family && family != AF_UNSPEC)
-		return s->family == AF_INET ? -EAFNOSUPPORT : -EINVAL;
+		return s->family == AF_INET || s->dgram.ping ? -EAFNOSUPPORT : -EINVAL;
 	return 0;
 }
 
@@ -257,7 +267,7 @@ int64_t gz_dgram_target(struct gz_call_ctx *c, uint64_t addr, int len, struct gz
 		err = family_fits(s, *peer);
 	if (err)
 		return err;
-	if (!peer->port)
+	if (!peer->port && !s->dgram.ping)
 		return -EINVAL;
 	if (gz_end_is_any(*peer)) {
 		lo = gz_addr_loopback(gz_end_is_v4(*peer) || gz_end_is_v4(s->local));
@@ -266,14 +276,14 @@ int64_t gz_dgram_target(struct gz_call_ctx *c, uint64_t addr, int len, struct gz
 	}
 	gz_addr_set_scope(peer);
 	if (whose == GZ_KERNELS)
-		gz_policy_is(c, GZ_DIR_CONNECT, IPPROTO_UDP, *peer, GZ_WHY_FAMILY, &v);
+		gz_policy_is(c, GZ_DIR_CONNECT, protocol(s), *peer, GZ_WHY_FAMILY, &v);
 	else
-		gz_policy_ask(c, GZ_DIR_CONNECT, IPPROTO_UDP, *peer, &v);
+		gz_policy_ask(c, GZ_DIR_CONNECT, protocol(s), *peer, &v);
 	if (v.whose == GZ_KERNELS)
 		return gz_dgram_to_kernel(c, &v);
 	s->verdict = v;
 	if (gz_addr_to_many(*peer) && !gz_addr_is_group(*peer) &&
-	    !option(c->fd, SOL_SOCKET, SO_BROADCAST))
+	    !gz_dgram_option(c->fd, SOL_SOCKET, SO_BROADCAST))
 		return -EACCES;
 	/* ip_route_output_key_hash_rcu(): such a source leaves by lo only. */
 	if (gz_addr_is_loopback(s->local) && !gz_netif_is_local(*peer) &&
@@ -289,9 +299,11 @@ static int claim(struct gz_call_ctx *c, struct gz_end end)
 {
 	struct gz_sock *s = c->s;
 
-	s->opt.reuseaddr = option(c->fd, SOL_SOCKET, SO_REUSEADDR);
-	s->opt.reuseport = option(c->fd, SOL_SOCKET, SO_REUSEPORT);
-	s->opt.port_range = option(c->fd, IPPROTO_IP, IP_LOCAL_PORT_RANGE);
+	if (s->dgram.ping)
+		return gz_ping_claim(c, end);
+	s->opt.reuseaddr = gz_dgram_option(c->fd, SOL_SOCKET, SO_REUSEADDR);
+	s->opt.reuseport = gz_dgram_option(c->fd, SOL_SOCKET, SO_REUSEPORT);
+	s->opt.port_range = gz_dgram_option(c->fd, IPPROTO_IP, IP_LOCAL_PORT_RANGE);
 	if (s->opt.reuseport)
 		gz_app_uid(c->tid, &s->uid);
 	for (;;) {
@@ -348,17 +360,18 @@ static int64_t do_bind(struct gz_call_ctx *c)
 	    (IN6_IS_ADDR_LINKLOCAL(&end.addr) && !end.scope))
 		return -EINVAL;
 	if (whose == GZ_KERNELS)
-		gz_policy_is(c, GZ_DIR_BIND, IPPROTO_UDP, end, GZ_WHY_FAMILY, &v);
+		gz_policy_is(c, GZ_DIR_BIND, protocol(s), end, GZ_WHY_FAMILY, &v);
 	else
-		gz_policy_ask(c, GZ_DIR_BIND, IPPROTO_UDP, end, &v);
+		gz_policy_ask(c, GZ_DIR_BIND, protocol(s), end, &v);
 	if (v.whose == GZ_KERNELS)
 		return gz_dgram_to_kernel(c, &v);
-	/* A group or a broadcast address is a filter of what is received. */
-	if (!gz_end_is_any(end) && !gz_netif_is_local(end) && !gz_addr_to_many(end)) {
+	/* A group or a broadcast address is a filter of what is received, but for ping. */
+	if (!gz_end_is_any(end) && !gz_netif_is_local(end) &&
+	    (s->dgram.ping || !gz_addr_to_many(end))) {
 		gz_count(GZ_C_REFUSED_ADDRESS);
 		return -EADDRNOTAVAIL;
 	}
-	if (end.port && ntohs(end.port) < 1024 && !gz_app_may_bind_low(c->tid))
+	if (!s->dgram.ping && end.port && ntohs(end.port) < 1024 && !gz_app_may_bind_low(c->tid))
 		return -EACCES;
 	pthread_mutex_lock(&s->lock);
 	err = gz_sock_state(s) != GZ_FRESH ? -EINVAL : claim(c, end);
@@ -382,7 +395,7 @@ static int64_t disconnect(struct gz_call_ctx *c)
 	pthread_mutex_lock(&s->lock);
 	if (gz_sock_state(s) == GZ_ESTABLISHED) {
 		connect(c->fd, &none, sizeof(none));
-		s->dgram.old_peer = s->family == AF_INET6;
+		s->dgram.old_peer = s->family == AF_INET6 && !s->dgram.ping;
 		gz_alias_unpin(s->dgram.alias);
 		s->dgram.alias = 0;
 		s->peer = (struct gz_end){0};
@@ -395,6 +408,8 @@ static int64_t disconnect(struct gz_call_ctx *c)
 		}
 		if (!s->dgram.chose_port) {
 			gz_claim_drop(s);
+			if (s->dgram.ping)
+				gz_ping_renew(c);
 			s->local.port = 0;
 			gz_sock_set_state(s, s->dgram.chose_addr ? GZ_BOUND : GZ_FRESH);
 		} else {
@@ -470,139 +485,6 @@ static int64_t do_connect(struct gz_call_ctx *c)
 	return r;
 }
 
-/* --- options ------------------------------------------------------------- */
-
-/* Options that would mean the engine's namespace, or that nobody here can do. */
-static const struct {
-	int level, opt;
-} not_native[] = {
-    {SOL_SOCKET, SO_BINDTODEVICE},
-    {SOL_SOCKET, SO_BINDTOIFINDEX},
-    {SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF},
-    {SOL_SOCKET, SO_ATTACH_REUSEPORT_EBPF},
-    {IPPROTO_IP, IP_UNICAST_IF},
-};
-
-/* IPv6 has many that say how packets look: only these the shadow has for the stack. */
-static const int native_v6[] = {
-    IPV6_UNICAST_HOPS, IPV6_TCLASS,	    IPV6_RECVPKTINFO,	  IPV6_RECVHOPLIMIT,
-    IPV6_RECVTCLASS,   IPV6_RECVERR,	    IPV6_RECVERR_RFC4884, IPV6_MTU_DISCOVER,
-    IPV6_MINHOPCOUNT,  IPV6_MULTICAST_HOPS, IPV6_MULTICAST_LOOP,  IPV6_MULTICAST_ALL,
-};
-
-static bool is_native(int level, int opt)
-{
-	for (size_t i = 0; i < sizeof(native_v6) / sizeof(native_v6[0]); i++)
-		if (level == IPPROTO_IPV6 && native_v6[i] == opt)
-			return true;
-	for (size_t i = 0; i < sizeof(not_native) / sizeof(not_native[0]); i++)
-		if (not_native[i].level == level && not_native[i].opt == opt)
-			return false;
-	return level != IPPROTO_IPV6;
-}
-
-/* Who answers for an option? */
-enum answer {
-	SHADOW,
-	GROUPS, /* multicast.c */
-	V6ONLY,
-	MTU, /* that of the way to the peer: read only */
-	NOBODY,
-};
-
-static enum answer who_answers(const struct gz_sock *s, int level, int opt)
-{
-	if (level == IPPROTO_IPV6 && s->family != AF_INET6)
-		return SHADOW; /* the kernel has the error */
-	if ((level == IPPROTO_IP || level == IPPROTO_IPV6) && gz_groups_option(level, opt))
-		return GROUPS;
-	if (level == IPPROTO_IPV6 && opt == IPV6_V6ONLY)
-		return V6ONLY;
-	if ((level == IPPROTO_IP && opt == IP_MTU) || (level == IPPROTO_IPV6 && opt == IPV6_MTU))
-		return MTU;
-	return is_native(level, opt) ? SHADOW : NOBODY;
-}
-
-static int set_v6only(struct gz_sock *s, const void *val, int len)
-{
-	int v;
-
-	if (len < (int)sizeof(v) || gz_sock_state(s) != GZ_FRESH)
-		return -EINVAL;
-	memcpy(&v, val, sizeof(v));
-	s->opt.v6only = v != 0;
-	return 0;
-}
-
-static int64_t do_setsockopt(struct gz_call_ctx *c)
-{
-	int level = (int)c->args[1], opt = (int)c->args[2], len = (int)c->args[4], err;
-	enum answer by = who_answers(c->s, level, opt);
-	char val[256] = {0};
-
-	if (by == SHADOW)
-		return GZ_CONTINUE;
-	if (by != GROUPS && by != V6ONLY) {
-		gz_count(GZ_C_REFUSED_SETOPT);
-		return -ENOPROTOOPT;
-	}
-	if (len < 0)
-		return -EINVAL;
-	len = len > (int)sizeof(val) ? (int)sizeof(val) : len;
-	err = gz_app_read(c->tid, c->args[3], val, (size_t)len);
-	if (err)
-		return err;
-	return by == GROUPS ? gz_groups_set(c, level, opt, val, (socklen_t)len)
-			    : set_v6only(c->s, val, len);
-}
-
-/* What the shadow learned from ICMP, or the port's.  Return: it, or -ENOTCONN */
-static int path_mtu(struct gz_call_ctx *c, int level, int opt)
-{
-	int v, most = gz_worker.port.mtu;
-
-	if (gz_sock_state(c->s) != GZ_ESTABLISHED)
-		return -ENOTCONN;
-	if (gz_netif_is_local(c->s->peer))
-		return 65536; /* lo's */
-	v = option(c->fd, level, opt);
-	return v && v < most ? v : most;
-}
-
-static int64_t do_getsockopt(struct gz_call_ctx *c)
-{
-	int level = (int)c->args[1], opt = (int)c->args[2], room, v = c->s->opt.v6only;
-	enum answer by = who_answers(c->s, level, opt);
-	char val[64];
-	socklen_t len;
-	int64_t err;
-
-	if (by == SHADOW)
-		return GZ_CONTINUE;
-	if (by == NOBODY) {
-		gz_count(GZ_C_REFUSED_GETOPT);
-		return -ENOPROTOOPT;
-	}
-	err = gz_app_read(c->tid, c->args[4], &room, sizeof(room));
-	if (err)
-		return err;
-	if (room < 0)
-		return -EINVAL;
-	len = (socklen_t)(room > (int)sizeof(val) ? (int)sizeof(val) : room);
-	if (by == GROUPS) {
-		err = gz_groups_get(c->s, level, opt, val, &len);
-	} else {
-		if (by == MTU)
-			v = path_mtu(c, level, opt);
-		err = v < 0 ? v : 0;
-		len = len < sizeof(v) ? len : sizeof(v);
-		memcpy(val, &v, len);
-	}
-	if (!err)
-		err = gz_app_write(c->tid, c->args[3], val, len);
-	return err ? err : gz_app_write(c->tid, c->args[4], &len, sizeof(len));
-}
-
 static int64_t do_ioctl(struct gz_call_ctx *c)
 {
 	return gz_iface_is_request((unsigned)c->args[1]) ? gz_iface_ioctl(c) : GZ_CONTINUE;
@@ -613,8 +495,8 @@ const gz_handler gz_dgram_handlers[] = {
     [GZ_CALL_CONNECT] = do_connect,
     [GZ_CALL_GETSOCKNAME] = gz_do_getsockname,
     [GZ_CALL_GETPEERNAME] = gz_do_getpeername,
-    [GZ_CALL_GETSOCKOPT] = do_getsockopt,
-    [GZ_CALL_SETSOCKOPT] = do_setsockopt,
+    [GZ_CALL_GETSOCKOPT] = gz_dgram_getsockopt,
+    [GZ_CALL_SETSOCKOPT] = gz_dgram_setsockopt,
     [GZ_CALL_IOCTL] = do_ioctl,
     [GZ_CALL_RECVFROM] = gz_dgram_recvfrom,
     [GZ_CALL_SENDTO] = gz_dgram_sendto,

@@ -35,6 +35,13 @@ int64_t gz_dgram_target(struct gz_call_ctx *c, uint64_t addr, int len, struct gz
 socklen_t gz_dgram_inner(const struct gz_sock *s, uint32_t name, bool native,
 			 struct sockaddr_storage *ss);
 
+/** An integer option of the shadow @fd, 0 if it has none */
+int gz_dgram_option(int fd, int level, int opt);
+
+/* dgram_options.c */
+int64_t gz_dgram_getsockopt(struct gz_call_ctx *c);
+int64_t gz_dgram_setsockopt(struct gz_call_ctx *c);
+
 /* dgram_msg.c */
 #define GZ_IOVS_MAX 1024 /* UIO_MAXIOV */
 /** The shadow has nothing to give, or no room: -EAGAIN, or GZ_WAIT for @events (POLLIN, ...) */

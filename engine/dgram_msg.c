@@ -417,6 +417,7 @@ static int64_t send_one(struct gz_call_ctx *c, const struct msghdr *m, char *buf
 	struct gz_end peer = {0}, local = {0};
 	struct gz_sock *s = c->s;
 	uint32_t alias;
+	bool named = m->msg_name;
 	int64_t r;
 
 	if (m->msg_name) {
@@ -425,7 +426,7 @@ static int64_t send_one(struct gz_call_ctx *c, const struct msghdr *m, char *buf
 			return r;
 	}
 	/* udpv6_sendmsg() does not look at it. */
-	if (flags & MSG_OOB && gz_end_is_v4(peer.port ? peer : s->peer))
+	if (flags & MSG_OOB && gz_end_is_v4(named ? peer : s->peer))
 		return -EOPNOTSUPP;
 	if (m->msg_control && m->msg_controllen) {
 		r = read_control(c, m, pass, &local);
@@ -434,9 +435,11 @@ static int64_t send_one(struct gz_call_ctx *c, const struct msghdr *m, char *buf
 		h.msg_control = r ? pass : NULL;
 		h.msg_controllen = (size_t)r;
 	}
-	if (!m->msg_name && !gz_end_is_any(local) && gz_sock_state(s) == GZ_ESTABLISHED)
+	if (!named && !gz_end_is_any(local) && gz_sock_state(s) == GZ_ESTABLISHED) {
 		peer = s->peer;
-	if (peer.port) {
+		named = true;
+	}
+	if (named) {
 		r = gz_dgram_autobind(c);
 		if (r)
 			return r;

@@ -26,6 +26,7 @@
 #include "engine/icmp.h"
 #include "engine/inner.h"
 #include "engine/ipv6.h"
+#include "engine/ping.h"
 #include "engine/path.h"
 #include "engine/reaper.h"
 #include "engine/sock.h"
@@ -38,6 +39,7 @@ void gz_icmp_input(struct pbuf *p, struct netif *inp);
 #define QUOTED 1280u /* bytes of a packet that an error has, at most */
 #define FILTER 1     /* ICMP_FILTER, ICMP6_FILTER: the headers do not go with lwIP's */
 #define ROOM (1 << 20)
+#define EVENTS_MAX 64 /* a round */
 
 static struct {
 	int v4, v6; /* the kernel's own errors */
@@ -135,6 +137,7 @@ bool gz_icmp_errors(struct pbuf *p)
 	size_t n = pbuf_copy_partial(p, b, sizeof(b), 0);
 	struct gz_icmp e = {b[0], b[1], 0};
 	struct gz_end offender;
+	struct gz_datagram d;
 	struct iovec data;
 	struct quote q;
 
@@ -145,23 +148,54 @@ bool gz_icmp_errors(struct pbuf *p)
 	e.info = ntohl(e.info);
 	if (q.proto == IPPROTO_TCP)
 		return about_segment(&q, &e);
-	if (q.proto != IPPROTO_UDP)
+	if (q.proto != IPPROTO_UDP && q.proto != (v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP))
 		return true;
 	offender = v6 ? gz_ipv6_end(ip6_current_src_addr(), 0)
 		      : gz_end_v4(ip4_current_src_addr()->addr, 0);
 	data = (struct iovec){(void *)(uintptr_t)(q.data + HEADER), q.len - HEADER};
+	d = (struct gz_datagram){
+	    .src = q.src, .dst = q.dst, .data = &data, .ndata = 1, .len = data.iov_len};
+	if (q.proto != IPPROTO_UDP) {
+		gz_ping_error(&d, q.data, offender, &e);
+		return true;
+	}
 	gz_count(GZ_C_UDP_ERRORS);
-	gz_udp_error(
-	    &(struct gz_datagram){
-		.src = q.src, .dst = q.dst, .data = &data, .ndata = 1, .len = data.iov_len},
-	    offender, &e);
+	gz_udp_error(&d, offender, &e);
 	return true;
+}
+
+void gz_icmp_to_shadow(const struct gz_datagram *d, uint8_t proto, uint32_t to, const uint8_t *h,
+		       struct gz_end offender, const struct gz_icmp *e)
+{
+	struct gz_inner ip = {
+	    .v6 = !gz_end_is_v4(d->dst),
+	    .proto = gz_end_is_v4(d->dst) ? IPPROTO_ICMP : IPPROTO_ICMPV6,
+	    .ttl = 64,
+	};
+	struct gz_inner quoted = {.v6 = ip.v6, .dst = to, .proto = proto, .ttl = 64};
+	uint8_t room[GZ_INNER_HEADER], b[HEADER + GZ_INNER_HEADER + HEADER] = {e->type, e->code};
+	struct iovec v[3] = {{room, 0}, {b, 0}, {NULL, 0}};
+	uint32_t info = htonl(e->info);
+	size_t n;
+
+	offender.port = 0;
+	ip.src = gz_alias_get(offender, gz_end_v4(0, 0), false);
+	if (!to || !ip.src)
+		return;
+	memcpy(b + 4, &info, 4);
+	n = HEADER + gz_inner_header(b + HEADER, &quoted, HEADER + d->len);
+	memcpy(b + n, h, HEADER);
+	v[1].iov_len = n + HEADER;
+	if (d->ndata)
+		v[2] = d->data[0];
+	gz_inner_put(&ip, v, 3, 2);
 }
 
 /* What ip4.c calls in place of icmp_input(); of IPv6 it is in ipv6.c. */
 void gz_icmp_input(struct pbuf *p, struct netif *inp)
 {
 	gz_icmp_errors(p);
+	gz_ping_input(p);
 	icmp_input(p, inp);
 }
 
@@ -210,30 +244,34 @@ static size_t put_datagram(uint8_t *b, struct gz_end src, struct gz_end dst, siz
 	return n + HEADER;
 }
 
-/* An ICMP message of ours, whose checksum is missing. */
-static void send_icmp(struct gz_end from, struct gz_end to, const struct iovec *v)
+bool gz_icmp_send(const struct gz_datagram *d, struct netif *nif)
 {
-	bool v6 = !gz_end_is_v4(to);
-	struct netif *nif;
+	bool v6 = !gz_end_is_v4(d->dst);
 	ip_addr_t src, dst;
 	struct pbuf *p;
-	uint16_t sum;
+	size_t at = 0;
+	uint16_t sum = 0;
+	err_t err;
 
-	gz_ip_of_end(&src, from, NULL);
-	gz_ip_of_end(&dst, to, NULL);
-	nif = v6 ? gz_ipv6_netif() : ip4_route_src(ip_2_ip4(&src), ip_2_ip4(&dst));
-	p = nif ? pbuf_alloc(PBUF_IP, (u16_t)(v[0].iov_len + v[1].iov_len), PBUF_RAM) : NULL;
+	p = nif && d->len + (v6 ? IP6_HLEN : IP_HLEN) <= UINT16_MAX
+		? pbuf_alloc(PBUF_IP, (u16_t)d->len, PBUF_RAM)
+		: NULL;
 	if (!p)
-		return;
-	gz_ip_of_end(&src, from, nif);
-	gz_ip_of_end(&dst, to, nif);
-	memcpy(p->payload, v[0].iov_base, v[0].iov_len);
-	memcpy((uint8_t *)p->payload + v[0].iov_len, v[1].iov_base, v[1].iov_len);
+		return false;
+	for (int i = 0; i < d->ndata; i++) {
+		memcpy((uint8_t *)p->payload + at, d->data[i].iov_base, d->data[i].iov_len);
+		at += d->data[i].iov_len;
+	}
+	gz_ip_of_end(&src, d->src, nif);
+	gz_ip_of_end(&dst, d->dst, nif);
+	memcpy((uint8_t *)p->payload + 2, &sum, 2);
 	sum = v6 ? ip6_chksum_pseudo(p, IP6_NEXTH_ICMP6, p->tot_len, ip_2_ip6(&src), ip_2_ip6(&dst))
 		 : inet_chksum(p->payload, p->tot_len);
 	memcpy((uint8_t *)p->payload + 2, &sum, 2);
-	ip_output_if(p, &src, &dst, 64, 0, v6 ? IP6_NEXTH_ICMP6 : IP_PROTO_ICMP, nif);
+	err =
+	    ip_output_if(p, &src, &dst, d->ttl, d->tos, v6 ? IP6_NEXTH_ICMP6 : IP_PROTO_ICMP, nif);
 	pbuf_free(p);
+	return err == ERR_OK;
 }
 
 /* @peer sent to a port that nobody has, any more; @q is the datagram inside. */
@@ -241,6 +279,7 @@ static void refuse(struct gz_end peer, struct gz_end port, const struct quote *q
 {
 	struct gz_icmp e = gz_icmp_no_port(!gz_end_is_v4(peer));
 	struct iovec data = {(void *)(uintptr_t)(q->data + HEADER), q->len - HEADER};
+	struct gz_datagram m = {.src = port, .dst = peer, .ttl = 64, .ndata = 2};
 	uint8_t b[HEADER + IP6_HLEN + HEADER] = {e.type, e.code};
 	size_t n;
 
@@ -252,7 +291,9 @@ static void refuse(struct gz_end peer, struct gz_end port, const struct quote *q
 		return;
 	}
 	n = HEADER + put_datagram(b + HEADER, peer, port, (size_t)q->data[4] << 8 | q->data[5]);
-	send_icmp(port, peer, (struct iovec[]){{b, n}, data});
+	m.data = (struct iovec[]){{b, n}, data};
+	m.len = n + data.iov_len;
+	gz_icmp_send(&m, gz_udp_way_out(&m, NULL));
 }
 
 /* --- from the kernel: closed shadows -------------------------------------- */
@@ -279,31 +320,75 @@ static void closed_shadow(struct gz_worker *w, const struct quote *q)
 	gz_sock_unref(s);
 }
 
+/* A message from the shadows' namespace, of @n bytes at @b. */
+static void from_kernel(struct gz_worker *w, struct msghdr *m, uint8_t *b, size_t n, bool v6)
+{
+	struct gz_datagram d = {.ttl = 64};
+	size_t header = 0;
+	struct iovec data;
+	struct quote q;
+	uint32_t to;
+
+	if (v6) {
+		to = gz_udp_headers(m, &d);
+	} else { /* the header comes along, raw(7) */
+		header = (b[0] & 15u) * 4;
+		d.tos = b[1];
+		d.ttl = b[8];
+		memcpy(&to, b + 16, 4);
+	}
+	if (n < header + HEADER)
+		return;
+	data = (struct iovec){b + header, n - header};
+	d.data = &data;
+	d.ndata = 1;
+	d.len = data.iov_len;
+	if (b[header] == (v6 ? ICMP6_TYPE_EREQ : ICMP_ECHO))
+		gz_ping_request(&d, to);
+	else if (quote(b + header + HEADER, data.iov_len - HEADER, &q) && q.proto == IPPROTO_UDP)
+		closed_shadow(w, &q);
+}
+
 bool gz_icmp_events(struct gz_worker *w, const void *ptr)
 {
-	int fd = *(const int *)ptr;
-	uint8_t b[2048];
-	struct quote q;
+	static uint8_t b[65536];
+	char control[128];
+	struct iovec v = {b, sizeof(b)};
+	struct msghdr m;
 	ssize_t n;
 
 	if (ptr != &icmp.v4 && ptr != &icmp.v6)
 		return false;
-	while ((n = recv(fd, b, sizeof(b), MSG_DONTWAIT)) > 0) {
-		/* Of IPv4 the header comes along, raw(7). */
-		size_t skip = HEADER + (ptr == &icmp.v4 ? (b[0] & 15u) * 4 : 0);
-
-		if ((size_t)n > skip && quote(b + skip, (size_t)n - skip, &q) &&
-		    q.proto == IPPROTO_UDP)
-			closed_shadow(w, &q);
+	for (int i = 0; i < EVENTS_MAX; i++) {
+		m = (struct msghdr){.msg_iov = &v,
+				    .msg_iovlen = 1,
+				    .msg_control = control,
+				    .msg_controllen = sizeof(control)};
+		n = recvmsg(*(const int *)ptr, &m, MSG_DONTWAIT);
+		if (n <= 0)
+			break;
+		from_kernel(w, &m, b, (size_t)n, ptr == &icmp.v6);
 	}
 	return true;
+}
+
+void gz_icmp_drain(struct gz_worker *w)
+{
+	gz_icmp_events(w, &icmp.v4);
+	if (icmp.v6 >= 0)
+		gz_icmp_events(w, &icmp.v6);
 }
 
 static int watch(struct gz_worker *w, int *fd)
 {
 	struct epoll_event e = {.events = EPOLLIN, .data.ptr = fd};
-	int room = ROOM;
+	int room = ROOM, one = 1;
 
+	if (fd == &icmp.v6 &&
+	    (setsockopt(*fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &one, sizeof(one)) < 0 ||
+	     setsockopt(*fd, IPPROTO_IPV6, IPV6_RECVHOPLIMIT, &one, sizeof(one)) < 0 ||
+	     setsockopt(*fd, IPPROTO_IPV6, IPV6_RECVTCLASS, &one, sizeof(one)) < 0))
+		return -errno;
 	if (setsockopt(*fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room)) < 0)
 		setsockopt(*fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room));
 	return epoll_ctl(w->relay_ep, EPOLL_CTL_ADD, *fd, &e) < 0 ? -errno : 0;
@@ -312,7 +397,7 @@ static int watch(struct gz_worker *w, int *fd)
 int gz_icmp_init(struct gz_worker *w)
 {
 	/* A bit that is set is a type that is not wanted; IPv6 has 256 of them. */
-	uint32_t only = ~(1u << ICMP_DUR), only6[8];
+	uint32_t only = ~(1u << ICMP_DUR | 1u << ICMP_ECHO), only6[8];
 	int err;
 
 	icmp.v4 = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ICMP);
@@ -323,6 +408,7 @@ int gz_icmp_init(struct gz_worker *w)
 		return err;
 	memset(only6, 0xff, sizeof(only6));
 	only6[0] = ~(1u << ICMP6_TYPE_DUR);
+	only6[ICMP6_TYPE_EREQ / 32] = ~(1u << ICMP6_TYPE_EREQ % 32);
 	icmp.v6 = socket(AF_INET6, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ICMPV6);
 	if (icmp.v6 < 0 || setsockopt(icmp.v6, IPPROTO_ICMPV6, FILTER, only6, sizeof(only6)) < 0)
 		return -errno;

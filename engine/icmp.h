@@ -8,13 +8,21 @@
 #define GZ_ICMP_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
+#include "engine/end.h"
+
+struct gz_datagram;
+struct gz_icmp;
 struct gz_worker;
+struct netif;
 struct pbuf;
 
 int gz_icmp_init(struct gz_worker *w);
 /** An event of relay_ep, of shadows that were found closed; false: it is none of ours. */
 bool gz_icmp_events(struct gz_worker *w, const void *ptr);
+/** Look for events now. */
+void gz_icmp_drain(struct gz_worker *w);
 /**
  * gz_icmp_errors() - A message of ICMP, of the packet that lwIP looks at
  *
@@ -22,5 +30,15 @@ bool gz_icmp_events(struct gz_worker *w, const void *ptr);
  * about a segment that is not to be believed
  */
 bool gz_icmp_errors(struct pbuf *p);
+
+/**
+ * gz_icmp_to_shadow() - An error for the shadow that sent @d
+ * @to:		The alias that it was sent to; 0: no memory, nothing is done
+ * @h:		The eight bytes that it begins with, of @proto
+ */
+void gz_icmp_to_shadow(const struct gz_datagram *d, uint8_t proto, uint32_t to, const uint8_t *h,
+		       struct gz_end offender, const struct gz_icmp *e);
+/** Send @d, a message of ICMP, over @nif; its checksum is made.  false: dropped */
+bool gz_icmp_send(const struct gz_datagram *d, struct netif *nif);
 
 #endif

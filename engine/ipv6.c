@@ -33,6 +33,7 @@
 #include "engine/icmp.h"
 #include "engine/ipv6.h"
 #include "engine/log.h"
+#include "engine/ping.h"
 #include "engine/worker.h"
 
 struct own {
@@ -286,5 +287,6 @@ void gz_icmp6_input(struct pbuf *p, struct netif *inp)
 		pbuf_free(p);
 		return;
 	}
+	gz_ping_input(p);
 	icmp6_input(p, inp);
 }

@@ -42,7 +42,7 @@ enum gz_why {
  * gz_policy_ask() - Whose is the socket of this call?
  * @dir:	GZ_DIR_BIND: @end is what is bound; GZ_DIR_CONNECT: the destination, of a
  *		datagram's sendto() too
- * @protocol:	IPPROTO_TCP or IPPROTO_UDP
+ * @protocol:	IPPROTO_TCP, IPPROTO_UDP; of ping sockets theirs, which only `any` matches
  * @v:		Filled; to be kept in the socket, or given to gz_record_add()
  *
  * Reads /proc of the program, so no lock may be held.  Return: v->whose

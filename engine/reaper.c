@@ -31,6 +31,7 @@
 #include "engine/counters.h"
 #include "engine/log.h"
 #include "engine/multicast.h"
+#include "engine/ping.h"
 #include "engine/ports.h"
 #include "engine/reaper.h"
 #include "engine/sock.h"
@@ -99,8 +100,9 @@ bool gz_reaper_check(struct gz_sock *s, int *probe)
 	if (atomic_load(&s->closed))
 		return true;
 	if (!s->named || !atomic_load(&s->watched) ||
-	    !(s->type == SOCK_DGRAM ? nest_is_empty(s->dgram.nest)
-				    : gz_reaper_is_gone(s->name, probe)))
+	    !(s->type == SOCK_STREAM ? gz_reaper_is_gone(s->name, probe)
+	      : s->dgram.ping	     ? gz_ping_is_gone(s)
+				     : nest_is_empty(s->dgram.nest)))
 		return false;
 	gz_reaper_close(s);
 	return true;

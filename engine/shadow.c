@@ -59,25 +59,55 @@ int gz_file_flags(int fd)
 	return f < 0 ? 0 : f;
 }
 
-int gz_kernel_socket(pid_t tid, int family, int type, int protocol)
+/* To the network namespace of thread @tid.  This thread lives in the shadows'. */
+static int enter_netns(pid_t tid)
 {
 	char path[64];
-	int ns, fd, err;
+	int ns, err;
 
 	snprintf(path, sizeof(path), "/proc/%d/ns/net", tid);
 	ns = open(path, O_RDONLY | O_CLOEXEC);
 	if (ns < 0)
 		return -errno;
-	/* This thread lives in the shadows' namespace; the socket must not. */
 	err = setns(ns, CLONE_NEWNET) < 0 ? -errno : 0;
 	close(ns);
+	return err;
+}
+
+static void leave_netns(void)
+{
+	if (setns(gz_worker.netns, CLONE_NEWNET) < 0)
+		gz_err("cannot return to the shadows' network namespace: %s", strerror(errno));
+}
+
+int gz_kernel_socket(pid_t tid, int family, int type, int protocol)
+{
+	int fd, err = enter_netns(tid);
+
 	if (err)
 		return err;
 	fd = socket(family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol);
 	err = fd < 0 ? -errno : 0;
-	if (setns(gz_worker.netns, CLONE_NEWNET) < 0)
-		gz_err("cannot return to the shadows' network namespace: %s", strerror(errno));
+	leave_netns();
 	return err ? err : fd;
+}
+
+int gz_kernel_sysctl(pid_t tid, const char *path, char *text, size_t n)
+{
+	int fd, err = enter_netns(tid);
+	ssize_t got = -1;
+
+	if (err)
+		return err;
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0)
+		got = read(fd, text, n - 1);
+	err = got < 0 ? -errno : 0;
+	if (fd >= 0)
+		close(fd);
+	leave_netns();
+	text[got < 0 ? 0 : got] = 0;
+	return err;
 }
 
 /*

@@ -7,6 +7,7 @@
 #ifndef GZ_SHADOW_H
 #define GZ_SHADOW_H
 
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -21,6 +22,8 @@ void gz_shadow_sndbuf(int fd);
 int gz_shadow_join(int fd);
 /** A kernel socket in the network namespace of thread @tid.  Return: descriptor or -errno */
 int gz_kernel_socket(pid_t tid, int family, int type, int protocol);
+/** A file of /proc/sys/net there, into @text[@n].  Return: 0 or -errno */
+int gz_kernel_sysctl(pid_t tid, const char *path, char *text, size_t n);
 /** F_GETFL of @fd, or 0 */
 int gz_file_flags(int fd);
 /** Put it in the shadow's place; takes @fd.  Return: GZ_CONTINUE or -errno */

@@ -67,7 +67,7 @@ enum gz_state {
 struct gz_verdict {
 	uint8_t whose;	   /* enum gz_whose */
 	uint8_t direction; /* enum gz_direction; 0: nobody was asked yet */
-	uint8_t protocol;  /* IPPROTO_TCP or IPPROTO_UDP */
+	uint8_t protocol;  /* IPPROTO_TCP, IPPROTO_UDP, of ping sockets theirs */
 	int16_t rule;	   /* of policy.rules, from 0; below: -1 - enum gz_why */
 	pid_t tid;	   /* who asked */
 	struct gz_end end; /* about what */
@@ -119,6 +119,7 @@ struct gz_sock {
 	uid_t uid;		   /* who binds: SO_REUSEPORT shares a port within one user */
 	struct gz_verdict verdict; /* the last one, gazelle-ctl why */
 	struct gz_dgram {	   /* SOCK_DGRAM: dgram.c, udp.c */
+		bool ping;	   /* ICMP echo, ping.c; never changes */
 		uint16_t nest;	   /* the shadow's port, alias.h */
 		uint32_t alias;	   /* of the peer, while connected */
 		bool old_peer;	   /* AF_INET6, disconnected: see udp.c */

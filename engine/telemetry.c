@@ -190,7 +190,7 @@ void gz_end_text(char *buf, size_t n, struct gz_end e)
 
 static const char *netid(const struct gz_sock *s)
 {
-	return s->type == SOCK_STREAM ? "tcp" : "udp";
+	return s->type == SOCK_STREAM ? "tcp" : s->dgram.ping ? "icmp" : "udp";
 }
 
 /* As ss(8) names them; lwIP's enum tcp_state is the index. */

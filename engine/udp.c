@@ -46,6 +46,7 @@
 #include "engine/inner.h"
 #include "engine/ipv6.h"
 #include "engine/multicast.h"
+#include "engine/ping.h"
 #include "engine/ports.h"
 #include "engine/sock.h"
 #include "engine/udp.h"
@@ -125,30 +126,15 @@ static bool to_shadow(struct gz_sock *s, const struct gz_datagram *d)
 static void error_to_shadow(struct gz_sock *s, const struct gz_datagram *d, struct gz_end offender,
 			    const struct gz_icmp *e)
 {
-	struct gz_inner ip = {
-	    .v6 = !gz_end_is_v4(d->dst),
-	    .proto = ip.v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP,
-	    .ttl = 64,
-	};
-	struct gz_inner quoted = {.v6 = ip.v6, .proto = IPPROTO_UDP, .ttl = 64};
-	uint8_t room[GZ_INNER_HEADER], b[8 + GZ_INNER_HEADER + UDP_HEADER] = {e->type, e->code};
-	struct iovec v[IOV_MAX_HERE + 2] = {{room, 0}, {b, 0}};
-	uint32_t info = htonl(e->info);
-	size_t n;
+	uint32_t to = s->dgram.alias;
+	uint8_t h[UDP_HEADER];
 
-	quoted.dst = s->dgram.alias;
-	if (!quoted.dst)
-		quoted.dst = gz_alias_get(d->dst, gz_end_v4(0, 0), false);
-	offender.port = 0;
-	ip.src = gz_alias_get(offender, gz_end_v4(0, 0), false);
-	if (!quoted.dst || !ip.src || ip.v6 != by_v6(s, d->dst))
+	if (!to)
+		to = gz_alias_get(d->dst, gz_end_v4(0, 0), false);
+	if (by_v6(s, d->dst) != !gz_end_is_v4(d->dst))
 		return;
-	memcpy(b + 4, &info, 4);
-	n = 8 + gz_inner_header(b + 8, &quoted, UDP_HEADER + d->len);
-	udp_header(b + n, s->dgram.nest, GZ_ALIAS_PORT, d->len);
-	v[1].iov_len = n + UDP_HEADER;
-	memcpy(v + 2, d->data, (size_t)d->ndata * sizeof(*v));
-	gz_inner_put(&ip, v, d->ndata + 2, 2);
+	udp_header(h, s->dgram.nest, GZ_ALIAS_PORT, d->len);
+	gz_icmp_to_shadow(d, IPPROTO_UDP, to, h, offender, e);
 }
 
 /* --- who is it for? ------------------------------------------------------ */
@@ -263,16 +249,16 @@ static bool checksum_ok(struct pbuf *p, const struct udp_hdr *h)
 				ip_current_dest_addr()) == 0;
 }
 
-static void addresses(struct gz_datagram *d, const struct udp_hdr *h)
+void gz_udp_addresses(struct gz_datagram *d, uint16_t sport, uint16_t dport)
 {
 	if (ip_current_is_v6()) {
-		d->src = gz_ipv6_end(ip6_current_src_addr(), h->src);
-		d->dst = gz_ipv6_end(ip6_current_dest_addr(), h->dest);
+		d->src = gz_ipv6_end(ip6_current_src_addr(), sport);
+		d->dst = gz_ipv6_end(ip6_current_dest_addr(), dport);
 		d->ttl = IP6H_HOPLIM(ip6_current_header());
 		d->tos = (uint8_t)IP6H_TC(ip6_current_header());
 	} else {
-		d->src = gz_end_v4(ip4_current_src_addr()->addr, h->src);
-		d->dst = gz_end_v4(ip4_current_dest_addr()->addr, h->dest);
+		d->src = gz_end_v4(ip4_current_src_addr()->addr, sport);
+		d->dst = gz_end_v4(ip4_current_dest_addr()->addr, dport);
 		d->ttl = IPH_TTL(ip4_current_header());
 		d->tos = IPH_TOS(ip4_current_header());
 	}
@@ -299,7 +285,7 @@ void gz_udp_input(struct pbuf *p, struct netif *inp)
 		UDP_STATS_INC(udp.chkerr);
 		goto drop;
 	}
-	addresses(&d, h);
+	gz_udp_addresses(&d, h->src, h->dest);
 	pbuf_remove_header(p, UDP_HEADER);
 	for (struct pbuf *q = p; q && d.ndata < IOV_MAX_HERE; q = q->next) {
 		v[d.ndata++] = (struct iovec){q->payload, q->len};
@@ -360,10 +346,9 @@ static bool to_wire(const struct gz_datagram *d, struct netif *nif)
 
 /* --- from the programs --------------------------------------------------- */
 
-/* The port of the stack that leads to d->dst; @group: of that one's options */
-static struct netif *way_out(const struct gz_datagram *d, bool many, bool group,
-			     const struct gz_group_options *mc)
+struct netif *gz_udp_way_out(const struct gz_datagram *d, const struct gz_group_options *mc)
 {
+	bool group = gz_addr_is_group(d->dst);
 	struct netif *nif = NULL;
 	ip4_addr_t src, dst;
 
@@ -371,9 +356,10 @@ static struct netif *way_out(const struct gz_datagram *d, bool many, bool group,
 		return gz_ipv6_netif();
 	src.addr = gz_end_v4_addr(d->src);
 	dst.addr = gz_end_v4_addr(d->dst);
-	if (many)
-		nif = gz_netif_of(group && !gz_end_is_any(mc->local) ? gz_end_v4_addr(mc->local)
-								     : src.addr);
+	if (gz_addr_to_many(d->dst))
+		nif =
+		    gz_netif_of(group && mc && !gz_end_is_any(mc->local) ? gz_end_v4_addr(mc->local)
+									 : src.addr);
 	return nif ? nif : ip4_route_src(&src, &dst);
 }
 
@@ -397,6 +383,26 @@ static void set_address(struct gz_end *e, struct gz_end address)
 	*e = address;
 }
 
+void gz_udp_choose_source(struct gz_sock *s, struct gz_datagram *d, struct gz_end local,
+			  struct gz_group_options *mc)
+{
+	pthread_mutex_lock(&s->lock);
+	d->src = s->local;
+	gz_groups_options(s, gz_end_is_v4(d->dst), mc);
+	pthread_mutex_unlock(&s->lock);
+	if (!gz_end_is_any(local))
+		set_address(&d->src, local);
+	if (gz_addr_is_group(d->dst)) {
+		d->ttl = mc->hops;
+		if (gz_end_is_any(d->src) && !gz_end_is_any(mc->local))
+			set_address(&d->src, mc->local);
+	}
+	if (gz_end_is_any(d->src) || gz_addr_to_many(d->src))
+		set_address(&d->src, gz_addr_source(d->dst));
+	atomic_fetch_add_explicit(&s->tx_bytes, d->len, memory_order_relaxed);
+	atomic_fetch_add_explicit(&s->client->tx_bytes, d->len, memory_order_relaxed);
+}
+
 /* @s unlocked */
 static void send_datagram(struct gz_sock *s, struct gz_datagram *d, struct gz_end local)
 {
@@ -404,21 +410,7 @@ static void send_datagram(struct gz_sock *s, struct gz_datagram *d, struct gz_en
 	struct gz_group_options mc;
 	struct netif *nif;
 
-	pthread_mutex_lock(&s->lock);
-	d->src = s->local;
-	gz_groups_options(s, gz_end_is_v4(d->dst), &mc);
-	pthread_mutex_unlock(&s->lock);
-	if (!gz_end_is_any(local))
-		set_address(&d->src, local);
-	if (group) {
-		d->ttl = mc.hops;
-		if (gz_end_is_any(d->src) && !gz_end_is_any(mc.local))
-			set_address(&d->src, mc.local);
-	}
-	if (gz_end_is_any(d->src) || gz_addr_to_many(d->src))
-		set_address(&d->src, gz_addr_source(d->dst));
-	atomic_fetch_add_explicit(&s->tx_bytes, d->len, memory_order_relaxed);
-	atomic_fetch_add_explicit(&s->client->tx_bytes, d->len, memory_order_relaxed);
+	gz_udp_choose_source(s, d, local, &mc);
 	if (!many && gz_netif_is_local(d->dst)) {
 		if (!deliver(d, false))
 			refuse_own(d);
@@ -429,7 +421,7 @@ static void send_datagram(struct gz_sock *s, struct gz_datagram *d, struct gz_en
 		deliver(d, true);
 	if (many && (!d->ttl || gz_addr_is_loopback(d->src) || gz_addr_stays_here(d->dst)))
 		return;
-	nif = way_out(d, many, group, &mc);
+	nif = gz_udp_way_out(d, &mc);
 	if (!nif || !to_wire(d, nif))
 		gz_count(GZ_C_UDP_TX_DROPPED);
 }
@@ -441,7 +433,7 @@ static uint16_t port_of(const struct sockaddr_storage *a)
 }
 
 /* The control message @c, into @d.  Return: the alias, if it has it, else @to */
-static uint32_t headers(const struct cmsghdr *c, struct gz_datagram *d, uint32_t to)
+static uint32_t one_header(const struct cmsghdr *c, struct gz_datagram *d, uint32_t to)
 {
 	struct in6_pktinfo info6;
 	struct in_pktinfo info;
@@ -463,17 +455,24 @@ static uint32_t headers(const struct cmsghdr *c, struct gz_datagram *d, uint32_t
 	return to;
 }
 
+uint32_t gz_udp_headers(struct msghdr *m, struct gz_datagram *d)
+{
+	uint32_t to = 0;
+
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR(m, c))
+		to = one_header(c, d, to);
+	return to;
+}
+
 static void from_shadow(unsigned i)
 {
 	struct msghdr *m = &udp.msg[i].msg_hdr;
 	struct iovec data = {udp.buf[i], udp.msg[i].msg_len};
 	struct gz_datagram d = {.data = &data, .ndata = 1, .len = data.iov_len, .ttl = 64};
-	uint32_t to = 0;
+	uint32_t to = gz_udp_headers(m, &d);
 	struct gz_alias a;
 	struct gz_sock *s;
 
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR(m, c))
-		to = headers(c, &d, to);
 	s = gz_nest_find(port_of(&udp.from[i]));
 	if (!s)
 		return;
@@ -562,5 +561,8 @@ int gz_udp_init(struct gz_worker *w)
 		err = open_rx(w, AF_INET, &udp.rx);
 	if (!err && gz_inner_has_v6())
 		err = open_rx(w, AF_INET6, &udp.rx6);
-	return err ? err : gz_icmp_init(w);
+	if (err)
+		return err;
+	gz_ping_init();
+	return gz_icmp_init(w);
 }

@@ -41,4 +41,18 @@ void gz_udp_gone(struct gz_sock *s);
  */
 void gz_udp_error(const struct gz_datagram *d, struct gz_end offender, const struct gz_icmp *e);
 
+/* What ping.c and icmp.c share.  Worker. */
+struct gz_group_options;
+struct msghdr;
+struct netif;
+/** Addresses, TTL and TOS of the packet that lwIP looks at; ports in network byte order */
+void gz_udp_addresses(struct gz_datagram *d, uint16_t sport, uint16_t dport);
+/** Control messages of what a shadow sent, into @d.  Return: the alias that it was sent to */
+uint32_t gz_udp_headers(struct msghdr *m, struct gz_datagram *d);
+/** d->src, by @local, if it is not any, socket and route; @s unlocked, @mc is filled */
+void gz_udp_choose_source(struct gz_sock *s, struct gz_datagram *d, struct gz_end local,
+			  struct gz_group_options *mc);
+/** The port of the stack that leads to d->dst; @mc may be NULL */
+struct netif *gz_udp_way_out(const struct gz_datagram *d, const struct gz_group_options *mc);
+
 #endif

@@ -73,7 +73,9 @@ static void add(struct rte_tel_data *d, int fd, const char *whose, const struct 
 		gz_end_text(end, sizeof(end), v->end);
 		rte_tel_data_add_dict_string(e, "address", end);
 		rte_tel_data_add_dict_string(e, "protocol",
-					     v->protocol == IPPROTO_UDP ? "udp" : "tcp");
+					     v->protocol == IPPROTO_TCP	  ? "tcp"
+					     : v->protocol == IPPROTO_UDP ? "udp"
+									  : "icmp");
 	}
 	rte_tel_data_add_dict_string(e, "why", why);
 	snprintf(key, sizeof(key), "f%d", fd);

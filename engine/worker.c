@@ -21,6 +21,7 @@
 #include "engine/counters.h"
 #include "engine/icmp.h"
 #include "engine/log.h"
+#include "engine/ping.h"
 #include "engine/reaper.h"
 #include "engine/service.h"
 #include "engine/twin.h"
@@ -169,7 +170,7 @@ static void handle(struct gz_worker *w, struct gz_msg *m)
 	case GZ_OP_GONE:
 		s->app_gone = true;
 		if (s->type == SOCK_DGRAM) {
-			gz_udp_gone(s);
+			s->dgram.ping ? gz_ping_gone(s) : gz_udp_gone(s);
 			break;
 		}
 		gz_twin_unwatch(w, s);

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * dgram_options.c - Options of UDP sockets: the shadow has most of them by itself
+ */
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/ip.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "engine/address.h"
+#include "engine/counters.h"
+#include "engine/dgram.h"
+#include "engine/multicast.h"
+#include "engine/worker.h"
+
+/* Options that would mean the engine's namespace, or that nobody here can do. */
+static const struct {
+	int level, opt;
+} not_native[] = {
+    {SOL_SOCKET, SO_BINDTODEVICE},
+    {SOL_SOCKET, SO_BINDTOIFINDEX},
+    {SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF},
+    {SOL_SOCKET, SO_ATTACH_REUSEPORT_EBPF},
+    {IPPROTO_IP, IP_UNICAST_IF},
+};
+
+/* IPv6 has many that say how packets look: only these the shadow has for the stack. */
+static const int native_v6[] = {
+    IPV6_UNICAST_HOPS, IPV6_TCLASS,	    IPV6_RECVPKTINFO,	  IPV6_RECVHOPLIMIT,
+    IPV6_RECVTCLASS,   IPV6_RECVERR,	    IPV6_RECVERR_RFC4884, IPV6_MTU_DISCOVER,
+    IPV6_MINHOPCOUNT,  IPV6_MULTICAST_HOPS, IPV6_MULTICAST_LOOP,  IPV6_MULTICAST_ALL,
+};
+
+static bool is_native(int level, int opt)
+{
+	for (size_t i = 0; i < sizeof(native_v6) / sizeof(native_v6[0]); i++)
+		if (level == IPPROTO_IPV6 && native_v6[i] == opt)
+			return true;
+	for (size_t i = 0; i < sizeof(not_native) / sizeof(not_native[0]); i++)
+		if (not_native[i].level == level && not_native[i].opt == opt)
+			return false;
+	return level != IPPROTO_IPV6;
+}
+
+/* Who answers for an option? */
+enum answer {
+	SHADOW,
+	GROUPS, /* multicast.c */
+	V6ONLY,
+	MTU, /* that of the way to the peer: read only */
+	NOBODY,
+};
+
+static enum answer who_answers(const struct gz_sock *s, int level, int opt)
+{
+	if (level == IPPROTO_IPV6 && s->family != AF_INET6)
+		return SHADOW; /* the kernel has the error */
+	if ((level == IPPROTO_IP || level == IPPROTO_IPV6) && gz_groups_option(level, opt))
+		return GROUPS;
+	if (level == IPPROTO_IPV6 && opt == IPV6_V6ONLY)
+		return V6ONLY;
+	if ((level == IPPROTO_IP && opt == IP_MTU) || (level == IPPROTO_IPV6 && opt == IPV6_MTU))
+		return MTU;
+	return is_native(level, opt) ? SHADOW : NOBODY;
+}
+
+static int set_v6only(struct gz_sock *s, const void *val, int len)
+{
+	int v;
+
+	if (len < (int)sizeof(v) || gz_sock_state(s) != GZ_FRESH)
+		return -EINVAL;
+	memcpy(&v, val, sizeof(v));
+	s->opt.v6only = v != 0;
+	return 0;
+}
+
+int64_t gz_dgram_setsockopt(struct gz_call_ctx *c)
+{
+	int level = (int)c->args[1], opt = (int)c->args[2], len = (int)c->args[4], err;
+	enum answer by = who_answers(c->s, level, opt);
+	char val[256] = {0};
+
+	if (by == SHADOW)
+		return GZ_CONTINUE;
+	if (by != GROUPS && by != V6ONLY) {
+		gz_count(GZ_C_REFUSED_SETOPT);
+		return -ENOPROTOOPT;
+	}
+	if (len < 0)
+		return -EINVAL;
+	len = len > (int)sizeof(val) ? (int)sizeof(val) : len;
+	err = gz_app_read(c->tid, c->args[3], val, (size_t)len);
+	if (err)
+		return err;
+	return by == GROUPS ? gz_groups_set(c, level, opt, val, (socklen_t)len)
+			    : set_v6only(c->s, val, len);
+}
+
+/* What the shadow learned from ICMP, or the port's.  Return: it, or -ENOTCONN */
+static int path_mtu(struct gz_call_ctx *c, int level, int opt)
+{
+	int v, most = gz_worker.port.mtu;
+
+	if (gz_sock_state(c->s) != GZ_ESTABLISHED)
+		return -ENOTCONN;
+	if (gz_netif_is_local(c->s->peer))
+		return 65536; /* lo's */
+	v = gz_dgram_option(c->fd, level, opt);
+	return v && v < most ? v : most;
+}
+
+int64_t gz_dgram_getsockopt(struct gz_call_ctx *c)
+{
+	int level = (int)c->args[1], opt = (int)c->args[2], room, v = c->s->opt.v6only;
+	enum answer by = who_answers(c->s, level, opt);
+	char val[64];
+	socklen_t len;
+	int64_t err;
+
+	if (by == SHADOW)
+		return GZ_CONTINUE;
+	if (by == NOBODY) {
+		gz_count(GZ_C_REFUSED_GETOPT);
+		return -ENOPROTOOPT;
+	}
+	err = gz_app_read(c->tid, c->args[4], &room, sizeof(room));
+	if (err)
+		return err;
+	if (room < 0)
+		return -EINVAL;
+	len = (socklen_t)(room > (int)sizeof(val) ? (int)sizeof(val) : room);
+	if (by == GROUPS) {
+		err = gz_groups_get(c->s, level, opt, val, &len);
+	} else {
+		if (by == MTU)
+			v = path_mtu(c, level, opt);
+		err = v < 0 ? v : 0;
+		len = len < sizeof(v) ? len : sizeof(v);
+		memcpy(val, &v, len);
+	}
+	if (!err)
+		err = gz_app_write(c->tid, c->args[3], val, len);
+	return err ? err : gz_app_write(c->tid, c->args[4], &len, sizeof(len));
+}
