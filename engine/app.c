@@ -217,6 +217,15 @@ bool gz_app_may_bind_low(pid_t tid)
 	return gz_app_capable(tid, CAP_NET_BIND_SERVICE_BIT);
 }
 
+void gz_app_signal(pid_t tid, int sig)
+{
+	char status[4096];
+	const char *v;
+
+	if (read_status(tid, status, sizeof(status)) && status_line(status, "\nTgid:", &v))
+		syscall(SYS_tgkill, atoi(v), tid, sig);
+}
+
 /* Do all threads but @tid block every signal of @set? */
 static bool others_block(pid_t tgid, pid_t tid, uint64_t set)
 {

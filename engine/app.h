@@ -48,6 +48,9 @@ bool gz_app_may_bind_low(pid_t tid);
 /** Has the thread this capability (CAP_NET_ADMIN, ...) in effect? */
 bool gz_app_capable(pid_t tid, unsigned cap);
 
+/** Send the thread a signal, as the kernel does with an error. */
+void gz_app_signal(pid_t tid, int sig);
+
 /**
  * gz_app_interrupted() - Would a signal end a blocking call of this thread?
  *

@@ -10,9 +10,10 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
-#include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -30,8 +31,8 @@
 #include "engine/reaper.h"
 #include "engine/service.h"
 #include "engine/shadow.h"
+#include "engine/stream_msg.h"
 #include "engine/twin.h"
-#include "engine/urgent.h"
 #include "engine/worker.h"
 #include "launcher/calls.h"
 
@@ -134,18 +135,31 @@ static int bind_both(struct gz_call_ctx *c, struct gz_end end)
 	return 0;
 }
 
-static int64_t do_bind(struct gz_call_ctx *c)
+/* A connect() that failed, and said so, leaves a socket that is as new. */
+static int forget_failure(struct gz_call_ctx *c)
 {
 	struct gz_sock *s = c->s;
+
+	if (gz_sock_state(s) != GZ_FAILED || (!s->connect_reported && atomic_load(&s->error)))
+		return 0;
+	return gz_renew(c);
+}
+
+static int64_t do_bind(struct gz_call_ctx *c)
+{
+	struct gz_sock *s;
 	struct gz_end end = {0};
 	struct gz_verdict v;
 	sa_family_t family;
 	enum gz_whose whose;
 	int err;
 
-	err = gz_addr_read(c, &end, &family, &whose);
+	err = forget_failure(c);
+	if (!err)
+		err = gz_addr_read(c, &end, &family, &whose);
 	if (err)
 		return err;
+	s = c->s;
 	if (family != s->family &&
 	    !(s->family == AF_INET && family == AF_UNSPEC && gz_end_is_any(end)))
 		return -EAFNOSUPPORT;
@@ -176,9 +190,13 @@ static int64_t do_bind(struct gz_call_ctx *c)
 static int64_t do_listen(struct gz_call_ctx *c)
 {
 	struct timeval tick = {.tv_usec = 1000};
-	struct gz_sock *s = c->s;
 	unsigned backlog = (unsigned)(int)c->args[1];
-	int err = 0;
+	struct gz_sock *s;
+	int err = forget_failure(c);
+
+	if (err)
+		return err;
+	s = c->s;
 
 	if (backlog > BACKLOG_MAX)
 		backlog = BACKLOG_MAX;
@@ -231,6 +249,11 @@ int64_t gz_do_getsockname(struct gz_call_ctx *c)
 
 	pthread_mutex_lock(&c->s->lock);
 	end = c->s->local;
+	/* tcp_disconnect(): the port is the last one's, though it is free. */
+	if (gz_sock_state(c->s) == GZ_FAILED) {
+		end = gz_end_any(c->s->family);
+		end.port = c->s->local.port;
+	}
 	pthread_mutex_unlock(&c->s->lock);
 	return gz_addr_write(c, end, c->args[1], c->args[2]);
 }
@@ -346,11 +369,31 @@ static int64_t do_shutdown(struct gz_call_ctx *c)
 	return gz_worker_post(&gz_worker, &(struct gz_msg){.op = GZ_OP_SHUT, .sock = s, .fd = -1});
 }
 
+/* SIOCGSKNS: the namespace that the socket is in, which is not the shadow's. */
+static int64_t socket_namespace(struct gz_call_ctx *c)
+{
+	char path[64];
+	int64_t r;
+	int fd;
+
+	if (!gz_app_capable(c->tid, CAP_NET_ADMIN))
+		return -EPERM;
+	snprintf(path, sizeof(path), "/proc/%d/ns/net", c->tid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	r = gz_service_add_fd(c, fd, true);
+	close(fd);
+	return r;
+}
+
 static int64_t do_ioctl(struct gz_call_ctx *c)
 {
 	struct gz_sock *s = c->s;
 	int v, inq = 0;
 
+	if ((unsigned)c->args[1] == SIOCGSKNS)
+		return socket_namespace(c);
 	if (gz_iface_is_request((unsigned)c->args[1]))
 		return gz_iface_ioctl(c);
 	if ((unsigned)c->args[1] == SIOCGSTAMP_OLD || (unsigned)c->args[1] == SIOCGSTAMPNS_OLD)
@@ -368,127 +411,6 @@ static int64_t do_ioctl(struct gz_call_ctx *c)
 	return gz_app_write(c->tid, c->args[2], &v, sizeof(v));
 }
 
-/* --- recvfrom and sendto with what AF_UNIX does otherwise ---------------- */
-
-#define IO_MAX 65536
-
-int64_t gz_would_block(struct gz_call_ctx *c, int flags, short events, const struct timeval *timeo)
-{
-	if ((flags & MSG_DONTWAIT) || (gz_file_flags(c->fd) & O_NONBLOCK))
-		return -EAGAIN;
-	if (!c->events) {
-		c->events = events;
-		c->deadline = gz_deadline_of(timeo);
-		c->on_deadline = -EAGAIN;
-	}
-	return GZ_WAIT;
-}
-
-static int64_t do_recvfrom(struct gz_call_ctx *c)
-{
-	size_t want = c->args[2] > IO_MAX ? IO_MAX : (size_t)c->args[2];
-	int flags = (int)c->args[3], zero = 0;
-	char buf[IO_MAX];
-	ssize_t n;
-	int err;
-
-	if (flags & MSG_OOB && !c->args[4])
-		return GZ_CONTINUE; /* the shadow has it */
-	if (flags & MSG_ERRQUEUE)
-		return -EAGAIN;
-	if (gz_sock_state(c->s) < GZ_ESTABLISHED)
-		return -ENOTCONN;
-	/* Try first: the address of a TCP peer is not reported, its length is 0. */
-	n = recv(c->fd, buf, want,
-		 (flags & ~(MSG_TRUNC | MSG_WAITALL)) | MSG_DONTWAIT |
-		     (flags & MSG_TRUNC ? 0 : MSG_PEEK));
-	if (n < 0 && errno == EAGAIN && !(flags & MSG_OOB))
-		return gz_would_block(c, flags, POLLIN, &c->s->opt.rcvtimeo);
-	if (n < 0)
-		return -errno;
-	if (!(flags & MSG_TRUNC)) {
-		/* Bytes leave the socket only when the application has them. */
-		err = gz_app_write(c->tid, c->args[1], buf, (size_t)n);
-		if (err)
-			return err;
-		if (!(flags & MSG_PEEK) && n > 0)
-			n = recv(c->fd, buf, (size_t)n, MSG_DONTWAIT | (flags & MSG_OOB));
-	}
-	if (c->args[4] && c->args[5]) {
-		err = gz_app_write(c->tid, c->args[5], &zero, sizeof(zero));
-		if (err)
-			return err;
-	}
-	return n;
-}
-
-static int64_t do_sendmsg(struct gz_call_ctx *c)
-{
-	struct iovec v[GZ_IOVS_MAX];
-	char buf[IO_MAX];
-	struct msghdr m;
-	size_t n = 0;
-	int64_t r;
-
-	if (!((int)c->args[2] & MSG_OOB))
-		return GZ_CONTINUE;
-	r = gz_app_read(c->tid, c->args[1], &m, sizeof(m));
-	if (r)
-		return r;
-	r = gz_dgram_read_iov(c, &m, v);
-	for (size_t i = 0; r >= 0 && i < m.msg_iovlen && n < sizeof(buf); i++) {
-		size_t k = v[i].iov_len < sizeof(buf) - n ? v[i].iov_len : sizeof(buf) - n;
-
-		r = gz_app_read(c->tid, (uintptr_t)v[i].iov_base, buf + n, k);
-		n += k;
-	}
-	return r < 0 ? r : gz_urgent_call(c, buf, n, (int)c->args[2]);
-}
-
-static int64_t do_sendmmsg(struct gz_call_ctx *c)
-{
-	if (!((int)c->args[3] & MSG_OOB))
-		return GZ_CONTINUE;
-	gz_count(GZ_C_REFUSED_FLAGS);
-	return -EOPNOTSUPP;
-}
-
-static int64_t do_sendto(struct gz_call_ctx *c)
-{
-	size_t want = c->args[2] > IO_MAX ? IO_MAX : (size_t)c->args[2];
-	int flags = (int)c->args[3];
-	char buf[IO_MAX];
-	ssize_t n;
-	int err;
-
-	if (flags & MSG_FASTOPEN) {
-		gz_count(GZ_C_REFUSED_FLAGS);
-		return -EOPNOTSUPP;
-	}
-	if (c->args[4]) {
-		char addr[128];
-		int len = (int)c->args[5];
-
-		/* TCP does not look at it, but it must be there. */
-		if (len < 0 || len > (int)sizeof(addr))
-			return -EINVAL;
-		err = gz_app_read(c->tid, c->args[4], addr, (size_t)len);
-		if (err)
-			return err;
-	}
-	if (gz_sock_state(c->s) < GZ_ESTABLISHED)
-		return -EPIPE;
-	err = gz_app_read(c->tid, c->args[1], buf, want);
-	if (err)
-		return err;
-	if (flags & MSG_OOB)
-		return gz_urgent_call(c, buf, want, flags);
-	n = send(c->fd, buf, want, flags | MSG_DONTWAIT | MSG_NOSIGNAL);
-	if (n < 0 && errno == EAGAIN)
-		return gz_would_block(c, flags, POLLOUT, &c->s->opt.sndtimeo);
-	return n < 0 ? -errno : n;
-}
-
 const gz_handler gz_handlers[] = {
     [GZ_CALL_SOCKET] = do_socket,
     [GZ_CALL_BIND] = do_bind,
@@ -502,9 +424,10 @@ const gz_handler gz_handlers[] = {
     [GZ_CALL_SETSOCKOPT] = do_setsockopt,
     [GZ_CALL_SHUTDOWN] = do_shutdown,
     [GZ_CALL_IOCTL] = do_ioctl,
-    [GZ_CALL_RECVFROM] = do_recvfrom,
-    [GZ_CALL_SENDTO] = do_sendto,
-    [GZ_CALL_SENDMSG] = do_sendmsg,
-    [GZ_CALL_SENDMMSG] = do_sendmmsg,
+    [GZ_CALL_RECVFROM] = gz_stream_recvfrom,
+    [GZ_CALL_SENDTO] = gz_stream_sendto,
+    [GZ_CALL_RECVMSG] = gz_stream_recvmsg,
+    [GZ_CALL_SENDMSG] = gz_stream_sendmsg,
+    [GZ_CALL_SENDMMSG] = gz_stream_sendmmsg,
     [GZ_CALL_COUNT] = NULL,
 };

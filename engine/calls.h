@@ -19,7 +19,7 @@ int64_t gz_do_accept4(struct gz_call_ctx *c);
 /** SO_RCVTIMEO or SO_SNDTIMEO from now.  Return: ns, 0 for none */
 uint64_t gz_deadline_of(const struct timeval *tv);
 
-/* calls.c */
+/* stream_msg.c */
 /** Nothing to be had, or no room: -EAGAIN, or GZ_WAIT for @events no longer than @timeo. */
 int64_t gz_would_block(struct gz_call_ctx *c, int flags, short events, const struct timeval *timeo);
 /* Names, of either type of socket */
@@ -28,6 +28,13 @@ int64_t gz_do_getpeername(struct gz_call_ctx *c);
 
 /* connect.c */
 int64_t gz_do_connect(struct gz_call_ctx *c);
+/**
+ * gz_renew() - After a failure, or to disconnect: the descriptor gets a new socket
+ *
+ * With a new shadow; the old one ends when its shadow is closed by the replacement.
+ * Return: 0, with another c->s and c->fd, or -errno
+ */
+int gz_renew(struct gz_call_ctx *c);
 /** shutdown() of a listener: it listens no more, who waits gets EINVAL. */
 void gz_stop_listening(struct gz_call_ctx *c);
 

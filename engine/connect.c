@@ -37,11 +37,7 @@ static uint32_t fill(int fd)
 	return sum;
 }
 
-/*
- * After a failure, or to disconnect, the same descriptor gets a new socket with a
- * new shadow; the old one ends when its shadow is closed by the replacement.
- */
-static int renew(struct gz_call_ctx *c)
+int gz_renew(struct gz_call_ctx *c)
 {
 	struct gz_sock *old = c->s, *s = gz_sock_new(c->sv->client, old->family);
 	uint64_t name;
@@ -116,7 +112,7 @@ static int64_t disconnect(struct gz_call_ctx *c)
 	s->opt.linger = (struct linger){.l_onoff = 1, .l_linger = 0};
 	pthread_mutex_unlock(&s->lock);
 	gz_worker_post(&gz_worker, &(struct gz_msg){.op = GZ_OP_OPTIONS, .sock = s, .fd = -1});
-	return renew(c);
+	return gz_renew(c);
 }
 
 /*
@@ -266,7 +262,7 @@ int64_t gz_do_connect(struct gz_call_ctx *c)
 			break;
 		}
 		pthread_mutex_unlock(&s->lock);
-		r = renew(c);
+		r = gz_renew(c);
 		if (r)
 			return r;
 		s = c->s;

@@ -388,10 +388,10 @@ void gz_relay_pump(struct gz_worker *w, struct gz_sock *s)
 	if (st == GZ_ESTABLISHED || st == GZ_CLOSED) {
 		bool abort_it = false;
 
-		if (!s->pcb && st == GZ_ESTABLISHED) {
+		if (st == GZ_ESTABLISHED && gz_stack_is_over(s)) {
 			/* The state first: who reads the end of it must not find it connected. */
 			gz_sock_set_state(s, GZ_CLOSED);
-			if (!s->app_gone && !s->fin_received)
+			if (!s->pcb && !s->app_gone && !s->fin_received)
 				s->reset = true;
 		}
 

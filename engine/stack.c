@@ -708,6 +708,11 @@ void gz_stack_detach(struct gz_sock *s)
 	s->pcb = NULL;
 }
 
+bool gz_stack_is_over(const struct gz_sock *s)
+{
+	return !s->pcb || s->pcb->state == TIME_WAIT;
+}
+
 /* --- timers -------------------------------------------------------------- */
 
 static bool needs_tick(const struct tcp_pcb *p)

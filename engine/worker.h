@@ -118,6 +118,8 @@ void gz_stack_fin(struct gz_sock *s);
 void gz_stack_close(struct gz_sock *s);
 void gz_stack_abort(struct gz_sock *s);
 void gz_stack_detach(struct gz_sock *s);
+/** Is the connection closed in both directions?  TIME_WAIT is, as with Linux. */
+bool gz_stack_is_over(const struct gz_sock *s);
 /** The flow of a pcb that is no listener */
 struct gz_flow *gz_stack_flow(const struct tcp_pcb *pcb);
 /** Before anything is stamped with tcp_ticks: it stands still while nothing is due. */

@@ -208,9 +208,30 @@ static void timed_out(void)
 	CHECK_EQ(socket_error(c), ETIMEDOUT);
 }
 
+/* A refused socket is as new: it may be bound, and listen. */
+static void refused_socket_listens(void)
+{
+	struct sockaddr_in a, none = {.sin_family = AF_INET};
+	int l = listener(1, &a), fd;
+
+	OK(close(l));
+	for (int i = 0; i < 2; i++) {
+		fd = tcp_socket();
+		CHECK_ERRNO(connect(fd, SA(&a), sizeof(a)), ECONNREFUSED);
+		CHECK_EQ(local_name(fd).sin_addr.s_addr, htonl(INADDR_ANY));
+		CHECK_ERRNO(getpeername(fd, SA(&none), &(socklen_t){sizeof(none)}), ENOTCONN);
+		if (i) {
+			none.sin_port = 0;
+			OK(bind(fd, SA(&none), sizeof(none)));
+		}
+		OK(listen(fd, 1));
+		CHECK_EQ(get_option(fd, SOL_SOCKET, SO_ACCEPTCONN), 1);
+	}
+}
+
 CHECK_MAIN(CASE(refused_blocking), CASE(refused_nonblocking), CASE(refused_by_second_connect),
 	   CASE(refused_by_recv_and_send), CASE(refused_in_epoll),
 	   CASE(refused_socket_connects_later), CASE(closed_listener_refuses),
 	   CASE(closed_listener_resets_queue), CASE(to_group_or_broadcast), CASE(never_connected),
 	   CASE(pending_io), CASE(loopback_does_not_leave), CASE(timed_out),
-	   CASE(two_threads_connect))
+	   CASE(two_threads_connect), CASE(refused_socket_listens))

@@ -228,7 +228,179 @@ static void urgent_by_message(void)
 	CHECK_EQ(strcmp(buf, "abcabcabc"), 0);
 }
 
+/* With a name or without, TCP does not look at it; nor at SCM_RIGHTS. */
+static void what_tcp_ignores(void)
+{
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {0};
+	struct sockaddr_in nobody = test_address(9);
+	struct iovec v = {(void *)"x", 1};
+	struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1};
+	struct cmsghdr *cm = (struct cmsghdr *)control;
+	int fd[2], p[2];
+	char b[8];
+
+	tcp_pair(fd);
+	m.msg_name = &nobody;
+	m.msg_namelen = sizeof(nobody);
+	CHECK_EQ(sendmsg(fd[0], &m, 0), 1);
+	m.msg_name = NULL;
+	m.msg_control = control;
+	m.msg_controllen = sizeof(control);
+	cm->cmsg_len = CMSG_LEN(sizeof(int));
+	cm->cmsg_level = SOL_SOCKET;
+	cm->cmsg_type = SCM_RIGHTS;
+	OK(pipe(p));
+	memcpy(CMSG_DATA(cm), &p[1], sizeof(int));
+	CHECK_EQ(sendmsg(fd[0], &m, 0), 1);
+	OK(close(p[1]));
+	CHECK_EQ(read(p[0], b, 1), 0); /* nobody else has it */
+	cm->cmsg_type = 99;
+	CHECK_ERRNO(sendmsg(fd[0], &m, 0), EINVAL);
+	cm->cmsg_level = IPPROTO_UDP;
+	CHECK_EQ(sendmsg(fd[0], &m, 0), 1);
+	CHECK_EQ(read_all(fd[1], b, 3), 3);
+}
+
+/* A TCP peer's address is not reported, whatever stands in its place. */
+static void no_name_comes(void)
+{
+	struct sockaddr_storage from = {.ss_family = 77};
+	char b[8], control[64];
+	struct iovec v[2] = {{b, 2}, {b + 2, 6}};
+	struct msghdr m = {.msg_name = &from,
+			   .msg_namelen = sizeof(from),
+			   .msg_iov = v,
+			   .msg_iovlen = 2,
+			   .msg_control = control,
+			   .msg_controllen = sizeof(control)};
+	int fd[2];
+
+	tcp_pair(fd);
+	for (int i = 0; i < 2; i++) {
+		m.msg_namelen = sizeof(from);
+		m.msg_controllen = sizeof(control);
+		write_all(fd[i], "abcde", 5);
+		wait_bits(fd[!i], POLLIN);
+		CHECK_EQ(recvmsg(fd[!i], &m, 0), 5);
+		CHECK_EQ(memcmp(b, "abcde", 5), 0);
+		CHECK_EQ(m.msg_namelen, 0);
+		CHECK_EQ(m.msg_controllen, 0);
+		CHECK_EQ(m.msg_flags, 0);
+		CHECK_EQ(from.ss_family, 77);
+	}
+}
+
+static void flags_of_recvmsg(void)
+{
+	char b[8] = "--------";
+	struct iovec v = {b, 4};
+	struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1};
+	int fd[2];
+
+	tcp_pair(fd);
+	CHECK_ERRNO(recvmsg(fd[0], &m, MSG_ERRQUEUE), EAGAIN);
+	write_all(fd[1], "0123456789", 10);
+	wait_bits(fd[0], POLLIN);
+	CHECK_ERRNO(recvmsg(fd[0], &m, MSG_ERRQUEUE), EAGAIN);
+	/* Dropped, not copied. */
+	CHECK_EQ(recvmsg(fd[0], &m, MSG_TRUNC), 4);
+	CHECK_EQ(memcmp(b, "--------", 8), 0);
+	CHECK_EQ(m.msg_flags & MSG_TRUNC, 0);
+	CHECK_EQ(recvmsg(fd[0], &m, MSG_PEEK), 4);
+	CHECK_EQ(memcmp(b, "4567", 4), 0);
+	CHECK_EQ(read_all(fd[0], b, 6), 6);
+	CHECK_EQ(memcmp(b, "456789", 6), 0);
+}
+
+static void *send_slowly(void *arg)
+{
+	int fd = *(int *)arg;
+
+	for (int i = 0; i < 4; i++) {
+		sleep_ms(20);
+		write_all(fd, "ab", 2);
+	}
+	return NULL;
+}
+
+/* MSG_WAITALL waits with an address and with a name as without. */
+static void waits_for_all(void)
+{
+	struct sockaddr_storage from;
+	socklen_t len = sizeof(from);
+	char b[16] = "";
+	struct iovec v[2] = {{b, 3}, {b + 3, 5}};
+	struct msghdr m = {.msg_name = &from, .msg_namelen = len, .msg_iov = v, .msg_iovlen = 2};
+	pthread_t t;
+	int fd[2];
+
+	tcp_pair(fd);
+	t = thread(send_slowly, &fd[0]);
+	CHECK_EQ(recvfrom(fd[1], b, 8, MSG_WAITALL, SA(&from), &len), 8);
+	CHECK_EQ(len, 0);
+	join(t);
+	CHECK(!strcmp(b, "abababab"));
+	memset(b, 0, sizeof(b));
+	t = thread(send_slowly, &fd[0]);
+	CHECK_EQ(recvmsg(fd[1], &m, MSG_WAITALL), 8);
+	join(t);
+	CHECK(!strcmp(b, "abababab"));
+	write_all(fd[0], "end", 3);
+	OK(shutdown(fd[0], SHUT_WR));
+	len = sizeof(from);
+	CHECK_EQ(recvfrom(fd[1], b, 8, MSG_WAITALL, SA(&from), &len), 3);
+}
+
+static volatile sig_atomic_t pipes;
+
+static void on_pipe(int sig)
+{
+	pipes += sig == SIGPIPE;
+}
+
+static void not_connected(void)
+{
+	struct sigaction sa = {.sa_handler = on_pipe};
+	char b = 'x';
+	struct iovec v = {&b, 1};
+	struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1};
+	struct sockaddr_in a = test_address(9);
+	int fd = tcp_socket();
+
+	OK(sigaction(SIGPIPE, &sa, NULL));
+	CHECK_ERRNO(recvmsg(fd, &m, 0), ENOTCONN);
+	CHECK_ERRNO(sendmsg(fd, &m, MSG_NOSIGNAL), EPIPE);
+	CHECK_EQ(pipes, 0);
+	CHECK_ERRNO(sendmsg(fd, &m, 0), EPIPE);
+	CHECK_EQ(pipes, 1);
+	CHECK_ERRNO(sendto(fd, &b, 1, 0, SA(&a), sizeof(a)), EPIPE);
+	CHECK_EQ(pipes, 2);
+}
+
+/* When both have said that they send no more it is over: nobody is the peer. */
+static void both_ended(void)
+{
+	int fd[2];
+
+	tcp_pair(fd);
+	OK(shutdown(fd[0], SHUT_WR));
+	expect_eof(fd[1]);
+	OK(shutdown(fd[1], SHUT_WR));
+	expect_eof(fd[0]);
+	for (int i = 0; i < 2; i++) {
+		struct sockaddr_in a;
+		socklen_t len = sizeof(a);
+
+		while (getpeername(fd[i], SA(&a), &len) == 0)
+			sleep_ms(1);
+		CHECK_EQ(errno, ENOTCONN);
+		CHECK_ERRNO(shutdown(fd[i], SHUT_RDWR), ENOTCONN);
+		CHECK_EQ(wait_bits(fd[i], POLLHUP) & POLLHUP, POLLHUP);
+	}
+}
+
 CHECK_MAIN(CASE(vectors), CASE(messages), CASE(recvfrom_with_address), CASE(sendto_with_address),
 	   CASE(many_messages), CASE(sendfile_whole), CASE(sendfile_from_offset),
 	   CASE(sendfile_nonblocking), CASE(splice_both_ways), CASE(no_position),
-	   CASE(urgent_by_message))
+	   CASE(urgent_by_message), CASE(what_tcp_ignores), CASE(no_name_comes),
+	   CASE(flags_of_recvmsg), CASE(waits_for_all), CASE(not_connected), CASE(both_ended))
