@@ -48,7 +48,7 @@ enum answer {
 	SHADOW,
 	GROUPS, /* multicast.c */
 	V6ONLY,
-	MTU, /* that of the way to the peer: read only */
+	MTU, /* that of the way to the peer; of IPv6 it can be set */
 	NOBODY,
 };
 
@@ -76,6 +76,17 @@ static int set_v6only(struct gz_sock *s, const void *val, int len)
 	return 0;
 }
 
+/* What is larger goes in fragments.  The shadow has it too, and judges. */
+static int set_mtu(struct gz_call_ctx *c, const void *val, int len)
+{
+	if (setsockopt(c->fd, IPPROTO_IPV6, IPV6_MTU, val, (socklen_t)len) < 0)
+		return -errno;
+	pthread_mutex_lock(&c->s->lock);
+	memcpy(&c->s->dgram.mtu, val, sizeof(c->s->dgram.mtu));
+	pthread_mutex_unlock(&c->s->lock);
+	return 0;
+}
+
 int64_t gz_dgram_setsockopt(struct gz_call_ctx *c)
 {
 	int level = (int)c->args[1], opt = (int)c->args[2], len = (int)c->args[4], err;
@@ -84,7 +95,7 @@ int64_t gz_dgram_setsockopt(struct gz_call_ctx *c)
 
 	if (by == SHADOW)
 		return GZ_CONTINUE;
-	if (by != GROUPS && by != V6ONLY) {
+	if (by == NOBODY || (by == MTU && level == IPPROTO_IP)) {
 		gz_count(GZ_C_REFUSED_SETOPT);
 		return -ENOPROTOOPT;
 	}
@@ -94,8 +105,9 @@ int64_t gz_dgram_setsockopt(struct gz_call_ctx *c)
 	err = gz_app_read(c->tid, c->args[3], val, (size_t)len);
 	if (err)
 		return err;
-	return by == GROUPS ? gz_groups_set(c, level, opt, val, (socklen_t)len)
-			    : set_v6only(c->s, val, len);
+	if (by == GROUPS)
+		return gz_groups_set(c, level, opt, val, (socklen_t)len);
+	return by == MTU ? set_mtu(c, val, len) : set_v6only(c->s, val, len);
 }
 
 /* What the shadow learned from ICMP, or the port's.  Return: it, or -ENOTCONN */

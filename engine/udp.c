@@ -25,7 +25,9 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <string.h>
+#include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -35,6 +37,7 @@
 #include "lwip/inet_chksum.h"
 #include "lwip/ip.h"
 #include "lwip/ip6.h"
+#include "lwip/nd6.h"
 #include "lwip/pbuf.h"
 #include "lwip/udp.h"
 
@@ -311,16 +314,60 @@ drop:
 	pbuf_free(p);
 }
 
+/*
+ * The datagram @p in pieces for @mtu, RFC 8200 section 4.5.  lwIP would do it as well,
+ * but for IPV6_MTU, and for the last 40 bytes of a packet's 16-bit length.
+ */
+static err_t put_fragments(const struct gz_datagram *d, struct pbuf *p, const ip_addr_t *src,
+			   const ip_addr_t *dst, unsigned mtu, struct netif *nif)
+{
+	unsigned room = (mtu - IP6_HLEN - IP6_FRAG_HLEN) & ~7u, at = 0, n;
+	struct ip6_frag_hdr h = {._nexth = IP6_NEXTH_UDP};
+	err_t err = ERR_OK;
+	uint32_t id = 0;
+	struct pbuf *f;
+
+	if (getrandom(&id, sizeof(id), GRND_NONBLOCK) < 0)
+		id = (uint32_t)random();
+	h._identification = id;
+	for (; at < p->tot_len && err == ERR_OK; at += n) {
+		n = p->tot_len - at < room ? p->tot_len - at : room;
+		h._fragment_offset =
+		    lwip_htons((u16_t)(at | (at + n < p->tot_len ? IP6_FRAG_MORE_FLAG : 0)));
+		f = pbuf_alloc(PBUF_IP, (u16_t)(IP6_FRAG_HLEN + n), PBUF_RAM);
+		if (!f)
+			return ERR_MEM;
+		memcpy(f->payload, &h, IP6_FRAG_HLEN);
+		pbuf_copy_partial(p, (u8_t *)f->payload + IP6_FRAG_HLEN, (u16_t)n, (u16_t)at);
+		err = ip_output_if(f, src, dst, d->ttl, d->tos, IP6_NEXTH_FRAGMENT, nif);
+		pbuf_free(f);
+	}
+	return err;
+}
+
+static err_t put_packet(const struct gz_datagram *d, struct pbuf *p, const ip_addr_t *src,
+			const ip_addr_t *dst, struct netif *nif)
+{
+	unsigned mtu;
+
+	if (IP_IS_V6(dst)) {
+		mtu = nd6_get_destination_mtu(ip_2_ip6(dst), nif);
+		if (d->mtu && d->mtu < mtu)
+			mtu = d->mtu;
+		if ((unsigned)p->tot_len + IP6_HLEN > mtu)
+			return put_fragments(d, p, src, dst, mtu, nif);
+	}
+	return ip_output_if(p, src, dst, d->ttl, d->tos, IP_PROTO_UDP, nif);
+}
+
 static bool to_wire(const struct gz_datagram *d, struct netif *nif)
 {
-	bool v6 = !gz_end_is_v4(d->dst);
 	ip_addr_t src, dst;
 	struct udp_hdr *h;
 	struct pbuf *p;
 	err_t err;
 
-	/* lwIP counts a packet's bytes, header and all, in 16 bits. */
-	if (UDP_HEADER + d->len + (v6 ? IP6_HLEN : IP_HLEN) > UINT16_MAX)
+	if (UDP_HEADER + d->len > UINT16_MAX)
 		return false;
 	p = pbuf_alloc(PBUF_IP, (u16_t)(UDP_HEADER + d->len), PBUF_RAM);
 	if (!p)
@@ -337,7 +384,7 @@ static bool to_wire(const struct gz_datagram *d, struct netif *nif)
 	h->chksum = ip_chksum_pseudo(p, IP_PROTO_UDP, p->tot_len, &src, &dst);
 	if (!h->chksum)
 		h->chksum = 0xffff;
-	err = ip_output_if(p, &src, &dst, d->ttl, d->tos, IP_PROTO_UDP, nif);
+	err = put_packet(d, p, &src, &dst, nif);
 	pbuf_free(p);
 	if (err == ERR_OK)
 		UDP_STATS_INC(udp.xmit);
@@ -388,6 +435,7 @@ void gz_udp_choose_source(struct gz_sock *s, struct gz_datagram *d, struct gz_en
 {
 	pthread_mutex_lock(&s->lock);
 	d->src = s->local;
+	d->mtu = s->dgram.mtu;
 	gz_groups_options(s, gz_end_is_v4(d->dst), mc);
 	pthread_mutex_unlock(&s->lock);
 	if (!gz_end_is_any(local))

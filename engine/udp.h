@@ -19,6 +19,7 @@ struct iovec;
 struct gz_datagram {
 	struct gz_end src, dst;
 	uint8_t ttl, tos;
+	unsigned mtu; /* IPV6_MTU; 0: the path's */
 	const struct iovec *data;
 	int ndata;
 	size_t len;

@@ -134,4 +134,29 @@ def errors(address):
     assert raw in offender, (control, raw)
 
 
-{"echo": echo, "ask": ask, "group": group, "errors": errors}[sys.argv[1]](*sys.argv[2:])
+RECVFRAGSIZE6, MTU6 = 77, 24
+
+
+def take(address):
+    """Of one datagram: its length, its sum and the largest fragment."""
+    name, family = end(address, 7001)
+    s = udp(family)
+    s.bind(name)
+    s.setsockopt(41, RECVFRAGSIZE6, 1)
+    print("ready", flush=True)
+    data, control, _, _ = s.recvmsg(70000, 200)
+    size = struct.unpack("@i", control[0][2])[0] if control else 0
+    print(len(data), sum(data), size, flush=True)
+
+
+def give(address, n, mtu):
+    name, family = end(address, 7001)
+    s = udp(family)
+    if int(mtu):
+        s.setsockopt(41, MTU6, int(mtu))
+    data = bytes(i * 7 % 251 for i in range(int(n)))
+    s.sendto(data, name)
+    print(len(data), sum(data), flush=True)
+
+
+{"take": take, "give": give, "echo": echo, "ask": ask, "group": group, "errors": errors}[sys.argv[1]](*sys.argv[2:])

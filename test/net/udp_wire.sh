@@ -50,7 +50,21 @@ groups 10.1.0.2 10.1.0.1 239.1.2.3 239.1.2.4
 assert gz e python3 "$py" errors 10.1.0.1
 assert in_ns peer ping -c 1 -W 2 -s 65507 10.1.0.2
 
-# Beyond 65487 lwIP's 16 bits for a packet's length are too few.
+# sends SIZE MTU LARGEST - to the peer, who sees fragments of at most LARGEST
+sends() {
+	local gave
+	background take in_ns peer python3 "$py" take fd00:1::1
+	wait_line take ready
+	gave=$(gz e python3 "$py" give fd00:1::1 "$1" "$2")
+	assert finish "$PID"
+	assert_eq "$(tail -n 1 "$WORK/take")" "$gave $3"
+}
+sends 65527 0 1496
+sends 3000 1280 1280
+sends 1400 1280 1280
+sends 1232 1280 0
+
+# Of what comes in, beyond 65487 lwIP's 16 bits for a packet's length are too few.
 both_ways fd00:1::2 fd00:1::1 0 1 1452 1453 4000 20000 65487
 index=$(in_ns peer cat /sys/class/net/ve2/ifindex)
 groups 0 "$index" ff15::4711 ff15::4712

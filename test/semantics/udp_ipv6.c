@@ -242,12 +242,20 @@ static void mtu(void)
 {
 	struct sockaddr_in6 a;
 	int s = udp_bound(&a), c = udp_socket(), v;
+	static char big[5000];
 	socklen_t len = sizeof(v);
 
 	(void)s;
 	CHECK_ERRNO(getsockopt(c, IPPROTO_IPV6, IPV6_MTU, &v, &len), ENOTCONN);
 	OK(connect(c, SA(&a), sizeof(a)));
 	CHECK_EQ(get_option(c, IPPROTO_IPV6, IPV6_MTU), 65536); /* lo's */
+	set_option(c, IPPROTO_IPV6, IPV6_MTU, 1280);
+	CHECK_EQ(send(c, big, sizeof(big), 0), sizeof(big));
+	wait_bits(s, POLLIN);
+	CHECK_EQ(recv(s, big, sizeof(big), MSG_TRUNC), sizeof(big));
+	v = 1279;
+	CHECK_ERRNO(setsockopt(c, IPPROTO_IPV6, IPV6_MTU, &v, sizeof(v)), EINVAL);
+	CHECK_ERRNO(setsockopt(c, IPPROTO_IPV6, IPV6_MTU, &v, 1), EINVAL);
 }
 
 static void link_local_needs_a_link(void)
