@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# iperf3.sh - iperf3: server and client on the stack, both directions
+# iperf3.sh - iperf3: server and client on the stack, both directions, datagrams too
 
 . "${0%/*}/common.bash"
 need iperf3 python3
@@ -42,11 +42,13 @@ scenario()
 	measure "four streams in" peer iperf3 -c "$SUT" -P 4
 	measure "four streams out" peer iperf3 -c "$SUT" -P 4 -R
 	measure "within the stack" sut iperf3 -c "$SUT"
+	measure "datagrams in" peer iperf3 -u -b 20M -c "$SUT"
 	stop server
 
 	server kernel peer
 	measure "client on the stack" sut iperf3 -c "$PEER"
 	measure "client on the stack, receiving" sut iperf3 -c "$PEER" -R
+	measure "its datagrams" sut iperf3 -u -b 20M -c "$PEER"
 	stop kernel
 }
 
