@@ -6,23 +6,23 @@
 . "${0%/*}/common.bash"
 need iperf3 python3
 
-PORT=5201
+PORT=5201 BYTES=40000000
 
-# measure WHAT COMMAND... - Run a client, want no error and bytes at both ends
+# measure WHAT COMMAND... - Run a client for so many bytes, want no error and bytes at both ends
 measure()
 {
 	local what=$1 out
 	shift
-	out=$("$@" -J -t 1 -p $PORT 2>&1) || fail "$what: $out"
+	out=$("$@" -J -n $BYTES -p $PORT 2>&1) || fail "$what: $out"
 	python3 -c '
 import json, sys
 r = json.load(sys.stdin)
 if "error" in r:
 	sys.exit(r["error"])
 sent, got = r["end"]["sum_sent"]["bytes"], r["end"]["sum_received"]["bytes"]
-if got <= 0 or got > sent:
+if sent < int(sys.argv[1]) or got <= 0 or got > sent:
 	sys.exit("%d bytes sent, %d received" % (sent, got))
-print("%.0f Mbit/s" % (r["end"]["sum_received"]["bits_per_second"] / 1e6))' <<<"$out" \
+print("%.0f Mbit/s" % (r["end"]["sum_received"]["bits_per_second"] / 1e6))' $BYTES <<<"$out" \
 		>"$DIR/rate" 2>"$DIR/why" || fail "$what: $(<"$DIR/why")"
 	say "$what: $(<"$DIR/rate")"
 }
@@ -41,14 +41,14 @@ scenario()
 	measure "out of the stack" peer iperf3 -c "$SUT" -R
 	measure "four streams in" peer iperf3 -c "$SUT" -P 4
 	measure "four streams out" peer iperf3 -c "$SUT" -P 4 -R
+	BYTES=4000000 measure "datagrams into the stack" peer iperf3 -c "$SUT" -u -b 300M
 	measure "within the stack" sut iperf3 -c "$SUT"
-	measure "datagrams in" peer iperf3 -u -b 20M -c "$SUT"
 	stop server
 
 	server kernel peer
 	measure "client on the stack" sut iperf3 -c "$PEER"
 	measure "client on the stack, receiving" sut iperf3 -c "$PEER" -R
-	measure "its datagrams" sut iperf3 -u -b 20M -c "$PEER"
+	BYTES=4000000 measure "datagrams out of the stack" sut iperf3 -c "$PEER" -u -b 300M
 	stop kernel
 }
 
