@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/sockios.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
@@ -276,7 +277,8 @@ int64_t gz_do_getpeername(struct gz_call_ctx *c)
 static int64_t do_setsockopt(struct gz_call_ctx *c)
 {
 	int level = (int)c->args[1], opt = (int)c->args[2], len = (int)c->args[4];
-	char val[256] = {0};
+	char val[256] = {0}, name[IFNAMSIZ];
+	int64_t r;
 	int err;
 
 	if (len < 0)
@@ -286,6 +288,16 @@ static int64_t do_setsockopt(struct gz_call_ctx *c)
 	err = gz_app_read(c->tid, c->args[3], val, (size_t)len);
 	if (err)
 		return err;
+	if (level == SOL_SOCKET && opt == SO_PEEK_OFF)
+		return GZ_CONTINUE; /* it is the shadow that is peeked */
+	if (level == SOL_SOCKET && (opt == SO_BINDTODEVICE || opt == SO_BINDTOIFINDEX)) {
+		r = gz_iface_bind(c, val, len, name);
+		if (r)
+			return r;
+		opt = SO_BINDTODEVICE;
+		len = (int)strlen(name) + 1;
+		memcpy(val, name, (size_t)len);
+	}
 	pthread_mutex_lock(&c->s->lock);
 	err = gz_option_set(c->s, c->fd, c->tid, level, opt, val, (socklen_t)len);
 	if (!err)
@@ -324,6 +336,8 @@ static int64_t do_getsockopt(struct gz_call_ctx *c)
 	char val[512];
 	socklen_t len;
 
+	if (level == SOL_SOCKET && opt == SO_PEEK_OFF)
+		return GZ_CONTINUE;
 	err = gz_app_read(c->tid, c->args[4], &room, sizeof(room));
 	if (err)
 		return err;

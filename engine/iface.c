@@ -278,3 +278,39 @@ int64_t gz_iface_ioctl(struct gz_call_ctx *c)
 		return GZ_CONTINUE;
 	return err ? err : gz_app_write(c->tid, c->args[2], &r, sizeof(r));
 }
+
+/* Has the stack this one, by whatever name? */
+static bool is_own(const char *name)
+{
+	return !*name || !strcmp(name, GZ_IFACE_NAME) || !strcmp(name, "lo") ||
+	       !strcmp(name, gz_worker.cfg->port.iface);
+}
+
+int64_t gz_iface_bind(struct gz_call_ctx *c, const void *val, int len, char name[16])
+{
+	struct ifreq r = {0};
+	int index = 0;
+
+	if ((int)c->args[2] == SO_BINDTOIFINDEX) {
+		if (len < (int)sizeof(index))
+			return -EINVAL;
+		memcpy(&index, val, sizeof(index));
+		if (index < 0)
+			return -EINVAL;
+		r.ifr_ifindex = index;
+		if (index == GZ_IFACE_INDEX)
+			own(SIOCGIFNAME, &r);
+		else if (index && ask_kernel(c, SIOCGIFNAME, &r))
+			goto none;
+	} else {
+		memcpy(r.ifr_name, val, (size_t)(len < IFNAMSIZ - 1 ? len : IFNAMSIZ - 1));
+	}
+	memcpy(name, r.ifr_name, IFNAMSIZ);
+	if (is_own(name))
+		return 0;
+	if (ask_kernel(c, SIOCGIFINDEX, &r) == 0)
+		return give_way(c);
+none:
+	gz_count(GZ_C_REFUSED_SETOPT);
+	return -ENODEV;
+}

@@ -111,7 +111,7 @@ static const struct row rows[] = {
     {OPT(SOL_SOCKET, SO_DOMAIN), SERVED, COMPUTED, 0, 0, 0, 0, 0, 0},
     {OPT(SOL_SOCKET, SO_RXQ_OVFL), STORED, FLAG, 0, 0, 0, 0, 0, 0},
     {OPT(SOL_SOCKET, SO_WIFI_STATUS), STORED, FLAG, 0, 0, 0, 0, 0, 0},
-    {OPT(SOL_SOCKET, SO_PEEK_OFF), REFUSED, FIXED, 0, -1, -1, -1, EOPNOTSUPP, 0},
+    {OPT(SOL_SOCKET, SO_PEEK_OFF), SERVED, NONE, 0, 0, 0, 0, 0, 0}, /* natively */
     {OPT(SOL_SOCKET, SO_NOFCS), STORED, FLAG, 0, 0, 0, 0, 0, 0},
     {OPT(SOL_SOCKET, SO_LOCK_FILTER), STORED, FLAG, 0, 0, 0, 0, 0, 0},
     {OPT(SOL_SOCKET, SO_SELECT_ERR_QUEUE), STORED, FLAG, 0, 0, 0, 0, 0, 0},
@@ -129,7 +129,7 @@ static const struct row rows[] = {
     {OPT(SOL_SOCKET, SO_PEERGROUPS), SERVED, NONE, 0, 0, 0, 0, ENOPROTOOPT, ENODATA},
     {OPT(SOL_SOCKET, SO_ZEROCOPY), REFUSED, FIXED, 0, 0, 0, 0, EOPNOTSUPP, 0},
     {OPT(SOL_SOCKET, SO_TXTIME), REFUSED, FIXED, 0, 0, 0, 0, EINVAL, 0},
-    {OPT(SOL_SOCKET, SO_BINDTOIFINDEX), REFUSED, FIXED, 0, 0, 0, 0, ENODEV, 0},
+    {OPT(SOL_SOCKET, SO_BINDTOIFINDEX), SERVED, COMPUTED, 0, 0, 0, 0, 0, 0},
     {OPT(SOL_SOCKET, SO_TIMESTAMP_NEW), REFUSED, FIXED, 0, 0, 0, 0, ENOPROTOOPT, 0},
     {OPT(SOL_SOCKET, SO_TIMESTAMPNS_NEW), REFUSED, FIXED, 0, 0, 0, 0, ENOPROTOOPT, 0},
     {OPT(SOL_SOCKET, SO_TIMESTAMPING_NEW), REFUSED, FIXED, 0, 0, 0, 0, EINVAL, 0},
@@ -153,7 +153,7 @@ static const struct row rows[] = {
     {OPT(IPPROTO_TCP, TCP_KEEPINTVL), SERVED, INT, AT(keepintvl), 1, 32767, 75, EINVAL, 0},
     {OPT(IPPROTO_TCP, TCP_KEEPCNT), SERVED, INT, AT(keepcnt), 1, 127, 9, EINVAL, 0},
     {OPT(IPPROTO_TCP, TCP_SYNCNT), SERVED, INT, AT(syncnt), 1, 127, 0, EINVAL, 0},
-    {OPT(IPPROTO_TCP, TCP_LINGER2), STORED, INT, AT(linger2), ANY_INT, 60, 0, 0},
+    {OPT(IPPROTO_TCP, TCP_LINGER2), SERVED, INT, AT(linger2), ANY_INT, 60, 0, 0},
     {OPT(IPPROTO_TCP, TCP_DEFER_ACCEPT), SERVED, INT, AT(defer_accept), ANY_INT, 0, 0, 0},
     {OPT(IPPROTO_TCP, TCP_WINDOW_CLAMP), SERVED, INT, AT(window_clamp), ANY_INT, 0, 0, 0},
     {OPT(IPPROTO_TCP, TCP_INFO), SERVED, COMPUTED, 0, 0, 0, 0, 0, 0},
@@ -609,6 +609,10 @@ static int compute(struct gz_sock *s, const struct row *r, void *val, socklen_t 
 			break;
 		case SO_SNDLOWAT:
 			v = 1;
+			break;
+		case SO_BINDTOIFINDEX:
+			if (*s->opt.device)
+				v = strcmp(s->opt.device, "lo") ? GZ_IFACE_INDEX : 1;
 			break;
 		case SO_BPF_EXTENSIONS:
 			v = 64; /* SKF_AD_MAX */

@@ -35,6 +35,8 @@ struct gz_measure {
 	bool fragments;	     /* IPv4 may make some: the path is too narrow */
 	uint32_t urgent_end; /* the number after the urgent byte */
 	bool urgent;	     /* it was not acknowledged yet */
+	int linger2;	     /* TCP_LINGER2, seconds, when its socket is gone */
+	uint64_t fin_wait;   /* ns: FIN_WAIT_2 was seen; 0: it is not */
 	bool crossed;	     /* the peer's SYN came without an ACK, opening.c */
 };
 

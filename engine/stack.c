@@ -703,6 +703,7 @@ void gz_stack_detach(struct gz_sock *s)
 	struct tcp_pcb *p = s->pcb;
 
 	tcp_arg(p, NULL);
+	s->flow->measure.linger2 = s->opt.linger2;
 	s->flow->sock = NULL;
 	s->flow = NULL;
 	s->pcb = NULL;
@@ -722,6 +723,25 @@ static bool needs_tick(const struct tcp_pcb *p)
 	       p->state == SYN_SENT || p->state == SYN_RCVD;
 }
 
+/*
+ * How long a connection that nobody has any more waits for the peer's FIN: lwIP has
+ * 20 s for all.  @p may be gone after it.
+ */
+static void fin_wait(struct tcp_pcb *p, struct gz_measure *m, uint64_t now)
+{
+	if (p->state != FIN_WAIT_2 || !(p->flags & TF_RXCLOSED))
+		return;
+	if (m->linger2 < 0) { /* not at all: a RST, as __tcp_close() */
+		tcp_abort(p);
+		return;
+	}
+	if (!m->fin_wait)
+		m->fin_wait = now;
+	p->tmr = tcp_ticks;
+	if (now - m->fin_wait >= SEC * (unsigned)m->linger2)
+		p->tmr -= TCP_FIN_WAIT_TIMEOUT / TCP_SLOW_INTERVAL + 1;
+}
+
 /* Own deadlines, before lwIP's tick.  Return: a pcb needs the fast tick */
 static bool deadlines(struct gz_worker *w)
 {
@@ -738,8 +758,11 @@ static bool deadlines(struct gz_worker *w)
 		/* Also when the application is gone and only a FIN is under way. */
 		if (f && p->state != SYN_SENT)
 			gz_recovery_tick(p, &f->measure, w->now);
-		if (!s)
+		if (!s) {
+			if (f && !f->listener)
+				fin_wait(p, &f->measure, w->now);
 			continue;
+		}
 		if (p->state != ESTABLISHED || p->unacked || p->unsent || p->persist_backoff)
 			gz_stack_info(s); /* no callback tells of these steps */
 		if (s->cork_since && w->now - s->cork_since >= CORK_MAX)

@@ -69,13 +69,16 @@ static int64_t take(struct gz_call_ctx *c, const struct iovec *v, size_t nv, siz
 {
 	char buf[IO_MAX];
 	size_t left = room - c->done;
+	socklen_t len = sizeof(int);
+	int err, off = -1;
 	ssize_t n;
-	int err;
 
 	left = left < sizeof(buf) ? left : sizeof(buf);
 	flags &= ~(MSG_WAITALL | MSG_TRUNC);
+	/* With SO_PEEK_OFF a peek of ours would be elsewhere, and be remembered. */
+	getsockopt(c->fd, SOL_SOCKET, SO_PEEK_OFF, &off, &len);
 	/* TCP drops what MSG_TRUNC would have read (tcp(7)). */
-	if (flags & MSG_PEEK || v)
+	if (flags & MSG_PEEK || (v && off < 0))
 		n = recv(c->fd, buf, left, flags | MSG_PEEK | MSG_DONTWAIT);
 	else
 		n = recv(c->fd, buf, left, flags | MSG_DONTWAIT);
@@ -87,7 +90,7 @@ static int64_t take(struct gz_call_ctx *c, const struct iovec *v, size_t nv, siz
 	err = scatter(c, v, nv, c->done, buf, (size_t)n);
 	if (err)
 		return err;
-	if (!(flags & MSG_PEEK) && n > 0)
+	if (!(flags & MSG_PEEK) && n > 0 && off < 0)
 		n = recv(c->fd, buf, (size_t)n, flags | MSG_DONTWAIT);
 	return n;
 }

@@ -270,6 +270,30 @@ static void address_configured(void)
 	freeaddrinfo(r);
 }
 
+/* By number as by name. */
+static void bound_by_number(void)
+{
+	struct sockaddr_in a = test_address(0);
+	char name[IFNAMSIZ] = "";
+	socklen_t len = sizeof(name);
+	int l = tcp_socket(), index;
+
+	find(own, &own_mask, &own_flags);
+	index = (int)if_nametoindex(own);
+	CHECK_EQ(get_option(l, SOL_SOCKET, SO_BINDTOIFINDEX), 0);
+	set_option(l, SOL_SOCKET, SO_BINDTOIFINDEX, index);
+	CHECK_EQ(get_option(l, SOL_SOCKET, SO_BINDTOIFINDEX), index);
+	OK(getsockopt(l, SOL_SOCKET, SO_BINDTODEVICE, name, &len));
+	CHECK(!strcmp(name, own));
+	OK(bind(l, SA(&a), sizeof(a)));
+	OK(listen(l, 1));
+	a = local_name(l);
+	OK(connect(tcp_socket(), SA(&a), sizeof(a)));
+	set_option(l, SOL_SOCKET, SO_BINDTOIFINDEX, 0);
+	CHECK_EQ(get_option(l, SOL_SOCKET, SO_BINDTOIFINDEX), 0);
+	CHECK_ERRNO(setsockopt(l, SOL_SOCKET, SO_BINDTOIFINDEX, &(int){-1}, sizeof(int)), EINVAL);
+}
+
 CHECK_MAIN(CASE(by_name), CASE(broadcast_address), CASE(hardware_address), CASE(names_and_indices),
 	   CASE(conf), CASE(of_the_kernel), CASE(other_sockets), CASE(changes), CASE(bound_to_it),
-	   CASE(address_configured))
+	   CASE(address_configured), CASE(bound_by_number))

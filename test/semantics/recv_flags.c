@@ -211,8 +211,41 @@ static void low_water_mark_small_reads(void)
 	CHECK_EQ(memcmp(buf, "cde", 3), 0);
 }
 
+/* SO_PEEK_OFF: each peek goes on where the last one ended; reads move it back. */
+static void peek_goes_on(void)
+{
+	int fd[2];
+	char b[8] = "";
+
+	tcp_pair(fd);
+	CHECK_EQ(get_option(fd[1], SOL_SOCKET, SO_PEEK_OFF), -1);
+	set_option(fd[1], SOL_SOCKET, SO_PEEK_OFF, 0);
+	write_all(fd[0], "abcdefgh", 8);
+	while (recv(fd[1], b, 8, MSG_PEEK) != 8)
+		set_option(fd[1], SOL_SOCKET, SO_PEEK_OFF, 0);
+	set_option(fd[1], SOL_SOCKET, SO_PEEK_OFF, 1);
+	CHECK_EQ(recv(fd[1], b, 2, MSG_PEEK), 2);
+	CHECK_EQ(memcmp(b, "bc", 2), 0);
+	CHECK_EQ(get_option(fd[1], SOL_SOCKET, SO_PEEK_OFF), 3);
+	CHECK_EQ(recv(fd[1], b, 2, MSG_PEEK), 2);
+	CHECK_EQ(memcmp(b, "de", 2), 0);
+	CHECK_EQ(recv(fd[1], b, 2, 0), 2);
+	CHECK_EQ(memcmp(b, "ab", 2), 0);
+	CHECK_EQ(get_option(fd[1], SOL_SOCKET, SO_PEEK_OFF), 3);
+	CHECK_EQ(recvfrom(fd[1], b, 2, 0, SA(&(struct sockaddr_in){0}),
+			  &(socklen_t){sizeof(struct sockaddr_in)}),
+		 2);
+	CHECK_EQ(memcmp(b, "cd", 2), 0);
+	CHECK_EQ(recv(fd[1], b, 8, MSG_PEEK), 3);
+	CHECK_EQ(memcmp(b, "fgh", 3), 0);
+	set_option(fd[1], SOL_SOCKET, SO_PEEK_OFF, -1);
+	CHECK_EQ(recv(fd[1], b, 8, MSG_PEEK), 4);
+	CHECK_EQ(read_all(fd[1], b, 4), 4);
+	CHECK_EQ(memcmp(b, "efgh", 4), 0);
+}
+
 CHECK_MAIN(CASE(peek_leaves_the_data), CASE(peek_blocks), CASE(waitall_collects),
 	   CASE(waitall_ends_at_eof), CASE(waitall_does_not_wait_when_nonblocking),
 	   CASE(waitall_large), CASE(dontwait), CASE(trunc_discards), CASE(empty_calls),
 	   CASE(stream_joins_and_splits), CASE(more_and_eor_flags_send), CASE(low_water_mark),
-	   CASE(low_water_mark_small_reads))
+	   CASE(low_water_mark_small_reads), CASE(peek_goes_on))

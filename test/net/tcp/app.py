@@ -19,6 +19,7 @@ OPTIONS = {
     "keepcnt": (socket.IPPROTO_TCP, socket.TCP_KEEPCNT),
     "rcvbuf": (socket.SOL_SOCKET, socket.SO_RCVBUF),
     "maxseg": (socket.IPPROTO_TCP, socket.TCP_MAXSEG),
+    "linger2": (socket.IPPROTO_TCP, socket.TCP_LINGER2),
     "quickack": (socket.IPPROTO_TCP, socket.TCP_QUICKACK),
     "reuseaddr": (socket.SOL_SOCKET, socket.SO_REUSEADDR),
 }
