@@ -229,8 +229,10 @@ $(T)/unit/ports_test: $(OBJ)/engine/ports.o
 $(T)/unit/filter_test: $(OBJ)/launcher/filter.o $(OBJ)/launcher/calls.o
 $(T)/unit/filter_test: private LIBS := -lseccomp
 $(T)/unit/tracee_test: $(OBJ)/launcher/tracee.o
-$(T)/unit/switch_test: $(OBJ)/dispatch/switch.o
+$(T)/unit/switch_test: $(OBJ)/dispatch/switch.o $(OBJ)/dispatch/switch6.o
 $(T)/unit/switch_test: private UNIT_CFLAGS = $(DPDK_CFLAGS)
+$(T)/unit/switch6_test: $(OBJ)/dispatch/switch.o $(OBJ)/dispatch/switch6.o
+$(T)/unit/switch6_test: private UNIT_CFLAGS = $(DPDK_CFLAGS)
 $(T)/unit/%: test/unit/%.c $(CONFIG_LIB) $(BUILD)/.flags
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)

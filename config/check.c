@@ -328,6 +328,16 @@ void gz_engine_check(struct gz_load *ld, void *conf)
 	check_rules(ld, c);
 }
 
+static bool overlap6(const struct gz_prefix *a, const struct gz_prefix *b)
+{
+	unsigned len = a->len < b->len ? a->len : b->len;
+
+	for (unsigned i = 0; i < len; i++)
+		if ((a->addr.s6_addr[i / 8] ^ b->addr.s6_addr[i / 8]) & (0x80 >> i % 8))
+			return false;
+	return a->set && b->set;
+}
+
 /**
  * check_clients() - Do two of dispatch's clients claim the same thing?
  * @ld:		Load
@@ -345,6 +355,9 @@ static void check_clients(struct gz_load *ld, struct gz_dispatch_config *c)
 
 		snprintf(mine, sizeof(mine), "clients[%u]", i);
 		a->line = gz_load_line(ld, mine);
+		snprintf(mine, sizeof(mine), "clients[%u].address6", i);
+		if (a->address6.set && IN6_IS_ADDR_V4MAPPED(&a->address6.addr))
+			gz_load_error(ld, mine, NULL, "of IPv4: expected one of IPv6");
 		for (unsigned j = 0; j < i; j++) {
 			const struct gz_dispatch_client *b = &c->clients[j];
 			bool wider = a->address.len < b->address.len;
@@ -367,6 +380,14 @@ static void check_clients(struct gz_load *ld, struct gz_dispatch_config *c)
 			snprintf(other, sizeof(other), "clients[%u].address", j);
 			if (same_net(wider ? &a->address : &b->address,
 				     wider ? b->address.addr : a->address.addr))
+				gz_load_error(ld, mine, other,
+					      "overlaps with the client's on line "
+					      "%u: expected addresses that are "
+					      "one client's alone",
+					      b->line);
+			snprintf(mine, sizeof(mine), "clients[%u].address6", i);
+			snprintf(other, sizeof(other), "clients[%u].address6", j);
+			if (overlap6(&a->address6, &b->address6))
 				gz_load_error(ld, mine, other,
 					      "overlaps with the client's on line "
 					      "%u: expected addresses that are "

@@ -132,6 +132,7 @@ struct gz_dispatch_client {
 	char name[GZ_NAME_MAX];
 	char path[GZ_PATH_MAX];	   /* vhost-user socket, engine is server */
 	struct gz_prefix4 address; /* /32 or wider: what is the client's */
+	struct gz_prefix address6; /* of IPv6, if it is set */
 	unsigned line;		   /* in the file, for messages */
 };
 

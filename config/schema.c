@@ -338,6 +338,8 @@ static const struct gz_cfg_key client_keys[] = {
 	  .flags = GZ_CFG_REQUIRED, .help = "Its vhost-user socket." },
 	{ "address", GZ_CFG_NET4, FIELD(struct gz_dispatch_client, address),
 	  .flags = GZ_CFG_REQUIRED, .help = "The address or network it owns." },
+	{ "address6", GZ_CFG_NET, FIELD(struct gz_dispatch_client, address6),
+	  .flags = GZ_CFG_OPTIONAL, .help = "The same of IPv6." },
 };
 
 static const struct gz_cfg_part client_parts[] = {
@@ -360,14 +362,15 @@ static const struct gz_cfg_key dispatch_keys[] = {
 	  .example = "  - name: engine1\n"
 		     "    path: /run/gazelle/engine1.vhost\n"
 		     "    address: 10.213.0.2/32\n"
+		     "    address6: fd67:617a:656c::2\n"
 		     "  - name: engine2\n"
 		     "    path: /run/gazelle/engine2.vhost\n"
 		     "    address: 10.213.0.3/32\n",
 	  .help = "The engines that share the port.",
 	  .more = "name: how messages and telemetry call it. path: the vhost-user "
 		  "socket; the engine, with driver virtio_user and the same path, "
-		  "makes it. address: the address or the network that is the "
-		  "client's alone; what it sends from elsewhere is dropped." },
+		  "makes it. address, address6: the address or the network that "
+		  "is the client's alone; what it sends from elsewhere is dropped." },
 	EAL_KEYS(struct gz_dispatch_config),
 };
 

@@ -17,7 +17,7 @@
  *
  * What is flooded is copied to every client.  Only that which must be is:
  * limited and directed broadcast, multicast, and ARP that announces the sender's
- * own address.
+ * own address.  Of IPv6 see switch6.c.
  */
 #include <arpa/inet.h>
 #include <stddef.h>
@@ -80,6 +80,7 @@ void sw_init(struct sw *s, const struct gz_dispatch_config *c)
 		    .mask = mask,
 		    .client = i,
 		};
+		s->route6[i] = c->clients[i].address6;
 	}
 	qsort(s->route, s->n, sizeof(s->route[0]), by_length);
 }
@@ -100,6 +101,19 @@ void sw_forget(struct sw *s, unsigned client)
 
 /* --- who sends ------------------------------------------------------------ */
 
+bool sw_learn(struct sw *s, unsigned client, const struct rte_ether_addr *mac)
+{
+	if (s->client[client].known)
+		return rte_is_same_ether_addr(&s->client[client].mac, mac);
+	for (unsigned i = 0; i < s->n; i++) {
+		if (s->client[i].known && rte_is_same_ether_addr(&s->client[i].mac, mac))
+			return false;
+	}
+	rte_ether_addr_copy(mac, &s->client[client].mac);
+	s->client[client].known = true;
+	return true;
+}
+
 /**
  * sender_allowed() - May this frame come from there?
  * @addr:	The IPv4 address that it claims to come from
@@ -112,19 +126,7 @@ static bool sender_allowed(struct sw *s, unsigned from, const struct rte_ether_a
 {
 	unsigned owner = sw_lookup(s, addr);
 
-	if (owner != from)
-		return false;
-	if (from == SW_PORT)
-		return true;
-	if (s->client[from].known)
-		return rte_is_same_ether_addr(&s->client[from].mac, mac);
-	for (unsigned i = 0; i < s->n; i++) {
-		if (s->client[i].known && rte_is_same_ether_addr(&s->client[i].mac, mac))
-			return false;
-	}
-	rte_ether_addr_copy(mac, &s->client[from].mac);
-	s->client[from].known = true;
-	return true;
+	return owner == from && (from == SW_PORT || sw_learn(s, from, mac));
 }
 
 /* --- IPv4 ----------------------------------------------------------------- */
@@ -270,6 +272,8 @@ struct sw_verdict sw_decide(struct sw *s, unsigned from, const void *frame, unsi
 	switch (ntohs(eth->ether_type)) {
 	case RTE_ETHER_TYPE_IPV4:
 		return decide_ipv4(s, from, eth, len - (unsigned)ETH_LEN);
+	case RTE_ETHER_TYPE_IPV6:
+		return sw_decide6(s, from, eth, len - (unsigned)ETH_LEN);
 	case RTE_ETHER_TYPE_ARP:
 		return decide_arp(s, from, eth, len - (unsigned)ETH_LEN);
 	default:

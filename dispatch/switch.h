@@ -29,7 +29,7 @@ enum sw_reason {
 	SW_FINE,
 	SW_MALFORMED, /* lengths or header fields that cannot be */
 	SW_SPOOFED,   /* an address that is not the sender's to use */
-	SW_UNCLAIMED, /* nobody's: no client's address, or no IPv4 or ARP */
+	SW_UNCLAIMED, /* nobody's: no client's address, or no IP or ARP */
 };
 
 struct sw_verdict {
@@ -44,9 +44,10 @@ struct sw_route {
 };
 
 struct sw {
-	unsigned n;			       /* clients */
-	uint16_t max_frame;		       /* bytes, without FCS; one VLAN tag allowed */
-	struct sw_route route[GZ_CLIENTS_MAX]; /* longest prefix first */
+	unsigned n;				 /* clients */
+	uint16_t max_frame;			 /* bytes, without FCS; one VLAN tag allowed */
+	struct sw_route route[GZ_CLIENTS_MAX];	 /* longest prefix first */
+	struct gz_prefix route6[GZ_CLIENTS_MAX]; /* by client */
 	struct {
 		bool known; /* mac holds what the client sent first */
 		struct rte_ether_addr mac;
@@ -63,6 +64,17 @@ void sw_init(struct sw *s, const struct gz_dispatch_config *c);
  * Return: client, or SW_PORT if it is no client's
  */
 unsigned sw_lookup(const struct sw *s, uint32_t addr);
+/** sw_lookup6() - The same of IPv6; the link-local address of a client's MAC is its own */
+unsigned sw_lookup6(const struct sw *s, const struct in6_addr *a);
+/**
+ * sw_learn() - A frame of a client, whose address is its own to use
+ *
+ * Return: false when @mac is not: it had another, or it is another client's
+ */
+bool sw_learn(struct sw *s, unsigned client, const struct rte_ether_addr *mac);
+/** sw_decide6() - sw_decide() for IPv6; @len: bytes after the Ethernet header */
+struct sw_verdict sw_decide6(struct sw *s, unsigned from, const struct rte_ether_hdr *eth,
+			     unsigned len);
 
 /**
  * sw_decide() - Check a frame and say where it goes

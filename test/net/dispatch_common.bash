@@ -4,10 +4,10 @@
 # dispatch_common.bash - A dispatcher on the wire, for test/net/dispatch_*.sh
 #
 #   dispatch_wire        namespaces stack and peer (10.1.0.1) with a veth pair
-#   start_dispatch NAME=ADDRESS...
+#   start_dispatch NAME=ADDRESS[,ADDRESS6]...
 #                        gazelle-dispatch in stack, with these clients
 #   stop_dispatch [SIGNAL]
-#   dispatch_engine NAME ADDRESS
+#   dispatch_engine NAME ADDRESS [ADDRESS6]
 #                        the engine that is client NAME, in stack
 #   dispatch_counter KEY e.g. port_rx, NAME_spoofed
 
@@ -25,13 +25,16 @@ dispatch_wire() {
 }
 
 start_dispatch() {
-	local client
+	local client own
 	{
 		echo "name: $GZ_TEST_ID-d"
 		echo "port: {driver: af_packet, iface: ve1}"
 		echo "clients:"
 		for client in "$@"; do
-			echo "  - {name: ${client%%=*}, path: $WORK/${client%%=*}.vhost, address: ${client#*=}}"
+			own=${client#*=}
+			echo "  - {name: ${client%%=*}, path: $WORK/${client%%=*}.vhost, address: ${own%%,*}"
+			[ "$own" = "${own%%,*}" ] || echo "    , address6: \"${own#*,}\""
+			echo "    }"
 		done
 	} >"$WORK/dispatch.yaml"
 	DISPATCH_LOGS=$((DISPATCH_LOGS + 1))
@@ -46,8 +49,10 @@ stop_dispatch() {
 }
 
 dispatch_engine() {
+	local six=
+	[ -z "${3:-}" ] || six=", addresses6: [\"$3/64\"]"
 	start_engine "$1" stack "port: {driver: virtio_user, path: $WORK/$1.vhost}
-stack: {addresses: [$2/24]}
+stack: {addresses: [$2/24]$six}
 policy: {loopback: engine}"
 	within 10 dispatch_has "$1_link" 1
 }

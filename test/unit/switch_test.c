@@ -229,7 +229,7 @@ static void other_protocols_are_unclaimed(void **state)
 {
 	(void)state;
 	udp(mac_a, "10.0.0.2", mac_out, "192.0.2.9");
-	put16(12, 0x86dd);
+	put16(12, 0x88cc);
 	drops(A, SW_UNCLAIMED);
 	put16(12, 0x8100);
 	drops(SW_PORT, SW_UNCLAIMED);

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * switch6.c - The decision for one IPv6 frame
+ *
+ * Theory of operation.  As with IPv4 a client is told by its configured addresses,
+ * and by one more that follows from its MAC address: the link-local one of RFC 4291
+ * appendix A, from which it asks for its neighbours.  A solicitation goes to whom it
+ * asks for, like an ARP request; an advertisement is the owner's of the address that
+ * it tells of.  Routers are outside: a client can neither advertise itself as one
+ * nor redirect.  In a message of neighbour discovery the link-layer address must be
+ * the frame's, all lengths must fit, and it must come in one piece (RFC 6980), as
+ * must the headers of any first fragment (RFC 7112).
+ */
+#include <arpa/inet.h>
+#include <netinet/icmp6.h>
+#include <netinet/ip6.h>
+#include <string.h>
+
+#include "dispatch/switch.h"
+
+#define ETH_LEN sizeof(struct rte_ether_hdr)
+#define HEADERS_MAX 8 /* extension headers; more is nobody's but an attacker's */
+#define MLD2_REPORT 143
+
+/* A packet, after its lengths were looked at */
+struct packet {
+	const struct rte_ether_hdr *eth;
+	struct in6_addr src, dst;
+	uint8_t hops, proto; /* proto: of the transport, IPPROTO_NONE behind a first fragment */
+	bool fragment;
+	const uint8_t *data; /* of the transport */
+	unsigned len;
+};
+
+static struct sw_verdict drop(enum sw_reason why)
+{
+	return (struct sw_verdict){.action = SW_DROP, .reason = why};
+}
+
+static struct sw_verdict send_to(unsigned port)
+{
+	return (struct sw_verdict){.action = SW_SEND, .to = port};
+}
+
+static struct sw_verdict flood(void)
+{
+	return (struct sw_verdict){.action = SW_FLOOD};
+}
+
+/* --- tables --------------------------------------------------------------- */
+
+static bool in_prefix(const struct gz_prefix *p, const struct in6_addr *a)
+{
+	unsigned bytes = p->len / 8, bits = p->len % 8;
+
+	if (!p->set || memcmp(&p->addr, a, bytes))
+		return false;
+	return !bits || !((p->addr.s6_addr[bytes] ^ a->s6_addr[bytes]) & (0xff00 >> bits & 0xff));
+}
+
+/* Is @a the link-local address that @mac makes? */
+static bool is_of_mac(const struct in6_addr *a, const struct rte_ether_addr *mac)
+{
+	const uint8_t *m = mac->addr_bytes;
+	const uint8_t made[16] = {0xfe,	    0x80, 0,	0,    0,    0,	  0,	0,
+				  m[0] ^ 2, m[1], m[2], 0xff, 0xfe, m[3], m[4], m[5]};
+
+	return !memcmp(a, made, sizeof(made));
+}
+
+unsigned sw_lookup6(const struct sw *s, const struct in6_addr *a)
+{
+	for (unsigned i = 0; i < s->n; i++)
+		if (in_prefix(&s->route6[i], a) ||
+		    (s->client[i].known && is_of_mac(a, &s->client[i].mac)))
+			return i;
+	return SW_PORT;
+}
+
+/* May a frame with this MAC address come from there and be from @a? */
+static bool owns(struct sw *s, unsigned from, const struct rte_ether_addr *mac,
+		 const struct in6_addr *a)
+{
+	unsigned owner = sw_lookup6(s, a);
+
+	/* Its first frame may be from the address that its MAC address makes. */
+	if (from != SW_PORT && owner == SW_PORT && is_of_mac(a, mac))
+		owner = from;
+	return owner == from && (from == SW_PORT || sw_learn(s, from, mac));
+}
+
+/* --- lengths -------------------------------------------------------------- */
+
+static bool transport_fits(const struct packet *p)
+{
+	unsigned n;
+
+	switch (p->proto) {
+	case IPPROTO_TCP:
+		n = p->len < 20 ? 0 : (p->data[12] >> 4) * 4u;
+		return n >= 20 && n <= p->len;
+	case IPPROTO_UDP:
+		n = p->len < 8 ? 0 : (unsigned)p->data[4] << 8 | p->data[5];
+		return n >= 8 && (p->fragment || n <= p->len);
+	case IPPROTO_ICMPV6:
+		return p->len >= 8;
+	default:
+		return true;
+	}
+}
+
+/* Walk the headers from @next on to the transport's.  false: they do not fit */
+static bool headers_fit(struct packet *p, uint8_t next)
+{
+	for (unsigned i = 0; i < HEADERS_MAX; i++) {
+		unsigned n = 8;
+
+		switch (next) {
+		case IPPROTO_HOPOPTS:
+			if (i) /* RFC 8200 section 4.1: the first or none */
+				return false;
+			break;
+		case IPPROTO_ROUTING:
+		case IPPROTO_DSTOPTS:
+		case IPPROTO_FRAGMENT:
+			break;
+		default:
+			p->proto = next;
+			return transport_fits(p);
+		}
+		if (p->len < 8)
+			return false;
+		if (next == IPPROTO_FRAGMENT) {
+			unsigned at = (unsigned)p->data[2] << 8 | p->data[3];
+
+			p->fragment = true;
+			if ((at & ~7u) + p->len - 8 > UINT16_MAX)
+				return false;
+			if (at & ~7u) {
+				p->proto = IPPROTO_NONE;
+				return true;
+			}
+		} else {
+			n = (p->data[1] + 1u) * 8;
+		}
+		if (n > p->len)
+			return false;
+		next = p->data[0];
+		p->data += n;
+		p->len -= n;
+	}
+	return false;
+}
+
+static bool read_packet(const struct rte_ether_hdr *eth, unsigned len, struct packet *p)
+{
+	struct ip6_hdr h;
+
+	if (len < sizeof(h))
+		return false;
+	memcpy(&h, eth + 1, sizeof(h)); /* the frame may lie at any address */
+	*p = (struct packet){.eth = eth,
+			     .src = h.ip6_src,
+			     .dst = h.ip6_dst,
+			     .hops = h.ip6_hlim,
+			     .data = (const uint8_t *)(eth + 1) + sizeof(h),
+			     .len = ntohs(h.ip6_plen)};
+	if (h.ip6_vfc >> 4 != 6 || p->len > len - sizeof(h))
+		return false;
+	/* Never on a wire (RFC 4291 2.5.2, 2.5.3, 2.7) */
+	if (IN6_IS_ADDR_MULTICAST(&p->src) || IN6_IS_ADDR_LOOPBACK(&p->src) ||
+	    IN6_IS_ADDR_LOOPBACK(&p->dst) || IN6_IS_ADDR_UNSPECIFIED(&p->dst))
+		return false;
+	return headers_fit(p, h.ip6_nxt);
+}
+
+/* --- neighbour discovery, RFC 4861 ---------------------------------------- */
+
+static bool is_discovery(const struct packet *p)
+{
+	return p->proto == IPPROTO_ICMPV6 && p->data[0] >= ND_ROUTER_SOLICIT &&
+	       p->data[0] <= ND_REDIRECT;
+}
+
+/* Do header and options fit, and is each sender's link-layer address the frame's? */
+static enum sw_reason look_at_options(const struct packet *p)
+{
+	/* Of RS, RA, NS, NA and redirect: where the options begin. */
+	static const uint8_t begin[] = {8, 16, 24, 24, 40};
+	unsigned at = begin[p->data[0] - ND_ROUTER_SOLICIT];
+	/* In a redirect the target's is another host's. */
+	uint8_t kind =
+	    p->data[0] == ND_NEIGHBOR_ADVERT ? ND_OPT_TARGET_LINKADDR : ND_OPT_SOURCE_LINKADDR;
+
+	if (p->fragment || p->hops != 255 || p->data[1] || p->len < at)
+		return SW_MALFORMED;
+	while (at < p->len) {
+		const uint8_t *o = p->data + at;
+
+		if (p->len - at < 8 || !o[1] || o[1] * 8u > p->len - at)
+			return SW_MALFORMED;
+		if (o[0] == kind && memcmp(o + 2, &p->eth->src_addr, RTE_ETHER_ADDR_LEN))
+			return SW_SPOOFED;
+		at += o[1] * 8u;
+	}
+	return SW_FINE;
+}
+
+static struct sw_verdict to_owner(const struct sw *s, unsigned from, const struct in6_addr *a)
+{
+	unsigned to = sw_lookup6(s, a);
+
+	return to == from ? drop(SW_UNCLAIMED) : send_to(to);
+}
+
+static struct sw_verdict decide_discovery(struct sw *s, unsigned from, const struct packet *p)
+{
+	enum sw_reason why = look_at_options(p);
+	bool nobody = IN6_IS_ADDR_UNSPECIFIED(&p->src);
+	struct in6_addr target;
+
+	if (why != SW_FINE)
+		return drop(why);
+	if (!nobody && !owns(s, from, &p->eth->src_addr, &p->src))
+		return drop(SW_SPOOFED);
+	switch (p->data[0]) {
+	case ND_ROUTER_SOLICIT:
+		return from == SW_PORT ? drop(SW_UNCLAIMED) : send_to(SW_PORT);
+	case ND_ROUTER_ADVERT:
+	case ND_REDIRECT:
+		if (from != SW_PORT)
+			return drop(SW_SPOOFED);
+		return IN6_IS_ADDR_MULTICAST(&p->dst) ? flood() : to_owner(s, from, &p->dst);
+	default:
+		break;
+	}
+	memcpy(&target, p->data + 8, sizeof(target));
+	if (IN6_IS_ADDR_MULTICAST(&target))
+		return drop(SW_MALFORMED);
+	if (p->data[0] == ND_NEIGHBOR_SOLICIT) {
+		/* Without an address: it is about to take the target (RFC 4862 5.4.2). */
+		if (nobody && from != SW_PORT)
+			return owns(s, from, &p->eth->src_addr, &target) ? flood()
+									 : drop(SW_SPOOFED);
+		return to_owner(s, from, &target);
+	}
+	if (!owns(s, from, &p->eth->src_addr, &target))
+		return drop(SW_SPOOFED);
+	return IN6_IS_ADDR_MULTICAST(&p->dst) ? flood() : to_owner(s, from, &p->dst);
+}
+
+/* --- the decision --------------------------------------------------------- */
+
+/* RFC 3590: who has no address yet reports its groups as ::. */
+static bool reports_groups(const struct packet *p)
+{
+	return p->proto == IPPROTO_ICMPV6 && p->hops == 1 &&
+	       (p->data[0] == MLD_LISTENER_REPORT || p->data[0] == MLD_LISTENER_REDUCTION ||
+		p->data[0] == MLD2_REPORT);
+}
+
+struct sw_verdict sw_decide6(struct sw *s, unsigned from, const struct rte_ether_hdr *eth,
+			     unsigned len)
+{
+	struct packet p;
+
+	if (!read_packet(eth, len, &p))
+		return drop(SW_MALFORMED);
+	if (is_discovery(&p))
+		return decide_discovery(s, from, &p);
+	if (IN6_IS_ADDR_UNSPECIFIED(&p.src) ? !reports_groups(&p)
+					    : !owns(s, from, &eth->src_addr, &p.src))
+		return drop(SW_SPOOFED);
+	if (IN6_IS_ADDR_MULTICAST(&p.dst))
+		return flood();
+	if (sw_lookup6(s, &p.dst) == SW_PORT && from == SW_PORT)
+		return drop(SW_UNCLAIMED);
+	return to_owner(s, from, &p.dst);
+}
