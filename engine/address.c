@@ -9,12 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "engine/address.h"
 #include "engine/iface.h"
 #include "engine/inner.h"
 #include "engine/ipv6.h"
 #include "engine/service.h"
+#include "engine/shadow.h"
 #include "engine/worker.h"
 
 int gz_addr_read(struct gz_call_ctx *c, struct gz_end *end, sa_family_t *family,
@@ -217,6 +219,23 @@ struct gz_end gz_addr_source(struct gz_end peer)
 int gz_addr_ifindex(struct gz_end local)
 {
 	return gz_addr_is_loopback(local) ? 1 : GZ_IFACE_INDEX;
+}
+
+bool gz_addr_kernel_has(pid_t tid, struct gz_end end)
+{
+	int family = gz_end_is_v4(end) ? AF_INET : AF_INET6;
+	int fd = gz_kernel_socket(tid, family, SOCK_DGRAM, 0);
+	struct sockaddr_storage a;
+	socklen_t len;
+	bool has;
+
+	if (fd < 0)
+		return false;
+	end.port = 0;
+	len = gz_addr_sockaddr(family, end, &a);
+	has = bind(fd, (struct sockaddr *)&a, len) == 0;
+	close(fd);
+	return has;
 }
 
 /*

@@ -52,6 +52,9 @@ bool gz_addr_routed(struct gz_end end);
 struct gz_end gz_addr_source(struct gz_end peer);
 /** The index of the interface that has @local, as programs see it */
 int gz_addr_ifindex(struct gz_end local);
+/** Is it an address of the kernel's that bind() takes, in the network namespace of thread
+ * @tid?  No lock may be held. */
+bool gz_addr_kernel_has(pid_t tid, struct gz_end end);
 /** Does the kernel listen there, in the network namespace of thread @tid?
  * @type: SOCK_STREAM or SOCK_DGRAM */
 bool gz_addr_kernel_listens(pid_t tid, struct gz_end end, int type);

@@ -60,8 +60,13 @@ static enum gz_why by_default(struct gz_call_ctx *c, const struct gz_verdict *v)
 
 	if (loopback && gz_worker.cfg->loopback == GZ_LO_KERNEL)
 		return GZ_WHY_LOOPBACK;
-	if (v->direction == GZ_DIR_BIND)
-		return GZ_WHY_BIND;
+	if (v->direction == GZ_DIR_BIND) {
+		bool ours = loopback || gz_end_is_any(v->end) || gz_addr_to_many(v->end) ||
+			    gz_netif_is_local(v->end);
+
+		return ours || !gz_addr_kernel_has(c->tid, v->end) ? GZ_WHY_BIND
+								   : GZ_WHY_KERNEL_BIND;
+	}
 	if (loopback) {
 		bool udp = v->protocol == IPPROTO_UDP;
 
@@ -81,7 +86,7 @@ static enum gz_why by_default(struct gz_call_ctx *c, const struct gz_verdict *v)
 static enum gz_whose whose_by(enum gz_why why)
 {
 	return why == GZ_WHY_FAMILY || why == GZ_WHY_LOOPBACK || why == GZ_WHY_LO_KERNEL ||
-		       why == GZ_WHY_NO_ROUTE || why == GZ_WHY_DEVICE
+		       why == GZ_WHY_NO_ROUTE || why == GZ_WHY_DEVICE || why == GZ_WHY_KERNEL_BIND
 		   ? GZ_KERNELS
 		   : GZ_OURS;
 }

@@ -22,6 +22,7 @@ enum gz_whose { GZ_OURS, GZ_KERNELS };
 #define GZ_WHYS(X)                                                                                 \
 	X(FAMILY, "default: the stack does not serve this family")                                 \
 	X(BIND, "default: bound in the stack")                                                     \
+	X(KERNEL_BIND, "default: an address of the kernel's")                                      \
 	X(LOOPBACK, "policy.loopback: loopback is the kernel's")                                   \
 	X(LO_LISTENER, "default: loopback, a listener of the engine's")                            \
 	X(LO_KERNEL, "default: loopback, only the kernel has a listener")                          \

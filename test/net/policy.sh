@@ -69,6 +69,11 @@ line=$(grep -n 'ports: 9001' "$(config_of rules)" | cut -d: -f1)
 assert_match "$(ctl rules why "$bound" --json)" "\"why\": *\"rule 3 \(line $line\)\""
 fd=$(why "$bound" | awk '$2 == "kernel" { print $1; exit }')
 assert_match "$(why "$bound" "$fd")" "^fd .*[[:space:]]$fd kernel bind"
+# An address of the kernel's is the kernel's without a rule, nobody's is nobody's.
+background default gz rules socat -u TCP-LISTEN:9004,bind=10.2.0.2,reuseaddr SYSTEM:cat
+default=$(program_of "$PID")
+wait_port stack 10.2.0.2 9004
+assert_match "$(gz rules socat -u TCP-LISTEN:9005,bind=10.2.0.9 SYSTEM:cat 2>&1)" "assign requested"
 refute ctl rules why "$bound" 999
 refute ctl rules why 0
 refute ctl rules why 99999999
