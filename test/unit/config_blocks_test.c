@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * config_blocks_test.c - Blocks and lists: port, keys together, clients, rules
+ */
+#include "config_load.h"
+
+static void a_port_block_replaces_the_default_veth_pair(void **state)
+{
+	(void)state;
+	good("port: {driver: af_packet, iface: eth1}\n"
+	     "stack: {addresses: [192.0.2.1/24]}\n");
+	assert_string_equal(engine.port.iface, "eth1");
+	assert_string_equal(engine.port.veth_host, "");
+	assert_int_equal(engine.port.veth_address.addr, 0);
+	good("port: {veth: {host: gz7}}\n");
+	assert_string_equal(engine.port.veth_host, "gz7");
+	assert_string_equal(engine.port.iface, "gz7e");
+	assert_int_equal(engine.port.veth_address.addr, 0);
+	assert_int_equal(engine.addrs[0].addr, ip("10.213.0.2"));
+	good("port: {iface: mine, veth: {host: gz7}}\n");
+	assert_string_equal(engine.port.iface, "mine");
+	good("port: {driver: virtio_user, path: /x}\n"
+	     "stack: {addresses: [192.0.2.1/24]}\n");
+	assert_string_equal(engine.port.iface, "");
+	bad("port: {driver: af_packet, iface: eth1}\n",
+	    "1:1: key 'port': without veth: the default address does not apply");
+}
+
+static void keys_that_do_not_go_together_are_refused(void **state)
+{
+#define STACK "\nstack: {addresses: [192.0.2.1/24]}"
+	static const struct {
+		const char *text, *message;
+	} t[] = {
+	    {"port: {mtu: 1400}" STACK, "1:1: key 'port.iface': missing: "
+					"expected a value, driver auto needs it or port.veth.host"},
+	    {"port: {veth: {host: \"\"}}" STACK, "1:1: key 'port.iface': missing"},
+	    {"log: info\nport:\n  driver: af_xdp" STACK,
+	     "2:1: key 'port.iface': missing: expected a value, driver af_xdp"},
+	    {"port: {driver: virtio_user}" STACK, "1:1: key 'port.path': missing"},
+	    {"port: {driver: vhost}" STACK, "1:1: key 'port.path': missing"},
+	    {"port: {driver: pci}" STACK, "1:1: key 'port.device': missing"},
+	    {"port: {driver: vdev}" STACK, "1:1: key 'port.device': missing"},
+	    {"port: {driver: pci, device: eth0}" STACK,
+	     "1:29: key 'port.device': 'eth0' is not a PCI address"},
+	    {"port: {driver: virtio_user, path: /x, iface: eth0}" STACK,
+	     "1:46: key 'port.iface': not used by driver virtio_user"},
+	    {"port: {driver: af_xdp, iface: a, path: /x}" STACK,
+	     "1:40: key 'port.path': not used by driver af_xdp"},
+	    {"port: {driver: tap, veth: {host: a}}" STACK,
+	     "1:21: key 'port.veth': not used by driver tap"},
+	    {"port: {driver: af_xdp, iface: a, mtu: 3499}" STACK,
+	     "1:39: key 'port.mtu': '3499' is out of range: expected at most "
+	     "3498 with driver af_xdp"},
+	    {"port: {veth: {host: abcdefghijklmno}}" STACK,
+	     "1:21: key 'port.veth.host': 'abcdefghijklmno' is too long to"},
+	    {"port: {iface: a, veth: {host: a}}" STACK,
+	     "1:15: key 'port.iface': 'a' is the other end's name too"},
+	    {"port: {iface: a, veth: {address: 10.0.0.1/24}}" STACK,
+	     "1:34: key 'port.veth.address': no pair to put it on"},
+	    {"port: {veth: {host: a, address: 10.0.0.1/24}}",
+	     "1:33: key 'port.veth.address': not in the stack's default"},
+	    {"memory: {mbufs: 2047}", "1:17: key 'memory.mbufs': 2047 mbufs for "
+				      "queues of 1024: expected at least twice as many"},
+	    {"port: {veth: {host: a}, queue_size: 8192}",
+	     "1:37: key "
+	     "'port.queue_size': 8191 mbufs for queues of 8192"},
+	    {"name: 0123456789012345678901234567890\nrun_dir: /123456789012345678"
+	     "901234567890123456789012345678901234567890123456789012345678",
+	     "2:10: key 'run_dir': /12345"},
+	    {"stack: {addresses: []}", "1:20: key 'stack.addresses': empty"},
+	    {"stack:\n  addresses:\n", "2:13: key 'stack.addresses': empty"},
+	    {"stack: {addresses: [10.213.0.2/24, 10.213.0.2/16]}",
+	     "1:36: key 'stack.addresses[1]': '10.213.0.2' is there already"},
+	    {"stack: {addresses: [10.213.0.1/24]}",
+	     "1:21: key "
+	     "'stack.addresses[0]': '10.213.0.1' is port.veth.address"},
+	    {"stack: {gateway: 10.213.0.2}", "1:18: key 'stack.gateway': "
+					     "'10.213.0.2' is the stack's own"},
+	    {"stack: {gateway: 10.213.1.1}", "1:18: key 'stack.gateway': "
+					     "'10.213.1.1' is in no network of stack.addresses"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < LEN(t); i++)
+		bad(t[i].text, t[i].message);
+	good("port: {driver: af_xdp, iface: a, mtu: 3498}" STACK);
+	good("port: {driver: pci, device: 0000:01:00.0}" STACK);
+	good("port: {driver: pci, device: 01:00.0}" STACK);
+	good("memory: {mbufs: 2048}");
+	good("port: {driver: tap}\nstack: {addresses: [192.0.2.1/32], "
+	     "gateway: 198.51.100.1}");
+#undef STACK
+}
+
+static void checks_keep_quiet_about_keys_already_reported(void **state)
+{
+	(void)state;
+	bad("port: {driver: af_xpd}\nstack: {addresses: [192.0.2.1/24]}",
+	    "1:16: key 'port.driver'");
+	bad("port: {veth: {host: a/b}}\nstack: {addresses: [192.0.2.1/24]}",
+	    "1:21: key 'port.veth.host'");
+	bad("port: {ifcae: eth0}\nstack: {addresses: [192.0.2.1/24]}", "1:8: key 'port.ifcae'");
+	bad("stack: {addresses: [192.0.2.1], gateway: 192.0.2.2}",
+	    "1:21: key 'stack.addresses[0]'");
+}
+
+static void clients_are_read_and_kept_apart(void **state)
+{
+	(void)state;
+	assert_int_equal(load_dispatch("clients:\n" CLIENT("a", "/a", "10.0.0.1")
+					   CLIENT("b", "/b", "10.1.0.0/16")),
+			 0);
+	assert_int_equal(dispatch.nclients, 2);
+	assert_string_equal(dispatch.clients[0].name, "a");
+	assert_string_equal(dispatch.clients[0].path, "/a");
+	assert_int_equal(dispatch.clients[0].address.addr, ip("10.0.0.1"));
+	assert_int_equal(dispatch.clients[0].address.len, 32);
+	assert_int_equal(dispatch.clients[0].line, 2);
+	assert_string_equal(dispatch.clients[1].name, "b");
+	assert_int_equal(dispatch.clients[1].address.len, 16);
+	assert_int_equal(dispatch.clients[1].line, 5);
+
+	bad_dispatch("clients:\n" CLIENT("a", "/a", "10.0.0.1") CLIENT("a", "/b", "10.0.0.2"),
+		     "5:11: key 'clients[1].name': 'a' is a client already, on "
+		     "line 2");
+	bad_dispatch("clients:\n" CLIENT("a", "/a", "10.0.0.1") CLIENT("b", "/a", "10.0.0.2"),
+		     "6:11: key 'clients[1].path': '/a' is the client's on line 2");
+	bad_dispatch("clients:\n" CLIENT("a", "/a", "10.0.0.1") CLIENT("b", "/b", "10.0.0.1"),
+		     "7:14: key 'clients[1].address': overlaps");
+	bad_dispatch("clients:\n" CLIENT("a", "/a", "10.0.0.0/24") CLIENT("b", "/b", "10.0.0.1"),
+		     "7:14: key 'clients[1].address': overlaps");
+	bad_dispatch("clients:\n" CLIENT("a", "/a", "10.0.0.1") CLIENT("b", "/b", "10.0.0.0/24"),
+		     "7:14: key 'clients[1].address': overlaps");
+	bad_dispatch("clients:\n" CLIENT("a", "/a", "10.0.0.1/24"),
+		     "4:14: key 'clients[0].address': '10.0.0.1/24' is not a "
+		     "network (it has host bits set)");
+	bad_dispatch("clients:\n  - name: a\n    path: /a\n",
+		     "2:5: key 'clients[0]': 'address' is missing");
+	bad_dispatch("clients: [a]", "1:11: key 'clients[0]': 'a' is not a block");
+	bad_dispatch("clients: a", "1:10: key 'clients': 'a' is not a list: "
+				   "expected a list of blocks");
+}
+
+static void rules_are_read_in_order(void **state)
+{
+	(void)state;
+	good("policy:\n  loopback: kernel\n  rules:\n"
+	     "    - {action: kernel, net: 10.0.0.0/8, ports: 53, protocol: udp}\n"
+	     "    - {action: engine, direction: bind, ports: 8000-8010, uid: 0}\n"
+	     "    - {action: default, net: \"fe80::/10\", program: redis-server}\n"
+	     "    - {action: kernel}\n");
+	assert_int_equal(engine.loopback, GZ_LO_KERNEL);
+	assert_int_equal(engine.nrules, 4);
+	assert_int_equal(engine.rules[0].net.len, 104);
+	assert_int_equal(engine.rules[0].port_lo, 53);
+	assert_int_equal(engine.rules[0].port_hi, 53);
+	assert_false(engine.rules[0].uid_set);
+	assert_true(engine.rules[1].uid_set); /* root is a user too */
+	assert_int_equal(engine.rules[1].uid, 0);
+	assert_int_equal(engine.rules[1].direction, GZ_DIR_BIND);
+	assert_int_equal(engine.rules[2].action, GZ_RULE_DEFAULT);
+	assert_int_equal(engine.rules[2].net.len, 10);
+	assert_int_equal(engine.rules[2].line, 6);
+	assert_false(engine.rules[3].net.set);
+
+#define RULE(text) "policy:\n  rules:\n    - " text "\n"
+	bad(RULE("{net: 10.0.0.0/8}"), "3:7: key 'policy.rules[0]': 'action' is missing");
+	bad(RULE("{action: drop}"), "3:16: key 'policy.rules[0].action': 'drop' is not one of");
+	bad(RULE("{action: kernel, net: 10.0.0.1/8}"), "3:29: key 'policy.rules[0].net'");
+	bad(RULE("{action: kernel, net: \"::1/129\"}"),
+	    "3:29: key 'policy.rules[0].net': '::1/129' is without");
+	bad(RULE("{action: kernel, ports: 0}"), "3:31: key 'policy.rules[0].ports'");
+	bad(RULE("{action: kernel, ports: 2-1}"),
+	    "3:31: key 'policy.rules[0].ports': '2-1' is in the wrong");
+	bad(RULE("{action: kernel, uid: root}"), "3:29: key 'policy.rules[0].uid': 'root'");
+	bad(RULE("{action: kernel, uid: 4294967295}"), "3:29: key 'policy.rules[0].uid'");
+	bad(RULE("{action: kernel, program: \"\\e\"}"), "3:33: key 'policy.rules[0].program'");
+	bad(RULE("{action: kernel}\n    - {action: engine}"),
+	    "4:7: key 'policy.rules[1]': never reached: the rule on line 3");
+	bad("policy: {rules: {action: kernel}}", "1:17: key 'policy.rules': a block of keys");
+}
+
+static void at_most_64_clients(void **state)
+{
+	char text[8192] = "clients:\n", *p = text + strlen(text);
+
+	(void)state;
+	for (int i = 0; i < GZ_CLIENTS_MAX; i++)
+		p += sprintf(p, "- {name: c%d, path: /c%d, address: 10.0.0.%d}\n", i, i, i);
+	assert_int_equal(load_dispatch(text), 0);
+	assert_int_equal(dispatch.nclients, 64);
+	assert_int_equal(dispatch.clients[63].line, 65);
+	sprintf(p, "- {name: d, path: /d, address: 10.1.0.1}\n");
+	bad_dispatch(text, "66:3: key 'clients': 65 entries: expected at most 64");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(a_port_block_replaces_the_default_veth_pair),
+	    cmocka_unit_test(keys_that_do_not_go_together_are_refused),
+	    cmocka_unit_test(checks_keep_quiet_about_keys_already_reported),
+	    cmocka_unit_test(clients_are_read_and_kept_apart),
+	    cmocka_unit_test(rules_are_read_in_order),
+	    cmocka_unit_test(at_most_64_clients),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, teardown);
+}
