@@ -81,10 +81,13 @@ scenario()
 		[[ $digest == "$(<"$KEEP/digest")" ]] || fail "not the data that the kernel gave"
 	fi
 
-	# A forked child of a busy server; its parent must not notice
+	# A forked child of a busy server, which has all its sockets; nobody notices
+	benchmark peer redis-benchmark -t get -n 20000 -c 20 &
+	local load=$!
 	cli bgsave >/dev/null
 	[[ $(cli get key:2) == 002 ]] || fail "no answer during BGSAVE"
 	until_true 15 saved || fail "BGSAVE does not end"
+	wait "$load" || fail "the load during BGSAVE"
 	say "loaded and saved"
 
 	# On the same port, at once: connections may linger in TIME_WAIT
@@ -102,6 +105,23 @@ scenario()
 	[[ $(sut redis-cli -h "$SUT" get both) == ends ]] || fail "GET from the same stack"
 	benchmark sut redis-benchmark -t set,get -n 5000 -c 20
 	answers || fail "redis-server is gone"
+	stop redis
+	protected
+}
+
+# Without bind and password it answers its own host only, by what getpeername() says.
+protected()
+{
+	local host
+	start redis sut redis-server --port 6390 --save '' --dir "$DIR"
+	said redis "Ready to accept connections"
+	for host in 127.0.0.1 ::1; do
+		[[ $(sut redis-cli -h $host -p 6390 ping) == PONG ]] || fail "refused at $host"
+	done
+	[[ $(in_ns sut redis-cli -h 127.0.0.1 -p 6390 ping) == PONG ]] ||
+		fail "a client of the host's own stack is refused"
+	[[ $(peer redis-cli -h "$SUT" -p 6390 ping 2>&1) == *DENIED* ]] || fail "the peer is not refused"
+	say "protected mode"
 }
 
 main
