@@ -32,6 +32,9 @@
 #include "engine/worker.h"
 
 /* Younger than the headers that we may be built with */
+#ifndef IPV6_MINHOPCOUNT
+#define IPV6_MINHOPCOUNT 73
+#endif
 #ifndef IP_PROTOCOL
 #define IP_PROTOCOL 52
 #endif
@@ -233,6 +236,15 @@ static const struct row rows[] = {
     {OPT(IPPROTO_IP, IP_PROTOCOL), SERVED, NONE, 0, 0, 0, 0, ENOPROTOOPT, 0},
 
     {OPT(IPPROTO_IPV6, IPV6_V6ONLY), SERVED, FLAG, AT(v6only), 0, 0, 0, 0, 0},
+    {OPT(IPPROTO_IPV6, IPV6_UNICAST_HOPS), SERVED, INT, AT(hops), -1, 255, 64, EINVAL, 0},
+    {OPT(IPPROTO_IPV6, IPV6_TCLASS), SERVED, INT, AT(tclass), -1, 255, 0, EINVAL, 0},
+    {OPT(IPPROTO_IPV6, IPV6_MINHOPCOUNT), SERVED, INT, AT(minhops), 0, 255, 0, EINVAL, 0},
+    {OPT(IPPROTO_IPV6, IPV6_MTU), SERVED, COMPUTED, 0, 0, 0, 0, EINVAL, 0},
+    {OPT(IPPROTO_IPV6, IPV6_RECVERR), STORED, FLAG, 0, 0, 0, 0, 0, 0},
+    {OPT(IPPROTO_IPV6, IPV6_RECVPKTINFO), STORED, FLAG, 0, 0, 0, 0, 0, 0},
+    {OPT(IPPROTO_IPV6, IPV6_RECVHOPLIMIT), STORED, FLAG, 0, 0, 0, 0, 0, 0},
+    {OPT(IPPROTO_IPV6, IPV6_RECVTCLASS), STORED, FLAG, 0, 0, 0, 0, 0, 0},
+    {OPT(IPPROTO_IPV6, IPV6_DONTFRAG), STORED, FLAG, 0, 0, 0, 0, 0, 0},
 };
 
 #define NROWS (sizeof(rows) / sizeof(rows[0]))
@@ -408,7 +420,13 @@ static int adjust(struct gz_sock *s, const struct row *r, int shadow, pid_t tid,
 			s->opt.priority = tos_priority(*v);
 		}
 		return 0;
-	default: /* IPV6_V6ONLY */
+	default:
+		if (r->opt == IPV6_UNICAST_HOPS)
+			*v = *v < 0 ? 64 : *v;
+		if (r->opt == IPV6_TCLASS)
+			*v = *v < 0 ? 0 : (*v & ~3) | (s->opt.tclass & 3);
+		if (r->opt != IPV6_V6ONLY)
+			return 0;
 		return gz_sock_state(s) == GZ_FRESH ? 0 : -EINVAL;
 	}
 }
@@ -587,7 +605,8 @@ static int compute(struct gz_sock *s, const struct row *r, void *val, socklen_t 
 		if (r->opt != TCP_IS_MPTCP)
 			return compute_large(s, r, val, len);
 		break;
-	case IPPROTO_IP: /* IP_MTU */
+	case IPPROTO_IP: /* IP_MTU, IPV6_MTU */
+	case IPPROTO_IPV6:
 		if (gz_sock_state(s) != GZ_ESTABLISHED)
 			return -ENOTCONN;
 		gz_segment_info(s, &info);

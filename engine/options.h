@@ -21,7 +21,7 @@ struct gz_sock;
 
 /** Values as getsockopt() returns them, unless said otherwise. */
 struct gz_options {
-#define GZ_OPTION_ROWS 160
+#define GZ_OPTION_ROWS 176
 	int plain[GZ_OPTION_ROWS]; /* of rows without a field of their own; first */
 	int reuseaddr, reuseport, keepalive, broadcast, oobinline, priority, mark, dontroute;
 	int rcvbuf, sndbuf, rcvlowat;
@@ -32,7 +32,8 @@ struct gz_options {
 	int nodelay, cork, quickack, keepidle, keepintvl, keepcnt, syncnt, maxseg;
 	int user_timeout, defer_accept, linger2;
 	int tos, ttl, v6only, mtu_discover, recverr, bind_no_port, minttl, window_clamp;
-	int port_range; /* IP_LOCAL_PORT_RANGE: the first, and the last << 16 */
+	int hops, tclass, minhops; /* of IPv6 */
+	int port_range;		   /* IP_LOCAL_PORT_RANGE: the first, and the last << 16 */
 	char device[16];
 };
 

@@ -116,8 +116,10 @@ err_t gz_segment_in(struct tcp_pcb *pcb, const struct tcp_hdr *h, const struct p
 	now = gz_now_ns();
 	m->segs_in++;
 	gz_sack_read(pcb, &m->loss, h);
-	if (f->sock && !ip_current_is_v6() && IPH_TTL(ip4_current_header()) < f->sock->opt.minttl)
-		return ERR_VAL; /* RFC 5082; IP_MINTTL */
+	if (f->sock &&
+	    (ip_current_is_v6() ? IP6H_HOPLIM(ip6_current_header()) < f->sock->opt.minhops
+				: IPH_TTL(ip4_current_header()) < f->sock->opt.minttl))
+		return ERR_VAL; /* RFC 5082; IP_MINTTL, IPV6_MINHOPCOUNT */
 	if (pcb->state == SYN_SENT) {
 		if (flags & TCP_SYN && flags & TCP_ACK)
 			take_rtt(pcb, m, h->ackno, now);

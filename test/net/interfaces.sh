@@ -78,6 +78,16 @@ assert_ne "$(counter e ioctl_unsupported)" 0 "ioctl_unsupported"
 refute gz e ip addr add 192.0.2.1/24 dev gazelle0
 assert_ne "$(counter e netlink_dumps)" 0 "netlink_dumps"
 
+# A socket that is bound to an interface of the kernel's is the kernel's: it has its address.
+gz e python3 -c 'import socket, struct
+for opt, value in ((25, b"gz0"), (62, struct.pack("i", socket.if_nametoindex("gz0")))):
+    s = socket.socket()
+    s.setsockopt(socket.SOL_SOCKET, opt, value)
+    s.bind(("10.213.0.1", 0))
+s = socket.socket()
+s.setsockopt(socket.SOL_SOCKET, 25, b"gazelle0")
+s.bind(("10.213.0.7", 0))' || fail "SO_BINDTODEVICE does not lead to the kernel"
+
 # In a network namespace of the program's own, without a configured interface.
 says "inet 10.213.0.2/24" unshare --net ip addr
 says "lo: <LOOPBACK>" unshare --net ip link

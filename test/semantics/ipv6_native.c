@@ -261,7 +261,57 @@ static void conflicts(void)
 	OK(bind(only, SA(&any), sizeof(any)));
 }
 
+static void options(void)
+{
+	static const int flag[] = {IPV6_RECVERR, IPV6_RECVPKTINFO, IPV6_RECVHOPLIMIT,
+				   IPV6_RECVTCLASS, IPV6_DONTFRAG};
+	int fd = tcp6_socket();
+
+	CHECK_EQ(get_option(fd, IPPROTO_IPV6, IPV6_UNICAST_HOPS), 64);
+	set_option(fd, IPPROTO_IPV6, IPV6_UNICAST_HOPS, 9);
+	CHECK_EQ(get_option(fd, IPPROTO_IPV6, IPV6_UNICAST_HOPS), 9);
+	set_option(fd, IPPROTO_IPV6, IPV6_UNICAST_HOPS, -1);
+	CHECK_EQ(get_option(fd, IPPROTO_IPV6, IPV6_UNICAST_HOPS), 64);
+	CHECK_ERRNO(setsockopt(fd, IPPROTO_IPV6, IPV6_UNICAST_HOPS, &(int){256}, sizeof(int)),
+		    EINVAL);
+	/* The ECN bits are TCP's. */
+	set_option(fd, IPPROTO_IPV6, IPV6_TCLASS, 0xbb);
+	CHECK_EQ(get_option(fd, IPPROTO_IPV6, IPV6_TCLASS), 0xb8);
+	CHECK_ERRNO(setsockopt(fd, IPPROTO_IPV6, IPV6_TCLASS, &(int){256}, sizeof(int)), EINVAL);
+	for (size_t i = 0; i < sizeof(flag) / sizeof(flag[0]); i++) {
+		CHECK_EQ(get_option(fd, IPPROTO_IPV6, flag[i]), 0);
+		set_option(fd, IPPROTO_IPV6, flag[i], 1);
+		CHECK_EQ(get_option(fd, IPPROTO_IPV6, flag[i]), 1);
+	}
+	CHECK_ERRNO(getsockopt(fd, IPPROTO_IPV6, IPV6_MTU, &(int){0}, &(socklen_t){sizeof(int)}),
+		    ENOTCONN);
+	CHECK_ERRNO(getsockopt(tcp_socket(), IPPROTO_IPV6, IPV6_TCLASS, &(int){0},
+			       &(socklen_t){sizeof(int)}),
+		    EOPNOTSUPP);
+}
+
+/* What came too far is dropped; sent again with more hops it arrives. */
+static void hops(void)
+{
+	struct sockaddr_in6 a = address6(0);
+	int l = listener6(&a, 0), c = connected6(a), s = (int)OK(accept(l, NULL, NULL));
+	char b[8];
+
+	CHECK(get_option(c, IPPROTO_IPV6, IPV6_MTU) >= 1280);
+	set_option(s, IPPROTO_IPV6, IPV6_MINHOPCOUNT, 60);
+	CHECK_EQ(get_option(s, IPPROTO_IPV6, IPV6_MINHOPCOUNT), 60);
+	expect_text(c, s, "near");
+	set_option(c, IPPROTO_IPV6, IPV6_UNICAST_HOPS, 10);
+	write_all(c, "far", 3);
+	sleep_ms(100);
+	CHECK_ERRNO(recv(s, b, sizeof(b), MSG_DONTWAIT), EAGAIN);
+	set_option(c, IPPROTO_IPV6, IPV6_UNICAST_HOPS, 64);
+	CHECK_EQ(read_all(s, b, 3), 3);
+	CHECK_EQ(memcmp(b, "far", 3), 0);
+}
+
 CHECK_MAIN(CASE(echo_both_ways), CASE(bulk), CASE(dual_stack_takes_both), CASE(v6only_leaves_ipv4),
 	   CASE(ipv4_listener_is_no_ipv6_one), CASE(refused), CASE(nonblocking_connect),
 	   CASE(connect_to_any), CASE(bound_client), CASE(native_bind_is_v6only),
-	   CASE(mapped_bind_keeps_to_ipv4), CASE(bad_addresses), CASE(conflicts))
+	   CASE(mapped_bind_keeps_to_ipv4), CASE(bad_addresses), CASE(conflicts), CASE(options),
+	   CASE(hops))
