@@ -154,4 +154,52 @@ if command -v redis-server >/dev/null; then
 	end "$target"
 fi
 
+# --- nginx, without a request lost; one whose workers share the listener keeps it
+if command -v nginx >/dev/null && command -v curl >/dev/null; then
+	# web PORT LINES - nginx answers there with its pid
+	web() {
+		local part temp=''
+		for part in client_body proxy fastcgi uwsgi scgi; do
+			temp+="${part}_temp_path $WORK/web$1; "
+		done
+		cat >"$WORK/web$1.conf" <<-CONF
+			daemon off; user root; pid $WORK/web$1.pid; error_log stderr; $2
+			events { }
+			http { $temp access_log off;
+			server { listen $1; return 200 "\$pid\n"; } }
+		CONF
+		background "web$1" in_ns stack nginx -c "$WORK/web$1.conf"
+		wait_port peer 10.2.0.2 "$1"
+	}
+	get() { in_ns peer curl -sS --fail --max-time 10 "http://$1/" 2>&1; }
+	load() {
+		local EXEC= # each is a program of its own
+		until [ -e "$WORK/enough" ]; do
+			get 10.2.0.2:7080 >"$WORK/answer" || cat "$WORK/answer"
+			echo . >>"$WORK/rounds"
+		done
+	}
+	rounds() { [ "$(grep -c . "$WORK/rounds")" -ge "$1" ]; }
+
+	web 7080 "master_process off;"
+	server=$PID
+	background load load
+	load=$PID
+	within 10 rounds 3
+	adopt 0 "$(cat "$WORK/web7080.pid")"
+	within 10 rounds $(($(grep -c . "$WORK/rounds") + 3))
+	touch "$WORK/enough"
+	finish "$load"
+	assert_eq "$(cat "$WORK/load")" "" "requests that failed meanwhile"
+	assert_eq "$(get 10.1.0.2:7080)" "$(cat "$WORK/web7080.pid")" "answer by the stack"
+	end "$server"
+
+	web 7081 "worker_processes 2;"
+	server=$PID
+	adopt 1 "$(cat "$WORK/web7081.pid")"
+	assert_match "$said" "7081 stays the kernel's: process [0-9]+ holds it too"
+	assert_match "$(get 10.2.0.2:7081)" '^[0-9]+$'
+	end "$server"
+fi
+
 stop_engine e
