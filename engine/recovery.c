@@ -64,6 +64,9 @@ static void time_probe(struct tcp_pcb *p, struct gz_measure *m, uint64_t now)
 {
 	uint64_t wait;
 
+	/* The probe's byte was the last one, and was taken: lwIP would go on, and abort. */
+	if (!p->unsent || p->unacked)
+		p->persist_backoff = 0;
 	if (!p->persist_backoff) {
 		m->probe_at = 0;
 		m->probes = 0;

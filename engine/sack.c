@@ -163,6 +163,27 @@ static bool send_again(struct tcp_pcb *p, struct tcp_seg **at)
 	return true;
 }
 
+/*
+ * Let lwIP send.  What it did not send (the window closed, no buffer) goes back: a
+ * timeout puts all of "unacked" before "unsent", and with a lower number behind a
+ * higher one nothing would fit into a window of one segment any more.
+ */
+static void output(struct tcp_pcb *p)
+{
+	struct tcp_seg *s, **to;
+
+	tcp_output(p);
+	while ((s = p->unsent) && s->flags & AGAIN) {
+		p->unsent = s->next;
+		s->flags &= (u8_t)~AGAIN;
+		for (to = &p->unacked; *to && TCP_SEQ_LT(first_of(*to), first_of(s));)
+			to = &(*to)->next;
+		s->next = *to;
+		*to = s;
+		p->persist_backoff = 0; /* lwIP begins to probe when "unacked" is empty */
+	}
+}
+
 /* Lost segments to "unsent", as many as the window takes */
 static bool repeat(struct tcp_pcb *p, struct gz_loss *l, struct tally *t)
 {
@@ -192,7 +213,7 @@ static bool repeat(struct tcp_pcb *p, struct gz_loss *l, struct tally *t)
 
 static void enter(struct tcp_pcb *p, struct gz_loss *l)
 {
-	uint32_t flight = LWIP_MIN(p->cwnd, p->snd_wnd);
+	uint32_t flight = LWIP_MIN(LWIP_MIN(p->cwnd, p->snd_wnd), p->snd_nxt - p->lastack);
 
 	gz_count(GZ_C_RECOVERIES);
 	l->in = true;
@@ -235,7 +256,7 @@ static void recover(struct tcp_pcb *p, struct gz_loss *l)
 	p->ssthresh = l->target;
 	p->cwnd = l->target + t.came + t.lost;
 	if (p->unsent)
-		tcp_output(p);
+		output(p);
 }
 
 void gz_sack_done(void)
@@ -285,10 +306,10 @@ void gz_sack_tick(struct tcp_pcb *p, struct gz_measure *m, uint64_t now)
 		return;
 	while ((*at)->next)
 		at = &(*at)->next;
-	if (!send_again(p, at))
+	if (end_of(*at) - p->lastack > p->snd_wnd || !send_again(p, at))
 		return;
 	gz_count(GZ_C_TAIL_PROBES);
 	l->asked = true;
 	m->sent_at = now;
-	tcp_output(p);
+	output(p);
 }
