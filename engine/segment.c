@@ -94,6 +94,18 @@ static bool resets(struct tcp_pcb *pcb, struct gz_measure *m, const struct tcp_h
 }
 
 /*
+ * Does it come before its turn and end past the window?  lwIP keeps such a segment
+ * whole when it is the first of its kind, and aborts when the gap before it is filled.
+ */
+static bool overruns(const struct tcp_pcb *pcb, const struct tcp_hdr *h, const struct pbuf *p)
+{
+	uint32_t n = p->tot_len + !!(TCPH_FLAGS(h) & TCP_FIN), end = h->seqno + n;
+
+	return n && TCP_SEQ_GT(h->seqno, pcb->rcv_nxt) &&
+	       TCP_SEQ_GT(end, pcb->rcv_nxt + pcb->rcv_wnd);
+}
+
+/*
  * gz_segment_in() - LWIP_HOOK_TCP_INPACKET_PCB
  *
  * Addresses, ports and numbers of @h are in host order, @p is the payload.
@@ -155,6 +167,10 @@ err_t gz_segment_in(struct tcp_pcb *pcb, const struct tcp_hdr *h, const struct p
 	}
 	if (flags & TCP_URG && f->sock && pcb->state != SYN_RCVD)
 		gz_urgent_announced(f->sock, h->seqno, lwip_ntohs(h->urgp), pcb->rcv_nxt);
+	if (overruns(pcb, h, p)) {
+		tcp_send_empty_ack(pcb);
+		return ERR_VAL;
+	}
 	if (p->tot_len) {
 		m->data_in++;
 		m->received_at = now;
