@@ -161,8 +161,33 @@ all: $(PROGRAMS) $(CONFIG_LIB) $(LWIP_LIB)
 
 $(BUILD)/libgzconfig.a: $(call objects,$(CONFIG_SRC))
 
-$(BIN)/gazelle-run: $(call objects,$(RUN_SRC)) $(CONFIG_LIB)
-$(BIN)/gazelle-run: private LIBS := -lseccomp -lyaml -lpthread
+# The agent is linked to its one address, and part of gazelle-run as a flat image.
+AGENT_SRC := $(wildcard launcher/agent/*.c)
+AGENT_OBJ := $(call objects,$(AGENT_SRC)) $(OBJ)/launcher/agent/entry.o
+AGENT_CFLAGS := -O2 -g -ffreestanding -fno-builtin -mgeneral-regs-only -fno-stack-protector \
+	-fcf-protection=none -fpie -fno-jump-tables -fno-tree-loop-distribute-patterns \
+	-fno-asynchronous-unwind-tables -fvisibility=hidden -Wno-missing-prototypes
+
+$(OBJ)/launcher/agent/%.o: launcher/agent/%.c $(BUILD)/.flags
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(STD) $(DEPS) $(WARN) $(AGENT_CFLAGS) -c -o $@ $<
+
+$(OBJ)/launcher/agent/entry.o: launcher/agent/entry.S $(BUILD)/.flags
+	$(call say,AS,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(STD) $(DEPS) -c -o $@ $<
+
+$(OBJ)/launcher/agent/agent.bin: $(AGENT_OBJ) launcher/agent/agent.ld
+	$(call say,LD,$@)
+	$(Q)ld -static -nostdlib -T launcher/agent/agent.ld -o $(@:.bin=.elf) $(AGENT_OBJ)
+	$(Q)objcopy -O binary $(@:.bin=.elf) $@
+
+$(OBJ)/launcher/agent/blob.o: launcher/agent/blob.S $(OBJ)/launcher/agent/agent.bin
+	$(Q)$(CC) $(STD) -DAGENT_BIN='"$(OBJ)/launcher/agent/agent.bin"' -c -o $@ $<
+
+$(BIN)/gazelle-run: $(call objects,$(RUN_SRC)) $(OBJ)/launcher/agent/blob.o $(CONFIG_LIB)
+$(BIN)/gazelle-run: private LIBS := -lseccomp -lyaml -lZydis -lpthread
 
 # The engine dispatches on the launcher's table of calls.
 $(BIN)/gazelle-engine: $(call objects,$(ENGINE_SRC) launcher/calls.c) $(LWIP_LIB) $(CONFIG_LIB)
@@ -229,6 +254,10 @@ $(T)/unit/ports_test: $(OBJ)/engine/ports.o
 $(T)/unit/filter_test: $(OBJ)/launcher/filter.o $(OBJ)/launcher/calls.o
 $(T)/unit/filter_test: private LIBS := -lseccomp
 $(T)/unit/tracee_test: $(OBJ)/launcher/tracee.o
+$(T)/unit/patch_test: $(OBJ)/launcher/patch.o
+$(T)/unit/patch_test: private LIBS := -lZydis
+$(T)/unit/agent_test: $(addprefix $(OBJ)/launcher/,tracee.o inject.o patch.o calls.o agent/blob.o)
+$(T)/unit/agent_test: private LIBS := -lZydis
 $(T)/unit/switch_test: $(OBJ)/dispatch/switch.o $(OBJ)/dispatch/switch6.o
 $(T)/unit/switch_test: private UNIT_CFLAGS = $(DPDK_CFLAGS)
 $(T)/unit/switch6_test: $(OBJ)/dispatch/switch.o $(OBJ)/dispatch/switch6.o

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * calls.c - The table of intercepted system calls, relay profile
+ * calls.c - The table of intercepted system calls
  *
  * Theory of operation: a trap costs 4 to 50 us, a native call 0.4, so only
  * control calls are here.  Bytes move through the shadow descriptor, a real
@@ -9,11 +9,15 @@
  * from an AF_INET one.  The filter sees registers, not memory: a call whose
  * meaning lies in memory traps always, and the engine lets it continue where
  * the descriptor is not one of ours.
+ *
+ * Where bytes may be in rings, a native data call would read what is not data.  So all
+ * of them trap, unless the agent makes them; a site that traps is led to the agent.
  */
 #include "launcher/calls.h"
 
 #include <linux/sockios.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
@@ -38,14 +42,19 @@ const struct gz_call_info gz_calls[] = {
     {CALL(SETSOCKOPT, setsockopt), .doc = "TCP_*, IP_* are the stack's."},
     {CALL(SHUTDOWN, shutdown), .doc = "Order with the bytes before it, and listeners."},
     {CALL(IOCTL, ioctl),
-     .when = {{GZ_INT_EQ, 1, SIOCOUTQ}, {GZ_INT_BLOCK, 1, 0x8900}, {GZ_INT_BLOCK, 1, 0x8b00}},
+     .when = {{GZ_INT_EQ, 1, SIOCOUTQ},
+	      {GZ_INT_BLOCK, 1, 0x8900},
+	      {GZ_INT_BLOCK, 1, 0x8b00},
+	      {GZ_INT_EQ, 1, SIOCINQ, GZ_CALL_RING}},
      .doc = "SIOCOUTQ: bytes not acknowledged. 0x89xx, 0x8bxx: sockets and interfaces, the "
-	    "stack's own among them, on sockets of any family. Others are native."},
-    {CALL(RECVFROM, recvfrom),
+	    "stack's own among them, on sockets of any family. With rings SIOCINQ: what is in the "
+	    "ring. Others are native."},
+    {CALL(RECVFROM, recvfrom), .agent = GZ_AGENT_DATA,
      .when = {{GZ_PTR_SET, 4, 0}, {GZ_INT_ANY, 3, MSG_OOB | MSG_ERRQUEUE | MSG_TRUNC}},
      .doc = "An address is asked for, or a flag that AF_UNIX does not know. recv() with "
 	    "ordinary flags is native."},
-    {CALL(SENDTO, sendto), .when = {{GZ_PTR_SET, 4, 0}, {GZ_INT_ANY, 3, MSG_OOB | MSG_FASTOPEN}},
+    {CALL(SENDTO, sendto), .agent = GZ_AGENT_DATA,
+     .when = {{GZ_PTR_SET, 4, 0}, {GZ_INT_ANY, 3, MSG_OOB | MSG_FASTOPEN}},
      .doc = "An address is given, or a flag that AF_UNIX does not know. send() with "
 	    "ordinary flags is native."},
     {CALL(RECVMSG, recvmsg),
@@ -57,11 +66,53 @@ const struct gz_call_info gz_calls[] = {
     {CALL(IO_URING_SETUP, io_uring_setup), .action = GZ_ACT_ENOSYS,
      .doc = "Fails with ENOSYS: a ring's requests would pass the filter by. Programs fall "
 	    "back to ordinary calls."},
+    {CALL(READ, read), .plane = GZ_CALL_RING, .agent = GZ_AGENT_DATA,
+     .doc = "The bytes may be in a ring."},
+    {CALL(WRITE, write), .plane = GZ_CALL_RING, .agent = GZ_AGENT_DATA, .doc = "As read."},
+    {CALL(READV, readv), .plane = GZ_CALL_RING, .agent = GZ_AGENT_DATA, .doc = "As read."},
+    {CALL(WRITEV, writev), .plane = GZ_CALL_RING, .agent = GZ_AGENT_DATA, .doc = "As read."},
+    {CALL(PREADV2, preadv2), .plane = GZ_CALL_RING, .doc = "As read; the socket leaves the ring."},
+    {CALL(PWRITEV2, pwritev2), .plane = GZ_CALL_RING, .doc = "As preadv2."},
+    {CALL(SENDFILE, sendfile), .plane = GZ_CALL_RING, .doc = "As preadv2."},
+    {CALL(SPLICE, splice), .plane = GZ_CALL_RING, .doc = "As preadv2, of either descriptor."},
+    {CALL(IO_SUBMIT, io_submit), .plane = GZ_CALL_RING,
+     .doc = "As preadv2, of the descriptors in memory."},
+    {CALL(CLOSE, close), .plane = GZ_CALL_RING, .agent = GZ_AGENT_CLOSE,
+     .doc = "The agent must not take the number's next file for this one."},
+    {CALL(DUP2, dup2), .plane = GZ_CALL_RING, .agent = GZ_AGENT_CLOSE, .doc = "As close."},
+    {CALL(DUP3, dup3), .plane = GZ_CALL_RING, .agent = GZ_AGENT_CLOSE, .doc = "As close."},
+    {CALL(CLOSE_RANGE, close_range), .plane = GZ_CALL_RING, .agent = GZ_AGENT_CLOSE,
+     .doc = "As close."},
+    {CALL(EPOLL_CTL, epoll_ctl), .plane = GZ_CALL_RING,
+     .doc = "Who asks for edges (EPOLLET) gets one for each arrival."},
+    {CALL(SECCOMP, seccomp), .plane = GZ_CALL_RING,
+     .doc = "A sandbox may end the program for the agent's own calls: its sockets leave the "
+	    "rings."},
+    {CALL(PRCTL, prctl), .plane = GZ_CALL_RING, .when = {{GZ_INT_EQ, 0, PR_SET_SECCOMP}},
+     .doc = "PR_SET_SECCOMP: as seccomp."},
 };
 
 const size_t gz_ncalls = sizeof(gz_calls) / sizeof(gz_calls[0]);
 
 _Static_assert(sizeof(gz_calls) / sizeof(gz_calls[0]) == GZ_CALL_COUNT, "a handler, a row");
+
+bool gz_call_matches(const struct gz_call_info *c, const uint64_t args[6])
+{
+	if (c->plane == GZ_CALL_RING)
+		return false;
+	for (size_t i = 0; i < GZ_WHEN_MAX && c->when[i].test; i++) {
+		const struct gz_when *w = &c->when[i];
+		uint64_t a = args[w->arg];
+
+		if (w->plane != GZ_CALL_RING &&
+		    ((w->test == GZ_INT_EQ && (uint32_t)a == w->value) ||
+		     (w->test == GZ_INT_BLOCK && (uint32_t)a >> 8 == w->value >> 8) ||
+		     (w->test == GZ_INT_ANY && (uint32_t)a & w->value) ||
+		     (w->test == GZ_PTR_SET && a)))
+			return true;
+	}
+	return !c->when[0].test;
+}
 
 const struct gz_call_info *gz_call_by_nr(int nr)
 {

@@ -10,10 +10,11 @@
 #ifndef GZ_LAUNCHER_CALLS_H
 #define GZ_LAUNCHER_CALLS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#define GZ_WHEN_MAX 3
+#define GZ_WHEN_MAX 4
 
 /** Who answers; an index of the engine's handlers. */
 enum gz_call {
@@ -36,12 +37,41 @@ enum gz_call {
 	GZ_CALL_RECVMMSG,
 	GZ_CALL_SENDMMSG,
 	GZ_CALL_IO_URING_SETUP, /* the filter itself; never reaches the engine */
+	GZ_CALL_READ,
+	GZ_CALL_WRITE,
+	GZ_CALL_READV,
+	GZ_CALL_WRITEV,
+	GZ_CALL_PREADV2,
+	GZ_CALL_PWRITEV2,
+	GZ_CALL_SENDFILE,
+	GZ_CALL_SPLICE,
+	GZ_CALL_IO_SUBMIT,
+	GZ_CALL_CLOSE,
+	GZ_CALL_DUP2,
+	GZ_CALL_DUP3,
+	GZ_CALL_CLOSE_RANGE,
+	GZ_CALL_EPOLL_CTL,
+	GZ_CALL_SECCOMP,
+	GZ_CALL_PRCTL,
 	GZ_CALL_COUNT,
 };
 
 enum gz_call_action {
 	GZ_ACT_NOTIFY, /* ask the engine */
 	GZ_ACT_ENOSYS, /* fail at once, as if the kernel had no such call */
+};
+
+/** Which programs' filters have the row. */
+enum gz_call_plane {
+	GZ_CALL_ALWAYS,
+	GZ_CALL_RING, /* only those whose bytes may be in rings */
+};
+
+/** What the agent (launcher/agent/agent.c) does about a call at a patched site. */
+enum gz_call_agent {
+	GZ_AGENT_NONE,	/* the filter decides */
+	GZ_AGENT_DATA,	/* answered there, if the descriptor is one of ours */
+	GZ_AGENT_CLOSE, /* what the number meant is forgotten */
 };
 
 /**
@@ -61,12 +91,15 @@ struct gz_when {
 	enum gz_test test;
 	uint8_t arg; /* 0..5 */
 	uint32_t value;
+	enum gz_call_plane plane;
 };
 
 struct gz_call_info {
 	int nr; /* of x86-64 */
 	enum gz_call id;
 	enum gz_call_action action;
+	enum gz_call_plane plane;
+	enum gz_call_agent agent; /* not NONE: with rings it traps whatever the arguments */
 	const char *name;
 	struct gz_when when[GZ_WHEN_MAX]; /* any one holds; none: always */
 	const char *doc;		  /* when and why, for people */
@@ -74,6 +107,9 @@ struct gz_call_info {
 
 extern const struct gz_call_info gz_calls[];
 extern const size_t gz_ncalls;
+
+/** gz_call_matches() - Would a program without rings trap with these arguments? */
+bool gz_call_matches(const struct gz_call_info *c, const uint64_t args[6]);
 
 /** gz_call_by_nr() - Row of system call @nr; NULL: it is never intercepted */
 const struct gz_call_info *gz_call_by_nr(int nr);

@@ -19,6 +19,7 @@
 #include <errno.h>
 #include <linux/seccomp.h>
 #include <seccomp.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +30,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "launcher/agent/abi.h"
 #include "launcher/calls.h"
 
 #ifndef SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
@@ -79,16 +81,52 @@ static int add_when(scmp_filter_ctx ctx, const struct gz_call_info *c, const str
 	return rc;
 }
 
-static int add_call(scmp_filter_ctx ctx, const struct gz_call_info *c)
+static int add_call(scmp_filter_ctx ctx, const struct gz_call_info *c, bool ring)
 {
 	uint32_t action = c->action == GZ_ACT_ENOSYS ? SCMP_ACT_ERRNO(ENOSYS) : SCMP_ACT_NOTIFY;
 	int rc = 0;
 
-	if (c->when[0].test == GZ_TEST_NONE)
+	if (c->plane == GZ_CALL_RING && !ring)
+		return 0;
+	if (c->when[0].test == GZ_TEST_NONE || (ring && c->agent != GZ_AGENT_NONE))
 		return seccomp_rule_add_exact_array(ctx, action, c->nr, 0, NULL);
 	for (size_t i = 0; i < GZ_WHEN_MAX && !rc; i++)
-		rc = add_when(ctx, c, &c->when[i]);
+		if (ring || c->when[i].plane != GZ_CALL_RING)
+			rc = add_when(ctx, c, &c->when[i]);
 	return rc;
+}
+
+/*
+ * Calls from the agent's addresses pass.  libseccomp cannot test the address: each
+ * `return USER_NOTIF` of its program becomes a jump to a tail of ours.
+ */
+static int exempt_agent(struct sock_fprog *prog)
+{
+	const uint32_t lo = offsetof(struct seccomp_data, instruction_pointer), hi = lo + 4;
+	const struct sock_filter tail[] = {
+	    BPF_STMT(BPF_LD | BPF_W | BPF_ABS, hi),
+	    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)(GZ_AGENT_BASE >> 32), 0, 3),
+	    BPF_STMT(BPF_LD | BPF_W | BPF_ABS, lo),
+	    BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, GZ_AGENT_EXEMPT_SIZE, 1, 0),
+	    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF),
+	};
+	unsigned n = prog->len, extra = sizeof(tail) / sizeof(tail[0]);
+	struct sock_filter *f;
+
+	_Static_assert((GZ_AGENT_BASE & 0xffffffff) == 0, "the comparison above");
+	if (n + extra > BPF_MAXINSNS)
+		return -E2BIG;
+	f = realloc(prog->filter, (n + extra) * sizeof(*f));
+	if (!f)
+		return -ENOMEM;
+	for (unsigned i = 0; i < n; i++)
+		if (f[i].code == (BPF_RET | BPF_K) && f[i].k == SECCOMP_RET_USER_NOTIF)
+			f[i] = (struct sock_filter)BPF_STMT(BPF_JMP | BPF_JA, n - i - 1);
+	memcpy(f + n, tail, sizeof(tail));
+	prog->filter = f;
+	prog->len = (unsigned short)(n + extra);
+	return 0;
 }
 
 /* seccomp_export_bpf_mem() is libseccomp 2.6; a memfd does it everywhere */
@@ -125,7 +163,7 @@ out:
 	return rc;
 }
 
-int gz_filter_build(struct sock_fprog *prog)
+int gz_filter_build(struct sock_fprog *prog, bool ring)
 {
 	scmp_filter_ctx ctx;
 	int rc;
@@ -136,10 +174,14 @@ int gz_filter_build(struct sock_fprog *prog)
 		return -ENOMEM;
 	rc = seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ALLOW);
 	for (size_t i = 0; i < gz_ncalls && !rc; i++)
-		rc = add_call(ctx, &gz_calls[i]);
+		rc = add_call(ctx, &gz_calls[i], ring);
 	if (!rc)
 		rc = export_program(ctx, prog);
 	seccomp_release(ctx);
+	if (!rc && ring)
+		rc = exempt_agent(prog);
+	if (rc)
+		gz_filter_free(prog);
 	return rc;
 }
 

@@ -9,12 +9,13 @@
 #include <stdbool.h>
 
 /**
- * gz_filter_build() - Make the program from gz_calls[], relay profile
+ * gz_filter_build() - Make the program from gz_calls[]
  * @prog:	Filled; free with gz_filter_free()
+ * @ring:	Data calls trap as well, unless the agent makes them
  *
  * Return: 0, or a negative errno; nothing is allocated then.
  */
-int gz_filter_build(struct sock_fprog *prog);
+int gz_filter_build(struct sock_fprog *prog, bool ring);
 void gz_filter_free(struct sock_fprog *prog);
 
 /**

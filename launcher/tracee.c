@@ -468,12 +468,16 @@ int gz_tracee_stop(struct gz_tracee *t, int ms)
 {
 	int64_t start = gz_now_ms(), until = start + ms;
 	size_t running;
+	bool said = false;
 	int fresh;
 
 	do {
 		fresh = seize_new(t);
 		if (fresh < 0)
 			return fresh;
+		if (t->seized && !said)
+			t->seized(t);
+		said = true;
 		while ((running = look_at_all(t)) != 0) {
 			int64_t now = gz_now_ms();
 
@@ -545,11 +549,14 @@ static bool runs_32_bit(const struct gz_tracee *t)
 	return false;
 }
 
-static bool has_filters(pid_t tid)
+static bool has_filters(pid_t tid, unsigned known)
 {
-	char mode[32];
+	char mode[32], n[32];
 
-	return gz_status(tid, "Seccomp:", mode, sizeof(mode)) && mode[0] != '0';
+	if (!gz_status(tid, "Seccomp:", mode, sizeof(mode)) || mode[0] == '0')
+		return false;
+	return !known || !gz_status(tid, "Seccomp_filters:", n, sizeof(n)) ||
+	       (unsigned)atoi(n) > known;
 }
 
 int gz_tracee_borrow(struct gz_tracee *t)
@@ -579,7 +586,7 @@ int gz_tracee_borrow(struct gz_tracee *t)
 		return why(t, -ENOEXEC, "no system call instruction was found in it");
 	}
 	/* Its filters may answer a call that it never makes by ending it. */
-	if (has_filters(th->tid) &&
+	if (has_filters(th->tid, t->filters) &&
 	    ptrace(PTRACE_SETOPTIONS, th->tid, NULL, OPTIONS | PTRACE_O_SUSPEND_SECCOMP)) {
 		snprintf(
 		    t->why, sizeof(t->why),

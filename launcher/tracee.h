@@ -34,6 +34,10 @@ struct gz_tracee {
 	size_t n, room;
 	size_t vforks; /* of these, threads that wait for a vfork() child */
 
+	/* set by the caller, may be NULL: all threads are told to stop, none waited for */
+	void (*seized)(struct gz_tracee *t);
+	unsigned filters; /* seccomp filters whose answers are known; more are suspended */
+
 	struct gz_thread *borrowed; /* NULL: none */
 	uint64_t mask;		    /* its signals' */
 	uint64_t site;		    /* address of a `syscall` instruction */
@@ -58,7 +62,7 @@ int gz_tracee_stop(struct gz_tracee *t, int ms);
 /**
  * gz_tracee_borrow() - Choose a thread, and make it ready for calls
  *
- * Its signals wait, and its seccomp filters are suspended, if it has any.
+ * Its signals wait, and its seccomp filters are suspended, if it has more than @t->filters.
  *
  * Return: 0; -EAGAIN, to be released and tried again; or another negative errno
  * and @t->why.

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * abi.h - The boundary between the agent in a program and who stands outside
+ *
+ * Two parts.  The *region* is at one address in every process, so that the filter
+ * can tell the agent's own system calls by their address; gazelle-run fills it
+ * (inject.c) and keeps there what it must know of the process, so that fork()
+ * copies it and exec() forgets it without anybody's doing.  The *shared memory* is
+ * one sealed memfd a client, made by the engine; whatever the engine reads there
+ * may be any bits at all.
+ *
+ * Positions in a byte ring count bytes for ever.  Each side keeps what it owns:
+ * the producer its tail, the consumer its head.  The agents' two words, rx.head and
+ * tx.tail, are committed by compare-and-swap, and the engine closes a ring by
+ * setting GZ_RING_CLOSED in that word: from then on no commit succeeds, what was
+ * committed before is exact, and no lock of a program's needs to be waited for.
+ *
+ * Also read by the assembler.
+ */
+#ifndef GZ_AGENT_ABI_H
+#define GZ_AGENT_ABI_H
+
+#define GZ_AGENT_VERSION 1
+#define GZ_AGENT_MAGIC 0x31746e6567417a47 /* "GzAgent1" */
+
+/* --- the region ---------------------------------------------------------- */
+
+#define GZ_AGENT_BASE 0x2f0000000000
+#define GZ_AGENT_NRTAB (GZ_AGENT_BASE + 0xe000) /* a byte a call, GZ_NR_* */
+#define GZ_AGENT_BOOK (GZ_AGENT_BASE + 0xf000)	/* struct gz_agent_book */
+#define GZ_AGENT_SITES (GZ_AGENT_BASE + 0x10000)
+#define GZ_AGENT_TEXT_SIZE 0x10000		 /* code, table and book */
+#define GZ_AGENT_EXEMPT_SIZE 0x40000		 /* text and site blocks: system calls pass */
+#define GZ_AGENT_KEPT (GZ_AGENT_BASE + 0x100000) /* struct gz_agent_kept */
+#define GZ_AGENT_KEPT_SIZE 0x1000
+#define GZ_AGENT_PRIVATE (GZ_AGENT_BASE + 0x200000)
+#define GZ_AGENT_PRIVATE_SIZE 0x81000
+#define GZ_AGENT_SHARED (GZ_AGENT_BASE + 0x10000000)
+
+#define GZ_AGENT_SYSCALL (GZ_AGENT_BASE) /* a bare `syscall`, for gazelle-run */
+#define GZ_AGENT_ENTRY (GZ_AGENT_BASE + 16)
+
+/* A site block: entry at 0, the exempt `syscall` at 16, two addresses. */
+#define GZ_SITE_SIZE 64
+#define GZ_SITE_NATIVE 16
+#define GZ_SITE_AFTER 32 /* past the program's `syscall` */
+#define GZ_SITE_TRAP 40	 /* the program's `syscall` */
+
+#define GZ_NR_MAX 512
+#define GZ_NR_NATIVE 0 /* never ours */
+#define GZ_NR_DATA 1   /* ours, if the first argument is */
+#define GZ_NR_TRAP 2   /* the filter decides, at the program's own `syscall` */
+#define GZ_NR_CLOSE 3  /* changes what a number means */
+
+/* Descriptors by number, 8 bytes each, at GZ_AGENT_PRIVATE + 4096. */
+#define GZ_FD_MAX 65536
+#define GZ_FD_TABLE (GZ_AGENT_PRIVATE + 4096)
+#define GZ_FD_UNKNOWN 0 /* ask fstat(2) */
+#define GZ_FD_FILE 1	/* no socket */
+#define GZ_FD_SOCKET 2	/* not ours at the epoch it carries */
+#define GZ_FD_POISON 3	/* its close may be missed: trap */
+#define GZ_FD_SLOT 4	/* and above: slots */
+
+/* --- shared memory ------------------------------------------------------- */
+
+#define GZ_SLOTS 1024
+#define GZ_SLOT_RING 65536
+#define GZ_RING_CLOSED (1ULL << 63)
+
+#define GZ_PLANE_RING 0	  /* bytes are in the rings */
+#define GZ_PLANE_TRAP 1	  /* go to the engine, by a trap */
+#define GZ_PLANE_NATIVE 2 /* bytes are in the shadow */
+
+#ifndef __ASSEMBLER__
+#include <assert.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct gz_agent_island {
+	uint64_t base;
+	uint32_t used, size;
+};
+
+#define GZ_ISLANDS 16
+#define GZ_FAILED_SITES 128
+
+/** Written by gazelle-run only, read by the engine too. */
+struct gz_agent_book {
+	uint64_t magic;
+	uint32_t version;
+	uint32_t nsites;
+	uint32_t nislands;
+	uint32_t nfailed;
+	struct gz_agent_island island[GZ_ISLANDS];
+	uint64_t failed[GZ_FAILED_SITES]; /* sites that cannot be patched */
+};
+
+/** As fork() copies it.  The engine writes it. */
+struct gz_agent_kept {
+	uint32_t quiet; /* a sandbox was entered: make no call of your own any more */
+};
+
+/** Zero again in a child (MADV_WIPEONFORK). */
+struct gz_agent_private {
+	int32_t owner;	  /* whose descriptors fd[] is about */
+	uint32_t high_fd; /* none above is known */
+	uint8_t pad[4088];
+	uint64_t fd[GZ_FD_MAX]; /* closes:16, stamp:32, kind:16 */
+};
+
+struct gz_slot {
+	/* the engine's */
+	_Alignas(64) uint32_t gen; /* odd: in use */
+	uint32_t rx_plane, tx_plane;
+	uint32_t rx_full; /* it waits for room */
+	_Alignas(64) uint64_t rx_tail;
+	_Alignas(64) uint64_t tx_head;
+	/* the agents', and GZ_RING_CLOSED the engine's */
+	_Alignas(64) uint64_t rx_head;
+	_Alignas(64) uint64_t tx_tail;
+	/* both */
+	_Alignas(64) uint32_t token; /* bytes that lie in the shadow, or are on their way */
+	_Alignas(64) uint32_t rx_lock;
+	uint32_t tx_lock;
+	uint32_t debt; /* under rx_lock: tokens that were to be taken and had not come yet */
+	int32_t error; /* of the shadow, read before the bytes that came first; negative */
+};
+
+struct gz_shared {
+	uint64_t magic;
+	uint32_t version, slots;
+	_Alignas(64) uint32_t asleep; /* the worker: a commit must wake it */
+	_Alignas(64) uint32_t epoch;  /* a slot was given out */
+	uint32_t used;		      /* slots that ever were */
+	uint64_t ino[GZ_SLOTS];	      /* of the shadow; 0: none */
+	_Alignas(64) uint64_t dirty[GZ_SLOTS / 64];
+	_Alignas(65536) struct gz_slot slot[GZ_SLOTS];
+};
+
+#define GZ_SHARED_DATA 0x100000
+#define GZ_SHARED_SIZE (GZ_SHARED_DATA + (uint64_t)GZ_SLOTS * 2 * GZ_SLOT_RING)
+
+static inline uint8_t *gz_slot_rx(struct gz_shared *sh, uint32_t i)
+{
+	return (uint8_t *)sh + GZ_SHARED_DATA + (uint64_t)i * 2 * GZ_SLOT_RING;
+}
+
+static inline uint8_t *gz_slot_tx(struct gz_shared *sh, uint32_t i)
+{
+	return gz_slot_rx(sh, i) + GZ_SLOT_RING;
+}
+
+static_assert(sizeof(struct gz_agent_book) <= 0x1000, "one page");
+static_assert(sizeof(struct gz_agent_private) == GZ_AGENT_PRIVATE_SIZE, "ABI");
+static_assert(offsetof(struct gz_agent_private, fd) == GZ_FD_TABLE - GZ_AGENT_PRIVATE, "ABI");
+static_assert(sizeof(struct gz_slot) == 448, "ABI");
+static_assert(offsetof(struct gz_shared, slot) == 65536, "ABI");
+static_assert(sizeof(struct gz_shared) <= GZ_SHARED_DATA, "ABI");
+static_assert(GZ_FD_SLOT + GZ_SLOTS <= 0xffff, "a kind has 16 bits");
+#endif
+#endif

@@ -1,0 +1,437 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * inject.c - Put the agent into a stopped process, and lead its sites there
+ *
+ * Theory of operation.  Memory is mapped by system calls that the process makes for
+ * us; what is executable is written by ptrace(2), which also writes where the process
+ * cannot.  Everything that must be known of it later lies in the region's book, in
+ * its own memory: fork() copies it, exec() drops it, and nothing here can be out of date.
+ */
+#include "launcher/inject.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+
+#include "launcher/agent/abi.h"
+#include "launcher/calls.h"
+#include "launcher/patch.h"
+
+#ifndef MAP_FIXED_NOREPLACE
+#define MAP_FIXED_NOREPLACE 0x100000
+#endif
+
+#define ISLAND_SIZE 65536
+#define ISLAND_REACH 0x70000000	 /* of a 32-bit displacement, with room for what is copied */
+#define ISLAND_GUARD 0x100000	 /* kept free beside other mappings */
+#define NEIGHBOURS_MAX (8 << 20) /* bytes of a mapping that are searched */
+#define LOOK_BACK 40
+#define ADDRESS_MIN 65536 /* vm.mmap_min_addr */
+#define SITES_MAX ((GZ_AGENT_EXEMPT_SIZE - GZ_AGENT_TEXT_SIZE) / GZ_SITE_SIZE)
+
+extern const uint8_t gz_agent_image[], gz_agent_image_end[];
+
+/* --- memory ---------------------------------------------------------------- */
+
+static int call(struct gz_tracee *t, int64_t *r, long nr, uint64_t a, uint64_t b, uint64_t c,
+		uint64_t d, uint64_t e)
+{
+	int rc = GZ_TRACEE_CALL(t, r, nr, a, b, c, d, e, 0);
+
+	if (rc)
+		return rc;
+	return *r < 0 ? (int)*r : 0;
+}
+
+/* Map at @addr, nowhere else.  Return: 0 or a negative errno */
+static int map(struct gz_tracee *t, uint64_t addr, uint64_t size, int prot, int flags, int fd)
+{
+	int64_t r;
+	int rc = call(t, &r, SYS_mmap, addr, size, (uint64_t)prot,
+		      (uint64_t)(flags | MAP_FIXED_NOREPLACE), (uint64_t)fd);
+
+	if (rc)
+		return rc;
+	return (uint64_t)r == addr ? 0 : -EEXIST; /* a kernel before 4.17 */
+}
+
+static void unmap(struct gz_tracee *t, uint64_t addr, uint64_t size)
+{
+	int64_t r;
+
+	call(t, &r, SYS_munmap, addr, size, 0, 0, 0);
+}
+
+/* Write where the process cannot.  Whole words, as ptrace(2) has them. */
+static int poke(struct gz_tracee *t, uint64_t addr, const void *bytes, size_t n)
+{
+	uint64_t first = addr & ~7ULL, end = (addr + n + 7) & ~7ULL;
+	uint64_t words[512];
+
+	if (end - first > sizeof(words))
+		return -EINVAL;
+	if (gz_tracee_read(t, first, words, end - first))
+		return -EFAULT;
+	memcpy((uint8_t *)words + (addr - first), bytes, n);
+	for (uint64_t at = first; at < end; at += 8)
+		if (ptrace(PTRACE_POKEDATA, t->borrowed->tid, at, words[(at - first) / 8]))
+			return -errno;
+	return 0;
+}
+
+/* --- the region -------------------------------------------------------------- */
+
+static int read_book(const struct gz_tracee *t, struct gz_agent_book *b)
+{
+	int rc = gz_tracee_read(t, GZ_AGENT_BOOK, b, sizeof(*b));
+
+	if (rc)
+		return rc;
+	return b->magic == GZ_AGENT_MAGIC && b->version == GZ_AGENT_VERSION &&
+		       b->nsites <= SITES_MAX && b->nislands <= GZ_ISLANDS &&
+		       b->nfailed <= GZ_FAILED_SITES
+		   ? 0
+		   : -EPROTO;
+}
+
+bool gz_inject_present(const struct gz_tracee *t)
+{
+	static struct gz_agent_book b;
+
+	return !read_book(t, &b);
+}
+
+/* What the agent does about each call; the table says it all. */
+static void fill_nrtab(uint8_t *nrtab)
+{
+	memset(nrtab, GZ_NR_NATIVE, GZ_NR_MAX);
+	for (size_t i = 0; i < gz_ncalls; i++) {
+		const struct gz_call_info *c = &gz_calls[i];
+
+		if (c->nr >= 0 && c->nr < GZ_NR_MAX)
+			nrtab[c->nr] = c->agent == GZ_AGENT_DATA    ? GZ_NR_DATA
+				       : c->agent == GZ_AGENT_CLOSE ? GZ_NR_CLOSE
+								    : GZ_NR_TRAP;
+	}
+}
+
+static int write_image(struct gz_tracee *t)
+{
+	size_t n = (size_t)(gz_agent_image_end - gz_agent_image);
+	struct gz_agent_book book = {.magic = GZ_AGENT_MAGIC, .version = GZ_AGENT_VERSION};
+	uint8_t nrtab[GZ_NR_MAX];
+	int rc;
+
+	fill_nrtab(nrtab);
+	rc = gz_tracee_write(t, GZ_AGENT_BASE, gz_agent_image, n);
+	if (!rc)
+		rc = gz_tracee_write(t, GZ_AGENT_NRTAB, nrtab, sizeof(nrtab));
+	return rc ? rc : gz_tracee_write(t, GZ_AGENT_BOOK, &book, sizeof(book));
+}
+
+static int map_all(struct gz_tracee *t, int fd)
+{
+	int64_t r;
+	int rc = map(t, GZ_AGENT_PRIVATE, GZ_AGENT_PRIVATE_SIZE, PROT_READ | PROT_WRITE,
+		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
+
+	if (rc)
+		return rc;
+	rc = call(t, &r, SYS_madvise, GZ_AGENT_PRIVATE, GZ_AGENT_PRIVATE_SIZE, MADV_WIPEONFORK, 0,
+		  0);
+	if (!rc)
+		rc = map(t, GZ_AGENT_KEPT, GZ_AGENT_KEPT_SIZE, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS, -1);
+	if (!rc)
+		rc =
+		    map(t, GZ_AGENT_SHARED, GZ_SHARED_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd);
+	if (!rc)
+		call(t, &r, SYS_madvise, GZ_AGENT_SHARED, GZ_SHARED_SIZE, MADV_DONTDUMP, 0, 0);
+	if (rc) {
+		unmap(t, GZ_AGENT_KEPT, GZ_AGENT_KEPT_SIZE);
+		unmap(t, GZ_AGENT_PRIVATE, GZ_AGENT_PRIVATE_SIZE);
+	}
+	return rc;
+}
+
+int gz_inject_region(struct gz_tracee *t, int fd)
+{
+	uint64_t site = t->site;
+	int64_t r;
+	int rc = map(t, GZ_AGENT_BASE, GZ_AGENT_EXEMPT_SIZE, PROT_READ | PROT_WRITE,
+		     MAP_PRIVATE | MAP_ANONYMOUS, -1);
+
+	if (rc)
+		return rc; /* @fd is close-on-exec; its close() would trap here */
+	rc = write_image(t);
+	if (!rc)
+		rc = call(t, &r, SYS_mprotect, GZ_AGENT_BASE, GZ_AGENT_EXEMPT_SIZE,
+			  PROT_READ | PROT_EXEC, 0, 0);
+	if (!rc) {
+		rc = map_all(t, fd);
+		t->site = GZ_AGENT_SYSCALL; /* it does not trap */
+		call(t, &r, SYS_close, (uint64_t)fd, 0, 0, 0, 0);
+		t->site = site;
+	}
+	if (rc)
+		unmap(t, GZ_AGENT_BASE, GZ_AGENT_EXEMPT_SIZE);
+	return rc;
+}
+
+/* --- islands ------------------------------------------------------------------ */
+
+static uint64_t distance(uint64_t a, uint64_t b)
+{
+	return a > b ? a - b : b - a;
+}
+
+/* Free address space for an island near @site: the top of the nearest gap, or 0 */
+static uint64_t find_hole(const struct gz_tracee *t, uint64_t site)
+{
+	uint64_t end = ADDRESS_MIN, best = 0;
+	char path[64], line[512];
+	unsigned long lo, hi;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/maps", (int)t->borrowed->tid);
+	f = fopen(path, "re");
+	if (!f)
+		return 0;
+	while (fgets(line, sizeof(line), f)) {
+		uint64_t at;
+
+		if (sscanf(line, "%lx-%lx", &lo, &hi) != 2)
+			continue;
+		/* The stack grows into the gap below it. */
+		if (lo > end && lo - end >= ISLAND_SIZE + 2 * ISLAND_GUARD &&
+		    !strstr(line, "[stack]")) {
+			at = (lo - ISLAND_GUARD - ISLAND_SIZE) & ~0xfffULL;
+			if (distance(at, site) < ISLAND_REACH &&
+			    (!best || distance(at, site) < distance(best, site)))
+				best = at;
+		}
+		end = hi;
+	}
+	fclose(f);
+	return best;
+}
+
+/* An island that @site reaches, with room.  Return: NULL, there is none */
+static struct gz_agent_island *island(struct gz_tracee *t, struct gz_agent_book *b, uint64_t site)
+{
+	struct gz_agent_island *is;
+	uint64_t at;
+
+	for (uint32_t i = 0; i < b->nislands; i++) {
+		is = &b->island[i];
+		if (distance(is->base, site) < ISLAND_REACH && is->used + GZ_ISLAND_MAX <= is->size)
+			return is;
+	}
+	if (b->nislands == GZ_ISLANDS)
+		return NULL;
+	at = find_hole(t, site);
+	if (!at || map(t, at, ISLAND_SIZE, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1))
+		return NULL;
+	is = &b->island[b->nislands++];
+	*is = (struct gz_agent_island){.base = at, .size = ISLAND_SIZE};
+	return is;
+}
+
+/* --- sites -------------------------------------------------------------------- */
+
+/* Was it led to the agent before?  Return: its block, or 0 */
+static uint64_t known_block(const struct gz_tracee *t, const struct gz_agent_book *b, uint64_t site)
+{
+	for (uint32_t i = 0; i < b->nsites; i++) {
+		uint64_t block = GZ_AGENT_SITES + i * GZ_SITE_SIZE, s;
+
+		if (!gz_tracee_read(t, block + GZ_SITE_TRAP, &s, sizeof(s)) && s == site)
+			return block;
+	}
+	return 0;
+}
+
+/* As much of what is before the site as can be read.  Return: bytes, or a negative errno */
+static int read_code(const struct gz_tracee *t, uint64_t site, uint8_t *code)
+{
+	size_t back = GZ_PATCH_BACK;
+
+	if (!gz_tracee_read(t, site - back, code, back + 2))
+		return (int)back;
+	back = site & 0xfff; /* the mapping may begin with the page */
+	if (back > GZ_PATCH_BACK || gz_tracee_read(t, site - back, code, back + 2))
+		return -EFAULT;
+	return (int)back;
+}
+
+static int write_site(struct gz_tracee *t, struct gz_agent_book *b, const struct gz_patch *p,
+		      uint64_t block)
+{
+	uint8_t code[GZ_ISLAND_MAX], bytes[GZ_SITE_SIZE], jump[GZ_PATCH_BYTES];
+	struct gz_agent_island *is = island(t, b, p->site);
+	uint64_t at;
+	int n, rc;
+
+	if (!is)
+		return -ENOMEM;
+	at = is->base + is->used;
+	n = gz_patch_island(p, at, block, code);
+	if (n < 0)
+		return n;
+	rc = gz_patch_jump(p, at, jump);
+	if (rc)
+		return rc;
+	gz_patch_block(p->site, block, bytes);
+	is->used += ((uint32_t)n + 15) & ~15U;
+	b->nsites++;
+	/* The jump last: all that it leads to is there. */
+	rc = poke(t, block, bytes, sizeof(bytes));
+	if (!rc)
+		rc = poke(t, at, code, (size_t)n);
+	if (!rc)
+		rc = poke(t, GZ_AGENT_BOOK, b, sizeof(*b));
+	return rc ? rc : poke(t, p->at, jump, sizeof(jump));
+}
+
+int gz_inject_site(struct gz_tracee *t, uint64_t site, uint64_t *block)
+{
+	struct gz_agent_book b;
+	uint8_t code[GZ_PATCH_BACK + 2];
+	struct gz_patch p;
+	int rc = read_book(t, &b);
+
+	if (rc)
+		return rc;
+	*block = known_block(t, &b, site);
+	if (*block)
+		return 0;
+	for (uint32_t i = 0; i < b.nfailed; i++)
+		if (b.failed[i] == site)
+			return -ENOEXEC;
+	if (b.nsites == SITES_MAX)
+		return -ENOSPC;
+	*block = GZ_AGENT_SITES + b.nsites * GZ_SITE_SIZE;
+	rc = read_code(t, site, code);
+	if (rc >= 0)
+		rc = gz_patch_find(&p, code, (size_t)rc, site);
+	if (!rc)
+		rc = write_site(t, &b, &p, *block);
+	if (rc && b.nfailed < GZ_FAILED_SITES) {
+		b.failed[b.nfailed++] = site;
+		poke(t, GZ_AGENT_BOOK, &b, sizeof(b));
+	}
+	return rc;
+}
+
+/* Does a `mov $nr, %eax` of a call that the agent knows come shortly before?  0 is an xor. */
+static bool looks_known(const uint8_t *code, size_t at)
+{
+	for (size_t back = 2; back <= LOOK_BACK && back <= at; back++) {
+		const uint8_t *p = code + at - back;
+		uint32_t nr;
+
+		if (p[0] == 0x31 && p[1] == 0xc0)
+			nr = SYS_read;
+		else if (p[0] == 0xb8)
+			memcpy(&nr, p + 1, sizeof(nr));
+		else
+			continue;
+		for (size_t i = 0; i < gz_ncalls; i++)
+			if (gz_calls[i].agent != GZ_AGENT_NONE && (uint32_t)gz_calls[i].nr == nr)
+				return true;
+	}
+	return false;
+}
+
+/* The executable mapping around @addr.  Return: its bytes, or 0 */
+static size_t mapping_of(const struct gz_tracee *t, uint64_t addr, uint64_t *start)
+{
+	char path[64], line[512];
+	unsigned long lo, hi;
+	size_t n = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/maps", (int)t->borrowed->tid);
+	f = fopen(path, "re");
+	if (!f)
+		return 0;
+	while (!n && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%lx-%lx", &lo, &hi) != 2 || addr < lo || addr >= hi)
+			continue;
+		*start = lo;
+		n = hi - lo;
+	}
+	fclose(f);
+	return n;
+}
+
+/* A site that nobody has come to: is it an instruction at all?  Half must lead there. */
+static bool is_sure(const uint8_t *code, size_t at, uint64_t site)
+{
+	struct gz_patch p;
+
+	return at >= GZ_PATCH_BACK &&
+	       !gz_patch_find(&p, code + at - GZ_PATCH_BACK, GZ_PATCH_BACK, site) &&
+	       p.votes >= GZ_PATCH_STARTS / 2;
+}
+
+void gz_inject_neighbours(struct gz_tracee *t, uint64_t site)
+{
+	uint64_t start = 0, block;
+	size_t n = mapping_of(t, site, &start);
+	uint8_t *code, *p;
+
+	if (!n || n > NEIGHBOURS_MAX)
+		return;
+	code = malloc(n);
+	if (!code || gz_tracee_read(t, start, code, n))
+		goto out;
+	for (p = code; (p = memchr(p, 0x0f, (size_t)(code + n - p) - 1)); p++) {
+		size_t at = (size_t)(p - code);
+
+		if (p[1] == 0x05 && looks_known(code, at) && is_sure(code, at, start + at))
+			gz_inject_site(t, start + at, &block);
+		if (p + 2 >= code + n)
+			break;
+	}
+out:
+	free(code);
+}
+
+static uint64_t signal_set(pid_t tid, const char *key)
+{
+	char text[64];
+
+	return gz_status(tid, key, text, sizeof(text)) ? strtoull(text, NULL, 16) : 0;
+}
+
+/* Will the thread run a handler when it goes on?  Then its call may end by EINTR. */
+static bool has_signal(const struct gz_tracee *t, const struct gz_thread *th)
+{
+	uint64_t blocked = th == t->borrowed ? t->mask : signal_set(th->tid, "SigBlk:");
+
+	return (signal_set(th->tid, "SigPnd:") | signal_set(th->tid, "ShdPnd:")) & ~blocked &
+	       ~signal_set(th->tid, "SigIgn:");
+}
+
+void gz_inject_enter(struct gz_tracee *t, pid_t tid, uint64_t site, uint64_t block)
+{
+	for (size_t i = 0; i < t->n; i++) {
+		struct gz_thread *th = &t->threads[i];
+
+		if (th->tid != tid || !th->stopped || th->regs.rip != site + 2 ||
+		    (int64_t)th->regs.orig_rax < 0 || (int64_t)th->regs.rax > -512 ||
+		    (int64_t)th->regs.rax < -514 || has_signal(t, th))
+			continue;
+		/* What was displaced has run; the block is where it leads. */
+		th->regs.rip = block;
+		th->regs.rax = th->regs.orig_rax;
+		th->regs.orig_rax = ~0ULL;
+		if (th != t->borrowed) /* it gets them when it is given back */
+			ptrace(PTRACE_SETREGS, tid, NULL, &th->regs);
+	}
+}

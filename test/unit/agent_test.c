@@ -1,0 +1,466 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * agent_test.c - The agent in a process whose C library was led to it
+ *
+ * A child is stopped, gets the agent, and every site of its C library that can be
+ * patched is.  Then it does what programs do; it looks at the results itself.  We
+ * are the engine: the shared memory is ours, and slot 0 belongs to one of its sockets.
+ */
+#include <Zydis/Zydis.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <link.h>
+#include <poll.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "launcher/agent/abi.h"
+#include "launcher/inject.h"
+#include "launcher/tracee.h"
+
+#define STOP_MS 5000
+
+/* --- the C library's sites ------------------------------------------------------ */
+
+static uint64_t sites[2000];
+static unsigned nsites;
+
+static void sweep(const uint8_t *text, size_t n)
+{
+	ZydisDecodedInstruction z;
+	ZydisDecoder d;
+
+	ZydisDecoderInit(&d, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
+	for (size_t at = 0; at < n;) {
+		if (!ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&d, NULL, text + at, n - at, &z))) {
+			at++;
+			continue;
+		}
+		if (z.mnemonic == ZYDIS_MNEMONIC_SYSCALL && nsites < 2000)
+			sites[nsites++] = (uint64_t)(text + at);
+		at += z.length;
+	}
+}
+
+static int find_libc(struct dl_phdr_info *info, size_t size, void *arg)
+{
+	(void)size;
+	(void)arg;
+	if (!strstr(info->dlpi_name, "libc.so"))
+		return 0;
+	for (int i = 0; i < info->dlpi_phnum; i++)
+		if (info->dlpi_phdr[i].p_type == PT_LOAD && info->dlpi_phdr[i].p_flags & PF_X)
+			sweep((const uint8_t *)(info->dlpi_addr + info->dlpi_phdr[i].p_vaddr),
+			      info->dlpi_phdr[i].p_memsz);
+	return 1;
+}
+
+/* --- the child and its agent ---------------------------------------------------- */
+
+/* Shared with the child */
+static struct stage {
+	_Atomic int step; /* what has happened so far */
+	_Atomic int line; /* of the check that failed; 0: none */
+	uint64_t ino;	  /* of the child's socket */
+} * stage;
+
+static int memfd;
+static struct gz_shared *sh;
+static struct gz_slot *slot;
+static int pair[2]; /* [0] is the child's, [1] the engine's end */
+
+/* In the child: what is not so ends it. */
+#define CHECK(x)                                                                                   \
+	do {                                                                                       \
+		if (!(x)) {                                                                        \
+			atomic_store(&stage->line, __LINE__);                                      \
+			_exit(1);                                                                  \
+		}                                                                                  \
+	} while (0)
+
+static void step_to(int n)
+{
+	atomic_store(&stage->step, n);
+}
+
+/* Without a call: it works in the child, too, whatever happened to its library */
+static void wait_step(int n)
+{
+	for (time_t until = time(NULL) + 20; atomic_load(&stage->step) < n;) {
+		struct timespec t = {.tv_nsec = 100000};
+
+		if (time(NULL) > until)
+			_exit(99);
+		nanosleep(&t, NULL);
+	}
+}
+
+/* As wait_step(), for us */
+static void await_child(pid_t pid, int n)
+{
+	for (int i = 0; i < 20000 && atomic_load(&stage->step) < n; i++) {
+		int line = atomic_load(&stage->line);
+
+		if (line)
+			fail_msg("the child's check in line %d", line);
+		if (waitpid(pid, NULL, WNOHANG) == pid)
+			fail_msg("the child ended, before step %d", n);
+		usleep(1000);
+	}
+	assert_true(atomic_load(&stage->step) >= n);
+}
+
+static void inject(pid_t pid)
+{
+	struct gz_tracee t = {.pid = pid};
+	unsigned n = 0;
+	uint64_t block;
+	int rc;
+
+	rc = gz_tracee_stop(&t, STOP_MS);
+	if (!rc)
+		rc = gz_tracee_borrow(&t);
+	if (rc)
+		fail_msg("cannot stop the child: %s", t.why);
+	assert_false(gz_inject_present(&t));
+	assert_int_equal(gz_inject_region(&t, memfd), 0);
+	assert_true(gz_inject_present(&t));
+	for (unsigned i = 0; i < nsites; i++) {
+		rc = gz_inject_site(&t, sites[i], &block);
+		n += !rc;
+		if (rc && rc != -ENOEXEC)
+			fail_msg("site %lx: %s", (unsigned long)sites[i], strerror(-rc));
+		/* Twice is once. */
+		if (i % 50 == 0)
+			assert_int_equal(gz_inject_site(&t, sites[i], &block), rc);
+	}
+	gz_tracee_release(&t);
+	print_message("%u of %u sites\n", n, nsites);
+	assert_true(n * 100 >= nsites * 98);
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	if (!nsites)
+		dl_iterate_phdr(find_libc, NULL);
+	assert_true(nsites > 200);
+	stage =
+	    mmap(NULL, sizeof(*stage), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	memfd = memfd_create("test", 0);
+	assert_true(memfd >= 0 && !ftruncate(memfd, (off_t)GZ_SHARED_SIZE));
+	sh = mmap(NULL, GZ_SHARED_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, memfd, 0);
+	assert_true(stage != MAP_FAILED && sh != MAP_FAILED);
+	slot = &sh->slot[0];
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	munmap(stage, sizeof(*stage));
+	munmap(sh, GZ_SHARED_SIZE);
+	close(memfd);
+	close(pair[0]);
+	close(pair[1]);
+	return 0;
+}
+
+/* The child goes on at step 1. */
+static pid_t start(void (*fn)(void))
+{
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		close(pair[1]);
+		wait_step(1);
+		CHECK(fcntl(memfd, F_GETFD) < 0); /* gz_inject_region() closed it */
+		fn();
+		_exit(0);
+	}
+	inject(pid);
+	return pid;
+}
+
+static void finish(pid_t pid)
+{
+	int status;
+
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	if (atomic_load(&stage->line))
+		fail_msg("the child's check in line %d", atomic_load(&stage->line));
+	assert_int_equal(status, 0);
+}
+
+/* --- descriptors that are not ours ------------------------------------------------ */
+
+static void *echo_thread(void *arg)
+{
+	int *fd = arg;
+	char c;
+
+	while (read(*fd, &c, 1) == 1)
+		if (write(*fd, &c, 1) != 1)
+			break;
+	return NULL;
+}
+
+static double ns_per_read(int fd)
+{
+	struct timespec a, b;
+	uint64_t v;
+
+	clock_gettime(CLOCK_MONOTONIC, &a);
+	for (int i = 0; i < 20000; i++)
+		if (read(fd, &v, sizeof(v)) != sizeof(v))
+			return 0;
+	clock_gettime(CLOCK_MONOTONIC, &b);
+	return ((double)(b.tv_sec - a.tv_sec) * 1e9 + (double)(b.tv_nsec - a.tv_nsec)) / 20000;
+}
+
+static void on_alarm(int sig)
+{
+	(void)sig;
+}
+
+static void do_what_programs_do(void)
+{
+	struct sigaction sa = {.sa_handler = on_alarm};
+	struct iovec v[2];
+	pthread_t th;
+	char buf[64];
+	int p[2], s[2], fd, status;
+	FILE *f;
+	pid_t pid;
+
+	for (int i = 0; i < 200; i++) {
+		CHECK(!pipe(p) && !socketpair(AF_UNIX, SOCK_STREAM, 0, s));
+		CHECK(write(p[1], "abc", 3) == 3 && read(p[0], buf, 64) == 3 &&
+		      !memcmp(buf, "abc", 3));
+		CHECK(send(s[0], "xyz", 3, 0) == 3 && recv(s[1], buf, 64, 0) == 3);
+		v[0] = (struct iovec){buf, 1};
+		v[1] = (struct iovec){buf + 8, 8};
+		CHECK(writev(s[1], v, 2) == 9 && readv(s[0], v, 2) == 9);
+		CHECK(dup2(p[0], s[0]) == s[0] && write(p[1], "q", 1) == 1 &&
+		      read(s[0], buf, 1) == 1 && buf[0] == 'q');
+		CHECK(!close(p[0]) && !close(p[1]) && !close(s[0]) && !close(s[1]));
+		CHECK(read(p[0], buf, 1) == -1 && errno == EBADF);
+	}
+	f = fopen("/proc/self/status", "r");
+	CHECK(f && fgets(buf, sizeof(buf), f) && !strncmp(buf, "Name:", 5) && !fclose(f));
+	/* A file under a number that was a socket's, and the other way round */
+	CHECK(!socketpair(AF_UNIX, SOCK_STREAM, 0, s) && send(s[0], "a", 1, 0) == 1);
+	CHECK(!pthread_create(&th, NULL, echo_thread, &s[1]));
+	CHECK(read(s[0], buf, 1) == 1);
+	for (int i = 0; i < 1000; i++)
+		CHECK(write(s[0], "t", 1) == 1 && read(s[0], buf, 1) == 1 && buf[0] == 't');
+	CHECK(!shutdown(s[0], SHUT_WR) && !pthread_join(th, NULL));
+	pid = fork();
+	CHECK(pid >= 0);
+	if (!pid) {
+		execl("/bin/sh", "sh", "-c", "echo out | cat >/dev/null; exit 7", NULL);
+		_exit(1);
+	}
+	CHECK(waitpid(pid, &status, 0) == pid && WEXITSTATUS(status) == 7);
+	/* A signal ends a read() that waits. */
+	sigaction(SIGALRM, &sa, NULL);
+	CHECK(!pipe(p));
+	ualarm(20000, 20000);
+	CHECK(read(p[0], buf, 1) == -1 && errno == EINTR);
+	ualarm(0, 0);
+	fd = open("/dev/zero", O_RDONLY);
+	printf("%.0f ns a read() of /dev/zero\n", ns_per_read(fd));
+	fflush(stdout);
+}
+
+static void others_descriptors_are_the_kernels(void **state)
+{
+	int fd = open("/dev/zero", O_RDONLY);
+	pid_t pid;
+
+	(void)state;
+	print_message("%.0f ns without the agent\n", ns_per_read(fd));
+	close(fd);
+	pid = start(do_what_programs_do);
+	step_to(1);
+	finish(pid);
+}
+
+/* --- a socket of ours ------------------------------------------------------------- */
+
+static void publish(void)
+{
+	struct stat st;
+
+	assert_int_equal(fstat(pair[0], &st), 0);
+	sh->magic = GZ_AGENT_MAGIC;
+	slot->gen = 1;
+	sh->used = 1;
+	sh->ino[0] = st.st_ino;
+	atomic_fetch_add((_Atomic uint32_t *)&sh->epoch, 1);
+}
+
+/* Bytes into the rx ring, as engine/plane.c does it */
+static void give(const char *bytes)
+{
+	size_t n = strlen(bytes);
+
+	for (size_t i = 0; i < n; i++)
+		gz_slot_rx(sh, 0)[(slot->rx_tail + i) % GZ_SLOT_RING] = (uint8_t)bytes[i];
+	__atomic_store_n(&slot->rx_tail, slot->rx_tail + n, __ATOMIC_SEQ_CST);
+	if (!__atomic_exchange_n(&slot->token, 1, __ATOMIC_SEQ_CST))
+		assert_int_equal(send(pair[1], "", 1, 0), 1);
+}
+
+static short polls(int fd, short events)
+{
+	struct pollfd p = {.fd = fd, .events = events};
+
+	poll(&p, 1, 0);
+	return p.revents;
+}
+
+static void talk(void)
+{
+	char buf[100] = "";
+	struct iovec v[2] = {{buf, 2}, {buf + 10, 3}};
+	int fd = pair[0], other = dup(fd), p[2], status;
+	pid_t pid;
+
+	/* Nothing came yet. */
+	CHECK(recv(fd, buf, 10, MSG_DONTWAIT) == -1 && errno == EAGAIN && !polls(fd, POLLIN));
+	step_to(2);
+	wait_step(3); /* "hello" */
+	CHECK(polls(fd, POLLIN) == POLLIN && recv(fd, buf, 3, 0) == 3 && !memcmp(buf, "hel", 3));
+	CHECK(polls(fd, POLLIN) == POLLIN);
+	CHECK(recv(fd, buf, 100, MSG_PEEK) == 2 && !memcmp(buf, "lo", 2));
+	CHECK(read(other, buf, 100) == 2 && !memcmp(buf, "lo", 2));
+	CHECK(!polls(fd, POLLIN) && recv(fd, buf, 1, MSG_DONTWAIT) == -1 && errno == EAGAIN);
+	step_to(4);
+	/* One that waits, and is woken */
+	CHECK(readv(fd, v, 2) == 4 && !memcmp(buf, "la", 2) && !memcmp(buf + 10, "te", 2));
+	CHECK(send(fd, "to you", 6, MSG_NOSIGNAL) == 6 && write(other, "!", 1) == 1);
+	v[0] = (struct iovec){"ab", 2};
+	v[1] = (struct iovec){"cde", 3};
+	CHECK(writev(fd, v, 2) == 5);
+	/* A child's are the same rings. */
+	pid = fork();
+	CHECK(pid >= 0);
+	if (!pid)
+		_exit(write(fd, "child", 5) != 5);
+	CHECK(waitpid(pid, &status, 0) == pid && !status);
+	/* The number goes to another file, and the socket to another number. */
+	CHECK(!pipe(p) && dup2(p[1], fd) == fd && write(fd, "pipe", 4) == 4);
+	CHECK(read(p[0], buf, 9) == 4 && write(other, ".", 1) == 1);
+	CHECK(dup2(other, p[0]) == p[0] && write(p[0], ".", 1) == 1 && !close(p[0]));
+	CHECK(read(p[0], buf, 1) == -1 && errno == EBADF);
+	step_to(5);
+	wait_step(6); /* bytes, then the end of file */
+	CHECK(recv(other, buf, 100, 0) == 4 && recv(other, buf, 100, 0) == 0);
+}
+
+static void a_socket_of_ours_is_the_rings(void **state)
+{
+	static const char want[] = "to you!abcdechild..";
+	pid_t pid;
+
+	(void)state;
+	publish();
+	pid = start(talk);
+	close(pair[0]);
+	pair[0] = -1;
+	step_to(1);
+	await_child(pid, 2);
+	give("hello");
+	step_to(3);
+	await_child(pid, 4);
+	usleep(20000); /* it waits by now, most often */
+	give("late");
+	await_child(pid, 5);
+	assert_int_equal(slot->tx_tail, sizeof(want) - 1);
+	assert_memory_equal(gz_slot_tx(sh, 0), want, sizeof(want) - 1);
+	assert_int_equal(sh->dirty[0], 1);
+	give("last");
+	shutdown(pair[1], SHUT_WR);
+	step_to(6);
+	finish(pid);
+	/* No byte went by the shadow: the worker was awake. */
+	assert_int_equal(recv(pair[1], (char[4]){0}, 4, MSG_DONTWAIT), 0);
+}
+
+static void use_closed(void)
+{
+	char buf[10];
+
+	CHECK(send(pair[0], "ring", 4, 0) == 4);
+	step_to(2);
+	wait_step(3); /* closed, and native */
+	CHECK(send(pair[0], "shadow", 6, 0) == 6);
+	CHECK(recv(pair[0], buf, 10, 0) == 5 && !memcmp(buf, "bytes", 5));
+	step_to(4);
+	wait_step(5); /* another owner of the slot */
+	CHECK(send(pair[0], "again", 5, 0) == 5);
+	/* The worker sleeps: it is rung for. */
+}
+
+static void a_closed_ring_takes_nothing(void **state)
+{
+	char buf[20];
+	pid_t pid;
+
+	(void)state;
+	publish();
+	sh->asleep = 1;
+	pid = start(use_closed);
+	step_to(1);
+	await_child(pid, 2);
+	assert_int_equal(recv(pair[1], buf, sizeof(buf), 0), 1); /* the bell */
+	__atomic_fetch_or(&slot->tx_tail, GZ_RING_CLOSED, __ATOMIC_SEQ_CST);
+	__atomic_fetch_or(&slot->rx_head, GZ_RING_CLOSED, __ATOMIC_SEQ_CST);
+	slot->rx_plane = slot->tx_plane = GZ_PLANE_NATIVE;
+	assert_int_equal(send(pair[1], "bytes", 5, 0), 5);
+	step_to(3);
+	await_child(pid, 4);
+	assert_int_equal(slot->tx_tail, GZ_RING_CLOSED | 4);
+	assert_int_equal(recv(pair[1], buf, sizeof(buf), 0), 6);
+	slot->gen = 3;
+	sh->ino[0]++;
+	step_to(5);
+	finish(pid);
+	assert_int_equal(recv(pair[1], buf, sizeof(buf), 0), 5);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test_setup_teardown(others_descriptors_are_the_kernels, setup, teardown),
+	    cmocka_unit_test_setup_teardown(a_socket_of_ours_is_the_rings, setup, teardown),
+	    cmocka_unit_test_setup_teardown(a_closed_ring_takes_nothing, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
