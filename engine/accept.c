@@ -91,6 +91,16 @@ static int64_t write_native(struct gz_call_ctx *c, int fd)
 	return gz_addr_write_raw(c, &a, (int)len, c->args[1], c->args[2]);
 }
 
+/* Bytes that came before now go where all later ones do. */
+static void choose_plane(const struct gz_call_ctx *c, struct gz_sock *s)
+{
+	if (!atomic_load(&s->hold))
+		return;
+	if (c->sv->client == s->client)
+		gz_plane_give(s, true);
+	gz_plane_begin(s); /* a recv() right after accept() finds them */
+}
+
 static int64_t accept_flags(struct gz_call_ctx *c, int flags)
 {
 	struct gz_sock *l = c->s, *s;
@@ -142,6 +152,7 @@ static int64_t accept_flags(struct gz_call_ctx *c, int flags)
 		gz_options_natively(&s->opt, fd);
 		fstat(fd, &st);
 		gz_table_add(s, st.st_ino);
+		choose_plane(c, s);
 	}
 	if (atomic_load(&s->closed))
 		gz_table_remove(s);
@@ -167,6 +178,8 @@ static int64_t accept_flags(struct gz_call_ctx *c, int flags)
 			return err == -ENOENT ? -EINTR : err;
 		}
 	}
+	if (err >= 0)
+		gz_plane_seen(s, c->tid, (int)err);
 	close(fd);
 	atomic_fetch_sub(&l->queued, 1);
 	gz_twin_room(l);

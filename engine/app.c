@@ -128,6 +128,16 @@ int gz_app_fd(struct gz_app_cache *c, pid_t tid, int fd)
 	return -ESRCH;
 }
 
+pid_t gz_app_process(pid_t tid)
+{
+	char status[4096];
+	const char *v;
+
+	if (!read_status(tid, status, sizeof(status)) || !status_line(status, "\nTgid:", &v))
+		return -ESRCH;
+	return (pid_t)atoi(v);
+}
+
 bool gz_app_cloexec(pid_t tid, int fd)
 {
 	char path[64], line[128];

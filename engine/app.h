@@ -31,6 +31,9 @@ int gz_app_write(pid_t tid, uint64_t addr, const void *buf, size_t n);
 /** A duplicate of the application's descriptor (pidfd_getfd(2)), or -errno */
 int gz_app_fd(struct gz_app_cache *c, pid_t tid, int fd);
 
+/** The process (thread group) that thread @tid belongs to, or -ESRCH */
+pid_t gz_app_process(pid_t tid);
+
 /** Flags of descriptor @fd in the application: is FD_CLOEXEC set? */
 bool gz_app_cloexec(pid_t tid, int fd);
 

@@ -288,8 +288,11 @@ static int64_t do_setsockopt(struct gz_call_ctx *c)
 	err = gz_app_read(c->tid, c->args[3], val, (size_t)len);
 	if (err)
 		return err;
-	if (level == SOL_SOCKET && opt == SO_PEEK_OFF)
+	if (level == SOL_SOCKET && opt == SO_PEEK_OFF) {
+		atomic_store(&c->s->no_ring, true);
+		gz_plane_leave(c->s, c->fd);
 		return GZ_CONTINUE; /* it is the shadow that is peeked */
+	}
 	if (level == SOL_SOCKET && (opt == SO_BINDTODEVICE || opt == SO_BINDTOIFINDEX)) {
 		r = gz_iface_bind(c, val, len, name);
 		if (r)
@@ -303,6 +306,9 @@ static int64_t do_setsockopt(struct gz_call_ctx *c)
 	if (!err)
 		gz_twin_option(c->s, level, opt, val, (socklen_t)len);
 	pthread_mutex_unlock(&c->s->lock);
+	/* What the rings do not know of. */
+	if (!err && (c->s->opt.sndbuf_set || c->s->opt.rcvbuf_set || c->s->opt.rcvlowat > 1))
+		gz_plane_leave(c->s, c->fd);
 	if (!err && gz_sock_state(c->s) >= GZ_CONNECTING)
 		err = gz_worker_post(&gz_worker,
 				     &(struct gz_msg){.op = GZ_OP_OPTIONS, .sock = c->s, .fd = -1});
@@ -378,6 +384,8 @@ static int64_t do_shutdown(struct gz_call_ctx *c)
 		atomic_store(&s->app_shut_wr, true);
 	if (rd)
 		atomic_store(&s->app_shut_rd, true);
+	if (wr)
+		gz_plane_stop_sending(s); /* the shadow says EPIPE */
 	if (shutdown(c->fd, (int)how) < 0 && errno != ENOTCONN)
 		return -errno;
 	return gz_worker_post(&gz_worker, &(struct gz_msg){.op = GZ_OP_SHUT, .sock = s, .fd = -1});
@@ -408,6 +416,11 @@ static int64_t do_ioctl(struct gz_call_ctx *c)
 
 	if ((unsigned)c->args[1] == SIOCGSKNS)
 		return socket_namespace(c);
+	if ((unsigned)c->args[1] == SIOCINQ &&
+	    (gz_plane_is_ring(s) || atomic_load(&s->ring.orphan))) {
+		v = (int)gz_plane_unread(s);
+		return gz_app_write(c->tid, c->args[2], &v, sizeof(v));
+	}
 	if (gz_iface_is_request((unsigned)c->args[1]))
 		return gz_iface_ioctl(c);
 	if ((unsigned)c->args[1] == SIOCGSTAMP_OLD || (unsigned)c->args[1] == SIOCGSTAMPNS_OLD)
@@ -422,6 +435,7 @@ static int64_t do_ioctl(struct gz_call_ctx *c)
 	if (gz_sock_state(s) == GZ_ESTABLISHED && s->end_fd >= 0 &&
 	    ioctl(s->end_fd, SIOCINQ, &inq) == 0 && inq > (int)s->lag)
 		v += inq - (int)s->lag;
+	v += (int)gz_plane_unseen(s);
 	return gz_app_write(c->tid, c->args[2], &v, sizeof(v));
 }
 

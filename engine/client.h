@@ -16,6 +16,7 @@
 #include <sys/queue.h>
 #include <sys/types.h>
 
+#include "engine/plane.h"
 #include "engine/policy.h"
 
 struct gz_client {
@@ -30,6 +31,7 @@ struct gz_client {
 	_Atomic uint64_t notifications;
 	_Atomic uint64_t rx_bytes, tx_bytes;
 	struct gz_record record; /* what went to the kernel */
+	struct gz_plane *plane;	 /* NULL: its bytes are the relay's */
 	LIST_ENTRY(gz_client) next;
 };
 
@@ -39,11 +41,12 @@ void gz_client_unref(struct gz_client *c);
 /**
  * gz_client_start() - Serve a notification listener with a new thread
  * @listener:	Owned by the client from now on, also on failure
+ * @broker:	gazelle-run --ring, owned as well; -1: its bytes are the relay's
  *
  * Main thread.  Return: the client (borrowed), or NULL with errno
  */
-struct gz_client *gz_client_start(int listener, pid_t pid, uid_t uid, const char *program,
-				  unsigned max);
+struct gz_client *gz_client_start(int listener, int broker, pid_t pid, uid_t uid,
+				  const char *program, unsigned max);
 /** How many are being served now, any thread. */
 unsigned gz_client_count(void);
 /** Call @fn for each with id >= @start until it says no. */

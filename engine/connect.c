@@ -55,6 +55,7 @@ int gz_renew(struct gz_call_ctx *c)
 	s->name = name;
 	s->opt = old->opt;
 	gz_options_natively(&s->opt, fd);
+	atomic_store(&s->edges, atomic_load(&old->edges));
 	gz_table_add(s, ino);
 	err = gz_swap_file(c, fd);
 	if (err) {
@@ -176,6 +177,9 @@ static int start_connect(struct gz_call_ctx *c, struct gz_end peer, bool nonbloc
 	s->connect_reported = !nonblock;
 	atomic_store(&s->error, 0);
 	gz_sock_set_state(s, GZ_CONNECTING);
+	if (c->sv->client == s->client)
+		gz_plane_give(s, false);
+	gz_plane_seen(s, c->tid, (int)c->args[0]);
 	if (nonblock) {
 		atomic_store(&s->parked, 0);
 	} else {

@@ -21,7 +21,36 @@
 enum gz_control_op {
 	GZ_OP_PING = 1,	 /* is the engine ready?  no descriptor */
 	GZ_OP_SERVE = 2, /* descriptors: the notification listener; a pidfd, if not the sender */
-	GZ_OP_MAY_SERVE = 3, /* would SERVE be refused now?  no descriptor */
+	GZ_OP_MAY_SERVE = 3,  /* would SERVE be refused now?  no descriptor */
+	GZ_OP_SERVE_RING = 4, /* descriptors: the listener, and the broker's socket */
+};
+
+/*
+ * The broker is gazelle-run, which alone may trace the program: at the other end of
+ * a SEQPACKET pair it leads a program's sites to the agent (launcher/inject.c), as
+ * the engine asks.
+ *
+ *	engine			gazelle-run
+ *	PATCH		->	seizes the threads
+ *			<-	SEIZED, or DONE and an error
+ *	answers all that wait in the process: they restart
+ *	GO, a memfd	->	waits until they stopped, injects, patches
+ *			<-	DONE
+ */
+enum gz_broker_op {
+	GZ_BROKER_PATCH = 1,
+	GZ_BROKER_SEIZED, /* value: 1 if the agent's memory is wanted */
+	GZ_BROKER_GO,	  /* value: the memfd's number in the process, or -1 */
+	GZ_BROKER_DONE,	  /* value: 0 or a negative errno */
+};
+
+struct gz_broker_msg {
+	uint32_t op;
+	uint32_t seq; /* of the PATCH */
+	int32_t pid, tid;
+	uint64_t site; /* address of the `syscall` */
+	int32_t value;
+	uint32_t unused;
 };
 
 struct gz_hello {
@@ -42,5 +71,6 @@ struct gz_welcome {
 
 static_assert(sizeof(struct gz_hello) == 72, "ABI");
 static_assert(sizeof(struct gz_welcome) == 128, "ABI");
+static_assert(sizeof(struct gz_broker_msg) == 32, "ABI");
 
 #endif

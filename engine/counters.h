@@ -42,6 +42,15 @@
 	X(PATH_MTU, path_mtu_shrunk)                                                               \
 	X(RECOVERIES, tcp_recoveries)                                                              \
 	X(TAIL_PROBES, tcp_tail_probes)                                                            \
+	X(RING_SOCKETS, ring_sockets)                                                              \
+	X(RING_LEFT, ring_left)                                                                    \
+	X(RING_FORCED, ring_left_by_force)                                                         \
+	X(RING_NO_SLOT, ring_no_slot)                                                              \
+	X(RING_BROKEN, ring_broken)                                                                \
+	X(RING_RX, ring_to_app_bytes)                                                              \
+	X(RING_TX, ring_from_app_bytes)                                                            \
+	X(RING_SITES, ring_sites)                                                                  \
+	X(RING_REFUSED, ring_sites_refused)                                                        \
 	/* port */                                                                                 \
 	X(PORT_RX, rx_packets)                                                                     \
 	X(PORT_RX_BYTES, rx_bytes)                                                                 \

@@ -288,7 +288,8 @@ static void refuse(int fd, int status)
 	gz_count(GZ_C_REFUSED_LIMIT);
 }
 
-static void serve(int fd, const struct gz_hello *h, int listener, int pidfd)
+/* @other: of a process that is not the sender, or the broker's socket */
+static void serve(int fd, const struct gz_hello *h, int listener, int other)
 {
 	struct ucred cred = {0};
 	socklen_t len = sizeof(cred);
@@ -301,10 +302,11 @@ static void serve(int fd, const struct gz_hello *h, int listener, int pidfd)
 	}
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0)
 		gz_warn("no credentials: %s", strerror(errno));
-	if (pidfd >= 0)
-		look_at_process(pidfd, &cred);
+	if (other >= 0 && h->op == GZ_OP_SERVE)
+		look_at_process(other, &cred);
 	snprintf(program, sizeof(program), "%.63s", h->program);
-	c = gz_client_start(listener, cred.pid, cred.uid, program, cfg.max_clients);
+	c = gz_client_start(listener, h->op == GZ_OP_SERVE_RING ? dup(other) : -1, cred.pid,
+			    cred.uid, program, cfg.max_clients);
 	if (!c) {
 		refuse(fd, errno);
 		return;
@@ -353,7 +355,7 @@ static bool peer_says(int fd)
 		refuse(fd, EUSERS);
 	} else if (h.op == GZ_OP_MAY_SERVE) {
 		welcome(fd, 0, 0, "");
-	} else if (h.op == GZ_OP_SERVE) {
+	} else if (h.op == GZ_OP_SERVE || h.op == GZ_OP_SERVE_RING) {
 		serve(fd, &h, nfds ? fds[0] : -1, nfds > 1 ? fds[1] : -1);
 		if (nfds > 1)
 			close(fds[1]);

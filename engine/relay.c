@@ -142,6 +142,7 @@ void gz_relay_connected(struct gz_worker *w, struct gz_sock *s)
 	/* First the state: who sees the shadow writable must find it connected. */
 	gz_sock_set_state(s, GZ_ESTABLISHED);
 	gz_count(GZ_C_CONNECTED);
+	gz_plane_connected(s);
 	/* The filler kept the shadow from polling writable; one byte remains. */
 	s->lag = s->prefix;
 	take_lag(s, s->prefix - 1);
@@ -170,6 +171,7 @@ void gz_relay_failed(struct gz_worker *w, struct gz_sock *s, int error)
 		take_lag(s, s->prefix - FAIL_REST);
 	}
 	close_end(s, !waited);
+	gz_plane_failed(s);
 	gz_claim_drop(s);
 	answer_connect(s, error);
 	gz_worker_dirty(w, s);
@@ -249,19 +251,49 @@ void gz_relay_event(struct gz_sock *s, uint32_t events)
 		s->hup = s->can_read = true;
 }
 
+/* What the slot's ring held when the socket left it.  Return: nothing of it is left */
+static bool rest_to_app(struct gz_sock *s)
+{
+	struct iovec v[2];
+	struct msghdr m = {.msg_iov = v};
+	ssize_t n;
+
+	while ((m.msg_iovlen = (size_t)gz_plane_rest(s, v)) && s->can_write) {
+		n = sendmsg(s->end_fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
+		if (n < 0) {
+			s->can_write = errno != EAGAIN;
+			return false;
+		}
+		gz_plane_rest_taken(s, (uint32_t)n);
+	}
+	return !m.msg_iovlen;
+}
+
+/* Bytes that the application cannot have yet, wherever they are */
+static bool rx_left(const struct gz_sock *s)
+{
+	return gz_ring_used(&s->rx) ||
+	       (!gz_plane_is_ring(s) && !atomic_load(&s->ring.orphan) && gz_plane_unread(s));
+}
+
 /* rx ring -> application */
 static void to_app(struct gz_sock *s)
 {
+	bool lost = s->end_fd < 0 || s->app_gone || atomic_load(&s->app_shut_rd);
 	uint32_t done = 0;
 
-	while (gz_ring_used(&s->rx)) {
+	if (!lost && (atomic_load(&s->hold) || (!gz_plane_is_ring(s) && !rest_to_app(s))))
+		return;
+	if (!lost && gz_plane_is_ring(s))
+		done = gz_plane_to_app(s);
+	while (gz_ring_used(&s->rx) && (lost || !gz_plane_is_ring(s))) {
 		struct iovec v[2];
 		struct msghdr m = {.msg_iov = v};
 		uint32_t len;
 		int urgent;
 		ssize_t n;
 
-		if (s->end_fd < 0 || s->app_gone || atomic_load(&s->app_shut_rd)) {
+		if (lost) {
 			n = gz_ring_used(&s->rx); /* nobody will read it */
 		} else {
 			if (!s->can_write)
@@ -295,14 +327,86 @@ static void to_app(struct gz_sock *s)
 	}
 }
 
+/*
+ * Peek at what the application sent, at most @room bytes.  Return: how many; with
+ * none, what happened was noted: s->end_eof, s->app_gone, or nothing.
+ */
+static uint32_t peek_end(struct gz_sock *s, struct msghdr *m, uint32_t room)
+{
+	struct pollfd p = {.fd = s->end_fd, .events = POLLIN};
+	ssize_t n = recvmsg(s->end_fd, m, MSG_DONTWAIT | MSG_PEEK);
+
+	if (n > 0) {
+		s->lag += (uint32_t)n;
+		if (s->lag > LAG_BYTES)
+			take_lag(s, s->lag - 1);
+		/* Drained: the next byte is an edge.  But an end of file whose
+		 * edge came together with bytes' is read to. */
+		if ((uint32_t)n < room && !s->hup && !s->rdhup && !atomic_load(&s->app_shut_wr))
+			s->can_read = false;
+		return (uint32_t)n;
+	}
+	if (n == 0) {
+		s->end_eof = true;
+		/* A last close, whose event is on its way?  It must be known
+		 * before the FIN: with a zero linger it is a RST instead. */
+		if (poll(&p, 1, 0) > 0 && p.revents & POLLHUP)
+			s->hup = true;
+	} else if (errno == EAGAIN) {
+		s->can_read = false;
+	} else if (errno == ECONNRESET && gz_plane_is_ring(s)) {
+		s->end_eof = s->hup = true; /* it left a token; the ring knows of bytes */
+	} else if (errno == ECONNRESET) {
+		/* It closed and left bytes unread: TCP answers with RST. */
+		s->end_eof = s->app_eof = s->app_gone = s->reset = true;
+	} else if (errno != EINTR) {
+		s->end_eof = true;
+	}
+	return 0;
+}
+
+/* Bytes that are no data: bells (plane.c) */
+static void peek_bells(struct gz_sock *s)
+{
+	struct iovec v = {scrap, sizeof(scrap)};
+	struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1};
+
+	while (s->can_read && !s->end_eof && s->end_fd >= 0)
+		peek_end(s, &m, sizeof(scrap));
+}
+
+void gz_relay_skip(struct gz_sock *s)
+{
+	s->can_read = true;
+	peek_bells(s);
+}
+
+/* Slot's ring -> tx ring.  Return: it is empty */
+static bool from_ring(struct gz_sock *s)
+{
+	bool empty;
+
+	if (gz_plane_unseen(s) && !gz_ring_ready(&s->tx, GZ_TX_RING))
+		return false;
+	empty = gz_plane_from_app(s, s->tx.data ? tx_room(s) : 0);
+	atomic_store_explicit(&s->unsent, gz_ring_used(&s->tx), memory_order_relaxed);
+	return empty;
+}
+
 /* application -> tx ring */
 static void from_app(struct gz_sock *s)
 {
-	while (s->can_read && !s->app_eof && s->end_fd >= 0) {
+	bool ring = gz_plane_is_ring(s);
+
+	/* The end of file first: nothing comes to the ring after it. */
+	if (ring)
+		peek_bells(s);
+	if (s->ring.i >= 0 && !from_ring(s))
+		return;
+	while (!ring && s->can_read && !s->end_eof && s->end_fd >= 0) {
 		struct iovec v[2];
 		struct msghdr m = {.msg_iov = v};
-		uint32_t room;
-		ssize_t n;
+		uint32_t room, n;
 
 		if (!gz_ring_ready(&s->tx, GZ_TX_RING))
 			return;
@@ -310,37 +414,13 @@ static void from_app(struct gz_sock *s)
 		if (!room)
 			return;
 		m.msg_iovlen = (size_t)gz_ring_iov(&s->tx, s->tx.tail, room, v);
-		n = recvmsg(s->end_fd, &m, MSG_DONTWAIT | MSG_PEEK);
-		if (n > 0) {
-			s->tx.tail += (uint64_t)n;
-			s->lag += (uint32_t)n;
-			gz_add(GZ_C_RELAY_TX, (uint64_t)n);
-			atomic_store_explicit(&s->unsent, gz_ring_used(&s->tx),
-					      memory_order_relaxed);
-			if (s->lag > LAG_BYTES)
-				take_lag(s, s->lag - 1);
-			/* Drained: the next byte is an edge.  But an end of file whose
-			 * edge came together with bytes' is read to. */
-			if ((uint32_t)n < room && !s->hup && !s->rdhup &&
-			    !atomic_load(&s->app_shut_wr))
-				s->can_read = false;
-		} else if (n == 0) {
-			struct pollfd p = {.fd = s->end_fd, .events = POLLIN};
-
-			s->app_eof = true;
-			/* A last close, whose event is on its way?  It must be known
-			 * before the FIN: with a zero linger it is a RST instead. */
-			if (poll(&p, 1, 0) > 0 && p.revents & POLLHUP)
-				s->hup = true;
-		} else if (errno == EAGAIN) {
-			s->can_read = false;
-		} else if (errno == ECONNRESET) {
-			/* It closed and left bytes unread: TCP answers with RST. */
-			s->app_eof = s->app_gone = s->reset = true;
-		} else if (errno != EINTR) {
-			s->app_eof = true;
-		}
+		n = peek_end(s, &m, room);
+		s->tx.tail += n;
+		gz_add(GZ_C_RELAY_TX, n);
+		atomic_store_explicit(&s->unsent, gz_ring_used(&s->tx), memory_order_relaxed);
 	}
+	if (s->end_eof)
+		s->app_eof = true;
 }
 
 /* The peer's reset, after all bytes that came before it. */
@@ -395,11 +475,15 @@ void gz_relay_pump(struct gz_worker *w, struct gz_sock *s)
 				s->reset = true;
 		}
 
+		if (!s->pcb)
+			gz_plane_stop_sending(s);
 		gz_stack_info(s); /* before the application sees what it tells of */
 		to_app(s);
 		from_app(s);
 		gz_urgent_send(s);
 		gz_stack_tx(s);
+		if (s->hup && !s->app_gone && gz_plane_is_fading(w, s))
+			return;
 		if (s->app_gone && s->reset && s->pcb) {
 			gz_stack_abort(s); /* bytes were left unread */
 			app_closed(s);
@@ -411,7 +495,7 @@ void gz_relay_pump(struct gz_worker *w, struct gz_sock *s)
 		if (atomic_load(&s->closed))
 			s->app_gone = true;
 		if (s->app_gone) {
-			abort_it = gz_ring_used(&s->rx) != 0 ||
+			abort_it = gz_ring_used(&s->rx) != 0 || gz_plane_unread(s) ||
 				   (s->opt.linger.l_onoff && !s->opt.linger.l_linger);
 			if (abort_it && s->pcb)
 				gz_stack_abort(s);
@@ -429,16 +513,16 @@ void gz_relay_pump(struct gz_worker *w, struct gz_sock *s)
 		} else {
 			if (s->app_eof && s->tx.mid == s->tx.tail && !s->fin_sent)
 				gz_stack_fin(s);
-			if (s->reset && !gz_ring_used(&s->rx)) {
+			if (s->reset && !rx_left(s)) {
 				end_reset(s);
 			} else if ((s->fin_received || atomic_load(&s->app_shut_rd)) &&
-				   !gz_ring_used(&s->rx) && !s->fin_passed && s->end_fd >= 0) {
+				   !rx_left(s) && !s->fin_passed && s->end_fd >= 0) {
 				s->fin_passed = true;
 				shutdown(s->end_fd, SHUT_WR);
 			}
 			/* Both directions are over; the reaper sees the last close. */
 			if (s->end_fd >= 0 && !s->reset && s->app_eof && s->fin_passed &&
-			    s->fin_sent && !gz_ring_used(&s->tx))
+			    s->fin_sent && !gz_ring_used(&s->tx) && !gz_plane_is_being_read(s))
 				close_end(s, false);
 		}
 		gz_stack_info(s);

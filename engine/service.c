@@ -31,6 +31,7 @@
 #include "engine/log.h"
 #include "engine/netlink.h"
 #include "engine/service.h"
+#include "engine/sites.h"
 #include "engine/worker.h"
 #include "launcher/calls.h"
 
@@ -43,6 +44,8 @@
 #define PIDFD_THREAD O_EXCL /* Linux 6.9; before, SIGNAL_LOOK_MS notices */
 #endif
 
+#define ERESTARTSYS 512 /* the kernel's own, linux/errno.h */
+#define ERESTARTNOINTR 513
 #define SIGNAL_LOOK_MS 50
 #define PARKED_MAX 4096
 
@@ -62,7 +65,7 @@ uint64_t gz_now_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-static void answer(struct gz_call_ctx *c, int64_t result)
+void gz_service_answer(struct gz_call_ctx *c, int64_t result)
 {
 	struct seccomp_notif_resp r = {.id = c->id};
 
@@ -129,14 +132,17 @@ static void finish(struct gz_call_ctx *c)
 	c->nl = NULL;
 }
 
-/* Find whose descriptor it is.  Return: false when it is no socket. */
-static bool resolve(struct gz_call_ctx *c)
+bool gz_service_resolve(struct gz_call_ctx *c)
 {
 	struct stat st;
 
+	if (c->seen)
+		return c->seen == GZ_FD_IS_SOCKET;
+	c->seen = GZ_FD_IS_OTHER;
 	c->fd = gz_app_fd(&c->sv->cache, c->tid, (int)c->args[0]);
 	if (c->fd < 0 || fstat(c->fd, &st) < 0 || !S_ISSOCK(st.st_mode))
 		return false;
+	c->seen = GZ_FD_IS_SOCKET;
 	c->s = gz_table_find(st.st_ino);
 	if (!c->s)
 		c->nl = gz_netlink_find(st.st_ino);
@@ -165,7 +171,7 @@ static void park(struct gz_service *sv, const struct gz_call_ctx *c)
 		struct gz_call_ctx dup = *c;
 
 		gz_count(GZ_C_REFUSED_NO_MEMORY);
-		answer(&dup, -ENOMEM);
+		gz_service_answer(&dup, -ENOMEM);
 		finish(&dup);
 		return;
 	}
@@ -198,7 +204,7 @@ static bool run(struct gz_call_ctx *c, enum gz_call call)
 		return false;
 	/* Before the application goes on: its next close() must be the last. */
 	drop_fd(c);
-	answer(c, r);
+	gz_service_answer(c, r);
 	return true;
 }
 
@@ -209,6 +215,7 @@ static void serve(struct gz_service *sv, const struct seccomp_notif *n)
 	    .id = n->id,
 	    .tid = (pid_t)n->pid,
 	    .nr = n->data.nr,
+	    .ip = n->data.instruction_pointer,
 	    .fd = -1,
 	};
 	const struct gz_call_info *call = gz_call_by_nr(n->data.nr);
@@ -217,9 +224,23 @@ static void serve(struct gz_service *sv, const struct seccomp_notif *n)
 		c.args[i] = n->data.args[i];
 	gz_count(GZ_C_NOTIFICATIONS);
 	atomic_fetch_add_explicit(&sv->client->notifications, 1, memory_order_relaxed);
-	if (!call || (call->id != GZ_CALL_SOCKET && !resolve(&c))) {
+	if (call && sv->client->plane) {
+		switch (gz_sites_trap(&c, call)) {
+		case GZ_SITES_ANSWERED:
+			finish(&c);
+			return;
+		case GZ_SITES_NATIVE:
+			drop_fd(&c);
+			gz_service_answer(&c, GZ_CONTINUE);
+			finish(&c);
+			return;
+		case GZ_SITES_SERVE:
+			break;
+		}
+	}
+	if (!call || (call->id != GZ_CALL_SOCKET && !gz_service_resolve(&c))) {
 		drop_fd(&c);
-		answer(&c, GZ_CONTINUE);
+		gz_service_answer(&c, GZ_CONTINUE);
 		finish(&c);
 		return;
 	}
@@ -247,8 +268,97 @@ static bool followed(struct gz_call_ctx *p)
 	if (st == GZ_CONNECTING)
 		return false;
 	err = st == GZ_ESTABLISHED ? 0 : atomic_exchange(&p->s->error, 0);
-	answer(p, st == GZ_ESTABLISHED ? 0 : err ? -err : -ECONNABORTED);
+	gz_service_answer(p, st == GZ_ESTABLISHED ? 0 : err ? -err : -ECONNABORTED);
 	return true;
+}
+
+void gz_service_collect(struct gz_service *sv)
+{
+	struct pollfd p = {.fd = sv->client->listener, .events = POLLIN};
+
+	while (poll(&p, 1, 0) > 0 && p.revents & POLLIN) {
+		struct gz_waiting *w = calloc(1, sizeof(*w));
+
+		if (!w || ioctl(p.fd, SECCOMP_IOCTL_NOTIF_RECV, &w->n) < 0) {
+			free(w);
+			return;
+		}
+		TAILQ_INSERT_TAIL(&sv->waiting, w, entry);
+	}
+}
+
+bool gz_service_has(const struct gz_service *sv, pid_t tid)
+{
+	const struct gz_call_ctx *p;
+	const struct gz_waiting *w;
+
+	TAILQ_FOREACH(p, &sv->parked, entry)
+	if (p->tid == tid)
+		return true;
+	TAILQ_FOREACH(w, &sv->waiting, entry)
+	if ((pid_t)w->n.pid == tid)
+		return true;
+	return false;
+}
+
+static void serve_waiting(struct gz_service *sv)
+{
+	struct gz_waiting *w;
+
+	while ((w = TAILQ_FIRST(&sv->waiting))) {
+		TAILQ_REMOVE(&sv->waiting, w, entry);
+		serve(sv, &w->n);
+		free(w);
+	}
+}
+
+/* Begins again, or ends by EINTR if a signal is there that says so.  Not close(). */
+static int again(const struct gz_call_info *call)
+{
+	return call && call->agent == GZ_AGENT_CLOSE ? -ERESTARTNOINTR : -ERESTARTSYS;
+}
+
+static void restart_waiting(struct gz_service *sv, pid_t pid)
+{
+	struct gz_waiting *w, *next;
+
+	for (w = TAILQ_FIRST(&sv->waiting); w; w = next) {
+		struct gz_call_ctx c = {.sv = sv, .id = w->n.id};
+
+		next = TAILQ_NEXT(w, entry);
+		if (gz_app_process((pid_t)w->n.pid) != pid)
+			continue;
+		gz_service_answer(&c, again(gz_call_by_nr(w->n.data.nr)));
+		TAILQ_REMOVE(&sv->waiting, w, entry);
+		free(w);
+	}
+}
+
+void gz_service_restart(struct gz_service *sv, pid_t pid)
+{
+	struct gz_call_ctx *p, *next;
+
+	restart_waiting(sv, pid);
+	for (p = TAILQ_FIRST(&sv->parked); p; p = next) {
+		uint64_t id = p->id;
+
+		next = TAILQ_NEXT(p, entry);
+		if (gz_app_process(p->tid) != pid)
+			continue;
+		if (!p->events && !p->follows) {
+			if (!atomic_compare_exchange_strong(&p->s->parked, &id, 0)) {
+				unpark(sv, p); /* the worker was first */
+				continue;
+			}
+			/* The connect() that begins again is the same one. */
+			pthread_mutex_lock(&p->s->lock);
+			p->s->connect_reported = false;
+			pthread_mutex_unlock(&p->s->lock);
+		}
+		drop_fd(p);
+		gz_service_answer(p, p->done ? (int64_t)p->done : again(gz_call_by_nr(p->nr)));
+		unpark(sv, p);
+	}
 }
 
 static void look_at_signals(struct gz_service *sv)
@@ -283,7 +393,7 @@ static void look_at_signals(struct gz_service *sv)
 			err = -EINTR;
 		gz_count(GZ_C_INTERRUPTED);
 		drop_fd(p);
-		answer(p, p->done ? (int64_t)p->done : err);
+		gz_service_answer(p, p->done ? (int64_t)p->done : err);
 		unpark(sv, p);
 	}
 }
@@ -314,7 +424,7 @@ static void retry_parked(struct gz_service *sv, const struct pollfd *pfd)
 			drop_fd(p);
 			if (p->events || p->follows ||
 			    atomic_compare_exchange_strong(&p->s->parked, &id, 0))
-				answer(p, p->on_deadline);
+				gz_service_answer(p, p->on_deadline);
 			unpark(sv, p);
 		}
 	}
@@ -349,7 +459,7 @@ static void loop(struct gz_service *sv)
 
 	if (!pfd)
 		return;
-	for (;;) {
+	for (;; serve_waiting(sv)) {
 		struct seccomp_notif n;
 		struct gz_call_ctx *p;
 		unsigned npfd = 1;
@@ -402,6 +512,7 @@ static void *service_thread(void *arg)
 	sigfillset(&all);
 	pthread_sigmask(SIG_BLOCK, &all, NULL);
 	TAILQ_INIT(&sv.parked);
+	TAILQ_INIT(&sv.waiting);
 	gz_app_cache_init(&sv.cache);
 	/* Wake on the application's core: 4 µs instead of 30-60. */
 	if (ioctl(cl->listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP) <
@@ -415,10 +526,18 @@ static void *service_thread(void *arg)
 			atomic_exchange(&p->s->parked, 0);
 		unpark(&sv, p);
 	}
+	while (!TAILQ_EMPTY(&sv.waiting)) {
+		struct gz_waiting *w = TAILQ_FIRST(&sv.waiting);
+
+		TAILQ_REMOVE(&sv.waiting, w, entry);
+		free(w);
+	}
 	gz_app_cache_destroy(&sv.cache);
 	if (sv.probe_fd >= 0)
 		close(sv.probe_fd);
 	gz_debug("client %u (%s) is gone", cl->id, cl->program);
+	if (cl->plane)
+		gz_plane_detach(cl);
 	pthread_mutex_lock(&clients.lock);
 	LIST_REMOVE(cl, next);
 	clients.n--;
@@ -439,12 +558,13 @@ void gz_client_unref(struct gz_client *c)
 	if (atomic_fetch_sub(&c->refs, 1) != 1)
 		return;
 	close(c->listener);
+	gz_plane_free(c->plane);
 	pthread_mutex_destroy(&c->record.lock);
 	free(c);
 }
 
-struct gz_client *gz_client_start(int listener, pid_t pid, uid_t uid, const char *program,
-				  unsigned max)
+struct gz_client *gz_client_start(int listener, int broker, pid_t pid, uid_t uid,
+				  const char *program, unsigned max)
 {
 	struct gz_client *c = calloc(1, sizeof(*c));
 	pthread_attr_t attr;
@@ -452,10 +572,17 @@ struct gz_client *gz_client_start(int listener, pid_t pid, uid_t uid, const char
 
 	if (!c) {
 		close(listener);
+		if (broker >= 0)
+			close(broker);
 		errno = ENOMEM;
 		return NULL;
 	}
 	c->listener = listener;
+	if (broker >= 0) {
+		c->plane = gz_plane_new(broker);
+		if (!c->plane)
+			close(broker);
+	}
 	c->pid = pid;
 	c->uid = uid;
 	atomic_init(&c->refs, 1);
@@ -476,12 +603,16 @@ struct gz_client *gz_client_start(int listener, pid_t pid, uid_t uid, const char
 	LIST_INSERT_HEAD(&clients.all, c, next);
 	clients.n++;
 	pthread_mutex_unlock(&clients.lock);
+	if (c->plane)
+		gz_plane_attach(c);
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, 256 * 1024);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	err = pthread_create(&c->thread, &attr, service_thread, c);
 	pthread_attr_destroy(&attr);
 	if (err) {
+		if (c->plane)
+			gz_plane_detach(c);
 		pthread_mutex_lock(&clients.lock);
 		LIST_REMOVE(c, next);
 		clients.n--;

@@ -28,6 +28,8 @@ struct gz_call_ctx {
 	int fd;		       /* duplicate of args[0]'s descriptor; -1 */
 	struct gz_sock *s;     /* locked by no one */
 	struct gz_netlink *nl; /* or this: netlink.c's; a reference */
+	uint64_t ip;	       /* behind the `syscall` */
+	enum { GZ_FD_NOT_SEEN, GZ_FD_IS_SOCKET, GZ_FD_IS_OTHER } seen;
 	/* parking */
 	short events;	     /* poll(2) bits awaited on fd; 0: connect() */
 	uint64_t deadline;   /* ns; 0: none */
@@ -39,12 +41,24 @@ struct gz_call_ctx {
 	TAILQ_ENTRY(gz_call_ctx) entry;
 };
 
+struct gz_waiting {
+	struct seccomp_notif n;
+	TAILQ_ENTRY(gz_waiting) entry;
+};
+
 struct gz_service {
 	struct gz_client *client;
 	struct gz_app_cache cache;
 	int probe_fd;
+	struct gz_unpatched { /* processes where it failed, for a while (sites.c) */
+		pid_t pid;
+		uint64_t until;
+		int fd; /* the memfd that it has got, and kept; -1 */
+	} unpatched[16];
+	unsigned next_unpatched;
 	TAILQ_HEAD(gz_parked, gz_call_ctx) parked;
 	unsigned nparked;
+	TAILQ_HEAD(, gz_waiting) waiting; /* received, not looked at yet */
 };
 
 typedef int64_t (*gz_handler)(struct gz_call_ctx *);
@@ -60,6 +74,15 @@ extern const gz_handler gz_handlers[];
 int gz_service_add_fd(struct gz_call_ctx *c, int fd, bool cloexec);
 /** Put @fd in the place of the application's descriptor @at; no answer yet. */
 int gz_service_replace_fd(struct gz_call_ctx *c, int fd, int at, bool cloexec);
+/** Find whose descriptor it is: c->fd, c->s, c->nl.  Return: false when it is no socket */
+bool gz_service_resolve(struct gz_call_ctx *c);
+/** Receive what is there, to be served later: it is known now who waits. */
+void gz_service_collect(struct gz_service *sv);
+/** Is thread @tid in a notification that was received? */
+bool gz_service_has(const struct gz_service *sv, pid_t tid);
+/** All calls of @pid's that wait begin again, once it is interrupted (ptrace). */
+void gz_service_restart(struct gz_service *sv, pid_t pid);
+void gz_service_answer(struct gz_call_ctx *c, int64_t result);
 bool gz_service_alive(const struct gz_call_ctx *c);
 uint64_t gz_now_ns(void);
 

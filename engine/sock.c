@@ -62,7 +62,7 @@ struct gz_sock *gz_sock_new(struct gz_client *client, int family)
 	pthread_mutex_init(&s->lock, NULL);
 	s->family = family;
 	s->type = SOCK_STREAM;
-	s->end_fd = s->held_fd = s->twin_fd = -1;
+	s->end_fd = s->held_fd = s->twin_fd = s->ring.i = -1;
 	atomic_init(&s->parked_fd, -1);
 	TAILQ_INIT(&s->pending);
 	gz_options_init(&s->opt);
@@ -86,6 +86,7 @@ void gz_sock_unref(struct gz_sock *s)
 	assert(!s->in_table && s->end_fd < 0 && !s->claim.held && !s->on_worker && s->twin_fd < 0);
 	gz_ring_free(&s->rx);
 	gz_ring_free(&s->tx);
+	gz_plane_drop(s);
 	pthread_mutex_destroy(&s->lock);
 	atomic_fetch_sub(&s->client->sockets, 1);
 	gz_client_unref(s->client);

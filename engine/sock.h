@@ -43,6 +43,7 @@
 
 #include "engine/end.h"
 #include "engine/options.h"
+#include "engine/plane.h"
 #include "engine/ring.h"
 
 /*
@@ -145,6 +146,9 @@ struct gz_sock {
 	_Atomic bool app_shut_wr; /* shutdown(SHUT_WR) was asked for */
 	_Atomic bool app_shut_rd;
 	_Atomic bool has_sentinel; /* a byte of ours lies unread at end_fd */
+	_Atomic bool hold;	   /* bytes wait until accept() has chosen their plane */
+	_Atomic bool no_ring;	   /* it has an option that only the shadow knows */
+	_Atomic bool edges;	   /* somebody asked for EPOLLET */
 	_Atomic bool closed;	   /* the application's last close was seen */
 	_Atomic bool watched;	   /* nobody tells its close: reaper.c */
 	_Atomic uint32_t unsent;   /* bytes not yet acknowledged, SIOCOUTQ */
@@ -168,7 +172,9 @@ struct gz_sock {
 	struct gz_sock *deferred; /* TCP_DEFER_ACCEPT: the listener, a reference */
 	uint64_t defer_until;	  /* ns */
 	bool shares;		  /* SO_REUSEPORT: another one has the pcb */
+	struct gz_ring_end ring;  /* partly, see there */
 	int end_fd;		  /* the engine's end; -1: none */
+	bool end_eof;		  /* nothing more comes from there */
 	uint32_t prefix;	  /* filler bytes still unread at end_fd */
 	uint32_t lag;		  /* bytes peeked, not yet taken */
 	uint32_t wnd_want;	  /* SO_RCVBUF: of lwIP's window, to be withheld */

@@ -404,6 +404,7 @@ static err_t on_accept(void *arg, struct tcp_pcb *pcb, err_t err)
 	s->local = f->local;
 	s->peer = f->peer;
 	s->connect_reported = true;
+	atomic_store(&s->hold, l->client->plane != NULL);
 	gz_worker_adopt(l->worker, s);
 	gz_sock_set_state(s, GZ_ESTABLISHED);
 	take(s, pcb, f);

@@ -247,7 +247,7 @@ static bool add_sock(struct gz_sock *s, void *arg)
 	u64(e, "client", s->client->id);
 	u64(e, "pid", (uint64_t)s->client->pid);
 	str(e, "program", s->client->program);
-	str(e, "plane", "relay");
+	str(e, "plane", gz_plane_is_ring(s) ? "ring" : "relay");
 	snprintf(key, sizeof(key), "s%lu", (unsigned long)s->id);
 	rte_tel_data_add_dict_container(p->d, key, e, 0);
 	p->n++;

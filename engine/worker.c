@@ -79,6 +79,7 @@ void gz_worker_adopt(struct gz_worker *w, struct gz_sock *s)
 	if (s->on_worker)
 		return;
 	s->on_worker = true;
+	gz_plane_adopt(s);
 	gz_sock_ref(s);
 	LIST_INSERT_HEAD(&w->socks, s, worker_entry);
 }
@@ -89,6 +90,7 @@ void gz_worker_release(struct gz_worker *w, struct gz_sock *s)
 	if (!s->on_worker)
 		return;
 	s->on_worker = false;
+	gz_plane_release(s);
 	LIST_REMOVE(s, worker_entry);
 	gz_ring_free(&s->rx);
 	gz_ring_free(&s->tx);
@@ -198,6 +200,23 @@ static void handle(struct gz_worker *w, struct gz_msg *m)
 	case GZ_OP_URGENT:
 		gz_urgent_take(w, s, &m->urgent);
 		break;
+	case GZ_OP_PLANE:
+		m->client->plane->client = m->client;
+		LIST_INSERT_HEAD(&w->planes, m->client->plane, entry);
+		break;
+	case GZ_OP_PLANE_GONE:
+		LIST_REMOVE(m->client->plane, entry);
+		gz_client_unref(m->client);
+		break;
+	case GZ_OP_BEGIN:
+		atomic_store(&s->hold, false);
+		gz_plane_adopt(s);
+		gz_relay_pump(w, s);
+		sem_post(&m->leave->done);
+		break;
+	case GZ_OP_LEAVE:
+		gz_plane_on_leave(w, m->leave);
+		break;
 	case GZ_OP_STOP:
 		/* Who only waits for connections wakes, and finds accept() failing. */
 		LIST_FOREACH(s, &w->socks, worker_entry)
@@ -294,9 +313,13 @@ static void sleep_for(struct gz_worker *w, uint64_t wait)
 
 	if (!w->port.nwait && wait > NAP_NS)
 		wait = NAP_NS;
+	if (wait > gz_plane_wait(w))
+		wait = gz_plane_wait(w);
 	atomic_store_explicit(&w->sleeping, true, memory_order_relaxed);
 	atomic_thread_fence(memory_order_seq_cst);
 	gz_port_arm(&w->port);
+	if (gz_plane_asleep(w, true))
+		goto awake;
 	/* What came before the interrupt was armed raises none: look once more. */
 	if (w->port.rx_intr && gz_netif_rx(w, drain_inbox) > 0)
 		goto awake;
@@ -315,6 +338,7 @@ static void sleep_for(struct gz_worker *w, uint64_t wait)
 		}
 	}
 awake:
+	gz_plane_asleep(w, false);
 	gz_port_disarm(&w->port);
 	atomic_store_explicit(&w->sleeping, false, memory_order_relaxed);
 }
@@ -338,6 +362,7 @@ int gz_worker_main(void *arg)
 		gz_stack_clock(w->now);
 		work = gz_netif_rx(w, drain_inbox);
 		work += relay_events(w);
+		work += gz_plane_poll(w);
 		/* Looped packets and their answers, until it is quiet. */
 		for (unsigned i = 0; i < 64; i++) {
 			bool more = drain_dirty(w);
@@ -382,6 +407,9 @@ int gz_worker_init(struct gz_worker *w, const struct gz_engine_config *cfg, int 
 	w->probe_fd = -1;
 	TAILQ_INIT(&w->dirty);
 	LIST_INIT(&w->socks);
+	LIST_INIT(&w->planes);
+	TAILQ_INIT(&w->leaving);
+	LIST_INIT(&w->fading);
 	w->inbox = rte_ring_create("inbox", INBOX, SOCKET_ID_ANY, RING_F_SC_DEQ);
 	if (!w->inbox)
 		return -rte_errno;

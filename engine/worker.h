@@ -36,7 +36,11 @@ enum gz_op {
 	GZ_OP_TWIN,	/* the backlog has room for the kernel's again */
 	GZ_OP_GROUP,	/* group, prefix: the host joins or leaves it */
 	GZ_OP_URGENT,	/* id, prefix, urgent: a send() with MSG_OOB waits */
-	GZ_OP_STOP,	/* end the loop */
+	GZ_OP_PLANE,	/* client: look at its rings */
+	GZ_OP_PLANE_GONE,
+	GZ_OP_BEGIN, /* sock was accepted, its bytes go through its ring */
+	GZ_OP_LEAVE, /* sock leaves the rings, see leave */
+	GZ_OP_STOP,  /* end the loop */
 };
 
 struct gz_msg {
@@ -45,6 +49,8 @@ struct gz_msg {
 	struct gz_sock *sock; /* a reference that the message carries */
 	uint64_t id;	      /* REOFFER: of the connection; sock is the listener */
 	struct gz_flow *flow;
+	struct gz_client *client; /* PLANE: a reference comes along */
+	struct gz_leave *leave;	  /* BEGIN, LEAVE: who waits */
 	int fd;
 	uint32_t prefix;
 	struct gz_urgent urgent;
@@ -65,6 +71,9 @@ struct gz_worker {
 	int probe_fd;
 	TAILQ_HEAD(gz_dirty_list, gz_sock) dirty;
 	LIST_HEAD(, gz_sock) socks;
+	LIST_HEAD(, gz_plane) planes;
+	TAILQ_HEAD(, gz_leave) leaving;
+	LIST_HEAD(, gz_sock) fading;
 };
 
 extern struct gz_worker gz_worker;
@@ -132,6 +141,8 @@ int gz_relay_attach(struct gz_worker *w, struct gz_sock *s);
 /** SO_RCVBUF came or changed: bound what waits for the application. */
 void gz_relay_buffers(struct gz_sock *s);
 void gz_relay_event(struct gz_sock *s, uint32_t events);
+/** What the program's agents sent through the shadow was no data. */
+void gz_relay_skip(struct gz_sock *s);
 /** Move what can be moved, pass FIN and RST on, close what is over. */
 void gz_relay_pump(struct gz_worker *w, struct gz_sock *s);
 /** Connect to the listener's shadow: the application may accept(). */

@@ -1,0 +1,717 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * plane.c - The plane of rings: bytes through memory that a client shares
+ *
+ * Theory of operation.  The worker moves bytes between a socket's own rings, which
+ * lwIP knows, and those of its slot, where the relay would move them to and from
+ * the engine's end of the shadow.  All else stays with the shadow: end of file,
+ * reset, last close, and readiness.  While bytes lie in the rx ring a token byte
+ * lies in the shadow:
+ *
+ *	worker				agent that emptied the ring
+ *	rx_tail += ...			take the token word, n
+ *	the token word is 0: add 1,	the ring is empty still: read n bytes
+ *	and send a byte			else: add n again
+ *
+ * Who waits for edges (EPOLLET) must get one for each arrival: there it is a byte
+ * each time.
+ *
+ * An agent tells of what it has done by its slot's bit in dirty[], and, if the
+ * worker sleeps, by a byte that it sends through the shadow (the bell).
+ *
+ * Leaving.  Whatever cannot go on in the rings leads here: an unpatched site, a
+ * program without agent, a full ring, a descriptor that is passed on.  Both rings are
+ * closed, by a bit in the words that agents commit with: what was committed is
+ * exact.  An agent that is about to read a token or to send a bell holds a lock of the
+ * slot; so the locks are waited for, for LEAVE_NS at most, because their holder may
+ * have been killed.  Then tokens and bells are thrown away, what is in the rx ring is
+ * sent into the shadow, and only then may anybody use it natively.
+ *
+ * Nothing that is read from the slot is believed: a position that cannot be resets
+ * the connection (broken()), the bytes are copied before anything looks at them.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sockios.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "engine/client.h"
+#include "engine/counters.h"
+#include "engine/log.h"
+#include "engine/worker.h"
+
+#ifndef PIDFD_THREAD
+#define PIDFD_THREAD O_EXCL /* Linux 6.9 */
+#endif
+
+#define LEAVE_NS 100000000ull
+#define FADE_NS 20000000ull
+#define LOOK_NS 200000ull /* until something of these is due */
+
+/* --- slots ------------------------------------------------------------------ */
+
+struct gz_plane *gz_plane_new(int broker)
+{
+	const int seals = F_ADD_SEALS;
+	struct gz_plane *p = calloc(1, sizeof(*p));
+
+	if (!p)
+		return NULL;
+	p->broker = broker;
+	p->memfd = memfd_create("gazelle-rings", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	/* Its size is fixed, or a program could make us fault. */
+	if (p->memfd < 0 || ftruncate(p->memfd, (off_t)GZ_SHARED_SIZE) < 0 ||
+	    fcntl(p->memfd, seals, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
+		goto fail;
+	p->sh = mmap(NULL, GZ_SHARED_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, p->memfd, 0);
+	if (p->sh == MAP_FAILED)
+		goto fail;
+	p->sh->magic = GZ_AGENT_MAGIC;
+	p->sh->version = GZ_AGENT_VERSION;
+	p->sh->slots = GZ_SLOTS;
+	p->epoch = p->sh->epoch = 1;
+	for (int i = GZ_SLOTS - 1; i >= 0; i--)
+		p->free[p->nfree++] = (uint16_t)i;
+	pthread_mutex_init(&p->lock, NULL);
+	return p;
+fail:
+	gz_warn("no shared memory for a client: %s", strerror(errno));
+	if (p->memfd >= 0)
+		close(p->memfd);
+	free(p);
+	return NULL;
+}
+
+void gz_plane_free(struct gz_plane *p)
+{
+	if (!p)
+		return;
+	munmap(p->sh, GZ_SHARED_SIZE);
+	close(p->memfd);
+	if (p->broker >= 0)
+		close(p->broker);
+	pthread_mutex_destroy(&p->lock);
+	free(p);
+}
+
+void gz_plane_no_more(struct gz_plane *p)
+{
+	pthread_mutex_lock(&p->lock);
+	p->no_more = true;
+	pthread_mutex_unlock(&p->lock);
+}
+
+static struct gz_slot *slot_of(const struct gz_sock *s)
+{
+	return &s->client->plane->sh->slot[s->ring.i];
+}
+
+/* What the rings do not have, and the shadow does. */
+static bool may_ring(const struct gz_sock *s)
+{
+	return s->client->plane && s->type == SOCK_STREAM && s->ring.i < 0 &&
+	       !atomic_load(&s->no_ring) && !s->opt.sndbuf_set && !s->opt.rcvbuf_set &&
+	       s->opt.rcvlowat <= 1;
+}
+
+void gz_plane_give(struct gz_sock *s, bool sending)
+{
+	struct gz_plane *p = s->client->plane;
+	struct gz_slot *slot;
+	uint32_t i;
+
+	if (!may_ring(s))
+		return;
+	pthread_mutex_lock(&p->lock);
+	if (p->no_more) {
+		pthread_mutex_unlock(&p->lock);
+		return;
+	}
+	if (!p->nfree) {
+		pthread_mutex_unlock(&p->lock);
+		gz_count(GZ_C_RING_NO_SLOT);
+		return;
+	}
+	i = p->free[--p->nfree];
+	p->gen[i] += 1; /* odd */
+	slot = &p->sh->slot[i];
+	memset(slot, 0, sizeof(*slot));
+	slot->rx_plane = GZ_PLANE_RING;
+	slot->tx_plane = sending ? GZ_PLANE_RING : GZ_PLANE_TRAP;
+	s->ring.i = (int)i;
+	atomic_store(&s->ring.plane, GZ_PLANE_RING);
+	__atomic_store_n(&slot->gen, p->gen[i], __ATOMIC_RELEASE);
+	__atomic_store_n(&p->sh->ino[i], s->ino, __ATOMIC_RELEASE);
+	if (i >= __atomic_load_n(&p->sh->used, __ATOMIC_RELAXED))
+		__atomic_store_n(&p->sh->used, i + 1, __ATOMIC_RELEASE);
+	__atomic_store_n(&p->sh->epoch, ++p->epoch, __ATOMIC_SEQ_CST);
+	pthread_mutex_unlock(&p->lock);
+	gz_count(GZ_C_RING_SOCKETS);
+}
+
+void gz_plane_drop(struct gz_sock *s)
+{
+	struct gz_plane *p = s->client->plane;
+	uint32_t i = (uint32_t)s->ring.i;
+
+	if (s->ring.i < 0)
+		return;
+	pthread_mutex_lock(&p->lock);
+	__atomic_store_n(&p->sh->ino[i], 0, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&p->sh->slot[i].gen, ++p->gen[i], __ATOMIC_SEQ_CST);
+	p->free[p->nfree++] = (uint16_t)i;
+	pthread_mutex_unlock(&p->lock);
+	s->ring.i = -1;
+}
+
+void gz_plane_seen(struct gz_sock *s, pid_t tid, int fd)
+{
+	atomic_store(&s->ring.seen_fd, fd);
+	atomic_store(&s->ring.seen_tid, tid);
+}
+
+bool gz_plane_is_ring(const struct gz_sock *s)
+{
+	return s->ring.i >= 0 && atomic_load(&s->ring.plane) == GZ_PLANE_RING;
+}
+
+void gz_plane_stop_sending(struct gz_sock *s)
+{
+	struct gz_slot *slot;
+
+	if (s->ring.i < 0)
+		return;
+	slot = slot_of(s);
+	__atomic_fetch_or(&slot->tx_tail, GZ_RING_CLOSED, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&slot->tx_plane, GZ_PLANE_NATIVE, __ATOMIC_SEQ_CST);
+}
+
+/* From @head to @tail, if that can be. */
+static uint32_t between(uint64_t head, uint64_t tail)
+{
+	uint64_t n = (tail & ~GZ_RING_CLOSED) - (head & ~GZ_RING_CLOSED);
+
+	return n <= GZ_SLOT_RING ? (uint32_t)n : 0;
+}
+
+uint32_t gz_plane_unread(const struct gz_sock *s)
+{
+	struct gz_slot *slot;
+
+	if (s->ring.i < 0)
+		return 0;
+	slot = slot_of(s);
+	return between(__atomic_load_n(&slot->rx_head, __ATOMIC_RELAXED),
+		       __atomic_load_n(&slot->rx_tail, __ATOMIC_RELAXED));
+}
+
+uint32_t gz_plane_unseen(const struct gz_sock *s)
+{
+	struct gz_slot *slot;
+
+	if (s->ring.i < 0)
+		return 0;
+	slot = slot_of(s);
+	return between(__atomic_load_n(&slot->tx_head, __ATOMIC_RELAXED),
+		       __atomic_load_n(&slot->tx_tail, __ATOMIC_RELAXED));
+}
+
+/* --- asking the worker --------------------------------------------------------- */
+
+static void post(enum gz_op op, struct gz_sock *s, struct gz_client *c, struct gz_leave *l)
+{
+	struct gz_msg m = {.op = op, .sock = s, .client = c, .leave = l, .fd = -1};
+
+	/* Without memory for a message nothing else would do. */
+	while (gz_worker_post(&gz_worker, &m) < 0)
+		usleep(1000);
+}
+
+void gz_plane_attach(struct gz_client *c)
+{
+	gz_client_ref(c);
+	post(GZ_OP_PLANE, NULL, c, NULL);
+}
+
+void gz_plane_detach(struct gz_client *c)
+{
+	post(GZ_OP_PLANE_GONE, NULL, c, NULL);
+}
+
+/* The worker is prompt; what it waits for has a deadline. */
+static void ask(enum gz_op op, struct gz_sock *s, int fd)
+{
+	struct gz_leave l = {.sock = s, .fd = fd};
+
+	sem_init(&l.done, 0, 0);
+	post(op, s, NULL, &l);
+	while (sem_wait(&l.done) < 0 && errno == EINTR)
+		;
+	sem_destroy(&l.done);
+}
+
+void gz_plane_begin(struct gz_sock *s)
+{
+	ask(GZ_OP_BEGIN, s, -1);
+}
+
+void gz_plane_leave(struct gz_sock *s, int fd)
+{
+	if (gz_plane_is_ring(s))
+		ask(GZ_OP_LEAVE, s, fd);
+}
+
+/* --- the worker: sockets -------------------------------------------------------- */
+
+void gz_plane_adopt(struct gz_sock *s)
+{
+	if (s->ring.i >= 0)
+		s->client->plane->owner[s->ring.i] = s;
+}
+
+static void stop_fading(struct gz_sock *s)
+{
+	if (!s->ring.fades || s->ring.fades == UINT64_MAX)
+		return;
+	LIST_REMOVE(s, ring.fading);
+	s->ring.fades = UINT64_MAX; /* it was given its time */
+}
+
+void gz_plane_release(struct gz_sock *s)
+{
+	stop_fading(s);
+	if (s->ring.i >= 0 && s->client->plane->owner[s->ring.i] == s)
+		s->client->plane->owner[s->ring.i] = NULL;
+}
+
+void gz_plane_connected(struct gz_sock *s)
+{
+	if (gz_plane_is_ring(s))
+		__atomic_store_n(&slot_of(s)->tx_plane, GZ_PLANE_RING, __ATOMIC_SEQ_CST);
+}
+
+static void go_native(struct gz_sock *s)
+{
+	struct gz_slot *slot = slot_of(s);
+
+	atomic_store(&s->ring.plane, GZ_PLANE_NATIVE);
+	if (!atomic_load(&s->ring.orphan))
+		__atomic_store_n(&slot->rx_plane, GZ_PLANE_NATIVE, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&slot->tx_plane, GZ_PLANE_NATIVE, __ATOMIC_SEQ_CST);
+}
+
+static void close_rings(struct gz_sock *s)
+{
+	struct gz_slot *slot = slot_of(s);
+
+	__atomic_fetch_or(&slot->tx_tail, GZ_RING_CLOSED, __ATOMIC_SEQ_CST);
+	__atomic_fetch_or(&slot->rx_head, GZ_RING_CLOSED, __ATOMIC_SEQ_CST);
+}
+
+void gz_plane_failed(struct gz_sock *s)
+{
+	if (s->ring.i < 0)
+		return;
+	close_rings(s);
+	go_native(s);
+}
+
+/* The slot says what cannot be. */
+static void broken(struct gz_sock *s)
+{
+	gz_count(GZ_C_RING_BROKEN);
+	gz_debug("socket %lu: its ring is broken", (unsigned long)s->id);
+	close_rings(s);
+	s->ring.rx_tail = __atomic_load_n(&slot_of(s)->rx_head, __ATOMIC_RELAXED) & ~GZ_RING_CLOSED;
+	s->ring.tx_head = __atomic_load_n(&slot_of(s)->tx_tail, __ATOMIC_RELAXED) & ~GZ_RING_CLOSED;
+	go_native(s);
+	s->reset = true;
+	atomic_store(&s->error, ECONNRESET);
+	gz_stack_abort(s);
+}
+
+/* Bytes that the program has not read.  Return: false, it is broken */
+static bool rx_used(struct gz_sock *s, uint32_t *used)
+{
+	uint64_t head = __atomic_load_n(&slot_of(s)->rx_head, __ATOMIC_SEQ_CST) & ~GZ_RING_CLOSED;
+
+	if (s->ring.rx_tail - head > GZ_SLOT_RING) {
+		broken(s);
+		return false;
+	}
+	*used = (uint32_t)(s->ring.rx_tail - head);
+	return true;
+}
+
+/* A token for bytes that are, or will be, there */
+static void send_token(struct gz_sock *s, bool edge)
+{
+	if (__atomic_load_n(&slot_of(s)->token, __ATOMIC_SEQ_CST) && !edge)
+		return;
+	__atomic_fetch_add(&slot_of(s)->token, 1, __ATOMIC_SEQ_CST);
+	if (s->end_fd >= 0 && send(s->end_fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+		gz_debug("socket %lu: no token: %s", (unsigned long)s->id, strerror(errno));
+}
+
+/* As much as there is room for.  Return: bytes, or -1: broken */
+static int64_t fill_ring(struct gz_sock *s)
+{
+	uint8_t *ring = gz_slot_rx(s->client->plane->sh, (uint32_t)s->ring.i);
+	uint32_t used, done = 0;
+	struct iovec v[2];
+
+	while (gz_ring_iov(&s->rx, s->rx.head, gz_ring_used(&s->rx), v)) {
+		uint32_t at = s->ring.rx_tail % GZ_SLOT_RING, n = GZ_SLOT_RING - at;
+
+		if (!rx_used(s, &used))
+			return -1;
+		if (n > GZ_SLOT_RING - used)
+			n = GZ_SLOT_RING - used;
+		if (n > v[0].iov_len)
+			n = (uint32_t)v[0].iov_len;
+		if (!n)
+			break;
+		memcpy(ring + at, v[0].iov_base, n);
+		gz_ring_consume(&s->rx, n);
+		s->ring.rx_tail += n;
+		__atomic_store_n(&slot_of(s)->rx_tail, s->ring.rx_tail, __ATOMIC_SEQ_CST);
+		done += n;
+	}
+	/* An agent that spins may have been faster. */
+	if (done && (!rx_used(s, &used) || used))
+		send_token(s, atomic_load(&s->edges));
+	return done;
+}
+
+/* A duplicate of the program's descriptor, if it is still where it was.  Return: -1 */
+static int find_fd(const struct gz_sock *s)
+{
+	int pidfd = (int)syscall(SYS_pidfd_open, atomic_load(&s->ring.seen_tid), PIDFD_THREAD);
+	struct stat st;
+	int fd;
+
+	if (pidfd < 0)
+		return -1;
+	fd = (int)syscall(SYS_pidfd_getfd, pidfd, atomic_load(&s->ring.seen_fd), 0);
+	close(pidfd);
+	if (fd < 0 || (!fstat(fd, &st) && st.st_ino == s->ino))
+		return fd;
+	close(fd);
+	return -1;
+}
+
+/*
+ * Urgent data has no place in a ring.  The program's next call is to find the rings
+ * closed; until then the bytes wait where they are, and a token says that there are some.
+ * But where the descriptor is found, the socket leaves now, and its owner sees POLLPRI.
+ */
+static void evict(struct gz_sock *s)
+{
+	struct gz_slot *slot = slot_of(s);
+	struct gz_leave *l;
+
+	if (s->ring.evicted)
+		return;
+	s->ring.evicted = true;
+	l = calloc(1, sizeof(*l));
+	if (l)
+		*l = (struct gz_leave){
+		    .sock = s, .own = true, .fd = find_fd(s), .deadline = gz_worker.now + LEAVE_NS};
+	close_rings(s);
+	__atomic_store_n(&slot->rx_plane, GZ_PLANE_TRAP, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&slot->tx_plane, GZ_PLANE_TRAP, __ATOMIC_SEQ_CST);
+	send_token(s, true);
+	if (l && l->fd >= 0) {
+		gz_sock_ref(s);
+		TAILQ_INSERT_TAIL(&gz_worker.leaving, l, entry);
+	} else {
+		free(l);
+	}
+}
+
+uint32_t gz_plane_to_app(struct gz_sock *s)
+{
+	struct gz_slot *slot = slot_of(s);
+	uint32_t sum = 0;
+
+	if (s->urgent.rx_here)
+		evict(s);
+	if (s->ring.evicted)
+		return 0;
+
+	for (;;) {
+		int64_t n = fill_ring(s);
+		bool full = n >= 0 && gz_ring_used(&s->rx) != 0;
+
+		if (n > 0)
+			sum += (uint32_t)n;
+		if (full == s->ring.rx_full)
+			break;
+		/* Whoever makes room from here on tells; once more for who did just before. */
+		s->ring.rx_full = full;
+		__atomic_store_n(&slot->rx_full, full, __ATOMIC_SEQ_CST);
+		if (!full)
+			break;
+	}
+	gz_add(GZ_C_RING_RX, sum);
+	return sum;
+}
+
+bool gz_plane_from_app(struct gz_sock *s, uint32_t room)
+{
+	const uint8_t *ring = gz_slot_tx(s->client->plane->sh, (uint32_t)s->ring.i);
+	struct gz_slot *slot = slot_of(s);
+
+	for (;;) {
+		uint64_t tail = __atomic_load_n(&slot->tx_tail, __ATOMIC_SEQ_CST) & ~GZ_RING_CLOSED;
+		uint32_t at = s->ring.tx_head % GZ_SLOT_RING, n = GZ_SLOT_RING - at;
+
+		if (tail == s->ring.tx_head)
+			return true;
+		if (tail - s->ring.tx_head > GZ_SLOT_RING) {
+			broken(s);
+			return true;
+		}
+		if (n > tail - s->ring.tx_head)
+			n = (uint32_t)(tail - s->ring.tx_head);
+		if (n > room)
+			n = room;
+		if (!n)
+			return false;
+		gz_ring_put(&s->tx, ring + at, n);
+		room -= n;
+		s->ring.tx_head += n;
+		__atomic_store_n(&slot->tx_head, s->ring.tx_head, __ATOMIC_RELEASE);
+		gz_add(GZ_C_RING_TX, n);
+	}
+}
+
+bool gz_plane_is_being_read(struct gz_sock *s)
+{
+	uint32_t used;
+
+	if (!gz_plane_is_ring(s))
+		return false;
+	s->ring.rx_full = true;
+	__atomic_store_n(&slot_of(s)->rx_full, 1, __ATOMIC_SEQ_CST);
+	return rx_used(s, &used) && used;
+}
+
+/* Pieces of the last @n bytes of the rx ring */
+static int pieces(const struct gz_sock *s, uint32_t n, struct iovec v[2])
+{
+	uint8_t *ring = gz_slot_rx(s->client->plane->sh, (uint32_t)s->ring.i);
+	uint32_t at = (uint32_t)(s->ring.rx_tail - n) % GZ_SLOT_RING;
+
+	v[0].iov_base = ring + at;
+	v[0].iov_len = n;
+	if (n <= GZ_SLOT_RING - at)
+		return n ? 1 : 0;
+	v[0].iov_len = GZ_SLOT_RING - at;
+	v[1].iov_base = ring;
+	v[1].iov_len = n - (GZ_SLOT_RING - at);
+	return 2;
+}
+
+bool gz_plane_is_fading(struct gz_worker *w, struct gz_sock *s)
+{
+	if (s->ring.i < 0 || s->ring.fades == UINT64_MAX)
+		return false;
+	if (!gz_plane_is_ring(s) || !gz_plane_unread(s) ||
+	    (s->ring.fades && w->now >= s->ring.fades)) {
+		stop_fading(s);
+		return false;
+	}
+	if (!s->ring.fades) {
+		s->ring.fades = w->now + FADE_NS;
+		LIST_INSERT_HEAD(&w->fading, s, ring.fading);
+	}
+	return true;
+}
+
+int gz_plane_rest(struct gz_sock *s, struct iovec v[2])
+{
+	uint32_t n;
+
+	if (s->ring.i < 0 || atomic_load(&s->ring.orphan) || !rx_used(s, &n))
+		return 0;
+	return pieces(s, n, v);
+}
+
+int gz_plane_orphan(const struct gz_sock *s, struct iovec v[2])
+{
+	if (s->ring.i < 0 || !atomic_load(&s->ring.orphan))
+		return 0;
+	return pieces(s, gz_plane_unread(s), v);
+}
+
+void gz_plane_orphan_taken(struct gz_sock *s, uint32_t n)
+{
+	gz_plane_rest_taken(s, n);
+	if (!gz_plane_unread(s))
+		__atomic_store_n(&slot_of(s)->rx_plane, GZ_PLANE_NATIVE, __ATOMIC_SEQ_CST);
+}
+
+void gz_plane_rest_taken(struct gz_sock *s, uint32_t n)
+{
+	/* Closed: the word is ours alone, unless the program is mad. */
+	__atomic_fetch_add(&slot_of(s)->rx_head, n, __ATOMIC_SEQ_CST);
+}
+
+/* --- the worker: leaving --------------------------------------------------------- */
+
+static bool try_lock(uint32_t *l)
+{
+	uint32_t none = 0;
+
+	return __atomic_compare_exchange_n(l, &none, 2, false, __ATOMIC_SEQ_CST,
+					   __ATOMIC_RELAXED) ||
+	       none == 2;
+}
+
+/* By their number: a recv() too many would take an error that is the program's. */
+static void take_tokens(int fd)
+{
+	char bytes[64];
+	int n = 0;
+
+	while (ioctl(fd, SIOCINQ, &n) == 0 && n > 0 &&
+	       recv(fd, bytes, n < 64 ? (size_t)n : sizeof(bytes), MSG_DONTWAIT) > 0)
+		;
+}
+
+/* Return: whether it has left */
+static bool try_leave(struct gz_worker *w, struct gz_leave *l)
+{
+	struct gz_sock *s = l->sock;
+	struct gz_slot *slot = slot_of(s);
+	bool rx, tx;
+
+	if (gz_plane_is_ring(s)) {
+		rx = try_lock(&slot->rx_lock);
+		tx = try_lock(&slot->tx_lock);
+		if ((!rx || !tx) && w->now < l->deadline)
+			return false;
+		if (!rx || !tx)
+			gz_count(GZ_C_RING_FORCED);
+		/* No token and no bell is under way any more. */
+		take_tokens(l->fd);
+		if (gz_sock_state(s) != GZ_CONNECTING) {
+			gz_relay_skip(s);
+			s->can_read = true;
+		}
+		if ((s->end_fd < 0 || s->fin_passed) && gz_plane_unread(s))
+			atomic_store(&s->ring.orphan, true);
+		atomic_store(&s->ring.plane, GZ_PLANE_NATIVE);
+		gz_relay_pump(w, s);
+		go_native(s);
+		gz_count(GZ_C_RING_LEFT);
+	}
+	return true;
+}
+
+static void finish_leave(struct gz_leave *l)
+{
+	if (!l->own) {
+		sem_post(&l->done);
+		return;
+	}
+	/* Not before: it would hide the last close. */
+	close(l->fd);
+	free(l);
+}
+
+void gz_plane_on_leave(struct gz_worker *w, struct gz_leave *l)
+{
+	struct gz_slot *slot = slot_of(l->sock);
+
+	l->deadline = w->now + LEAVE_NS;
+	if (gz_plane_is_ring(l->sock)) {
+		close_rings(l->sock);
+		__atomic_store_n(&slot->rx_plane, GZ_PLANE_TRAP, __ATOMIC_SEQ_CST);
+		__atomic_store_n(&slot->tx_plane, GZ_PLANE_TRAP, __ATOMIC_SEQ_CST);
+	}
+	if (try_leave(w, l)) {
+		finish_leave(l);
+		return;
+	}
+	gz_sock_ref(l->sock);
+	TAILQ_INSERT_TAIL(&w->leaving, l, entry);
+}
+
+static unsigned look_at_leaving(struct gz_worker *w)
+{
+	struct gz_leave *l, *next;
+	unsigned n = 0;
+
+	for (l = TAILQ_FIRST(&w->leaving); l; l = next) {
+		struct gz_sock *s = l->sock;
+
+		next = TAILQ_NEXT(l, entry);
+		if (!try_leave(w, l))
+			continue;
+		TAILQ_REMOVE(&w->leaving, l, entry);
+		finish_leave(l);
+		gz_sock_unref(s);
+		n++;
+	}
+	return n;
+}
+
+/* --- the worker: its round --------------------------------------------------------- */
+
+unsigned gz_plane_poll(struct gz_worker *w)
+{
+	struct gz_plane *p;
+	struct gz_sock *s;
+	unsigned sum = 0;
+
+	LIST_FOREACH(p, &w->planes, entry)
+	{
+		for (unsigned k = 0; k < GZ_SLOTS / 64; k++) {
+			uint64_t bits = 0;
+
+			if (__atomic_load_n(&p->sh->dirty[k], __ATOMIC_RELAXED))
+				bits = __atomic_exchange_n(&p->sh->dirty[k], 0, __ATOMIC_SEQ_CST);
+			for (; bits; bits &= bits - 1) {
+				s = p->owner[k * 64 + (unsigned)__builtin_ctzll(bits)];
+
+				if (s) {
+					gz_worker_dirty(w, s);
+					sum++;
+				}
+			}
+		}
+	}
+	LIST_FOREACH(s, &w->fading, ring.fading)
+	gz_worker_dirty(w, s);
+	return sum + look_at_leaving(w);
+}
+
+bool gz_plane_asleep(struct gz_worker *w, bool asleep)
+{
+	struct gz_plane *p;
+	uint64_t any = 0;
+
+	LIST_FOREACH(p, &w->planes, entry)
+	__atomic_store_n(&p->sh->asleep, asleep, __ATOMIC_SEQ_CST);
+	if (!asleep)
+		return false;
+	/* Who committed before it could see the flag has set its bit. */
+	LIST_FOREACH(p, &w->planes, entry)
+	for (unsigned k = 0; k < GZ_SLOTS / 64; k++)
+		any |= __atomic_load_n(&p->sh->dirty[k], __ATOMIC_SEQ_CST);
+	return any != 0;
+}
+
+uint64_t gz_plane_wait(const struct gz_worker *w)
+{
+	return TAILQ_EMPTY(&w->leaving) && LIST_EMPTY(&w->fading) ? UINT64_MAX : LOOK_NS;
+}

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * plane.h - The plane of rings: bytes through memory that a client shares
+ *
+ * A client of gazelle-run --ring has shared memory with slots (launcher/agent/abi.h).
+ * A socket that has one moves its bytes through the slot's two rings until it
+ * leaves, for ever, to the relay.
+ */
+#ifndef GZ_PLANE_H
+#define GZ_PLANE_H
+
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#include "launcher/agent/abi.h"
+
+struct gz_client;
+struct gz_sock;
+struct gz_worker;
+
+/** A client's shared memory; it lives as long as the client. */
+struct gz_plane {
+	int memfd;
+	struct gz_shared *sh; /* all of it may be any bits */
+
+	pthread_mutex_t lock; /* of what follows, up to the next comment */
+	uint32_t nfree;
+	uint16_t free[GZ_SLOTS];
+	uint32_t gen[GZ_SLOTS]; /* as in the slot, which may have been overwritten */
+	uint32_t epoch;
+	bool no_more; /* no socket gets a slot any more */
+
+	/* the client's service thread */
+	int broker; /* gazelle-run, which injects (sites.c); -1: it is gone */
+	uint32_t seq;
+
+	/* the worker */
+	struct gz_sock *owner[GZ_SLOTS];
+	LIST_ENTRY(gz_plane) entry;
+	struct gz_client *client; /* while it is on the worker's list */
+};
+
+/** A socket that waits to leave: in the service thread that waits for it. */
+struct gz_leave {
+	TAILQ_ENTRY(gz_leave) entry;
+	struct gz_sock *sock;
+	int fd; /* of the shadow */
+	uint64_t deadline;
+	bool own; /* nobody waits; @fd and this are the worker's to free */
+	sem_t done;
+};
+
+/** What a socket knows of its slot.  @i is set before the worker hears of the socket. */
+struct gz_ring_end {
+	_Atomic int i;		/* the slot; -1: it never had one */
+	_Atomic uint32_t plane; /* GZ_PLANE_*; the worker writes it */
+	/*
+	 * It left when the shadow could take no more, for its end of file was said: what
+	 * is in the rx ring goes to who traps (sites.c).  The worker sets it, and leaves
+	 * the rx ring alone then.
+	 */
+	_Atomic bool orphan;
+	/* Where the program had its descriptor last, as far as we saw; it may be gone. */
+	_Atomic pid_t seen_tid;
+	_Atomic int seen_fd;
+	/* the worker's */
+	uint64_t rx_tail, tx_head; /* of what is in the slot only we believe these */
+	bool rx_full;
+	bool evicted;	/* it must leave, at the program's next call */
+	uint64_t fades; /* ns; 0: no */
+	LIST_ENTRY(gz_sock) fading;
+};
+
+/* --- service threads --------------------------------------------------------- */
+
+/** gz_plane_new() - Shared memory for a client.  Return: NULL without memory */
+struct gz_plane *gz_plane_new(int broker);
+void gz_plane_free(struct gz_plane *p);
+/** No socket gets a slot from now on. */
+void gz_plane_no_more(struct gz_plane *p);
+/** The worker is to look at its rings from now on, or no more. */
+void gz_plane_attach(struct gz_client *c);
+void gz_plane_detach(struct gz_client *c);
+
+/**
+ * gz_plane_give() - Give a socket a slot, if there is one and its options allow
+ * @sending:	May the program send already?
+ *
+ * Before the worker or the program has moved a byte.
+ */
+void gz_plane_give(struct gz_sock *s, bool sending);
+/** The program's descriptor of it is @fd in thread @tid: should it have to leave unasked. */
+void gz_plane_seen(struct gz_sock *s, pid_t tid, int fd);
+/** The socket is being freed.  Any thread. */
+void gz_plane_drop(struct gz_sock *s);
+/** Do its bytes go through rings?  Any thread. */
+bool gz_plane_is_ring(const struct gz_sock *s);
+/** The program sends no more, or its connection is over: sending is the shadow's to refuse. */
+void gz_plane_stop_sending(struct gz_sock *s);
+/** Bytes in the ring that the program has not read, that the worker has not seen. */
+uint32_t gz_plane_unread(const struct gz_sock *s);
+uint32_t gz_plane_unseen(const struct gz_sock *s);
+/** The worker takes an accepted socket's bytes to its ring; returns when that is done. */
+void gz_plane_begin(struct gz_sock *s);
+/**
+ * gz_plane_leave() - Move the socket to the relay plane, for ever
+ * @fd:	A duplicate of its shadow
+ *
+ * Returns when the next native call on the shadow is right.
+ */
+void gz_plane_leave(struct gz_sock *s, int fd);
+
+/** What an orphan has left.  Return: pieces, 0: nothing */
+int gz_plane_orphan(const struct gz_sock *s, struct iovec v[2]);
+void gz_plane_orphan_taken(struct gz_sock *s, uint32_t n);
+
+/* --- the worker -------------------------------------------------------------- */
+
+/** The socket is the worker's, or is no more. */
+void gz_plane_adopt(struct gz_sock *s);
+void gz_plane_release(struct gz_sock *s);
+/** connect() is done: the program may send.  Or it failed. */
+void gz_plane_connected(struct gz_sock *s);
+void gz_plane_failed(struct gz_sock *s);
+/** Mark what programs told of as dirty, let leave who can.  Return: how many */
+unsigned gz_plane_poll(struct gz_worker *w);
+/** Around a sleep.  Return: @asleep, but there is something to do */
+bool gz_plane_asleep(struct gz_worker *w, bool asleep);
+/** Return: ns until gz_plane_poll() must be called again */
+uint64_t gz_plane_wait(const struct gz_worker *w);
+/** Bytes from s->rx to the program.  Return: how many */
+uint32_t gz_plane_to_app(struct gz_sock *s);
+/** Bytes from the program to s->tx.  Return: whether there are no more */
+bool gz_plane_from_app(struct gz_sock *s, uint32_t room);
+/** What was in the ring when the socket left, and goes to the shadow before s->rx. */
+int gz_plane_rest(struct gz_sock *s, struct iovec v[2]);
+void gz_plane_rest_taken(struct gz_sock *s, uint32_t n);
+/** Bytes lie in the ring yet, and the worker hears when they do not: it may leave until then. */
+bool gz_plane_is_being_read(struct gz_sock *s);
+/**
+ * gz_plane_is_fading() - The last close was seen, and bytes are in the ring
+ *
+ * A thread that was in recv() when another one closed may be about to take them: that
+ * is seen within some milliseconds, in which this is true.  Else they are unread.
+ */
+bool gz_plane_is_fading(struct gz_worker *w, struct gz_sock *s);
+/** A message of gz_plane_leave() */
+void gz_plane_on_leave(struct gz_worker *w, struct gz_leave *l);
+
+#endif

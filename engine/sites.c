@@ -1,0 +1,530 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * sites.c - Data calls that trap: their site is led to the agent, or the socket leaves
+ *
+ * Theory of operation.  In a program that may have rings each data call traps, unless
+ * the agent makes it.  One of a socket that is in the rings asks for its site to be
+ * patched, and for the agent before that; once a process has the agent, so does every
+ * other data call and close().  gazelle-run does it (the broker, engine/control.h),
+ * while the thread waits here; then the call begins again, in the agent.
+ *
+ * Where that cannot be, because the site is of a kind that is not patched, or the
+ * process is traced by another, or gazelle-run is gone, the socket leaves the rings
+ * and the call is native.  So does a socket whose call no agent knows (recvmsg(),
+ * sendfile(), ...), that is passed on by SCM_RIGHTS, or that a process holds which
+ * enters a sandbox.
+ *
+ * What is known of a process is in the agent's book, in its own memory.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <linux/aio_abi.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "engine/control.h"
+#include "engine/counters.h"
+#include "engine/log.h"
+#include "engine/service.h"
+#include "engine/sites.h"
+#include "launcher/calls.h"
+
+#define ERESTARTSYS 512 /* the kernel's own, linux/errno.h */
+#define ERESTARTNOINTR 513
+#define BROKER_MS 3000
+#define UNPATCHED_NS 1000000000ull
+#define BUSY_NS 5000000ull /* it cannot be stopped now */
+#define SYSCALL_BYTES 2
+#define CONTROL_MAX 4096 /* of ancillary data that is searched */
+#define MESSAGES_MAX 64
+#define IOCBS_MAX 64
+#define VECTORS_MAX 64
+
+/* --- what a process has -------------------------------------------------------- */
+
+enum site { SITE_NO_AGENT, SITE_NEW, SITE_KNOWN };
+
+static bool peek(pid_t tid, uint64_t addr, void *buf, size_t n)
+{
+	struct iovec l = {buf, n}, r = {(void *)(uintptr_t)addr, n};
+
+	return process_vm_readv(tid, &l, 1, &r, 1, 0) == (ssize_t)n;
+}
+
+/* Is the site patched, or known not to be?  It is the program's own word. */
+static enum site look_up(pid_t tid, uint64_t site)
+{
+	struct gz_agent_book b;
+
+	if (!peek(tid, GZ_AGENT_BOOK, &b, sizeof(b)) || b.magic != GZ_AGENT_MAGIC)
+		return SITE_NO_AGENT;
+	for (uint32_t i = 0; i < b.nfailed && i < GZ_FAILED_SITES; i++)
+		if (b.failed[i] == site)
+			return SITE_KNOWN;
+	for (uint32_t i = 0; i < b.nsites && i < 4096; i++) {
+		uint64_t s;
+
+		if (peek(tid, GZ_AGENT_SITES + i * GZ_SITE_SIZE + GZ_SITE_TRAP, &s, sizeof(s)) &&
+		    s == site)
+			return SITE_KNOWN;
+	}
+	return SITE_NEW;
+}
+
+static bool failed_lately(const struct gz_service *sv, pid_t pid)
+{
+	for (unsigned i = 0; i < 16; i++)
+		if (sv->unpatched[i].pid == pid && gz_now_ns() < sv->unpatched[i].until)
+			return true;
+	return false;
+}
+
+static void note_failure(struct gz_service *sv, pid_t pid, uint64_t ns, int fd)
+{
+	sv->unpatched[sv->next_unpatched++ % 16] =
+	    (struct gz_unpatched){.pid = pid, .until = gz_now_ns() + ns, .fd = fd};
+}
+
+/* Give the process the shared memory's descriptor, unless it kept one when that failed before. */
+static int give_memfd(struct gz_call_ctx *c, pid_t pid)
+{
+	struct gz_service *sv = c->sv;
+	struct stat ours, theirs;
+
+	for (unsigned i = 0; i < 16; i++) {
+		int fd;
+
+		if (sv->unpatched[i].pid != pid || sv->unpatched[i].fd < 0)
+			continue;
+		fd = gz_app_fd(&sv->cache, c->tid, sv->unpatched[i].fd);
+		if (fd < 0)
+			continue;
+		if (!fstat(fd, &theirs) && !fstat(sv->client->plane->memfd, &ours) &&
+		    theirs.st_dev == ours.st_dev && theirs.st_ino == ours.st_ino) {
+			close(fd);
+			return sv->unpatched[i].fd;
+		}
+		close(fd);
+	}
+	return gz_service_add_fd(c, sv->client->plane->memfd, true);
+}
+
+/* --- who must not be stopped ------------------------------------------------------ */
+
+/* Calls that return a part of what they were asked for when their thread stops */
+static const int parts[] = {SYS_write,	 SYS_writev,   SYS_pwritev2, SYS_sendto,
+			    SYS_sendmsg, SYS_sendmmsg, SYS_recvmmsg, SYS_sendfile,
+			    SYS_splice,	 SYS_tee,      SYS_vmsplice, SYS_recvmsg};
+
+/* Is the thread blocked in one of parts[], or in a recv() that wants all? */
+static bool is_midway(pid_t tid)
+{
+	uint64_t flags;
+	char path[64];
+	bool found;
+	long nr;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/syscall", (int)tid);
+	f = fopen(path, "re");
+	if (!f)
+		return false;
+	found = fscanf(f, "%ld %*s %*s %*s 0x%lx", &nr, &flags) == 2; /* else "running" */
+	fclose(f);
+	if (!found)
+		return false;
+	if (nr == SYS_recvfrom)
+		return flags & MSG_WAITALL;
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+		if (nr == parts[i])
+			return true;
+	return false;
+}
+
+/*
+ * A blocked send() that is stopped returns what it has sent, which no program without
+ * signals expects.  Who waits for us has sent nothing yet.
+ */
+static bool has_midway(struct gz_call_ctx *c, pid_t pid)
+{
+	char path[64];
+	struct dirent *e;
+	bool found = false;
+	DIR *d;
+
+	gz_service_collect(c->sv);
+	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+	d = opendir(path);
+	if (!d)
+		return false;
+	while (!found && (e = readdir(d))) {
+		pid_t tid = atoi(e->d_name);
+
+		found = tid > 0 && tid != c->tid && !gz_service_has(c->sv, tid) && is_midway(tid);
+	}
+	closedir(d);
+	return found;
+}
+
+/* --- the broker ------------------------------------------------------------------ */
+
+static void lose_broker(struct gz_plane *p)
+{
+	close(p->broker);
+	p->broker = -1;
+	gz_debug("gazelle-run is gone: no more sites are led to the agent");
+}
+
+/* Return: false when the broker is gone, or does not answer in time */
+static bool tell(struct gz_plane *p, struct gz_broker_msg *m)
+{
+	if (send(p->broker, m, sizeof(*m), MSG_DONTWAIT | MSG_NOSIGNAL) == sizeof(*m))
+		return true;
+	lose_broker(p);
+	return false;
+}
+
+static bool hear(struct gz_plane *p, struct gz_broker_msg *m)
+{
+	struct pollfd pfd = {.fd = p->broker, .events = POLLIN};
+	uint32_t seq = m->seq;
+
+	do {
+		if (poll(&pfd, 1, BROKER_MS) <= 0 ||
+		    recv(p->broker, m, sizeof(*m), MSG_DONTWAIT) != sizeof(*m)) {
+			lose_broker(p);
+			return false;
+		}
+	} while (m->seq != seq);
+	return true;
+}
+
+/*
+ * Have the site patched.  Return: whether the call was answered: it begins again,
+ * whether or not that succeeded.
+ */
+static bool patch(struct gz_call_ctx *c, pid_t pid, enum gz_call_agent by_agent)
+{
+	struct gz_plane *p = c->sv->client->plane;
+	struct gz_broker_msg m = {
+	    .op = GZ_BROKER_PATCH,
+	    .seq = ++p->seq,
+	    .pid = pid,
+	    .tid = c->tid,
+	    .site = c->ip - SYSCALL_BYTES,
+	};
+	bool answered = false;
+	int fd = -1;
+
+	if (p->broker < 0 || failed_lately(c->sv, pid) || has_midway(c, pid) || !tell(p, &m))
+		return false;
+	if (!hear(p, &m))
+		return false;
+	if (m.op == GZ_BROKER_SEIZED) {
+		if (m.value)
+			fd = give_memfd(c, pid);
+		/* Whoever waits for us cannot stop: they all come again. */
+		gz_service_restart(c->sv, pid);
+		if (c->fd >= 0)
+			close(c->fd);
+		c->fd = -1;
+		/* close() and its kin are not to fail for a signal. */
+		gz_service_answer(c, by_agent == GZ_AGENT_CLOSE ? -ERESTARTNOINTR : -ERESTARTSYS);
+		answered = true;
+		m.op = GZ_BROKER_GO;
+		m.value = fd;
+		if (!tell(p, &m) || !hear(p, &m))
+			m.value = -EPIPE;
+	}
+	if (m.value) {
+		gz_count(GZ_C_RING_REFUSED);
+		gz_debug("process %d, site %lx: %s", (int)pid, (unsigned long)c->ip - SYSCALL_BYTES,
+			 strerror(-m.value));
+		/* The site is in the book, if there is one and it is the site's fault. */
+		if (m.value != -ENOEXEC || look_up(pid, c->ip - SYSCALL_BYTES) == SITE_NO_AGENT)
+			note_failure(c->sv, pid, m.value == -EAGAIN ? BUSY_NS : UNPATCHED_NS, fd);
+	} else {
+		gz_count(GZ_C_RING_SITES);
+		gz_debug("process %d: the site at %lx is led to the agent", (int)pid,
+			 (unsigned long)c->ip - SYSCALL_BYTES);
+	}
+	return answered;
+}
+
+/* --- leaving --------------------------------------------------------------------- */
+
+static bool is_ours(struct gz_call_ctx *c)
+{
+	return gz_service_resolve(c) && c->s && gz_plane_is_ring(c->s);
+}
+
+/* Another descriptor of the same thread's leaves. */
+static void leave_fd(struct gz_call_ctx *c, int fd)
+{
+	struct gz_call_ctx other = {.sv = c->sv, .id = c->id, .tid = c->tid, .fd = -1};
+
+	other.args[0] = (uint64_t)fd;
+	if (is_ours(&other))
+		gz_plane_leave(other.s, other.fd);
+	if (other.fd >= 0)
+		close(other.fd);
+	if (other.s)
+		gz_sock_unref(other.s);
+}
+
+/* Descriptors that a message passes on */
+static void leave_passed(struct gz_call_ctx *c, uint64_t addr)
+{
+	union {
+		struct cmsghdr align;
+		char buf[CONTROL_MAX];
+	} control;
+	struct msghdr m;
+
+	if (!peek(c->tid, addr, &m, sizeof(m)) || !m.msg_control || !m.msg_controllen)
+		return;
+	if (m.msg_controllen > sizeof(control))
+		m.msg_controllen = sizeof(control);
+	if (!peek(c->tid, (uint64_t)m.msg_control, control.buf, m.msg_controllen))
+		return;
+	m.msg_control = control.buf;
+	for (struct cmsghdr *h = CMSG_FIRSTHDR(&m); h; h = CMSG_NXTHDR(&m, h)) {
+		const uint8_t *data = CMSG_DATA(h),
+			      *end = (uint8_t *)control.buf + m.msg_controllen;
+
+		if (h->cmsg_level != SOL_SOCKET || h->cmsg_type != SCM_RIGHTS ||
+		    h->cmsg_len < CMSG_LEN(0))
+			continue;
+		for (size_t k = 0;
+		     k + sizeof(int) <= h->cmsg_len - CMSG_LEN(0) && data + k + sizeof(int) <= end;
+		     k += sizeof(int)) {
+			int fd;
+
+			memcpy(&fd, data + k, sizeof(fd));
+			leave_fd(c, fd);
+		}
+	}
+}
+
+static void leave_all_passed(struct gz_call_ctx *c)
+{
+	unsigned n = (unsigned)c->args[2];
+
+	for (unsigned i = 0; i < n && i < MESSAGES_MAX; i++)
+		leave_passed(c, c->args[1] + i * sizeof(struct mmsghdr));
+}
+
+/* io_submit(): each request names a descriptor. */
+static void leave_submitted(struct gz_call_ctx *c)
+{
+	uint64_t at[IOCBS_MAX];
+	struct iocb cb;
+	unsigned n = c->args[1] < IOCBS_MAX ? (unsigned)c->args[1] : IOCBS_MAX;
+
+	if (!n || !peek(c->tid, c->args[2], at, n * sizeof(at[0])))
+		return;
+	for (unsigned i = 0; i < n; i++)
+		if (peek(c->tid, at[i], &cb, sizeof(cb)))
+			leave_fd(c, (int)cb.aio_fildes);
+}
+
+/* epoll_ctl(): is it for edges?  Then for as long as the socket lives. */
+static void note_edges(struct gz_call_ctx *c)
+{
+	struct gz_call_ctx other = {.sv = c->sv, .id = c->id, .tid = c->tid, .fd = -1};
+	struct epoll_event e;
+
+	if ((int)c->args[1] == EPOLL_CTL_DEL || !peek(c->tid, c->args[3], &e, sizeof(e)) ||
+	    !(e.events & EPOLLET))
+		return;
+	other.args[0] = c->args[2];
+	if (gz_service_resolve(&other) && other.s)
+		atomic_store(&other.s->edges, true);
+	if (other.fd >= 0)
+		close(other.fd);
+	if (other.s)
+		gz_sock_unref(other.s);
+}
+
+/*
+ * A sandbox's filter may end the program for a call that the agent makes and it does
+ * not.  What it holds leaves; new sockets of the client never come to the rings.
+ */
+static void leave_process(struct gz_call_ctx *c)
+{
+	struct gz_agent_kept kept = {.quiet = 1};
+	char path[64];
+	struct dirent *e;
+	DIR *d;
+
+	gz_plane_no_more(c->sv->client->plane);
+	if (look_up(c->tid, 0) != SITE_NO_AGENT)
+		gz_app_write(c->tid, GZ_AGENT_KEPT, &kept, sizeof(kept));
+	snprintf(path, sizeof(path), "/proc/%d/fd", (int)c->tid);
+	d = opendir(path);
+	if (!d)
+		return;
+	while ((e = readdir(d)))
+		if (e->d_name[0] != '.')
+			leave_fd(c, atoi(e->d_name));
+	closedir(d);
+}
+
+/* --- what was left behind --------------------------------------------------------- */
+
+/* The program's buffers.  Return: how many, 0: it is no call that receives, or bad */
+static unsigned buffers(struct gz_call_ctx *c, const struct gz_call_info *call, struct iovec *v,
+			int *flags)
+{
+	uint64_t addr = c->args[1];
+	size_t n = c->args[2];
+	struct msghdr m;
+
+	*flags = call->id == GZ_CALL_RECVFROM ? (int)c->args[3] : 0;
+	switch (call->id) {
+	case GZ_CALL_READ:
+	case GZ_CALL_RECVFROM:
+		v[0].iov_base = (void *)addr;
+		v[0].iov_len = n;
+		return 1;
+	case GZ_CALL_RECVMSG:
+		if (!peek(c->tid, addr, &m, sizeof(m)))
+			return 0;
+		*flags = (int)c->args[2];
+		addr = (uint64_t)m.msg_iov;
+		n = m.msg_iovlen;
+		break;
+	case GZ_CALL_READV:
+	case GZ_CALL_PREADV2:
+		break;
+	default:
+		return 0;
+	}
+	if (n > VECTORS_MAX)
+		n = VECTORS_MAX;
+	return n && peek(c->tid, addr, v, n * sizeof(*v)) ? (unsigned)n : 0;
+}
+
+/* Answer a call with what an orphan has left.  Return: false, there is nothing, or none of it */
+static bool serve_orphan(struct gz_call_ctx *c, const struct gz_call_info *call)
+{
+	struct iovec from[2], to[VECTORS_MAX];
+	int npieces, flags;
+	unsigned nto;
+	ssize_t n;
+
+	if (!gz_service_resolve(c) || !c->s)
+		return false;
+	npieces = gz_plane_orphan(c->s, from);
+	if (!npieces)
+		return false;
+	nto = buffers(c, call, to, &flags);
+	if (!nto)
+		return false;
+	n = process_vm_writev(c->tid, from, (unsigned long)npieces, to, nto, 0);
+	if (n > 0 && !(flags & MSG_PEEK))
+		gz_plane_orphan_taken(c->s, (uint32_t)n);
+	if (c->fd >= 0)
+		close(c->fd);
+	c->fd = -1;
+	gz_service_answer(c, n < 0 ? -EFAULT : n);
+	return true;
+}
+
+/* --- calls ------------------------------------------------------------------------ */
+
+/* The agent knows the call, and did not make this one. */
+static enum gz_sites data_call(struct gz_call_ctx *c, const struct gz_call_info *call)
+{
+	uint64_t site = c->ip - SYSCALL_BYTES;
+	enum site known = look_up(c->tid, site);
+	bool ours;
+
+	if (known == SITE_NEW && patch(c, gz_app_process(c->tid), call->agent))
+		return GZ_SITES_ANSWERED;
+	ours = is_ours(c);
+	if (known == SITE_NO_AGENT && ours && patch(c, gz_app_process(c->tid), call->agent))
+		return GZ_SITES_ANSWERED;
+	if (ours)
+		gz_plane_leave(c->s, c->fd);
+	if (serve_orphan(c, call))
+		return GZ_SITES_ANSWERED;
+	return gz_call_matches(call, c->args) ? GZ_SITES_SERVE : GZ_SITES_NATIVE;
+}
+
+/* The agent would not see that the number means another file: it asks from now on. */
+static void poison(struct gz_call_ctx *c, uint32_t first, uint32_t last)
+{
+	uint64_t e = GZ_FD_POISON;
+
+	for (uint64_t fd = first; fd <= last && fd < GZ_FD_MAX && fd - first < 4096; fd++)
+		gz_app_write(c->tid, GZ_FD_TABLE + fd * sizeof(e), &e, sizeof(e));
+}
+
+static enum gz_sites close_call(struct gz_call_ctx *c, const struct gz_call_info *call)
+{
+	enum site known = look_up(c->tid, c->ip - SYSCALL_BYTES);
+	uint32_t first = (uint32_t)c->args[0], last = first;
+
+	if (known == SITE_NO_AGENT)
+		return GZ_SITES_NATIVE;
+	if (known == SITE_NEW && patch(c, gz_app_process(c->tid), call->agent))
+		return GZ_SITES_ANSWERED;
+	if (call->id == GZ_CALL_DUP2 || call->id == GZ_CALL_DUP3)
+		first = last = (uint32_t)c->args[1];
+	else if (call->id == GZ_CALL_CLOSE_RANGE)
+		last = (uint32_t)c->args[1];
+	poison(c, first, last);
+	return GZ_SITES_NATIVE;
+}
+
+enum gz_sites gz_sites_trap(struct gz_call_ctx *c, const struct gz_call_info *call)
+{
+	if (call->agent == GZ_AGENT_DATA)
+		return data_call(c, call);
+	if (call->agent == GZ_AGENT_CLOSE)
+		return close_call(c, call);
+	switch (call->id) {
+	case GZ_CALL_SENDMSG:
+		leave_passed(c, c->args[1]);
+		break;
+	case GZ_CALL_SENDMMSG:
+		leave_all_passed(c);
+		break;
+	case GZ_CALL_RECVMSG:
+	case GZ_CALL_RECVMMSG:
+		break;
+	case GZ_CALL_SPLICE:
+		leave_fd(c, (int)c->args[2]);
+		break;
+	case GZ_CALL_PREADV2:
+	case GZ_CALL_PWRITEV2:
+	case GZ_CALL_SENDFILE:
+		break;
+	case GZ_CALL_IO_SUBMIT:
+		leave_submitted(c);
+		return GZ_SITES_NATIVE;
+	case GZ_CALL_EPOLL_CTL:
+		note_edges(c);
+		return GZ_SITES_NATIVE;
+	case GZ_CALL_SECCOMP:
+	case GZ_CALL_PRCTL:
+		leave_process(c);
+		return GZ_SITES_NATIVE;
+	default:
+		return GZ_SITES_SERVE;
+	}
+	if (is_ours(c))
+		gz_plane_leave(c->s, c->fd);
+	if (serve_orphan(c, call))
+		return GZ_SITES_ANSWERED;
+	return call->plane == GZ_CALL_RING ? GZ_SITES_NATIVE : GZ_SITES_SERVE;
+}
