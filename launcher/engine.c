@@ -70,7 +70,7 @@ fail:
 	return rc;
 }
 
-static int send_hello(int sock, const struct gz_hello *h, int fd, int process)
+static int send_hello(int sock, const struct gz_hello *h, int fd, int other)
 {
 	struct iovec iov = {.iov_base = (void *)h, .iov_len = sizeof(*h)};
 	union {
@@ -81,8 +81,8 @@ static int send_hello(int sock, const struct gz_hello *h, int fd, int process)
 	ssize_t n;
 
 	if (fd >= 0) {
-		int fds[2] = {fd, process};
-		size_t len = (process < 0 ? 1 : 2) * sizeof(int);
+		int fds[2] = {fd, other};
+		size_t len = (other < 0 ? 1 : 2) * sizeof(int);
 		struct cmsghdr *cmsg;
 
 		msg.msg_control = control.buf;
@@ -123,7 +123,7 @@ static int receive_welcome(int sock, struct gz_welcome *w)
 	return 0;
 }
 
-int gz_engine_ask(int sock, enum gz_control_op op, const char *program, int fd, int process,
+int gz_engine_ask(int sock, enum gz_control_op op, const char *program, int fd, int other,
 		  struct gz_welcome *w)
 {
 	struct gz_hello h = {
@@ -132,7 +132,7 @@ int gz_engine_ask(int sock, enum gz_control_op op, const char *program, int fd, 
 
 	if (program)
 		snprintf(h.program, sizeof(h.program), "%s", program);
-	rc = send_hello(sock, &h, fd, process);
+	rc = send_hello(sock, &h, fd, other);
 	if (fd >= 0)
 		close(fd);
 	return rc ? rc : receive_welcome(sock, w);

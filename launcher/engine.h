@@ -37,7 +37,7 @@ int gz_engine_connect(const struct gz_engine *e);
  * @program:	For people, may be NULL
  * @fd:		Descriptor to hand over, or -1; it is closed in any case, for a
  *		listener that outlives its engine would hang whoever traps
- * @process:	With @fd, a pidfd of whose it is, if not the caller's, or -1
+ * @other:	With @fd, what comes second (control.h), or -1
  * @w:		The answer; only where 0 is returned
  *
  * Makes no call that the filter traps.
@@ -45,7 +45,7 @@ int gz_engine_connect(const struct gz_engine *e);
  * Return: 0, also where the engine refuses (@w->status); -ECONNRESET when it
  * went away; -ETIMEDOUT; -EPROTO, it speaks another version.
  */
-int gz_engine_ask(int sock, enum gz_control_op op, const char *program, int fd, int process,
+int gz_engine_ask(int sock, enum gz_control_op op, const char *program, int fd, int other,
 		  struct gz_welcome *w);
 
 /** gz_engine_say_failure() - Tell people why connecting or asking failed */

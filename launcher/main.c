@@ -42,6 +42,7 @@ struct options {
 	pid_t attach;	    /* 0: run a program */
 	bool adopt;
 	bool wait;
+	bool ring;
 };
 
 static void usage(void)
@@ -60,7 +61,9 @@ static void usage(void)
 	      "      --adopt-listeners  With --attach PID: its listening TCP sockets are moved to\n"
 	      "                      the stack, if the process also accepts what waits in them\n"
 	      "      --wait          With --attach PID: end when the process ends, not at once\n"
-	      "      --relay         Bytes go through the relay plane (the only one so far)\n"
+	      "      --ring          Bytes go through shared memory where that can be, see\n"
+	      "                      docs/design.md: faster, and not yet the default\n"
+	      "      --relay         Bytes go through the relay plane (the default)\n"
 	      "  -v, --verbose       Say what is done\n"
 	      "  -q, --quiet         Say nothing, not even errors\n"
 	      "  -h, --help          This text\n"
@@ -118,6 +121,8 @@ static int check_options(const struct options *o, bool program)
 	if ((o->wait || o->adopt) && !o->attach)
 		gz_error("%s is for --attach PID; try `gazelle-run --help'",
 			 o->wait ? "--wait" : "--adopt-listeners");
+	else if (o->ring && o->attach)
+		gz_error("--ring is not for --attach PID");
 	else if (o->attach && program)
 		gz_error("--attach %d and a program: either, not both", (int)o->attach);
 	else if (!o->attach && !program)
@@ -130,11 +135,12 @@ static int check_options(const struct options *o, bool program)
 /* Return: -1, go on; else the exit status */
 static int parse(int argc, char **argv, struct options *o)
 {
-	enum { OPT_RELAY = 256, OPT_VERSION, OPT_WAIT, OPT_ADOPT };
+	enum { OPT_RELAY = 256, OPT_RING, OPT_VERSION, OPT_WAIT, OPT_ADOPT };
 	static const struct option options[] = {
 	    {"engine", required_argument, NULL, 'e'},
 	    {"config", required_argument, NULL, 'c'},
 	    {"relay", no_argument, NULL, OPT_RELAY},
+	    {"ring", no_argument, NULL, OPT_RING},
 	    {"verbose", no_argument, NULL, 'v'},
 	    {"quiet", no_argument, NULL, 'q'},
 	    {"help", no_argument, NULL, 'h'},
@@ -171,6 +177,8 @@ static int parse(int argc, char **argv, struct options *o)
 			o->wait = true;
 			break;
 		case OPT_RELAY:
+		case OPT_RING: /* the last one counts */
+			o->ring = c == OPT_RING;
 			break;
 		case 'v':
 			gz_say_level = GZ_SAY_STEPS;
@@ -257,7 +265,8 @@ static void warn_if_not_served(void)
 }
 
 /* Return: gazelle-run's exit status, unless it ends as the program did */
-static int run(const struct gz_engine *e, const struct sock_fprog *filter, char *const *argv)
+static int run(const struct gz_engine *e, const struct sock_fprog *filter, bool ring,
+	       char *const *argv)
 {
 	struct gz_signals inherited;
 	struct gz_child child;
@@ -268,7 +277,7 @@ static int run(const struct gz_engine *e, const struct sock_fprog *filter, char 
 		if (rc)
 			return rc;
 		gz_signals_take(&inherited);
-		rc = gz_spawn(e, filter, &inherited, argv, &child);
+		rc = gz_spawn(e, filter, &inherited, ring, argv, &child);
 		if (!rc)
 			rc = gz_wrap(&child, &status);
 		if (!rc)
@@ -303,13 +312,13 @@ int main(int argc, char **argv)
 		warn_if_not_served();
 		return gz_exec(argv);
 	}
-	rc = gz_filter_build(&filter);
+	rc = gz_filter_build(&filter, o.ring);
 	if (rc) {
 		gz_error("Couldn't build the seccomp filter: %s", gz_filter_strerror(rc));
 		return GZ_EXIT_FAILED;
 	}
 	rc = o.attach ? gz_attach(&engine, &filter, o.attach, o.adopt, o.wait)
-		      : run(&engine, &filter, argv);
+		      : run(&engine, &filter, o.ring, argv);
 	gz_filter_free(&filter);
 	return rc;
 }

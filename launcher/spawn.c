@@ -29,6 +29,7 @@
 #include <semaphore.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "launcher/filter.h"
@@ -76,6 +77,7 @@ struct asker {
 	sem_t go;
 	const char *program;
 	int sock, listener; /* negative: there is nothing to ask */
+	int broker;	    /* the engine's end; -1: none */
 	struct gz_welcome w;
 	int rc;
 };
@@ -87,15 +89,16 @@ static void *ask(void *arg)
 	while (sem_wait(&a->go) < 0 && errno == EINTR)
 		;
 	if (a->listener >= 0)
-		a->rc = gz_engine_ask(a->sock, GZ_OP_SERVE, a->program, a->listener, -1, &a->w);
+		a->rc = gz_engine_ask(a->sock, a->broker < 0 ? GZ_OP_SERVE : GZ_OP_SERVE_RING,
+				      a->program, a->listener, a->broker, &a->w);
 	return NULL;
 }
 
 /* Return: 0, the engine serves us; or the exit status, and the reason was said */
 static int join(const struct gz_engine *e, const struct sock_fprog *filter, const char *program,
-		int report)
+		int broker, int report)
 {
-	struct asker a = {.program = program};
+	struct asker a = {.program = program, .broker = broker};
 	int sock, listener, rc;
 
 	sock = gz_engine_connect(e);
@@ -150,9 +153,9 @@ static const char *base_name(const char *path)
 }
 
 int gz_spawn(const struct gz_engine *e, const struct sock_fprog *filter,
-	     const struct gz_signals *inherited, char *const *argv, struct gz_child *c)
+	     const struct gz_signals *inherited, bool ring, char *const *argv, struct gz_child *c)
 {
-	int hold[2], report[2], rc;
+	int hold[2], report[2], broker[2] = {-1, -1}, rc;
 	char byte;
 
 	if (pipe2(hold, O_CLOEXEC))
@@ -161,9 +164,17 @@ int gz_spawn(const struct gz_engine *e, const struct sock_fprog *filter,
 		rc = -errno;
 		goto fail_hold;
 	}
+	if (ring && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, broker)) {
+		rc = -errno;
+		goto fail_report;
+	}
 	c->pid = fork();
 	if (c->pid < 0) {
 		rc = -errno;
+		if (ring) {
+			close(broker[0]);
+			close(broker[1]);
+		}
 		goto fail_report;
 	}
 	if (!c->pid) {
@@ -173,11 +184,14 @@ int gz_spawn(const struct gz_engine *e, const struct sock_fprog *filter,
 			;
 		close(hold[0]);
 		gz_signals_restore(inherited);
-		rc = join(e, filter, base_name(argv[0]), report[1]);
+		rc = join(e, filter, base_name(argv[0]), broker[1], report[1]);
 		_exit(rc ? rc : gz_exec(argv));
 	}
 	close(hold[0]);
 	close(report[1]);
+	if (ring)
+		close(broker[1]);
+	c->broker = broker[0];
 	c->hold = hold[1];
 	c->report = report[0];
 	return 0;

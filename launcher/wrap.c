@@ -38,12 +38,16 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "launcher/broker.h"
 #include "launcher/say.h"
+
+#define REAP_MS 20
 
 struct wrap {
 	pid_t pid;
 	int sigs;   /* signalfd of everything */
 	int report; /* -1: the program runs, or has ended */
+	int broker; /* -1: none */
 	int status;
 	bool held; /* the child waits, all signals blocked */
 	bool ended;
@@ -170,6 +174,19 @@ static void read_signals(struct wrap *w)
 	}
 }
 
+/* All but the standard ones and these two, the second of which may be -1 */
+static void close_but(int a, int b)
+{
+	unsigned lo = (unsigned)(b < 0 || a < b ? a : b);
+	unsigned hi = (unsigned)(b < 0 || a > b ? a : b);
+
+	if (lo > 3)
+		close_range(3, lo - 1, 0);
+	if (hi > lo + 1)
+		close_range(lo + 1, hi - 1, 0);
+	close_range(hi + 1, ~0U, 0);
+}
+
 /* The program runs: hold nothing of what it, and its peers, may want closed */
 static void let_go(const struct wrap *w)
 {
@@ -177,9 +194,7 @@ static void let_go(const struct wrap *w)
 
 	for (int fd = 0; fd <= 2 && null >= 0; fd++)
 		dup2(null, fd);
-	if (w->sigs > 3)
-		close_range(3, (unsigned)w->sigs - 1, 0);
-	close_range((unsigned)w->sigs + 1, ~0U, 0);
+	close_but(w->sigs, w->broker);
 	if (chdir("/"))
 		return; /* the folder stays busy, no more */
 }
@@ -203,7 +218,7 @@ static void read_report(struct wrap *w)
 
 int gz_wrap(struct gz_child *c, int *status)
 {
-	struct wrap w = {.pid = c->pid, .report = c->report, .held = true};
+	struct wrap w = {.pid = c->pid, .report = c->report, .broker = c->broker, .held = true};
 	sigset_t all;
 
 	sigfillset(&all);
@@ -214,6 +229,8 @@ int gz_wrap(struct gz_child *c, int *status)
 		kill(c->pid, SIGKILL);
 		close(c->hold);
 		close(c->report);
+		if (c->broker >= 0)
+			close(c->broker);
 		while (waitpid(c->pid, NULL, 0) < 0 && errno == EINTR)
 			;
 		return rc;
@@ -226,10 +243,15 @@ int gz_wrap(struct gz_child *c, int *status)
 		struct pollfd p[] = {
 		    {.fd = w.sigs, .events = POLLIN},
 		    {.fd = w.report, .events = POLLIN},
+		    {.fd = w.broker, .events = POLLIN},
 		};
 
-		if (poll(p, 2, -1) < 0)
+		if (poll(p, 3, gz_broker_reap() ? REAP_MS : -1) < 0)
 			continue;
+		if (p[2].revents && !gz_broker_serve(w.broker)) {
+			close(w.broker);
+			w.broker = -1;
+		}
 		if (p[1].revents)
 			read_report(&w);
 		if (p[0].revents)
@@ -243,6 +265,8 @@ int gz_wrap(struct gz_child *c, int *status)
 			w.again = true;
 		close(w.report);
 	}
+	if (w.broker >= 0)
+		close(w.broker);
 	close(w.sigs);
 	*status = w.status;
 	return w.again ? 1 : 0;
