@@ -8,6 +8,14 @@
 
 static volatile sig_atomic_t seen;
 
+/* The first calls of a process may take long, and no signal is to come meanwhile. */
+static void used_pair(int fd[2])
+{
+	tcp_pair(fd);
+	expect_text(fd[0], fd[1], "first");
+	expect_text(fd[1], fd[0], "first");
+}
+
 static void on_signal(int sig)
 {
 	(void)sig;
@@ -106,7 +114,7 @@ static void recv_eintr(void)
 	char b;
 	pthread_t t;
 
-	tcp_pair(fd);
+	used_pair(fd);
 	handle(0);
 	t = thread(signal_then_act, &la);
 	CHECK_ERRNO(recv(fd[1], &b, 1, 0), EINTR);
@@ -122,7 +130,7 @@ static void recv_restarts(void)
 	char b;
 	pthread_t t;
 
-	tcp_pair(fd);
+	used_pair(fd);
 	la.fd = fd[0];
 	handle(SA_RESTART);
 	t = thread(signal_then_act, &la);
@@ -139,7 +147,7 @@ static void recv_with_timeout_never_restarts(void)
 	char b;
 	pthread_t t;
 
-	tcp_pair(fd);
+	used_pair(fd);
 	set_timeout(fd[1], SO_RCVTIMEO, 10000);
 	handle(SA_RESTART);
 	t = thread(signal_then_act, &la);
@@ -153,7 +161,7 @@ static void waits_never_restart(void)
 	int e = OK(epoll_create1(0)), fd[2];
 	struct epoll_event ev = {.events = EPOLLIN};
 
-	tcp_pair(fd);
+	used_pair(fd);
 	OK(epoll_ctl(e, EPOLL_CTL_ADD, fd[1], &ev));
 	handle(SA_RESTART);
 	for (int i = 0; i < 2; i++) {
@@ -179,7 +187,7 @@ static void ppoll_lets_a_signal_in(void)
 	sigset_t block, before;
 	int fd[2];
 
-	tcp_pair(fd);
+	used_pair(fd);
 	p.fd = fd[1];
 	handle(0);
 	sigemptyset(&block);
@@ -228,7 +236,7 @@ static void send_interrupted(void)
 	int fd[2];
 	ssize_t part;
 
-	tcp_pair(fd);
+	used_pair(fd);
 	handle(0);
 	t = thread(signal_often, &self);
 	part = OK(send(fd[0], big, sizeof(big), 0));
@@ -281,7 +289,7 @@ static void sigterm_ends_recv(void)
 	char b;
 	pid_t pid;
 
-	tcp_pair(fd);
+	used_pair(fd);
 	pid = child();
 	if (!pid) {
 		recv(fd[1], &b, 1, 0);
@@ -333,7 +341,7 @@ static void recv_timeout(void)
 	int fd[2];
 	char b[4];
 
-	tcp_pair(fd);
+	used_pair(fd);
 	set_timeout(fd[1], SO_RCVTIMEO, 200);
 	start = now_ms();
 	CHECK_ERRNO(recv(fd[1], b, 1, 0), EAGAIN);
@@ -351,7 +359,7 @@ static void send_timeout(void)
 	long long start;
 	int fd[2];
 
-	tcp_pair(fd);
+	used_pair(fd);
 	set_timeout(fd[0], SO_SNDTIMEO, 200);
 	while (send(fd[0], big, sizeof(big), 0) > 0)
 		;
@@ -383,7 +391,7 @@ static void cancel_recv(void)
 	int fd[2];
 	pthread_t t;
 
-	tcp_pair(fd);
+	used_pair(fd);
 	t = thread(recv_forever, &fd[1]);
 	sleep_ms(100);
 	CHECK_EQ(pthread_cancel(t), 0);

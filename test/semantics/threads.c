@@ -93,6 +93,7 @@ static void close_while_blocked(void)
 	pthread_t t;
 
 	tcp_pair(fd);
+	expect_text(fd[0], fd[1], "the first call may take its time");
 	number = fd[1];
 	t = thread(recv_one, &number);
 	sleep_ms(100);
