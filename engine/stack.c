@@ -494,7 +494,8 @@ void gz_stack_unlisten(struct gz_sock *s)
 	/* One of those who shared the port inherits it. */
 	LIST_FOREACH(o, &gz_worker.socks, worker_entry)
 	{
-		if (o->shares && same_port(s, o)) {
+		/* Nobody has seen yet that the heir is gone as well. */
+		if (o->shares && same_port(s, o) && !gone(o)) {
 			o->shares = false;
 			if (gz_stack_listen(o) < 0)
 				gz_err("socket %lu: cannot take the port over",
