@@ -139,9 +139,15 @@ err_t gz_segment_in(struct tcp_pcb *pcb, const struct tcp_hdr *h, const struct p
 		if (pcb->state == SYN_SENT)
 			return flags & TCP_RST && !(flags & TCP_ACK) ? ERR_VAL : ERR_OK;
 	}
-	/* A SYN that comes again is answered by lwIP, with what it was answered. */
 	if (flags & TCP_RST || (flags & TCP_SYN && pcb->state != SYN_RCVD))
 		return resets(pcb, m, h, now) ? ERR_OK : ERR_VAL;
+	if (flags & TCP_SYN) {
+		/* The SYN came again.  lwIP would read its options again, and abort if
+		 * they are others and the window is not its own any more. */
+		if (h->seqno == pcb->rcv_nxt - 1 && tcp_rexmit(pcb) == ERR_OK)
+			tcp_output(pcb);
+		return ERR_VAL;
+	}
 	if (flags & TCP_ACK) {
 		uint32_t oldest = pcb->lastack - pcb->snd_wnd_max;
 

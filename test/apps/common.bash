@@ -46,6 +46,7 @@ start()
 {
 	local name=$1
 	shift
+	: >"$WORK/$name.log" # of one that had this name before
 	(
 		trap - ERR
 		EXEC=exec # $! becomes the program's own pid, not a shell's
