@@ -55,7 +55,6 @@ int gz_renew(struct gz_call_ctx *c)
 	s->name = name;
 	s->opt = old->opt;
 	gz_options_natively(&s->opt, fd);
-	atomic_store(&s->edges, atomic_load(&old->edges));
 	gz_table_add(s, ino);
 	err = gz_swap_file(c, fd);
 	if (err) {

@@ -10,11 +10,8 @@
  *
  *	worker				agent that emptied the ring
  *	rx_tail += ...			take the token word, n
- *	the token word is 0: add 1,	the ring is empty still: read n bytes
+ *	add 1 to the token word,	the ring is empty still: read n bytes
  *	and send a byte			else: add n again
- *
- * Who waits for edges (EPOLLET) must get one for each arrival: there it is a byte
- * each time.
  *
  * An agent tells of what it has done by its slot's bit in dirty[], and, if the
  * worker sleeps, by a byte that it sends through the shadow (the bell).
@@ -350,14 +347,16 @@ static bool rx_used(struct gz_sock *s, uint32_t *used)
 	return true;
 }
 
-/* A token for bytes that are, or will be, there */
-static void send_token(struct gz_sock *s, bool edge)
+/* One for each arrival, read or not: who waits for edges (EPOLLET) must get one. */
+static void send_token(struct gz_sock *s)
 {
-	if (__atomic_load_n(&slot_of(s)->token, __ATOMIC_SEQ_CST) && !edge)
+	uint32_t *token = &slot_of(s)->token;
+
+	if (s->end_fd < 0)
 		return;
-	__atomic_fetch_add(&slot_of(s)->token, 1, __ATOMIC_SEQ_CST);
-	if (s->end_fd >= 0 && send(s->end_fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
-		gz_debug("socket %lu: no token: %s", (unsigned long)s->id, strerror(errno));
+	__atomic_fetch_add(token, 1, __ATOMIC_SEQ_CST);
+	if (send(s->end_fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+		__atomic_fetch_sub(token, 1, __ATOMIC_SEQ_CST); /* there are many, or nobody */
 }
 
 /* As much as there is room for.  Return: bytes, or -1: broken */
@@ -386,7 +385,7 @@ static int64_t fill_ring(struct gz_sock *s)
 	}
 	/* An agent that spins may have been faster. */
 	if (done && (!rx_used(s, &used) || used))
-		send_token(s, atomic_load(&s->edges));
+		send_token(s);
 	return done;
 }
 
@@ -427,7 +426,7 @@ static void evict(struct gz_sock *s)
 	close_rings(s);
 	__atomic_store_n(&slot->rx_plane, GZ_PLANE_TRAP, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&slot->tx_plane, GZ_PLANE_TRAP, __ATOMIC_SEQ_CST);
-	send_token(s, true);
+	send_token(s);
 	if (l && l->fd >= 0) {
 		gz_sock_ref(s);
 		TAILQ_INSERT_TAIL(&gz_worker.leaving, l, entry);

@@ -23,7 +23,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -336,24 +335,6 @@ static void leave_submitted(struct gz_call_ctx *c)
 			leave_fd(c, (int)cb.aio_fildes);
 }
 
-/* epoll_ctl(): is it for edges?  Then for as long as the socket lives. */
-static void note_edges(struct gz_call_ctx *c)
-{
-	struct gz_call_ctx other = {.sv = c->sv, .id = c->id, .tid = c->tid, .fd = -1};
-	struct epoll_event e;
-
-	if ((int)c->args[1] == EPOLL_CTL_DEL || !peek(c->tid, c->args[3], &e, sizeof(e)) ||
-	    !(e.events & EPOLLET))
-		return;
-	other.args[0] = c->args[2];
-	if (gz_service_resolve(&other) && other.s)
-		atomic_store(&other.s->edges, true);
-	if (other.fd >= 0)
-		close(other.fd);
-	if (other.s)
-		gz_sock_unref(other.s);
-}
-
 /*
  * A sandbox's filter may end the program for a call that the agent makes and it does
  * not.  What it holds leaves; new sockets of the client never come to the rings.
@@ -511,9 +492,6 @@ enum gz_sites gz_sites_trap(struct gz_call_ctx *c, const struct gz_call_info *ca
 		break;
 	case GZ_CALL_IO_SUBMIT:
 		leave_submitted(c);
-		return GZ_SITES_NATIVE;
-	case GZ_CALL_EPOLL_CTL:
-		note_edges(c);
 		return GZ_SITES_NATIVE;
 	case GZ_CALL_SECCOMP:
 	case GZ_CALL_PRCTL:

@@ -83,8 +83,6 @@ const struct gz_call_info gz_calls[] = {
     {CALL(DUP3, dup3), .plane = GZ_CALL_RING, .agent = GZ_AGENT_CLOSE, .doc = "As close."},
     {CALL(CLOSE_RANGE, close_range), .plane = GZ_CALL_RING, .agent = GZ_AGENT_CLOSE,
      .doc = "As close."},
-    {CALL(EPOLL_CTL, epoll_ctl), .plane = GZ_CALL_RING,
-     .doc = "Who asks for edges (EPOLLET) gets one for each arrival."},
     {CALL(SECCOMP, seccomp), .plane = GZ_CALL_RING,
      .doc = "A sandbox may end the program for the agent's own calls: its sockets leave the "
 	    "rings."},
