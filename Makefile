@@ -5,6 +5,7 @@
 # make demo         deps, build, show it at work
 # make test         deps, build, run every test
 # make tests        build the test programs only
+# make bench        the planes beside the kernel (as root); OUT=FILE: JSON as well
 # make install      PREFIX=/usr/local SYSCONFDIR=/etc DESTDIR=
 # make tidy | cppcheck | check-format
 # make clean | distclean      distclean forgets the downloaded lwIP as well
@@ -306,6 +307,16 @@ deps:
 test: deps
 	$(Q)$(MAKE) --no-print-directory all tests
 	$(Q)BUILD=$(BUILD) test/run
+
+# What is measured is what is installed: no sanitizer.
+.PHONY: bench
+bench: all $(T)/bench/sockets
+	$(Q)BUILD=$(BUILD) test/bench/run.py $(OUT)
+
+$(T)/bench/%: test/bench/%.c $(BUILD)/.flags
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CLIENT)
 
 demo: deps
 	$(Q)$(MAKE) --no-print-directory all
