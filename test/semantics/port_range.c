@@ -10,6 +10,19 @@
 
 #define LO 45100u
 
+/* The first port from @lo on of four that no connection of before holds (TIME_WAIT) */
+static unsigned unused(unsigned lo)
+{
+	for (unsigned n = 0; n < 4; lo++) {
+		struct sockaddr_in a = test_address((uint16_t)lo);
+		int s = tcp_socket();
+
+		n = bind(s, SA(&a), sizeof(a)) ? 0 : n + 1;
+		OK(close(s));
+	}
+	return lo - 4;
+}
+
 static int limited(int type, unsigned lo, unsigned hi)
 {
 	int fd = (int)OK(socket(AF_INET, type, 0));
@@ -45,7 +58,7 @@ static void connections(void)
 static void binds(void)
 {
 	static const int type[] = {SOCK_STREAM, SOCK_DGRAM};
-	unsigned lo = LO + 5000 + (unsigned)getpid() % 1000 * 4;
+	unsigned lo = unused(LO + 5000 + (unsigned)getpid() % 1000 * 4);
 
 	for (int t = 0; t < 2; t++) {
 		struct sockaddr_in a = test_address(0);
