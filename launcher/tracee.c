@@ -21,6 +21,14 @@
  *     a PTRACE_EVENT_STOP once more, without an instruction run; there it gets
  *     its registers and its signal mask back.
  *
+ * A signal that a process ignores is dropped when it is sent, but queued if the
+ * thread that it is sent to is traced, as SIGCHLD is to the thread that forked.
+ * If that thread is stopped, another one is woken to take it; and where that one
+ * is not traced, nobody makes a restart of its EINTR.  So all threads are seized
+ * before the first is interrupted, and let go first are those that such signals
+ * are sent to: the first thread, by kill(2), and who has children; and last those
+ * of restarts[].
+ *
  * A thread that has already taken a signal off the queue stops with that one;
  * any stop cancels a pending interrupt, so it is interrupted again and given
  * the signal.  A process that is stopped (SIGSTOP) stays so: at a detach the
@@ -54,7 +62,7 @@
 #define CS_64_BIT 0x33
 #define OPTIONS PTRACE_O_TRACESYSGOOD
 #define POLL_NS 100000
-#define VFORK_LOOK_MS 50
+#define LOOK_CLOSER_MS 50
 #define SYSCALL_BYTES 2
 
 /*
@@ -363,13 +371,13 @@ static int seize(struct gz_tracee *t, pid_t tid)
 			return refused(t, err);
 	}
 	t->threads[t->n++] = (struct gz_thread){.tid = tid};
-	ptrace(PTRACE_INTERRUPT, tid, NULL, NULL); /* else it has ended, wait() tells */
 	return 0;
 }
 
-/* Return: how many threads were new, or a negative errno */
+/* Return: how many threads were new, or a negative errno; those are interrupted */
 static int seize_new(struct gz_tracee *t)
 {
+	size_t old = t->n;
 	char path[64];
 	struct dirent *e;
 	int n = 0, rc = 0;
@@ -389,6 +397,8 @@ static int seize_new(struct gz_tracee *t)
 		n += t->n > before;
 	}
 	closedir(d);
+	for (; old < t->n; old++) /* one that has ended: wait() tells */
+		ptrace(PTRACE_INTERRUPT, t->threads[old].tid, NULL, NULL);
 	return rc ? rc : n;
 }
 
@@ -410,6 +420,7 @@ static bool note_stop(struct gz_thread *th)
 	for (size_t i = 0; i < sizeof(restarts) / sizeof(restarts[0]); i++) {
 		if ((int64_t)r->orig_rax != restarts[i].nr)
 			continue;
+		th->restarts = true;
 		r->rax = (uint64_t)-ERESTARTNOHAND;
 		return !ptrace(PTRACE_SETREGS, th->tid, NULL, r);
 	}
@@ -464,6 +475,22 @@ static size_t count_vforks(const struct gz_tracee *t)
 	return n;
 }
 
+/*
+ * Forget who is not traced.  A thread that was not seized yet and executes takes the
+ * first thread's number: if we are its parent, waitpid() goes on to answer for that.
+ */
+static void forget_strangers(struct gz_tracee *t)
+{
+	for (size_t i = 0; i < t->n;) {
+		struct gz_thread *th = &t->threads[i];
+
+		if (!th->stopped && tracer_of(th->tid) != getpid())
+			forget(t, th);
+		else
+			i++;
+	}
+}
+
 int gz_tracee_stop(struct gz_tracee *t, int ms)
 {
 	int64_t start = gz_now_ms(), until = start + ms;
@@ -471,6 +498,7 @@ int gz_tracee_stop(struct gz_tracee *t, int ms)
 	bool said = false;
 	int fresh;
 
+	t->vforks = 0;
 	do {
 		fresh = seize_new(t);
 		if (fresh < 0)
@@ -481,9 +509,12 @@ int gz_tracee_stop(struct gz_tracee *t, int ms)
 		while ((running = look_at_all(t)) != 0) {
 			int64_t now = gz_now_ms();
 
-			t->vforks = now - start >= VFORK_LOOK_MS ? count_vforks(t) : 0;
-			if (t->vforks == running)
-				break;
+			if (now - start >= LOOK_CLOSER_MS) {
+				forget_strangers(t);
+				t->vforks = count_vforks(t);
+				if (t->vforks == running)
+					break;
+			}
 			if (now >= until)
 				return why(t, -EAGAIN, "its threads do not stop");
 			pause_ns(POLL_NS);
@@ -718,20 +749,53 @@ bool gz_tracee_has_filter(const struct gz_tracee *t, const void *insns, size_t n
 
 /* --- letting go ------------------------------------------------------------------ */
 
-size_t gz_tracee_reap(struct gz_tracee *t)
+/* Are signals sent to this thread, of those that are sent to the process?  See the top. */
+static bool is_addressed(const struct gz_tracee *t, pid_t tid)
+{
+	char path[64];
+	FILE *f;
+	bool has;
+
+	if (tid == t->pid)
+		return true;
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)t->pid, (int)tid);
+	f = fopen(path, "re");
+	has = f && getc(f) != EOF;
+	if (f)
+		fclose(f);
+	return has;
+}
+
+enum turn { ADDRESSED, OTHERS, RESTARTING, TURNS };
+
+static enum turn turn_of(const struct gz_tracee *t, const struct gz_thread *th)
+{
+	return is_addressed(t, th->tid) ? ADDRESSED : th->restarts ? RESTARTING : OTHERS;
+}
+
+/* Let go those that have stopped and whose turn it is. */
+static void reap(struct gz_tracee *t, enum turn turn)
 {
 	for (size_t i = 0; i < t->n;) {
 		struct gz_thread *th = &t->threads[i];
 
 		if (!th->stopped && look(th) < 0) {
 			forget(t, th);
-		} else if (th->stopped && !ptrace(PTRACE_DETACH, th->tid, NULL, NULL)) {
+		} else if (!th->stopped || turn < turn_of(t, th)) {
+			i++;
+		} else if (!ptrace(PTRACE_DETACH, th->tid, NULL, NULL)) {
 			forget(t, th);
 		} else { /* killed while it was stopped: wait() is to tell */
 			th->stopped = false;
 			i++;
 		}
 	}
+}
+
+size_t gz_tracee_reap(struct gz_tracee *t)
+{
+	for (enum turn turn = ADDRESSED; turn < TURNS; turn++)
+		reap(t, turn);
 	if (!t->n) {
 		free(t->threads);
 		t->threads = NULL;

@@ -25,6 +25,7 @@
 struct gz_thread {
 	pid_t tid;
 	bool stopped;		      /* else it was told to, see gz_tracee.vforks */
+	bool restarts;		      /* by us: its call gives EINTR for any stop */
 	struct user_regs_struct regs; /* as it stopped */
 };
 

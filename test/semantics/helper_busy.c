@@ -14,6 +14,7 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
 #include <pthread.h>
@@ -462,9 +463,29 @@ static unsigned make_threads(void)
 
 extern char **environ;
 
+/*
+ * posix_spawn() blocks signals for a moment.  A SIGCHLD then goes to another thread, and
+ * ends its epoll_wait() although it is ignored: so the child lives until we are back.
+ */
+static pid_t spawn(void)
+{
+	char *argv[] = {"cat", NULL};
+	posix_spawn_file_actions_t actions;
+	int fd[2];
+	pid_t pid;
+
+	CHECK(!pipe2(fd, O_CLOEXEC));
+	CHECK(!posix_spawn_file_actions_init(&actions));
+	CHECK(!posix_spawn_file_actions_adddup2(&actions, fd[0], 0));
+	CHECK(!posix_spawnp(&pid, "cat", &actions, NULL, argv, environ));
+	CHECK(!posix_spawn_file_actions_destroy(&actions));
+	close(fd[0]);
+	close(fd[1]);
+	return pid;
+}
+
 static unsigned make_processes(void)
 {
-	char *argv[] = {"true", NULL};
 	unsigned n = 0;
 
 	for (; !ending; n++) {
@@ -472,7 +493,7 @@ static unsigned make_processes(void)
 		pid_t pid;
 
 		if (n % 2) {
-			CHECK(!posix_spawnp(&pid, "true", NULL, NULL, argv, environ));
+			pid = spawn();
 		} else {
 			pid = fork();
 			CHECK(pid >= 0);
