@@ -115,6 +115,8 @@ static int64_t disconnect(struct gz_call_ctx *c)
 	return gz_renew(c);
 }
 
+#define REUSE_TRIES 400 /* of half a millisecond */
+
 /*
  * The four-tuple of a connection that was closed a moment ago: close() has returned, but
  * the worker has yet to see it, and the last ACK to come.  With a peer on this host that
@@ -129,7 +131,7 @@ static struct gz_flow *new_flow(struct gz_sock *s, struct gz_end local, struct g
 	for (int tries = 0;; tries++) {
 		f = gz_flow_add(local, peer, (uint32_t)s->opt.port_range, err);
 		if (f || !local.port || *err != -EADDRNOTAVAIL || !gz_netif_is_local(peer) ||
-		    tries == 100)
+		    tries == REUSE_TRIES)
 			return f;
 		nanosleep(&pause, NULL);
 	}
