@@ -174,12 +174,25 @@ static void to_shadow(struct gz_netlink *n, const void *data, size_t len)
 		gz_count(GZ_C_REFUSED_NETLINK);
 }
 
+/*
+ * The message after @h, of which and what follows there are *@left bytes; NULL if there is
+ * none.  The last one of a datagram need not be padded: NLMSG_NEXT() would wrap round.
+ */
+static const struct nlmsghdr *next(const struct nlmsghdr *h, size_t *left)
+{
+	size_t step = NLMSG_ALIGN((size_t)h->nlmsg_len);
+
+	if (step >= *left)
+		return NULL;
+	*left -= step;
+	h = (const struct nlmsghdr *)((const char *)h + step);
+	return NLMSG_OK(h, *left) ? h : NULL;
+}
+
 /* Several requests in one datagram?  What follows the first may be mere padding. */
 static bool is_batch(const struct nlmsghdr *h, size_t len)
 {
-	const struct nlmsghdr *next = NLMSG_NEXT(h, len);
-
-	return NLMSG_OK(next, len);
+	return next(h, &len);
 }
 
 /* May all requests of @data be handed on by us? */
@@ -188,7 +201,7 @@ static bool may_stay(const void *data, size_t len)
 	const struct nlmsghdr *h = data;
 	size_t left = len;
 
-	for (; NLMSG_OK(h, left); h = NLMSG_NEXT(h, left))
+	for (h = NLMSG_OK(h, left) ? h : NULL; h; h = next(h, &left))
 		if (!gz_rtnl_may_stay(h))
 			return false;
 	return true;
@@ -232,7 +245,7 @@ static void answer(struct gz_netlink *n, const void *data, size_t len)
 	struct gz_rtnl b = {0};
 	size_t left = len, before;
 
-	while (n->dumping && NLMSG_OK(h, left)) {
+	for (h = NLMSG_OK(h, left) ? h : NULL; h && n->dumping; h = next(h, &left)) {
 		bool ends = h->nlmsg_type == NLMSG_DONE || h->nlmsg_type == NLMSG_ERROR;
 
 		if (ends && h->nlmsg_seq == n->dump->nlmsg_seq) {
@@ -247,7 +260,6 @@ static void answer(struct gz_netlink *n, const void *data, size_t len)
 			len -= before;
 			break;
 		}
-		h = NLMSG_NEXT(h, left);
 	}
 	to_shadow(n, data, len);
 }

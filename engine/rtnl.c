@@ -51,7 +51,7 @@ static const struct rtattr *attribute(const struct nlmsghdr *h, size_t fixed, un
 {
 	size_t skip = NLMSG_LENGTH(NLMSG_ALIGN(fixed));
 	const struct rtattr *a = (const struct rtattr *)((const char *)h + skip);
-	size_t left = h->nlmsg_len > skip ? h->nlmsg_len - skip : 0;
+	int left = h->nlmsg_len > skip ? (int)(h->nlmsg_len - skip) : 0; /* may pass below 0 */
 
 	for (; RTA_OK(a, left); a = RTA_NEXT(a, left))
 		if ((a->rta_type & NLA_TYPE_MASK) == type)

@@ -302,6 +302,41 @@ static void other_families(void)
 	}
 }
 
+/* The last message, and the last attribute, end where their padding would begin. */
+static void not_padded(void)
+{
+	struct request r = dump_of(RTM_GETLINK, AF_UNSPEC, 41);
+	struct nlmsghdr many[100] = {{0}};
+	struct nlmsgerr answer;
+	int fd = route_socket(SOCK_RAW);
+	struct rtattr *a;
+	struct seen s;
+
+	/* What follows the next messages in a buffer that is used again */
+	for (int i = 2; i < 100; i++)
+		many[i] = (struct nlmsghdr){.nlmsg_len = 0x30000000, .nlmsg_type = RTM_GETLINK};
+	OK(send(fd, many, sizeof(many), 0));
+	r.h.nlmsg_len = NLMSG_HDRLEN + 1;
+	r.h.nlmsg_flags = NLM_F_REQUEST;
+	for (int i = 0; i < 2; i++) {
+		OK(i ? sendto(fd, &r, r.h.nlmsg_len, 0, SA(&kernel_name), sizeof(kernel_name))
+		     : send(fd, &r, r.h.nlmsg_len, 0));
+		CHECK_EQ(wait_bits(fd, POLLIN) & POLLIN, POLLIN);
+		CHECK(OK(recv(fd, &many, sizeof(many), 0)) >=
+		      (ssize_t)NLMSG_LENGTH(sizeof(answer)));
+		CHECK_EQ(many->nlmsg_type, NLMSG_ERROR);
+	}
+	r.h.nlmsg_len = NLMSG_LENGTH(sizeof(struct ifinfomsg)) + RTA_LENGTH(1);
+	a = (struct rtattr *)((char *)&r + NLMSG_LENGTH(sizeof(struct ifinfomsg)));
+	*a = (struct rtattr){.rta_len = RTA_LENGTH(1), .rta_type = IFLA_LINKMODE};
+	OK(send(fd, &r, r.h.nlmsg_len, 0));
+	r = dump_of(RTM_GETLINK, AF_UNSPEC, 42);
+	fd = route_socket(SOCK_RAW);
+	OK(send(fd, &r, r.h.nlmsg_len, 0));
+	s = read_dump(fd, 42, port_of(fd), ROOM);
+	CHECK_EQ(s.lo, 1);
+}
+
 static void routes(void)
 {
 	struct request r = dump_of(RTM_GETROUTE, AF_INET, 21);
@@ -486,6 +521,6 @@ static void without_rights(void)
 }
 
 CHECK_MAIN(CASE(links_and_addresses), CASE(by_send_and_write), CASE(at_once), CASE(peek_the_length),
-	   CASE(single_link), CASE(filtered), CASE(other_families), CASE(routes),
+	   CASE(single_link), CASE(filtered), CASE(other_families), CASE(routes), CASE(not_padded),
 	   CASE(change_and_watch), CASE(dump_then_change), CASE(names), CASE(port_is_the_pid),
 	   CASE(time_out), CASE(two_threads), CASE(without_rights))
