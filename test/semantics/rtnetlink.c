@@ -306,25 +306,24 @@ static void other_families(void)
 static void not_padded(void)
 {
 	struct request r = dump_of(RTM_GETLINK, AF_UNSPEC, 41);
-	struct nlmsghdr many[100] = {{0}};
+	struct nlmsghdr next = {.nlmsg_len = 0x30000000, .nlmsg_type = RTM_GETLINK};
+	char buf[ROOM] = {0};
 	struct nlmsgerr answer;
 	int fd = route_socket(SOCK_RAW);
 	struct rtattr *a;
 	struct seen s;
 
 	/* What follows the next messages in a buffer that is used again */
-	for (int i = 2; i < 100; i++)
-		many[i] = (struct nlmsghdr){.nlmsg_len = 0x30000000, .nlmsg_type = RTM_GETLINK};
-	OK(send(fd, many, sizeof(many), 0));
+	memcpy(buf + NLMSG_SPACE(1), &next, sizeof(next));
+	OK(send(fd, buf, NLMSG_SPACE(1) + sizeof(next), 0));
 	r.h.nlmsg_len = NLMSG_HDRLEN + 1;
 	r.h.nlmsg_flags = NLM_F_REQUEST;
 	for (int i = 0; i < 2; i++) {
 		OK(i ? sendto(fd, &r, r.h.nlmsg_len, 0, SA(&kernel_name), sizeof(kernel_name))
 		     : send(fd, &r, r.h.nlmsg_len, 0));
 		CHECK_EQ(wait_bits(fd, POLLIN) & POLLIN, POLLIN);
-		CHECK(OK(recv(fd, &many, sizeof(many), 0)) >=
-		      (ssize_t)NLMSG_LENGTH(sizeof(answer)));
-		CHECK_EQ(many->nlmsg_type, NLMSG_ERROR);
+		CHECK(OK(recv(fd, buf, sizeof(buf), 0)) >= (ssize_t)NLMSG_LENGTH(sizeof(answer)));
+		CHECK_EQ(((struct nlmsghdr *)buf)->nlmsg_type, NLMSG_ERROR);
 	}
 	r.h.nlmsg_len = NLMSG_LENGTH(sizeof(struct ifinfomsg)) + RTA_LENGTH(1);
 	a = (struct rtattr *)((char *)&r + NLMSG_LENGTH(sizeof(struct ifinfomsg)));
