@@ -261,9 +261,10 @@ int64_t gz_do_connect(struct gz_call_ctx *c)
 	case GZ_FAILED:
 		/* An outcome that nobody asked for yet comes first. */
 		err = atomic_exchange(&s->error, 0);
-		if (err && !s->connect_reported) {
+		if (!s->connect_reported) {
 			s->connect_reported = true;
-			r = -err;
+			/* SO_ERROR told it, __inet_stream_connect() knows no more. */
+			r = err ? -err : -ECONNABORTED;
 			break;
 		}
 		pthread_mutex_unlock(&s->lock);

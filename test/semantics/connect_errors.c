@@ -91,6 +91,23 @@ static void refused_socket_connects_later(void)
 	expect_text(c, OK(accept(l, NULL, NULL)), "at last");
 }
 
+/* Who has asked SO_ERROR is told by the next connect() that there was something. */
+static void refused_and_asked(void)
+{
+	struct sockaddr_in a = refusing(), b;
+	int c = tcp_socket(), l = listener(1, &b);
+
+	set_nonblock(c);
+	CHECK_ERRNO(connect(c, SA(&a), sizeof(a)), EINPROGRESS);
+	wait_bits(c, POLLOUT);
+	CHECK_EQ(socket_error(c), ECONNREFUSED);
+	CHECK_ERRNO(connect(c, SA(&b), sizeof(b)), ECONNABORTED);
+	CHECK_ERRNO(connect(c, SA(&b), sizeof(b)), EINPROGRESS);
+	wait_bits(c, POLLOUT);
+	CHECK_EQ(socket_error(c), 0);
+	expect_text(c, OK(accept(l, NULL, NULL)), "at last");
+}
+
 static void closed_listener_refuses(void)
 {
 	struct sockaddr_in a;
@@ -231,7 +248,8 @@ static void refused_socket_listens(void)
 
 CHECK_MAIN(CASE(refused_blocking), CASE(refused_nonblocking), CASE(refused_by_second_connect),
 	   CASE(refused_by_recv_and_send), CASE(refused_in_epoll),
-	   CASE(refused_socket_connects_later), CASE(closed_listener_refuses),
-	   CASE(closed_listener_resets_queue), CASE(to_group_or_broadcast), CASE(never_connected),
-	   CASE(pending_io), CASE(loopback_does_not_leave), CASE(timed_out),
-	   CASE(two_threads_connect), CASE(refused_socket_listens))
+	   CASE(refused_socket_connects_later), CASE(refused_and_asked),
+	   CASE(closed_listener_refuses), CASE(closed_listener_resets_queue),
+	   CASE(to_group_or_broadcast), CASE(never_connected), CASE(pending_io),
+	   CASE(loopback_does_not_leave), CASE(timed_out), CASE(two_threads_connect),
+	   CASE(refused_socket_listens))
