@@ -71,7 +71,7 @@ ask fd00:1::2 in_ns peer
 ask_tcp fd00:1::2 in_ns peer
 end "$PID"
 
-# On the peer's kernel, and on this host's, where a stub resolver is.
+# On the peer's kernel, and on this host's, where a local resolver is.
 serve any in_ns peer
 ask 10.1.0.1 gz e
 ask_tcp 10.1.0.1 gz e

@@ -52,7 +52,7 @@ def by_sendmsg():
 
 
 def by_connect(address, port):
-    """A stub resolver of the host's is one of these."""
+    """A local resolver of the host's is one of these."""
     s = udp()
     s.connect((address, port))
     s.send(b"connect")

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# udp_swap.sh - Datagrams to what is the kernel's: a stub resolver's place, and another network
+# udp_swap.sh - Datagrams to what is the kernel's: a local resolver's place, and another network
 
 # shellcheck source=test/lib.sh
 . "$(dirname "$0")/../lib.sh"

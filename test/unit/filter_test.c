@@ -395,7 +395,7 @@ struct ring_child {
 	long outside[GZ_CALL_COUNT], inside[GZ_CALL_COUNT], others[4];
 };
 
-static long ring_call(long (*stub)(long, long, long, long), const struct gz_call_info *c)
+static long ring_call(long (*gate)(long, long, long, long), const struct gz_call_info *c)
 {
 	/* The first test of the row holds, by the second argument or the first. */
 	const struct gz_when *w = &c->when[0];
@@ -403,7 +403,7 @@ static long ring_call(long (*stub)(long, long, long, long), const struct gz_call
 
 	if (c->agent == GZ_AGENT_NONE && w->test == GZ_INT_EQ)
 		*(w->arg ? &b : &a) = (long)w->value;
-	return stub(c->nr, a, b, 0);
+	return gate(c->nr, a, b, 0);
 }
 
 static void run_ring_child(struct ring_child *rc, const struct sock_fprog *prog)
