@@ -48,7 +48,7 @@ static int64_t do_socket(struct gz_call_ctx *c)
 	struct gz_sock *s;
 	uint64_t name;
 	ino_t ino;
-	int fd, err;
+	int fd;
 
 	if (domain == AF_NETLINK)
 		return gz_netlink_socket(c);
@@ -74,14 +74,7 @@ static int64_t do_socket(struct gz_call_ctx *c)
 	s->named = true;
 	s->name = name;
 	gz_table_add(s, ino);
-	err = gz_service_add_fd(c, fd, type & SOCK_CLOEXEC);
-	close(fd);
-	if (err < 0)
-		gz_reaper_close(s);
-	else
-		atomic_store(&s->watched, true);
-	gz_sock_unref(s);
-	return err;
+	return gz_shadow_give(c, s, fd, type);
 }
 
 /* Claim @end; a socket in the way that is gone makes room. */

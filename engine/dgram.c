@@ -75,7 +75,6 @@ int64_t gz_dgram_socket(struct gz_call_ctx *c)
 {
 	int type = (int)c->args[1], fd;
 	struct gz_sock *s;
-	int64_t r;
 
 	s = gz_sock_new(c->sv->client, (int)c->args[0]);
 	if (!s)
@@ -88,14 +87,7 @@ int64_t gz_dgram_socket(struct gz_call_ctx *c)
 		gz_sock_unref(s);
 		return fd;
 	}
-	r = gz_service_add_fd(c, fd, type & SOCK_CLOEXEC);
-	close(fd);
-	if (r < 0)
-		gz_reaper_close(s);
-	else
-		atomic_store(&s->watched, true);
-	gz_sock_unref(s);
-	return r;
+	return gz_shadow_give(c, s, fd, type);
 }
 
 static int protocol(const struct gz_sock *s)

@@ -43,11 +43,8 @@ int64_t gz_dgram_getsockopt(struct gz_call_ctx *c);
 int64_t gz_dgram_setsockopt(struct gz_call_ctx *c);
 
 /* dgram_msg.c */
-#define GZ_IOVS_MAX 1024 /* UIO_MAXIOV */
 /** The shadow has nothing to give, or no room: -EAGAIN, or GZ_WAIT for @events (POLLIN, ...) */
 int64_t gz_dgram_wait(struct gz_call_ctx *c, int flags, short events);
-/** Read a message's vectors into @v[GZ_IOVS_MAX].  Return: bytes in all, or -errno */
-int64_t gz_dgram_read_iov(struct gz_call_ctx *c, const struct msghdr *m, struct iovec *v);
 int64_t gz_dgram_recvfrom(struct gz_call_ctx *c);
 int64_t gz_dgram_recvmsg(struct gz_call_ctx *c);
 int64_t gz_dgram_recvmmsg(struct gz_call_ctx *c);

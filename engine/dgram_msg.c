@@ -23,6 +23,7 @@
 #include "engine/counters.h"
 #include "engine/dgram.h"
 #include "engine/ipv6.h"
+#include "engine/msghdr.h"
 #include "engine/shadow.h"
 #include "engine/worker.h"
 
@@ -30,8 +31,8 @@
 #define CONTROL_MAX 1024
 #define MMSG_MAX 1024 /* UIO_MAXIOV, net/socket.c */
 
-/* struct msghdr and mmsghdr as a program of this architecture has them. */
-_Static_assert(sizeof(struct msghdr) == 56 && sizeof(struct mmsghdr) == 64, "x86-64");
+/* As a program of this architecture has it. */
+_Static_assert(sizeof(struct mmsghdr) == 64, "x86-64");
 
 /* --- common -------------------------------------------------------------- */
 
@@ -51,26 +52,6 @@ int64_t gz_dgram_wait(struct gz_call_ctx *c, int flags, short events)
 		c->on_deadline = -EAGAIN;
 	}
 	return GZ_WAIT;
-}
-
-int64_t gz_dgram_read_iov(struct gz_call_ctx *c, const struct msghdr *m, struct iovec *v)
-{
-	int64_t sum = 0;
-	int err;
-
-	if (m->msg_iovlen > GZ_IOVS_MAX)
-		return -EMSGSIZE;
-	err = gz_app_read(c->tid, (uintptr_t)m->msg_iov, v, m->msg_iovlen * sizeof(*v));
-	if (err)
-		return err;
-	for (size_t i = 0; i < m->msg_iovlen; i++) {
-		if ((ssize_t)v[i].iov_len < 0)
-			return -EINVAL;
-		if (v[i].iov_len > INT32_MAX)
-			v[i].iov_len = INT32_MAX;
-		sum += (int64_t)v[i].iov_len;
-	}
-	return sum;
 }
 
 /* --- receiving ----------------------------------------------------------- */
@@ -150,7 +131,7 @@ static int64_t receive(struct gz_call_ctx *c, struct msghdr *m, struct iovec *v,
 	struct iovec in = {buf, (size_t)(room > DATAGRAM_MAX ? DATAGRAM_MAX : room)};
 	struct msghdr h;
 	struct gz_alias a;
-	size_t done = 0, left, named, put = 0;
+	size_t left, named, put = 0;
 	ssize_t n;
 	int err;
 
@@ -175,14 +156,9 @@ static int64_t receive(struct gz_call_ctx *c, struct msghdr *m, struct iovec *v,
 			recv(c->fd, buf, 0, MSG_DONTWAIT);
 	} while (1);
 	left = (size_t)n < in.iov_len ? (size_t)n : in.iov_len;
-	for (size_t i = 0; i < nv && done < left; i++) {
-		size_t k = left - done < v[i].iov_len ? left - done : v[i].iov_len;
-
-		err = gz_app_write(c->tid, (uintptr_t)v[i].iov_base, buf + done, k);
-		if (err)
-			return err;
-		done += k;
-	}
+	err = gz_msghdr_scatter(c, v, nv, 0, buf, left);
+	if (err)
+		return err;
 	if (m->msg_name && h.msg_namelen) {
 		socklen_t full = gz_addr_sockaddr(c->s->family, a.peer, &show);
 
@@ -253,27 +229,13 @@ static int64_t receive_at(struct gz_call_ctx *c, uint64_t addr, int flags)
 	int64_t room, n;
 	int err;
 
-	err = gz_app_read(c->tid, addr, &m, sizeof(m));
-	if (err)
-		return err;
-	if ((int)m.msg_namelen < 0)
-		return -EINVAL;
-	room = gz_dgram_read_iov(c, &m, v);
+	room = gz_msghdr_read(c, addr, &m, v);
 	if (room < 0)
 		return room;
 	n = receive(c, &m, v, m.msg_iovlen, room, flags);
 	if (n < 0)
 		return n;
-	/* ____sys_recvmsg(): the length of no name stays. */
-	if (m.msg_name)
-		err = gz_app_write(c->tid, addr + offsetof(struct msghdr, msg_namelen),
-				   &m.msg_namelen, sizeof(m.msg_namelen));
-	if (!err)
-		err = gz_app_write(c->tid, addr + offsetof(struct msghdr, msg_controllen),
-				   &m.msg_controllen, sizeof(m.msg_controllen));
-	if (!err)
-		err = gz_app_write(c->tid, addr + offsetof(struct msghdr, msg_flags), &m.msg_flags,
-				   sizeof(m.msg_flags));
+	err = gz_msghdr_told(c, addr, &m);
 	return err ? err : n;
 }
 
@@ -485,7 +447,7 @@ static int64_t send_at(struct gz_call_ctx *c, const struct msghdr *m, int flags)
 {
 	struct iovec v[GZ_IOVS_MAX];
 	char buf[DATAGRAM_MAX];
-	int64_t sum = gz_dgram_read_iov(c, m, v);
+	int64_t sum = gz_msghdr_iov(c, m, v);
 	size_t n = 0;
 	int err;
 

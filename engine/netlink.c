@@ -48,6 +48,7 @@
 #include "engine/dgram.h"
 #include "engine/iface.h"
 #include "engine/log.h"
+#include "engine/msghdr.h"
 #include "engine/netlink.h"
 #include "engine/rtnl.h"
 #include "engine/shadow.h"
@@ -654,7 +655,7 @@ static int64_t do_sendmsg(struct gz_call_ctx *c)
 	r = gz_app_read(c->tid, c->args[1], &m, sizeof(m));
 	if (r)
 		return r;
-	r = gz_dgram_read_iov(c, &m, v);
+	r = gz_msghdr_iov(c, &m, v);
 	if (r < 0)
 		return r;
 	if ((int)c->args[2] & ~(MSG_DONTWAIT | MSG_NOSIGNAL) || r > (int64_t)sizeof(buf) ||
@@ -676,7 +677,7 @@ static int64_t receive(struct gz_call_ctx *c, const struct iovec *v, size_t nv, 
 	char buf[MESSAGE_MAX];
 	struct iovec in = {buf, room > MESSAGE_MAX ? MESSAGE_MAX : (size_t)room};
 	struct msghdr m = {.msg_iov = &in, .msg_iovlen = 1};
-	size_t done = 0, left;
+	size_t left;
 	ssize_t n;
 	int err;
 
@@ -686,15 +687,8 @@ static int64_t receive(struct gz_call_ctx *c, const struct iovec *v, size_t nv, 
 		return errno == EAGAIN ? gz_dgram_wait(c, flags, POLLIN) : -errno;
 	*truncated = m.msg_flags & MSG_TRUNC;
 	left = (size_t)n < in.iov_len ? (size_t)n : in.iov_len;
-	for (size_t i = 0; i < nv && done < left; i++) {
-		size_t k = left - done < v[i].iov_len ? left - done : v[i].iov_len;
-
-		err = gz_app_write(c->tid, (uintptr_t)v[i].iov_base, buf + done, k);
-		if (err)
-			return err;
-		done += k;
-	}
-	return n;
+	err = gz_msghdr_scatter(c, v, nv, 0, buf, left);
+	return err ? err : n;
 }
 
 static const struct sockaddr_nl kernels_name = {.nl_family = AF_NETLINK};
@@ -718,42 +712,30 @@ static int64_t do_recvfrom(struct gz_call_ctx *c)
 
 static int64_t do_recvmsg(struct gz_call_ctx *c)
 {
-	uint64_t at = c->args[1], none = 0;
-	int flags = (int)c->args[2], shown;
+	int flags = (int)c->args[2];
 	struct iovec v[GZ_IOVS_MAX];
-	int len = sizeof(kernels_name);
+	const size_t len = sizeof(kernels_name);
 	bool truncated;
 	struct msghdr m;
 	int64_t room, n;
-	int err;
+	int err = 0;
 
 	if (flags & MSG_OOB)
 		return -EOPNOTSUPP;
-	err = gz_app_read(c->tid, at, &m, sizeof(m));
-	if (err)
-		return err;
-	if ((int)m.msg_namelen < 0)
-		return -EINVAL;
-	room = gz_dgram_read_iov(c, &m, v);
+	room = gz_msghdr_read(c, c->args[1], &m, v);
 	if (room < 0)
 		return room;
 	n = receive(c, v, m.msg_iovlen, room, flags, &truncated);
 	if (n < 0)
 		return n;
-	shown = (truncated ? MSG_TRUNC : 0) | (flags & MSG_CMSG_CLOEXEC);
-	if (m.msg_name) {
+	if (m.msg_name)
 		err = gz_app_write(c->tid, (uintptr_t)m.msg_name, &kernels_name,
-				   m.msg_namelen < (socklen_t)len ? m.msg_namelen : (size_t)len);
-		if (!err)
-			err = gz_app_write(c->tid, at + offsetof(struct msghdr, msg_namelen), &len,
-					   sizeof(len));
-	}
+				   m.msg_namelen < len ? m.msg_namelen : len);
+	m.msg_namelen = len;
+	m.msg_controllen = 0;
+	m.msg_flags = (truncated ? MSG_TRUNC : 0) | (flags & MSG_CMSG_CLOEXEC);
 	if (!err)
-		err = gz_app_write(c->tid, at + offsetof(struct msghdr, msg_controllen), &none,
-				   sizeof(none));
-	if (!err)
-		err = gz_app_write(c->tid, at + offsetof(struct msghdr, msg_flags), &shown,
-				   sizeof(shown));
+		err = gz_msghdr_told(c, c->args[1], &m);
 	return err ? err : n;
 }
 

@@ -239,7 +239,6 @@ int64_t gz_ping_socket(struct gz_call_ctx *c)
 	int type = (int)c->args[1], fd, err;
 	struct gz_sock *s;
 	struct stat st;
-	int64_t r;
 
 	if (!may_ping(c->tid))
 		return -EACCES;
@@ -259,14 +258,7 @@ int64_t gz_ping_socket(struct gz_call_ctx *c)
 	}
 	s->named = true;
 	gz_table_add(s, st.st_ino);
-	r = gz_service_add_fd(c, fd, type & SOCK_CLOEXEC);
-	close(fd);
-	if (r < 0)
-		gz_reaper_close(s);
-	else
-		atomic_store(&s->watched, true);
-	gz_sock_unref(s);
-	return r;
+	return gz_shadow_give(c, s, fd, type);
 }
 
 /* --- replies and errors ----------------------------------------------------- */

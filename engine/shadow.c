@@ -15,6 +15,7 @@
 #include "engine/address.h"
 #include "engine/counters.h"
 #include "engine/log.h"
+#include "engine/reaper.h"
 #include "engine/service.h"
 #include "engine/shadow.h"
 #include "engine/swap.h"
@@ -57,6 +58,19 @@ int gz_file_flags(int fd)
 	int f = fcntl(fd, F_GETFL);
 
 	return f < 0 ? 0 : f;
+}
+
+int64_t gz_shadow_give(struct gz_call_ctx *c, struct gz_sock *s, int fd, int type)
+{
+	int r = gz_service_add_fd(c, fd, type & SOCK_CLOEXEC);
+
+	close(fd);
+	if (r < 0)
+		gz_reaper_close(s);
+	else
+		atomic_store(&s->watched, true);
+	gz_sock_unref(s);
+	return r;
 }
 
 /* To the network namespace of thread @tid.  This thread lives in the shadows'. */

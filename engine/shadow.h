@@ -12,10 +12,20 @@
 #include <sys/types.h>
 
 struct gz_call_ctx;
+struct gz_sock;
 struct gz_verdict;
 
 /** An unconnected shadow; @flags: SOCK_NONBLOCK or 0.  Return: descriptor or -errno */
 int gz_shadow_new(int flags, uint64_t *name, ino_t *ino);
+/**
+ * gz_shadow_give() - Hand a new socket's shadow to the program: the last step of socket(2)
+ * @s:		The caller's reference is taken
+ * @fd:		Taken
+ * @type:	SOCK_CLOEXEC of it matters
+ *
+ * Return: the program's descriptor, or -errno; the socket is closed then
+ */
+int64_t gz_shadow_give(struct gz_call_ctx *c, struct gz_sock *s, int fd, int type);
 /** Give the program's end @fd the send buffer that the relay counts on. */
 void gz_shadow_sndbuf(int fd);
 /** Connect the shadow @fd to a new engine's end.  Return: the end or -errno */

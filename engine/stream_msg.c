@@ -19,6 +19,7 @@
 #include "engine/calls.h"
 #include "engine/counters.h"
 #include "engine/dgram.h"
+#include "engine/msghdr.h"
 #include "engine/service.h"
 #include "engine/shadow.h"
 #include "engine/stream_msg.h"
@@ -40,29 +41,6 @@ int64_t gz_would_block(struct gz_call_ctx *c, int flags, short events, const str
 }
 
 /* --- receiving ----------------------------------------------------------- */
-
-/* Write @n bytes of @buf to @v, @skip bytes behind its beginning. */
-static int scatter(struct gz_call_ctx *c, const struct iovec *v, size_t nv, size_t skip,
-		   const char *buf, size_t n)
-{
-	for (size_t i = 0; i < nv && n; i++) {
-		size_t k;
-		int err;
-
-		if (skip >= v[i].iov_len) {
-			skip -= v[i].iov_len;
-			continue;
-		}
-		k = v[i].iov_len - skip < n ? v[i].iov_len - skip : n;
-		err = gz_app_write(c->tid, (uintptr_t)v[i].iov_base + skip, buf, k);
-		if (err)
-			return err;
-		skip = 0;
-		buf += k;
-		n -= k;
-	}
-	return 0;
-}
 
 /* What there is of @room bytes, to @v at c->done.  Return: as recv(2), or -errno */
 static int64_t take(struct gz_call_ctx *c, const struct iovec *v, size_t nv, size_t room, int flags)
@@ -87,7 +65,7 @@ static int64_t take(struct gz_call_ctx *c, const struct iovec *v, size_t nv, siz
 	if (!v)
 		return n;
 	/* Bytes leave the socket only when the application has them. */
-	err = scatter(c, v, nv, c->done, buf, (size_t)n);
+	err = gz_msghdr_scatter(c, v, nv, c->done, buf, (size_t)n);
 	if (err)
 		return err;
 	if (!(flags & MSG_PEEK) && n > 0 && off < 0)
@@ -144,37 +122,20 @@ int64_t gz_stream_recvfrom(struct gz_call_ctx *c)
 static int64_t receive_at(struct gz_call_ctx *c, uint64_t addr, int flags)
 {
 	struct iovec v[GZ_IOVS_MAX];
-	struct {
-		socklen_t namelen;
-		uint64_t controllen;
-		int flags;
-	} out = {.flags = flags & (MSG_TRUNC | MSG_OOB | MSG_CMSG_CLOEXEC)};
 	struct msghdr m;
 	int64_t room, n;
 	int err;
 
-	err = gz_app_read(c->tid, addr, &m, sizeof(m));
-	if (err)
-		return err;
-	if ((int)m.msg_namelen < 0)
-		return -EINVAL;
-	room = gz_dgram_read_iov(c, &m, v);
+	room = gz_msghdr_read(c, addr, &m, v);
 	if (room < 0)
 		return room;
 	n = receive(c, v, m.msg_iovlen, (size_t)room, flags);
 	if (n < 0)
 		return n;
-	/* ____sys_recvmsg(): the length of no name stays. */
-	err = !m.msg_name ? 0
-			  : gz_app_write(c->tid, addr + offsetof(struct msghdr, msg_namelen),
-					 &out.namelen, sizeof(out.namelen));
-	if (!err)
-		err = gz_app_write(c->tid, addr + offsetof(struct msghdr, msg_controllen),
-				   &out.controllen, sizeof(out.controllen));
-	out.flags &= ~MSG_TRUNC; /* TCP has no message that could be cut */
-	if (!err)
-		err = gz_app_write(c->tid, addr + offsetof(struct msghdr, msg_flags), &out.flags,
-				   sizeof(out.flags));
+	m.msg_namelen = 0;
+	m.msg_controllen = 0;
+	m.msg_flags = flags & (MSG_OOB | MSG_CMSG_CLOEXEC); /* TCP has nothing that could be cut */
+	err = gz_msghdr_told(c, addr, &m);
 	return err ? err : n;
 }
 
@@ -308,7 +269,7 @@ int64_t gz_stream_sendmsg(struct gz_call_ctx *c)
 	r = check_control(c, &m);
 	if (r)
 		return r;
-	r = gz_dgram_read_iov(c, &m, v);
+	r = gz_msghdr_iov(c, &m, v);
 	for (size_t i = 0; r >= 0 && i < m.msg_iovlen && n < sizeof(buf); i++) {
 		size_t k = v[i].iov_len < sizeof(buf) - n ? v[i].iov_len : sizeof(buf) - n;
 

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * msghdr.c - A program's struct msghdr, in its memory
+ */
+#include <errno.h>
+#include <stddef.h>
+
+#include "engine/app.h"
+#include "engine/msghdr.h"
+#include "engine/service.h"
+
+/* As a program of this architecture has it. */
+_Static_assert(sizeof(struct msghdr) == 56, "x86-64");
+
+int64_t gz_msghdr_iov(struct gz_call_ctx *c, const struct msghdr *m, struct iovec *v)
+{
+	int64_t sum = 0;
+	int err;
+
+	if (m->msg_iovlen > GZ_IOVS_MAX)
+		return -EMSGSIZE;
+	err = gz_app_read(c->tid, (uintptr_t)m->msg_iov, v, m->msg_iovlen * sizeof(*v));
+	if (err)
+		return err;
+	for (size_t i = 0; i < m->msg_iovlen; i++) {
+		if ((ssize_t)v[i].iov_len < 0)
+			return -EINVAL;
+		if (v[i].iov_len > INT32_MAX)
+			v[i].iov_len = INT32_MAX;
+		sum += (int64_t)v[i].iov_len;
+	}
+	return sum;
+}
+
+int64_t gz_msghdr_read(struct gz_call_ctx *c, uint64_t addr, struct msghdr *m, struct iovec *v)
+{
+	int err = gz_app_read(c->tid, addr, m, sizeof(*m));
+
+	if (err)
+		return err;
+	return (int)m->msg_namelen < 0 ? -EINVAL : gz_msghdr_iov(c, m, v);
+}
+
+int gz_msghdr_scatter(struct gz_call_ctx *c, const struct iovec *v, size_t nv, size_t skip,
+		      const char *buf, size_t n)
+{
+	for (size_t i = 0; i < nv && n; i++) {
+		size_t k;
+		int err;
+
+		if (skip >= v[i].iov_len) {
+			skip -= v[i].iov_len;
+			continue;
+		}
+		k = v[i].iov_len - skip < n ? v[i].iov_len - skip : n;
+		err = gz_app_write(c->tid, (uintptr_t)v[i].iov_base + skip, buf, k);
+		if (err)
+			return err;
+		skip = 0;
+		buf += k;
+		n -= k;
+	}
+	return 0;
+}
+
+int gz_msghdr_told(struct gz_call_ctx *c, uint64_t addr, const struct msghdr *m)
+{
+	int err = !m->msg_name ? 0
+			       : gz_app_write(c->tid, addr + offsetof(struct msghdr, msg_namelen),
+					      &m->msg_namelen, sizeof(m->msg_namelen));
+
+	if (!err)
+		err = gz_app_write(c->tid, addr + offsetof(struct msghdr, msg_controllen),
+				   &m->msg_controllen, sizeof(m->msg_controllen));
+	if (!err)
+		err = gz_app_write(c->tid, addr + offsetof(struct msghdr, msg_flags), &m->msg_flags,
+				   sizeof(m->msg_flags));
+	return err;
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * msghdr.h - A program's struct msghdr, in its memory (recvmsg(2), sendmsg(2))
+ *
+ * Of sockets of every kind; service threads only.
+ */
+#ifndef GZ_MSGHDR_H
+#define GZ_MSGHDR_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+struct gz_call_ctx;
+
+#define GZ_IOVS_MAX 1024 /* UIO_MAXIOV */
+
+/** Read @m's vectors into @v[GZ_IOVS_MAX].  Return: bytes in all, or -errno */
+int64_t gz_msghdr_iov(struct gz_call_ctx *c, const struct msghdr *m, struct iovec *v);
+/** Read a message to be received into, at @addr, and its vectors, in the same way. */
+int64_t gz_msghdr_read(struct gz_call_ctx *c, uint64_t addr, struct msghdr *m, struct iovec *v);
+/**
+ * gz_msghdr_scatter() - Write to a program's vectors
+ * @skip:	Bytes of them that are full already
+ * @n:		Bytes of @buf; those without room are left out
+ *
+ * Return: 0 or -errno
+ */
+int gz_msghdr_scatter(struct gz_call_ctx *c, const struct iovec *v, size_t nv, size_t skip,
+		      const char *buf, size_t n);
+/**
+ * gz_msghdr_told() - Write what recvmsg(2) tells in the header at @addr
+ * @m:	msg_controllen, msg_flags, and msg_namelen where msg_name is set: of no name the
+ *	length stays (____sys_recvmsg())
+ *
+ * Return: 0 or -errno
+ */
+int gz_msghdr_told(struct gz_call_ctx *c, uint64_t addr, const struct msghdr *m);
+
+#endif
