@@ -269,11 +269,12 @@ end() {
 	{ finish "$1" 10 || true; } 2>/dev/null
 }
 
+# In microseconds: SECONDS ticks, and a second of it may be a moment.
 wait_for() {
-	local end=$((SECONDS + $1))
+	local end=$((${EPOCHREALTIME/./} + $1 * 1000000))
 	shift
 	until "$@" >/dev/null 2>&1; do
-		[ $SECONDS -lt $end ] || return 1
+		[ "${EPOCHREALTIME/./}" -lt $end ] || return 1
 		sleep 0.05
 	done
 }

@@ -6,9 +6,6 @@
 # shellcheck source=test/lib.sh
 . "$(dirname "$0")/../lib.sh"
 
-# What is to take a second gets some more of them: the machine may be loaded.
-SOON=4
-
 helper=$T/semantics/helper_transfer
 wire
 start_wire_engine e
@@ -27,11 +24,11 @@ for _ in 1 2; do
 	wait_line hold up
 	refute no_socket 7000
 	kill -KILL "$(program_of "$server")"
-	within $SOON gone "$held"
+	within 1 gone "$held"
 	assert_match "$(tail -n 1 "$WORK/hold")" '^(EOF|ECONNRESET)$' "what the peer saw"
-	within $SOON no_socket 7000
+	within 1 no_socket 7000
 	assert_match "$(in_ns peer "$helper" ask 10.1.0.2 7000 2>&1)" ECONNREFUSED
-	within 5 gone "$server"
+	within 2 gone "$server"
 done
 
 # A client: the kernel's server sees its connection end.
@@ -46,8 +43,8 @@ wait_line hold up
 assert established
 kill -KILL "$(program_of "$client")"
 not_established() { ! established; }
-within $SOON not_established
-within $SOON no_socket 7001
+within 1 not_established
+within 1 no_socket 7001
 
 # A listener that goes while connections come leaves nothing, nor do they.
 nothing_left() { [ "$(counter e sockets)" = 0 ]; }

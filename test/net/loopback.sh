@@ -65,7 +65,7 @@ export -f bind
 assert_match "$(in_ns stack bash -c 'bind 127.0.0.1 6379')" "already in use"
 assert_match "$(gz both bash -c 'bind 0.0.0.0 6379')" "already in use"
 end "$redis"
-within 5 in_ns stack bash -c 'bind 0.0.0.0 6379'
+within 2 in_ns stack bash -c 'bind 0.0.0.0 6379'
 
 # A kernel's service on the port: EADDRINUSE for the wildcard and for its address, not for
 # the stack's own; and it is reached from under gazelle-run.

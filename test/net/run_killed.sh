@@ -17,7 +17,7 @@ background hold in_ns peer "$helper" hold 10.1.0.2 7000
 wait_line hold up
 
 kill -KILL "$run"
-within 5 gone "$run"
+within 2 gone "$run"
 for _ in 1 2 3 4 5; do
 	assert in_ns peer "$helper" ask 10.1.0.2 7000
 	sleep 0.2
@@ -26,6 +26,6 @@ assert_eq "$(cat "$WORK/hold")" up "the connection that was there before"
 refute gone "$program"
 
 kill -TERM "$program"
-within 5 gone "$program"
+within 2 gone "$program"
 wait_line hold EOF 2
 stop_engine e
