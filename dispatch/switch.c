@@ -34,21 +34,6 @@
 #define ETH_LEN sizeof(struct rte_ether_hdr)
 #define ARP_LEN sizeof(struct rte_arp_hdr)
 
-static struct sw_verdict drop(enum sw_reason why)
-{
-	return (struct sw_verdict){.action = SW_DROP, .reason = why};
-}
-
-static struct sw_verdict send_to(unsigned port)
-{
-	return (struct sw_verdict){.action = SW_SEND, .to = port};
-}
-
-static struct sw_verdict flood(void)
-{
-	return (struct sw_verdict){.action = SW_FLOOD};
-}
-
 /* --- tables --------------------------------------------------------------- */
 
 static uint32_t mask4(unsigned len)
@@ -192,29 +177,29 @@ static struct sw_verdict decide_ipv4(struct sw *s, unsigned from, const struct r
 	unsigned header, total, to;
 
 	if (len < sizeof(ip))
-		return drop(SW_MALFORMED);
+		return sw_drop(SW_MALFORMED);
 	memcpy(&ip, bytes, sizeof(ip)); /* the frame may lie at any address */
 	header = (ip.version_ihl & RTE_IPV4_HDR_IHL_MASK) * RTE_IPV4_IHL_MULTIPLIER;
 	total = ntohs(ip.total_length);
 	if (ip.version_ihl >> 4 != 4 || header < sizeof(ip) || total < header || total > len)
-		return drop(SW_MALFORMED);
+		return sw_drop(SW_MALFORMED);
 	if (is_martian(ip.src_addr) || is_martian(ip.dst_addr) || is_multicast(ip.src_addr) ||
 	    ip.src_addr == htonl(INADDR_BROADCAST))
-		return drop(SW_MALFORMED);
+		return sw_drop(SW_MALFORMED);
 	if (!l4_fits(&ip, bytes + header, total - header))
-		return drop(SW_MALFORMED);
+		return sw_drop(SW_MALFORMED);
 	if (!sender_allowed(s, from, &eth->src_addr, ip.src_addr))
-		return drop(SW_SPOOFED);
+		return sw_drop(SW_SPOOFED);
 
 	if (is_multicast(ip.dst_addr) || ip.dst_addr == htonl(INADDR_BROADCAST))
-		return flood();
+		return sw_flood();
 	to = sw_lookup(s, ip.dst_addr);
 	if (to != SW_PORT)
-		return to == from ? drop(SW_UNCLAIMED) : send_to(to);
+		return to == from ? sw_drop(SW_UNCLAIMED) : sw_send(to);
 	/* Nobody's: to all if it says so (192.0.2.255), else outside */
 	if (rte_is_broadcast_ether_addr(&eth->dst_addr))
-		return flood();
-	return from == SW_PORT ? drop(SW_UNCLAIMED) : send_to(SW_PORT);
+		return sw_flood();
+	return from == SW_PORT ? sw_drop(SW_UNCLAIMED) : sw_send(SW_PORT);
 }
 
 /* --- ARP ------------------------------------------------------------------ */
@@ -228,36 +213,36 @@ static struct sw_verdict decide_arp(struct sw *s, unsigned from, const struct rt
 	unsigned to;
 
 	if (len < ARP_LEN)
-		return drop(SW_MALFORMED);
+		return sw_drop(SW_MALFORMED);
 	memcpy(&arp, eth + 1, sizeof(arp));
 	op = ntohs(arp.arp_opcode);
 	if (ntohs(arp.arp_hardware) != RTE_ARP_HRD_ETHER ||
 	    ntohs(arp.arp_protocol) != RTE_ETHER_TYPE_IPV4 || arp.arp_hlen != RTE_ETHER_ADDR_LEN ||
 	    arp.arp_plen != sizeof(uint32_t) ||
 	    (op != RTE_ARP_OP_REQUEST && op != RTE_ARP_OP_REPLY))
-		return drop(SW_MALFORMED);
+		return sw_drop(SW_MALFORMED);
 
 	sender = arp.arp_data.arp_sip;
 	target = arp.arp_data.arp_tip;
 	/* The MAC that is announced must be the one that sends: else a client
 	 * could have its own traffic, and ours, sent to somebody else. */
 	if (!rte_is_same_ether_addr(&arp.arp_data.arp_sha, &eth->src_addr))
-		return drop(SW_SPOOFED);
+		return sw_drop(SW_SPOOFED);
 	/* A probe (RFC 5227): asks for an address before using it */
 	if (!sender && op == RTE_ARP_OP_REQUEST) {
 		if (from != SW_PORT && !sender_allowed(s, from, &eth->src_addr, target))
-			return drop(SW_SPOOFED);
+			return sw_drop(SW_SPOOFED);
 		if (from != SW_PORT)
-			return flood();
+			return sw_flood();
 		to = sw_lookup(s, target);
-		return to == SW_PORT ? drop(SW_UNCLAIMED) : send_to(to);
+		return to == SW_PORT ? sw_drop(SW_UNCLAIMED) : sw_send(to);
 	}
 	if (!sender_allowed(s, from, &eth->src_addr, sender))
-		return drop(SW_SPOOFED);
+		return sw_drop(SW_SPOOFED);
 	if (sender == target) /* an announcement, to all who may have it cached */
-		return flood();
+		return sw_flood();
 	to = sw_lookup(s, target);
-	return to == from ? drop(SW_UNCLAIMED) : send_to(to);
+	return to == from ? sw_drop(SW_UNCLAIMED) : sw_send(to);
 }
 
 /* --- the decision --------------------------------------------------------- */
@@ -268,7 +253,7 @@ struct sw_verdict sw_decide(struct sw *s, unsigned from, const void *frame, unsi
 
 	if (len < ETH_LEN || len > s->max_frame || rte_is_multicast_ether_addr(&eth->src_addr) ||
 	    rte_is_zero_ether_addr(&eth->src_addr))
-		return drop(SW_MALFORMED);
+		return sw_drop(SW_MALFORMED);
 	switch (ntohs(eth->ether_type)) {
 	case RTE_ETHER_TYPE_IPV4:
 		return decide_ipv4(s, from, eth, len - (unsigned)ETH_LEN);
@@ -277,6 +262,6 @@ struct sw_verdict sw_decide(struct sw *s, unsigned from, const void *frame, unsi
 	case RTE_ETHER_TYPE_ARP:
 		return decide_arp(s, from, eth, len - (unsigned)ETH_LEN);
 	default:
-		return drop(SW_UNCLAIMED);
+		return sw_drop(SW_UNCLAIMED);
 	}
 }

@@ -38,6 +38,21 @@ struct sw_verdict {
 	unsigned to; /* SW_SEND: a port of the switch */
 };
 
+static inline struct sw_verdict sw_drop(enum sw_reason why)
+{
+	return (struct sw_verdict){.action = SW_DROP, .reason = why};
+}
+
+static inline struct sw_verdict sw_send(unsigned port)
+{
+	return (struct sw_verdict){.action = SW_SEND, .to = port};
+}
+
+static inline struct sw_verdict sw_flood(void)
+{
+	return (struct sw_verdict){.action = SW_FLOOD};
+}
+
 struct sw_route {
 	uint32_t addr, mask; /* network byte order, addr without host bits */
 	unsigned client;

@@ -32,21 +32,6 @@ struct packet {
 	unsigned len;
 };
 
-static struct sw_verdict drop(enum sw_reason why)
-{
-	return (struct sw_verdict){.action = SW_DROP, .reason = why};
-}
-
-static struct sw_verdict send_to(unsigned port)
-{
-	return (struct sw_verdict){.action = SW_SEND, .to = port};
-}
-
-static struct sw_verdict flood(void)
-{
-	return (struct sw_verdict){.action = SW_FLOOD};
-}
-
 /* --- tables --------------------------------------------------------------- */
 
 static bool in_prefix(const struct gz_prefix *p, const struct in6_addr *a)
@@ -210,7 +195,7 @@ static struct sw_verdict to_owner(const struct sw *s, unsigned from, const struc
 {
 	unsigned to = sw_lookup6(s, a);
 
-	return to == from ? drop(SW_UNCLAIMED) : send_to(to);
+	return to == from ? sw_drop(SW_UNCLAIMED) : sw_send(to);
 }
 
 static struct sw_verdict decide_discovery(struct sw *s, unsigned from, const struct packet *p)
@@ -220,33 +205,33 @@ static struct sw_verdict decide_discovery(struct sw *s, unsigned from, const str
 	struct in6_addr target;
 
 	if (why != SW_FINE)
-		return drop(why);
+		return sw_drop(why);
 	if (!nobody && !owns(s, from, &p->eth->src_addr, &p->src))
-		return drop(SW_SPOOFED);
+		return sw_drop(SW_SPOOFED);
 	switch (p->data[0]) {
 	case ND_ROUTER_SOLICIT:
-		return from == SW_PORT ? drop(SW_UNCLAIMED) : send_to(SW_PORT);
+		return from == SW_PORT ? sw_drop(SW_UNCLAIMED) : sw_send(SW_PORT);
 	case ND_ROUTER_ADVERT:
 	case ND_REDIRECT:
 		if (from != SW_PORT)
-			return drop(SW_SPOOFED);
-		return IN6_IS_ADDR_MULTICAST(&p->dst) ? flood() : to_owner(s, from, &p->dst);
+			return sw_drop(SW_SPOOFED);
+		return IN6_IS_ADDR_MULTICAST(&p->dst) ? sw_flood() : to_owner(s, from, &p->dst);
 	default:
 		break;
 	}
 	memcpy(&target, p->data + 8, sizeof(target));
 	if (IN6_IS_ADDR_MULTICAST(&target))
-		return drop(SW_MALFORMED);
+		return sw_drop(SW_MALFORMED);
 	if (p->data[0] == ND_NEIGHBOR_SOLICIT) {
 		/* Without an address: it is about to take the target (RFC 4862 5.4.2). */
 		if (nobody && from != SW_PORT)
-			return owns(s, from, &p->eth->src_addr, &target) ? flood()
-									 : drop(SW_SPOOFED);
+			return owns(s, from, &p->eth->src_addr, &target) ? sw_flood()
+									 : sw_drop(SW_SPOOFED);
 		return to_owner(s, from, &target);
 	}
 	if (!owns(s, from, &p->eth->src_addr, &target))
-		return drop(SW_SPOOFED);
-	return IN6_IS_ADDR_MULTICAST(&p->dst) ? flood() : to_owner(s, from, &p->dst);
+		return sw_drop(SW_SPOOFED);
+	return IN6_IS_ADDR_MULTICAST(&p->dst) ? sw_flood() : to_owner(s, from, &p->dst);
 }
 
 /* --- the decision --------------------------------------------------------- */
@@ -265,15 +250,15 @@ struct sw_verdict sw_decide6(struct sw *s, unsigned from, const struct rte_ether
 	struct packet p;
 
 	if (!read_packet(eth, len, &p))
-		return drop(SW_MALFORMED);
+		return sw_drop(SW_MALFORMED);
 	if (is_discovery(&p))
 		return decide_discovery(s, from, &p);
 	if (IN6_IS_ADDR_UNSPECIFIED(&p.src) ? !reports_groups(&p)
 					    : !owns(s, from, &eth->src_addr, &p.src))
-		return drop(SW_SPOOFED);
+		return sw_drop(SW_SPOOFED);
 	if (IN6_IS_ADDR_MULTICAST(&p.dst))
-		return flood();
+		return sw_flood();
 	if (sw_lookup6(s, &p.dst) == SW_PORT && from == SW_PORT)
-		return drop(SW_UNCLAIMED);
+		return sw_drop(SW_UNCLAIMED);
 	return to_owner(s, from, &p.dst);
 }

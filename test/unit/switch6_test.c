@@ -2,33 +2,21 @@
  *
  * switch6_test.c - Dispatch's decisions about IPv6: who gets a frame, what is refused
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include <arpa/inet.h>
 #include <netinet/icmp6.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "dispatch/switch.h"
+#include "switch_expect.h"
 
 #define A 0    /* fd00::2 */
 #define B 1    /* fd00::3 */
 #define WIDE 2 /* fd00:0:0:1::/62 */
 
-static const uint8_t mac_a[6] = {2, 0, 0, 0, 0, 0xa}, mac_b[6] = {2, 0, 0, 0, 0, 0xb},
-		     mac_out[6] = {2, 0, 0, 0, 0, 0xee};
 #define LOCAL_A "fe80::ff:fe00:a"
 #define LOCAL_B "fe80::ff:fe00:b"
 #define LOCAL_OUT "fe80::ff:fe00:ee"
 #define OUT "fd00::99"
-
-static struct sw s;
-static uint8_t f[2048];
-static unsigned len;
 
 static struct in6_addr ip6(const char *text)
 {
@@ -95,29 +83,6 @@ static void discovery(const uint8_t *mac, const char *src, const char *dst, uint
 		put(o, 8);
 	}
 	lengths();
-}
-
-/* --- expectations --------------------------------------------------------- */
-
-static void sends(unsigned from, unsigned to)
-{
-	struct sw_verdict v = sw_decide(&s, from, f, len);
-
-	assert_int_equal(v.action, SW_SEND);
-	assert_int_equal(v.to, to);
-}
-
-static void floods(unsigned from)
-{
-	assert_int_equal(sw_decide(&s, from, f, len).action, SW_FLOOD);
-}
-
-static void drops(unsigned from, enum sw_reason why)
-{
-	struct sw_verdict v = sw_decide(&s, from, f, len);
-
-	assert_int_equal(v.action, SW_DROP);
-	assert_int_equal(v.reason, why);
 }
 
 static int setup(void **state)

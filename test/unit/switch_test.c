@@ -6,30 +6,18 @@
  * that reading past it is an error under SANITIZE=address (the fuzz tests give
  * each frame a malloc() of its own for that).
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "dispatch/switch.h"
+#include "switch_expect.h"
 
 #define A 0	 /* 10.0.0.2/32 */
 #define B 1	 /* 10.0.0.3/32 */
 #define WIDE 2	 /* 10.0.1.0/24 */
 #define INSIDE 3 /* 10.0.1.7/32, out of WIDE's */
 
-static const uint8_t mac_a[6] = {2, 0, 0, 0, 0, 0xa}, mac_b[6] = {2, 0, 0, 0, 0, 0xb},
-		     mac_out[6] = {2, 0, 0, 0, 0, 0xee},
-		     mac_all[6] = {255, 255, 255, 255, 255, 255};
-
-static struct sw s;
-static uint8_t f[2048];
-static unsigned len;
+static const uint8_t mac_all[6] = {255, 255, 255, 255, 255, 255};
 
 static uint32_t ip4(const char *text)
 {
@@ -93,29 +81,6 @@ static void arp(uint16_t op, const uint8_t *src_mac, const char *sender, const u
 	put32(28, ip4(sender));
 	put32(38, ip4(target));
 	len = 42;
-}
-
-/* --- expectations --------------------------------------------------------- */
-
-static void sends(unsigned from, unsigned to)
-{
-	struct sw_verdict v = sw_decide(&s, from, f, len);
-
-	assert_int_equal(v.action, SW_SEND);
-	assert_int_equal(v.to, to);
-}
-
-static void floods(unsigned from)
-{
-	assert_int_equal(sw_decide(&s, from, f, len).action, SW_FLOOD);
-}
-
-static void drops(unsigned from, enum sw_reason why)
-{
-	struct sw_verdict v = sw_decide(&s, from, f, len);
-
-	assert_int_equal(v.action, SW_DROP);
-	assert_int_equal(v.reason, why);
 }
 
 static int setup(void **state)

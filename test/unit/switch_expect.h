@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * switch_expect.h - A switch, a frame, and what is to become of it; for switch*_test.c
+ */
+#ifndef GZ_TEST_SWITCH_EXPECT_H
+#define GZ_TEST_SWITCH_EXPECT_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "dispatch/switch.h"
+
+static const uint8_t mac_a[6] = {2, 0, 0, 0, 0, 0xa}, mac_b[6] = {2, 0, 0, 0, 0, 0xb},
+		     mac_out[6] = {2, 0, 0, 0, 0, 0xee};
+
+static struct sw s;
+static uint8_t f[2048]; /* the frame, of len bytes */
+static unsigned len;
+
+static void sends(unsigned from, unsigned to)
+{
+	struct sw_verdict v = sw_decide(&s, from, f, len);
+
+	assert_int_equal(v.action, SW_SEND);
+	assert_int_equal(v.to, to);
+}
+
+static void floods(unsigned from)
+{
+	assert_int_equal(sw_decide(&s, from, f, len).action, SW_FLOOD);
+}
+
+static void drops(unsigned from, enum sw_reason why)
+{
+	struct sw_verdict v = sw_decide(&s, from, f, len);
+
+	assert_int_equal(v.action, SW_DROP);
+	assert_int_equal(v.reason, why);
+}
+
+#endif
