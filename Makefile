@@ -249,7 +249,14 @@ STATIC := $(patsubst %.c,$(BUILD)/%-musl,$(wildcard test/static/*.c)) \
 	$(patsubst %.go,$(BUILD)/%-go,$(wildcard test/static/*.go))
 
 .PHONY: tests test demo deps
-tests: $(UNIT) $(CLIENTS) $(STATIC)
+tests: $(UNIT) $(CLIENTS) $(STATIC) | stale
+
+# What has no source any more: test/run runs all programs that are there.
+STALE = $(filter-out $(UNIT) $(CLIENTS) $(STATIC) %.d %.o, \
+	$(wildcard $(T)/unit/* $(T)/semantics/* $(T)/net/* $(T)/apps/* $(T)/static/*))
+.PHONY: stale
+stale:
+	$(Q)$(if $(STALE),rm -f $(STALE))
 
 $(T)/unit/ports_test: $(OBJ)/engine/ports.o
 $(T)/unit/filter_test: $(OBJ)/launcher/filter.o $(OBJ)/launcher/calls.o

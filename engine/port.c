@@ -274,12 +274,12 @@ int __wrap_setsockopt(int fd, int level, int opt, const void *val, socklen_t len
  */
 int __wrap_setsockopt(int fd, int level, int opt, const void *val, socklen_t len)
 {
-	int fanout;
+	unsigned fanout;
 
 	if (level != SOL_PACKET || opt != PACKET_FANOUT || len != sizeof(fanout))
 		return __real_setsockopt(fd, level, opt, val, len);
 	memcpy(&fanout, val, sizeof(fanout));
-	fanout &= ~(PACKET_FANOUT_FLAG_DEFRAG << 16);
+	fanout &= ~((unsigned)PACKET_FANOUT_FLAG_DEFRAG << 16);
 	return __real_setsockopt(fd, level, opt, &fanout, sizeof(fanout));
 }
 
