@@ -134,7 +134,7 @@ struct gz_shared {
 	uint32_t used;		      /* slots that ever were */
 	uint64_t ino[GZ_SLOTS];	      /* of the shadow; 0: none */
 	_Alignas(64) uint64_t dirty[GZ_SLOTS / 64];
-	_Alignas(65536) struct gz_slot slot[GZ_SLOTS];
+	_Alignas(4096) struct gz_slot slot[GZ_SLOTS];
 };
 
 #define GZ_SHARED_DATA 0x100000
@@ -154,7 +154,7 @@ static_assert(sizeof(struct gz_agent_book) <= 0x1000, "one page");
 static_assert(sizeof(struct gz_agent_private) == GZ_AGENT_PRIVATE_SIZE, "ABI");
 static_assert(offsetof(struct gz_agent_private, fd) == GZ_FD_TABLE - GZ_AGENT_PRIVATE, "ABI");
 static_assert(sizeof(struct gz_slot) == 448, "ABI");
-static_assert(offsetof(struct gz_shared, slot) == 65536, "ABI");
+static_assert(offsetof(struct gz_shared, slot) == 12288, "ABI");
 static_assert(sizeof(struct gz_shared) <= GZ_SHARED_DATA, "ABI");
 static_assert(GZ_FD_SLOT + GZ_SLOTS <= 0xffff, "a kind has 16 bits");
 #endif
