@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: BSD-3-Clause */
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * alias.c - Names of peers and of shadows, in the engine's namespace
+ */
 #include <arpa/inet.h>
 #include <pthread.h>
 #include <stdlib.h>

@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: BSD-3-Clause */
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * app.c - An application thread's memory, descriptors and signals
+ */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>

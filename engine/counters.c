@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: BSD-3-Clause */
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * counters.c - Named counters, one table
+ */
 #include "engine/counters.h"
 
 _Atomic uint64_t gz_counters[GZ_COUNTER_MAX];

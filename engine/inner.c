@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: BSD-3-Clause */
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * inner.c - IP packets into the namespace of the shadows
+ */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <net/if.h>

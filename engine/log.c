@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: BSD-3-Clause */
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * log.c - One line a message, to standard error, from any thread
+ */
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: BSD-3-Clause */
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * multicast.c - Groups that UDP sockets are members of (RFC 1112, ip(7), ipv6(7))
+ */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/igmp.h>

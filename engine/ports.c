@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: BSD-3-Clause */
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * ports.c - Who has which local port
+ */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <pthread.h>

@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: BSD-3-Clause */
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * stats.c - lwIP's counters under our names
+ */
 #include "lwip/stats.h"
 
 #include "engine/stats.h"
