@@ -124,13 +124,23 @@ static void dual_stack_takes_both(void)
 
 static void v6only_leaves_ipv4(void)
 {
-	struct sockaddr_in6 a = {.sin6_family = AF_INET6};
-	int l = listener6(&a, 1), l4 = tcp_socket(), c4, c6;
-	struct sockaddr_in four = test_address(ntohs(a.sin6_port)), any = four;
+	struct sockaddr_in any = {.sin_family = AF_INET}, four;
+	int l, l4 = tcp_socket(), c4, c6;
+	struct sockaddr_in6 a;
 
+	/* The port that is chosen for IPv6 may be one that IPv4 has in TIME_WAIT. */
+	for (int tries = 0;; tries++) {
+		a = (struct sockaddr_in6){.sin6_family = AF_INET6};
+		l = listener6(&a, 1);
+		any.sin_port = a.sin6_port;
+		if (!bind(l4, SA(&any), sizeof(any)))
+			break;
+		CHECK_EQ(errno, EADDRINUSE);
+		CHECK(tries < 20);
+		OK(close(l));
+	}
+	four = test_address(ntohs(a.sin6_port));
 	CHECK_ERRNO(connect(tcp_socket(), SA(&four), sizeof(four)), ECONNREFUSED);
-	any.sin_addr.s_addr = 0;
-	OK(bind(l4, SA(&any), sizeof(any)));
 	OK(listen(l4, 1));
 	c4 = connected(four);
 	expect_text(c4, OK(accept(l4, NULL, NULL)), "four");
