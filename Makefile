@@ -261,10 +261,11 @@ stale:
 $(T)/unit/ports_test: $(OBJ)/engine/ports.o
 $(T)/unit/filter_test: $(OBJ)/launcher/filter.o $(OBJ)/launcher/calls.o
 $(T)/unit/filter_test: private LIBS := -lseccomp
-$(T)/unit/tracee_test: $(OBJ)/launcher/tracee.o
+$(T)/unit/tracee_test: $(addprefix $(OBJ)/launcher/,tracee.o proc.o interrupted.o)
 $(T)/unit/patch_test: $(OBJ)/launcher/patch.o
 $(T)/unit/patch_test: private LIBS := -lZydis
-$(T)/unit/agent_test: $(addprefix $(OBJ)/launcher/,tracee.o inject.o patch.o calls.o agent/blob.o)
+$(T)/unit/agent_test: $(addprefix $(OBJ)/launcher/,tracee.o proc.o interrupted.o inject.o patch.o \
+	calls.o agent/blob.o)
 $(T)/unit/agent_test: private LIBS := -lZydis
 $(T)/unit/switch_test: $(OBJ)/dispatch/switch.o $(OBJ)/dispatch/switch6.o
 $(T)/unit/switch_test: private UNIT_CFLAGS = $(DPDK_CFLAGS)

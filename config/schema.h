@@ -8,7 +8,7 @@
  * the part's base: so `memory:` and `port:` are written once and serve the
  * engine's file and dispatch's.  A key's row says everything there is to know:
  * dotted path, type, where the value goes, range, default, help.  Defaults
- * (schema.c), parsing and formatting (value.c), loading with messages
+ * (schema.c), parsing and formatting (value.c, value_text.c), loading with messages
  * (loader.c) and the commented file (print.c) loop over the table; none of
  * them knows a key by name.  Only check.c does, for what concerns two keys.
  *
@@ -99,10 +99,12 @@ const struct gz_cfg_key *gz_cfg_find(const struct gz_cfg_schema *s, const char *
 
 /* value.c */
 const char *gz_cfg_parse(const struct gz_cfg_key *k, const char *text, void *slot);
+uint32_t gz_prefix4_mask(unsigned len);
+
+/* value_text.c */
 void gz_cfg_format(const struct gz_cfg_key *k, const void *slot, FILE *out);
 bool gz_cfg_isset(const struct gz_cfg_key *k, const void *base);
 const char *gz_cfg_expect(const struct gz_cfg_key *k, char *buf, size_t n);
-uint32_t gz_prefix4_mask(unsigned len);
 
 /* print.c */
 void gz_cfg_print(const struct gz_cfg_schema *s, const void *conf, FILE *out);

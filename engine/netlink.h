@@ -5,6 +5,8 @@
 #ifndef GZ_NETLINK_H
 #define GZ_NETLINK_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -24,5 +26,18 @@ void gz_netlink_unref(struct gz_netlink *n);
 int gz_netlink_kernel(const struct gz_netlink *n);
 /** Put the kernel's own socket in the shadow's place.  Return: GZ_CONTINUE or -errno */
 int64_t gz_netlink_give_way(struct gz_call_ctx *c);
+
+/* --- for netlink_calls.c ------------------------------------------------- */
+
+#define GZ_NETLINK_MAX 65536 /* bytes of a datagram that is handed on */
+
+/** NETLINK_GET_STRICT_CHK was set */
+void gz_netlink_strict(struct gz_netlink *n, bool strict);
+/** May all requests of @data be handed on by us? */
+bool gz_netlink_may_stay(const void *data, size_t len);
+/** What send() left behind is handed on before anybody sees that it is not yet. */
+void gz_netlink_catch_up(struct gz_netlink *n);
+/** One datagram of requests, handed on.  Return: 0 or -errno, as send() */
+int gz_netlink_request(struct gz_netlink *n, const void *data, size_t len);
 
 #endif

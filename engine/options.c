@@ -1,289 +1,41 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * options.c - Socket options
+ * options.c - Socket options: setsockopt(2) and getsockopt(2) by the table's rows
  *
- * One table, rows[]: each option that Linux has on a TCP socket, and what
- * becomes of it here:
- *
- *   SERVED   does what the man page says
- *   STORED   kept and reported; on TCP, or on this stack, it has no effect that
- *            a program could see
- *   REFUSED  what the stack does not have.  Its default may be set and is
- *            reported, anything else gets the kernel's errno and a counter
- *
- * What has no row does not exist here: ENOPROTOOPT, and a counter.  Lengths are
- * checked as net/core/sock.c, net/ipv4/tcp.c and net/ipv4/ip_sockglue.c do.
- * test/semantics/option_table.c has what Linux answers for each row.
+ * What is kept, computed or refused is in option_table.c.  Lengths are checked as
+ * net/core/sock.c, net/ipv4/tcp.c and net/ipv4/ip_sockglue.c do.
  */
 #include <errno.h>
 #include <limits.h>
 #include <linux/capability.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "engine/app.h"
 #include "engine/counters.h"
 #include "engine/iface.h"
+#include "engine/option_table.h"
 #include "engine/segment.h"
 #include "engine/sock.h"
 #include "engine/worker.h"
 
-/* Younger than the headers that we may be built with */
-#ifndef IPV6_MINHOPCOUNT
-#define IPV6_MINHOPCOUNT 73
-#endif
-#ifndef IP_PROTOCOL
-#define IP_PROTOCOL 52
-#endif
-#ifndef SO_PASSPIDFD
-#define SO_PASSPIDFD 76
-#define SO_PEERPIDFD 77
-#endif
-#ifndef TCP_IS_MPTCP
-#define TCP_IS_MPTCP 43
-#endif
-
-enum verdict { SERVED, STORED, REFUSED };
-
-enum kind {
-	FLAG,	 /* int, any non-zero value is 1 */
-	INT,	 /* int in [lo, hi], else the row's error */
-	BUFSIZE, /* SO_SNDBUF, SO_RCVBUF: kept doubled, with a floor */
-	LINGER,
-	TIME,	  /* struct timeval; honoured by the shadow natively */
-	DEVICE,	  /* an interface's name */
-	COMPUTED, /* read only, by compute() */
-	FIXED,	  /* only [lo, hi], and zeros of any length, may be set; reads as dfl */
-	NONE,	  /* neither set nor read */
-};
-
-struct row {
-	int level, opt;
-	const char *name;
-	enum verdict verdict;
-	enum kind kind;
-	size_t offset; /* in struct gz_options; 0: in plain[] */
-	int lo, hi;
-	int dfl;
-	int set_error, get_error;
-};
-
-#define AT(f) offsetof(struct gz_options, f)
-#define ANY_INT INT32_MIN, INT32_MAX
-#define OPT(level, opt) level, opt, #opt
-
-/* name, verdict, kind, where, lo, hi, default, errors of set and get */
-static const struct row rows[] = {
-    {OPT(SOL_SOCKET, SO_DEBUG), STORED, FLAG, 0, 0, 0, 0, 0, 0},
-    {OPT(SOL_SOCKET, SO_REUSEADDR), SERVED, FLAG, AT(reuseaddr), 0, 0, 0, 0, 0},
-    {OPT(SOL_SOCKET, SO_TYPE), SERVED, COMPUTED, 0, 0, 0, 0, 0, 0},
-    {OPT(SOL_SOCKET, SO_ERROR), SERVED, COMPUTED, 0, 0, 0, 0, 0, 0},
-    {OPT(SOL_SOCKET, SO_DONTROUTE), STORED, FLAG, AT(dontroute), 0, 0, 0, 0, 0},
-    {OPT(SOL_SOCKET, SO_BROADCAST), STORED, FLAG, AT(broadcast), 0, 0, 0, 0, 0},
-    {OPT(SOL_SOCKET, SO_SNDBUF), SERVED, BUFSIZE, AT(sndbuf), 4608, 0, 16384, 0, 0},
-    {OPT(SOL_SOCKET, SO_RCVBUF), SERVED, BUFSIZE, AT(rcvbuf), 2304, 0, 131072, 0, 0},
-    {OPT(SOL_SOCKET, SO_KEEPALIVE), SERVED, FLAG, AT(keepalive), 0, 0, 0, 0, 0},
-    {OPT(SOL_SOCKET, SO_OOBINLINE), SERVED, FLAG, AT(oobinline), 0, 0, 0, 0, 0},
-    {OPT(SOL_SOCKET, SO_NO_CHECK), STORED, FLAG, 0, 0, 0, 0, 0, 0},
-    {OPT(SOL_SOCKET, SO_PRIORITY), STORED, INT, AT(priority), ANY_INT, 0, 0, 0},
-    {OPT(SOL_SOCKET, SO_LINGER), SERVED, LINGER, AT(linger), 0, 0, 0, 0, 0},
-    {OPT(SOL_SOCKET, SO_BSDCOMPAT), STORED, FIXED, 0, ANY_INT, 0, 0, 0},
-    {OPT(SOL_SOCKET, SO_REUSEPORT), SERVED, FLAG, AT(reuseport), 0, 0, 0, 0, 0},
-    {OPT(SOL_SOCKET, SO_PASSCRED), SERVED, NONE, 0, 0, 0, 0, EOPNOTSUPP, EOPNOTSUPP},
-    {OPT(SOL_SOCKET, SO_PEERCRED), SERVED, COMPUTED, 0, 0, 0, 0, 0, 0},
-    {OPT(SOL_SOCKET, SO_RCVLOWAT), SERVED, INT, AT(rcvlowat), ANY_INT, 1, 0, 0},
-    {OPT(SOL_SOCKET, SO_SNDLOWAT), SERVED, COMPUTED, 0, 0, 0, 0, 0, 0},
-    {OPT(SOL_SOCKET, SO_RCVTIMEO), SERVED, TIME, AT(rcvtimeo), 0, 0, 0, 0, 0},
-    {OPT(SOL_SOCKET, SO_SNDTIMEO), SERVED, TIME, AT(sndtimeo), 0, 0, 0, 0, 0},
-    {OPT(SOL_SOCKET, SO_BINDTODEVICE), SERVED, DEVICE, AT(device), 0, 0, 0, ENODEV, 0},
-    {OPT(SOL_SOCKET, SO_ATTACH_FILTER), REFUSED, NONE, 0, 0, 0, 0, EINVAL, ENOPROTOOPT},
-    {OPT(SOL_SOCKET, SO_DETACH_FILTER), SERVED, NONE, 0, 0, 0, 0, ENOENT, ENOPROTOOPT},
-    {OPT(SOL_SOCKET, SO_PEERNAME), SERVED, COMPUTED, 0, 0, 0, 0, 0, 0},
-    {OPT(SOL_SOCKET, SO_TIMESTAMP), REFUSED, FIXED, 0, 0, 0, 0, ENOPROTOOPT, 0},
-    {OPT(SOL_SOCKET, SO_ACCEPTCONN), SERVED, COMPUTED, 0, 0, 0, 0, 0, 0},
-    {OPT(SOL_SOCKET, SO_SNDBUFFORCE), SERVED, BUFSIZE, AT(sndbuf), 4608, 1, 16384, 0, ENOPROTOOPT},
-    {OPT(SOL_SOCKET, SO_RCVBUFFORCE), SERVED, BUFSIZE, AT(rcvbuf), 2304, 1, 131072, 0, ENOPROTOOPT},
-    {OPT(SOL_SOCKET, SO_PASSSEC), SERVED, NONE, 0, 0, 0, 0, EOPNOTSUPP, EOPNOTSUPP},
-    {OPT(SOL_SOCKET, SO_TIMESTAMPNS), REFUSED, FIXED, 0, 0, 0, 0, ENOPROTOOPT, 0},
-    {OPT(SOL_SOCKET, SO_MARK), STORED, INT, AT(mark), ANY_INT, 0, 0, 0},
-    {OPT(SOL_SOCKET, SO_TIMESTAMPING), REFUSED, FIXED, 0, 0, 0, 0, EINVAL, 0},
-    {OPT(SOL_SOCKET, SO_PROTOCOL), SERVED, COMPUTED, 0, 0, 0, 0, 0, 0},
-    {OPT(SOL_SOCKET, SO_DOMAIN), SERVED, COMPUTED, 0, 0, 0, 0, 0, 0},
-    {OPT(SOL_SOCKET, SO_RXQ_OVFL), STORED, FLAG, 0, 0, 0, 0, 0, 0},
-    {OPT(SOL_SOCKET, SO_WIFI_STATUS), STORED, FLAG, 0, 0, 0, 0, 0, 0},
-    {OPT(SOL_SOCKET, SO_PEEK_OFF), SERVED, NONE, 0, 0, 0, 0, 0, 0}, /* natively */
-    {OPT(SOL_SOCKET, SO_NOFCS), STORED, FLAG, 0, 0, 0, 0, 0, 0},
-    {OPT(SOL_SOCKET, SO_LOCK_FILTER), STORED, FLAG, 0, 0, 0, 0, 0, 0},
-    {OPT(SOL_SOCKET, SO_SELECT_ERR_QUEUE), STORED, FLAG, 0, 0, 0, 0, 0, 0},
-    {OPT(SOL_SOCKET, SO_BUSY_POLL), STORED, INT, 0, 0, INT_MAX, 0, EINVAL, 0},
-    {OPT(SOL_SOCKET, SO_MAX_PACING_RATE), REFUSED, FIXED, 0, -1, -1, -1, ENOPROTOOPT, 0},
-    {OPT(SOL_SOCKET, SO_BPF_EXTENSIONS), SERVED, COMPUTED, 0, 0, 0, 0, 0, 0},
-    {OPT(SOL_SOCKET, SO_INCOMING_CPU), STORED, INT, 0, ANY_INT, -1, 0, 0},
-    {OPT(SOL_SOCKET, SO_ATTACH_BPF), REFUSED, NONE, 0, 0, 0, 0, EINVAL, ENOPROTOOPT},
-    {OPT(SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF), REFUSED, NONE, 0, 0, 0, 0, EINVAL, ENOPROTOOPT},
-    {OPT(SOL_SOCKET, SO_ATTACH_REUSEPORT_EBPF), REFUSED, NONE, 0, 0, 0, 0, EINVAL, ENOPROTOOPT},
-    {OPT(SOL_SOCKET, SO_CNX_ADVICE), STORED, FIXED, 0, ANY_INT, 0, 0, ENOPROTOOPT},
-    {OPT(SOL_SOCKET, SO_MEMINFO), SERVED, COMPUTED, 0, 0, 0, 0, 0, 0},
-    {OPT(SOL_SOCKET, SO_INCOMING_NAPI_ID), SERVED, COMPUTED, 0, 0, 0, 0, 0, 0},
-    {OPT(SOL_SOCKET, SO_COOKIE), SERVED, COMPUTED, 0, 0, 0, 0, 0, 0},
-    {OPT(SOL_SOCKET, SO_PEERGROUPS), SERVED, NONE, 0, 0, 0, 0, ENOPROTOOPT, ENODATA},
-    {OPT(SOL_SOCKET, SO_ZEROCOPY), REFUSED, FIXED, 0, 0, 0, 0, EOPNOTSUPP, 0},
-    {OPT(SOL_SOCKET, SO_TXTIME), REFUSED, FIXED, 0, 0, 0, 0, EINVAL, 0},
-    {OPT(SOL_SOCKET, SO_BINDTOIFINDEX), SERVED, COMPUTED, 0, 0, 0, 0, 0, 0},
-    {OPT(SOL_SOCKET, SO_TIMESTAMP_NEW), REFUSED, FIXED, 0, 0, 0, 0, ENOPROTOOPT, 0},
-    {OPT(SOL_SOCKET, SO_TIMESTAMPNS_NEW), REFUSED, FIXED, 0, 0, 0, 0, ENOPROTOOPT, 0},
-    {OPT(SOL_SOCKET, SO_TIMESTAMPING_NEW), REFUSED, FIXED, 0, 0, 0, 0, EINVAL, 0},
-    {OPT(SOL_SOCKET, SO_RCVTIMEO_NEW), SERVED, TIME, AT(rcvtimeo), 0, 0, 0, 0, 0},
-    {OPT(SOL_SOCKET, SO_SNDTIMEO_NEW), SERVED, TIME, AT(sndtimeo), 0, 0, 0, 0, 0},
-    {OPT(SOL_SOCKET, SO_DETACH_REUSEPORT_BPF), SERVED, NONE, 0, 0, 0, 0, EINVAL, ENOPROTOOPT},
-    {OPT(SOL_SOCKET, SO_PREFER_BUSY_POLL), STORED, FLAG, 0, 0, 0, 0, 0, 0},
-    {OPT(SOL_SOCKET, SO_BUSY_POLL_BUDGET), STORED, INT, 0, 0, 65535, 0, EINVAL, ENOPROTOOPT},
-    {OPT(SOL_SOCKET, SO_NETNS_COOKIE), REFUSED, NONE, 0, 0, 0, 0, ENOPROTOOPT, EINVAL},
-    {OPT(SOL_SOCKET, SO_BUF_LOCK), STORED, INT, 0, 0, 3, 0, EINVAL, 0},
-    {OPT(SOL_SOCKET, SO_RESERVE_MEM), REFUSED, NONE, 0, 0, 0, 0, EOPNOTSUPP, 0},
-    {OPT(SOL_SOCKET, SO_TXREHASH), STORED, INT, 0, -1, 1, 1, EINVAL, 0},
-    {OPT(SOL_SOCKET, SO_RCVMARK), STORED, FLAG, 0, 0, 0, 0, 0, 0},
-    {OPT(SOL_SOCKET, SO_PASSPIDFD), SERVED, NONE, 0, 0, 0, 0, EOPNOTSUPP, EOPNOTSUPP},
-    {OPT(SOL_SOCKET, SO_PEERPIDFD), SERVED, NONE, 0, 0, 0, 0, ENOPROTOOPT, ENODATA},
-
-    {OPT(IPPROTO_TCP, TCP_NODELAY), SERVED, FLAG, AT(nodelay), 0, 0, 0, 0, 0},
-    {OPT(IPPROTO_TCP, TCP_MAXSEG), SERVED, INT, AT(maxseg), 88, 32767, 0, EINVAL, 0},
-    {OPT(IPPROTO_TCP, TCP_CORK), SERVED, FLAG, AT(cork), 0, 0, 0, 0, 0},
-    {OPT(IPPROTO_TCP, TCP_KEEPIDLE), SERVED, INT, AT(keepidle), 1, 32767, 7200, EINVAL, 0},
-    {OPT(IPPROTO_TCP, TCP_KEEPINTVL), SERVED, INT, AT(keepintvl), 1, 32767, 75, EINVAL, 0},
-    {OPT(IPPROTO_TCP, TCP_KEEPCNT), SERVED, INT, AT(keepcnt), 1, 127, 9, EINVAL, 0},
-    {OPT(IPPROTO_TCP, TCP_SYNCNT), SERVED, INT, AT(syncnt), 1, 127, 0, EINVAL, 0},
-    {OPT(IPPROTO_TCP, TCP_LINGER2), SERVED, INT, AT(linger2), ANY_INT, 60, 0, 0},
-    {OPT(IPPROTO_TCP, TCP_DEFER_ACCEPT), SERVED, INT, AT(defer_accept), ANY_INT, 0, 0, 0},
-    {OPT(IPPROTO_TCP, TCP_WINDOW_CLAMP), SERVED, INT, AT(window_clamp), ANY_INT, 0, 0, 0},
-    {OPT(IPPROTO_TCP, TCP_INFO), SERVED, COMPUTED, 0, 0, 0, 0, 0, 0},
-    {OPT(IPPROTO_TCP, TCP_QUICKACK), SERVED, FLAG, AT(quickack), 0, 0, 1, 0, 0},
-    {OPT(IPPROTO_TCP, TCP_CONGESTION), SERVED, COMPUTED, 0, 0, 0, 0, ENOENT, 0},
-    {OPT(IPPROTO_TCP, TCP_MD5SIG), REFUSED, NONE, 0, 0, 0, 0, EINVAL, ENOPROTOOPT},
-    {OPT(IPPROTO_TCP, TCP_THIN_LINEAR_TIMEOUTS), STORED, INT, 0, 0, 1, 0, EINVAL, 0},
-    {OPT(IPPROTO_TCP, TCP_THIN_DUPACK), STORED, FIXED, 0, 0, 1, 0, EINVAL, 0},
-    {OPT(IPPROTO_TCP, TCP_USER_TIMEOUT), SERVED, INT, AT(user_timeout), 0, INT_MAX, 0, EINVAL, 0},
-    {OPT(IPPROTO_TCP, TCP_REPAIR), REFUSED, FIXED, 0, 0, 0, 0, EPERM, 0},
-    {OPT(IPPROTO_TCP, TCP_REPAIR_QUEUE), REFUSED, NONE, 0, 0, 0, 0, EPERM, EINVAL},
-    {OPT(IPPROTO_TCP, TCP_QUEUE_SEQ), REFUSED, NONE, 0, 0, 0, 0, EINVAL, EINVAL},
-    {OPT(IPPROTO_TCP, TCP_REPAIR_OPTIONS), REFUSED, NONE, 0, 0, 0, 0, EINVAL, ENOPROTOOPT},
-    {OPT(IPPROTO_TCP, TCP_FASTOPEN), REFUSED, FIXED, 0, 0, 0, 0, EOPNOTSUPP, 0},
-    {OPT(IPPROTO_TCP, TCP_TIMESTAMP), REFUSED, NONE, 0, 0, 0, 0, EPERM, ENOPROTOOPT},
-    {OPT(IPPROTO_TCP, TCP_NOTSENT_LOWAT), STORED, INT, 0, ANY_INT, 0, 0, 0},
-    {OPT(IPPROTO_TCP, TCP_CC_INFO), SERVED, COMPUTED, 0, 0, 0, 0, 0, 0},
-    {OPT(IPPROTO_TCP, TCP_SAVE_SYN), REFUSED, FIXED, 0, 0, 0, 0, ENOPROTOOPT, 0},
-    {OPT(IPPROTO_TCP, TCP_SAVED_SYN), SERVED, COMPUTED, 0, 0, 0, 0, 0, 0},
-    {OPT(IPPROTO_TCP, TCP_REPAIR_WINDOW), REFUSED, NONE, 0, 0, 0, 0, EPERM, EINVAL},
-    {OPT(IPPROTO_TCP, TCP_FASTOPEN_CONNECT), REFUSED, FIXED, 0, 0, 0, 0, EOPNOTSUPP, 0},
-    {OPT(IPPROTO_TCP, TCP_ULP), REFUSED, NONE, 0, 0, 0, 0, ENOENT, 0},
-    {OPT(IPPROTO_TCP, TCP_MD5SIG_EXT), REFUSED, NONE, 0, 0, 0, 0, EINVAL, ENOPROTOOPT},
-    {OPT(IPPROTO_TCP, TCP_FASTOPEN_KEY), REFUSED, NONE, 0, 0, 0, 0, EINVAL, 0},
-    {OPT(IPPROTO_TCP, TCP_FASTOPEN_NO_COOKIE), STORED, INT, 0, 0, 1, 0, EINVAL, 0},
-    {OPT(IPPROTO_TCP, TCP_ZEROCOPY_RECEIVE), REFUSED, NONE, 0, 0, 0, 0, ENOPROTOOPT, ENOPROTOOPT},
-    {OPT(IPPROTO_TCP, TCP_INQ), REFUSED, FIXED, 0, 0, 0, 0, ENOPROTOOPT, 0},
-    {OPT(IPPROTO_TCP, TCP_TX_DELAY), REFUSED, FIXED, 0, 0, 0, 0, ENOPROTOOPT, 0},
-    {OPT(IPPROTO_TCP, TCP_IS_MPTCP), SERVED, COMPUTED, 0, 0, 0, 0, 0, 0},
-
-    {OPT(IPPROTO_IP, IP_TOS), SERVED, INT, AT(tos), ANY_INT, 0, 0, 0},
-    {OPT(IPPROTO_IP, IP_TTL), SERVED, INT, AT(ttl), -1, 255, 64, EINVAL, 0},
-    {OPT(IPPROTO_IP, IP_HDRINCL), SERVED, NONE, 0, 0, 0, 0, ENOPROTOOPT, 0},
-    {OPT(IPPROTO_IP, IP_OPTIONS), REFUSED, NONE, 0, 0, 0, 0, EINVAL, 0},
-    {OPT(IPPROTO_IP, IP_ROUTER_ALERT), SERVED, NONE, 0, 0, 0, 0, EINVAL, 0},
-    {OPT(IPPROTO_IP, IP_RECVOPTS), STORED, FLAG, 0, 0, 0, 0, 0, 0},
-    {OPT(IPPROTO_IP, IP_RETOPTS), STORED, FLAG, 0, 0, 0, 0, 0, 0},
-    {OPT(IPPROTO_IP, IP_PKTINFO), STORED, FLAG, 0, 0, 0, 0, 0, 0},
-    {OPT(IPPROTO_IP, IP_PKTOPTIONS), STORED, NONE, 0, 0, 0, 0, ENOPROTOOPT, 0},
-    {OPT(IPPROTO_IP, IP_MTU_DISCOVER), STORED, INT, AT(mtu_discover), 0, 5, 1, EINVAL, 0},
-    {OPT(IPPROTO_IP, IP_RECVERR), STORED, FLAG, AT(recverr), 0, 0, 0, 0, 0},
-    {OPT(IPPROTO_IP, IP_RECVTTL), STORED, FLAG, 0, 0, 0, 0, 0, 0},
-    {OPT(IPPROTO_IP, IP_RECVTOS), STORED, FLAG, 0, 0, 0, 0, 0, 0},
-    {OPT(IPPROTO_IP, IP_MTU), SERVED, COMPUTED, 0, 0, 0, 0, 0, 0},
-    {OPT(IPPROTO_IP, IP_FREEBIND), REFUSED, FIXED, 0, 0, 0, 0, ENOPROTOOPT, 0},
-    {OPT(IPPROTO_IP, IP_IPSEC_POLICY), REFUSED, NONE, 0, 0, 0, 0, EOPNOTSUPP, ENOPROTOOPT},
-    {OPT(IPPROTO_IP, IP_XFRM_POLICY), REFUSED, NONE, 0, 0, 0, 0, EINVAL, ENOPROTOOPT},
-    {OPT(IPPROTO_IP, IP_PASSSEC), STORED, FLAG, 0, 0, 0, 0, 0, 0},
-    {OPT(IPPROTO_IP, IP_TRANSPARENT), REFUSED, FIXED, 0, 0, 0, 0, EPERM, 0},
-    {OPT(IPPROTO_IP, IP_RECVORIGDSTADDR), STORED, FLAG, 0, 0, 0, 0, 0, 0},
-    {OPT(IPPROTO_IP, IP_MINTTL), SERVED, INT, AT(minttl), 0, 255, 0, EINVAL, 0},
-    {OPT(IPPROTO_IP, IP_NODEFRAG), SERVED, NONE, 0, 0, 0, 0, ENOPROTOOPT, 0},
-    {OPT(IPPROTO_IP, IP_CHECKSUM), STORED, FLAG, 0, 0, 0, 0, 0, 0},
-    {OPT(IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT), STORED, FLAG, AT(bind_no_port), 0, 0, 0, 0, 0},
-    {OPT(IPPROTO_IP, IP_RECVFRAGSIZE), SERVED, NONE, 0, 0, 0, 0, EINVAL, 0},
-    {OPT(IPPROTO_IP, IP_RECVERR_RFC4884), STORED, INT, 0, 0, 1, 0, EINVAL, 0},
-    {OPT(IPPROTO_IP, IP_MULTICAST_IF), SERVED, NONE, 0, 0, 0, 0, EINVAL, 0},
-    {OPT(IPPROTO_IP, IP_MULTICAST_TTL), SERVED, INT, 0, 1, 0, 1, EINVAL, 0},
-    {OPT(IPPROTO_IP, IP_MULTICAST_LOOP), STORED, FLAG, 0, 0, 0, 1, 0, 0},
-    {OPT(IPPROTO_IP, IP_ADD_MEMBERSHIP), SERVED, NONE, 0, 0, 0, 0, EPROTO, ENOPROTOOPT},
-    {OPT(IPPROTO_IP, IP_DROP_MEMBERSHIP), SERVED, NONE, 0, 0, 0, 0, EPROTO, ENOPROTOOPT},
-    {OPT(IPPROTO_IP, IP_UNBLOCK_SOURCE), SERVED, NONE, 0, 0, 0, 0, EINVAL, ENOPROTOOPT},
-    {OPT(IPPROTO_IP, IP_BLOCK_SOURCE), SERVED, NONE, 0, 0, 0, 0, EINVAL, ENOPROTOOPT},
-    {OPT(IPPROTO_IP, IP_ADD_SOURCE_MEMBERSHIP), SERVED, NONE, 0, 0, 0, 0, EINVAL, ENOPROTOOPT},
-    {OPT(IPPROTO_IP, IP_DROP_SOURCE_MEMBERSHIP), SERVED, NONE, 0, 0, 0, 0, EINVAL, ENOPROTOOPT},
-    {OPT(IPPROTO_IP, IP_MSFILTER), SERVED, NONE, 0, 0, 0, 0, EINVAL, EINVAL},
-    {OPT(IPPROTO_IP, MCAST_JOIN_GROUP), SERVED, NONE, 0, 0, 0, 0, EINVAL, ENOPROTOOPT},
-    {OPT(IPPROTO_IP, MCAST_BLOCK_SOURCE), SERVED, NONE, 0, 0, 0, 0, EINVAL, ENOPROTOOPT},
-    {OPT(IPPROTO_IP, MCAST_UNBLOCK_SOURCE), SERVED, NONE, 0, 0, 0, 0, EINVAL, ENOPROTOOPT},
-    {OPT(IPPROTO_IP, MCAST_LEAVE_GROUP), SERVED, NONE, 0, 0, 0, 0, EINVAL, ENOPROTOOPT},
-    {OPT(IPPROTO_IP, MCAST_JOIN_SOURCE_GROUP), SERVED, NONE, 0, 0, 0, 0, EINVAL, ENOPROTOOPT},
-    {OPT(IPPROTO_IP, MCAST_LEAVE_SOURCE_GROUP), SERVED, NONE, 0, 0, 0, 0, EINVAL, ENOPROTOOPT},
-    {OPT(IPPROTO_IP, MCAST_MSFILTER), SERVED, NONE, 0, 0, 0, 0, EINVAL, EINVAL},
-    {OPT(IPPROTO_IP, IP_MULTICAST_ALL), STORED, INT, 0, 0, 1, 1, EINVAL, 0},
-    {OPT(IPPROTO_IP, IP_UNICAST_IF), REFUSED, FIXED, 0, 0, 0, 0, EADDRNOTAVAIL, 0},
-    {OPT(IPPROTO_IP, IP_LOCAL_PORT_RANGE), SERVED, INT, AT(port_range), ANY_INT, 0, 0, 0},
-    {OPT(IPPROTO_IP, IP_PROTOCOL), SERVED, NONE, 0, 0, 0, 0, ENOPROTOOPT, 0},
-
-    {OPT(IPPROTO_IPV6, IPV6_V6ONLY), SERVED, FLAG, AT(v6only), 0, 0, 0, 0, 0},
-    {OPT(IPPROTO_IPV6, IPV6_UNICAST_HOPS), SERVED, INT, AT(hops), -1, 255, 64, EINVAL, 0},
-    {OPT(IPPROTO_IPV6, IPV6_TCLASS), SERVED, INT, AT(tclass), -1, 255, 0, EINVAL, 0},
-    {OPT(IPPROTO_IPV6, IPV6_MINHOPCOUNT), SERVED, INT, AT(minhops), 0, 255, 0, EINVAL, 0},
-    {OPT(IPPROTO_IPV6, IPV6_MTU), SERVED, COMPUTED, 0, 0, 0, 0, EINVAL, 0},
-    {OPT(IPPROTO_IPV6, IPV6_RECVERR), STORED, FLAG, 0, 0, 0, 0, 0, 0},
-    {OPT(IPPROTO_IPV6, IPV6_RECVPKTINFO), STORED, FLAG, 0, 0, 0, 0, 0, 0},
-    {OPT(IPPROTO_IPV6, IPV6_RECVHOPLIMIT), STORED, FLAG, 0, 0, 0, 0, 0, 0},
-    {OPT(IPPROTO_IPV6, IPV6_RECVTCLASS), STORED, FLAG, 0, 0, 0, 0, 0, 0},
-    {OPT(IPPROTO_IPV6, IPV6_DONTFRAG), STORED, FLAG, 0, 0, 0, 0, 0, 0},
-};
-
-#define NROWS (sizeof(rows) / sizeof(rows[0]))
-
-_Static_assert(NROWS <= GZ_OPTION_ROWS, "plain[] has a place for each row");
-
-static const struct row *find(int level, int opt)
-{
-	for (size_t i = 0; i < NROWS; i++)
-		if (rows[i].level == level && rows[i].opt == opt)
-			return &rows[i];
-	return NULL;
-}
-
-static bool is(const struct row *r, int level, int opt)
+static bool is(const struct gz_option_row *r, int level, int opt)
 {
 	return r->level == level && r->opt == opt;
-}
-
-static int *int_at(struct gz_options *o, const struct row *r)
-{
-	return r->offset ? (int *)((char *)o + r->offset) : &o->plain[r - rows];
-}
-
-static bool is_int(const struct row *r)
-{
-	return r->kind == FLAG || r->kind == INT || r->kind == BUFSIZE;
 }
 
 void gz_options_init(struct gz_options *o)
 {
 	memset(o, 0, sizeof(*o));
-	for (size_t i = 0; i < NROWS; i++)
-		if (is_int(&rows[i]))
-			*int_at(o, &rows[i]) = rows[i].dfl;
+	for (size_t i = 0; i < gz_option_nrows; i++)
+		if (gz_option_is_int(&gz_option_rows[i]))
+			*gz_option_int(o, &gz_option_rows[i]) = gz_option_rows[i].dfl;
 	o->syncnt = gz_worker.cfg ? (int)gz_worker.cfg->syn_retries : 6;
 }
 
-static int set_time(struct gz_sock *s, const struct row *r, int shadow, const void *val,
+static int set_time(struct gz_sock *s, const struct gz_option_row *r, int shadow, const void *val,
 		    socklen_t len)
 {
 	struct timeval tv;
@@ -303,7 +55,7 @@ static int set_time(struct gz_sock *s, const struct row *r, int shadow, const vo
 	return 0;
 }
 
-static int refuse(const struct row *r)
+static int refuse(const struct gz_option_row *r)
 {
 	if (!r || r->verdict == REFUSED)
 		gz_count(GZ_C_REFUSED_SETOPT);
@@ -367,7 +119,7 @@ static int tos_priority(int tos)
 }
 
 /* What an option does with its value besides keeping it.  Return: 0 or -errno */
-static int adjust(struct gz_sock *s, const struct row *r, int shadow, pid_t tid, int *v)
+static int adjust(struct gz_sock *s, const struct gz_option_row *r, int shadow, pid_t tid, int *v)
 {
 	switch (r->level) {
 	case SOL_SOCKET:
@@ -377,7 +129,7 @@ static int adjust(struct gz_sock *s, const struct row *r, int shadow, pid_t tid,
 		if (r->opt == SO_MARK && !capable(tid, CAP_NET_RAW, CAP_NET_ADMIN))
 			return -EPERM;
 		if ((r->opt == SO_PREFER_BUSY_POLL || r->opt == SO_BUSY_POLL_BUDGET) &&
-		    *v > *int_at(&s->opt, r) && !gz_app_capable(tid, CAP_NET_ADMIN))
+		    *v > *gz_option_int(&s->opt, r) && !gz_app_capable(tid, CAP_NET_ADMIN))
 			return -EPERM;
 		if (r->opt == SO_DEBUG && *v && !gz_app_capable(tid, CAP_NET_ADMIN))
 			return -EACCES;
@@ -432,7 +184,7 @@ static int adjust(struct gz_sock *s, const struct row *r, int shadow, pid_t tid,
 }
 
 /* Is @val what a FIXED row may be set to? */
-static bool is_fixed(const struct row *r, int v, const void *val, socklen_t len)
+static bool is_fixed(const struct gz_option_row *r, int v, const void *val, socklen_t len)
 {
 	uint64_t wide = 0;
 
@@ -461,7 +213,7 @@ void gz_options_natively(const struct gz_options *o, int shadow)
 int gz_option_set(struct gz_sock *s, int shadow, pid_t tid, int level, int opt, const void *val,
 		  socklen_t len)
 {
-	const struct row *r = find(level, opt);
+	const struct gz_option_row *r = gz_option_row(level, opt);
 	int v = 0, err;
 
 	if (level == SOL_SOCKET && opt == SO_BINDTODEVICE)
@@ -531,7 +283,7 @@ int gz_option_set(struct gz_sock *s, int shadow, pid_t tid, int level, int opt, 
 	}
 	err = adjust(s, r, shadow, tid, &v);
 	if (!err)
-		*int_at(&s->opt, r) = v;
+		*gz_option_int(&s->opt, r) = v;
 	return err;
 }
 
@@ -560,7 +312,8 @@ static int peer_name(struct gz_sock *s, void *val, socklen_t *len)
 }
 
 /* struct ucred, meminfo: what INET sockets answer */
-static int compute_large(struct gz_sock *s, const struct row *r, void *val, socklen_t *len)
+static int compute_large(struct gz_sock *s, const struct gz_option_row *r, void *val,
+			 socklen_t *len)
 {
 	struct ucred cred = {0, (uid_t)-1, (gid_t)-1};
 	struct tcp_info t;
@@ -595,7 +348,7 @@ static int compute_large(struct gz_sock *s, const struct row *r, void *val, sock
 	}
 }
 
-static int compute(struct gz_sock *s, const struct row *r, void *val, socklen_t *len)
+static int compute(struct gz_sock *s, const struct gz_option_row *r, void *val, socklen_t *len)
 {
 	struct tcp_info info;
 	int v = 0;
@@ -649,9 +402,9 @@ static int compute(struct gz_sock *s, const struct row *r, void *val, socklen_t 
 }
 
 /* Values of options that are kept otherwise than they are told */
-static int told(struct gz_sock *s, const struct row *r)
+static int told(struct gz_sock *s, const struct gz_option_row *r)
 {
-	int v = *int_at(&s->opt, r), mss;
+	int v = *gz_option_int(&s->opt, r), mss;
 
 	if (is(r, IPPROTO_TCP, TCP_MAXSEG)) {
 		mss = (int)atomic_load_explicit(&s->info.mss, memory_order_relaxed);
@@ -663,7 +416,7 @@ static int told(struct gz_sock *s, const struct row *r)
 
 int gz_option_get(struct gz_sock *s, int level, int opt, void *val, socklen_t *len)
 {
-	const struct row *r = find(level, opt);
+	const struct gz_option_row *r = gz_option_row(level, opt);
 	uint64_t wide;
 	int v;
 
@@ -729,17 +482,17 @@ void gz_options_replay(const struct gz_options *o, int family, int fd)
 	struct gz_options dfl, *mine = (struct gz_options *)(uintptr_t)o;
 
 	gz_options_init(&dfl);
-	for (size_t i = 0; i < NROWS; i++) {
-		const struct row *r = &rows[i];
+	for (size_t i = 0; i < gz_option_nrows; i++) {
+		const struct gz_option_row *r = &gz_option_rows[i];
 		const char *a = (const char *)o + r->offset, *b = (const char *)&dfl + r->offset;
 		size_t n = sizeof(int);
 		int v;
 
 		if (r->level == IPPROTO_IPV6 && family != AF_INET6)
 			continue;
-		if (is_int(r)) {
-			a = (const char *)int_at(mine, r);
-			b = (const char *)int_at(&dfl, r);
+		if (gz_option_is_int(r)) {
+			a = (const char *)gz_option_int(mine, r);
+			b = (const char *)gz_option_int(&dfl, r);
 		} else if (r->kind == LINGER) {
 			n = sizeof(struct linger);
 		} else if (r->kind == TIME) {

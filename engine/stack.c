@@ -1,57 +1,35 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * stack.c - lwIP's TCP pcbs and our sockets
+ * stack.c - lwIP's TCP pcbs and our sockets: callbacks, connect(), bytes, the end
  *
  * Theory of operation.  Each pcb carries a struct gz_flow in its extension
  * argument, from the SYN to the end of TIME_WAIT; lwIP tells us by the destroy
  * callback when the pcb is freed, whatever the reason.  A pcb's callback
  * argument is its socket.  Callbacks only note what happened and mark the
  * socket dirty; gz_relay_pump() acts at the end of the round, outside lwIP, so
- * that no pcb is closed under lwIP's feet.
- *
- * lwIP gives up after 12 retransmissions whatever the time; the counters are
- * public and are held below that until the deadline that Linux would use.
+ * that no pcb is closed under lwIP's feet.  Passive opening is listener.c's, what
+ * is done by the clock timers.c's; pcb.h has what they share.
  */
 #include <arpa/inet.h>
-#include <assert.h>
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "lwip/etharp.h"
-#include "lwip/igmp.h"
 #include "lwip/init.h"
-#include "lwip/ip4.h"
-#include "lwip/ip4_frag.h"
 #include "lwip/priv/tcp_priv.h"
 #include "lwip/tcp.h"
 
 #include "engine/ack.h"
 #include "engine/client.h"
-#include "engine/counters.h"
-#include "engine/ipv6.h"
-#include "engine/log.h"
-#include "engine/reaper.h"
-#include "engine/recovery.h"
+#include "engine/pcb.h"
 #include "engine/urgent.h"
 #include "engine/worker.h"
 
-#define MS 1000000ull
-#define SEC (1000 * MS)
-#define TICK ((uint64_t)TCP_TMR_INTERVAL * MS)
-#define CORK_MAX (200 * MS) /* tcp(7): TCP_CORK's ceiling */
-
-bool gz_stack_syn(const struct tcp_hdr *h);
-
 static u8_t ext_id;
-static uint64_t ticked; /* ns; when tcp_ticks was as it is */
 
 struct gz_flow *gz_stack_flow(const struct tcp_pcb *pcb)
 {
 	return tcp_ext_arg_get(pcb, ext_id);
 }
-
-#define flow_of gz_stack_flow
 
 /* The listener's count of connections that are not accepted yet. */
 static void uncount(struct gz_flow *f)
@@ -66,11 +44,7 @@ static void uncount(struct gz_flow *f)
 	}
 }
 
-/*
- * SO_RCVBUF: how much of lwIP's window is not for the peer.  Two segments are
- * the least, lwIP opens a closed window by no less than one.
- */
-static uint32_t withhold(const struct gz_options *o, const struct tcp_pcb *p)
+uint32_t gz_pcb_withhold(const struct gz_options *o, const struct tcp_pcb *p)
 {
 	uint32_t limit = (uint32_t)o->rcvbuf / 2;
 
@@ -84,15 +58,13 @@ static uint32_t withhold(const struct gz_options *o, const struct tcp_pcb *p)
 	return limit < TCP_WND_MAX(p) ? TCP_WND_MAX(p) - limit : 0;
 }
 
-/* Before the peer could use it: while the handshake goes on. */
-static void narrow(struct tcp_pcb *p, uint32_t n)
+void gz_pcb_narrow(struct tcp_pcb *p, uint32_t n)
 {
 	p->rcv_wnd -= n;
 	p->rcv_ann_wnd = p->rcv_wnd;
 }
 
-/* TCP_MAXSEG: the peer's word or the program's, whichever is less. */
-static void bound_mss(struct tcp_pcb *p, const struct gz_options *o)
+void gz_pcb_bound_mss(struct tcp_pcb *p, const struct gz_options *o)
 {
 	if (o->maxseg && p->mss > o->maxseg)
 		p->mss = (u16_t)o->maxseg;
@@ -114,23 +86,20 @@ static void on_destroy(u8_t id, void *data)
 	gz_flow_del(f);
 }
 
-static err_t on_passive_open(u8_t id, struct tcp_pcb_listen *l, struct tcp_pcb *pcb);
-
 static const struct tcp_ext_arg_callbacks callbacks = {
     .destroy = on_destroy,
 };
 
-/* A listener has the passive_open callback only: it is no flow. */
-static void on_destroy_listener(u8_t id, void *data)
+void gz_pcb_carry(struct tcp_pcb *pcb, struct gz_flow *f)
 {
-	LWIP_UNUSED_ARG(id);
-	LWIP_UNUSED_ARG(data);
+	tcp_ext_arg_set_callbacks(pcb, ext_id, &callbacks);
+	tcp_ext_arg_set(pcb, ext_id, f);
 }
 
-static const struct tcp_ext_arg_callbacks listener_callbacks = {
-    .destroy = on_destroy_listener,
-    .passive_open = on_passive_open,
-};
+u8_t gz_pcb_ext_id(void)
+{
+	return ext_id;
+}
 
 static void on_error(void *arg, err_t err)
 {
@@ -212,7 +181,7 @@ static err_t on_sent(void *arg, struct tcp_pcb *pcb, u16_t len)
 	return ERR_OK;
 }
 
-static void take(struct gz_sock *s, struct tcp_pcb *pcb, struct gz_flow *f)
+void gz_pcb_take(struct gz_sock *s, struct tcp_pcb *pcb, struct gz_flow *f)
 {
 	s->pcb = pcb;
 	s->flow = f;
@@ -231,28 +200,18 @@ static err_t on_connected(void *arg, struct tcp_pcb *pcb, err_t err)
 	if (s) {
 		s->deadline = 0;
 		s->urgent.rx_next = pcb->rcv_nxt;
-		bound_mss(pcb, &s->opt);
+		gz_pcb_bound_mss(pcb, &s->opt);
 		/* The ACK that follows is the first to tell of it, and no byte came. */
-		s->wnd_held = s->wnd_want = withhold(&s->opt, pcb);
-		narrow(pcb, s->wnd_held);
+		s->wnd_held = s->wnd_want = gz_pcb_withhold(&s->opt, pcb);
+		gz_pcb_narrow(pcb, s->wnd_held);
 		gz_relay_connected(s->worker, s);
 	}
 	return ERR_OK;
 }
 
-/* --- passive ------------------------------------------------------------- */
+/* --- connect() ----------------------------------------------------------- */
 
-static struct gz_end end_of(const ip_addr_t *a, u16_t port)
-{
-	struct gz_end e = {.port = htons(port)};
-
-	if (IP_IS_V4(a))
-		return gz_end_v4(ip_2_ip4(a)->addr, e.port);
-	memcpy(&e.addr, ip_2_ip6(a)->addr, sizeof(e.addr));
-	return e;
-}
-
-static ip_addr_t lwip_addr(struct gz_end e)
+ip_addr_t gz_pcb_addr(struct gz_end e)
 {
 	ip_addr_t a;
 
@@ -265,247 +224,6 @@ static ip_addr_t lwip_addr(struct gz_end e)
 	}
 	return a;
 }
-
-/* Is a listener's shadow closed already?  Then it is over now. */
-static bool gone(struct gz_sock *s)
-{
-	if (!gz_reaper_is_gone(s->name, &gz_worker.probe_fd))
-		return false;
-	gz_sock_ref(s);
-	gz_reaper_close(s);
-	gz_stack_unlisten(s);
-	gz_sock_unref(s);
-	return true;
-}
-
-static bool same_port(const struct gz_sock *a, const struct gz_sock *b)
-{
-	return b->opt.reuseport && (b->lpcb || b->shares) && a->local.port == b->local.port &&
-	       gz_end_same_addr(a->local, b->local) && a->claim.v6only == b->claim.v6only;
-}
-
-/*
- * One of the listeners that share a port (SO_REUSEPORT), by the peer's endpoint,
- * as socket(7) describes it.
- */
-static struct gz_sock *choose(struct gz_sock *first, struct gz_end peer)
-{
-	struct gz_sock *s, *next;
-	unsigned n = 0, pick;
-
-	if (!first->opt.reuseport)
-		return first;
-	LIST_FOREACH(s, &gz_worker.socks, worker_entry)
-	n += same_port(first, s);
-	pick = (unsigned)(gz_end_hash(peer) >> 33) % (n ? n : 1);
-	for (s = LIST_FIRST(&gz_worker.socks); s; s = next) {
-		next = LIST_NEXT(s, worker_entry);
-		if (!same_port(first, s))
-			continue;
-		if (pick-- == 0)
-			return s != first && s->shares && gone(s) ? first : s;
-	}
-	return first;
-}
-
-static bool listens_to(const struct tcp_pcb_listen *l, const ip_addr_t *dest)
-{
-	if (IP_IS_ANY_TYPE_VAL(l->local_ip))
-		return true;
-	return IP_ADDR_PCB_VERSION_MATCH_EXACT(l, dest) &&
-	       (ip_addr_isany(&l->local_ip) || ip_addr_eq(&l->local_ip, dest));
-}
-
-/*
- * gz_stack_syn() - A SYN without ACK, before lwIP sees it
- *
- * A listener whose shadow is gone but not yet reaped is closed now, so that
- * the peer gets its RST; a connection in TIME_WAIT gives way to a new one of
- * the same four-tuple (RFC 6191, RFC 9293 3.10.7.4).  Return: false to drop.
- */
-bool gz_stack_syn(const struct tcp_hdr *h)
-{
-	u16_t lport = lwip_ntohs(h->dest), rport = lwip_ntohs(h->src);
-	struct tcp_pcb_listen *l, *next;
-	struct tcp_pcb *tw;
-
-	for (tw = tcp_tw_pcbs; tw; tw = tw->next) {
-		if (tw->local_port == lport && tw->remote_port == rport &&
-		    ip_addr_eq(&tw->remote_ip, ip_current_src_addr()) &&
-		    ip_addr_eq(&tw->local_ip, ip_current_dest_addr())) {
-			if (TCP_SEQ_GT(lwip_ntohl(h->seqno), tw->rcv_nxt))
-				tcp_abort(tw); /* silent in TIME_WAIT */
-			break;
-		}
-	}
-	for (l = tcp_listen_pcbs.listen_pcbs; l; l = next) {
-		struct gz_sock *s = l->callback_arg;
-
-		next = l->next;
-		if (l->local_port != lport || !listens_to(l, ip_current_dest_addr()))
-			continue;
-		if (gone(s))
-			continue;
-		if (s->opt.reuseport)
-			return true; /* on_passive_open() chooses */
-		/* As Linux: at most backlog + 1 wait; the peer tries again. */
-		if (atomic_load(&s->queued) > s->backlog) {
-			gz_count(GZ_C_BACKLOG_DROPS);
-			return false;
-		}
-	}
-	return true;
-}
-
-static err_t on_passive_open(u8_t id, struct tcp_pcb_listen *l, struct tcp_pcb *pcb)
-{
-	struct gz_sock *s = choose(l->callback_arg, end_of(&pcb->remote_ip, pcb->remote_port));
-	struct gz_flow *f;
-	int err;
-
-	LWIP_UNUSED_ARG(id);
-	if (atomic_load(&s->queued) > s->backlog) {
-		gz_count(GZ_C_BACKLOG_DROPS);
-		return ERR_MEM; /* silently: the peer tries again */
-	}
-	f = gz_flow_add(end_of(&pcb->local_ip, pcb->local_port),
-			end_of(&pcb->remote_ip, pcb->remote_port), 0, &err);
-	if (!f)
-		return ERR_MEM;
-	gz_flow_reuse(f, s->opt.reuseaddr, s->opt.reuseport);
-	gz_sock_ref(s);
-	f->listener = s;
-	f->counted = true;
-	atomic_fetch_add(&s->queued, 1);
-	/* Until the handshake is done there is no socket to call back. */
-	pcb->callback_arg = NULL;
-	tcp_ext_arg_set_callbacks(pcb, ext_id, &callbacks);
-	tcp_ext_arg_set(pcb, ext_id, f);
-	narrow(pcb, withhold(&s->opt, pcb));
-	return ERR_OK;
-}
-
-static err_t on_accept(void *arg, struct tcp_pcb *pcb, err_t err)
-{
-	struct gz_flow *f;
-	struct gz_sock *l, *s;
-
-	LWIP_UNUSED_ARG(arg);
-	if (err != ERR_OK || !pcb)
-		return ERR_OK;
-	f = flow_of(pcb);
-	if (!f || !f->listener)
-		return ERR_VAL;
-	l = f->listener;
-	s = gz_sock_new(l->client, l->family);
-	if (!s)
-		return ERR_MEM; /* lwIP aborts it */
-	s->opt = l->opt;
-	s->local = f->local;
-	s->peer = f->peer;
-	s->connect_reported = true;
-	atomic_store(&s->hold, l->client->plane != NULL);
-	gz_worker_adopt(l->worker, s);
-	gz_sock_set_state(s, GZ_ESTABLISHED);
-	take(s, pcb, f);
-	s->urgent.rx_next = pcb->rcv_nxt;
-	s->wnd_held = TCP_WND_MAX(pcb) - pcb->rcv_wnd; /* on_passive_open() */
-	gz_stack_options(s);
-	bound_mss(pcb, &s->opt);
-	gz_count(GZ_C_ACCEPTED);
-	/* From now on it is the pending list that counts and refers. */
-	f->listener = NULL;
-	f->counted = false;
-	if (l->opt.defer_accept) {
-		/* Until bytes come; a peer that sends none is accepted late, as
-		 * inet_csk_reqsk_queue_prune() did it. */
-		s->deferred = l;
-		s->defer_until = gz_worker.now + SEC * (unsigned)l->opt.defer_accept;
-	} else {
-		gz_relay_offer(l->worker, l, s);
-		gz_sock_unref(l);
-	}
-	gz_sock_unref(s); /* the worker's and the list's remain */
-	return ERR_OK;
-}
-
-int gz_stack_listen(struct gz_sock *s)
-{
-	struct tcp_pcb *pcb, *l;
-	struct gz_sock *o;
-	ip_addr_t a;
-	err_t err;
-
-	if (s->lpcb || s->shares)
-		return 0;
-	LIST_FOREACH(o, &gz_worker.socks, worker_entry)
-	{
-		if (o != s && s->opt.reuseport && o->lpcb && same_port(s, o)) {
-			s->shares = true;
-			return 0;
-		}
-	}
-	a = lwip_addr(s->local);
-	if (IP_IS_V6_VAL(a) && gz_end_is_any(s->local) && !s->claim.v6only)
-		a = *IP_ANY_TYPE; /* dual-stack */
-	pcb = tcp_new_ip_type(IP_GET_TYPE(&a));
-	if (!pcb)
-		return -ENOMEM;
-	ip_set_option(pcb, SOF_REUSEADDR);
-	if (tcp_bind(pcb, &a, ntohs(s->local.port)) != ERR_OK) {
-		tcp_close(pcb);
-		return -EADDRINUSE;
-	}
-	l = tcp_listen_with_backlog_and_err(pcb, 255, &err);
-	if (!l) {
-		tcp_close(pcb);
-		return err == ERR_USE ? -EADDRINUSE : -ENOMEM;
-	}
-	tcp_arg(l, s);
-	tcp_accept(l, on_accept);
-	tcp_ext_arg_set_callbacks(l, ext_id, &listener_callbacks);
-	s->lpcb = l;
-	return 0;
-}
-
-void gz_stack_unlisten(struct gz_sock *s)
-{
-	struct tcp_pcb *p, *next;
-	struct gz_sock *o;
-
-	if (s->shares) {
-		s->shares = false;
-		gz_worker_dirty(s->worker, s);
-	}
-	if (!s->lpcb)
-		return;
-	LIST_FOREACH(o, &gz_worker.socks, worker_entry)
-	if (o->deferred == s)
-		gz_stack_abort(o); /* the pump drops it */
-	/* Half-open connections go with their listener, with a RST. */
-	for (p = tcp_active_pcbs; p; p = next) {
-		next = p->next;
-		if (p->state == SYN_RCVD && flow_of(p) && flow_of(p)->listener == s)
-			tcp_abort(p);
-	}
-	tcp_close(s->lpcb);
-	s->lpcb = NULL;
-	gz_worker_dirty(s->worker, s);
-	/* One of those who shared the port inherits it. */
-	LIST_FOREACH(o, &gz_worker.socks, worker_entry)
-	{
-		/* Nobody has seen yet that the heir is gone as well. */
-		if (o->shares && same_port(s, o) && !gone(o)) {
-			o->shares = false;
-			if (gz_stack_listen(o) < 0)
-				gz_err("socket %lu: cannot take the port over",
-				       (unsigned long)o->id);
-			break;
-		}
-	}
-}
-
-/* --- active -------------------------------------------------------------- */
 
 /* How long a connect() tries: 1 s doubled @retries times, each at most the 120 s
  * of TCP_RTO_MAX. */
@@ -520,7 +238,7 @@ static uint64_t syn_seconds(int retries)
 
 int gz_stack_connect(struct gz_sock *s, struct gz_flow *f)
 {
-	ip_addr_t la = lwip_addr(f->local), pa = lwip_addr(f->peer);
+	ip_addr_t la = gz_pcb_addr(f->local), pa = gz_pcb_addr(f->peer);
 	struct tcp_pcb *pcb = tcp_new_ip_type(IP_GET_TYPE(&la));
 	err_t err;
 
@@ -529,13 +247,12 @@ int gz_stack_connect(struct gz_sock *s, struct gz_flow *f)
 		return -ENOMEM;
 	}
 	ip_set_option(pcb, SOF_REUSEADDR);
-	tcp_ext_arg_set_callbacks(pcb, ext_id, &callbacks);
-	tcp_ext_arg_set(pcb, ext_id, f);
+	gz_pcb_carry(pcb, f);
 	err = tcp_bind(pcb, &la, ntohs(f->local.port));
 	if (err == ERR_OK) {
-		take(s, pcb, f);
+		gz_pcb_take(s, pcb, f);
 		gz_stack_options(s);
-		s->deadline = gz_worker.now + SEC * syn_seconds(s->opt.syncnt);
+		s->deadline = gz_worker.now + GZ_SEC * syn_seconds(s->opt.syncnt);
 		err = tcp_connect(pcb, &pa, ntohs(f->peer.port), on_connected);
 		if (err == ERR_OK)
 			return 0;
@@ -593,7 +310,7 @@ void gz_stack_options(struct gz_sock *s)
 		return; /* on_connected() */
 	gz_ack_quick(s);
 	/* A smaller window comes by keeping back what is read, RFC 9293 3.8.6. */
-	s->wnd_want = withhold(&s->opt, p);
+	s->wnd_want = gz_pcb_withhold(&s->opt, p);
 	if (s->wnd_held > s->wnd_want) {
 		uint32_t n = s->wnd_held - s->wnd_want;
 
@@ -620,7 +337,7 @@ void gz_stack_tx(struct gz_sock *s)
 		if (s->opt.cork && n < p->mss && !s->app_eof) {
 			if (!s->cork_since)
 				s->cork_since = gz_worker.now;
-			if (gz_worker.now - s->cork_since < CORK_MAX)
+			if (gz_worker.now - s->cork_since < GZ_CORK_MAX)
 				break;
 		}
 		s->cork_since = 0;
@@ -714,166 +431,6 @@ void gz_stack_detach(struct gz_sock *s)
 bool gz_stack_is_over(const struct gz_sock *s)
 {
 	return !s->pcb || s->pcb->state == TIME_WAIT;
-}
-
-/* --- timers -------------------------------------------------------------- */
-
-static bool needs_tick(const struct tcp_pcb *p)
-{
-	return p->unacked || p->unsent || p->ooseq || p->refused_data || p->persist_backoff ||
-	       (p->flags & (TF_ACK_DELAY | TF_CLOSEPEND | TF_NAGLEMEMERR)) ||
-	       p->state == SYN_SENT || p->state == SYN_RCVD;
-}
-
-/*
- * How long a connection that nobody has any more waits for the peer's FIN: lwIP has
- * 20 s for all.  @p may be gone after it.
- */
-static void fin_wait(struct tcp_pcb *p, struct gz_measure *m, uint64_t now)
-{
-	if (p->state != FIN_WAIT_2 || !(p->flags & TF_RXCLOSED))
-		return;
-	if (m->linger2 < 0) { /* not at all: a RST, as __tcp_close() */
-		tcp_abort(p);
-		return;
-	}
-	if (!m->fin_wait)
-		m->fin_wait = now;
-	p->tmr = tcp_ticks;
-	if (now - m->fin_wait >= SEC * (unsigned)m->linger2)
-		p->tmr -= TCP_FIN_WAIT_TIMEOUT / TCP_SLOW_INTERVAL + 1;
-}
-
-/* Own deadlines, before lwIP's tick.  Return: a pcb needs the fast tick */
-static bool deadlines(struct gz_worker *w)
-{
-	struct tcp_pcb *p, *next;
-	bool busy = false;
-
-	for (p = tcp_active_pcbs; p; p = next) {
-		struct gz_flow *f = flow_of(p);
-		struct gz_sock *s = f ? f->sock : NULL;
-
-		next = p->next;
-		gz_ack_late(p);
-		busy = busy || needs_tick(p);
-		/* Also when the application is gone and only a FIN is under way. */
-		if (f && p->state != SYN_SENT)
-			gz_recovery_tick(p, &f->measure, w->now);
-		if (!s) {
-			if (f && !f->listener)
-				fin_wait(p, &f->measure, w->now);
-			continue;
-		}
-		if (p->state != ESTABLISHED || p->unacked || p->unsent || p->persist_backoff)
-			gz_stack_info(s); /* no callback tells of these steps */
-		if (s->cork_since && w->now - s->cork_since >= CORK_MAX)
-			gz_worker_dirty(w, s);
-		if (s->deferred) {
-			busy = true;
-			if (w->now >= s->defer_until)
-				gz_worker_dirty(w, s);
-		}
-		if (s->opt.cork && s->cork_since)
-			busy = true;
-		if (p->state == SYN_SENT) {
-			/* Linux doubles from one second; lwIP does not. */
-			u32_t rto = (u32_t)(LWIP_TCP_RTO_TIME / TCP_SLOW_INTERVAL)
-				    << LWIP_MIN(p->nrtx, 7);
-
-			rto = LWIP_MIN(rto, 120000u / TCP_SLOW_INTERVAL);
-			/* Apart by up to 160 ms: many that met a full backlog at once
-			 * would meet it again and again. */
-			rto += p->local_port % 8;
-
-			p->rto = (s16_t)LWIP_MIN(rto, 0x7fff);
-			if (p->nrtx >= TCP_SYNMAXRTX - 1)
-				p->nrtx = TCP_SYNMAXRTX - 2;
-			if (s->deadline && w->now >= s->deadline) {
-				gz_relay_failed(w, s, ETIMEDOUT);
-				gz_stack_abort(s);
-			}
-			continue;
-		}
-		if (p->nrtx || p->persist_probe) {
-			uint64_t limit = s->opt.user_timeout
-					     ? (uint64_t)s->opt.user_timeout * MS
-					     : (uint64_t)w->cfg->rto_give_up_s * SEC;
-
-			if (!s->deadline)
-				s->deadline = w->now + limit;
-			if (w->now >= s->deadline) {
-				atomic_store(&s->error, ETIMEDOUT);
-				s->reset = true;
-				gz_stack_abort(s);
-				continue;
-			}
-			if (p->nrtx >= TCP_MAXRTX - 1)
-				p->nrtx = TCP_MAXRTX - 2;
-			if (p->persist_probe >= TCP_MAXRTX - 1)
-				p->persist_probe = TCP_MAXRTX - 2;
-		} else {
-			s->deadline = 0;
-		}
-	}
-	return busy;
-}
-
-void gz_stack_clock(uint64_t now)
-{
-	uint64_t n;
-
-	if (!ticked || now < ticked)
-		ticked = now;
-	n = (now - ticked) / (2 * TICK);
-	if (n > 1) {
-		tcp_ticks += (u32_t)n - 1;
-		ticked += (n - 1) * 2 * TICK;
-	}
-}
-
-uint64_t gz_stack_timers(struct gz_worker *w)
-{
-	static uint64_t next_tick, next_second, next_igmp;
-	static bool busy;
-	uint64_t now = w->now, wait;
-
-	if (!next_second)
-		next_tick = next_second = now;
-	/* New work may have come since the last slow tick was set. */
-	if (!busy && next_tick > now + TICK) {
-		for (struct tcp_pcb *p = tcp_active_pcbs; p && !busy; p = p->next)
-			busy = needs_tick(p);
-		if (busy)
-			next_tick = now + TICK;
-	}
-	if (now >= next_tick) {
-		u32_t before = tcp_ticks;
-
-		busy = deadlines(w);
-		tcp_tmr();
-		if (tcp_ticks != before)
-			ticked += 2 * TICK;
-		next_tick = now + (busy ? TICK : 50 * TICK);
-	}
-	if (now >= next_second) {
-		etharp_tmr();
-		ip_reass_tmr();
-		gz_ipv6_second();
-		next_second = now + SEC;
-	}
-	wait = next_second - now;
-	if (gz_netif_in_groups()) {
-		if (now >= next_igmp) {
-			igmp_tmr();
-			next_igmp = now + IGMP_TMR_INTERVAL * MS;
-		}
-		if (next_igmp - now < wait)
-			wait = next_igmp - now;
-	}
-	if ((tcp_active_pcbs || tcp_tw_pcbs) && next_tick - now < wait)
-		wait = next_tick - now;
-	return wait;
 }
 
 int gz_stack_init(struct gz_worker *w)

@@ -8,8 +8,9 @@
  * across cores costs 25 µs.
  *
  * The files: worker.c the loop and the messages, netif.c frames and loopback,
- * stack.c lwIP's pcbs, segment.c each segment of theirs, relay.c the bytes
- * between a socket's rings and its shadow.  The relay runs in the worker's thread: a thread of its
+ * stack.c lwIP's pcbs, listener.c their passive opening, timers.c what is due,
+ * segment.c each segment of theirs, relay.c the bytes between a socket's rings and
+ * its shadow.  The relay runs in the worker's thread: a thread of its
  * own would add a wake on another core (12-16 µs for the waker) to each burst.
  */
 #ifndef GZ_WORKER_H
@@ -115,10 +116,12 @@ void gz_ip_of_end(struct ip_addr *a, struct gz_end e, const struct netif *nif);
 /** May the segments that follow be fragmented?  Of IPv4 */
 void gz_netif_fragments(bool may);
 
-/* stack.c */
-int gz_stack_init(struct gz_worker *w);
+/* listener.c */
 int gz_stack_listen(struct gz_sock *s);
 void gz_stack_unlisten(struct gz_sock *s);
+
+/* stack.c */
+int gz_stack_init(struct gz_worker *w);
 int gz_stack_connect(struct gz_sock *s, struct gz_flow *f);
 void gz_stack_options(struct gz_sock *s);
 void gz_stack_tx(struct gz_sock *s);
@@ -131,6 +134,8 @@ void gz_stack_detach(struct gz_sock *s);
 bool gz_stack_is_over(const struct gz_sock *s);
 /** The flow of a pcb that is no listener */
 struct gz_flow *gz_stack_flow(const struct tcp_pcb *pcb);
+
+/* timers.c */
 /** Before anything is stamped with tcp_ticks: it stands still while nothing is due. */
 void gz_stack_clock(uint64_t now);
 /** Run what is due.  Return: ns until the next look is needed */

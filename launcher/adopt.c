@@ -35,6 +35,7 @@
 #include <unistd.h>
 
 #include "launcher/clock.h"
+#include "launcher/proc.h"
 #include "launcher/say.h"
 #include "launcher/tracee.h"
 

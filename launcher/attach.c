@@ -41,6 +41,7 @@
 #include "launcher/adopt.h"
 #include "launcher/clock.h"
 #include "launcher/filter.h"
+#include "launcher/proc.h"
 #include "launcher/say.h"
 #include "launcher/signals.h"
 #include "launcher/standin.h"

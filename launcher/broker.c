@@ -24,6 +24,7 @@
 
 #include "engine/control.h"
 #include "launcher/inject.h"
+#include "launcher/proc.h"
 #include "launcher/tracee.h"
 
 #define STOP_MS 200

@@ -20,6 +20,7 @@
 #include "launcher/agent/abi.h"
 #include "launcher/calls.h"
 #include "launcher/patch.h"
+#include "launcher/proc.h"
 
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000

@@ -13,7 +13,7 @@
  *     it, or a restart, as it would have without us.
  *   - Some calls, epoll_wait() foremost, give a plain EINTR for any stop.  That
  *     becomes -ERESTARTNOHAND: EINTR if a handler runs, else a restart; see
- *     restarts[].
+ *     interrupted.c.
  *   - A call of ours is run from this stop with orig_rax -1, so that the kernel
  *     has nothing to restart.  It ends in a stop at its exit, from where the
  *     kernel might return without looking at signals, and -ERESTARTSYS would
@@ -27,7 +27,7 @@
  * is not traced, nobody makes a restart of its EINTR.  So all threads are seized
  * before the first is interrupted, and let go first are those that such signals
  * are sent to: the first thread, by kill(2), and who has children; and last those
- * of restarts[].
+ * of interrupted.c.
  *
  * A thread that has already taken a signal off the queue stops with that one;
  * any stop cancels a pending interrupt, so it is interrupted again and given
@@ -43,7 +43,6 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <linux/sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -56,6 +55,8 @@
 #include <unistd.h>
 
 #include "launcher/clock.h"
+#include "launcher/interrupted.h"
+#include "launcher/proc.h"
 
 #define KERNEL_SIGSET_BYTES 8
 #define ERESTARTNOHAND 514 /* the kernel's own, linux/errno.h */
@@ -65,140 +66,11 @@
 #define LOOK_CLOSER_MS 50
 #define SYSCALL_BYTES 2
 
-/*
- * Calls that return EINTR when their thread stops and nothing is delivered
- * (signal(7)), having done nothing then.  A time-out starts anew; the absolute
- * one of futex_waitv() does not.
- */
-static const struct {
-	int nr;
-	const char *where;
-} restarts[] = {
-    {SYS_epoll_wait, "ep_poll()"},
-    {SYS_epoll_pwait, "ep_poll()"},
-    {SYS_epoll_pwait2, "ep_poll()"},
-    {SYS_io_getevents, "do_io_getevents()"},
-    {SYS_io_pgetevents, "do_io_getevents()"},
-    {SYS_io_uring_enter, "io_cqring_wait()"},
-    {SYS_rt_sigtimedwait, "do_sigtimedwait()"},
-    {SYS_semop, "__do_semtimedop()"},
-    {SYS_semtimedop, "__do_semtimedop()"},
-    {SYS_futex_waitv, "futex_wait_multiple()"},
-    /* With SO_RCVTIMEO or SO_SNDTIMEO: sock_intr_errno(). */
-    {SYS_accept, "inet_csk_wait_for_connect()"},
-    {SYS_accept4, "inet_csk_wait_for_connect()"},
-    {SYS_connect, "inet_wait_for_connect()"},
-    {SYS_recvfrom, "sk_wait_data()"},
-    {SYS_recvmsg, "sk_wait_data()"},
-    {SYS_recvmmsg, "sk_wait_data()"},
-    {SYS_read, "sk_wait_data()"},
-    {SYS_readv, "sk_wait_data()"},
-    {SYS_sendto, "sk_stream_wait_memory()"},
-    {SYS_sendmsg, "sk_stream_wait_memory()"},
-    {SYS_sendmmsg, "sk_stream_wait_memory()"},
-    {SYS_write, "sk_stream_wait_memory()"},
-    {SYS_writev, "sk_stream_wait_memory()"},
-};
-
-/* Calls with a signal mask for their own time */
-static const int masks[] = {SYS_ppoll,	       SYS_pselect6,	  SYS_epoll_pwait,
-			    SYS_epoll_pwait2,  SYS_rt_sigsuspend, SYS_io_pgetevents,
-			    SYS_io_uring_enter};
-
 static void pause_ns(long ns)
 {
 	struct timespec t = {.tv_nsec = ns};
 
 	nanosleep(&t, NULL);
-}
-
-static bool takes_mask(const struct gz_thread *th)
-{
-	for (size_t i = 0; i < sizeof(masks) / sizeof(masks[0]); i++) {
-		if ((int64_t)th->regs.orig_rax == masks[i])
-			return true;
-	}
-	return false;
-}
-
-/* --- /proc ------------------------------------------------------------------ */
-
-bool gz_status(pid_t pid, const char *key, char *value, size_t n)
-{
-	char path[64], line[256];
-	bool found = false;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
-	f = fopen(path, "re");
-	if (!f)
-		return false;
-	while (!found && fgets(line, sizeof(line), f)) {
-		if (strncmp(line, key, strlen(key)))
-			continue;
-		snprintf(value, n, "%.*s", (int)strcspn(line + strlen(key) + 1, "\n"),
-			 line + strlen(key) + 1);
-		found = true;
-	}
-	fclose(f);
-	return found;
-}
-
-/* Ended, or about to be */
-static bool is_dead(pid_t tid)
-{
-	char state[32];
-
-	return !gz_status(tid, "State:", state, sizeof(state)) || state[0] == 'Z' ||
-	       state[0] == 'X';
-}
-
-static pid_t tracer_of(pid_t tid)
-{
-	char tracer[32];
-
-	return gz_status(tid, "TracerPid:", tracer, sizeof(tracer)) ? atoi(tracer) : 0;
-}
-
-/* A first thread that has ended says nothing of the others. */
-static bool has_ended(pid_t pid)
-{
-	char threads[32];
-
-	return is_dead(pid) &&
-	       (!gz_status(pid, "Threads:", threads, sizeof(threads)) || atoi(threads) <= 1);
-}
-
-/* The call that a blocked thread is in, and its first argument */
-static bool blocked_in(pid_t tid, long *nr, uint64_t *arg)
-{
-	char path[64];
-	bool found;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%d/syscall", (int)tid);
-	f = fopen(path, "re");
-	if (!f)
-		return false;
-	found = fscanf(f, "%ld 0x%lx", nr, arg) == 2; /* else "running" */
-	fclose(f);
-	return found;
-}
-
-/*
- * Waits in kernel_clone() for a vfork() child.  clone3()'s flags are in memory;
- * who is killable but cannot be interrupted there waits for a child as well.
- */
-static bool is_vforking(pid_t tid)
-{
-	char state[32];
-	uint64_t arg;
-	long nr;
-
-	if (!gz_status(tid, "State:", state, sizeof(state)) || state[0] != 'D' ||
-	    !blocked_in(tid, &nr, &arg))
-		return false;
-	return nr == SYS_vfork || nr == SYS_clone3 || (nr == SYS_clone && arg & CLONE_VFORK);
 }
 
 /* --- memory ------------------------------------------------------------------ */
@@ -310,17 +182,17 @@ static int why(struct gz_tracee *t, int err, const char *text)
 /* A thread is gone: with its process, or by exec() of another one */
 static int lost(struct gz_tracee *t)
 {
-	return has_ended(t->pid) ? why(t, -ESRCH, "it has ended")
-				 : why(t, -EAGAIN, "it is ending, or executes another program");
+	return gz_has_ended(t->pid) ? why(t, -ESRCH, "it has ended")
+				    : why(t, -EAGAIN, "it is ending, or executes another program");
 }
 
 /* The kernel says EPERM for many reasons. */
 static int refused(struct gz_tracee *t, int err)
 {
 	char text[64], name[64] = "?";
-	pid_t tracer = tracer_of(t->pid);
+	pid_t tracer = gz_tracer_of(t->pid);
 
-	if (err == ESRCH || has_ended(t->pid))
+	if (err == ESRCH || gz_has_ended(t->pid))
 		return lost(t);
 	if (t->pid == getpid())
 		return why(t, -EPERM, "that is gazelle-run itself");
@@ -364,10 +236,10 @@ static int seize(struct gz_tracee *t, pid_t tid)
 		int err = errno;
 
 		/* A thread that has ended stays listed as the first one. */
-		if (err == ESRCH || is_dead(tid))
+		if (err == ESRCH || gz_is_dead(tid))
 			return 0;
 		/* One that executes becomes the first one, and we trace it already. */
-		if (tracer_of(tid) != getpid())
+		if (gz_tracer_of(tid) != getpid())
 			return refused(t, err);
 	}
 	t->threads[t->n++] = (struct gz_thread){.tid = tid};
@@ -417,9 +289,7 @@ static bool note_stop(struct gz_thread *th)
 	th->stopped = true;
 	if ((int64_t)r->rax != -EINTR || r->cs != CS_64_BIT)
 		return true;
-	for (size_t i = 0; i < sizeof(restarts) / sizeof(restarts[0]); i++) {
-		if ((int64_t)r->orig_rax != restarts[i].nr)
-			continue;
+	if (gz_gives_eintr((long)r->orig_rax)) {
 		th->restarts = true;
 		r->rax = (uint64_t)-ERESTARTNOHAND;
 		return !ptrace(PTRACE_SETREGS, th->tid, NULL, r);
@@ -471,7 +341,7 @@ static size_t count_vforks(const struct gz_tracee *t)
 	size_t n = 0;
 
 	for (size_t i = 0; i < t->n; i++)
-		n += !t->threads[i].stopped && is_vforking(t->threads[i].tid);
+		n += !t->threads[i].stopped && gz_is_vforking(t->threads[i].tid);
 	return n;
 }
 
@@ -484,7 +354,7 @@ static void forget_strangers(struct gz_tracee *t)
 	for (size_t i = 0; i < t->n;) {
 		struct gz_thread *th = &t->threads[i];
 
-		if (!th->stopped && tracer_of(th->tid) != getpid())
+		if (!th->stopped && gz_tracer_of(th->tid) != getpid())
 			forget(t, th);
 		else
 			i++;
@@ -563,7 +433,7 @@ static struct gz_thread *choose(struct gz_tracee *t)
 
 		if (!th->stopped || th->regs.cs != CS_64_BIT)
 			continue;
-		r = !in_call ? 2 : takes_mask(th) ? 1 : 3;
+		r = !in_call ? 2 : gz_takes_mask((long)th->regs.orig_rax) ? 1 : 3;
 		if (r > rank && (in_call || !in_sequence(t, th))) {
 			best = th;
 			rank = r;

@@ -112,12 +112,4 @@ void gz_tracee_release(struct gz_tracee *t);
 /** gz_tracee_reap() - Return: how many threads are still to be let go */
 size_t gz_tracee_reap(struct gz_tracee *t);
 
-/**
- * gz_status() - A value in /proc/PID/status
- * @key:	With its colon
- *
- * Return: false, no such process or line.
- */
-bool gz_status(pid_t pid, const char *key, char *value, size_t n);
-
 #endif

@@ -15,7 +15,7 @@ words=$(for f in test/semantics/*.c; do
 done | grep -oE '[A-Za-z0-9_]+' | sed 's/^SYS_//' | sort -u)
 
 calls=$(sed -n 's/.*{CALL([A-Z0-9_]*, \([a-z0-9_]*\)).*/\1/p' launcher/calls.c | sort -u)
-options=$(sed -n 's/.*{OPT([A-Z0-9_]*, \([A-Z0-9_]*\)),.*/\1/p' engine/options.c | sort -u)
+options=$(sed -n 's/.*{OPT([A-Z0-9_]*, \([A-Z0-9_]*\)),.*/\1/p' engine/option_table.c | sort -u)
 ncalls=$(wc -l <<<"$calls") noptions=$(wc -l <<<"$options")
 if [ "$ncalls" -lt 15 ] || [ "$noptions" -lt 140 ]; then
 	echo "the tables cannot be read: $ncalls calls, $noptions options" >&2

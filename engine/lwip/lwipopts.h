@@ -2,7 +2,7 @@
  *
  * lwipopts.h - How the unmodified lwIP 2.2.1 is compiled
  *
- * NO_SYS with the raw API; timers are ours (stack.c); every allocation goes to
+ * NO_SYS with the raw API; timers are ours (timers.c); every allocation goes to
  * malloc, because lwIP's own heap is a first-fit list and its pool counts are
  * 16 bits wide.
  */
@@ -72,10 +72,10 @@
 #define LWIP_TCP_KEEPALIVE 1
 #define TCP_TMR_INTERVAL 10    /* ms; a slow tick is 20 ms */
 #define LWIP_TCP_RTO_TIME 1000 /* RFC 6298 section 2 */
-#define TCP_MAXRTX 12	       /* held below by stack.c */
-#define TCP_SYNMAXRTX 12       /* held below by stack.c */
+#define TCP_MAXRTX 12	       /* held below by timers.c */
+#define TCP_SYNMAXRTX 12       /* held below by timers.c */
 #define TCP_MSL 30000	       /* TIME_WAIT 60 s, as Linux */
-#define TCP_LISTEN_BACKLOG 0   /* stack.c counts, not u8 */
+#define TCP_LISTEN_BACKLOG 0   /* listener.c counts, not u8 */
 #define SO_REUSE 1
 #define LWIP_TCP_PCB_NUM_EXT_ARGS 1
 

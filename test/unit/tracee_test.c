@@ -28,6 +28,7 @@
 
 #include <cmocka.h>
 
+#include "launcher/proc.h"
 #include "launcher/tracee.h"
 
 #define STOP_MS 2000

@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * listener.c - Passive opening: listeners of lwIP's, and what SYNs become of
+ *
+ * Theory of operation.  A SYN meets gz_stack_syn() before lwIP sees it, then
+ * on_passive_open() when lwIP has made a pcb for it; the flow counts in the
+ * listener's backlog from there on.  on_accept() makes the socket, when the
+ * handshake is done, and offers it to the listener's pending list.
+ *
+ * Of sockets that share a port (SO_REUSEPORT) one has lwIP's listener, choose()
+ * picks among all of them, and another inherits the listener when its owner goes.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <string.h>
+
+#include "lwip/priv/tcp_priv.h"
+#include "lwip/tcp.h"
+
+#include "engine/client.h"
+#include "engine/counters.h"
+#include "engine/log.h"
+#include "engine/pcb.h"
+#include "engine/reaper.h"
+#include "engine/urgent.h"
+#include "engine/worker.h"
+
+bool gz_stack_syn(const struct tcp_hdr *h);
+
+static struct gz_end end_of(const ip_addr_t *a, u16_t port)
+{
+	struct gz_end e = {.port = htons(port)};
+
+	if (IP_IS_V4(a))
+		return gz_end_v4(ip_2_ip4(a)->addr, e.port);
+	memcpy(&e.addr, ip_2_ip6(a)->addr, sizeof(e.addr));
+	return e;
+}
+
+/* Is a listener's shadow closed already?  Then it is over now. */
+static bool gone(struct gz_sock *s)
+{
+	if (!gz_reaper_is_gone(s->name, &gz_worker.probe_fd))
+		return false;
+	gz_sock_ref(s);
+	gz_reaper_close(s);
+	gz_stack_unlisten(s);
+	gz_sock_unref(s);
+	return true;
+}
+
+static bool same_port(const struct gz_sock *a, const struct gz_sock *b)
+{
+	return b->opt.reuseport && (b->lpcb || b->shares) && a->local.port == b->local.port &&
+	       gz_end_same_addr(a->local, b->local) && a->claim.v6only == b->claim.v6only;
+}
+
+/*
+ * One of the listeners that share a port (SO_REUSEPORT), by the peer's endpoint,
+ * as socket(7) describes it.
+ */
+static struct gz_sock *choose(struct gz_sock *first, struct gz_end peer)
+{
+	struct gz_sock *s, *next;
+	unsigned n = 0, pick;
+
+	if (!first->opt.reuseport)
+		return first;
+	LIST_FOREACH(s, &gz_worker.socks, worker_entry)
+	n += same_port(first, s);
+	pick = (unsigned)(gz_end_hash(peer) >> 33) % (n ? n : 1);
+	for (s = LIST_FIRST(&gz_worker.socks); s; s = next) {
+		next = LIST_NEXT(s, worker_entry);
+		if (!same_port(first, s))
+			continue;
+		if (pick-- == 0)
+			return s != first && s->shares && gone(s) ? first : s;
+	}
+	return first;
+}
+
+static bool listens_to(const struct tcp_pcb_listen *l, const ip_addr_t *dest)
+{
+	if (IP_IS_ANY_TYPE_VAL(l->local_ip))
+		return true;
+	return IP_ADDR_PCB_VERSION_MATCH_EXACT(l, dest) &&
+	       (ip_addr_isany(&l->local_ip) || ip_addr_eq(&l->local_ip, dest));
+}
+
+/*
+ * gz_stack_syn() - A SYN without ACK, before lwIP sees it
+ *
+ * A listener whose shadow is gone but not yet reaped is closed now, so that
+ * the peer gets its RST; a connection in TIME_WAIT gives way to a new one of
+ * the same four-tuple (RFC 6191, RFC 9293 3.10.7.4).  Return: false to drop.
+ */
+bool gz_stack_syn(const struct tcp_hdr *h)
+{
+	u16_t lport = lwip_ntohs(h->dest), rport = lwip_ntohs(h->src);
+	struct tcp_pcb_listen *l, *next;
+	struct tcp_pcb *tw;
+
+	for (tw = tcp_tw_pcbs; tw; tw = tw->next) {
+		if (tw->local_port == lport && tw->remote_port == rport &&
+		    ip_addr_eq(&tw->remote_ip, ip_current_src_addr()) &&
+		    ip_addr_eq(&tw->local_ip, ip_current_dest_addr())) {
+			if (TCP_SEQ_GT(lwip_ntohl(h->seqno), tw->rcv_nxt))
+				tcp_abort(tw); /* silent in TIME_WAIT */
+			break;
+		}
+	}
+	for (l = tcp_listen_pcbs.listen_pcbs; l; l = next) {
+		struct gz_sock *s = l->callback_arg;
+
+		next = l->next;
+		if (l->local_port != lport || !listens_to(l, ip_current_dest_addr()))
+			continue;
+		if (gone(s))
+			continue;
+		if (s->opt.reuseport)
+			return true; /* on_passive_open() chooses */
+		/* As Linux: at most backlog + 1 wait; the peer tries again. */
+		if (atomic_load(&s->queued) > s->backlog) {
+			gz_count(GZ_C_BACKLOG_DROPS);
+			return false;
+		}
+	}
+	return true;
+}
+
+static err_t on_passive_open(u8_t id, struct tcp_pcb_listen *l, struct tcp_pcb *pcb)
+{
+	struct gz_sock *s = choose(l->callback_arg, end_of(&pcb->remote_ip, pcb->remote_port));
+	struct gz_flow *f;
+	int err;
+
+	LWIP_UNUSED_ARG(id);
+	if (atomic_load(&s->queued) > s->backlog) {
+		gz_count(GZ_C_BACKLOG_DROPS);
+		return ERR_MEM; /* silently: the peer tries again */
+	}
+	f = gz_flow_add(end_of(&pcb->local_ip, pcb->local_port),
+			end_of(&pcb->remote_ip, pcb->remote_port), 0, &err);
+	if (!f)
+		return ERR_MEM;
+	gz_flow_reuse(f, s->opt.reuseaddr, s->opt.reuseport);
+	gz_sock_ref(s);
+	f->listener = s;
+	f->counted = true;
+	atomic_fetch_add(&s->queued, 1);
+	/* Until the handshake is done there is no socket to call back. */
+	pcb->callback_arg = NULL;
+	gz_pcb_carry(pcb, f);
+	gz_pcb_narrow(pcb, gz_pcb_withhold(&s->opt, pcb));
+	return ERR_OK;
+}
+
+static err_t on_accept(void *arg, struct tcp_pcb *pcb, err_t err)
+{
+	struct gz_flow *f;
+	struct gz_sock *l, *s;
+
+	LWIP_UNUSED_ARG(arg);
+	if (err != ERR_OK || !pcb)
+		return ERR_OK;
+	f = gz_stack_flow(pcb);
+	if (!f || !f->listener)
+		return ERR_VAL;
+	l = f->listener;
+	s = gz_sock_new(l->client, l->family);
+	if (!s)
+		return ERR_MEM; /* lwIP aborts it */
+	s->opt = l->opt;
+	s->local = f->local;
+	s->peer = f->peer;
+	s->connect_reported = true;
+	atomic_store(&s->hold, l->client->plane != NULL);
+	gz_worker_adopt(l->worker, s);
+	gz_sock_set_state(s, GZ_ESTABLISHED);
+	gz_pcb_take(s, pcb, f);
+	s->urgent.rx_next = pcb->rcv_nxt;
+	s->wnd_held = TCP_WND_MAX(pcb) - pcb->rcv_wnd; /* on_passive_open() */
+	gz_stack_options(s);
+	gz_pcb_bound_mss(pcb, &s->opt);
+	gz_count(GZ_C_ACCEPTED);
+	/* From now on it is the pending list that counts and refers. */
+	f->listener = NULL;
+	f->counted = false;
+	if (l->opt.defer_accept) {
+		/* Until bytes come; a peer that sends none is accepted late, as
+		 * inet_csk_reqsk_queue_prune() did it. */
+		s->deferred = l;
+		s->defer_until = gz_worker.now + GZ_SEC * (unsigned)l->opt.defer_accept;
+	} else {
+		gz_relay_offer(l->worker, l, s);
+		gz_sock_unref(l);
+	}
+	gz_sock_unref(s); /* the worker's and the list's remain */
+	return ERR_OK;
+}
+
+/* A listener has the passive_open callback only: it is no flow. */
+static void on_destroy_listener(u8_t id, void *data)
+{
+	LWIP_UNUSED_ARG(id);
+	LWIP_UNUSED_ARG(data);
+}
+
+static const struct tcp_ext_arg_callbacks listener_callbacks = {
+    .destroy = on_destroy_listener,
+    .passive_open = on_passive_open,
+};
+
+int gz_stack_listen(struct gz_sock *s)
+{
+	struct tcp_pcb *pcb, *l;
+	struct gz_sock *o;
+	ip_addr_t a;
+	err_t err;
+
+	if (s->lpcb || s->shares)
+		return 0;
+	LIST_FOREACH(o, &gz_worker.socks, worker_entry)
+	{
+		if (o != s && s->opt.reuseport && o->lpcb && same_port(s, o)) {
+			s->shares = true;
+			return 0;
+		}
+	}
+	a = gz_pcb_addr(s->local);
+	if (IP_IS_V6_VAL(a) && gz_end_is_any(s->local) && !s->claim.v6only)
+		a = *IP_ANY_TYPE; /* dual-stack */
+	pcb = tcp_new_ip_type(IP_GET_TYPE(&a));
+	if (!pcb)
+		return -ENOMEM;
+	ip_set_option(pcb, SOF_REUSEADDR);
+	if (tcp_bind(pcb, &a, ntohs(s->local.port)) != ERR_OK) {
+		tcp_close(pcb);
+		return -EADDRINUSE;
+	}
+	l = tcp_listen_with_backlog_and_err(pcb, 255, &err);
+	if (!l) {
+		tcp_close(pcb);
+		return err == ERR_USE ? -EADDRINUSE : -ENOMEM;
+	}
+	tcp_arg(l, s);
+	tcp_accept(l, on_accept);
+	tcp_ext_arg_set_callbacks(l, gz_pcb_ext_id(), &listener_callbacks);
+	s->lpcb = l;
+	return 0;
+}
+
+void gz_stack_unlisten(struct gz_sock *s)
+{
+	struct tcp_pcb *p, *next;
+	struct gz_sock *o;
+
+	if (s->shares) {
+		s->shares = false;
+		gz_worker_dirty(s->worker, s);
+	}
+	if (!s->lpcb)
+		return;
+	LIST_FOREACH(o, &gz_worker.socks, worker_entry)
+	if (o->deferred == s)
+		gz_stack_abort(o); /* the pump drops it */
+	/* Half-open connections go with their listener, with a RST. */
+	for (p = tcp_active_pcbs; p; p = next) {
+		next = p->next;
+		if (p->state == SYN_RCVD && gz_stack_flow(p) && gz_stack_flow(p)->listener == s)
+			tcp_abort(p);
+	}
+	tcp_close(s->lpcb);
+	s->lpcb = NULL;
+	gz_worker_dirty(s->worker, s);
+	/* One of those who shared the port inherits it. */
+	LIST_FOREACH(o, &gz_worker.socks, worker_entry)
+	{
+		/* Nobody has seen yet that the heir is gone as well. */
+		if (o->shares && same_port(s, o) && !gone(o)) {
+			o->shares = false;
+			if (gz_stack_listen(o) < 0)
+				gz_err("socket %lu: cannot take the port over",
+				       (unsigned long)o->id);
+			break;
+		}
+	}
+}
