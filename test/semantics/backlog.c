@@ -27,8 +27,9 @@ static void overflow_waits(void)
 		p[i].fd = OK(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0));
 		p[i].events = POLLOUT;
 		CHECK_ERRNO(connect(p[i].fd, SA(&a), sizeof(a)), EINPROGRESS);
+		/* One by one: SYNs that come before the ACKs of others all find room. */
+		OK(poll(&p[i], 1, 300 / CLIENTS));
 	}
-	sleep_ms(300);
 	OK(poll(p, CLIENTS, 0));
 	for (int i = 0; i < CLIENTS; i++) {
 		CHECK(p[i].revents == 0 || p[i].revents == POLLOUT);
