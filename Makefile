@@ -5,7 +5,8 @@
 # make demo         deps, build, show it at work
 # make test         deps, build, run every test
 # make tests        build the test programs only
-# make bench        the planes beside the kernel (as root); OUT=FILE: JSON as well
+# make bench        the stack beside the kernel (as root); OUT=FILE: JSON as well;
+#                   ROWS=PATTERN ROUNDS=N SVG=FILE, see test/bench/run.py
 # make install      PREFIX=/usr/local SYSCONFDIR=/etc DESTDIR=
 # make tidy | cppcheck | check-format
 # make clean | distclean      distclean forgets the downloaded lwIP as well
@@ -249,7 +250,7 @@ STATIC := $(patsubst %.c,$(BUILD)/%-musl,$(wildcard test/static/*.c)) \
 	$(patsubst %.go,$(BUILD)/%-go,$(wildcard test/static/*.go))
 
 .PHONY: tests test demo deps
-tests: $(UNIT) $(CLIENTS) $(STATIC) | stale
+tests: $(UNIT) $(CLIENTS) $(STATIC) $(T)/bench/sockets | stale
 
 # What has no source any more: test/run runs all programs that are there.
 STALE = $(filter-out $(UNIT) $(CLIENTS) $(STATIC) %.d %.o, \
@@ -324,7 +325,7 @@ bench: all $(T)/bench/sockets
 $(T)/bench/%: test/bench/%.c $(BUILD)/.flags
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(CLIENT)
+	$(Q)$(CC) $(CLIENT) -lpthread
 
 demo: deps
 	$(Q)$(MAKE) --no-print-directory all

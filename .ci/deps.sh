@@ -18,7 +18,7 @@ TEST='libcmocka-dev redis-server redis-tools nginx-light|nginx memcached iperf3
 	socat ncat netcat-openbsd python3 busybox-static golang-go musl-tools
 	procps util-linux tcpdump openssh-server openssh-client strace gdb iputils-ping
 	openssl rsync mosquitto mosquitto-clients nodejs haproxy postgresql mariadb-server-core
-	mariadb-client-core sysbench dnsmasq-base bind9-dnsutils
+	mariadb-client-core sysbench wrk libmemcached-tools dnsmasq-base bind9-dnsutils
 	openjdk-17-jdk-headless|default-jdk-headless'
 
 policy=/usr/sbin/policy-rc.d

@@ -1,29 +1,37 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * sockets.c - What a program's own calls take, and a round trip between two
+ * sockets.c - What a program's own calls take, round trips, and connections
  *
- *	sockets calls ADDRESS	    send and recv of 64 bytes on a ready socket: ns a call
- *	sockets pingpong ADDRESS    64 bytes there and back, both block: median, us
+ *	sockets calls ADDRESS
+ *		send and recv of 64 bytes on a ready socket: ns a call
+ *	sockets echo ADDRESS PORT [once]
+ *		a server: 64 bytes come back; once: it closes then
+ *	sockets pingpong ADDRESS PORT SECONDS
+ *		64 bytes there and back, both block: median and 99th percentile, us
+ *	sockets connect ADDRESS PORT COUNT
+ *		connections to an echo server of `once': how many a second
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
-#include <signal.h>
 #include <time.h>
 #include <unistd.h>
 
 #define SIZE 64
 #define BURST 100 /* calls in a row, less than any buffer holds */
 #define ROUNDS 200
-#define TRIPS 5000
+#define TRIPS_MAX 4000000
+#define SERVERS 4 /* threads that accept */
+#define CLIENTS 8 /* threads that connect */
 
 static void die(const char *what)
 {
@@ -39,24 +47,43 @@ static uint64_t now_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-static void pair(const char *address, int fd[2])
+static void no_delay(int fd)
 {
-	struct sockaddr_in a = {.sin_family = AF_INET};
-	socklen_t len = sizeof(a);
-	int l = socket(AF_INET, SOCK_STREAM, 0), one = 1;
+	int one = 1;
 
-	fd[0] = socket(AF_INET, SOCK_STREAM, 0);
-	if (inet_pton(AF_INET, address, &a.sin_addr) != 1 || l < 0 ||
-	    bind(l, (struct sockaddr *)&a, sizeof(a)) || listen(l, 1) ||
-	    getsockname(l, (struct sockaddr *)&a, &len) ||
-	    connect(fd[0], (struct sockaddr *)&a, sizeof(a)))
+	if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)))
+		die("TCP_NODELAY");
+}
+
+static struct sockaddr_in address_of(const char *address, const char *port)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(port))};
+
+	if (inet_pton(AF_INET, address, &a.sin_addr) != 1)
+		die(address);
+	return a;
+}
+
+static int listen_at(struct sockaddr_in *a)
+{
+	int fd = socket(AF_INET, SOCK_STREAM, 0), one = 1;
+	socklen_t len = sizeof(*a);
+
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) ||
+	    bind(fd, (struct sockaddr *)a, sizeof(*a)) || listen(fd, 128) ||
+	    getsockname(fd, (struct sockaddr *)a, &len))
+		die("listen");
+	return fd;
+}
+
+static int connect_to(const struct sockaddr_in *a)
+{
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	if (fd < 0 || connect(fd, (const struct sockaddr *)a, sizeof(*a)))
 		die("connect");
-	fd[1] = accept(l, NULL, NULL);
-	if (fd[1] < 0)
-		die("accept");
-	for (int i = 0; i < 2; i++)
-		setsockopt(fd[i], IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	close(l);
+	no_delay(fd);
+	return fd;
 }
 
 static int by_value(const void *a, const void *b)
@@ -66,27 +93,33 @@ static int by_value(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-static void calls(const int fd[2])
+/* --- calls ------------------------------------------------------------------ */
+
+static void calls(const char *address)
 {
+	struct sockaddr_in a = address_of(address, "0");
+	int listener = listen_at(&a), out = connect_to(&a), in = accept(listener, NULL, NULL);
 	static double ns[ROUNDS];
 	char buf[SIZE] = "";
 
+	if (in < 0)
+		die("accept");
 	for (int r = 0; r < ROUNDS; r++) {
 		uint64_t start = now_ns(), spent;
 		int there = 0;
 
 		for (int i = 0; i < BURST; i++)
-			if (send(fd[0], buf, SIZE, 0) != SIZE)
+			if (send(out, buf, SIZE, 0) != SIZE)
 				die("send");
 		spent = now_ns() - start;
 		while (there < BURST * SIZE) {
 			usleep(100);
-			if (ioctl(fd[1], FIONREAD, &there))
+			if (ioctl(in, FIONREAD, &there))
 				die("FIONREAD");
 		}
 		start = now_ns();
 		for (int i = 0; i < BURST; i++)
-			if (recv(fd[1], buf, SIZE, 0) != SIZE)
+			if (recv(in, buf, SIZE, 0) != SIZE)
 				die("recv");
 		ns[r] = (double)(spent + now_ns() - start) / (2 * BURST);
 	}
@@ -94,46 +127,113 @@ static void calls(const int fd[2])
 	printf("%.1f\n", ns[ROUNDS / 2]);
 }
 
-static void pingpong(const int fd[2])
+/* --- echo ------------------------------------------------------------------- */
+
+static bool once;
+
+static void *serve(void *arg)
 {
-	static double us[TRIPS];
+	int listener = *(int *)arg;
+	char buf[SIZE];
+
+	for (;;) {
+		int fd = accept(listener, NULL, NULL);
+
+		if (fd < 0)
+			die("accept");
+		no_delay(fd);
+		while (recv(fd, buf, SIZE, MSG_WAITALL) == SIZE)
+			if (send(fd, buf, SIZE, MSG_NOSIGNAL) != SIZE || once)
+				break;
+		close(fd);
+	}
+	return NULL;
+}
+
+static void echo(const char *address, const char *port)
+{
+	struct sockaddr_in a = address_of(address, port);
+	int listener = listen_at(&a);
+	pthread_t t;
+
+	for (int i = 1; i < SERVERS; i++)
+		if (pthread_create(&t, NULL, serve, &listener))
+			die("pthread_create");
+	serve(&listener);
+}
+
+static void pingpong(const char *address, const char *port, double seconds)
+{
+	struct sockaddr_in a = address_of(address, port);
+	double *us = malloc(TRIPS_MAX * sizeof(*us));
+	uint64_t end, start = now_ns(), next;
+	int fd = connect_to(&a);
 	char buf[SIZE] = "";
-	pid_t pid = fork();
+	size_t n = 0;
 
-	if (pid < 0)
-		die("fork");
-	if (!pid) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		close(fd[0]);
-		while (recv(fd[1], buf, SIZE, MSG_WAITALL) == SIZE)
-			if (send(fd[1], buf, SIZE, 0) != SIZE)
-				_exit(1);
-		_exit(0);
-	}
-	for (int i = 0; i < TRIPS; i++) {
-		uint64_t start = now_ns();
-
-		if (send(fd[0], buf, SIZE, 0) != SIZE ||
-		    recv(fd[0], buf, SIZE, MSG_WAITALL) != SIZE)
+	if (!us)
+		die("malloc");
+	end = start + (uint64_t)(seconds * 1e9);
+	for (start = now_ns(); start < end && n < TRIPS_MAX; start = next) {
+		if (send(fd, buf, SIZE, 0) != SIZE || recv(fd, buf, SIZE, MSG_WAITALL) != SIZE)
 			die("round trip");
-		us[i] = (double)(now_ns() - start) / 1000;
+		next = now_ns();
+		us[n++] = (double)(next - start) / 1000;
 	}
-	kill(pid, SIGKILL);
-	waitpid(pid, NULL, 0);
-	qsort(us, TRIPS, sizeof(us[0]), by_value);
-	printf("%.1f\n", us[TRIPS / 2]);
+	qsort(us, n, sizeof(us[0]), by_value);
+	printf("%.2f %.2f\n", us[n / 2], us[n * 99 / 100]);
+}
+
+/* --- connections ------------------------------------------------------------ */
+
+static struct sockaddr_in server;
+static _Atomic int left;
+
+static void *clients(void *arg)
+{
+	char buf[SIZE] = "";
+
+	while (atomic_fetch_sub(&left, 1) > 0) {
+		int fd = connect_to(&server);
+
+		if (send(fd, buf, SIZE, 0) != SIZE || recv(fd, buf, SIZE, MSG_WAITALL) != SIZE)
+			die("request");
+		if (recv(fd, buf, SIZE, 0) != 0)
+			die("end of file");
+		close(fd);
+	}
+	return arg;
+}
+
+static void connections(const char *address, const char *port, int count)
+{
+	pthread_t t[CLIENTS];
+	uint64_t start = now_ns();
+
+	server = address_of(address, port);
+	left = count;
+	for (int i = 0; i < CLIENTS; i++)
+		if (pthread_create(&t[i], NULL, clients, NULL))
+			die("pthread_create");
+	for (int i = 0; i < CLIENTS; i++)
+		pthread_join(t[i], NULL);
+	printf("%.1f\n", count * 1e9 / (double)(now_ns() - start));
 }
 
 int main(int argc, char **argv)
 {
-	int fd[2];
+	const char *what = argc > 2 ? argv[1] : "";
 
-	if (argc != 3)
-		return 2;
-	pair(argv[2], fd);
-	if (!strcmp(argv[1], "calls"))
-		calls(fd);
+	once = argc == 5 && !strcmp(argv[4], "once");
+	if (!strcmp(what, "calls") && argc == 3)
+		calls(argv[2]);
+	else if (!strcmp(what, "echo") && (argc == 4 || once))
+		echo(argv[2], argv[3]);
+	else if (!strcmp(what, "pingpong") && argc == 5)
+		pingpong(argv[2], argv[3], atof(argv[4]));
+	else if (!strcmp(what, "connect") && argc == 5)
+		connections(argv[2], argv[3], atoi(argv[4]));
 	else
-		pingpong(fd);
+		return 2;
 	return 0;
 }

@@ -1,0 +1,358 @@
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# cases.py - What is measured: programs, how they are run, rows of the table
+#
+# A case runs one load on several *sides* (a place, perhaps pinned to a processor,
+# perhaps beside a process that takes a core), and gives values by name for each.  A
+# row compares a value of two sides; its target is how far ahead ours is to be.
+
+import json
+import os
+import re
+import shutil
+from dataclasses import dataclass, field
+
+from world import Failed, World, need
+
+
+@dataclass(frozen=True)
+class Side:
+    place: str
+    cpu: int = None  # server and client are pinned to it; engines are not
+    busy: bool = False  # another process takes one core
+
+
+@dataclass
+class Row:
+    name: str
+    unit: str
+    value: str
+    target: object = None  # a number, None, or a function of the medians by side
+    ours: str = "ring"
+    kernel: str = "kernel"
+    more: bool = False  # is more better?
+    needs: tuple = ()  # sides that the target is made from
+
+    def sides(self):
+        return {self.ours, self.kernel, *self.needs}
+
+
+@dataclass
+class Case:
+    sides: dict
+    rows: list
+    limit: int = 20  # seconds that one run may take
+    kept: dict = field(default_factory=dict)
+
+    def prepare(self, world):
+        """Once, before anything is started."""
+
+    def serve(self, world, place, port):
+        """The server's arguments, or None: there is none."""
+
+    def wait_for(self, world, place, server, port):
+        """Until the server takes connections."""
+        knock = place.command("client", ["bash", "-c", f"exec 3<>/dev/tcp/{place.address}/{port}"])
+
+        def answers():
+            try:
+                world.run(knock, 5)
+                return True
+            except Failed:
+                return False
+        world.wait(15, "the server", server, answers)
+
+    def client(self, place, port):
+        """The client's arguments."""
+
+    def values(self, out, cpu):
+        """Values by name, of what the client printed and what the run cost."""
+
+    def measure(self, world, place, side, server, port):
+        argv = place.command("client", self.client(place, port), side.cpu)
+        with world.busy(side.busy):
+            before = world.cpu(place, server)
+            out, cpu = world.run(argv, self.limit, os.path.basename(self.client(place, port)[0]))
+            cpu += world.cpu(place, server) - before
+        if server:
+            server.check("the server")
+        for engine in place.engines():
+            engine.check("the engine")
+        return self.values(out, cpu)
+
+
+def both(**more):
+    return {"kernel": Side("kernel"), "ring": Side("ring"), **more}
+
+
+# --- sockets.c ---------------------------------------------------------------------
+
+SOCKETS = f"{os.environ.get('BUILD', 'build')}/test/bench/sockets"
+
+
+class Calls(Case):
+    def client(self, place, port):
+        return [SOCKETS, "calls", place.address]
+
+    def values(self, out, cpu):
+        return {"ns": float(out)}
+
+
+class PingPong(Case):
+    def serve(self, world, place, port):
+        return [SOCKETS, "echo", place.address, port]
+
+    def client(self, place, port):
+        return [SOCKETS, "pingpong", place.address, port, "1"]
+
+    def values(self, out, cpu):
+        p50, p99 = out.split()
+        return {"p50": float(p50), "p99": float(p99)}
+
+
+class Connections(Case):
+    COUNT = 4000
+
+    def serve(self, world, place, port):
+        return [SOCKETS, "echo", place.address, port, "once"]
+
+    def client(self, place, port):
+        return [SOCKETS, "connect", place.address, port, str(self.COUNT)]
+
+    def values(self, out, cpu):
+        return {"rate": float(out)}
+
+
+# --- redis -------------------------------------------------------------------------
+
+
+class Redis(Case):
+    def __init__(self, sides, rows, requests, connections=50, pipeline=1):
+        super().__init__(sides, rows)
+        self.requests, self.connections, self.pipeline = requests, connections, pipeline
+
+    def prepare(self, world):
+        need("redis-benchmark")
+
+    def serve(self, world, place, port):
+        return [need("redis-server"), "--bind", place.address, "--port", port,
+                "--protected-mode", "no", "--save", ""]
+
+    def client(self, place, port):
+        return ["redis-benchmark", "-h", place.address, "-p", port, "-t", "set,get", "--csv",
+                "-n", str(self.requests), "-c", str(self.connections),
+                "-P", str(self.pipeline)]
+
+    def values(self, out, cpu):
+        got = {"cpu": cpu * 1e6 / (2 * self.requests)}
+        for line in out.splitlines():
+            cells = line.replace('"', "").split(",")
+            if cells[0] in ("SET", "GET"):
+                got[cells[0]] = float(cells[1])
+                got[cells[0] + " p99"] = float(cells[6])
+        if "SET" not in got or "GET" not in got:
+            raise Failed("redis-benchmark gave no result: " + out.strip()[-100:])
+        return got
+
+
+def redis_rows(name, target, **sides):
+    return [Row(f"redis {test}, {name}", "requests/s", test, target, more=True, **sides)
+            for test in ("SET", "GET")]
+
+
+def as_alone(value, more):
+    """Beside another process: no worse a ratio than alone."""
+    def target(got):
+        ours, kernel = got["ring"][value], got["kernel"][value]
+        return ours / kernel if more else kernel / ours
+    return target
+
+
+def within_three(value):
+    """Beside another process: at most three times what it is alone."""
+    def target(got):
+        return got["kernel, busy"][value] / (3 * got["ring"][value])
+    return target
+
+
+def busy_row(name, unit, value, target, more=False):
+    return Row(name, unit, value, target, "ring, busy", "kernel, busy", more,
+               needs=("kernel", "ring"))
+
+
+# --- web, cache, database ----------------------------------------------------------
+
+
+class Nginx(Case):
+    CONF = """worker_processes 2;
+daemon off;
+pid {dir}/pid;
+error_log {dir}/error.log;
+events {{ worker_connections 512; }}
+http {{
+	access_log off;
+	sendfile on;
+	keepalive_requests 10000000;
+	client_body_temp_path {dir}/body;
+	proxy_temp_path {dir}/proxy;
+	fastcgi_temp_path {dir}/fastcgi;
+	uwsgi_temp_path {dir}/uwsgi;
+	scgi_temp_path {dir}/scgi;
+	server {{ listen {address}:{port}; root {dir}/www; }}
+}}
+"""
+
+    def prepare(self, world):
+        need("wrk")
+
+    def serve(self, world, place, port):
+        folder = f"{world.work}/nginx-{port}"
+        os.makedirs(f"{folder}/www")
+        with open(f"{folder}/www/file", "w", encoding="ascii") as f:
+            f.write("x" * 612)
+        with open(f"{folder}/conf", "w", encoding="ascii") as f:
+            f.write(self.CONF.format(dir=folder, address=place.address, port=port))
+        return [need("nginx"), "-c", f"{folder}/conf"]
+
+    def client(self, place, port):
+        return ["wrk", "-t2", "-c50", "-d2s", f"http://{place.address}:{port}/file"]
+
+    def values(self, out, cpu):
+        errors = [line.strip() for line in out.splitlines() if "rrors" in line or "Non-2xx" in line]
+        if errors:
+            raise Failed("wrk: " + errors[0])
+        return {"rate": float(re.search(r"Requests/sec: *([0-9.]+)", out).group(1))}
+
+
+class Memcached(Case):
+    def prepare(self, world):
+        need("memcaslap")
+
+    def serve(self, world, place, port):
+        return [need("memcached"), "-u", "root", "-t", "2", "-U", "0", "-l", place.address,
+                "-p", port]
+
+    def client(self, place, port):
+        return ["memcaslap", "-s", f"{place.address}:{port}", "-T", "2", "-c", "50", "-t", "2s"]
+
+    def values(self, out, cpu):
+        rate = re.search(r"TPS: *([0-9.]+)", out)
+        if not rate or not float(rate.group(1)):
+            raise Failed("memcaslap: " + (out.strip() or "it said nothing").splitlines()[-1])
+        return {"rate": float(rate.group(1))}
+
+
+class MariaDB(Case):
+    QUICK = ["--no-defaults", "--user=root", "--skip-grant-tables", "--skip-name-resolve",
+             "--innodb-log-file-size=8M", "--innodb-buffer-pool-size=64M",
+             "--innodb-flush-log-at-trx-commit=0", "--innodb-flush-method=nosync"]
+    TABLES = ["--tables=2", "--table-size=10000"]
+
+    def sysbench(self, *where):
+        return ["sysbench", "oltp_read_only", "--db-driver=mysql", "--mysql-user=root",
+                "--mysql-db=t", "--threads=16", *self.TABLES, *where]
+
+    def prepare(self, world):
+        need("sysbench")
+        data = f"{world.work}/mariadb"
+        world.run([need("mariadb-install-db"), "--no-defaults", f"--datadir={data}",
+                   "--user=root", "--skip-test-db",
+                   "--auth-root-authentication-method=normal"], 60)
+        os.mkdir(f"{data}/t")
+        server = world.serve([need("mariadbd"), *self.QUICK, f"--datadir={data}",
+                              f"--socket={data}/s", "--skip-networking"], "mariadb")
+        World.wait(20, "mariadbd", server, lambda: os.path.exists(f"{data}/s"))
+        world.run(self.sysbench(f"--mysql-socket={data}/s", "prepare"), 60)
+        server.process.terminate()
+        server.process.wait(20)
+        world.end(server)
+        self.kept["data"] = data
+
+    def serve(self, world, place, port):
+        data = f"{world.work}/mariadb-{port}"
+        shutil.copytree(self.kept["data"], data)
+        return ["mariadbd", *self.QUICK, f"--datadir={data}", f"--socket={data}/s",
+                f"--bind-address={place.address}", f"--port={port}"]
+
+    def client(self, place, port):
+        return self.sysbench(f"--mysql-host={place.address}", f"--mysql-port={port}",
+                             "--time=3", "run")
+
+    def values(self, out, cpu):
+        errors = re.search(r"(ignored errors|reconnects): +[1-9].*", out)
+        if errors:
+            raise Failed("sysbench: " + errors.group(0))
+        return {"rate": float(re.search(r"transactions: .*\((.*) per sec", out).group(1))}
+
+
+class Iperf(Case):
+    def __init__(self, sides, rows, streams):
+        super().__init__(sides, rows)
+        self.streams = streams
+
+    def serve(self, world, place, port):
+        return [need("iperf3"), "-s", "-B", place.address, "-p", port, "--forceflush"]
+
+    def wait_for(self, world, place, server, port):
+        # It makes its listener anew after whoever only knocks.
+        world.wait(15, "iperf3", server, lambda: "listening" in server.text())
+
+    def client(self, place, port):
+        return ["iperf3", "-c", place.address, "-p", port, "-t", "2", "-J", "-P",
+                str(self.streams)]
+
+    def values(self, out, cpu):
+        got = json.loads(out)
+        if "error" in got:
+            raise Failed("iperf3: " + got["error"])
+        return {"gbit": got["end"]["sum_received"]["bits_per_second"] / 1e9}
+
+
+# --- the table ---------------------------------------------------------------------
+
+
+def all_cases(cpu):
+    """@cpu: the processor for what is pinned to one"""
+    pinned = {"kernel, pinned": Side("kernel", cpu), "ring, pinned": Side("ring", cpu)}
+    beside = {"kernel, busy": Side("kernel", None, True), "ring, busy": Side("ring", None, True)}
+    on_one = {"ours": "ring, pinned", "kernel": "kernel, pinned"}
+    apart = {"kernel": Side("kernel, veth"), "ring": Side("two engines")}
+    outside = {"kernel": Side("kernel, veth"), "ring": Side("kernel client")}
+    rate = {"value": "rate", "more": True}
+    return [
+        Calls(both(), [Row("send+recv 64 B, ready socket", "ns/call", "ns", 8)]),
+        PingPong(both(**pinned, **beside), [
+            Row("ping-pong 64 B, p50", "us", "p50", 10),
+            Row("ping-pong 64 B, p99", "us", "p99"),
+            Row("ping-pong 64 B, one core, p50", "us", "p50", 1.2, **on_one),
+            Row("ping-pong 64 B, one core, p99", "us", "p99", **on_one),
+            busy_row("ping-pong 64 B, a core taken, p50", "us", "p50", as_alone("p50", False)),
+            busy_row("ping-pong 64 B, a core taken, p99", "us", "p99", within_three("p99")),
+        ]),
+        Redis(both(relay=Side("relay"), **beside), [
+            *redis_rows("50 connections", 7),
+            Row("redis, 50 connections, CPU a request", "us", "cpu", 7),
+            Row("redis GET, 50 connections, p99", "ms", "GET p99"),
+            *redis_rows("50 connections, relay plane", 0.5, ours="relay"),
+            busy_row("redis GET, 50 connections, a core taken", "requests/s", "GET",
+                     as_alone("GET", True), True),
+            busy_row("redis GET, 50 connections, a core taken, p99", "ms", "GET p99",
+                     within_three("GET p99")),
+        ], 100000),
+        Redis(both(), redis_rows("50 connections, -P 16", 2), 500000, pipeline=16),
+        Redis(both(**pinned), [*redis_rows("1 connection", 4),
+                               *redis_rows("1 connection, one core", 1.4, **on_one)],
+              20000, connections=1),
+        Redis(apart, redis_rows("50 connections, two engines", 4.6), 100000),
+        Redis(outside, redis_rows("50 connections, client of the kernel's", 1), 100000),
+        Nginx(both(), [Row("nginx, 2 workers, 612 B, 50 connections", "requests/s", target=2,
+                           **rate)]),
+        Memcached(both(), [Row("memcached, 50 connections", "requests/s", target=2, **rate)]),
+        MariaDB(both(), [Row("MariaDB, sysbench oltp_read_only, 16 threads", "transactions/s",
+                             target=1.15, **rate)]),
+        Iperf(both(), [Row("iperf3, 1 stream", "Gbit/s", "gbit", 3, more=True)], 1),
+        Iperf(both(), [Row("iperf3, 4 streams", "Gbit/s", "gbit", 3, more=True)], 4),
+        Iperf(apart, [Row("iperf3, 1 stream, two engines", "Gbit/s", "gbit", 1, more=True)], 1),
+        Connections(both(), [Row("connections: accept, a request, close", "connections/s",
+                                 target=1, **rate)]),
+    ]
