@@ -120,6 +120,7 @@ struct gz_engine_config {
 	uint32_t max_clients;	   /* limits.clients */
 	uint32_t syn_retries;	   /* tcp.syn_retries */
 	uint32_t rto_give_up_s;	   /* tcp.give_up, seconds */
+	bool tcp_timestamps;	   /* tcp.timestamps */
 	uint16_t port_lo, port_hi; /* tcp.ephemeral_ports */
 	enum gz_loopback loopback; /* policy.loopback */
 	unsigned nrules;

@@ -305,6 +305,11 @@ static const struct gz_cfg_key engine_keys[] = {
 	  .help = "How long unacknowledged data are sent again.",
 	  .more = "Then the connection fails with ETIMEDOUT. The default is what "
 		  "Linux's net.ipv4.tcp_retries2 of 15 comes to." },
+	{ "tcp.timestamps", GZ_CFG_BOOL,
+	  FIELD(struct gz_engine_config, tcp_timestamps), .def = "true",
+	  .help = "Offer, and take, timestamps (RFC 7323).",
+	  .more = "Old duplicates are told by them, and round trips of what was sent "
+		  "twice. Like net.ipv4.tcp_timestamps." },
 	{ "tcp.ephemeral_ports", GZ_CFG_PORTS,
 	  .offset = offsetof(struct gz_engine_config, port_lo), .size = 4,
 	  RANGE(1024, 65535), .def = "32768-60999",

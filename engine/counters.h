@@ -39,6 +39,7 @@
 	X(UDP_ERRORS, udp_icmp_errors)                                                             \
 	X(RELAY_TX, relay_from_app_bytes)                                                          \
 	X(CHALLENGE_ACKS, challenge_acks)                                                          \
+	X(OLD_TIMESTAMPS, tcp_old_timestamps)                                                      \
 	X(PATH_MTU, path_mtu_shrunk)                                                               \
 	X(RECOVERIES, tcp_recoveries)                                                              \
 	X(TAIL_PROBES, tcp_tail_probes)                                                            \

@@ -87,6 +87,15 @@ static bool listens_to(const struct tcp_pcb_listen *l, const ip_addr_t *dest)
 	       (ip_addr_isany(&l->local_ip) || ip_addr_eq(&l->local_ip, dest));
 }
 
+/* RFC 6191: the peer's clock says that a SYN is of a new connection. */
+static bool later(const struct tcp_pcb *tw, const struct tcp_hdr *h)
+{
+	uint32_t val, ecr;
+
+	return tw->flags & TF_TIMESTAMP && gz_timestamp_find(h, &val, &ecr) &&
+	       TCP_SEQ_GT(val, tw->ts_recent);
+}
+
 /*
  * gz_stack_syn() - A SYN without ACK, before lwIP sees it
  *
@@ -104,7 +113,7 @@ bool gz_stack_syn(const struct tcp_hdr *h)
 		if (tw->local_port == lport && tw->remote_port == rport &&
 		    ip_addr_eq(&tw->remote_ip, ip_current_src_addr()) &&
 		    ip_addr_eq(&tw->local_ip, ip_current_dest_addr())) {
-			if (TCP_SEQ_GT(lwip_ntohl(h->seqno), tw->rcv_nxt))
+			if (TCP_SEQ_GT(lwip_ntohl(h->seqno), tw->rcv_nxt) || later(tw, h))
 				tcp_abort(tw); /* silent in TIME_WAIT */
 			break;
 		}
@@ -151,6 +160,7 @@ static err_t on_passive_open(u8_t id, struct tcp_pcb_listen *l, struct tcp_pcb *
 	/* Until the handshake is done there is no socket to call back. */
 	pcb->callback_arg = NULL;
 	gz_pcb_carry(pcb, f);
+	gz_timestamp_negotiated(pcb);
 	gz_pcb_narrow(pcb, gz_pcb_withhold(&s->opt, pcb));
 	return ERR_OK;
 }

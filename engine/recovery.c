@@ -50,7 +50,7 @@ void gz_recovery_resize(struct tcp_pcb *p)
 		return; /* the timeout will try again */
 	first = p->unsent;
 	for (; p->unsent; p->unsent = p->unsent->next)
-		if (!cut(p, p->mss))
+		if (!cut(p, tcp_mss(p)))
 			break;
 	p->unsent = first;
 	tcp_output(p);
@@ -79,7 +79,7 @@ static void time_probe(struct tcp_pcb *p, struct gz_measure *m, uint64_t now)
 	}
 	/* What is open, but less than a segment, is filled then (RFC 9293 3.8.6.2.1). */
 	if (m->probe_at && p->snd_wnd)
-		cut(p, (u16_t)LWIP_MIN(p->snd_wnd, p->mss));
+		cut(p, (u16_t)LWIP_MIN(p->snd_wnd, tcp_mss(p)));
 	p->persist_cnt = m->probe_at ? UINT8_MAX : 0; /* lwIP sends, and then sets it to 0 */
 	wait = (uint64_t)p->rto * TCP_SLOW_INTERVAL << LWIP_MIN(m->probes, 10);
 	m->probe_at = now + LWIP_MIN(wait, (uint64_t)RTO_MAX) * MS;

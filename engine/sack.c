@@ -63,22 +63,13 @@ static uint32_t get32(const uint8_t *b)
 
 void gz_sack_read(struct tcp_pcb *p, struct gz_loss *l, const struct tcp_hdr *h)
 {
-	const uint8_t *o = (const uint8_t *)(h + 1),
-		      *end = (const uint8_t *)h + TCPH_HDRLEN_BYTES(h);
+	const uint8_t *o = gz_segment_option(h, OPT_SACK);
 
 	current = p;
 	l->blocks = 0;
-	/* Their lengths were looked at in gz_tcp_input(). */
-	while (o < end && *o) {
-		if (*o == 1) {
-			o++;
-			continue;
-		}
-		for (unsigned i = 2; *o == OPT_SACK && i + 8 <= o[1] && l->blocks < 4; i += 8) {
-			l->block[l->blocks][0] = get32(o + i);
-			l->block[l->blocks++][1] = get32(o + i + 4);
-		}
-		o += o[1];
+	for (unsigned i = 2; o && i + 8 <= o[1] && l->blocks < 4; i += 8) {
+		l->block[l->blocks][0] = get32(o + i);
+		l->block[l->blocks++][1] = get32(o + i + 4);
 	}
 }
 
@@ -119,7 +110,7 @@ static uint32_t mark(struct tcp_pcb *p, struct gz_loss *l, bool *news)
 /* How much has to have come above a segment that is lost */
 static uint32_t enough(const struct tcp_pcb *p, const struct gz_loss *l)
 {
-	return l->answered ? 1 : THRESH * (uint32_t)p->mss;
+	return l->answered ? 1 : THRESH * (uint32_t)tcp_mss(p);
 }
 
 static bool is_lost(const struct tcp_seg *s, uint32_t above, uint32_t least)
@@ -218,7 +209,7 @@ static void enter(struct tcp_pcb *p, struct gz_loss *l)
 	gz_count(GZ_C_RECOVERIES);
 	l->in = true;
 	l->point = p->snd_nxt;
-	l->target = LWIP_MAX(flight / 10 * 7, 2u * p->mss);
+	l->target = LWIP_MAX(flight / 10 * 7, 2u * tcp_mss(p));
 }
 
 static void leave(struct tcp_pcb *p, struct gz_loss *l)
@@ -234,7 +225,7 @@ static void recover(struct tcp_pcb *p, struct gz_loss *l)
 	struct tally t;
 
 	/* What was sent again is lost again, or the peer forgot it. */
-	if (mark(p, l, &news) >= THRESH * (uint32_t)p->mss) {
+	if (mark(p, l, &news) >= THRESH * (uint32_t)tcp_mss(p)) {
 		l->repeated = false;
 		for (struct tcp_seg *s = p->unacked; s; s = s->next)
 			s->flags &= (u8_t)~AGAIN;
@@ -273,7 +264,7 @@ void gz_sack_done(void)
 	l = &m->loss;
 	if (!l->begun) {
 		l->begun = true;
-		p->cwnd = LWIP_MAX(p->cwnd, 10u * p->mss);
+		p->cwnd = LWIP_MAX(p->cwnd, 10u * tcp_mss(p));
 	}
 	if (l->last != p->lastack) {
 		l->last = p->lastack;

@@ -52,12 +52,30 @@ static void rtt_sample(struct gz_measure *m, uint64_t ns)
 
 static void take_rtt(struct tcp_pcb *pcb, struct gz_measure *m, uint32_t ackno, uint64_t now)
 {
+	uint64_t ns = gz_timestamp_rtt(pcb, m, ackno);
+
 	pcb->rttest = 0; /* lwIP's own measurement */
-	if (!m->sampling || TCP_SEQ_LT(ackno, m->rtt_seq))
+	if (m->sampling && TCP_SEQ_GEQ(ackno, m->rtt_seq)) {
+		ns = now - m->rtt_from;
+		m->sampling = false;
+	}
+	if (!ns)
 		return;
-	rtt_sample(m, now - m->rtt_from);
+	rtt_sample(m, ns);
 	gz_recovery_rtt(pcb, m);
-	m->sampling = false;
+}
+
+const uint8_t *gz_segment_option(const struct tcp_hdr *h, uint8_t kind)
+{
+	const uint8_t *o = (const uint8_t *)(h + 1),
+		      *end = (const uint8_t *)h + TCPH_HDRLEN_BYTES(h);
+
+	while (o < end && *o) {
+		if (*o == kind)
+			return o;
+		o += *o == LWIP_TCP_OPT_NOP ? 1 : o[1];
+	}
+	return NULL;
 }
 
 /* May another challenge ACK be sent?  */
@@ -105,6 +123,17 @@ static bool overruns(const struct tcp_pcb *pcb, const struct tcp_hdr *h, const s
 	       TCP_SEQ_GT(end, pcb->rcv_nxt + pcb->rcv_wnd);
 }
 
+/* RFC 7323 section 5.3 R1.  ACKs that overtook each other are nothing to speak of. */
+static void old_duplicate(struct tcp_pcb *pcb, struct gz_measure *m, const struct tcp_hdr *h,
+			  const struct pbuf *p, uint64_t now)
+{
+	gz_count(GZ_C_OLD_TIMESTAMPS);
+	if (p->tot_len)
+		tcp_send_empty_ack(pcb);
+	else if (h->seqno != pcb->rcv_nxt || TCPH_FLAGS(h) & TCP_FIN)
+		challenge(pcb, m, now);
+}
+
 /*
  * gz_segment_in() - LWIP_HOOK_TCP_INPACKET_PCB
  *
@@ -128,6 +157,7 @@ err_t gz_segment_in(struct tcp_pcb *pcb, const struct tcp_hdr *h, const struct p
 	now = gz_now_ns();
 	m->segs_in++;
 	gz_sack_read(pcb, &m->loss, h);
+	m->stamps.here = gz_timestamp_find(h, &m->stamps.val, &m->stamps.ecr);
 	if (f->sock &&
 	    (ip_current_is_v6() ? IP6H_HOPLIM(ip6_current_header()) < f->sock->opt.minhops
 				: IPH_TTL(ip4_current_header()) < f->sock->opt.minttl))
@@ -146,6 +176,10 @@ err_t gz_segment_in(struct tcp_pcb *pcb, const struct tcp_hdr *h, const struct p
 		 * they are others and the window is not its own any more. */
 		if (h->seqno == pcb->rcv_nxt - 1 && tcp_rexmit(pcb) == ERR_OK)
 			tcp_output(pcb);
+		return ERR_VAL;
+	}
+	if (gz_timestamp_is_old(pcb, m, now)) {
+		old_duplicate(pcb, m, h, p, now);
 		return ERR_VAL;
 	}
 	if (flags & TCP_ACK) {
@@ -236,7 +270,8 @@ static void point_at_urgent(const struct gz_measure *m, struct tcp_hdr *h, uint3
  * gz_segment_out() - LWIP_HOOK_TCP_OUT_ADD_TCPOPTS
  *
  * @p begins with the TCP header @h, in network order, complete but for the
- * checksum.  Adds no options, but may change numbers.  Return: @opts
+ * checksum.  Adds the timestamps where lwIP does not, and may change numbers.
+ * Return: the end of the options
  */
 uint32_t *gz_segment_out(const struct pbuf *p, struct tcp_hdr *h, const struct tcp_pcb *pcb,
 			 uint32_t *opts)
@@ -246,9 +281,12 @@ uint32_t *gz_segment_out(const struct pbuf *p, struct tcp_hdr *h, const struct t
 	struct gz_flow *f;
 
 	gz_netif_fragments(false);
-	if (!pcb || pcb->state == LISTEN || pcb->state == TIME_WAIT)
+	if (!pcb || pcb->state == LISTEN)
 		return opts;
 	f = gz_stack_flow(pcb);
+	opts = gz_timestamp_out(pcb, f ? &f->measure : NULL, p, h, opts);
+	if (pcb->state == TIME_WAIT)
+		return opts;
 	if (f && (f->measure.fragments || (f->sock && !f->sock->opt.mtu_discover)))
 		gz_netif_fragments(true); /* IP_PMTUDISC_DONT */
 	if (!f || TCPH_FLAGS(h) & TCP_RST)
@@ -276,6 +314,7 @@ uint32_t *gz_segment_out(const struct pbuf *p, struct tcp_hdr *h, const struct t
 			m->bytes_retrans += len;
 		}
 		m->sampling = false;
+		m->stamps.resent = true;
 		if (TCP_SEQ_LEQ(end, m->high))
 			return opts;
 	} else if (!m->sampling) {
@@ -304,7 +343,8 @@ static void fill(struct gz_sock *s, struct tcp_info *t)
 {
 	const struct tcp_pcb *p = s->pcb;
 	const struct gz_measure *m = &s->flow->measure;
-	bool scaled = p->flags & TF_WND_SCALE;
+	bool scaled = p->flags & TF_WND_SCALE, stamped = p->flags & TF_TIMESTAMP;
+	uint32_t mss = tcp_mss(p);
 
 	t->tcpi_state = to_linux[p->state];
 	/* TCP_CA_Open, Recovery, Loss */
@@ -313,24 +353,27 @@ static void fill(struct gz_sock *s, struct tcp_info *t)
 	t->tcpi_probes = (uint8_t)(p->persist_probe + p->keep_cnt_sent);
 	t->tcpi_backoff = p->persist_backoff ? p->persist_backoff : p->nrtx;
 	t->tcpi_options =
-	    (uint8_t)((scaled ? TCPI_OPT_WSCALE : 0) | (p->flags & TF_SACK ? TCPI_OPT_SACK : 0));
+	    (uint8_t)((scaled ? TCPI_OPT_WSCALE : 0) | (p->flags & TF_SACK ? TCPI_OPT_SACK : 0) |
+		      (stamped ? TCPI_OPT_TIMESTAMPS : 0));
 	t->tcpi_snd_wscale = scaled ? p->snd_scale : 0;
 	t->tcpi_rcv_wscale = scaled ? p->rcv_scale : 0;
 	/* gz_recovery_tick() sees to the least */
 	t->tcpi_rto = (uint32_t)LWIP_MAX(p->rto * TCP_SLOW_INTERVAL, 200) * 1000u;
 	t->tcpi_ato = TCP_FAST_INTERVAL * 1000;
-	t->tcpi_snd_mss = t->tcpi_rcv_mss = p->mss;
-	t->tcpi_unacked = segments(p->snd_nxt - p->lastack, p->mss);
+	t->tcpi_snd_mss = t->tcpi_rcv_mss = mss;
+	t->tcpi_unacked = segments(p->snd_nxt - p->lastack, mss);
 	t->tcpi_pmtu = m->pmtu ? m->pmtu : gz_worker.port.mtu;
 	t->tcpi_rcv_ssthresh = p->rcv_wnd;
 	t->tcpi_rtt = m->srtt8 >> 3;
 	t->tcpi_rttvar = m->mdev4 >> 2;
 	t->tcpi_min_rtt = m->min_rtt ? m->min_rtt : UINT32_MAX;
 	t->tcpi_snd_ssthresh =
-	    p->ssthresh >= TCP_SND_BUF ? TCP_INFINITE_SSTHRESH : p->ssthresh / p->mss;
-	t->tcpi_snd_cwnd = p->cwnd / p->mss;
+	    p->ssthresh >= TCP_SND_BUF ? TCP_INFINITE_SSTHRESH : p->ssthresh / mss;
+	t->tcpi_snd_cwnd = p->cwnd / mss;
 	t->tcpi_advmss =
 	    s->opt.maxseg && s->opt.maxseg < TCP_MSS ? (uint32_t)s->opt.maxseg : TCP_MSS;
+	if (stamped)
+		t->tcpi_advmss -= LWIP_TCP_OPT_LEN_TS_OUT;
 	t->tcpi_reordering = 3; /* duplicate ACKs that lwIP waits for */
 	t->tcpi_rcv_space = p->rcv_wnd;
 	t->tcpi_total_retrans = m->retrans;

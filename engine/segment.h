@@ -12,12 +12,15 @@
 #include <stdint.h>
 
 #include "engine/sack.h"
+#include "engine/timestamp.h"
 
 struct gz_sock;
+struct tcp_hdr;
 struct tcp_info;
 
 struct gz_measure {
 	struct gz_loss loss;
+	struct gz_stamps stamps;
 	uint32_t high;			/* the sequence number after the last one sent */
 	bool started;			/* high is set */
 	bool sampling;			/* one segment at a time is timed */
@@ -39,6 +42,9 @@ struct gz_measure {
 	uint64_t fin_wait;   /* ns: FIN_WAIT_2 was seen; 0: it is not */
 	bool crossed;	     /* the peer's SYN came without an ACK, opening.c */
 };
+
+/** Option @kind of @h, whose options are sound (gz_tcp_input()); NULL: it is not there */
+const uint8_t *gz_segment_option(const struct tcp_hdr *h, uint8_t kind);
 
 /** gz_stack_info() - Publish the state of a pcb for TCP_INFO and telemetry; worker */
 void gz_stack_info(struct gz_sock *s);

@@ -200,6 +200,7 @@ static err_t on_connected(void *arg, struct tcp_pcb *pcb, err_t err)
 	if (s) {
 		s->deadline = 0;
 		s->urgent.rx_next = pcb->rcv_nxt;
+		gz_timestamp_negotiated(pcb);
 		gz_pcb_bound_mss(pcb, &s->opt);
 		/* The ACK that follows is the first to tell of it, and no byte came. */
 		s->wnd_held = s->wnd_want = gz_pcb_withhold(&s->opt, pcb);
@@ -334,7 +335,7 @@ void gz_stack_tx(struct gz_sock *s)
 		err_t err;
 
 		/* tcp(7): a corked socket sends full segments only, for 200 ms. */
-		if (s->opt.cork && n < p->mss && !s->app_eof) {
+		if (s->opt.cork && n < (uint32_t)tcp_mss(p) && !s->app_eof) {
 			if (!s->cork_since)
 				s->cork_since = gz_worker.now;
 			if (gz_worker.now - s->cork_since < GZ_CORK_MAX)

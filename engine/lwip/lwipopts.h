@@ -68,7 +68,7 @@
 #define LWIP_TCP_SACK_OUT 1
 #define TCP_QUEUE_OOSEQ 1
 #define TCP_OOSEQ_MAX_PBUFS 512
-#define LWIP_TCP_TIMESTAMPS 0
+#define LWIP_TCP_TIMESTAMPS 1 /* tcp.timestamps may forbid them, timestamp.c */
 #define LWIP_TCP_KEEPALIVE 1
 #define TCP_TMR_INTERVAL 10    /* ms; a slow tick is 20 ms */
 #define LWIP_TCP_RTO_TIME 1000 /* RFC 6298 section 2 */
@@ -92,8 +92,9 @@
 uint16_t gz_chksum(const void *data, int len);
 #define LWIP_CHKSUM gz_chksum
 
-/* RFC 6528: the initial sequence number is keyed (sys.c). */
+/* RFC 6528, RFC 7323: initial sequence numbers and clocks are keyed (sys.c). */
 struct ip_addr;
+uint32_t gz_tcp_ts_offset(const struct ip_addr *lip, const struct ip_addr *rip);
 uint32_t gz_tcp_isn(const struct ip_addr *lip, uint16_t lport, const struct ip_addr *rip,
 		    uint16_t rport);
 
@@ -104,8 +105,9 @@ struct pbuf;
 int8_t gz_segment_in(struct tcp_pcb *pcb, const struct tcp_hdr *h, const struct pbuf *p);
 uint32_t *gz_segment_out(const struct pbuf *p, struct tcp_hdr *h, const struct tcp_pcb *pcb,
 			 uint32_t *opts);
+uint8_t gz_timestamp_room(const struct tcp_pcb *pcb, uint8_t len);
 #define LWIP_HOOK_TCP_INPACKET_PCB(pcb, hdr, optlen, opt1len, opt2, p) gz_segment_in(pcb, hdr, p)
-#define LWIP_HOOK_TCP_OUT_TCPOPT_LENGTH(pcb, len) (len)
+#define LWIP_HOOK_TCP_OUT_TCPOPT_LENGTH(pcb, len) gz_timestamp_room(pcb, len)
 #define LWIP_HOOK_TCP_OUT_ADD_TCPOPTS(p, hdr, pcb, opts) gz_segment_out(p, hdr, pcb, opts)
 
 struct netif;

@@ -123,12 +123,10 @@ static uint64_t keyed(const uint64_t key[2], uint64_t a, uint64_t b, uint64_t c)
 	return v0 ^ v1 ^ v2 ^ v3;
 }
 
-/** gz_tcp_isn() - Initial sequence number (RFC 6528: M + F(four-tuple, key)) */
-uint32_t gz_tcp_isn(const struct ip_addr *lip, uint16_t lport, const struct ip_addr *rip,
-		    uint16_t rport)
+/* F of RFC 6528, of two addresses and @c */
+static uint64_t secret(const struct ip_addr *lip, const struct ip_addr *rip, uint64_t c)
 {
 	static uint64_t key[2];
-	struct timespec t;
 	uint64_t a = 0, b = 0;
 
 	if (!key[0] && getrandom(key, sizeof(key), 0) != sizeof(key))
@@ -142,12 +140,27 @@ uint32_t gz_tcp_isn(const struct ip_addr *lip, uint16_t lport, const struct ip_a
 			b = b * 0x9e3779b97f4a7c15ULL + ip_2_ip6(rip)->addr[i];
 		}
 	}
+	return keyed(key, a, b, c);
+}
+
+/** gz_tcp_ts_offset() - What a pair of hosts adds to the clock (RFC 7323 section 5.4) */
+uint32_t gz_tcp_ts_offset(const struct ip_addr *lip, const struct ip_addr *rip)
+{
+	return (uint32_t)secret(lip, rip, 1ULL << 32); /* as no pair of ports */
+}
+
+/** gz_tcp_isn() - Initial sequence number (RFC 6528: M + F(four-tuple, key)) */
+uint32_t gz_tcp_isn(const struct ip_addr *lip, uint16_t lport, const struct ip_addr *rip,
+		    uint16_t rport)
+{
+	struct timespec t;
+
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	/*
 	 * M is a timer of 64 ns, as Linux's: with RFC 793's 4 µs a connection that
 	 * sent more than 250 kB/s is ahead of it, and a new one of the same
 	 * four-tuple looks old to a peer in TIME_WAIT.
 	 */
-	return (uint32_t)(keyed(key, a, b, (uint64_t)lport << 16 | rport) +
+	return (uint32_t)(secret(lip, rip, (uint64_t)lport << 16 | rport) +
 			  (((uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec) >> 6));
 }

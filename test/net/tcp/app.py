@@ -8,6 +8,7 @@ checked without being told.
 import errno
 import select
 import socket
+import struct
 import sys
 
 DEADLINE = 20  # s; a test that passes waits for none of it
@@ -34,7 +35,7 @@ class App:
         self.local, self.peer = local, peer
         self.family = socket.AF_INET6 if ":" in local[0] else socket.AF_INET
         self.sock = self.listener = None
-        self.sent = self.received = 0
+        self.sent = self.received = self.us = 0
         self.wanted = {}
 
     def wait(self, s, events):
@@ -126,6 +127,12 @@ class App:
             raise ValueError(f"recv() gave {len(self.sock.recv(100))} bytes")
         except (ConnectionResetError, TimeoutError):
             pass
+
+    def rtt(self, wanted="?"):
+        info = self.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
+        last, self.us = self.us, struct.unpack_from("I", info, 68)[0]
+        if wanted != "?" and (self.us < last * 0.95) != (wanted == "less"):
+            raise ValueError(f"{self.us} us after {last}")
 
     def shut(self):
         self.sock.shutdown(socket.SHUT_WR)

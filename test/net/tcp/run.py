@@ -15,7 +15,8 @@ ADDRESS; COMMAND runs app.py there.  Scripts run side by side.  Their lines:
     quiet SECONDS           no segment comes
     probe [FIELD...]        a closed window is asked after: by the byte that follows,
                             or by none, before it
-    new                     the next segments are a new connection of the same ports
+    new [STEP]              the next segments are a new connection of the same ports, its
+                            numbers STEP further
     toobig MTU [SEQ]        ICMP: the last segment, or that with SEQ, was too big
     unreachable [SEQ]       ICMP: there is no way to the host
 
@@ -25,8 +26,10 @@ ADDRESS; COMMAND runs app.py there.  Scripts run side by side.  Their lines:
     data N                  bytes of the pattern, or so many are expected
     fits MTU                expected: as much data as such a packet has room for
     win N                   as it is in the header; expected: win>N, win=N
-    mss N|link, wscale N, sackok, sack N:M, ts N:M
+    mss N|link, wscale N, sackok, sack N:M
                             options; when expected, that they are there; no-ts: not there
+    ts N, tsecr N           timestamps.  Sent: the peer's clock; with it goes the stack's
+                            last one, or with "tsecr N" another.  Expected: the echo
     broken                  sent with a wrong checksum
     next                    expected: nothing with data comes before it
     within S                seconds to wait for it, 15 by default
@@ -50,7 +53,7 @@ from app import pattern
 from packet import Segment, Wire, checksum
 
 OPTIONS = {"mss": (2, "!H"), "wscale": (3, "!B"), "sackok": (4, ""), "sack": (5, "!II"),
-           "ts": (8, "!II")}
+           "ts": (8, "!I")}
 PORT = 7000  # of the first script, at both ends
 
 
@@ -71,11 +74,12 @@ class Script:
         self.iss = 1000000
         self.new()
 
-    def new(self):
-        self.iss += 100000000
+    def new(self, step=100000000):
+        self.iss += step
         self.next = 0  # ours, relative
         self.irs = None
         self.seen = 0  # the stack's, relative: all before it came
+        self.clock = 0  # the stack's last timestamp
 
     def run(self):
         for line in self.lines:
@@ -112,7 +116,7 @@ class Script:
             elif word == "quiet":
                 self.quiet(float(rest[0]))
             elif word == "new":
-                self.new()
+                self.new(*map(int, rest))
             elif word == "toobig":
                 self.error((3, 4), (2, 0), *map(int, rest))
             elif word == "unreachable":
@@ -136,7 +140,7 @@ class Script:
                 f[w] = [self.room(1500) if n == "link" else int(n)]
             elif w == "fits":
                 f["data"] = [self.room(int(next(it)))]
-            elif w in OPTIONS or w in ("seq", "ack", "data", "win"):
+            elif w in OPTIONS or w in ("seq", "ack", "data", "win", "tsecr"):
                 f[w] = [int(x) for x in next(it).split(":")]
             else:
                 raise Failed(f"no field '{w}'")
@@ -162,6 +166,8 @@ class Script:
                 values = f[name]
                 if name == "sack":
                     values = [v + self.irs for v in values]
+                if name == "ts":
+                    values, form = [*values, *f.get("tsecr", [self.clock])], "!II"
                 options[kind] = struct.pack(form, *values)
         seg = Segment(self.port, self.port, self.iss + seq, ack, flags, f.get("win", [65535])[-1],
                       options, data)
@@ -173,6 +179,8 @@ class Script:
             seg = self.queue.get(timeout=max(0, deadline - time.time()))
         except queue.Empty:
             return None
+        if 8 in seg.options:
+            self.clock, seg.echo = struct.unpack("!II", seg.options[8])
         if "S" in seg.flags and self.irs is None:
             self.irs = seg.seq
         self.rel = (seg.seq - (self.irs or 0)) & 0xFFFFFFFF
@@ -204,6 +212,8 @@ class Script:
                 return f"window {seg.window}"
         if "df" in f and self.me.version == 4 and not seg.head[6] & 0x40:
             return "no DF"
+        if "tsecr" in f and (8 not in seg.options or seg.echo != f["tsecr"][0]):
+            return f"timestamp {getattr(seg, 'echo', None)}"
         for name, (kind, form) in OPTIONS.items():
             if name in f:
                 values = f[name]
@@ -244,6 +254,8 @@ class Script:
                 break
             if self.end > self.seen:
                 raise Failed("more than a probe")
+        if "tsecr" in f and (8 not in seg.options or seg.echo != f["tsecr"][0]):
+            raise Failed(f"timestamp {getattr(seg, 'echo', None)}")
         self.timed(seg, f)
 
     def timed(self, seg, f):
