@@ -57,24 +57,27 @@ static bool prepare_port(const struct gz_load *ld, struct gz_port_config *p)
  * check_use() - Is a key there when its driver needs it, and only then?
  * @ld:		Load
  * @p:		Port
- * @path:	The key
+ * @block:	Path of its block
+ * @key:	The key in it
  * @set:	Has it a value?
  * @use:	NO, MAY or MUST
  */
-static void check_use(struct gz_load *ld, const struct gz_port_config *p, const char *path,
-		      bool set, int use)
+static void check_use(struct gz_load *ld, const struct gz_port_config *p, const char *block,
+		      const char *key, bool set, int use)
 {
 	const char *driver = drivers[p->driver].name;
+	char path[64], because[64];
 
+	snprintf(path, sizeof(path), "%s.%s", block, key);
+	snprintf(because, sizeof(because), "%s.driver", block);
 	if (use == MUST && !set)
-		gz_load_error(ld, path, "port.driver",
-			      "missing: expected a value, driver %s needs it%s", driver,
-			      strcmp(path, "port.iface")
-				  ? ""
-				  : " or port.veth.host (a port: block without veth: "
-				    "makes no pair)");
+		gz_load_error(
+		    ld, path, because, "missing: expected a value, driver %s needs it%s", driver,
+		    strcmp(path, "port.iface") ? ""
+					       : " or port.veth.host (a port: block without veth: "
+						 "makes no pair)");
 	else if (use == NO && set)
-		gz_load_error(ld, path, "port.driver",
+		gz_load_error(ld, path, because,
 			      "not used by driver %s: expected it to be left out", driver);
 }
 
@@ -102,6 +105,38 @@ static bool is_pci(const char *text)
 }
 
 /**
+ * check_device() - Does a port name the device that its driver is for?
+ * @ld:		Load
+ * @p:		Port
+ * @block:	Path of its block
+ * @named:	Its interface has a name already, or one that was refused
+ */
+static void check_device(struct gz_load *ld, const struct gz_port_config *p, const char *block,
+			 bool named)
+{
+	bool veth = p->veth_host[0];
+	char path[64], because[64];
+
+	snprintf(because, sizeof(because), "%s.driver", block);
+	if (p->iface[0] || !named)
+		check_use(ld, p, block, "iface", p->iface[0], drivers[p->driver].iface);
+	check_use(ld, p, block, "path", p->path[0], drivers[p->driver].path);
+	check_use(ld, p, block, "device", p->device[0], drivers[p->driver].device);
+	check_use(ld, p, block, "veth", veth, drivers[p->driver].veth);
+	snprintf(path, sizeof(path), "%s.device", block);
+	if (p->driver == GZ_DRV_PCI && p->device[0] && !is_pci(p->device))
+		gz_load_error(ld, path, because,
+			      "'%s' is not a PCI address: expected one like "
+			      "0000:01:00.0",
+			      p->device);
+	if (p->driver == GZ_DRV_AF_XDP && p->mtu > AF_XDP_MTU_MAX)
+		gz_load_error(ld, "port.mtu", because,
+			      "'%u' is out of range: expected at most %d with "
+			      "driver af_xdp",
+			      p->mtu, AF_XDP_MTU_MAX);
+}
+
+/**
  * check_port() - Driver, interface, veth pair, sizes
  * @ld:		Load
  * @p:		Port; iface is derived from veth.host if need be
@@ -126,16 +161,7 @@ static void check_port(struct gz_load *ld, struct gz_port_config *p,
 		}
 	}
 	/* A pair whose name was refused is no missing interface. */
-	if (p->iface[0] || !(veth || gz_load_bad(ld, "port.veth.host")))
-		check_use(ld, p, "port.iface", p->iface[0], drivers[p->driver].iface);
-	check_use(ld, p, "port.path", p->path[0], drivers[p->driver].path);
-	check_use(ld, p, "port.device", p->device[0], drivers[p->driver].device);
-	check_use(ld, p, "port.veth", veth, drivers[p->driver].veth);
-	if (p->driver == GZ_DRV_PCI && p->device[0] && !is_pci(p->device))
-		gz_load_error(ld, "port.device", "port.driver",
-			      "'%s' is not a PCI address: expected one like "
-			      "0000:01:00.0",
-			      p->device);
+	check_device(ld, p, "port", veth || gz_load_bad(ld, "port.veth.host"));
 	if (p->veth_address.addr && !veth)
 		gz_load_error(ld, "port.veth.address", "port.veth.host",
 			      "no pair to put it on: expected port.veth.host");
@@ -144,11 +170,6 @@ static void check_port(struct gz_load *ld, struct gz_port_config *p,
 			      "'%s' is the other end's name too: expected two "
 			      "names",
 			      p->iface);
-	if (p->driver == GZ_DRV_AF_XDP && p->mtu > AF_XDP_MTU_MAX)
-		gz_load_error(ld, "port.mtu", "port.driver",
-			      "'%u' is out of range: expected at most %d with "
-			      "driver af_xdp",
-			      p->mtu, AF_XDP_MTU_MAX);
 	if (m->mbufs < 2u * p->queue_size)
 		gz_load_error(ld,
 			      gz_load_has(ld, "memory.mbufs") ? "memory.mbufs" : "port.queue_size",
@@ -397,9 +418,76 @@ static void check_clients(struct gz_load *ld, struct gz_dispatch_config *c)
 	}
 }
 
+/**
+ * check_bond() - The bond's ports, completed with what `port` says for all
+ * @ld:		Load
+ * @c:		Configuration
+ */
+static void check_bond(struct gz_load *ld, struct gz_dispatch_config *c)
+{
+	const struct {
+		const char *key;
+		bool set;
+	} own[] = {
+	    {"port.driver", c->port.driver != GZ_DRV_AUTO},
+	    {"port.iface", c->port.iface[0]},
+	    {"port.device", c->port.device[0]},
+	    {"port.path", c->port.path[0]},
+	    {"port.mac", c->port.mac_set},
+	    {"port.veth", c->port.veth_host[0]},
+	};
+	struct gz_bond_config *b = &c->bond;
+	char path[48], other[48];
+
+	for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++) {
+		if (own[i].set)
+			gz_load_error(ld, own[i].key, "bond.ports",
+				      "not used beside bond.ports: expected it in each of them");
+	}
+	for (unsigned i = 0; i < b->nports; i++) {
+		struct gz_port_config *p = &b->ports[i];
+
+		snprintf(path, sizeof(path), "bond.ports[%u]", i);
+		p->mtu = c->port.mtu;
+		p->queue_size = c->port.queue_size;
+		p->promiscuous = c->port.promiscuous;
+		check_device(ld, p, path, false);
+		for (unsigned j = 0; j < i; j++) {
+			const struct gz_port_config *q = &b->ports[j];
+
+			snprintf(other, sizeof(other), "bond.ports[%u]", j);
+			if (!strcmp(p->iface, q->iface) && !strcmp(p->device, q->device) &&
+			    !strcmp(p->path, q->path))
+				gz_load_error(ld, path, other,
+					      "the same device as bond.ports[%u]: expected "
+					      "another one",
+					      j);
+		}
+	}
+	for (unsigned i = 0; i < b->ntargets; i++) {
+		snprintf(path, sizeof(path), "bond.probe[%u]", i);
+		if (b->targets[i].len != 128)
+			gz_load_error(ld, path, NULL, "a network: expected a host's address");
+	}
+	if (c->memory.mbufs < 2u * c->port.queue_size * b->nports)
+		gz_load_error(ld, "memory.mbufs", "bond.ports",
+			      "%u mbufs for %u ports with queues of %u: expected at least %u",
+			      c->memory.mbufs, b->nports, c->port.queue_size,
+			      2 * c->port.queue_size * b->nports);
+}
+
 void gz_dispatch_prepare(const struct gz_load *ld, void *conf)
 {
-	prepare_port(ld, &((struct gz_dispatch_config *)conf)->port);
+	struct gz_dispatch_config *c = conf;
+
+	prepare_port(ld, &c->port);
+	/* the default pair; a bond's ports replace it */
+	if (gz_load_has(ld, "bond.ports") && !gz_load_has(ld, "port")) {
+		memset(c->port.iface, 0, sizeof(c->port.iface));
+		memset(c->port.veth_host, 0, sizeof(c->port.veth_host));
+		memset(&c->port.veth_address, 0, sizeof(c->port.veth_address));
+		memset(&c->port.veth_address6, 0, sizeof(c->port.veth_address6));
+	}
 }
 
 void gz_dispatch_check(struct gz_load *ld, void *conf)
@@ -407,6 +495,9 @@ void gz_dispatch_check(struct gz_load *ld, void *conf)
 	struct gz_dispatch_config *c = conf;
 
 	check_control(ld, c->run_dir, c->name);
-	check_port(ld, &c->port, &c->memory);
+	if (c->bond.nports)
+		check_bond(ld, c);
+	else
+		check_port(ld, &c->port, &c->memory);
 	check_clients(ld, c);
 }

@@ -23,6 +23,8 @@
 #define GZ_CLIENTS_MAX 64
 #define GZ_EAL_ARGS_MAX 16
 #define GZ_RULES_MAX 64
+#define GZ_BOND_PORTS_MAX 8
+#define GZ_BOND_TARGETS_MAX 8
 
 enum gz_log_level { GZ_LOG_ERROR, GZ_LOG_WARN, GZ_LOG_INFO, GZ_LOG_DEBUG };
 enum gz_hugepages { GZ_HUGE_AUTO, GZ_HUGE_ALWAYS, GZ_HUGE_NEVER };
@@ -129,6 +131,23 @@ struct gz_engine_config {
 	char *eal[GZ_EAL_ARGS_MAX]; /* eal_args: extra EAL words */
 };
 
+/** When the bond goes back to a port that is earlier in its list. */
+enum gz_failback { GZ_FAILBACK_ALWAYS, GZ_FAILBACK_NEVER };
+
+/** Several ports of which one is active (dispatch/bond.h).  nports 0: there is none. */
+struct gz_bond_config {
+	unsigned nports;
+	/* driver, iface, device, path, mac; what else there is, is of `port` */
+	struct gz_port_config ports[GZ_BOND_PORTS_MAX];
+	enum gz_failback failback;
+	uint32_t miimon_ms;
+	uint32_t up_delay_ms;
+	unsigned ntargets;
+	struct gz_prefix targets[GZ_BOND_TARGETS_MAX]; /* hosts of either family */
+	uint32_t probe_interval_ms;
+	uint32_t probe_misses;
+};
+
 struct gz_dispatch_client {
 	char name[GZ_NAME_MAX];
 	char path[GZ_PATH_MAX];	   /* vhost-user socket, engine is server */
@@ -142,7 +161,8 @@ struct gz_dispatch_config {
 	enum gz_log_level log;
 	char run_dir[80];
 	struct gz_memory_config memory;
-	struct gz_port_config port;
+	struct gz_port_config port; /* with a bond only what holds for all its ports */
+	struct gz_bond_config bond;
 	int cpu;
 	enum gz_power power;
 	uint32_t spin_us;

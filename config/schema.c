@@ -60,6 +60,9 @@ static const char *const action_names[] = {
 static const char *const direction_names[] = {
     [GZ_DIR_ANY] = "any", [GZ_DIR_BIND] = "bind", [GZ_DIR_CONNECT] = "connect", NULL};
 
+static const char *const failback_names[] = {
+    [GZ_FAILBACK_ALWAYS] = "always", [GZ_FAILBACK_NEVER] = "never", NULL};
+
 static const char *const protocol_names[] = {
     [GZ_PROTO_ANY] = "any", [GZ_PROTO_TCP] = "tcp", [GZ_PROTO_UDP] = "udp", NULL};
 
@@ -355,6 +358,68 @@ static const struct gz_cfg_schema client_schema = {
 	NULL, client_parts, LEN(client_parts), sizeof(struct gz_dispatch_client)
 };
 
+static const struct gz_cfg_key bond_port_keys[] = {
+	{ "driver", GZ_CFG_ENUM, FIELD(struct gz_port_config, driver),
+	  .names = driver_names, .flags = GZ_CFG_OPTIONAL,
+	  .help = "The kind of device, as in port." },
+	{ "iface", GZ_CFG_IFACE, FIELD(struct gz_port_config, iface),
+	  .flags = GZ_CFG_OPTIONAL, .help = "Network interface." },
+	{ "device", GZ_CFG_TEXT, FIELD(struct gz_port_config, device),
+	  .flags = GZ_CFG_OPTIONAL, .help = "PCI address, or DPDK's --vdev text." },
+	{ "path", GZ_CFG_PATH, FIELD(struct gz_port_config, path),
+	  .flags = GZ_CFG_OPTIONAL, .help = "Socket of virtio_user and vhost." },
+	{ "mac", GZ_CFG_MAC, .offset = offsetof(struct gz_port_config, mac),
+	  .size = 7, .flags = GZ_CFG_OPTIONAL, .help = "MAC address." },
+};
+
+static const struct gz_cfg_part bond_port_parts[] = {
+	{ bond_port_keys, LEN(bond_port_keys), 0 },
+};
+
+static const struct gz_cfg_schema bond_port_schema = {
+	NULL, bond_port_parts, LEN(bond_port_parts), sizeof(struct gz_port_config)
+};
+
+static const struct gz_cfg_key bond_keys[] = {
+	{ "bond", GZ_CFG_BLOCK,
+	  .help = "Several ports as one, of which one at a time is active.",
+	  .more = "When it is lost, the next takes over and the clients are announced "
+		  "there. Devices of any kind, mixed." },
+	{ "bond.ports", GZ_CFG_MAPS, LIST(struct gz_bond_config, ports, nports),
+	  .def = "", .flags = GZ_CFG_OPTIONAL, .maps = &bond_port_schema,
+	  .example = "  - driver: af_xdp\n"
+		     "    iface: eth1\n"
+		     "  - driver: af_xdp\n"
+		     "    iface: eth2\n",
+	  .help = "The ports, the one that is wanted most first.",
+	  .more = "Each has driver, iface, device, path and mac as port has them, which "
+		  "has none then; its mtu and queue_size hold for all. An interface that "
+		  "is not there yet, or disappears, is taken when it comes." },
+	{ "bond.failback", GZ_CFG_ENUM, FIELD(struct gz_bond_config, failback),
+	  .names = failback_names, .def = "always",
+	  .help = "Whether a port takes over again when it is good again.",
+	  .more = "always: the first good one of the list is active. never: the active one "
+		  "stays until it is lost." },
+	{ "bond.miimon", GZ_CFG_DURATION, FIELD(struct gz_bond_config, miimon_ms), MS,
+	  RANGE(1, 60000), .def = "100ms",
+	  .help = "How often the link state is looked at.",
+	  .more = "Of a network interface the kernel tells each change at once, as well." },
+	{ "bond.up_delay", GZ_CFG_DURATION, FIELD(struct gz_bond_config, up_delay_ms), MS,
+	  RANGE(0, 3600000), .def = "0s",
+	  .help = "How long a port must have been good before failback to it." },
+	{ "bond.probe", GZ_CFG_NET, LIST(struct gz_bond_config, targets, ntargets),
+	  .def = "", .flags = GZ_CFG_OPTIONAL, .example = "[192.0.2.1, \"2001:db8::1\"]",
+	  .help = "Neighbours that each port asks for, by ARP or neighbour solicitation.",
+	  .more = "A port over which none of them answers is lost although its link is up, "
+		  "if another one is better. Left out: link state only." },
+	{ "bond.probe_interval", GZ_CFG_DURATION,
+	  FIELD(struct gz_bond_config, probe_interval_ms), MS, RANGE(10, 60000),
+	  .def = "500ms", .help = "Between two probes." },
+	{ "bond.probe_misses", GZ_CFG_UINT, FIELD(struct gz_bond_config, probe_misses),
+	  RANGE(1, 100), .def = "3",
+	  .help = "Probes in a row without an answer that make a port lost." },
+};
+
 static const struct gz_cfg_key dispatch_head_keys[] = {
 	HEAD_KEYS(struct gz_dispatch_config, "dispatch", "Dispatch's name."),
 };
@@ -384,6 +449,7 @@ static const struct gz_cfg_part dispatch_parts[] = {
 	{ memory_keys, LEN(memory_keys),
 	  offsetof(struct gz_dispatch_config, memory) },
 	{ port_keys, LEN(port_keys), offsetof(struct gz_dispatch_config, port) },
+	{ bond_keys, LEN(bond_keys), offsetof(struct gz_dispatch_config, bond) },
 	{ dispatch_keys, LEN(dispatch_keys), 0 },
 };
 

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * dispatch.c - gazelle-ctl dispatch: the counters of a gazelle-dispatch
+ * dispatch.c - gazelle-ctl dispatch: a gazelle-dispatch, its counters and ports
  *
- * It answers with one flat object, OWNER_COUNTER: value.  Counters' names have
+ * A first word that is none of the verbs is the dispatcher's name: "show" is meant.
+ *
+ * To "show" it answers with one flat object, OWNER_COUNTER: value.  Counters' names have
  * no underscore, owners' may: the last one divides.  An owner is "port", a client,
  * or one of the few that have a figure only, such as "worker".
  */
@@ -82,23 +84,12 @@ static void print(const json_t *rows)
 	}
 }
 
-int ctl_dispatch(const struct ctl *ctl, int argc, char **argv)
-{
-	const char *name = argc > 1 ? argv[1] : "dispatch";
-	struct telemetry *t;
-	json_t *flat, *rows;
+/* --- verbs ------------------------------------------------------------------ */
 
-	if (argc > 2)
-		return ctl_no_arguments(argc - 1, argv + 1);
-	if (!ctl_valid_name(name)) {
-		fprintf(stderr, "gazelle-ctl: `%s' cannot be the name of a dispatcher\n", name);
-		return CTL_USAGE;
-	}
-	t = telemetry_open(name);
-	if (!t)
-		return CTL_FAILED;
-	flat = telemetry_get(t, COMMAND);
-	telemetry_close(t);
+static int show(const struct ctl *ctl, struct telemetry *t, const char *name)
+{
+	json_t *flat = telemetry_get(t, COMMAND), *rows;
+
 	if (!json_is_object(flat)) {
 		if (flat)
 			fprintf(stderr, "gazelle-ctl: `%s' is no gazelle-dispatch\n", name);
@@ -113,4 +104,68 @@ int ctl_dispatch(const struct ctl *ctl, int argc, char **argv)
 	json_decref(rows);
 	json_decref(flat);
 	return CTL_OK;
+}
+
+static int bond(const struct ctl *ctl, struct telemetry *t, const char *name)
+{
+	json_t *answer = telemetry_get(t, COMMAND "/bond"), *rows, *row;
+	const char *key;
+
+	if (!json_is_object(answer)) {
+		if (answer)
+			fprintf(stderr, "gazelle-ctl: `%s' is no gazelle-dispatch\n", name);
+		json_decref(answer);
+		return CTL_FAILED;
+	}
+	if (ctl->json) {
+		json_emit(answer);
+	} else {
+		rows = json_array();
+		json_object_foreach(json_object_get(answer, "ports"), key, row)
+		    json_array_append(rows, row);
+		table_objects(rows, 0);
+		json_decref(rows);
+		printf("\nswitches %" JSON_INTEGER_FORMAT "\n",
+		       json_integer_value(json_object_get(answer, "switches")));
+	}
+	json_decref(answer);
+	return CTL_OK;
+}
+
+static const struct {
+	const char *name;
+	int (*run)(const struct ctl *ctl, struct telemetry *t, const char *name);
+} verbs[] = {
+    {"show", show}, /* the default */
+    {"bond", bond},
+};
+
+int ctl_dispatch(const struct ctl *ctl, int argc, char **argv)
+{
+	const size_t n = sizeof(verbs) / sizeof(verbs[0]);
+	const char *name = "dispatch";
+	struct telemetry *t;
+	size_t verb = 0;
+	int at = 1, status;
+
+	for (size_t i = 0; i < n && argc > 1; i++) {
+		if (!strcmp(argv[1], verbs[i].name)) {
+			verb = i;
+			at = 2;
+		}
+	}
+	if (at < argc)
+		name = argv[at++];
+	if (at < argc)
+		return ctl_no_arguments(argc - at + 1, argv + at - 1);
+	if (!ctl_valid_name(name)) {
+		fprintf(stderr, "gazelle-ctl: `%s' cannot be the name of a dispatcher\n", name);
+		return CTL_USAGE;
+	}
+	t = telemetry_open(name);
+	if (!t)
+		return CTL_FAILED;
+	status = verbs[verb].run(ctl, t, name);
+	telemetry_close(t);
+	return status;
 }

@@ -42,11 +42,16 @@ static const struct verb {
      "addresses, the client as program,id, and the plane that carries its data\n"
      "(relay or ring).\n"
      "With --json: an array of objects.\n"},
-    {"dispatch", ctl_dispatch, "[NAME]", "Counters of a gazelle-dispatch",
-     "One line for the port and for each client: frames received and sent, frames\n"
-     "dropped, whether the link is up and how often it came up.  NAME is the\n"
-     "dispatcher's, by default \"dispatch\"; -e does not matter.  Only the first 30\n"
-     "clients are in the answer.  With --json: an array of objects.\n"},
+    {"dispatch", ctl_dispatch, "[show|bond] [NAME]", "A gazelle-dispatch: counters, ports",
+     "show, the default: one line for the port and for each client: frames received\n"
+     "and sent, frames dropped, whether the link is up and how often it came up.  Only\n"
+     "the first 30 clients are in the answer.\n"
+     "bond: one line for each Ethernet port: its state (absent; down: no link; silent:\n"
+     "link, but no probe is answered; good) and for how long, whether it is the active\n"
+     "one, frames, those ignored because another one was active, probes answered and\n"
+     "not; and how often another one took over.\n"
+     "NAME is the dispatcher's, by default \"dispatch\"; -e does not matter.\n"
+     "With --json: an array of objects; of bond, an object.\n"},
     {"why", ctl_why, "PID [FD]", "Whose the sockets of a process are, and which rule said so",
      "One line per socket: descriptor, engine or kernel, the call and the address\n"
      "that were asked about last, and the rule of policy: or the default that\n"

@@ -3,7 +3,8 @@
  * dispatch.h - What the parts of gazelle-dispatch share
  *
  * Threads: main (start-up, then links' connections and signals), worker (lcore
- * 1: every packet), DPDK's vhost threads (links' messages), telemetry's.
+ * 1: every packet), monitor (the ports' devices), DPDK's vhost threads (links'
+ * messages), telemetry's.
  */
 #ifndef GZ_DISPATCH_H
 #define GZ_DISPATCH_H
@@ -15,7 +16,14 @@
 #include "config/config.h"
 #include "dispatch/link.h"
 #include "dispatch/switch.h"
+#include "dispatch/wire.h"
 #include "engine/port.h"
+
+struct rte_rcu_qsbr;
+
+/* What the worker sleeps on: clients by number, its eventfd, the wire's ports */
+#define WAIT_WAKE SW_PORTS
+#define WAIT_WIRE (SW_PORTS + 1)
 
 /**
  * Counters of one port of the switch.  The worker alone writes; telemetry reads
@@ -32,16 +40,17 @@ struct counters {
 
 struct dispatch {
 	struct gz_dispatch_config config;
-	struct gz_port port;
-	struct rte_mempool *pool; /* of the port and of what links send */
+	struct wire wire;
+	struct rte_mempool *pool; /* of the ports and of what links send */
 	struct sw sw;		  /* worker's */
 	struct link *link;	  /* config.nclients of them */
 	struct counters counters[SW_PORTS];
-	uint64_t sleeps;     /* worker's */
-	atomic_ulong passes; /* worker's sign of life */
-	atomic_int tid;	     /* worker's, 0 before it runs */
-	int epoll;	     /* what the worker sleeps on */
-	int wake;	     /* eventfd: wakes the worker */
+	uint64_t sleeps;	  /* worker's */
+	atomic_ulong passes;	  /* worker's sign of life */
+	atomic_int tid;		  /* worker's, 0 before it runs */
+	int epoll;		  /* what the worker sleeps on */
+	int wake;		  /* eventfd: wakes the worker */
+	struct rte_rcu_qsbr *rcu; /* tells when the worker has left a device */
 	atomic_bool stop;
 };
 
@@ -55,6 +64,9 @@ int worker_run(void *arg);
  * else sleeps inside a link.
  */
 void worker_watch(struct dispatch *d);
+
+/** worker_wake() - Out of its sleep.  Any thread */
+void worker_wake(const struct dispatch *d);
 
 /** telemetry_start() - Offer /gazelle/dispatch.  Return: 0 or -errno */
 int telemetry_start(const struct dispatch *d);

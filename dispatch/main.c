@@ -4,8 +4,8 @@
  *
  * Theory of operation: main() is the script of start-up and, in reverse, of the
  * end.  In between it tends the links' connections every TEND_MS and waits for a
- * signal; packets are the worker's (worker.c), decisions switch.c's, a client's
- * link is link.c's.
+ * signal; the ports' devices are the monitor's (monitor.c), packets the worker's
+ * (worker.c, wire.c), decisions switch.c's, a client's link is link.c's.
  *
  * Needs CAP_NET_ADMIN and CAP_NET_RAW for a kernel interface, CAP_SYS_ADMIN for
  * the private namespace of a veth pair.
@@ -27,7 +27,9 @@
 
 #include <rte_launch.h>
 #include <rte_lcore.h>
+#include <rte_malloc.h>
 #include <rte_mempool.h>
+#include <rte_rcu_qsbr.h>
 
 #include "dispatch/dispatch.h"
 
@@ -185,19 +187,32 @@ out:
 	return rc;
 }
 
-/** watch() - Add what the worker sleeps on, besides the links */
-static int watch(struct dispatch *d)
+/** make_sleep() - What the worker sleeps on, and how others learn where it is */
+static int make_sleep(struct dispatch *d)
 {
-	struct epoll_event e = {.events = EPOLLIN, .data.u32 = SW_PORTS};
+	struct epoll_event e = {.events = EPOLLIN, .data.u32 = WAIT_WAKE};
+	size_t size = rte_rcu_qsbr_get_memsize(1);
 
-	if (epoll_ctl(d->epoll, EPOLL_CTL_ADD, d->wake, &e))
+	d->epoll = epoll_create1(EPOLL_CLOEXEC);
+	d->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (d->epoll < 0 || d->wake < 0 || epoll_ctl(d->epoll, EPOLL_CTL_ADD, d->wake, &e))
 		return -errno;
-	e.data.u32 = SW_PORT;
-	for (unsigned i = 0; i < d->port.nwait; i++) {
-		if (epoll_ctl(d->epoll, EPOLL_CTL_ADD, d->port.wait_fd[i], &e))
-			return -errno;
-	}
-	return 0;
+	d->rcu = rte_zmalloc("rcu", size, RTE_CACHE_LINE_SIZE);
+	return d->rcu && !rte_rcu_qsbr_init(d->rcu, 1) ? 0 : -ENOMEM;
+}
+
+static void tell_of_ports(const struct dispatch *d)
+{
+	char names[256] = "";
+	size_t k = 0;
+
+	for (unsigned i = 0; i < d->wire.n && k < sizeof(names); i++)
+		k += (size_t)snprintf(names + k, sizeof(names) - k, "%s%s (%s)", i ? ", " : "",
+				      atomic_load(&d->wire.port[i].open)
+					  ? d->wire.port[i].port.device
+					  : "not there yet",
+				      d->wire.port[i].name);
+	say(GZ_LOG_INFO, "'%s' serves %u clients on %s", d->config.name, d->config.nclients, names);
 }
 
 /** tend_until_signal() - Return: the signal that ends us */
@@ -214,12 +229,20 @@ static int tend_until_signal(const sigset_t *set)
 	return sig;
 }
 
+static bool has_pci(const struct gz_dispatch_config *c)
+{
+	bool pci = c->port.driver == GZ_DRV_PCI;
+
+	for (unsigned i = 0; i < c->bond.nports; i++)
+		pci |= c->bond.ports[i].driver == GZ_DRV_PCI;
+	return pci;
+}
+
 int main(int argc, char **argv)
 {
 	struct dispatch *d = &self;
 	struct gz_dispatch_config *c = &d->config;
 	int rc, status = EXIT_FAILED;
-	uint64_t one = 1;
 	char err[512];
 	sigset_t set;
 
@@ -244,7 +267,7 @@ int main(int argc, char **argv)
 						  .extra = c->eal,
 						  .nextra = c->neal,
 						  .mtu = c->port.mtu},
-			  c->port.driver == GZ_DRV_PCI, err, sizeof(err));
+			  has_pci(c), err, sizeof(err));
 	if (rc) {
 		say(GZ_LOG_ERROR, "%s", err);
 		goto out_config;
@@ -262,49 +285,51 @@ int main(int argc, char **argv)
 		    c->memory.mbufs);
 		goto out_eal;
 	}
-	c->port.promiscuous = true; /* every client has a MAC address of its own */
-	rc = gz_port_open_on(&d->port, &c->port, d->pool, err, sizeof(err));
+	rc = make_sleep(d);
+	if (rc) {
+		say(GZ_LOG_ERROR, "nothing to sleep on: %s", strerror(-rc));
+		goto out_pool;
+	}
+	rc = wire_open(d, err, sizeof(err));
 	if (rc) {
 		say(GZ_LOG_ERROR, "%s", err);
 		goto out_pool;
 	}
 	if (err[0])
 		say(GZ_LOG_INFO, "%s", err);
-
-	d->epoll = epoll_create1(EPOLL_CLOEXEC);
-	d->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (d->epoll < 0 || d->wake < 0 || watch(d)) {
-		say(GZ_LOG_ERROR, "nothing to sleep on: %m");
-		goto out_port;
-	}
 	sw_init(&d->sw, c);
 	d->link = links_start(c, d->epoll, d->wake);
 	if (!d->link || telemetry_start(d)) {
 		say(GZ_LOG_ERROR, "no memory");
 		goto out_port;
 	}
+	rc = monitor_start(d);
+	if (rc) {
+		say(GZ_LOG_ERROR, "the ports cannot be monitored: %s", strerror(-rc));
+		goto out_links;
+	}
 	rc = rte_eal_remote_launch(worker_run, d, 1);
 	if (rc) {
 		say(GZ_LOG_ERROR, "the worker cannot be started: %s", strerror(-rc));
 		goto out_links;
 	}
-	say(GZ_LOG_INFO, "'%s' serves %u clients on %s (%s)", c->name, c->nclients, d->port.device,
-	    c->port.iface[0] ? c->port.iface : c->port.device);
+	tell_of_ports(d);
 
 	rc = tend_until_signal(&set);
 	say(GZ_LOG_INFO, "%s: ending", strsignal(rc));
 	status = EXIT_FINE;
 
+	monitor_stop(d); /* before the worker, which it may wait for */
 	atomic_store(&d->stop, true);
-	if (write(d->wake, &one, sizeof(one)) < 0) {
-		/* then it is awake */
-	}
+	worker_wake(d);
 	rte_eal_wait_lcore(1);
 out_links:
+	monitor_stop(d);
 	links_stop();
 out_port:
-	gz_port_close(&d->port);
+	wire_close(d);
 out_pool:
+	rte_free(d->rcu);
 	rte_mempool_free(d->pool);
 out_eal:
 	gz_eal_stop(c->name);

@@ -81,7 +81,7 @@ unsigned sw_lookup(const struct sw *s, uint32_t addr)
 
 void sw_forget(struct sw *s, unsigned client)
 {
-	s->client[client].known = false;
+	memset(&s->client[client], 0, sizeof(s->client[client]));
 }
 
 /* --- who sends ------------------------------------------------------------ */
@@ -111,7 +111,12 @@ static bool sender_allowed(struct sw *s, unsigned from, const struct rte_ether_a
 {
 	unsigned owner = sw_lookup(s, addr);
 
-	return owner == from && (from == SW_PORT || sw_learn(s, from, mac));
+	if (owner != from || from == SW_PORT)
+		return owner == from;
+	if (!sw_learn(s, from, mac))
+		return false;
+	s->client[from].last4 = addr;
+	return true;
 }
 
 /* --- IPv4 ----------------------------------------------------------------- */

@@ -58,15 +58,20 @@ struct sw_route {
 	unsigned client;
 };
 
+/** What a client's frames told of it */
+struct sw_client {
+	bool known; /* mac holds what the client sent first */
+	struct rte_ether_addr mac;
+	uint32_t last4;	       /* its source address of late, network byte order */
+	struct in6_addr last6; /* that is not link-local */
+};
+
 struct sw {
 	unsigned n;				 /* clients */
 	uint16_t max_frame;			 /* bytes, without FCS; one VLAN tag allowed */
 	struct sw_route route[GZ_CLIENTS_MAX];	 /* longest prefix first */
 	struct gz_prefix route6[GZ_CLIENTS_MAX]; /* by client */
-	struct {
-		bool known; /* mac holds what the client sent first */
-		struct rte_ether_addr mac;
-	} client[GZ_CLIENTS_MAX];
+	struct sw_client client[GZ_CLIENTS_MAX];
 };
 
 /** sw_init() - Fill the table from the configuration */

@@ -71,7 +71,13 @@ static bool owns(struct sw *s, unsigned from, const struct rte_ether_addr *mac,
 	/* Its first frame may be from the address that its MAC address makes. */
 	if (from != SW_PORT && owner == SW_PORT && is_of_mac(a, mac))
 		owner = from;
-	return owner == from && (from == SW_PORT || sw_learn(s, from, mac));
+	if (owner != from || from == SW_PORT)
+		return owner == from;
+	if (!sw_learn(s, from, mac))
+		return false;
+	if (!IN6_IS_ADDR_LINKLOCAL(a))
+		s->client[from].last6 = *a;
+	return true;
 }
 
 /* --- lengths -------------------------------------------------------------- */

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <rte_cycles.h>
 #include <rte_mempool.h>
 #include <rte_telemetry.h>
 
@@ -89,9 +90,60 @@ static int handle(const char *cmd, const char *params, struct rte_tel_data *t)
 	return 0;
 }
 
+/* --- the bond -------------------------------------------------------------- */
+
+static void add_port(struct rte_tel_data *t, unsigned i)
+{
+	const struct wire_port *p = &dispatch->wire.port[i];
+	const struct bond *b = &dispatch->wire.bond;
+	const struct bond_port *state = &b->port[i];
+
+	rte_tel_data_start_dict(t);
+	rte_tel_data_add_dict_string(t, "name", p->name);
+	rte_tel_data_add_dict_string(t, "state", bond_state_name(state->state));
+	rte_tel_data_add_dict_u64(t, "active", b->active == (int)i);
+	rte_tel_data_add_dict_u64(t, "since_ms",
+				  rte_rdtsc() * 1000 / rte_get_tsc_hz() - state->since_ms);
+	rte_tel_data_add_dict_u64(t, "rx", p->rx);
+	rte_tel_data_add_dict_u64(t, "tx", p->tx);
+	rte_tel_data_add_dict_u64(t, "dropped", p->dropped);
+	rte_tel_data_add_dict_u64(t, "ignored", p->ignored);
+	rte_tel_data_add_dict_u64(t, "answers", state->answers);
+	rte_tel_data_add_dict_u64(t, "unanswered", state->lost);
+}
+
+static int handle_bond(const char *cmd, const char *params, struct rte_tel_data *t)
+{
+	const struct wire *w = &dispatch->wire;
+	struct rte_tel_data *ports = rte_tel_data_alloc();
+
+	(void)cmd;
+	(void)params;
+	if (!ports)
+		return -1;
+	rte_tel_data_start_dict(ports);
+	for (unsigned i = 0; i < w->n; i++) {
+		struct rte_tel_data *port = rte_tel_data_alloc();
+		char key[16];
+
+		if (!port)
+			break;
+		add_port(port, i);
+		snprintf(key, sizeof(key), "%u", i);
+		rte_tel_data_add_dict_container(ports, key, port, 0);
+	}
+	rte_tel_data_start_dict(t);
+	rte_tel_data_add_dict_u64(t, "switches", w->bond.switches);
+	rte_tel_data_add_dict_container(t, "ports", ports, 0);
+	return 0;
+}
+
 int telemetry_start(const struct dispatch *d)
 {
 	dispatch = d;
+	if (rte_telemetry_register_cmd("/gazelle/dispatch/bond", handle_bond,
+				       "The Ethernet ports, and which is active. No parameter"))
+		return -1;
 	return rte_telemetry_register_cmd("/gazelle/dispatch", handle,
 					  "Counters of the port and the clients. "
 					  "Parameter: a client's name, for its only");

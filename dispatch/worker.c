@@ -20,13 +20,12 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <rte_cycles.h>
-#include <rte_ethdev.h>
 #include <rte_mbuf.h>
 #include <rte_pause.h>
+#include <rte_rcu_qsbr.h>
 
 #include "dispatch/dispatch.h"
 
@@ -55,8 +54,7 @@ static void flush(struct dispatch *d, unsigned to)
 	unsigned sent;
 
 	if (to == SW_PORT) {
-		sent = rte_eth_tx_burst(d->port.id, 0, s->m, (uint16_t)s->n);
-		rte_pktmbuf_free_bulk(s->m + sent, s->n - sent);
+		sent = wire_tx(d, s->m, s->n);
 	} else {
 		sent = link_tx(&d->link[to], s->m, s->n);
 		rte_pktmbuf_free_bulk(s->m, s->n);
@@ -159,16 +157,20 @@ static void dispatch_burst(struct dispatch *d, unsigned from, struct rte_mbuf **
 /** pass() - A burst from everywhere.  Return: frames */
 static unsigned pass(struct dispatch *d)
 {
-	unsigned burst = RTE_MIN(d->config.burst, (unsigned)BURST_MAX), total, n;
+	unsigned burst = RTE_MIN(d->config.burst, (unsigned)BURST_MAX), total = 0, n, came;
 	struct rte_mbuf *m[BURST_MAX];
 
 	/* the only writer: no need for a locked instruction */
 	atomic_store_explicit(&d->passes,
 			      atomic_load_explicit(&d->passes, memory_order_relaxed) + 1,
 			      memory_order_relaxed);
-	total = rte_eth_rx_burst(d->port.id, 0, m, (uint16_t)burst);
-	if (total)
-		dispatch_burst(d, SW_PORT, m, total);
+	wire_tick(d);
+	for (unsigned i = 0; i < d->wire.n; i++) {
+		n = wire_rx(d, i, m, burst, &came);
+		if (n)
+			dispatch_burst(d, SW_PORT, m, n);
+		total += came;
+	}
 	for (unsigned i = 0; i < d->sw.n; i++) {
 		unsigned session = atomic_load_explicit(&d->link[i].sessions, memory_order_relaxed);
 
@@ -187,42 +189,52 @@ static unsigned pass(struct dispatch *d)
 
 /* --- sleeping ------------------------------------------------------------- */
 
-/** clear_error() - An interface that went down stays readable until asked why */
-static void clear_error(struct dispatch *d)
+void worker_wake(const struct dispatch *d)
 {
-	for (unsigned i = 0; i < d->port.nwait; i++) {
-		int error = 0;
-		socklen_t len = sizeof(error);
+	const uint64_t one = 1;
 
-		if (!getsockopt(d->port.wait_fd[i], SOL_SOCKET, SO_ERROR, &error, &len) && error)
-			say(GZ_LOG_WARN, "port %s: %s", d->port.device, strerror(error));
+	if (write(d->wake, &one, sizeof(one)) < 0) {
+		/* full: it will wake */
 	}
-	usleep(NAP_MS * 1000); /* should it be there again at once */
+}
+
+static void wait_for_events(struct dispatch *d, int timeout)
+{
+	struct epoll_event e[8];
+	bool error = false;
+	uint64_t count;
+	int n;
+
+	rte_rcu_qsbr_thread_offline(d->rcu, 0);
+	n = epoll_wait(d->epoll, e, 8, timeout);
+	rte_rcu_qsbr_thread_online(d->rcu, 0);
+	for (int i = 0; i < n; i++) {
+		if (e[i].data.u32 >= WAIT_WIRE && e[i].events & EPOLLERR) {
+			/* an interface that went down stays readable until asked why */
+			wire_clear_error(d, e[i].data.u32 - WAIT_WIRE);
+			error = true;
+		}
+	}
+	if (error)
+		usleep(NAP_MS * 1000); /* should it be there again at once */
+	if (n && read(d->wake, &count, sizeof(count)) < 0) {
+		/* non-blocking: it was another */
+	}
 }
 
 static void sleep_until_packets(struct dispatch *d)
 {
-	int timeout = d->port.nwait ? SLEEP_MS : NAP_MS, n;
-	struct epoll_event e[8];
-	uint64_t count;
+	int timeout = wire_arm(d) ? SLEEP_MS : NAP_MS;
 
-	gz_port_arm(&d->port);
 	for (unsigned i = 0; i < d->sw.n; i++) {
 		if (!link_arm(&d->link[i]))
 			timeout = NAP_MS;
 	}
 	if (!pass(d) && !atomic_load(&d->stop)) {
 		d->sleeps++;
-		n = epoll_wait(d->epoll, e, 8, timeout);
-		for (int i = 0; i < n; i++) {
-			if (e[i].data.u32 == SW_PORT && e[i].events & EPOLLERR)
-				clear_error(d);
-		}
-		if (n && read(d->wake, &count, sizeof(count)) < 0) {
-			/* non-blocking: it was another */
-		}
+		wait_for_events(d, wire_sleep_ms(d, timeout));
 	}
-	gz_port_disarm(&d->port);
+	wire_disarm(d);
 	for (unsigned i = 0; i < d->sw.n; i++)
 		link_disarm(&d->link[i]);
 }
@@ -280,7 +292,11 @@ int worker_run(void *arg)
 
 	sigaction(SIGUSR1, &sa, NULL);
 	atomic_store(&d->tid, gettid());
+	rte_rcu_qsbr_thread_register(d->rcu, 0);
+	rte_rcu_qsbr_thread_online(d->rcu, 0);
+	wire_start(d);
 	while (!atomic_load_explicit(&d->stop, memory_order_relaxed)) {
+		rte_rcu_qsbr_quiescent(d->rcu, 0);
 		if (pass(d)) {
 			last = rte_rdtsc();
 			continue;
@@ -292,5 +308,7 @@ int worker_run(void *arg)
 		sleep_until_packets(d);
 		last = rte_rdtsc();
 	}
+	rte_rcu_qsbr_thread_offline(d->rcu, 0);
+	rte_rcu_qsbr_thread_unregister(d->rcu, 0);
 	return 0;
 }

@@ -5,7 +5,8 @@
 #
 #   dispatch_wire        namespaces stack and peer (10.1.0.1) with a veth pair
 #   start_dispatch NAME=ADDRESS[,ADDRESS6]...
-#                        gazelle-dispatch in stack, with these clients
+#                        gazelle-dispatch in stack, with these clients; on ve1,
+#                        or as $DISPATCH_PORT has it
 #   stop_dispatch [SIGNAL]
 #   dispatch_engine NAME ADDRESS [ADDRESS6]
 #                        the engine that is client NAME, in stack
@@ -28,7 +29,7 @@ start_dispatch() {
 	local client own
 	{
 		echo "name: $GZ_TEST_ID-d"
-		echo "port: {driver: af_packet, iface: ve1}"
+		echo "${DISPATCH_PORT:-port: {driver: af_packet, iface: ve1\}}"
 		echo "clients:"
 		for client in "$@"; do
 			own=${client#*=}

@@ -142,6 +142,34 @@ static void clients_are_read_and_kept_apart(void **state)
 				   "expected a list of blocks");
 }
 
+static void a_bond_has_the_ports(void **state)
+{
+	(void)state;
+	assert_int_equal(
+	    load_dispatch("port: {mtu: 3000}\nbond: {ports: [{iface: a}, {driver: pci, "
+			  "device: 01:00.0}], probe: [10.0.0.1, \"fe80::1\"]}\n"),
+	    0);
+	assert_int_equal(dispatch.bond.nports, 2);
+	assert_int_equal(dispatch.bond.ports[1].mtu, 3000);
+	assert_int_equal(dispatch.bond.ports[1].driver, GZ_DRV_PCI);
+	assert_int_equal(dispatch.bond.ntargets, 2);
+	assert_string_equal(dispatch.port.veth_host, "");
+	/* beside it port: has nothing of its own, the default pair included */
+	assert_int_equal(load_dispatch("bond: {ports: [{iface: a}]}\n"), 0);
+	assert_string_equal(dispatch.port.iface, "");
+
+	bad_dispatch("port: {iface: b}\nbond: {ports: [{iface: a}]}",
+		     "1:15: key 'port.iface': not used beside bond.ports");
+	bad_dispatch("bond: {ports: [{iface: a}, {iface: a}]}",
+		     "1:28: key 'bond.ports[1]': the same device as bond.ports[0]");
+	bad_dispatch("bond: {ports: [{driver: pci, device: 01:00.0, iface: a}]}",
+		     "1:54: key 'bond.ports[0].iface': not used by driver pci");
+	bad_dispatch("bond: {ports: [{iface: a}], probe: [10.0.0.0/24]}",
+		     "1:37: key 'bond.probe[0]': a network: expected a host's address");
+	bad_dispatch("bond: {ports: [{iface: a}, {iface: b}]}\nmemory: {mbufs: 4095}",
+		     "2:17: key 'memory.mbufs': 4095 mbufs for 2 ports with queues of 1024");
+}
+
 static void rules_are_read_in_order(void **state)
 {
 	(void)state;
@@ -202,6 +230,7 @@ int main(void)
 	    cmocka_unit_test(keys_that_do_not_go_together_are_refused),
 	    cmocka_unit_test(checks_keep_quiet_about_keys_already_reported),
 	    cmocka_unit_test(clients_are_read_and_kept_apart),
+	    cmocka_unit_test(a_bond_has_the_ports),
 	    cmocka_unit_test(rules_are_read_in_order),
 	    cmocka_unit_test(at_most_64_clients),
 	};

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * frames.c - ARP and neighbour discovery frames of dispatch's own: see frames.h
+ */
+#include <arpa/inet.h>
+#include <netinet/icmp6.h>
+#include <string.h>
+
+#include <rte_arp.h>
+#include <rte_ip.h>
+
+#include "dispatch/frames.h"
+
+#define ETH_LEN sizeof(struct rte_ether_hdr)
+#define FRAME_MIN (RTE_ETHER_MIN_LEN - RTE_ETHER_CRC_LEN)
+
+struct in6_addr link_local_of(const struct rte_ether_addr *mac)
+{
+	const uint8_t *m = mac->addr_bytes;
+
+	return (struct in6_addr){.s6_addr = {0xfe, 0x80, 0, 0, 0, 0, 0, 0, m[0] ^ 2, m[1], m[2],
+					     0xff, 0xfe, m[3], m[4], m[5]}};
+}
+
+static void ether(uint8_t *f, const uint8_t *dst, const struct rte_ether_addr *src, uint16_t type)
+{
+	struct rte_ether_hdr *eth = (struct rte_ether_hdr *)f;
+
+	memset(f, 0, FRAME_ROOM);
+	memcpy(&eth->dst_addr, dst, RTE_ETHER_ADDR_LEN);
+	rte_ether_addr_copy(src, &eth->src_addr);
+	eth->ether_type = htons(type);
+}
+
+static unsigned arp(uint8_t *f, const struct rte_ether_addr *mac, uint32_t sender, uint32_t target)
+{
+	static const uint8_t all[RTE_ETHER_ADDR_LEN] = {255, 255, 255, 255, 255, 255};
+	struct rte_arp_hdr a = {
+	    .arp_hardware = htons(RTE_ARP_HRD_ETHER),
+	    .arp_protocol = htons(RTE_ETHER_TYPE_IPV4),
+	    .arp_hlen = RTE_ETHER_ADDR_LEN,
+	    .arp_plen = sizeof(uint32_t),
+	    .arp_opcode = htons(RTE_ARP_OP_REQUEST),
+	    .arp_data = {.arp_sha = *mac, .arp_sip = sender, .arp_tip = target},
+	};
+
+	ether(f, all, mac, RTE_ETHER_TYPE_ARP);
+	memcpy(f + ETH_LEN, &a, sizeof(a));
+	return FRAME_MIN;
+}
+
+unsigned frame_arp_probe(uint8_t *f, const struct rte_ether_addr *mac, uint32_t target)
+{
+	return arp(f, mac, 0, target);
+}
+
+unsigned frame_arp_announcement(uint8_t *f, const struct rte_ether_addr *mac, uint32_t addr)
+{
+	return arp(f, mac, addr, addr);
+}
+
+/* A message of neighbour discovery about @target, with one link-layer option */
+static unsigned discovery(uint8_t *f, const struct rte_ether_addr *mac, const struct in6_addr *src,
+			  const struct in6_addr *dst, uint8_t type, uint32_t flags,
+			  const struct in6_addr *target)
+{
+	const uint8_t *d = dst->s6_addr;
+	const uint8_t group[RTE_ETHER_ADDR_LEN] = {0x33, 0x33, d[12], d[13], d[14], d[15]};
+	struct {
+		uint8_t type, code;
+		uint16_t sum;
+		uint32_t flags;
+		struct in6_addr target;
+		uint8_t option, units;
+		struct rte_ether_addr mac;
+	} m = {.type = type,
+	       .flags = htonl(flags),
+	       .target = *target,
+	       .option =
+		   type == ND_NEIGHBOR_ADVERT ? ND_OPT_TARGET_LINKADDR : ND_OPT_SOURCE_LINKADDR,
+	       .units = 1,
+	       .mac = *mac};
+	struct rte_ipv6_hdr ip = {
+	    .vtc_flow = htonl(6u << 28),
+	    .payload_len = htons(sizeof(m)),
+	    .proto = IPPROTO_ICMPV6,
+	    .hop_limits = 255,
+	};
+
+	memcpy(ip.src_addr, src, sizeof(ip.src_addr));
+	memcpy(ip.dst_addr, dst, sizeof(ip.dst_addr));
+	m.sum = rte_ipv6_udptcp_cksum(&ip, &m);
+	ether(f, group, mac, RTE_ETHER_TYPE_IPV6);
+	memcpy(f + ETH_LEN, &ip, sizeof(ip));
+	memcpy(f + ETH_LEN + sizeof(ip), &m, sizeof(m));
+	return ETH_LEN + sizeof(ip) + sizeof(m);
+}
+
+unsigned frame_solicitation(uint8_t *f, const struct rte_ether_addr *mac,
+			    const struct in6_addr *target)
+{
+	const uint8_t *t = target->s6_addr;
+	const struct in6_addr src = link_local_of(mac);
+	/* the solicited-node group (RFC 4291 2.7.1) */
+	const struct in6_addr dst = {
+	    .s6_addr = {0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff, t[13], t[14], t[15]}};
+
+	return discovery(f, mac, &src, &dst, ND_NEIGHBOR_SOLICIT, 0, target);
+}
+
+unsigned frame_advertisement(uint8_t *f, const struct rte_ether_addr *mac,
+			     const struct in6_addr *addr)
+{
+	static const struct in6_addr all = {
+	    .s6_addr = {0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}};
+
+	return discovery(f, mac, addr, &all, ND_NEIGHBOR_ADVERT, 1u << 29 /* override */, addr);
+}
+
+bool frame_answers(const uint8_t *f, unsigned len, const struct rte_ether_addr *mac,
+		   struct in6_addr *a)
+{
+	const struct rte_ether_hdr *eth = (const struct rte_ether_hdr *)f;
+	struct rte_arp_hdr arp_hdr;
+	struct rte_ipv6_hdr ip;
+	struct in6_addr own;
+
+	if (len < ETH_LEN || !rte_is_same_ether_addr(&eth->dst_addr, mac))
+		return false;
+	if (eth->ether_type == htons(RTE_ETHER_TYPE_ARP)) {
+		if (len < ETH_LEN + sizeof(arp_hdr))
+			return false;
+		memcpy(&arp_hdr, f + ETH_LEN, sizeof(arp_hdr));
+		memset(a, 0, sizeof(*a));
+		a->s6_addr[10] = a->s6_addr[11] = 0xff;
+		memcpy(a->s6_addr + 12, &arp_hdr.arp_data.arp_sip, sizeof(uint32_t));
+		return arp_hdr.arp_opcode == htons(RTE_ARP_OP_REPLY) && !arp_hdr.arp_data.arp_tip;
+	}
+	if (eth->ether_type != htons(RTE_ETHER_TYPE_IPV6) || len < ETH_LEN + sizeof(ip) + 24)
+		return false;
+	memcpy(&ip, f + ETH_LEN, sizeof(ip));
+	own = link_local_of(mac);
+	memcpy(a, f + ETH_LEN + sizeof(ip) + 8, sizeof(*a));
+	return ip.proto == IPPROTO_ICMPV6 && ip.hop_limits == 255 &&
+	       f[ETH_LEN + sizeof(ip)] == ND_NEIGHBOR_ADVERT &&
+	       !memcmp(ip.dst_addr, &own, sizeof(own));
+}

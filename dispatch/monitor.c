@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * monitor.c - The thread that looks after the Ethernet ports' devices
+ *
+ * Theory of operation: DPDK's drivers for kernel interfaces report no link state,
+ * and do not notice that the interface is gone.  So the kernel is asked, by
+ * rtnetlink(7): every bond.miimon, and at once when it tells of any change (the
+ * message itself is not read, it may be lost as well).  Of other devices DPDK's link
+ * state is read.
+ *
+ * An interface that disappeared is closed, and opened when one of its name comes; a
+ * new ifindex is another interface.
+ *
+ * The thread is in the network namespace of the port's interface, as main() is.
+ */
+#include <errno.h>
+#include <net/if.h>
+#include <poll.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <netlink/netlink.h>
+#include <netlink/route/link.h>
+#include <rte_ethdev.h>
+#include <rte_rcu_qsbr.h>
+
+#include "dispatch/dispatch.h"
+
+#define RETRY_MS 1000
+
+static struct {
+	pthread_t thread;
+	bool runs;
+	int stop;	      /* eventfd */
+	struct nl_sock *ask;  /* questions and answers */
+	struct nl_sock *hear; /* changes */
+} mon = {.stop = -1};
+
+static int64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000ll + t.tv_nsec / 1000000;
+}
+
+static bool is_kernels(const struct wire_port *p)
+{
+	return p->config->driver == GZ_DRV_AUTO || p->config->driver == GZ_DRV_AF_XDP ||
+	       p->config->driver == GZ_DRV_AF_PACKET;
+}
+
+/* --- opening and closing -------------------------------------------------- */
+
+static int open_one(struct dispatch *d, unsigned i, char *err, size_t n)
+{
+	struct wire_port *p = &d->wire.port[i];
+	struct epoll_event e = {.events = EPOLLIN, .data.u32 = WAIT_WIRE + i};
+	int rc;
+
+	rc = gz_port_open_on(&p->port, p->config, d->pool, err, n);
+	if (rc)
+		return rc;
+	p->ifindex = is_kernels(p) ? if_nametoindex(p->name) : 0;
+	for (unsigned k = 0; k < p->port.nwait; k++) {
+		if (epoll_ctl(d->epoll, EPOLL_CTL_ADD, p->port.wait_fd[k], &e)) {
+			rc = gz_failed(err, n, errno, "%s: nothing to sleep on: %m", p->name);
+			gz_port_close(&p->port);
+			return rc;
+		}
+	}
+	atomic_store(&p->open, true);
+	return 0;
+}
+
+static void close_one(struct dispatch *d, unsigned i)
+{
+	struct wire_port *p = &d->wire.port[i];
+
+	atomic_store(&p->link, false);
+	atomic_store(&p->open, false);
+	rte_rcu_qsbr_synchronize(d->rcu, RTE_QSBR_THRID_INVALID);
+	for (unsigned k = 0; k < p->port.nwait; k++)
+		epoll_ctl(d->epoll, EPOLL_CTL_DEL, p->port.wait_fd[k], NULL);
+	gz_port_close(&p->port);
+}
+
+/* --- looking -------------------------------------------------------------- */
+
+/** kernel_link() - The interface's index, 0 if there is none; @up: has it a link? */
+static unsigned kernel_link(const char *name, bool *up)
+{
+	struct rtnl_link *link;
+	unsigned index;
+
+	*up = false;
+	if (!mon.ask || rtnl_link_get_kernel(mon.ask, 0, name, &link) < 0)
+		return 0;
+	index = (unsigned)rtnl_link_get_ifindex(link);
+	*up = (rtnl_link_get_flags(link) & (IFF_UP | IFF_RUNNING)) == (IFF_UP | IFF_RUNNING);
+	rtnl_link_put(link);
+	return index;
+}
+
+static bool device_link(const struct wire_port *p)
+{
+	struct rte_eth_link l;
+
+	return !rte_eth_dev_is_removed(p->port.id) && !rte_eth_link_get_nowait(p->port.id, &l) &&
+	       l.link_status == RTE_ETH_LINK_UP;
+}
+
+/** look() - At one port.  Return: true if the worker has something to learn */
+static bool look(struct dispatch *d, unsigned i)
+{
+	struct wire_port *p = &d->wire.port[i];
+	bool open = atomic_load(&p->open), was = atomic_load(&p->link), up = false;
+	unsigned index = 0;
+	char err[512];
+
+	if (is_kernels(p))
+		index = kernel_link(p->name, &up);
+	if (open && is_kernels(p) && index != p->ifindex) {
+		say(GZ_LOG_WARN, "port %s: the interface is gone", p->name);
+		close_one(d, i);
+		return true;
+	}
+	if (!open) {
+		if ((is_kernels(p) && !index) || now_ms() < p->next_try)
+			return false;
+		p->next_try = now_ms() + RETRY_MS;
+		if (open_one(d, i, err, sizeof(err))) {
+			if (!p->complained)
+				say(GZ_LOG_WARN, "%s", err);
+			p->complained = true;
+			return false;
+		}
+		p->complained = false;
+		say(GZ_LOG_INFO, "port %s: open (%s)", p->name, p->port.device);
+		if (is_kernels(p))
+			kernel_link(p->name, &up);
+	}
+	if (!is_kernels(p))
+		up = device_link(p);
+	if (open && up == was)
+		return false;
+	if (open || !up)
+		say(up ? GZ_LOG_INFO : GZ_LOG_WARN, "port %s: link %s", p->name,
+		    up ? "up" : "down");
+	atomic_store(&p->link, up);
+	return true;
+}
+
+static void look_at_all(struct dispatch *d)
+{
+	bool changed = false;
+
+	for (unsigned i = 0; i < d->wire.n; i++)
+		changed |= look(d, i);
+	if (!changed)
+		return;
+	atomic_store(&d->wire.changed, true);
+	worker_wake(d);
+}
+
+/* What was told is asked for: only that something was matters */
+static void drain(int fd)
+{
+	char buf[8192];
+
+	while (recv(fd, buf, sizeof(buf), MSG_DONTWAIT) > 0 || errno == ENOBUFS)
+		errno = 0;
+}
+
+static void *run(void *arg)
+{
+	struct dispatch *d = arg;
+	int timeout = (int)d->config.bond.miimon_ms;
+	struct pollfd fds[] = {
+	    {.fd = mon.stop, .events = POLLIN},
+	    {.fd = mon.hear ? nl_socket_get_fd(mon.hear) : -1, .events = POLLIN}};
+
+	while (!(fds[0].revents & POLLIN)) {
+		if (fds[1].revents)
+			drain(fds[1].fd);
+		look_at_all(d);
+		poll(fds, 2, timeout);
+	}
+	return NULL;
+}
+
+/* --- start and end -------------------------------------------------------- */
+
+static const char *name_of(const struct gz_port_config *c)
+{
+	return c->iface[0] ? c->iface : c->device[0] ? c->device : c->path;
+}
+
+int wire_open(struct dispatch *d, char *err, size_t n)
+{
+	struct gz_dispatch_config *c = &d->config;
+	struct wire *w = &d->wire;
+	unsigned opened = 0;
+	char why[512];
+	int rc = 0;
+
+	w->n = c->bond.nports ? c->bond.nports : 1;
+	err[0] = '\0';
+	for (unsigned i = 0; i < w->n; i++) {
+		struct gz_port_config *p = c->bond.nports ? &c->bond.ports[i] : &c->port;
+		int failed;
+
+		p->promiscuous = true; /* every client has a MAC address of its own */
+		w->port[i].config = p;
+		w->port[i].name = name_of(p);
+		failed = open_one(d, i, why, sizeof(why));
+		if (why[0])
+			snprintf(err, n, "%s", why);
+		if (failed) {
+			rc = failed;
+			w->port[i].complained = true;
+			if (w->n > 1)
+				say(GZ_LOG_WARN, "%s", why);
+		} else if (!opened++) {
+			w->mac = w->port[i].port.mac;
+		}
+	}
+	if (opened && rc)
+		err[0] = '\0'; /* said already */
+	return opened ? 0 : rc;
+}
+
+void wire_close(struct dispatch *d)
+{
+	for (unsigned i = 0; i < d->wire.n; i++) {
+		if (atomic_exchange(&d->wire.port[i].open, false))
+			gz_port_close(&d->wire.port[i].port);
+	}
+}
+
+static struct nl_sock *connected(void)
+{
+	struct nl_sock *s = nl_socket_alloc();
+
+	if (s && nl_connect(s, NETLINK_ROUTE)) {
+		nl_socket_free(s);
+		s = NULL;
+	}
+	return s;
+}
+
+int monitor_start(struct dispatch *d)
+{
+	int rc;
+
+	mon.stop = eventfd(0, EFD_CLOEXEC);
+	mon.ask = connected();
+	mon.hear = connected();
+	if (mon.stop < 0 || !mon.ask || !mon.hear ||
+	    nl_socket_add_membership(mon.hear, RTNLGRP_LINK))
+		return -ENOMEM;
+	rc = pthread_create(&mon.thread, NULL, run, d);
+	mon.runs = !rc;
+	return -rc;
+}
+
+void monitor_stop(struct dispatch *d)
+{
+	const uint64_t one = 1;
+
+	(void)d;
+	if (mon.runs && write(mon.stop, &one, sizeof(one)) == sizeof(one))
+		pthread_join(mon.thread, NULL);
+	mon.runs = false;
+	nl_socket_free(mon.ask);
+	nl_socket_free(mon.hear);
+	mon.ask = mon.hear = NULL;
+	if (mon.stop >= 0)
+		close(mon.stop);
+	mon.stop = -1;
+}

@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * wire.c - The worker's side of the Ethernet ports
+ *
+ * Theory of operation: wire_tick() is a look at a flag and at the clock unless one
+ * of them says that there is something to do.  Then bond.c draws the conclusions,
+ * and what it asks for is done: probes over each port, and after a change of the
+ * active one ANNOUNCEMENTS rounds of announcements for every client, by which the
+ * switches of the network learn where their MAC addresses are now.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include <rte_cycles.h>
+#include <rte_ethdev.h>
+#include <rte_mbuf.h>
+
+#include "dispatch/dispatch.h"
+#include "dispatch/frames.h"
+
+#define ANNOUNCEMENTS 3
+#define ANNOUNCE_GAP_MS 100
+
+static uint64_t tsc_per_ms;
+
+static uint64_t now_ms(void)
+{
+	return rte_rdtsc() / tsc_per_ms;
+}
+
+void wire_start(struct dispatch *d)
+{
+	tsc_per_ms = rte_get_tsc_hz() / 1000;
+	bond_init(&d->wire.bond, &d->config.bond, d->wire.n, now_ms());
+	atomic_store(&d->wire.changed, true);
+}
+
+/** send_own() - Send a frame of dispatch's own over port @i */
+static void send_own(struct dispatch *d, unsigned i, const uint8_t *f, unsigned len)
+{
+	struct wire_port *p = &d->wire.port[i];
+	struct rte_mbuf *m = rte_pktmbuf_alloc(d->pool);
+	char *to = m ? rte_pktmbuf_append(m, (uint16_t)len) : NULL;
+
+	if (!to) {
+		rte_pktmbuf_free(m);
+		return;
+	}
+	memcpy(to, f, len);
+	if (rte_eth_tx_burst(p->port.id, 0, &m, 1) != 1)
+		rte_pktmbuf_free(m);
+}
+
+/* --- probes --------------------------------------------------------------- */
+
+static void probe(struct dispatch *d, unsigned i)
+{
+	const struct gz_bond_config *c = &d->config.bond;
+	const struct rte_ether_addr *mac = &d->wire.port[i].port.mac;
+	uint8_t f[FRAME_ROOM];
+
+	if (!atomic_load_explicit(&d->wire.port[i].open, memory_order_acquire))
+		return;
+	for (unsigned t = 0; t < c->ntargets; t++) {
+		const struct in6_addr *a = &c->targets[t].addr;
+		unsigned len;
+
+		if (IN6_IS_ADDR_V4MAPPED(a))
+			len = frame_arp_probe(f, mac, a->s6_addr32[3]);
+		else
+			len = frame_solicitation(f, mac, a);
+		send_own(d, i, f, len);
+	}
+}
+
+/** is_answer() - Did a neighbour that we probed answer over port @i? */
+static bool is_answer(const struct dispatch *d, unsigned i, const struct rte_mbuf *m)
+{
+	const struct gz_bond_config *c = &d->config.bond;
+	struct in6_addr a;
+
+	if (m->nb_segs != 1 || !frame_answers(rte_pktmbuf_mtod(m, const uint8_t *), m->pkt_len,
+					      &d->wire.port[i].port.mac, &a))
+		return false;
+	for (unsigned t = 0; t < c->ntargets; t++) {
+		if (IN6_ARE_ADDR_EQUAL(&c->targets[t].addr, &a))
+			return true;
+	}
+	return false;
+}
+
+/* --- announcements -------------------------------------------------------- */
+
+static void announce(struct dispatch *d)
+{
+	unsigned i = (unsigned)d->wire.bond.active;
+	uint8_t f[FRAME_ROOM];
+
+	for (unsigned c = 0; c < d->sw.n; c++) {
+		const struct sw_client *who = &d->sw.client[c];
+		const struct in6_addr own = link_local_of(&who->mac);
+
+		if (!who->known)
+			continue;
+		if (who->last4)
+			send_own(d, i, f, frame_arp_announcement(f, &who->mac, who->last4));
+		if (!IN6_IS_ADDR_UNSPECIFIED(&who->last6)) {
+			send_own(d, i, f, frame_advertisement(f, &who->mac, &who->last6));
+			send_own(d, i, f, frame_advertisement(f, &who->mac, &own));
+		}
+	}
+}
+
+/* --- the tick ------------------------------------------------------------- */
+
+static void look_at_ports(struct dispatch *d, uint64_t now)
+{
+	struct wire *w = &d->wire;
+
+	for (unsigned i = 0; i < w->n; i++)
+		bond_link(&w->bond, i, atomic_load(&w->port[i].open), atomic_load(&w->port[i].link),
+			  now);
+}
+
+static void tell_of_switch(const struct dispatch *d)
+{
+	const struct wire *w = &d->wire;
+	const struct bond *b = &w->bond;
+
+	if (b->active < 0)
+		say(GZ_LOG_ERROR, "no port is left");
+	else if (b->before >= 0)
+		say(GZ_LOG_WARN, "port %s takes over, %s is %s", w->port[b->active].name,
+		    w->port[b->before].name, bond_state_name(b->port[b->before].state));
+	else if (w->n > 1)
+		say(GZ_LOG_INFO, "port %s is active", w->port[b->active].name);
+}
+
+void wire_tick(struct dispatch *d)
+{
+	struct wire *w = &d->wire;
+	uint64_t now, next;
+	uint32_t bits;
+
+	if (rte_rdtsc() < w->next_tsc && !atomic_load_explicit(&w->changed, memory_order_acquire))
+		return;
+	now = now_ms();
+	if (atomic_exchange(&w->changed, false))
+		look_at_ports(d, now);
+	if (bond_tick(&w->bond, now, &bits)) {
+		tell_of_switch(d);
+		w->announcements = w->bond.active >= 0 && w->n > 1 ? ANNOUNCEMENTS : 0;
+		w->announce_ms = now;
+	}
+	for (unsigned i = 0; bits; i++, bits >>= 1) {
+		if (bits & 1)
+			probe(d, i);
+	}
+	if (w->announcements && now >= w->announce_ms) {
+		announce(d);
+		w->announcements--;
+		w->announce_ms = now + ANNOUNCE_GAP_MS;
+	}
+	next = bond_next_ms(&w->bond);
+	if (w->announcements)
+		next = RTE_MIN(next, w->announce_ms);
+	w->next_tsc = next >= UINT64_MAX / tsc_per_ms ? UINT64_MAX : next * tsc_per_ms;
+}
+
+int wire_sleep_ms(const struct dispatch *d, int ms)
+{
+	uint64_t now = rte_rdtsc(), next = d->wire.next_tsc;
+
+	if (next <= now)
+		return 0;
+	return (int)RTE_MIN((uint64_t)ms, (next - now) / tsc_per_ms + 1);
+}
+
+/* --- packets -------------------------------------------------------------- */
+
+/**
+ * sift() - Take out answers to probes, and what another port is active for
+ *
+ * Return: how many of @m remain
+ */
+static unsigned sift(struct dispatch *d, unsigned i, struct rte_mbuf **m, unsigned n)
+{
+	struct wire_port *p = &d->wire.port[i];
+	bool welcome = (int)i == d->wire.bond.active || bond_accepts(&d->wire.bond, i, now_ms());
+	unsigned kept = 0;
+
+	for (unsigned k = 0; k < n; k++) {
+		const struct rte_ether_hdr *eth =
+		    rte_pktmbuf_mtod(m[k], const struct rte_ether_hdr *);
+		bool answer = d->config.bond.ntargets && is_answer(d, i, m[k]);
+
+		if (answer)
+			bond_answer(&d->wire.bond, i);
+		/* To one host it comes by one port; to all, by all */
+		if (!answer && welcome &&
+		    ((int)i == d->wire.bond.active || rte_is_unicast_ether_addr(&eth->dst_addr))) {
+			m[kept++] = m[k];
+			continue;
+		}
+		p->ignored += !answer;
+		rte_pktmbuf_free(m[k]);
+	}
+	return kept;
+}
+
+unsigned wire_rx(struct dispatch *d, unsigned i, struct rte_mbuf **m, unsigned n, unsigned *total)
+{
+	struct wire_port *p = &d->wire.port[i];
+
+	*total = 0;
+	if (!atomic_load_explicit(&p->open, memory_order_acquire))
+		return 0;
+	n = rte_eth_rx_burst(p->port.id, 0, m, (uint16_t)n);
+	if (!n)
+		return 0;
+	*total = n;
+	p->rx += n;
+	if ((int)i == d->wire.bond.active && !d->config.bond.ntargets)
+		return n;
+	return sift(d, i, m, n);
+}
+
+unsigned wire_tx(struct dispatch *d, struct rte_mbuf **m, unsigned n)
+{
+	int i = d->wire.bond.active;
+	struct wire_port *p = i < 0 ? NULL : &d->wire.port[i];
+	unsigned sent = 0;
+
+	if (p && atomic_load_explicit(&p->open, memory_order_acquire)) {
+		sent = rte_eth_tx_burst(p->port.id, 0, m, (uint16_t)n);
+		p->tx += sent;
+		p->dropped += n - sent;
+	}
+	rte_pktmbuf_free_bulk(m + sent, n - sent);
+	return sent;
+}
+
+/* --- sleeping ------------------------------------------------------------- */
+
+bool wire_arm(struct dispatch *d)
+{
+	bool all = true;
+
+	for (unsigned i = 0; i < d->wire.n; i++) {
+		struct wire_port *p = &d->wire.port[i];
+
+		if (!atomic_load_explicit(&p->open, memory_order_acquire))
+			continue;
+		gz_port_arm(&p->port);
+		all &= p->port.nwait > 0;
+	}
+	return all;
+}
+
+void wire_disarm(struct dispatch *d)
+{
+	for (unsigned i = 0; i < d->wire.n; i++) {
+		struct wire_port *p = &d->wire.port[i];
+
+		if (atomic_load_explicit(&p->open, memory_order_acquire))
+			gz_port_disarm(&p->port);
+	}
+}
+
+void wire_clear_error(struct dispatch *d, unsigned i)
+{
+	struct wire_port *p = &d->wire.port[i];
+
+	if (!atomic_load_explicit(&p->open, memory_order_acquire))
+		return;
+	for (unsigned k = 0; k < p->port.nwait; k++) {
+		int error = 0;
+		socklen_t len = sizeof(error);
+
+		if (!getsockopt(p->port.wait_fd[k], SOL_SOCKET, SO_ERROR, &error, &len) && error)
+			say(GZ_LOG_WARN, "port %s: %s", p->name, strerror(error));
+	}
+}
