@@ -262,10 +262,10 @@ stale:
 $(T)/unit/ports_test: $(OBJ)/engine/ports.o
 $(T)/unit/filter_test: $(OBJ)/launcher/filter.o $(OBJ)/launcher/calls.o
 $(T)/unit/filter_test: private LIBS := -lseccomp
-$(T)/unit/tracee_test: $(addprefix $(OBJ)/launcher/,tracee.o proc.o interrupted.o)
+$(T)/unit/tracee_test: $(addprefix $(OBJ)/launcher/,tracee.o maps.o proc.o interrupted.o)
 $(T)/unit/patch_test: $(OBJ)/launcher/patch.o
 $(T)/unit/patch_test: private LIBS := -lZydis
-$(T)/unit/agent_test: $(addprefix $(OBJ)/launcher/,tracee.o proc.o interrupted.o inject.o patch.o \
+$(T)/unit/agent_test: $(addprefix $(OBJ)/launcher/,tracee.o maps.o proc.o interrupted.o inject.o patch.o \
 	calls.o agent/blob.o)
 $(T)/unit/agent_test: private LIBS := -lZydis
 $(T)/unit/switch_test: $(OBJ)/dispatch/switch.o $(OBJ)/dispatch/switch6.o

@@ -19,6 +19,7 @@
 
 #include "launcher/agent/abi.h"
 #include "launcher/calls.h"
+#include "launcher/maps.h"
 #include "launcher/patch.h"
 #include "launcher/proc.h"
 
@@ -193,29 +194,21 @@ static uint64_t distance(uint64_t a, uint64_t b)
 /* Free address space for an island near @site: the top of the nearest gap, or 0 */
 static uint64_t find_hole(const struct gz_tracee *t, uint64_t site)
 {
-	uint64_t end = ADDRESS_MIN, best = 0;
-	char path[64], line[512];
-	unsigned long lo, hi;
-	FILE *f;
+	FILE *f = gz_maps_open(t->borrowed->tid);
+	uint64_t end = ADDRESS_MIN, best = 0, at;
+	struct gz_map m;
 
-	snprintf(path, sizeof(path), "/proc/%d/maps", (int)t->borrowed->tid);
-	f = fopen(path, "re");
 	if (!f)
 		return 0;
-	while (fgets(line, sizeof(line), f)) {
-		uint64_t at;
-
-		if (sscanf(line, "%lx-%lx", &lo, &hi) != 2)
-			continue;
+	for (; gz_maps_next(f, &m); end = m.end) {
 		/* The stack grows into the gap below it. */
-		if (lo > end && lo - end >= ISLAND_SIZE + 2 * ISLAND_GUARD &&
-		    !strstr(line, "[stack]")) {
-			at = (lo - ISLAND_GUARD - ISLAND_SIZE) & ~0xfffULL;
-			if (distance(at, site) < ISLAND_REACH &&
-			    (!best || distance(at, site) < distance(best, site)))
-				best = at;
-		}
-		end = hi;
+		if (m.start <= end || m.start - end < ISLAND_SIZE + 2 * ISLAND_GUARD ||
+		    !strcmp(m.name, "[stack]"))
+			continue;
+		at = (m.start - ISLAND_GUARD - ISLAND_SIZE) & ~0xfffULL;
+		if (distance(at, site) < ISLAND_REACH &&
+		    (!best || distance(at, site) < distance(best, site)))
+			best = at;
 	}
 	fclose(f);
 	return best;
@@ -348,28 +341,6 @@ static bool looks_known(const uint8_t *code, size_t at)
 	return false;
 }
 
-/* The executable mapping around @addr.  Return: its bytes, or 0 */
-static size_t mapping_of(const struct gz_tracee *t, uint64_t addr, uint64_t *start)
-{
-	char path[64], line[512];
-	unsigned long lo, hi;
-	size_t n = 0;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%d/maps", (int)t->borrowed->tid);
-	f = fopen(path, "re");
-	if (!f)
-		return 0;
-	while (!n && fgets(line, sizeof(line), f)) {
-		if (sscanf(line, "%lx-%lx", &lo, &hi) != 2 || addr < lo || addr >= hi)
-			continue;
-		*start = lo;
-		n = hi - lo;
-	}
-	fclose(f);
-	return n;
-}
-
 /* A site that nobody has come to: is it an instruction at all?  Half must lead there. */
 static bool is_sure(const uint8_t *code, size_t at, uint64_t site)
 {
@@ -382,12 +353,15 @@ static bool is_sure(const uint8_t *code, size_t at, uint64_t site)
 
 void gz_inject_neighbours(struct gz_tracee *t, uint64_t site)
 {
-	uint64_t start = 0, block;
-	size_t n = mapping_of(t, site, &start);
+	uint64_t start, block;
 	uint8_t *code, *p;
+	struct gz_map m;
+	size_t n;
 
-	if (!n || n > NEIGHBOURS_MAX)
+	if (!gz_maps_find(t->borrowed->tid, site, &m) || m.end - m.start > NEIGHBOURS_MAX)
 		return;
+	start = m.start;
+	n = m.end - m.start;
 	code = malloc(n);
 	if (!code || gz_tracee_read(t, start, code, n))
 		goto out;

@@ -56,6 +56,7 @@
 
 #include "launcher/clock.h"
 #include "launcher/interrupted.h"
+#include "launcher/maps.h"
 #include "launcher/proc.h"
 
 #define KERNEL_SIGSET_BYTES 8
@@ -132,25 +133,20 @@ static uint64_t scan(const struct gz_tracee *t, uint64_t lo, uint64_t hi)
 static uint64_t find_site(const struct gz_tracee *t)
 {
 	uint64_t rip = t->borrowed->regs.rip, site = 0;
-	char path[64], line[512];
+	struct gz_map m;
 	FILE *f;
 
 	if ((int64_t)t->borrowed->regs.orig_rax >= 0 && is_syscall(t, rip - SYSCALL_BYTES))
 		return rip - SYSCALL_BYTES;
-	snprintf(path, sizeof(path), "/proc/%d/maps", (int)t->borrowed->tid);
 	for (int vdso = 1; vdso >= 0 && !site; vdso--) {
-		f = fopen(path, "re");
+		f = gz_maps_open(t->borrowed->tid);
 		if (!f)
 			return 0;
-		while (!site && fgets(line, sizeof(line), f)) {
-			unsigned long lo, hi;
-			char mode[8];
-
-			if (sscanf(line, "%lx-%lx %7s", &lo, &hi, mode) != 3 || mode[2] != 'x' ||
-			    mode[0] != 'r' || strstr(line, "[vsyscall]") ||
-			    (vdso && !strstr(line, "[vdso]")))
+		while (!site && gz_maps_next(f, &m)) {
+			if (m.mode[0] != 'r' || m.mode[2] != 'x' || !strcmp(m.name, "[vsyscall]") ||
+			    (vdso && strcmp(m.name, "[vdso]")))
 				continue;
-			site = scan(t, lo, hi);
+			site = scan(t, m.start, m.end);
 		}
 		fclose(f);
 	}
