@@ -265,9 +265,10 @@ $(T)/unit/filter_test: private LIBS := -lseccomp
 $(T)/unit/tracee_test: $(addprefix $(OBJ)/launcher/,tracee.o maps.o proc.o interrupted.o)
 $(T)/unit/patch_test: $(OBJ)/launcher/patch.o
 $(T)/unit/patch_test: private LIBS := -lZydis
-$(T)/unit/agent_test: $(addprefix $(OBJ)/launcher/,tracee.o maps.o proc.o interrupted.o inject.o patch.o \
-	calls.o agent/blob.o)
-$(T)/unit/agent_test: private LIBS := -lZydis
+$(T)/unit/agent_test $(T)/unit/go_site_test: \
+	$(addprefix $(OBJ)/launcher/,tracee.o maps.o proc.o interrupted.o frames.o \
+	inject.o patch.o calls.o agent/blob.o)
+$(T)/unit/agent_test $(T)/unit/go_site_test: private LIBS := -lZydis
 $(T)/unit/switch_test: $(OBJ)/dispatch/switch.o $(OBJ)/dispatch/switch6.o
 $(T)/unit/switch_test: private UNIT_CFLAGS = $(DPDK_CFLAGS)
 $(T)/unit/switch6_test: $(OBJ)/dispatch/switch.o $(OBJ)/dispatch/switch6.o

@@ -44,6 +44,7 @@
 #define SYSCALL_BYTES 2
 #define CONTROL_MAX 4096 /* of ancillary data that is searched */
 #define MESSAGES_MAX 64
+#define BLOCKS 64 /* that are read at once */
 #define IOCBS_MAX 64
 #define VECTORS_MAX 64
 
@@ -61,6 +62,8 @@ static bool peek(pid_t tid, uint64_t addr, void *buf, size_t n)
 /* Is the site patched, or known not to be?  It is the program's own word. */
 static enum site look_up(pid_t tid, uint64_t site)
 {
+	struct gz_agent_block blocks[BLOCKS];
+	uint8_t jump[GZ_SITE_JUMP];
 	struct gz_agent_book b;
 
 	if (!peek(tid, GZ_AGENT_BOOK, &b, sizeof(b)) || b.magic != GZ_AGENT_MAGIC)
@@ -68,12 +71,17 @@ static enum site look_up(pid_t tid, uint64_t site)
 	for (uint32_t i = 0; i < b.nfailed && i < GZ_FAILED_SITES; i++)
 		if (b.failed[i] == site)
 			return SITE_KNOWN;
-	for (uint32_t i = 0; i < b.nsites && i < 4096; i++) {
-		uint64_t s;
+	for (uint32_t i = 0; i < b.nsites && i < GZ_SITES_MAX; i += BLOCKS) {
+		uint32_t n = b.nsites - i < BLOCKS ? b.nsites - i : BLOCKS;
 
-		if (peek(tid, GZ_AGENT_SITES + i * GZ_SITE_SIZE + GZ_SITE_TRAP, &s, sizeof(s)) &&
-		    s == site)
-			return SITE_KNOWN;
+		if (!peek(tid, GZ_AGENT_SITES + i * GZ_SITE_SIZE, blocks, n * GZ_SITE_SIZE))
+			return SITE_NO_AGENT;
+		for (uint32_t k = 0; k < n; k++)
+			if (blocks[k].trap == site) /* else another library's by now */
+				return peek(tid, blocks[k].at, jump, sizeof(jump)) &&
+					       gz_block_leads(&blocks[k], jump)
+					   ? SITE_KNOWN
+					   : SITE_NEW;
 	}
 	return SITE_NEW;
 }

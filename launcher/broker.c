@@ -107,7 +107,7 @@ static int patch(struct job *j)
 	if (!rc && fresh)
 		gz_inject_neighbours(&j->t, j->m.site);
 	if (!rc)
-		gz_inject_enter(&j->t, j->m.tid, j->m.site, block);
+		gz_inject_enter(&j->t, j->m.site, block);
 	return rc;
 }
 

@@ -13,12 +13,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 
 #include "launcher/agent/abi.h"
 #include "launcher/calls.h"
+#include "launcher/frames.h"
 #include "launcher/maps.h"
 #include "launcher/patch.h"
 #include "launcher/proc.h"
@@ -27,13 +29,16 @@
 #define MAP_FIXED_NOREPLACE 0x100000
 #endif
 
+#ifndef HWCAP2_FSGSBASE
+#define HWCAP2_FSGSBASE 2
+#endif
+
 #define ISLAND_SIZE 65536
 #define ISLAND_REACH 0x70000000	 /* of a 32-bit displacement, with room for what is copied */
 #define ISLAND_GUARD 0x100000	 /* kept free beside other mappings */
 #define NEIGHBOURS_MAX (8 << 20) /* bytes of a mapping that are searched */
 #define LOOK_BACK 40
 #define ADDRESS_MIN 65536 /* vm.mmap_min_addr */
-#define SITES_MAX ((GZ_AGENT_EXEMPT_SIZE - GZ_AGENT_TEXT_SIZE) / GZ_SITE_SIZE)
 
 extern const uint8_t gz_agent_image[], gz_agent_image_end[];
 
@@ -94,7 +99,7 @@ static int read_book(const struct gz_tracee *t, struct gz_agent_book *b)
 	if (rc)
 		return rc;
 	return b->magic == GZ_AGENT_MAGIC && b->version == GZ_AGENT_VERSION &&
-		       b->nsites <= SITES_MAX && b->nislands <= GZ_ISLANDS &&
+		       b->nsites <= GZ_SITES_MAX && b->nislands <= GZ_ISLANDS &&
 		       b->nfailed <= GZ_FAILED_SITES
 		   ? 0
 		   : -EPROTO;
@@ -237,23 +242,37 @@ static struct gz_agent_island *island(struct gz_tracee *t, struct gz_agent_book 
 
 /* --- sites -------------------------------------------------------------------- */
 
-/* Was it led to the agent before?  Return: its block, or 0 */
-static uint64_t known_block(const struct gz_tracee *t, const struct gz_agent_book *b, uint64_t site)
+/*
+ * Was it led to the agent before?  Return: its block, or 0.  @leads: it still is; else
+ * other code has come to that place.
+ */
+static uint64_t known_block(const struct gz_tracee *t, const struct gz_agent_book *b, uint64_t site,
+			    bool *leads)
 {
-	for (uint32_t i = 0; i < b->nsites; i++) {
-		uint64_t block = GZ_AGENT_SITES + i * GZ_SITE_SIZE, s;
+	uint8_t bytes[GZ_SITE_JUMP];
+	struct gz_agent_block k;
 
-		if (!gz_tracee_read(t, block + GZ_SITE_TRAP, &s, sizeof(s)) && s == site)
-			return block;
+	for (uint32_t i = 0; i < b->nsites; i++) {
+		uint64_t block = GZ_AGENT_SITES + i * GZ_SITE_SIZE;
+
+		if (gz_tracee_read(t, block, &k, sizeof(k)) || k.trap != site)
+			continue;
+		*leads =
+		    !gz_tracee_read(t, k.at, bytes, sizeof(bytes)) && gz_block_leads(&k, bytes);
+		return block;
 	}
 	return 0;
 }
 
-/* As much of what is before the site as can be read.  Return: bytes, or a negative errno */
-static int read_code(const struct gz_tracee *t, uint64_t site, uint8_t *code)
+/* As much of what is around the site as can be read.  Return: bytes before it, or -EFAULT */
+static int read_code(const struct gz_tracee *t, uint64_t site, uint8_t *code, size_t *after)
 {
 	size_t back = GZ_PATCH_BACK;
 
+	*after = GZ_PATCH_AFTER;
+	if (!gz_tracee_read(t, site - back, code, back + 2 + *after))
+		return (int)back;
+	*after = 0;
 	if (!gz_tracee_read(t, site - back, code, back + 2))
 		return (int)back;
 	back = site & 0xfff; /* the mapping may begin with the page */
@@ -262,8 +281,43 @@ static int read_code(const struct gz_tracee *t, uint64_t site, uint8_t *code)
 	return (int)back;
 }
 
+/* What is to be displaced; and what must not be pointed to, is not.  Return: 0 or negative */
+static int find_patch(const struct gz_tracee *t, struct gz_patch *p, uint64_t site, bool go)
+{
+	uint8_t code[GZ_PATCH_BACK + 2 + GZ_PATCH_AFTER];
+	uint64_t inside[GZ_PATCH_INSNS];
+	size_t after;
+	int back = read_code(t, site, code, &after), rc;
+
+	if (back < 0)
+		return back;
+	rc = gz_patch_find(p, code, (size_t)back, site);
+	if (rc == -ENOEXEC && go)
+		rc = gz_patch_find_moves(p, code, (size_t)back, after, site);
+	if (rc || !p->inside)
+		return rc;
+	for (unsigned i = 0; i < p->inside; i++)
+		inside[i] = site - (GZ_PATCH_BACK - (uint64_t)p->start[i + 1]);
+	return gz_frames_lead(t, inside, p->inside);
+}
+
+/* Stacks for the agent in threads of a Go program.  Return: 0 or a negative errno */
+static int add_stacks(struct gz_tracee *t, struct gz_agent_book *b)
+{
+	int rc;
+
+	if (b->stacks)
+		return 0;
+	if (!(getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE))
+		return -ENOEXEC;
+	rc = map(t, GZ_AGENT_STACKS, GZ_AGENT_STACKS_SIZE, PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
+	b->stacks = !rc;
+	return rc;
+}
+
 static int write_site(struct gz_tracee *t, struct gz_agent_book *b, const struct gz_patch *p,
-		      uint64_t block)
+		      uint64_t block, bool fresh, bool go)
 {
 	uint8_t code[GZ_ISLAND_MAX], bytes[GZ_SITE_SIZE], jump[GZ_PATCH_BYTES];
 	struct gz_agent_island *is = island(t, b, p->site);
@@ -279,9 +333,9 @@ static int write_site(struct gz_tracee *t, struct gz_agent_book *b, const struct
 	rc = gz_patch_jump(p, at, jump);
 	if (rc)
 		return rc;
-	gz_patch_block(p->site, block, bytes);
+	gz_patch_block(p, at, block, go ? GZ_AGENT_ENTRY_GO : GZ_AGENT_ENTRY, bytes);
 	is->used += ((uint32_t)n + 15) & ~15U;
-	b->nsites++;
+	b->nsites += fresh;
 	/* The jump last: all that it leads to is there. */
 	rc = poke(t, block, bytes, sizeof(bytes));
 	if (!rc)
@@ -291,34 +345,44 @@ static int write_site(struct gz_tracee *t, struct gz_agent_book *b, const struct
 	return rc ? rc : poke(t, p->at, jump, sizeof(jump));
 }
 
-int gz_inject_site(struct gz_tracee *t, uint64_t site, uint64_t *block)
+static int lead(struct gz_tracee *t, uint64_t site, bool go, uint64_t *block)
 {
+	bool fresh, leads = false;
 	struct gz_agent_book b;
-	uint8_t code[GZ_PATCH_BACK + 2];
 	struct gz_patch p;
 	int rc = read_book(t, &b);
 
 	if (rc)
 		return rc;
-	*block = known_block(t, &b, site);
-	if (*block)
+	*block = known_block(t, &b, site, &leads);
+	if (leads)
 		return 0;
 	for (uint32_t i = 0; i < b.nfailed; i++)
 		if (b.failed[i] == site)
 			return -ENOEXEC;
-	if (b.nsites == SITES_MAX)
+	fresh = !*block;
+	if (fresh && b.nsites == GZ_SITES_MAX)
 		return -ENOSPC;
-	*block = GZ_AGENT_SITES + b.nsites * GZ_SITE_SIZE;
-	rc = read_code(t, site, code);
-	if (rc >= 0)
-		rc = gz_patch_find(&p, code, (size_t)rc, site);
+	if (fresh)
+		*block = GZ_AGENT_SITES + b.nsites * GZ_SITE_SIZE;
+	rc = find_patch(t, &p, site, go);
+	if (!rc && go)
+		rc = add_stacks(t, &b);
 	if (!rc)
-		rc = write_site(t, &b, &p, *block);
-	if (rc && b.nfailed < GZ_FAILED_SITES) {
-		b.failed[b.nfailed++] = site;
-		poke(t, GZ_AGENT_BOOK, &b, sizeof(b));
-	}
+		rc = write_site(t, &b, &p, *block, fresh, go);
+	/* Another time it may do. */
+	if (!rc || rc == -EAGAIN || rc == -EBUSY)
+		return rc;
+	if (b.nfailed == GZ_FAILED_SITES)
+		return -ENOSPC;
+	b.failed[b.nfailed++] = site;
+	poke(t, GZ_AGENT_BOOK, &b, sizeof(b));
 	return rc;
+}
+
+int gz_inject_site(struct gz_tracee *t, uint64_t site, uint64_t *block)
+{
+	return lead(t, site, gz_frames_is_go(t, site), block);
 }
 
 /* Does a `mov $nr, %eax` of a call that the agent knows come shortly before?  0 is an xor. */
@@ -353,6 +417,7 @@ static bool is_sure(const uint8_t *code, size_t at, uint64_t site)
 
 void gz_inject_neighbours(struct gz_tracee *t, uint64_t site)
 {
+	bool go = gz_frames_is_go(t, site);
 	uint64_t start, block;
 	uint8_t *code, *p;
 	struct gz_map m;
@@ -369,7 +434,7 @@ void gz_inject_neighbours(struct gz_tracee *t, uint64_t site)
 		size_t at = (size_t)(p - code);
 
 		if (p[1] == 0x05 && looks_known(code, at) && is_sure(code, at, start + at))
-			gz_inject_site(t, start + at, &block);
+			lead(t, start + at, go, &block);
 		if (p + 2 >= code + n)
 			break;
 	}
@@ -393,20 +458,20 @@ static bool has_signal(const struct gz_tracee *t, const struct gz_thread *th)
 	       ~signal_set(th->tid, "SigIgn:");
 }
 
-void gz_inject_enter(struct gz_tracee *t, pid_t tid, uint64_t site, uint64_t block)
+void gz_inject_enter(struct gz_tracee *t, uint64_t site, uint64_t block)
 {
 	for (size_t i = 0; i < t->n; i++) {
 		struct gz_thread *th = &t->threads[i];
 
-		if (th->tid != tid || !th->stopped || th->regs.rip != site + 2 ||
-		    (int64_t)th->regs.orig_rax < 0 || (int64_t)th->regs.rax > -512 ||
-		    (int64_t)th->regs.rax < -514 || has_signal(t, th))
+		if (!th->stopped || th->regs.rip != site + 2 || (int64_t)th->regs.orig_rax < 0 ||
+		    (int64_t)th->regs.rax > -512 || (int64_t)th->regs.rax < -514 ||
+		    has_signal(t, th))
 			continue;
 		/* What was displaced has run; the block is where it leads. */
 		th->regs.rip = block;
 		th->regs.rax = th->regs.orig_rax;
 		th->regs.orig_rax = ~0ULL;
 		if (th != t->borrowed) /* it gets them when it is given back */
-			ptrace(PTRACE_SETREGS, tid, NULL, &th->regs);
+			ptrace(PTRACE_SETREGS, th->tid, NULL, &th->regs);
 	}
 }

@@ -15,6 +15,9 @@
  * is correct, and slow.  Only the one instruction at P changes, so that a thread is
  * before or after it.
  *
+ * Go's one site for all calls of its packages has only moves between registers before
+ * it, of three bytes each: there the jump takes the place of two.
+ *
  * x86 cannot be decoded backwards.  Decoding from several places before the site
  * soon falls into step; what most of them say counts.  All 985 sites of six
  * libraries and programs came out right.
@@ -25,8 +28,6 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <string.h>
-
-#include "launcher/agent/abi.h"
 
 static void decoder(ZydisDecoder *d)
 {
@@ -88,10 +89,40 @@ static int decode(const ZydisDecoder *d, struct gz_patch *p, unsigned from)
 	return pick;
 }
 
-int gz_patch_find(struct gz_patch *p, const uint8_t *code, size_t back, uint64_t site)
+/*
+ * The same for moves between registers: those at the end that are as long as the jump.
+ */
+static int decode_moves(const ZydisDecoder *d, struct gz_patch *p, unsigned from)
+{
+	ZydisDecodedInstruction z;
+	unsigned n = 0;
+
+	while (from < GZ_PATCH_BACK) {
+		if (!ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(d, NULL, p->code + from,
+								GZ_PATCH_BACK - from, &z)))
+			return -2;
+		if (z.mnemonic != ZYDIS_MNEMONIC_MOV || (z.opcode != 0x89 && z.opcode != 0x8b) ||
+		    z.raw.modrm.mod != 3)
+			n = 0;
+		else if (n == GZ_PATCH_INSNS)
+			return -1;
+		else
+			p->start[n++] = (uint8_t)from;
+		from += z.length;
+	}
+	while (n > 1 && GZ_PATCH_BACK - p->start[1] >= GZ_PATCH_BYTES)
+		memmove(p->start, p->start + 1, --n);
+	p->n = n;
+	return n && GZ_PATCH_BACK - p->start[0] >= GZ_PATCH_BYTES ? p->start[0] : -1;
+}
+
+typedef int decode_fn(const ZydisDecoder *d, struct gz_patch *p, unsigned from);
+
+/* What most decodings say.  @start: of one that says so, may be NULL */
+static int vote(const ZydisDecoder *d, struct gz_patch *p, const uint8_t *code, size_t back,
+		uint64_t site, decode_fn *fn, unsigned *start)
 {
 	int said[GZ_PATCH_STARTS], votes = 0, voters = 0, best = -1;
-	ZydisDecoder d;
 	unsigned first;
 
 	if (back > GZ_PATCH_BACK || code[back] != 0x0f || code[back + 1] != 0x05)
@@ -100,9 +131,8 @@ int gz_patch_find(struct gz_patch *p, const uint8_t *code, size_t back, uint64_t
 	memset(p, 0, sizeof(*p));
 	memcpy(p->code + first, code, back);
 	p->site = site;
-	decoder(&d);
 	for (unsigned k = 0; k < GZ_PATCH_STARTS && first + k < GZ_PATCH_BACK; k++) {
-		int n = 0, pick = decode(&d, p, first + k);
+		int n = 0, pick = fn(d, p, first + k);
 
 		if (pick == -2)
 			continue;
@@ -111,13 +141,63 @@ int gz_patch_find(struct gz_patch *p, const uint8_t *code, size_t back, uint64_t
 			n += said[i] == pick;
 		if (n > votes) {
 			votes = n;
+			if (pick != best && start)
+				*start = first + k;
 			best = pick;
 		}
 	}
-	if (best < 0 || decode(&d, p, (unsigned)best) != best)
+	if (best < 0 || fn(d, p, (unsigned)best) != best)
 		return -ENOEXEC;
 	p->votes = (unsigned)voters;
 	p->at = site - (GZ_PATCH_BACK - (unsigned)best);
+	for (unsigned i = 1; i < p->n; i++)
+		p->inside += p->start[i] < best + GZ_PATCH_BYTES;
+	return 0;
+}
+
+int gz_patch_find(struct gz_patch *p, const uint8_t *code, size_t back, uint64_t site)
+{
+	ZydisDecoder d;
+
+	decoder(&d);
+	return vote(&d, p, code, back, site, decode, NULL);
+}
+
+/* Does a jump among the @n bytes at @addr lead under ours? */
+static bool leads_inside(const ZydisDecoder *d, const struct gz_patch *p, const uint8_t *code,
+			 size_t n, uint64_t addr)
+{
+	ZydisDecodedOperand op[ZYDIS_MAX_OPERAND_COUNT];
+	ZydisDecodedInstruction z;
+	uint64_t target;
+
+	for (size_t at = 0; at < n; at += z.length) {
+		if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(d, code + at, n - at, &z, op)))
+			return false;
+		if (z.attributes & ZYDIS_ATTRIB_IS_RELATIVE && z.operand_count &&
+		    op[0].type == ZYDIS_OPERAND_TYPE_IMMEDIATE &&
+		    ZYAN_SUCCESS(ZydisCalcAbsoluteAddress(&z, &op[0], addr + at, &target)) &&
+		    target > p->at && target < p->at + GZ_PATCH_BYTES)
+			return true;
+	}
+	return false;
+}
+
+int gz_patch_find_moves(struct gz_patch *p, const uint8_t *code, size_t back, size_t after,
+			uint64_t site)
+{
+	unsigned start = 0;
+	ZydisDecoder d;
+	int rc;
+
+	decoder(&d);
+	rc = vote(&d, p, code, back, site, decode_moves, &start);
+	if (rc)
+		return rc;
+	if (leads_inside(&d, p, p->code + start, GZ_PATCH_BACK - start,
+			 site - (GZ_PATCH_BACK - start)) ||
+	    leads_inside(&d, p, code + back + 2, after, site + 2))
+		return -ENOEXEC;
 	return 0;
 }
 
@@ -185,17 +265,22 @@ int gz_patch_jump(const struct gz_patch *p, uint64_t island, uint8_t out[GZ_PATC
 	return put32(out + 1, (int64_t)(island - (p->at + GZ_PATCH_BYTES)));
 }
 
-void gz_patch_block(uint64_t site, uint64_t block, uint8_t *out)
+void gz_patch_block(const struct gz_patch *p, uint64_t island, uint64_t block, uint64_t entry,
+		    uint8_t *out)
 {
-	uint64_t after = site + 2;
+	struct gz_agent_block b = {
+	    .after = p->site + 2,
+	    .trap = p->site,
+	    .at = p->at,
+	    .island = island,
+	};
 
-	memset(out, 0xcc, GZ_SITE_SIZE);
-	memcpy(out, (const uint8_t[]){0x48, 0x8d, 0x0d}, 3); /* lea -7(%rip), %rcx */
-	put32(out + 3, -7);
-	out[7] = 0xe9; /* jmp agent_entry: both are in the region */
-	put32(out + 8, (int64_t)(GZ_AGENT_ENTRY - (block + 12)));
-	memcpy(out + GZ_SITE_NATIVE, (const uint8_t[]){0x0f, 0x05, 0xff, 0x25}, 4);
-	put32(out + GZ_SITE_NATIVE + 4, GZ_SITE_AFTER - (GZ_SITE_NATIVE + 8));
-	memcpy(out + GZ_SITE_AFTER, &after, sizeof(after));
-	memcpy(out + GZ_SITE_TRAP, &site, sizeof(site));
+	memset(b.code, 0xcc, sizeof(b.code));
+	memcpy(b.code, (const uint8_t[]){0x48, 0x8d, 0x0d}, 3); /* lea -7(%rip), %rcx */
+	put32(b.code + 3, -7);
+	b.code[7] = 0xe9; /* jmp entry: both are in the region */
+	put32(b.code + 8, (int64_t)(entry - (block + 12)));
+	memcpy(b.code + GZ_SITE_NATIVE, (const uint8_t[]){0x0f, 0x05, 0xff, 0x25}, 4);
+	put32(b.code + GZ_SITE_NATIVE + 4, GZ_SITE_AFTER - (GZ_SITE_NATIVE + 8));
+	memcpy(out, &b, sizeof(b));
 }

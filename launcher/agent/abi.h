@@ -20,7 +20,7 @@
 #ifndef GZ_AGENT_ABI_H
 #define GZ_AGENT_ABI_H
 
-#define GZ_AGENT_VERSION 1
+#define GZ_AGENT_VERSION 2
 #define GZ_AGENT_MAGIC 0x31746e6567417a47 /* "GzAgent1" */
 
 /* --- the region ---------------------------------------------------------- */
@@ -35,16 +35,32 @@
 #define GZ_AGENT_KEPT_SIZE 0x1000
 #define GZ_AGENT_PRIVATE (GZ_AGENT_BASE + 0x200000)
 #define GZ_AGENT_PRIVATE_SIZE 0x81000
+#define GZ_AGENT_STACKS (GZ_AGENT_BASE + 0x1000000) /* where a Go site was patched */
+#define GZ_AGENT_STACKS_SIZE (GZ_STACKS * GZ_STACK_SIZE)
 #define GZ_AGENT_SHARED (GZ_AGENT_BASE + 0x10000000)
 
 #define GZ_AGENT_SYSCALL (GZ_AGENT_BASE) /* a bare `syscall`, for gazelle-run */
 #define GZ_AGENT_ENTRY (GZ_AGENT_BASE + 16)
+#define GZ_AGENT_ENTRY_GO (GZ_AGENT_BASE + 0x200)
 
-/* A site block: entry at 0, the exempt `syscall` at 16, two addresses. */
+/* A site block: entry at 0, the exempt `syscall` at 16, four addresses. */
 #define GZ_SITE_SIZE 64
 #define GZ_SITE_NATIVE 16
-#define GZ_SITE_AFTER 32 /* past the program's `syscall` */
-#define GZ_SITE_TRAP 40	 /* the program's `syscall` */
+#define GZ_SITE_AFTER 32  /* past the program's `syscall` */
+#define GZ_SITE_TRAP 40	  /* the program's `syscall` */
+#define GZ_SITE_AT 48	  /* the jump that was written ... */
+#define GZ_SITE_ISLAND 56 /* ... and where it leads */
+#define GZ_SITE_JUMP 5	  /* its bytes */
+
+/*
+ * A goroutine's stack has no room for us.  Each thread of a Go program has one of
+ * these, by its FS base; at its start that base, and whether it is in use.
+ */
+#define GZ_STACK_SIZE 0x10000
+#define GZ_STACKS_LOG2 8
+#define GZ_STACKS (1 << GZ_STACKS_LOG2)
+#define GZ_STACK_OWNER 0
+#define GZ_STACK_BUSY 8
 
 #define GZ_NR_MAX 512
 #define GZ_NR_NATIVE 0 /* never ours */
@@ -73,6 +89,7 @@
 
 #ifndef __ASSEMBLER__
 #include <assert.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -81,6 +98,7 @@ struct gz_agent_island {
 	uint32_t used, size;
 };
 
+#define GZ_SITES_MAX ((GZ_AGENT_EXEMPT_SIZE - GZ_AGENT_TEXT_SIZE) / GZ_SITE_SIZE)
 #define GZ_ISLANDS 16
 #define GZ_FAILED_SITES 128
 
@@ -91,9 +109,26 @@ struct gz_agent_book {
 	uint32_t nsites;
 	uint32_t nislands;
 	uint32_t nfailed;
+	uint32_t stacks; /* are mapped */
+	uint32_t unused;
 	struct gz_agent_island island[GZ_ISLANDS];
 	uint64_t failed[GZ_FAILED_SITES]; /* sites that cannot be patched */
 };
+
+/** A site's block, as data. */
+struct gz_agent_block {
+	uint8_t code[GZ_SITE_AFTER];
+	uint64_t after, trap, at, island;
+};
+
+/** gz_block_leads() - Is the jump to @b still what was written?  @bytes: what is at @b->at */
+static inline bool gz_block_leads(const struct gz_agent_block *b, const uint8_t bytes[GZ_SITE_JUMP])
+{
+	int32_t rel;
+
+	__builtin_memcpy(&rel, bytes + 1, sizeof(rel));
+	return bytes[0] == 0xe9 && b->at + GZ_SITE_JUMP + (uint64_t)(int64_t)rel == b->island;
+}
 
 /** As fork() copies it.  The engine writes it. */
 struct gz_agent_kept {
@@ -151,6 +186,7 @@ static inline uint8_t *gz_slot_tx(struct gz_shared *sh, uint32_t i)
 }
 
 static_assert(sizeof(struct gz_agent_book) <= 0x1000, "one page");
+static_assert(sizeof(struct gz_agent_block) == GZ_SITE_SIZE, "ABI");
 static_assert(sizeof(struct gz_agent_private) == GZ_AGENT_PRIVATE_SIZE, "ABI");
 static_assert(offsetof(struct gz_agent_private, fd) == GZ_FD_TABLE - GZ_AGENT_PRIVATE, "ABI");
 static_assert(sizeof(struct gz_slot) == 448, "ABI");

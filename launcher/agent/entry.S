@@ -7,34 +7,40 @@
  * reaches the block's own `syscall` without touching the stack.  A call that may be
  * ours skips the red zone first: from then on a signal handler is harmless.
  *
+ * A site of a Go program comes to agent_entry_go: a goroutine's stack may have a few
+ * hundred bytes left, so that the agent runs on one of its own.  rsp is never
+ * anything but a stack, for a signal may come at any instruction; a stack is busy
+ * until rsp has left it.  Who finds it busy, in a signal handler that came on top of
+ * the agent, traps.  Go's handlers run on an alternate stack with all signals
+ * blocked: that they leave it for one of these is harmless.
+ *
  * Leaving is by jumps only, so that no shadow stack disagrees.
  */
 #include "launcher/agent/abi.h"
 
-	.section .head, "ax", @progbits
-	.globl _start
-_start:
-	syscall
-	int3
-	.balign 16
-	.globl agent_entry
-agent_entry:
+/* Go on if the call may be ours; else it is native or traps. */
+.macro	if_ours
 	cmp	$GZ_NR_MAX - 1, %rax
 	ja	native
 	mov	nrtab(%rip), %r11
 	movzbl	(%r11, %rax), %r11d
+	cmp	$GZ_NR_TRAP, %r11d
+	je	trap
 	cmp	$GZ_NR_DATA, %r11d
 	jb	native
-	ja	not_data
+	ja	1f
 	mov	%edi, %r11d
 	cmp	$GZ_FD_MAX, %r11d
-	jae	ours
+	jae	1f
 	shl	$3, %r11
 	add	fdtab(%rip), %r11
 	cmpw	$GZ_FD_FILE, (%r11)
 	je	native
-ours:
-	lea	-128(%rsp), %rsp	/* the red zone */
+1:
+.endm
+
+/* What gz_agent() answers is in r11d then, the registers are as they came. */
+.macro	call_agent
 	push	%rbp
 	mov	%rsp, %rbp
 	push	%rcx
@@ -60,14 +66,24 @@ ours:
 	pop	%rdi
 	pop	%rcx
 	pop	%rbp
+.endm
+
+	.section .head, "ax", @progbits
+	.globl _start
+_start:
+	syscall
+	int3
+	.org	GZ_AGENT_ENTRY - GZ_AGENT_BASE, 0xcc
+	.globl agent_entry
+agent_entry:
+	if_ours
+	lea	-128(%rsp), %rsp	/* the red zone */
+	call_agent
 	lea	128(%rsp), %rsp
 	cmp	$1, %r11d
 	je	native
 	ja	trap
 	jmp	*GZ_SITE_AFTER(%rcx)
-not_data:
-	cmp	$GZ_NR_CLOSE, %r11d
-	je	ours
 trap:
 	jmp	*GZ_SITE_TRAP(%rcx)
 native:
@@ -77,4 +93,70 @@ native:
 	.balign 8
 nrtab:	.quad	GZ_AGENT_NRTAB
 fdtab:	.quad	GZ_FD_TABLE
+stacks:	.quad	GZ_AGENT_STACKS
+
+#define SAVED 32
+#define TRIES 8
+
+	.org	GZ_AGENT_ENTRY_GO - GZ_AGENT_BASE, 0xcc
+	.globl agent_entry_go
+agent_entry_go:
+	if_ours
+	lea	-128 - SAVED(%rsp), %rsp
+	mov	%rax, (%rsp)
+	mov	%rdx, 8(%rsp)
+	mov	%rcx, 16(%rsp)
+	mov	%rsi, 24(%rsp)
+
+	/* The thread's stack is one of TRIES from a hash of its FS base on. */
+	rdfsbase %rcx
+	test	%rcx, %rcx
+	jz	no_stack
+	mov	%ecx, %r11d
+	shr	$6, %r11d
+	imul	$0x9e3779b1, %r11d, %r11d
+	shr	$32 - GZ_STACKS_LOG2, %r11d
+	mov	$TRIES, %esi
+1:	mov	%r11d, %edx
+	imul	$GZ_STACK_SIZE, %rdx, %rdx
+	add	stacks(%rip), %rdx
+	cmp	%rcx, GZ_STACK_OWNER(%rdx)
+	je	2f
+	xor	%eax, %eax
+	lock cmpxchg %rcx, GZ_STACK_OWNER(%rdx)
+	je	2f
+	inc	%r11d
+	and	$GZ_STACKS - 1, %r11d
+	dec	%esi
+	jnz	1b
+	jmp	no_stack
+2:	mov	$1, %eax
+	xchg	%rax, GZ_STACK_BUSY(%rdx)
+	test	%rax, %rax
+	jnz	no_stack
+
+	lea	GZ_STACK_SIZE - 16(%rdx), %r11
+	mov	%rsp, (%r11)
+	mov	%rdx, 8(%r11)
+	mov	(%rsp), %rax
+	mov	8(%rsp), %rdx
+	mov	16(%rsp), %rcx
+	mov	24(%rsp), %rsi
+	mov	%r11, %rsp
+	call_agent
+	cmp	$1, %r11d
+	mov	8(%rsp), %r11
+	mov	(%rsp), %rsp
+	movq	$0, GZ_STACK_BUSY(%r11)
+	lea	128 + SAVED(%rsp), %rsp
+	je	native
+	ja	trap
+	jmp	*GZ_SITE_AFTER(%rcx)
+no_stack:
+	mov	(%rsp), %rax
+	mov	8(%rsp), %rdx
+	mov	16(%rsp), %rcx
+	mov	24(%rsp), %rsi
+	lea	128 + SAVED(%rsp), %rsp
+	jmp	trap
 	.section .note.GNU-stack, "", @progbits

@@ -181,6 +181,44 @@ static void takes_the_nearest(void **state)
 	assert_int_equal(p.n, 2);
 }
 
+static int find_moves(struct gz_patch *p, const char *code, size_t back, size_t n)
+{
+	return gz_patch_find_moves(p, (const uint8_t *)code, back, n - back - 2, 0x400000 + back);
+}
+
+#define FIND_MOVES(p, back, code) find_moves(p, code, back, sizeof(code) - 1)
+
+/* Go's Syscall6: mov %rsi, %r10; mov %rdi, %rdx; mov %rcx, %rsi; mov %rbx, %rdi; syscall */
+#define SYSCALL6 "\x49\x89\xf2\x48\x89\xfa\x48\x89\xce\x48\x89\xdf\x0f\x05"
+
+static void takes_moves_of_go(void **state)
+{
+	struct gz_patch p;
+
+	(void)state;
+	assert_int_equal(FIND(&p, SYSCALL6), -ENOEXEC);
+	assert_int_equal(FIND_MOVES(&p, 12, SYSCALL6), 0);
+	assert_int_equal(p.at, 0x400006);
+	assert_int_equal(p.n, 2);
+	assert_int_equal(p.inside, 1);
+	/* what is before them does not matter */
+	assert_int_equal(FIND_MOVES(&p, 13, "\xc3" SYSCALL6), 0);
+	/* not with memory, not with a pop between, not with too few bytes */
+	assert_int_equal(FIND_MOVES(&p, 6, "\x48\x89\x0e\x48\x89\xdf\x0f\x05"), -ENOEXEC);
+	assert_int_equal(FIND_MOVES(&p, 7, "\x48\x89\xce\x5f\x48\x89\xdf\x0f\x05"), -ENOEXEC);
+	assert_int_equal(FIND_MOVES(&p, 4, "\x89\xf2\x89\xdf\x0f\x05"), -ENOEXEC);
+	/* three of two bytes */
+	assert_int_equal(
+	    FIND_MOVES(&p, 12, "\x90\x90\x90\x90\x90\x90\x89\xf2\x89\xdf\x89\xc6\x0f\x05"), 0);
+	assert_int_equal(p.inside, 2);
+	/* jumps to the second of them, from behind and from before: jmp, je */
+	assert_int_equal(FIND_MOVES(&p, 12, SYSCALL6 "\xeb\xf9"), -ENOEXEC);
+	assert_int_equal(FIND_MOVES(&p, 12, SYSCALL6 "\xeb\xf6"), 0);
+	assert_int_equal(FIND_MOVES(&p, 14, "\x74\x09" SYSCALL6), -ENOEXEC);
+	assert_int_equal(FIND_MOVES(&p, 14, "\x74\x06" SYSCALL6), 0);
+	assert_int_equal(FIND_MOVES(&p, 12, SYSCALL6 "\x90\xe9\xf5\xff\xff\xff"), -ENOEXEC);
+}
+
 /* --- executed --------------------------------------------------------------- */
 
 /*
@@ -228,6 +266,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(refuses),
 	    cmocka_unit_test(takes_the_nearest),
+	    cmocka_unit_test(takes_moves_of_go),
 	    cmocka_unit_test(a_copy_does_the_same),
 	    cmocka_unit_test(nearly_all_of_libc),
 	    cmocka_unit_test(nearly_all_of_busybox),
