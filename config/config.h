@@ -29,6 +29,8 @@
 enum gz_log_level { GZ_LOG_ERROR, GZ_LOG_WARN, GZ_LOG_INFO, GZ_LOG_DEBUG };
 enum gz_hugepages { GZ_HUGE_AUTO, GZ_HUGE_ALWAYS, GZ_HUGE_NEVER };
 enum gz_power { GZ_POWER_ADAPTIVE, GZ_POWER_POLL };
+/** How bytes of a program go that does not say itself (gazelle-run --relay, --ring). */
+enum gz_plane_choice { GZ_CHOOSE_RELAY, GZ_CHOOSE_RING };
 
 /** Device families.  AUTO: AF_XDP on port.iface, AF_PACKET where that fails. */
 enum gz_driver {
@@ -105,6 +107,7 @@ struct gz_engine_config {
 	enum gz_log_level log;
 	char run_dir[80];   /* control sockets live here */
 	uint32_t linger_ms; /* after the last app; 0: never ends */
+	enum gz_plane_choice plane;
 	struct gz_memory_config memory;
 	struct gz_port_config port;
 	unsigned naddrs;

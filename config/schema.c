@@ -36,6 +36,9 @@ static const char *const hugepages_names[] = {
 static const char *const power_names[] = {
     [GZ_POWER_ADAPTIVE] = "adaptive", [GZ_POWER_POLL] = "poll", NULL};
 
+static const char *const plane_names[] = {
+    [GZ_CHOOSE_RELAY] = "relay", [GZ_CHOOSE_RING] = "ring", NULL};
+
 static const char *const driver_names[] = {[GZ_DRV_AUTO] = "auto",
 					   [GZ_DRV_AF_XDP] = "af_xdp",
 					   [GZ_DRV_AF_PACKET] = "af_packet",
@@ -189,6 +192,13 @@ static const struct gz_cfg_key engine_head_keys[] = {
 	  RANGE(0, 86400000), .def = "2s",
 	  .help = "How long the engine stays after its last program ended.",
 	  .more = "0: until it is told to stop." },
+	{ "plane", GZ_CFG_ENUM, FIELD(struct gz_engine_config, plane),
+	  .names = plane_names, .def = "relay",
+	  .help = "How the bytes of programs go.",
+	  .more = "relay: through the kernel's sockets. ring: through memory that "
+		  "they share with the engine, where that can be; gazelle-ctl "
+		  "planes says where not, and why. gazelle-run --relay and --ring "
+		  "say otherwise for one program." },
 };
 
 static const struct gz_cfg_key rule_keys[] = {

@@ -16,7 +16,7 @@
 #include <stdint.h>
 
 #define GZ_CONTROL_MAGIC 0x4c5a4147u /* "GAZL" */
-#define GZ_CONTROL_VERSION 1
+#define GZ_CONTROL_VERSION 2
 
 enum gz_control_op {
 	GZ_OP_PING = 1,	 /* is the engine ready?  no descriptor */
@@ -66,7 +66,8 @@ struct gz_welcome {
 	uint16_t version;
 	uint16_t status;
 	uint32_t client; /* number that gazelle-ctl shows */
-	char text[116];
+	uint8_t ring;	 /* of PING: rings, unless gazelle-run was told otherwise */
+	char text[115];
 };
 
 static_assert(sizeof(struct gz_hello) == 72, "ABI");

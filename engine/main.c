@@ -239,6 +239,7 @@ static void welcome(int fd, int status, uint32_t client, const char *text)
 	    .version = GZ_CONTROL_VERSION,
 	    .status = (uint16_t)status,
 	    .client = client,
+	    .ring = cfg.plane == GZ_CHOOSE_RING,
 	};
 
 	snprintf(w.text, sizeof(w.text), "%s", text);

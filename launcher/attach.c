@@ -291,7 +291,7 @@ static int ask_again(const struct gz_engine *e, enum gz_control_op op, const str
 	int rc = 1;
 
 	for (int i = 0; i < AGAIN_MAX && rc == 1; i++) {
-		rc = gz_engine_ready(e);
+		rc = gz_engine_ready(e, NULL);
 		if (!rc)
 			rc = ask(e, op, a);
 	}

@@ -162,7 +162,7 @@ void gz_engine_say_failure(const struct gz_engine *e, int err)
 	}
 }
 
-static int ping(const struct gz_engine *e)
+static int ping(const struct gz_engine *e, bool *ring)
 {
 	struct gz_welcome w;
 	int sock, rc;
@@ -176,6 +176,8 @@ static int ping(const struct gz_engine *e)
 		gz_error("engine '%s': %s", e->name, w.text[0] ? w.text : strerror(w.status));
 		rc = -ECANCELED;
 	}
+	if (!rc && ring)
+		*ring = w.ring;
 	return rc;
 }
 
@@ -468,13 +470,13 @@ out:
 	return result;
 }
 
-int gz_engine_ready(const struct gz_engine *e)
+int gz_engine_ready(const struct gz_engine *e, bool *ring)
 {
 	int64_t until = 0, again = 0; /* while another one starts */
 	int tries = 0, rc;
 
 	for (;;) {
-		rc = ping(e);
+		rc = ping(e, ring);
 		if (!rc) {
 			gz_step("engine '%s' is at %s", e->name, e->sock);
 			return 0;

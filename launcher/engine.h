@@ -22,10 +22,11 @@ struct gz_engine {
 
 /**
  * gz_engine_ready() - Make sure that the engine answers, starting it if need be
+ * @ring:	Set to whether its configuration wants rings; may be NULL
  *
  * Return: 0, or GZ_EXIT_FAILED, and the reason was said.
  */
-int gz_engine_ready(const struct gz_engine *e);
+int gz_engine_ready(const struct gz_engine *e, bool *ring);
 
 /** gz_engine_connect() - Return: connected descriptor, or a negative errno */
 int gz_engine_connect(const struct gz_engine *e);

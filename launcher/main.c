@@ -36,13 +36,16 @@
 
 #define AGAIN_MAX 5 /* engines that leave between PING and SERVE */
 
+/** How the program's bytes go: as the engine's configuration says, if nothing is. */
+enum plane { PLANE_CONFIGURED, PLANE_RELAY, PLANE_RING };
+
 struct options {
 	const char *engine; /* NULL: not given */
 	const char *config; /* NULL: not given */
 	pid_t attach;	    /* 0: run a program */
 	bool adopt;
 	bool wait;
-	bool ring;
+	enum plane plane;
 };
 
 static void usage(void)
@@ -62,8 +65,9 @@ static void usage(void)
 	      "                      the stack, if the process also accepts what waits in them\n"
 	      "      --wait          With --attach PID: end when the process ends, not at once\n"
 	      "      --ring          Bytes go through shared memory where that can be, see\n"
-	      "                      docs/design.md: faster, and not yet the default\n"
-	      "      --relay         Bytes go through the relay plane (the default)\n"
+	      "                      docs/design.md\n"
+	      "      --relay         Bytes go through the relay plane\n"
+	      "                      (default: as `plane:' of the engine's configuration says)\n"
 	      "  -v, --verbose       Say what is done\n"
 	      "  -q, --quiet         Say nothing, not even errors\n"
 	      "  -h, --help          This text\n"
@@ -121,7 +125,7 @@ static int check_options(const struct options *o, bool program)
 	if ((o->wait || o->adopt) && !o->attach)
 		gz_error("%s is for --attach PID; try `gazelle-run --help'",
 			 o->wait ? "--wait" : "--adopt-listeners");
-	else if (o->ring && o->attach)
+	else if (o->plane == PLANE_RING && o->attach)
 		gz_error("--ring is not for --attach PID");
 	else if (o->attach && program)
 		gz_error("--attach %d and a program: either, not both", (int)o->attach);
@@ -178,7 +182,7 @@ static int parse(int argc, char **argv, struct options *o)
 			break;
 		case OPT_RELAY:
 		case OPT_RING: /* the last one counts */
-			o->ring = c == OPT_RING;
+			o->plane = c == OPT_RING ? PLANE_RING : PLANE_RELAY;
 			break;
 		case 'v':
 			gz_say_level = GZ_SAY_STEPS;
@@ -264,20 +268,38 @@ static void warn_if_not_served(void)
 	close(fd);
 }
 
+/* Return: 0, or the exit status, and it was said */
+static int build_filter(struct sock_fprog *filter, bool ring)
+{
+	int rc = gz_filter_build(filter, ring);
+
+	if (!rc)
+		return 0;
+	gz_error("Couldn't build the seccomp filter: %s", gz_filter_strerror(rc));
+	return GZ_EXIT_FAILED;
+}
+
 /* Return: gazelle-run's exit status, unless it ends as the program did */
-static int run(const struct gz_engine *e, const struct sock_fprog *filter, bool ring,
-	       char *const *argv)
+static int run(const struct gz_engine *e, enum plane plane, char *const *argv)
 {
 	struct gz_signals inherited;
+	struct sock_fprog filter;
 	struct gz_child child;
 	int status, rc;
+	bool ring;
 
 	for (int i = 0; i < AGAIN_MAX; i++) {
-		rc = gz_engine_ready(e);
+		rc = gz_engine_ready(e, &ring);
+		if (rc)
+			return rc;
+		if (plane != PLANE_CONFIGURED)
+			ring = plane == PLANE_RING;
+		rc = build_filter(&filter, ring);
 		if (rc)
 			return rc;
 		gz_signals_take(&inherited);
-		rc = gz_spawn(e, filter, &inherited, ring, argv, &child);
+		rc = gz_spawn(e, &filter, &inherited, ring, argv, &child);
+		gz_filter_free(&filter);
 		if (!rc)
 			rc = gz_wrap(&child, &status);
 		if (!rc)
@@ -312,13 +334,12 @@ int main(int argc, char **argv)
 		warn_if_not_served();
 		return gz_exec(argv);
 	}
-	rc = gz_filter_build(&filter, o.ring);
-	if (rc) {
-		gz_error("Couldn't build the seccomp filter: %s", gz_filter_strerror(rc));
-		return GZ_EXIT_FAILED;
-	}
-	rc = o.attach ? gz_attach(&engine, &filter, o.attach, o.adopt, o.wait)
-		      : run(&engine, &filter, o.ring, argv);
+	if (!o.attach)
+		return run(&engine, o.plane, argv);
+	rc = build_filter(&filter, false);
+	if (rc)
+		return rc;
+	rc = gz_attach(&engine, &filter, o.attach, o.adopt, o.wait);
 	gz_filter_free(&filter);
 	return rc;
 }

@@ -211,7 +211,7 @@ cat >"$WORK/liar.py" <<-'END'
 	        magic, version, op = struct.unpack("<IHH", m[:8])
 	        status = 11 if op == 2 else 0
 	        text = b"not today" if op == 2 else b""
-	        c.send(struct.pack("<IHHI116s", magic, version, status, 0, text))
+	        c.send(struct.pack("<IHHIB115s", magic, version, status, 0, 0, text))
 END
 background liar python3 "$WORK/liar.py" "$WORK/$GZ_TEST_ID-e.sock"
 liar=$PID
