@@ -40,7 +40,18 @@ static const struct verb {
      "One line per socket: tcp, udp or icmp, state, of TCP the bytes received that the\n"
      "program has not read and those written that the peer has not acknowledged,\n"
      "addresses, the client as program,id, and the plane that carries its data\n"
-     "(relay or ring).\n"
+     "(relay or ring).  why: is the reason that a connection is not in the rings; `planes'\n"
+     "has the words.\n"
+     "With --json: an array of objects.\n"},
+    {"planes", ctl_planes, "", "Which plane each process is on, and why not the ring",
+     "One line per process: the program and its client; ring when the agent that knows\n"
+     "the rings is in it, else relay; from how many places of its code calls are led to\n"
+     "the agent, and how many could not be; the reason why it is not on the ring or,\n"
+     "when it is, why its last new place could not be.  Of a connection (`ss'):\n"
+     "relay: rings were not asked for; option: one that only the relay has;\n"
+     "no-slot; sandbox; call: no agent answers it; agent: it left the call, for a flag\n"
+     "or a full ring; site: a place in the code that stays as it is; passed-on;\n"
+     "traced; no-broker: gazelle-run is gone; busy; no-room; urgent; broken.\n"
      "With --json: an array of objects.\n"},
     {"dispatch", ctl_dispatch, "[show|bond] [NAME]", "A gazelle-dispatch: counters, ports",
      "show, the default: one line for the port and for each client: frames received\n"

@@ -283,6 +283,7 @@ static int64_t do_setsockopt(struct gz_call_ctx *c)
 		return err;
 	if (level == SOL_SOCKET && opt == SO_PEEK_OFF) {
 		atomic_store(&c->s->no_ring, true);
+		gz_off_sock(c->s, GZ_OFF_OPTION);
 		gz_plane_leave(c->s, c->fd);
 		return GZ_CONTINUE; /* it is the shadow that is peeked */
 	}
@@ -300,8 +301,10 @@ static int64_t do_setsockopt(struct gz_call_ctx *c)
 		gz_twin_option(c->s, level, opt, val, (socklen_t)len);
 	pthread_mutex_unlock(&c->s->lock);
 	/* What the rings do not know of. */
-	if (!err && (c->s->opt.sndbuf_set || c->s->opt.rcvbuf_set || c->s->opt.rcvlowat > 1))
+	if (!err && (c->s->opt.sndbuf_set || c->s->opt.rcvbuf_set || c->s->opt.rcvlowat > 1)) {
+		gz_off_sock(c->s, GZ_OFF_OPTION);
 		gz_plane_leave(c->s, c->fd);
+	}
 	if (!err && gz_sock_state(c->s) >= GZ_CONNECTING)
 		err = gz_worker_post(&gz_worker,
 				     &(struct gz_msg){.op = GZ_OP_OPTIONS, .sock = c->s, .fd = -1});

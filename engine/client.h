@@ -16,6 +16,7 @@
 #include <sys/queue.h>
 #include <sys/types.h>
 
+#include "engine/off_ring.h"
 #include "engine/plane.h"
 #include "engine/policy.h"
 
@@ -32,6 +33,7 @@ struct gz_client {
 	_Atomic uint64_t rx_bytes, tx_bytes;
 	struct gz_record record; /* what went to the kernel */
 	struct gz_plane *plane;	 /* NULL: its bytes are the relay's */
+	struct gz_off_processes off_ring;
 	LIST_ENTRY(gz_client) next;
 };
 

@@ -124,15 +124,19 @@ void gz_plane_give(struct gz_sock *s, bool sending)
 	struct gz_slot *slot;
 	uint32_t i;
 
-	if (!may_ring(s))
+	if (!may_ring(s)) {
+		gz_off_sock(s, GZ_OFF_OPTION);
 		return;
+	}
 	pthread_mutex_lock(&p->lock);
 	if (p->no_more) {
 		pthread_mutex_unlock(&p->lock);
+		gz_off_sock(s, GZ_OFF_SANDBOX);
 		return;
 	}
 	if (!p->nfree) {
 		pthread_mutex_unlock(&p->lock);
+		gz_off_sock(s, GZ_OFF_NO_SLOT);
 		gz_count(GZ_C_RING_NO_SLOT);
 		return;
 	}
@@ -324,6 +328,7 @@ void gz_plane_failed(struct gz_sock *s)
 static void broken(struct gz_sock *s)
 {
 	gz_count(GZ_C_RING_BROKEN);
+	gz_off_sock(s, GZ_OFF_BROKEN);
 	gz_debug("socket %lu: its ring is broken", (unsigned long)s->id);
 	close_rings(s);
 	s->ring.rx_tail = __atomic_load_n(&slot_of(s)->rx_head, __ATOMIC_RELAXED) & ~GZ_RING_CLOSED;
@@ -419,6 +424,7 @@ static void evict(struct gz_sock *s)
 	if (s->ring.evicted)
 		return;
 	s->ring.evicted = true;
+	gz_off_sock(s, GZ_OFF_URGENT);
 	l = calloc(1, sizeof(*l));
 	if (l)
 		*l = (struct gz_leave){

@@ -32,6 +32,7 @@
 #include "engine/control.h"
 #include "engine/counters.h"
 #include "engine/log.h"
+#include "engine/off_ring.h"
 #include "engine/service.h"
 #include "engine/sites.h"
 #include "launcher/calls.h"
@@ -50,7 +51,7 @@
 
 /* --- what a process has -------------------------------------------------------- */
 
-enum site { SITE_NO_AGENT, SITE_NEW, SITE_KNOWN };
+enum site { SITE_NO_AGENT, SITE_NEW, SITE_KNOWN, SITE_FAILED };
 
 static bool peek(pid_t tid, uint64_t addr, void *buf, size_t n)
 {
@@ -59,7 +60,7 @@ static bool peek(pid_t tid, uint64_t addr, void *buf, size_t n)
 	return process_vm_readv(tid, &l, 1, &r, 1, 0) == (ssize_t)n;
 }
 
-/* Is the site patched, or known not to be?  It is the program's own word. */
+/* Is the site patched (KNOWN), or can it not be (FAILED)?  It is the program's own word. */
 static enum site look_up(pid_t tid, uint64_t site)
 {
 	struct gz_agent_block blocks[BLOCKS];
@@ -70,7 +71,7 @@ static enum site look_up(pid_t tid, uint64_t site)
 		return SITE_NO_AGENT;
 	for (uint32_t i = 0; i < b.nfailed && i < GZ_FAILED_SITES; i++)
 		if (b.failed[i] == site)
-			return SITE_KNOWN;
+			return SITE_FAILED;
 	for (uint32_t i = 0; i < b.nsites && i < GZ_SITES_MAX; i += BLOCKS) {
 		uint32_t n = b.nsites - i < BLOCKS ? b.nsites - i : BLOCKS;
 
@@ -231,10 +232,16 @@ static bool patch(struct gz_call_ctx *c, pid_t pid, enum gz_call_agent by_agent)
 	bool answered = false;
 	int fd = -1;
 
-	if (p->broker < 0 || failed_lately(c->sv, pid) || has_midway(c, pid) || !tell(p, &m))
+	if (failed_lately(c->sv, pid))
 		return false;
-	if (!hear(p, &m))
+	if (p->broker >= 0 && has_midway(c, pid)) {
+		gz_off_process(c->sv->client, pid, GZ_OFF_BUSY);
 		return false;
+	}
+	if (p->broker < 0 || !tell(p, &m) || !hear(p, &m)) {
+		gz_off_process(c->sv->client, pid, GZ_OFF_NO_BROKER);
+		return false;
+	}
 	if (m.op == GZ_BROKER_SEIZED) {
 		if (m.value)
 			fd = give_memfd(c, pid);
@@ -251,6 +258,7 @@ static bool patch(struct gz_call_ctx *c, pid_t pid, enum gz_call_agent by_agent)
 		if (!tell(p, &m) || !hear(p, &m))
 			m.value = -EPIPE;
 	}
+	gz_off_process(c->sv->client, pid, gz_off_errno(m.value));
 	if (m.value) {
 		gz_count(GZ_C_RING_REFUSED);
 		gz_debug("process %d, site %lx: %s", (int)pid, (unsigned long)c->ip - SYSCALL_BYTES,
@@ -274,13 +282,15 @@ static bool is_ours(struct gz_call_ctx *c)
 }
 
 /* Another descriptor of the same thread's leaves. */
-static void leave_fd(struct gz_call_ctx *c, int fd)
+static void leave_fd(struct gz_call_ctx *c, int fd, enum gz_off_ring why)
 {
 	struct gz_call_ctx other = {.sv = c->sv, .id = c->id, .tid = c->tid, .fd = -1};
 
 	other.args[0] = (uint64_t)fd;
-	if (is_ours(&other))
+	if (is_ours(&other)) {
+		gz_off_sock(other.s, why);
 		gz_plane_leave(other.s, other.fd);
+	}
 	if (other.fd >= 0)
 		close(other.fd);
 	if (other.s)
@@ -316,7 +326,7 @@ static void leave_passed(struct gz_call_ctx *c, uint64_t addr)
 			int fd;
 
 			memcpy(&fd, data + k, sizeof(fd));
-			leave_fd(c, fd);
+			leave_fd(c, fd, GZ_OFF_PASSED_ON);
 		}
 	}
 }
@@ -340,7 +350,7 @@ static void leave_submitted(struct gz_call_ctx *c)
 		return;
 	for (unsigned i = 0; i < n; i++)
 		if (peek(c->tid, at[i], &cb, sizeof(cb)))
-			leave_fd(c, (int)cb.aio_fildes);
+			leave_fd(c, (int)cb.aio_fildes, GZ_OFF_PASSED_ON);
 }
 
 /*
@@ -363,7 +373,7 @@ static void leave_process(struct gz_call_ctx *c)
 		return;
 	while ((e = readdir(d)))
 		if (e->d_name[0] != '.')
-			leave_fd(c, atoi(e->d_name));
+			leave_fd(c, atoi(e->d_name), GZ_OFF_SANDBOX);
 	closedir(d);
 }
 
@@ -430,6 +440,19 @@ static bool serve_orphan(struct gz_call_ctx *c, const struct gz_call_info *call)
 
 /* --- calls ------------------------------------------------------------------------ */
 
+/* Why a data call of the thread's was not the agent's. */
+static enum gz_off_ring why_not(const struct gz_call_ctx *c, enum site site)
+{
+	enum gz_off_ring why;
+
+	if (site == SITE_KNOWN)
+		return GZ_OFF_AGENT;
+	if (site == SITE_FAILED)
+		return GZ_OFF_SITE;
+	why = gz_off_process_why(c->sv->client, gz_app_process(c->tid));
+	return why == GZ_OFF_NONE || why == GZ_OFF_UNUSED ? GZ_OFF_BUSY : why;
+}
+
 /* The agent knows the call, and did not make this one. */
 static enum gz_sites data_call(struct gz_call_ctx *c, const struct gz_call_info *call)
 {
@@ -442,8 +465,10 @@ static enum gz_sites data_call(struct gz_call_ctx *c, const struct gz_call_info 
 	ours = is_ours(c);
 	if (known == SITE_NO_AGENT && ours && patch(c, gz_app_process(c->tid), call->agent))
 		return GZ_SITES_ANSWERED;
-	if (ours)
+	if (ours) {
+		gz_off_sock(c->s, why_not(c, known));
 		gz_plane_leave(c->s, c->fd);
+	}
 	if (serve_orphan(c, call))
 		return GZ_SITES_ANSWERED;
 	return gz_call_matches(call, c->args) ? GZ_SITES_SERVE : GZ_SITES_NATIVE;
@@ -492,7 +517,7 @@ enum gz_sites gz_sites_trap(struct gz_call_ctx *c, const struct gz_call_info *ca
 	case GZ_CALL_RECVMMSG:
 		break;
 	case GZ_CALL_SPLICE:
-		leave_fd(c, (int)c->args[2]);
+		leave_fd(c, (int)c->args[2], GZ_OFF_CALL);
 		break;
 	case GZ_CALL_PREADV2:
 	case GZ_CALL_PWRITEV2:
@@ -508,8 +533,10 @@ enum gz_sites gz_sites_trap(struct gz_call_ctx *c, const struct gz_call_info *ca
 	default:
 		return GZ_SITES_SERVE;
 	}
-	if (is_ours(c))
+	if (is_ours(c)) {
+		gz_off_sock(c->s, GZ_OFF_CALL);
 		gz_plane_leave(c->s, c->fd);
+	}
 	if (serve_orphan(c, call))
 		return GZ_SITES_ANSWERED;
 	return call->plane == GZ_CALL_RING ? GZ_SITES_NATIVE : GZ_SITES_SERVE;

@@ -148,6 +148,7 @@ struct gz_sock {
 	_Atomic bool has_sentinel; /* a byte of ours lies unread at end_fd */
 	_Atomic bool hold;	   /* bytes wait until accept() has chosen their plane */
 	_Atomic bool no_ring;	   /* it has an option that only the shadow knows */
+	_Atomic int off_ring;	   /* enum gz_off_ring: why it is not in the rings */
 	_Atomic bool closed;	   /* the application's last close was seen */
 	_Atomic bool watched;	   /* nobody tells its close: reaper.c */
 	_Atomic uint32_t unsent;   /* bytes not yet acknowledged, SIOCOUTQ */

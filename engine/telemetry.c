@@ -19,6 +19,7 @@
 
 #include "engine/client.h"
 #include "engine/counters.h"
+#include "engine/off_ring.h"
 #include "engine/service.h"
 #include "engine/stats.h"
 #include "engine/telemetry.h"
@@ -248,6 +249,9 @@ static bool add_sock(struct gz_sock *s, void *arg)
 	u64(e, "pid", (uint64_t)s->client->pid);
 	str(e, "program", s->client->program);
 	str(e, "plane", gz_plane_is_ring(s) ? "ring" : "relay");
+	if (s->type == SOCK_STREAM && gz_sock_state(s) == GZ_ESTABLISHED &&
+	    gz_off_why(s) != GZ_OFF_NONE)
+		str(e, "why", gz_off_word(gz_off_why(s)));
 	snprintf(key, sizeof(key), "s%lu", (unsigned long)s->id);
 	rte_tel_data_add_dict_container(p->d, key, e, 0);
 	p->n++;
@@ -280,6 +284,8 @@ int gz_telemetry_init(const struct gz_engine_config *cfg, const char *memory)
 	    {"/gazelle/ss", on_ss, "Sockets. Parameter: first id"},
 	    {"/gazelle/why", gz_telemetry_why,
 	     "Whose a process's sockets are. Parameters: pid, fd"},
+	    {"/gazelle/planes", gz_telemetry_planes,
+	     "Which plane each process is on. Parameter: first pid"},
 	};
 	int err = 0;
 

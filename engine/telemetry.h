@@ -18,5 +18,7 @@ int gz_telemetry_init(const struct gz_engine_config *cfg, const char *memory);
 void gz_end_text(char *buf, size_t n, struct gz_end e);
 /** /gazelle/why (why.c) */
 int gz_telemetry_why(const char *cmd, const char *params, struct rte_tel_data *d);
+/** /gazelle/planes (planes.c) */
+int gz_telemetry_planes(const char *cmd, const char *params, struct rte_tel_data *d);
 
 #endif

@@ -1,0 +1,92 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# planes.sh - Who is on which plane, by the configuration and by option, and why
+
+# shellcheck source=test/lib.sh
+. "$(dirname "$0")/../lib.sh"
+command -v strace >/dev/null || skip "strace is not there"
+
+GZ_RUN_ARGS=
+netns stack
+start_engine e stack 'plane: ring
+port: {veth: {host: gz0, address: 10.213.0.1/24}, iface: gz0e}
+stack: {addresses: [10.213.0.2/24]}'
+
+# sockets PORT KEY - of the connections that were accepted at PORT: PEER-PORT KEY lines
+sockets() {
+	ctl e ss --json | python3 -c '
+import json, sys
+for s in json.load(sys.stdin):
+    if s["local"].endswith(":" + sys.argv[1]) and s["state"] != "LISTEN":
+        print(s["peer"].rpartition(":")[2], s.get(sys.argv[2], ""))' "$1" "$2"
+}
+
+# of_process PID KEY
+of_process() {
+	ctl e planes --json | python3 -c '
+import json, sys
+for p in json.load(sys.stdin):
+    if p["pid"] == int(sys.argv[1]):
+        print(p[sys.argv[2]])' "$1" "$2"
+}
+
+# python_of PORT - the pid of the planes.py that is there
+python_of() {
+	pgrep -f "^[^ ]*python3? .*10.213.0.2 $1\$"
+}
+
+# hold NAME CMD... - run it, until its standard input ends with the test
+mkfifo "$WORK/hold"
+exec 9<>"$WORK/hold"
+hold() {
+	local name=$1
+	shift
+	"$@" >"$WORK/$name" 2>&1 <"$WORK/hold" &
+	wait_line "$name" ready
+}
+
+# plane: ring is the default of this engine: each connection has its own reason.
+hold configured gz e python3 "$TEST_DIR/net/planes.py" 10.213.0.2 7001
+configured=$(python_of 7001)
+while read -r name port; do
+	[ "$name" != ready ] || continue
+	plane=relay why=$name
+	[ "$name" != plain ] || plane=ring why=
+	assert_eq "$(sockets 7001 plane | grep "^$port ")" "$port $plane" "the plane of $name"
+	assert_eq "$(sockets 7001 why | grep "^$port ")" "$port $why" "the reason of $name"
+done <"$WORK/configured"
+assert_match "$(ctl e ss)" 'why:passed-on' "the table"
+assert_eq "$(of_process "$configured" plane)" ring "a process with the agent"
+assert [ "$(of_process "$configured" sites)" -gt 0 ]
+
+# --relay is stronger, and so is --ring where the configuration says relay.
+GZ_RUN_ARGS=--relay
+hold relay gz e python3 "$TEST_DIR/net/planes.py" 10.213.0.2 7002
+assert_eq "$(sockets 7002 plane | awk '{ print $2 }' | sort -u)" relay "--relay"
+assert_eq "$(sockets 7002 why | awk '{ print $2 }' | sort -u)" relay "--relay: the reason"
+assert_eq "$(of_process "$(python_of 7002)" why)" relay "--relay: the process"
+GZ_RUN_ARGS=
+
+# A process that another program traces
+hold traced gz e strace -f -e trace=none -o /dev/null \
+	python3 "$TEST_DIR/net/planes.py" 10.213.0.2 7003
+assert_eq "$(sockets 7003 plane | awk '{ print $2 }' | sort -u)" relay "traced"
+assert_eq "$(sockets 7003 why | sort -n | head -n 1 | awk '{ print $2 }')" traced "traced: the reason"
+traced=$(python_of 7003)
+assert_eq "$(of_process "$traced" plane) $(of_process "$traced" why)" "relay traced" \
+	"traced: the process"
+
+# A program whose gazelle-run was killed before it could help
+background orphan gz e python3 -uc 'import sys, time
+print("waits")
+time.sleep(1.5)
+sys.argv = ["", "10.213.0.2", "7004"]
+sys.stdin = open("'"$WORK/hold"'")
+exec(open("'"$TEST_DIR/net/planes.py"'").read())'
+wait_line orphan waits
+kill -KILL "$PID"
+wait_line orphan ready
+assert_eq "$(sockets 7004 why | sort -n | head -n 1 | awk '{ print $2 }')" no-broker "no-broker"
+
+refute "$BIN/gazelle-ctl" --engine "$GZ_TEST_ID-e" planes extra
