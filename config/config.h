@@ -31,6 +31,7 @@ enum gz_hugepages { GZ_HUGE_AUTO, GZ_HUGE_ALWAYS, GZ_HUGE_NEVER };
 enum gz_power { GZ_POWER_ADAPTIVE, GZ_POWER_POLL };
 /** How bytes of a program go that does not say itself (gazelle-run --relay, --ring). */
 enum gz_plane_choice { GZ_CHOOSE_RELAY, GZ_CHOOSE_RING };
+enum gz_cookies { GZ_COOKIES_OFF, GZ_COOKIES_FLOOD, GZ_COOKIES_ALWAYS };
 
 /** Device families.  AUTO: AF_XDP on port.iface, AF_PACKET where that fails. */
 enum gz_driver {
@@ -127,6 +128,7 @@ struct gz_engine_config {
 	uint32_t rto_give_up_s;	   /* tcp.give_up, seconds */
 	bool tcp_timestamps;	   /* tcp.timestamps */
 	uint16_t port_lo, port_hi; /* tcp.ephemeral_ports */
+	enum gz_cookies cookies;   /* tcp.syn_cookies */
 	enum gz_loopback loopback; /* policy.loopback */
 	unsigned nrules;
 	struct gz_rule rules[GZ_RULES_MAX]; /* policy.rules */

@@ -39,6 +39,9 @@ static const char *const power_names[] = {
 static const char *const plane_names[] = {
     [GZ_CHOOSE_RELAY] = "relay", [GZ_CHOOSE_RING] = "ring", NULL};
 
+static const char *const cookies_names[] = {
+    [GZ_COOKIES_OFF] = "off", [GZ_COOKIES_FLOOD] = "flood", [GZ_COOKIES_ALWAYS] = "always", NULL};
+
 static const char *const driver_names[] = {[GZ_DRV_AUTO] = "auto",
 					   [GZ_DRV_AF_XDP] = "af_xdp",
 					   [GZ_DRV_AF_PACKET] = "af_packet",
@@ -328,6 +331,12 @@ static const struct gz_cfg_key engine_keys[] = {
 	  RANGE(1024, 65535), .def = "32768-60999",
 	  .help = "Local ports of connections that did not choose one.",
 	  .more = "Like net.ipv4.ip_local_port_range." },
+	{ "tcp.syn_cookies", GZ_CFG_ENUM, FIELD(struct gz_engine_config, cookies),
+	  .names = cookies_names, .def = "flood",
+	  .help = "Whether SYNs are answered without remembering them.",
+	  .more = "flood: once half-open connections that do not complete fill a "
+		  "listener's backlog. always: all of them. off: never; SYNs over the "
+		  "backlog are dropped. Like net.ipv4.tcp_syncookies." },
 	EAL_KEYS(struct gz_engine_config),
 };
 

@@ -32,6 +32,9 @@
 	X(CONNECTED, connected)                                                                    \
 	X(CONNECT_FAILED, connect_failed)                                                          \
 	X(BACKLOG_DROPS, backlog_drops)                                                            \
+	X(COOKIES_SENT, syncookies_sent)                                                           \
+	X(COOKIES_RECEIVED, syncookies_received)                                                   \
+	X(COOKIES_FAILED, syncookies_failed)                                                       \
 	X(RELAY_RX, relay_to_app_bytes)                                                            \
 	X(UDP_DROPPED, udp_rx_no_room)                                                             \
 	X(UDP_TX_DROPPED, udp_tx_dropped)                                                          \

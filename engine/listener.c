@@ -5,7 +5,8 @@
  * Theory of operation.  A SYN meets gz_stack_syn() before lwIP sees it, then
  * on_passive_open() when lwIP has made a pcb for it; the flow counts in the
  * listener's backlog from there on.  on_accept() makes the socket, when the
- * handshake is done, and offers it to the listener's pending list.
+ * handshake is done, and offers it to the listener's pending list.  When half-open
+ * connections that do not complete fill the backlog, SYNs are answered by cookies.
  *
  * Of sockets that share a port (SO_REUSEPORT) one has lwIP's listener, choose()
  * picks among all of them, and another inherits the listener when its owner goes.
@@ -18,6 +19,7 @@
 #include "lwip/tcp.h"
 
 #include "engine/client.h"
+#include "engine/cookie.h"
 #include "engine/counters.h"
 #include "engine/log.h"
 #include "engine/pcb.h"
@@ -25,7 +27,9 @@
 #include "engine/urgent.h"
 #include "engine/worker.h"
 
-bool gz_stack_syn(const struct tcp_hdr *h);
+#define HALF_OPEN_MAX 16384   /* of all listeners; a pcb each */
+#define FLOOD_AGE (200 * GZ_MS) /* who answers does so by then, mostly */
+#define PROBE_REST (10 * GZ_MS)
 
 static struct gz_end end_of(const ip_addr_t *a, u16_t port)
 {
@@ -96,6 +100,86 @@ static bool later(const struct tcp_pcb *tw, const struct tcp_hdr *h)
 	       TCP_SEQ_GT(val, tw->ts_recent);
 }
 
+/* A flow was half-open until now. */
+bool gz_pcb_opened(struct gz_flow *f)
+{
+	if (!f->half_open)
+		return false;
+	TAILQ_REMOVE(&f->listener->half_open, f, half_open_entry);
+	f->listener->nhalf_open--;
+	gz_worker.half_open--;
+	f->half_open = false;
+	return true;
+}
+
+/* As Linux: at most backlog + 1 wait for accept(). */
+static bool is_full(struct gz_sock *s)
+{
+	return atomic_load(&s->queued) - s->nhalf_open > s->backlog;
+}
+
+bool gz_listener_is_full(struct gz_sock *s)
+{
+	return is_full(s);
+}
+
+/*
+ * Do connections that are never completed fill the backlog?  A burst of honest peers
+ * fills it for a round trip, and drops can wait that long.
+ */
+static bool is_flooded(const struct gz_sock *s)
+{
+	const struct gz_flow *f = TAILQ_FIRST(&s->half_open);
+
+	return gz_worker.half_open >= HALF_OPEN_MAX ||
+	       (f && gz_worker.now - f->since > FLOOD_AGE);
+}
+
+/* Half-open ones count as well: each has a place when it completes. */
+static bool has_room(struct gz_sock *s)
+{
+	return atomic_load(&s->queued) <= s->backlog && gz_worker.half_open < HALF_OPEN_MAX;
+}
+
+/* What lwIP will choose for a segment to @lport, and the like: not gone */
+static struct gz_sock *find(u16_t lport)
+{
+	struct tcp_pcb_listen *l;
+	struct gz_sock *s;
+
+	do {
+		s = NULL;
+		for (l = tcp_listen_pcbs.listen_pcbs; l; l = l->next) {
+			if (l->local_port != lport || !listens_to(l, ip_current_dest_addr()))
+				continue;
+			s = l->callback_arg;
+			if (!IP_IS_ANY_TYPE_VAL(l->local_ip) && !ip_addr_isany(&l->local_ip))
+				break;
+		}
+		/* The probe is a system call, and a flood is many SYNs. */
+		if (s && !has_room(s) && gz_worker.now - s->probed_at < PROBE_REST)
+			return s;
+	} while (s && gone(s));
+	if (s)
+		s->probed_at = gz_worker.now;
+	return s;
+}
+
+enum fate { PASS, DROP, COOKIE };
+
+static enum fate judge(struct gz_sock *s)
+{
+	enum gz_cookies cookies = gz_worker.cfg->cookies;
+
+	if (is_full(s))
+		return DROP;
+	if (cookies == GZ_COOKIES_ALWAYS)
+		return COOKIE;
+	if (has_room(s))
+		return PASS;
+	return cookies == GZ_COOKIES_FLOOD && is_flooded(s) ? COOKIE : DROP;
+}
+
 /*
  * gz_stack_syn() - A SYN without ACK, before lwIP sees it
  *
@@ -103,11 +187,13 @@ static bool later(const struct tcp_pcb *tw, const struct tcp_hdr *h)
  * the peer gets its RST; a connection in TIME_WAIT gives way to a new one of
  * the same four-tuple (RFC 6191, RFC 9293 3.10.7.4).  Return: false to drop.
  */
-bool gz_stack_syn(const struct tcp_hdr *h)
+bool gz_stack_syn(struct pbuf *p, const struct tcp_hdr *h)
 {
 	u16_t lport = lwip_ntohs(h->dest), rport = lwip_ntohs(h->src);
-	struct tcp_pcb_listen *l, *next;
+	struct gz_end peer = end_of(ip_current_src_addr(), rport);
 	struct tcp_pcb *tw;
+	struct gz_sock *s;
+	enum fate fate;
 
 	for (tw = tcp_tw_pcbs; tw; tw = tw->next) {
 		if (tw->local_port == lport && tw->remote_port == rport &&
@@ -118,23 +204,39 @@ bool gz_stack_syn(const struct tcp_hdr *h)
 			break;
 		}
 	}
-	for (l = tcp_listen_pcbs.listen_pcbs; l; l = next) {
-		struct gz_sock *s = l->callback_arg;
+	s = find(lport);
+	if (!s)
+		return true;
+	s = choose(s, peer);
+	fate = judge(s);
+	/* One that came before is its connection's. */
+	if (fate == PASS || gz_flow_exists(end_of(ip_current_dest_addr(), lport), peer))
+		return true;
+	if (fate == COOKIE)
+		gz_cookie_send(p, h, s);
+	else
+		gz_count(GZ_C_BACKLOG_DROPS); /* the peer tries again */
+	return false;
+}
 
-		next = l->next;
-		if (l->local_port != lport || !listens_to(l, ip_current_dest_addr()))
-			continue;
-		if (gone(s))
-			continue;
-		if (s->opt.reuseport)
-			return true; /* on_passive_open() chooses */
-		/* As Linux: at most backlog + 1 wait; the peer tries again. */
-		if (atomic_load(&s->queued) > s->backlog) {
-			gz_count(GZ_C_BACKLOG_DROPS);
-			return false;
-		}
+/* gz_stack_ack() - An ACK alone.  It may bring a cookie back.  Return: false to drop */
+bool gz_stack_ack(struct pbuf *p, const struct tcp_hdr *h, struct netif *inp)
+{
+	u16_t lport = lwip_ntohs(h->dest);
+	struct gz_end peer = end_of(ip_current_src_addr(), lwip_ntohs(h->src));
+	struct gz_sock *s;
+
+	if (!gz_cookie_awaited() ||
+	    gz_flow_exists(end_of(ip_current_dest_addr(), lport), peer))
+		return true;
+	s = find(lport);
+	if (!s)
+		return true;
+	if (is_full(choose(s, peer))) {
+		gz_count(GZ_C_BACKLOG_DROPS);
+		return false;
 	}
-	return true;
+	return gz_cookie_take(p, h, inp);
 }
 
 static err_t on_passive_open(u8_t id, struct tcp_pcb_listen *l, struct tcp_pcb *pcb)
@@ -144,10 +246,6 @@ static err_t on_passive_open(u8_t id, struct tcp_pcb_listen *l, struct tcp_pcb *
 	int err;
 
 	LWIP_UNUSED_ARG(id);
-	if (atomic_load(&s->queued) > s->backlog) {
-		gz_count(GZ_C_BACKLOG_DROPS);
-		return ERR_MEM; /* silently: the peer tries again */
-	}
 	f = gz_flow_add(end_of(&pcb->local_ip, pcb->local_port),
 			end_of(&pcb->remote_ip, pcb->remote_port), 0, &err);
 	if (!f)
@@ -155,7 +253,11 @@ static err_t on_passive_open(u8_t id, struct tcp_pcb_listen *l, struct tcp_pcb *
 	gz_flow_reuse(f, s->opt.reuseaddr, s->opt.reuseport);
 	gz_sock_ref(s);
 	f->listener = s;
-	f->counted = true;
+	f->half_open = true;
+	f->since = gz_worker.now;
+	TAILQ_INSERT_TAIL(&s->half_open, f, half_open_entry);
+	s->nhalf_open++;
+	gz_worker.half_open++;
 	atomic_fetch_add(&s->queued, 1);
 	/* Until the handshake is done there is no socket to call back. */
 	pcb->callback_arg = NULL;
@@ -194,8 +296,8 @@ static err_t on_accept(void *arg, struct tcp_pcb *pcb, err_t err)
 	gz_pcb_bound_mss(pcb, &s->opt);
 	gz_count(GZ_C_ACCEPTED);
 	/* From now on it is the pending list that counts and refers. */
+	gz_pcb_opened(f);
 	f->listener = NULL;
-	f->counted = false;
 	if (l->opt.defer_accept) {
 		/* Until bytes come; a peer that sends none is accepted late, as
 		 * inet_csk_reqsk_queue_prune() did it. */
@@ -262,8 +364,8 @@ int gz_stack_listen(struct gz_sock *s)
 
 void gz_stack_unlisten(struct gz_sock *s)
 {
-	struct tcp_pcb *p, *next;
 	struct gz_sock *o;
+	struct gz_flow *f;
 
 	if (s->shares) {
 		s->shares = false;
@@ -275,11 +377,8 @@ void gz_stack_unlisten(struct gz_sock *s)
 	if (o->deferred == s)
 		gz_stack_abort(o); /* the pump drops it */
 	/* Half-open connections go with their listener, with a RST. */
-	for (p = tcp_active_pcbs; p; p = next) {
-		next = p->next;
-		if (p->state == SYN_RCVD && gz_stack_flow(p) && gz_stack_flow(p)->listener == s)
-			tcp_abort(p);
-	}
+	while ((f = TAILQ_FIRST(&s->half_open)))
+		tcp_abort(f->pcb);
 	tcp_close(s->lpcb);
 	s->lpcb = NULL;
 	gz_worker_dirty(s->worker, s);

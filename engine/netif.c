@@ -63,6 +63,7 @@ static struct {
 	struct looped loop[LOOP_MAX];
 	unsigned loop_head, loop_tail;
 	bool fragments;	 /* may be made of the segment that is being sent */
+	bool mute;	 /* what lwIP sends is not for the wire */
 	unsigned groups; /* joined, by lwIP's count of users */
 } net;
 
@@ -242,8 +243,20 @@ void gz_netif_fragments(bool may)
 	net.fragments = may;
 }
 
+void gz_netif_mute(bool mute)
+{
+	net.mute = mute;
+}
+
+bool gz_netif_is_mute(void)
+{
+	return net.mute;
+}
+
 static err_t port_output(struct netif *nif, struct pbuf *p, const ip4_addr_t *dst)
 {
+	if (net.mute)
+		return ERR_OK;
 	forbid_fragments(p->payload);
 	for (unsigned i = 0; i < net.n; i++)
 		if (ip4_addr_eq(dst, netif_ip4_addr(&net.nif[i])))
@@ -254,13 +267,15 @@ static err_t port_output(struct netif *nif, struct pbuf *p, const ip4_addr_t *ds
 static err_t lo_output(struct netif *nif, struct pbuf *p, const ip4_addr_t *dst)
 {
 	LWIP_UNUSED_ARG(dst);
-	return loop_put(nif, p);
+	return net.mute ? ERR_OK : loop_put(nif, p);
 }
 
 static err_t port_output6(struct netif *nif, struct pbuf *p, const ip6_addr_t *dst)
 {
 	int i = netif_get_ip6_addr_match(nif, dst);
 
+	if (net.mute)
+		return ERR_OK;
 	/* What was found to be a duplicate is another host's. */
 	if (i >= 0 && !ip6_addr_isduplicated(netif_ip6_addr_state(nif, i)))
 		return loop_put(nif, p);
@@ -270,7 +285,7 @@ static err_t port_output6(struct netif *nif, struct pbuf *p, const ip6_addr_t *d
 static err_t lo_output6(struct netif *nif, struct pbuf *p, const ip6_addr_t *dst)
 {
 	LWIP_UNUSED_ARG(dst);
-	return loop_put(nif, p);
+	return net.mute ? ERR_OK : loop_put(nif, p);
 }
 
 static err_t nif_init(struct netif *nif)
@@ -491,7 +506,6 @@ unsigned gz_netif_rx(struct gz_worker *w, void (*before)(struct gz_worker *))
 }
 
 void gz_tcp_input(struct pbuf *p, struct netif *inp);
-bool gz_stack_syn(const struct tcp_hdr *h);
 
 /*
  * gz_tcp_input() - What ip4.c and ip6.c call in place of tcp_input()
@@ -503,7 +517,7 @@ void gz_tcp_input(struct pbuf *p, struct netif *inp)
 	const struct tcp_hdr *h = p->payload;
 
 	if (p->len >= TCP_HLEN) {
-		unsigned hl = TCPH_HDRLEN_BYTES(h);
+		unsigned hl = TCPH_HDRLEN_BYTES(h), kind;
 
 		/* Options that straddle pbufs do not come from an honest peer. */
 		if (hl > TCP_HLEN &&
@@ -513,8 +527,9 @@ void gz_tcp_input(struct pbuf *p, struct netif *inp)
 			pbuf_free(p);
 			return;
 		}
-		if ((TCPH_FLAGS(h) & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_SYN &&
-		    !gz_stack_syn(h)) {
+		kind = TCPH_FLAGS(h) & (TCP_SYN | TCP_ACK | TCP_RST);
+		if ((kind == TCP_SYN && !gz_stack_syn(p, h)) ||
+		    (kind == TCP_ACK && !gz_stack_ack(p, h, inp))) {
 			pbuf_free(p);
 			return;
 		}

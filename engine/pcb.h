@@ -18,6 +18,9 @@
 #define GZ_SEC (1000 * GZ_MS)
 #define GZ_CORK_MAX (200 * GZ_MS) /* tcp(7): TCP_CORK's ceiling */
 
+/** @f is not half-open any more, whatever became of it.  Return: it was */
+bool gz_pcb_opened(struct gz_flow *f);
+
 /** lwIP's form of an address of ours */
 ip_addr_t gz_pcb_addr(struct gz_end e);
 
@@ -29,10 +32,12 @@ u8_t gz_pcb_ext_id(void);
 void gz_pcb_take(struct gz_sock *s, struct tcp_pcb *pcb, struct gz_flow *f);
 
 /**
- * gz_pcb_withhold() - SO_RCVBUF: how much of lwIP's window is not for the peer
+ * gz_pcb_window() - SO_RCVBUF: the largest window for the peer, bytes
  *
  * Two segments are the least, lwIP opens a closed window by no less than one.
  */
+uint32_t gz_pcb_window(const struct gz_options *o);
+/** How much of lwIP's window is therefore not for the peer */
 uint32_t gz_pcb_withhold(const struct gz_options *o, const struct tcp_pcb *p);
 /** Take @n bytes off the window before the peer could use it: while the handshake goes on. */
 void gz_pcb_narrow(struct tcp_pcb *p, uint32_t n);

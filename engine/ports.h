@@ -23,7 +23,10 @@ struct gz_flow {
 	struct gz_end local, peer;
 	struct gz_sock *listener;  /* [w] while half-open; counted in queued */
 	struct gz_sock *sock;	   /* [w] NULL: orphan or half-open */
-	bool counted;		   /* [w] in listener->queued */
+	bool half_open;		   /* [w] on listener's list, counted in its queued */
+	uint64_t since;		   /* [w] ns; half-open */
+	TAILQ_ENTRY(gz_flow) half_open_entry; /* [w] */
+	struct tcp_pcb *pcb;	   /* [w] NULL: none yet */
 	struct gz_measure measure; /* [w] */
 	bool reuseaddr, reuseport; /* under the lock of ports.c */
 };
@@ -72,6 +75,8 @@ bool gz_port_listening(struct gz_end end);
  */
 struct gz_flow *gz_flow_add(struct gz_end local, struct gz_end peer, uint32_t narrow, int *err);
 void gz_flow_del(struct gz_flow *f);
+/** Is there one?  Any thread */
+bool gz_flow_exists(struct gz_end local, struct gz_end peer);
 /** SO_REUSEADDR and SO_REUSEPORT of the connection's socket, for gz_claim(). */
 void gz_flow_reuse(struct gz_flow *f, bool reuseaddr, bool reuseport);
 

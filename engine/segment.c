@@ -182,6 +182,9 @@ err_t gz_segment_in(struct tcp_pcb *pcb, const struct tcp_hdr *h, const struct p
 		old_duplicate(pcb, m, h, p, now);
 		return ERR_VAL;
 	}
+	/* It completes the handshake, and finds no place: it is lost (tcp_v4_syn_recv_sock()). */
+	if (f->half_open && gz_listener_is_full(f->listener))
+		return ERR_VAL;
 	if (flags & TCP_ACK) {
 		uint32_t oldest = pcb->lastack - pcb->snd_wnd_max;
 
@@ -317,7 +320,7 @@ uint32_t *gz_segment_out(const struct pbuf *p, struct tcp_hdr *h, const struct t
 		m->stamps.resent = true;
 		if (TCP_SEQ_LEQ(end, m->high))
 			return opts;
-	} else if (!m->sampling) {
+	} else if (!m->sampling && !gz_netif_is_mute()) {
 		m->sampling = true;
 		m->rtt_seq = end;
 		m->rtt_from = gz_now_ns();

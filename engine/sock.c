@@ -65,6 +65,7 @@ struct gz_sock *gz_sock_new(struct gz_client *client, int family)
 	s->end_fd = s->held_fd = s->twin_fd = s->ring.i = -1;
 	atomic_init(&s->parked_fd, -1);
 	TAILQ_INIT(&s->pending);
+	TAILQ_INIT(&s->half_open);
 	gz_options_init(&s->opt);
 	s->client = client;
 	s->uid = client->uid;

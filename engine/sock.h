@@ -169,6 +169,9 @@ struct gz_sock {
 	struct gz_flow *flow; /* NULL: no pcb */
 	struct tcp_pcb *pcb;
 	struct tcp_pcb *lpcb;	  /* while listening */
+	TAILQ_HEAD(, gz_flow) half_open; /* its connections in SYN-RECEIVED, the oldest first */
+	int nhalf_open;
+	uint64_t probed_at;	  /* ns: it was seen to be alive */
 	struct gz_sock *deferred; /* TCP_DEFER_ACCEPT: the listener, a reference */
 	uint64_t defer_until;	  /* ns */
 	bool shares;		  /* SO_REUSEPORT: another one has the pcb */

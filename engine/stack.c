@@ -34,17 +34,15 @@ struct gz_flow *gz_stack_flow(const struct tcp_pcb *pcb)
 /* The listener's count of connections that are not accepted yet. */
 static void uncount(struct gz_flow *f)
 {
-	if (f->counted) {
+	if (gz_pcb_opened(f))
 		atomic_fetch_sub(&f->listener->queued, 1);
-		f->counted = false;
-	}
 	if (f->listener) {
 		gz_sock_unref(f->listener);
 		f->listener = NULL;
 	}
 }
 
-uint32_t gz_pcb_withhold(const struct gz_options *o, const struct tcp_pcb *p)
+uint32_t gz_pcb_window(const struct gz_options *o)
 {
 	uint32_t limit = (uint32_t)o->rcvbuf / 2;
 
@@ -55,6 +53,13 @@ uint32_t gz_pcb_withhold(const struct gz_options *o, const struct tcp_pcb *p)
 		limit = (uint32_t)o->window_clamp;
 	if (limit < 2 * TCP_MSS)
 		limit = 2 * TCP_MSS;
+	return limit;
+}
+
+uint32_t gz_pcb_withhold(const struct gz_options *o, const struct tcp_pcb *p)
+{
+	uint32_t limit = gz_pcb_window(o);
+
 	return limit < TCP_WND_MAX(p) ? TCP_WND_MAX(p) - limit : 0;
 }
 
@@ -94,6 +99,7 @@ void gz_pcb_carry(struct tcp_pcb *pcb, struct gz_flow *f)
 {
 	tcp_ext_arg_set_callbacks(pcb, ext_id, &callbacks);
 	tcp_ext_arg_set(pcb, ext_id, f);
+	f->pcb = pcb;
 }
 
 u8_t gz_pcb_ext_id(void)

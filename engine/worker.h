@@ -72,6 +72,7 @@ struct gz_worker {
 	int probe_fd;
 	TAILQ_HEAD(gz_dirty_list, gz_sock) dirty;
 	LIST_HEAD(, gz_sock) socks;
+	unsigned half_open; /* connections in SYN-RECEIVED */
 	LIST_HEAD(, gz_plane) planes;
 	TAILQ_HEAD(, gz_leave) leaving;
 	LIST_HEAD(, gz_sock) fading;
@@ -115,8 +116,17 @@ void gz_ip_of_end(struct ip_addr *a, struct gz_end e, const struct netif *nif);
 
 /** May the segments that follow be fragmented?  Of IPv4 */
 void gz_netif_fragments(bool may);
+/** Is what lwIP sends dropped, as if it had been sent?  (cookie.c) */
+void gz_netif_mute(bool mute);
+bool gz_netif_is_mute(void);
 
 /* listener.c */
+struct pbuf;
+struct tcp_hdr;
+bool gz_stack_syn(struct pbuf *p, const struct tcp_hdr *h);
+bool gz_stack_ack(struct pbuf *p, const struct tcp_hdr *h, struct netif *inp);
+/** Does @s have no place for one more whose handshake is done? */
+bool gz_listener_is_full(struct gz_sock *s);
 int gz_stack_listen(struct gz_sock *s);
 void gz_stack_unlisten(struct gz_sock *s);
 

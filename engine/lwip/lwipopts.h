@@ -97,6 +97,8 @@ struct ip_addr;
 uint32_t gz_tcp_ts_offset(const struct ip_addr *lip, const struct ip_addr *rip);
 uint32_t gz_tcp_isn(const struct ip_addr *lip, uint16_t lport, const struct ip_addr *rip,
 		    uint16_t rport);
+/* Not NULL: it is this one, which the peer was told already (engine/cookie.c). */
+void gz_tcp_isn_next(const uint32_t *isn);
 
 /* engine/segment.c sees each segment. */
 struct tcp_pcb;

@@ -13,6 +13,9 @@
 #include "lwip/ip_addr.h"
 #include "lwip/sys.h"
 
+#include "engine/keyed.h"
+#include "engine/tuple.h"
+
 /** sys_now() - Milliseconds since some start, wraps (lwIP's clock) */
 u32_t sys_now(void)
 {
@@ -85,68 +88,32 @@ __attribute__((optimize("O3"))) uint16_t gz_chksum(const void *data, int len)
 	return (uint16_t)sum;
 }
 
-#define ROTL(x, b) (((x) << (b)) | ((x) >> (64 - (b))))
-#define SIPROUND                                                                                   \
-	do {                                                                                       \
-		v0 += v1;                                                                          \
-		v1 = ROTL(v1, 13);                                                                 \
-		v1 ^= v0;                                                                          \
-		v0 = ROTL(v0, 32);                                                                 \
-		v2 += v3;                                                                          \
-		v3 = ROTL(v3, 16);                                                                 \
-		v3 ^= v2;                                                                          \
-		v0 += v3;                                                                          \
-		v3 = ROTL(v3, 21);                                                                 \
-		v3 ^= v0;                                                                          \
-		v2 += v1;                                                                          \
-		v1 = ROTL(v1, 17);                                                                 \
-		v1 ^= v2;                                                                          \
-		v2 = ROTL(v2, 32);                                                                 \
-	} while (0)
+static const uint32_t *told;
 
-/* SipHash-1-3 over three words: the keyed function that RFC 6528 asks for. */
-static uint64_t keyed(const uint64_t key[2], uint64_t a, uint64_t b, uint64_t c)
+void gz_tcp_isn_next(const uint32_t *isn)
 {
-	const uint64_t in[4] = {a, b, c, 24ULL << 56};
-	uint64_t v0 = key[0] ^ 0x736f6d6570736575ULL, v1 = key[1] ^ 0x646f72616e646f6dULL;
-	uint64_t v2 = key[0] ^ 0x6c7967656e657261ULL, v3 = key[1] ^ 0x7465646279746573ULL;
-
-	for (unsigned i = 0; i < 4; i++) {
-		v3 ^= in[i];
-		SIPROUND;
-		v0 ^= in[i];
-	}
-	v2 ^= 0xff;
-	SIPROUND;
-	SIPROUND;
-	SIPROUND;
-	return v0 ^ v1 ^ v2 ^ v3;
+	told = isn;
 }
 
-/* F of RFC 6528, of two addresses and @c */
-static uint64_t secret(const struct ip_addr *lip, const struct ip_addr *rip, uint64_t c)
+/* F of RFC 6528, of a connection; another one for each @kind */
+static uint64_t secret(uint64_t kind, const struct ip_addr *lip, uint16_t lport,
+		       const struct ip_addr *rip, uint16_t rport)
 {
-	static uint64_t key[2];
-	uint64_t a = 0, b = 0;
+	static struct gz_key key;
+	uint64_t w[GZ_TUPLE_WORDS + 1];
+	unsigned n;
 
-	if (!key[0] && getrandom(key, sizeof(key), 0) != sizeof(key))
-		abort();
-	if (IP_IS_V4(lip)) {
-		a = ip4_addr_get_u32(ip_2_ip4(lip));
-		b = ip4_addr_get_u32(ip_2_ip4(rip));
-	} else {
-		for (unsigned i = 0; i < 4; i++) {
-			a = a * 0x9e3779b97f4a7c15ULL + ip_2_ip6(lip)->addr[i];
-			b = b * 0x9e3779b97f4a7c15ULL + ip_2_ip6(rip)->addr[i];
-		}
-	}
-	return keyed(key, a, b, c);
+	if (!key.k[0])
+		key = gz_key_new();
+	n = gz_tuple_words(w, lip, lport, rip, rport);
+	w[n++] = kind;
+	return gz_keyed(&key, w, n);
 }
 
 /** gz_tcp_ts_offset() - What a pair of hosts adds to the clock (RFC 7323 section 5.4) */
 uint32_t gz_tcp_ts_offset(const struct ip_addr *lip, const struct ip_addr *rip)
 {
-	return (uint32_t)secret(lip, rip, 1ULL << 32); /* as no pair of ports */
+	return (uint32_t)secret(1, lip, 0, rip, 0);
 }
 
 /** gz_tcp_isn() - Initial sequence number (RFC 6528: M + F(four-tuple, key)) */
@@ -155,12 +122,14 @@ uint32_t gz_tcp_isn(const struct ip_addr *lip, uint16_t lport, const struct ip_a
 {
 	struct timespec t;
 
+	if (told)
+		return *told;
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	/*
 	 * M is a timer of 64 ns, as Linux's: with RFC 793's 4 µs a connection that
 	 * sent more than 250 kB/s is ahead of it, and a new one of the same
 	 * four-tuple looks old to a peer in TIME_WAIT.
 	 */
-	return (uint32_t)(secret(lip, rip, (uint64_t)lport << 16 | rport) +
+	return (uint32_t)(secret(0, lip, lport, rip, rport) +
 			  (((uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec) >> 6));
 }
