@@ -25,6 +25,7 @@
 #include "engine/ipv6.h"
 #include "engine/msghdr.h"
 #include "engine/shadow.h"
+#include "engine/udp.h"
 #include "engine/worker.h"
 
 #define DATAGRAM_MAX 65536
@@ -132,6 +133,7 @@ static int64_t receive(struct gz_call_ctx *c, struct msghdr *m, struct iovec *v,
 	struct msghdr h;
 	struct gz_alias a;
 	size_t left, named, put = 0;
+	bool passed = false;
 	ssize_t n;
 	int err;
 
@@ -145,6 +147,12 @@ static int64_t receive(struct gz_call_ctx *c, struct msghdr *m, struct iovec *v,
 		    .msg_controllen = sizeof(control),
 		};
 		n = recvmsg(c->fd, &h, flags | MSG_DONTWAIT);
+		if (n < 0 && errno == EAGAIN && !passed && !(flags & MSG_ERRQUEUE) &&
+		    !c->s->dgram.ping) {
+			gz_udp_pass(); /* a send() that has returned may be under way */
+			passed = true;
+			n = recvmsg(c->fd, &h, flags | MSG_DONTWAIT);
+		}
 		if (n < 0)
 			return -errno;
 		memset(&a, 0, sizeof(a));
@@ -412,7 +420,14 @@ static int64_t send_one(struct gz_call_ctx *c, const struct msghdr *m, char *buf
 		h.msg_namelen = gz_dgram_inner(s, alias, !gz_end_is_v4(peer), &ss);
 	}
 	r = sendmsg(c->fd, &h, (flags & ~MSG_OOB) | MSG_DONTWAIT | MSG_NOSIGNAL);
-	return r < 0 ? -errno : r;
+	if (r < 0)
+		return -errno;
+	/* It is there when the call returns, as with the kernel. */
+	if (!named)
+		peer = s->peer;
+	if (!s->dgram.ping && (gz_netif_is_local(peer) || gz_addr_to_many(peer)))
+		gz_udp_pass();
+	return r;
 }
 
 int64_t gz_dgram_sendto(struct gz_call_ctx *c)

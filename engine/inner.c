@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
  * inner.c - IP packets into the namespace of the shadows
+ *
+ * ICMP errors have headers of ours, whole; datagrams have the kernel's, which then holds
+ * them in no more memory than those that it makes itself: SO_RCVBUF counts that.
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <net/if.h>
 #include <netlink/netlink.h>
 #include <netlink/route/route.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -24,9 +29,13 @@
 #define LO_MTU (65535 + 40) /* the largest IPv6 packet */
 #define ROOM (16 << 20)	    /* of what is under way */
 
+#define NOBODY 1 /* a name that is neither a shadow's nor an alias */
+
 static struct {
 	int raw, raw6;
-} inner = {.raw = -1, .raw6 = -1};
+	int udp, udp6;	 /* whose IP headers are the kernel's */
+	int snmp, snmp6; /* its counters of the namespace */
+} inner = {.raw = -1, .raw6 = -1, .udp = -1, .udp6 = -1, .snmp = -1, .snmp6 = -1};
 
 bool gz_inner_has_v6(void)
 {
@@ -125,6 +134,84 @@ bool gz_inner_put(const struct gz_inner *p, struct iovec *v, int n, int sum)
 	return sendmsg(p->v6 ? inner.raw6 : inner.raw, &m, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
 }
 
+/* One control message with @n bytes at @data; @at is where it goes, and the next one after it */
+static void put_control(struct cmsghdr **at, int level, int type, const void *data, size_t n)
+{
+	(*at)->cmsg_level = level;
+	(*at)->cmsg_type = type;
+	(*at)->cmsg_len = CMSG_LEN(n);
+	memcpy(CMSG_DATA(*at), data, n);
+	*at = (struct cmsghdr *)((char *)*at + CMSG_SPACE(n));
+}
+
+bool gz_inner_datagram(const struct gz_inner *p, struct iovec *v, int n)
+{
+	struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = gz_name_v4(p->dst)};
+	struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_addr = gz_name_v6(p->dst, true)};
+	struct in_pktinfo from = {.ipi_spec_dst.s_addr = gz_name_v4(p->src)};
+	struct in6_pktinfo from6 = {.ipi6_addr = gz_name_v6(p->src, true)};
+	_Alignas(struct cmsghdr) char control[128] = {0};
+	struct cmsghdr *c = (struct cmsghdr *)control;
+	struct msghdr m = {.msg_iov = v, .msg_iovlen = (size_t)n, .msg_control = control};
+	int ttl = p->ttl ? p->ttl : 1, tos = p->tos;
+
+	if (p->v6) {
+		m.msg_name = &in6;
+		m.msg_namelen = sizeof(in6);
+		put_control(&c, IPPROTO_IPV6, IPV6_PKTINFO, &from6, sizeof(from6));
+		put_control(&c, IPPROTO_IPV6, IPV6_HOPLIMIT, &ttl, sizeof(ttl));
+		put_control(&c, IPPROTO_IPV6, IPV6_TCLASS, &tos, sizeof(tos));
+	} else {
+		m.msg_name = &in;
+		m.msg_namelen = sizeof(in);
+		put_control(&c, IPPROTO_IP, IP_PKTINFO, &from, sizeof(from));
+		put_control(&c, IPPROTO_IP, IP_TTL, &ttl, sizeof(ttl));
+		put_control(&c, IPPROTO_IP, IP_TOS, &tos, sizeof(tos));
+	}
+	m.msg_controllen = (size_t)((char *)c - control);
+	return sendmsg(p->v6 ? inner.udp6 : inner.udp, &m, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
+}
+
+/* A counter of /proc/net/snmp, whose lines of names have lines of numbers after them */
+static uint64_t counter_v4(const char *text, const char *name)
+{
+	const char *names = strstr(text, "Udp: "), *numbers = names ? strchr(names, '\n') : NULL;
+	char *end;
+
+	if (!numbers)
+		return 0;
+	numbers += strlen("\nUdp:");
+	for (names += strlen("Udp:"); *names == ' '; names += strcspn(names, " \n")) {
+		uint64_t v = strtoull(numbers, &end, 10);
+
+		if (!strncmp(++names, name, strlen(name)))
+			return v;
+		numbers = end;
+	}
+	return 0;
+}
+
+static bool read_all(int fd, char *text, size_t room)
+{
+	ssize_t n = fd < 0 ? -1 : pread(fd, text, room - 1, 0);
+
+	text[n > 0 ? n : 0] = '\0';
+	return n > 0;
+}
+
+uint64_t gz_inner_lost(void)
+{
+	char text[16384];
+	const char *v6;
+	uint64_t n = 0;
+
+	if (read_all(inner.snmp, text, sizeof(text)))
+		n += counter_v4(text, "RcvbufErrors");
+	if (read_all(inner.snmp6, text, sizeof(text)) && (v6 = strstr(text, "Udp6RcvbufErrors")))
+		n += strtoull(v6 + strlen("Udp6RcvbufErrors"), NULL, 10);
+	return n;
+}
+
 struct gz_icmp gz_icmp_no_port(bool v6)
 {
 	return v6 ? (struct gz_icmp){ICMP6_TYPE_DUR, ICMP6_DUR_PORT, 0}
@@ -170,27 +257,61 @@ out:
 	return err;
 }
 
-static int raw_socket(int family)
+static int raw_socket(int family, int protocol)
 {
-	int fd = socket(family, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW), n = ROOM;
+	int fd = socket(family, SOCK_RAW | SOCK_CLOEXEC, protocol), n = ROOM;
 
 	if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &n, sizeof(n)) < 0)
 		setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &n, sizeof(n));
 	return fd;
 }
 
+/* Sockets that send from any alias, and are sent nothing.  Return: 0 or -errno */
+static int open_udp(void)
+{
+	struct sockaddr_in in = {.sin_family = AF_INET,
+				 .sin_addr.s_addr = htonl(127 << 24 | NOBODY << 16)};
+
+	inner.udp = raw_socket(AF_INET, IPPROTO_UDP);
+	if (inner.udp < 0 || bind(inner.udp, (struct sockaddr *)&in, sizeof(in)) < 0)
+		return -errno;
+	return 0;
+}
+
+static int open_udp6(void)
+{
+	struct sockaddr_in6 in6 = {.sin6_family = AF_INET6,
+				   .sin6_addr = gz_name_v6(htonl(NOBODY), true)};
+	int one = 1, at = 6; /* of the checksum */
+
+	inner.udp6 = raw_socket(AF_INET6, IPPROTO_UDP);
+	if (inner.udp6 < 0 ||
+	    setsockopt(inner.udp6, IPPROTO_IPV6, IPV6_FREEBIND, &one, sizeof(one)) < 0 ||
+	    setsockopt(inner.udp6, IPPROTO_IPV6, IPV6_CHECKSUM, &at, sizeof(at)) < 0 ||
+	    bind(inner.udp6, (struct sockaddr *)&in6, sizeof(in6)) < 0)
+		return -errno;
+	return 0;
+}
+
 int gz_inner_init(void)
 {
 	struct ifreq lo = {.ifr_name = "lo", .ifr_flags = IFF_UP};
 
-	inner.raw = raw_socket(AF_INET);
+	int err;
+
+	inner.raw = raw_socket(AF_INET, IPPROTO_RAW);
 	if (inner.raw < 0 || ioctl(inner.raw, SIOCSIFFLAGS, &lo) < 0)
 		return -errno;
 	lo.ifr_mtu = LO_MTU;
 	if (ioctl(inner.raw, SIOCSIFMTU, &lo) < 0)
 		return -errno;
-	inner.raw6 = raw_socket(AF_INET6);
-	if (inner.raw6 >= 0 && add_route()) {
+	err = open_udp();
+	if (err)
+		return err;
+	inner.snmp = open("/proc/thread-self/net/snmp", O_RDONLY | O_CLOEXEC);
+	inner.snmp6 = open("/proc/thread-self/net/snmp6", O_RDONLY | O_CLOEXEC);
+	inner.raw6 = raw_socket(AF_INET6, IPPROTO_RAW);
+	if (inner.raw6 >= 0 && (add_route() || open_udp6())) {
 		close(inner.raw6);
 		inner.raw6 = -1;
 	}

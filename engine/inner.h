@@ -3,7 +3,7 @@
  * inner.h - IP packets into the namespace of the shadows
  *
  * The engine speaks to shadows as if it were all their peers: by raw sockets, from
- * aliases (alias.h).  Worker only, but for the two that say so.
+ * aliases (alias.h).  Worker only, but for those that say so.
  */
 #ifndef GZ_INNER_H
 #define GZ_INNER_H
@@ -43,6 +43,15 @@ size_t gz_inner_header(uint8_t *h, const struct gz_inner *p, size_t len);
  * Return: false when there was no room
  */
 bool gz_inner_put(const struct gz_inner *p, struct iovec *v, int n, int sum);
+/**
+ * gz_inner_datagram() - Send a UDP datagram to this host
+ * @v:		From UDP's header on, its checksum 0
+ *
+ * Any thread.  Return: false when there was no room
+ */
+bool gz_inner_datagram(const struct gz_inner *p, struct iovec *v, int n);
+/** Datagrams that the queue of a socket had no room for (SO_RCVBUF).  Any thread */
+uint64_t gz_inner_lost(void);
 /** The port unreachable of a family. */
 struct gz_icmp gz_icmp_no_port(bool v6);
 

@@ -19,6 +19,7 @@
 
 #include "engine/client.h"
 #include "engine/counters.h"
+#include "engine/inner.h"
 #include "engine/off_ring.h"
 #include "engine/service.h"
 #include "engine/stats.h"
@@ -118,6 +119,7 @@ static int on_proto(const char *cmd, const char *params, struct rte_tel_data *d)
 	st = gz_stats(&n);
 	for (unsigned i = 0; i < n; i++)
 		u64(d, st[i].name, *st[i].value);
+	u64(d, "udp_rcvbuf_errors", gz_inner_lost());
 	return 0;
 }
 

@@ -10,7 +10,7 @@
  * The other side is the loopback of the engine's network namespace, where each
  * UDP socket of a program has its shadow (dgram.c, alias.h, inner.h):
  *
- *   to a program     an IP packet through a raw socket, from the peer's alias to the
+ *   to a program     a UDP packet through a raw socket, from the peer's alias to the
  *                    shadow, with the TTL and TOS that came; what the shadow has no
  *                    room for is dropped there, by its SO_RCVBUF
  *   from a program   all of it arrives at one socket a family, from the shadow's port
@@ -19,14 +19,20 @@
  *                    makes ECONNREFUSED of them, or IP_RECVERR's messages
  *
  * Both families go the same way, by endpoints (end.h); they part where headers are.
- * All in the worker's thread.  A socket's addresses are read under its lock, so
- * that connect() takes effect between two datagrams.
+ * A socket's addresses are read under its lock, so that connect() takes effect
+ * between two datagrams.
+ *
+ * Between two programs of the engine a datagram is to be there when sendto() returns.
+ * So what programs sent is handed on by whoever asks for it, the worker or a service
+ * thread (gz_udp_pass()), under one lock; what goes to the wire is the worker's.
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/queue.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -64,14 +70,30 @@ void gz_udp_input(struct pbuf *p, struct netif *inp);
 #define SAME_PORT 256 /* sockets that share a port, at most */
 #define ROOM (16 << 20)
 
+/** A datagram that waits for the worker to send it. */
+struct outgoing {
+	STAILQ_ENTRY(outgoing) next;
+	struct gz_datagram d;
+	struct gz_group_options mc;
+	struct iovec data;
+	char bytes[];
+};
+
 static struct {
+	pthread_mutex_t lock; /* of all that is here; before any socket's */
+	STAILQ_HEAD(, outgoing) out;
 	int rx, rx6; /* what programs send */
 	struct mmsghdr msg[RX_BATCH];
 	struct iovec iov[RX_BATCH];
 	struct sockaddr_storage from[RX_BATCH];
 	char control[RX_BATCH][128];
 	char buf[RX_BATCH][RX_BYTES];
-} udp = {.rx = -1, .rx6 = -1};
+} udp = {
+    .lock = PTHREAD_MUTEX_INITIALIZER,
+    .out = STAILQ_HEAD_INITIALIZER(udp.out),
+    .rx = -1,
+    .rx6 = -1,
+};
 
 /* --- to the shadows ------------------------------------------------------ */
 
@@ -103,8 +125,8 @@ static bool to_shadow(struct gz_sock *s, const struct gz_datagram *d)
 	    .ttl = d->ttl,
 	    .tos = d->tos,
 	};
-	uint8_t room[GZ_INNER_HEADER], h[UDP_HEADER];
-	struct iovec v[IOV_MAX_HERE + 2] = {{room, 0}, {h, sizeof(h)}};
+	uint8_t h[UDP_HEADER];
+	struct iovec v[IOV_MAX_HERE + 1] = {{h, sizeof(h)}};
 	struct gz_end peer = d->src, local = d->dst;
 	unsigned sport = GZ_ALIAS_PORT;
 
@@ -116,9 +138,8 @@ static bool to_shadow(struct gz_sock *s, const struct gz_datagram *d)
 	if (!ip.src || d->ndata > IOV_MAX_HERE)
 		return false;
 	udp_header(h, sport, s->dgram.nest, d->len);
-	memcpy(v + 2, d->data, (size_t)d->ndata * sizeof(*v));
-	/* IPv6 has no datagrams without a checksum, RFC 8200 section 8.1. */
-	if (!gz_inner_put(&ip, v, d->ndata + 2, ip.v6 ? 6 : -1))
+	memcpy(v + 1, d->data, (size_t)d->ndata * sizeof(*v));
+	if (!gz_inner_datagram(&ip, v, d->ndata + 1))
 		return false;
 	atomic_fetch_add_explicit(&s->rx_bytes, d->len, memory_order_relaxed);
 	atomic_fetch_add_explicit(&s->client->rx_bytes, d->len, memory_order_relaxed);
@@ -451,12 +472,48 @@ void gz_udp_choose_source(struct gz_sock *s, struct gz_datagram *d, struct gz_en
 	atomic_fetch_add_explicit(&s->client->tx_bytes, d->len, memory_order_relaxed);
 }
 
+static void put_out(const struct gz_datagram *d, const struct gz_group_options *mc)
+{
+	struct netif *nif = gz_udp_way_out(d, mc);
+
+	if (!nif || !to_wire(d, nif))
+		gz_count(GZ_C_UDP_TX_DROPPED);
+}
+
+/* Leave @d to the worker. */
+static void put_out_later(const struct gz_datagram *d, const struct gz_group_options *mc)
+{
+	struct outgoing *o = malloc(sizeof(*o) + d->len);
+
+	if (!o) {
+		gz_count(GZ_C_UDP_TX_DROPPED);
+		return;
+	}
+	memcpy(o->bytes, d->data[0].iov_base, d->len);
+	o->data = (struct iovec){o->bytes, d->len};
+	o->d = *d;
+	o->d.data = &o->data;
+	o->mc = *mc;
+	STAILQ_INSERT_TAIL(&udp.out, o, next);
+}
+
+/* What was left to the worker comes before what it finds itself. */
+static void flush_out(void)
+{
+	struct outgoing *o;
+
+	while ((o = STAILQ_FIRST(&udp.out))) {
+		STAILQ_REMOVE_HEAD(&udp.out, next);
+		put_out(&o->d, &o->mc);
+		free(o);
+	}
+}
+
 /* @s unlocked */
 static void send_datagram(struct gz_sock *s, struct gz_datagram *d, struct gz_end local)
 {
 	bool many = gz_addr_to_many(d->dst), group = gz_addr_is_group(d->dst);
 	struct gz_group_options mc;
-	struct netif *nif;
 
 	gz_udp_choose_source(s, d, local, &mc);
 	if (!many && gz_netif_is_local(d->dst)) {
@@ -469,9 +526,10 @@ static void send_datagram(struct gz_sock *s, struct gz_datagram *d, struct gz_en
 		deliver(d, true);
 	if (many && (!d->ttl || gz_addr_is_loopback(d->src) || gz_addr_stays_here(d->dst)))
 		return;
-	nif = gz_udp_way_out(d, &mc);
-	if (!nif || !to_wire(d, nif))
-		gz_count(GZ_C_UDP_TX_DROPPED);
+	if (gz_worker_is_here())
+		put_out(d, &mc);
+	else
+		put_out_later(d, &mc);
 }
 
 static uint16_t port_of(const struct sockaddr_storage *a)
@@ -560,16 +618,35 @@ bool gz_udp_events(const void *ptr)
 {
 	if (ptr != &udp.rx && ptr != &udp.rx6)
 		return false;
+	pthread_mutex_lock(&udp.lock);
+	flush_out();
 	rx(*(const int *)ptr);
+	pthread_mutex_unlock(&udp.lock);
 	return true;
 }
 
-void gz_udp_gone(struct gz_sock *s)
+void gz_udp_pass(void)
 {
+	struct gz_msg m = {.op = GZ_OP_DATAGRAMS, .fd = -1};
+	bool left;
+
+	pthread_mutex_lock(&udp.lock);
+	if (gz_worker_is_here())
+		flush_out();
 	/* Others may go on sending for ever. */
 	for (int n = 0, most = ROOM / RX_BYTES; n < most; n++)
 		if (!rx(udp.rx) && (udp.rx6 < 0 || !rx(udp.rx6)))
 			break;
+	left = !STAILQ_EMPTY(&udp.out);
+	pthread_mutex_unlock(&udp.lock);
+	/* Unlocked: the worker may have to make room for the message. */
+	if (left && gz_worker_post(&gz_worker, &m) < 0)
+		gz_count(GZ_C_UDP_TX_DROPPED); /* they go with the next ones */
+}
+
+void gz_udp_gone(struct gz_sock *s)
+{
+	gz_udp_pass();
 	gz_nest_drop(s->dgram.nest);
 }
 

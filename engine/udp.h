@@ -33,6 +33,13 @@ int gz_udp_init(struct gz_worker *w);
  * Worker.  @ptr: of an event of relay_ep; false: it is none of ours.
  */
 bool gz_udp_events(const void *ptr);
+/**
+ * gz_udp_pass() - Hand on what programs have sent
+ *
+ * Any thread, which holds no socket's lock.  What is for sockets of this host is in their
+ * shadows when it returns, what is for the wire is sent soon after.
+ */
+void gz_udp_pass(void);
 /** The last close of @s was seen: what it sent before is sent, then its name is free. */
 void gz_udp_gone(struct gz_sock *s);
 /**

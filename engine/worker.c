@@ -38,6 +38,11 @@ struct gz_worker gz_worker;
 static __thread bool is_worker;
 static STAILQ_HEAD(, gz_msg) overflow = STAILQ_HEAD_INITIALIZER(overflow);
 
+bool gz_worker_is_here(void)
+{
+	return is_worker;
+}
+
 int gz_worker_post(struct gz_worker *w, const struct gz_msg *m)
 {
 	struct gz_msg *c = malloc(sizeof(*c));
@@ -196,6 +201,9 @@ static void handle(struct gz_worker *w, struct gz_msg *m)
 		break;
 	case GZ_OP_GROUP:
 		gz_netif_group(m->group, m->prefix);
+		break;
+	case GZ_OP_DATAGRAMS:
+		gz_udp_pass();
 		break;
 	case GZ_OP_URGENT:
 		gz_urgent_take(w, s, &m->urgent);

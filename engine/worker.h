@@ -41,7 +41,8 @@ enum gz_op {
 	GZ_OP_PLANE_GONE,
 	GZ_OP_BEGIN, /* sock was accepted, its bytes go through its ring */
 	GZ_OP_LEAVE, /* sock leaves the rings, see leave */
-	GZ_OP_STOP,  /* end the loop */
+	GZ_OP_DATAGRAMS, /* some were left to the worker to send */
+	GZ_OP_STOP,	 /* end the loop */
 };
 
 struct gz_msg {
@@ -91,6 +92,8 @@ void gz_worker_destroy(struct gz_worker *w);
  * Return: 0 or -ENOBUFS
  */
 int gz_worker_post(struct gz_worker *w, const struct gz_msg *m);
+/** Is this the worker's thread? */
+bool gz_worker_is_here(void);
 
 /* --- inside the worker --------------------------------------------------- */
 

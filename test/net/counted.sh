@@ -36,4 +36,26 @@ refused bad_pointer EFAULT 'call(libc.setsockopt, s.fileno(), 6, 1, ctypes.c_voi
 refused setsockopt_unknown ENOPROTOOPT 's.setsockopt(socket.IPPROTO_TCP, 99, 1)'
 refused getsockopt_unknown ENOPROTOOPT 's.getsockopt(socket.IPPROTO_TCP, 99)'
 refused address_not_available EADDRNOTAVAIL 's.bind(("203.0.113.7", 0))'
+
+# What a queue has no room for is counted, as UdpRcvbufErrors is.
+for host in 127.0.0.1 ::1; do
+	was=$(counter e udp_rcvbuf_errors)
+	got=$(gz e python3 -c "
+import socket
+family = socket.AF_INET6 if ':' in '$host' else socket.AF_INET
+r, s = socket.socket(family, socket.SOCK_DGRAM), socket.socket(family, socket.SOCK_DGRAM)
+r.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+r.bind(('$host', 0))
+for i in range(50):
+    s.sendto(b'x' * 1000, r.getsockname())
+n = 0
+try:
+    while True:
+        r.recv(2000, socket.MSG_DONTWAIT)
+        n += 1
+except BlockingIOError:
+    print(n)
+")
+	assert_eq "$(($(counter e udp_rcvbuf_errors) - was))" $((50 - got)) "udp_rcvbuf_errors, $host"
+done
 stop_engine e
