@@ -327,40 +327,76 @@ static void wait_for_end(struct attach *a)
 		;
 }
 
+/* Return: 0; 1, an engine serves it already; GZ_EXIT_FAILED, the reason was said */
+static int attach_one(const struct gz_engine *e, struct attach *a)
+{
+	struct gz_signals inherited;
+	int rc = check(a), status;
+
+	if (!rc) {
+		status = ask_again(e, GZ_OP_MAY_SERVE, a);
+		if (status)
+			return status;
+		gz_signals_take(&inherited);
+		rc = install(a);
+		status = rc ? 0 : hand_over(e, a);
+		gz_signals_restore(&inherited);
+		if (!rc)
+			return status;
+		if (rc == -EALREADY)
+			return 1;
+	}
+	gz_error("Couldn't attach to process %d: %s", (int)a->t.pid, a->t.why);
+	return GZ_EXIT_FAILED;
+}
+
+static void let_go(struct attach *a)
+{
+	if (a->listener >= 0)
+		close(a->listener);
+	if (a->process >= 0)
+		close(a->process);
+}
+
+struct prefork {
+	const struct gz_engine *e;
+	const struct sock_fprog *filter;
+};
+
+/* A gz_attach_fn */
+static int attach_holder(void *arg, pid_t pid)
+{
+	const struct prefork *p = arg;
+	struct attach a = {.t.pid = pid, .filter = p->filter, .process = -1, .listener = -1};
+	int pidfd = -1;
+
+	if (attach_one(p->e, &a) != GZ_EXIT_FAILED) {
+		pidfd = a.process;
+		a.process = -1;
+	}
+	let_go(&a);
+	return pidfd;
+}
+
 int gz_attach(const struct gz_engine *e, const struct sock_fprog *filter, pid_t pid, bool adopt,
 	      bool wait)
 {
 	struct attach a = {.t.pid = pid, .filter = filter, .process = -1, .listener = -1};
+	struct prefork p = {e, filter};
 	struct gz_signals inherited;
-	int rc, status = GZ_EXIT_FAILED;
+	int status = attach_one(e, &a);
 
-	rc = check(&a);
-	if (rc)
-		goto failed;
-	status = ask_again(e, GZ_OP_MAY_SERVE, &a);
-	if (status)
-		goto out;
-	gz_signals_take(&inherited);
-	rc = install(&a);
-	if (!rc)
-		status = hand_over(e, &a);
-	else if (rc == -EALREADY && adopt)
-		rc = 0;
-	if (!rc && !status && adopt && gz_adopt(pid, a.process))
-		status = GZ_EXIT_LISTENERS;
-	gz_signals_restore(&inherited);
-	if (rc)
-		goto failed;
+	if (status == 1 && !adopt) {
+		gz_error("Couldn't attach to process %d: %s", (int)pid, a.t.why);
+		status = GZ_EXIT_FAILED;
+	}
+	if (status != GZ_EXIT_FAILED && adopt) {
+		gz_signals_take(&inherited);
+		status = gz_adopt(pid, a.process, attach_holder, &p) ? GZ_EXIT_LISTENERS : 0;
+		gz_signals_restore(&inherited);
+	}
 	if (status != GZ_EXIT_FAILED && wait)
 		wait_for_end(&a);
-	goto out;
-failed:
-	gz_error("Couldn't attach to process %d: %s", (int)pid, a.t.why);
-	status = GZ_EXIT_FAILED;
-out:
-	if (a.listener >= 0)
-		close(a.listener);
-	if (a.process >= 0)
-		close(a.process);
+	let_go(&a);
 	return status;
 }
