@@ -322,7 +322,7 @@ test: deps
 
 # What is measured is what is installed: no sanitizer.
 .PHONY: bench
-bench: all $(T)/bench/sockets
+bench: all $(T)/bench/sockets $(T)/net/forwarder
 	$(Q)BUILD=$(BUILD) test/bench/run.py $(OUT)
 
 $(T)/bench/%: test/bench/%.c $(BUILD)/.flags

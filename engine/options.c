@@ -210,6 +210,18 @@ void gz_options_natively(const struct gz_options *o, int shadow)
 		setsockopt(shadow, SOL_SOCKET, SO_SNDTIMEO, &o->sndtimeo, sizeof(o->sndtimeo));
 }
 
+/* By the kernel's names.  Return: the index, which is opt.reno, or -ENOENT */
+static const char algorithms[][16] = {"westwood", "reno"};
+
+static int congestion_of(const char *name, socklen_t len)
+{
+	for (int i = 0; i < 2; i++)
+		if (strnlen(name, len) == strlen(algorithms[i]) &&
+		    !memcmp(name, algorithms[i], strlen(algorithms[i])))
+			return i;
+	return -ENOENT;
+}
+
 int gz_option_set(struct gz_sock *s, int shadow, pid_t tid, int level, int opt, const void *val,
 		  socklen_t len)
 {
@@ -224,11 +236,13 @@ int gz_option_set(struct gz_sock *s, int shadow, pid_t tid, int level, int opt, 
 	if (!r || (level == IPPROTO_IPV6 && s->family != AF_INET6))
 		return refuse(NULL);
 	if (is(r, IPPROTO_TCP, TCP_CONGESTION)) {
-		/* There is one algorithm, as the kernel calls it. */
 		if (len < 1)
 			return -EINVAL;
-		if (len >= 4 && !strncmp(val, "reno", 4) && (len == 4 || !((const char *)val)[4]))
+		err = congestion_of(val, len);
+		if (err >= 0) {
+			s->opt.reno = err;
 			return 0;
+		}
 		gz_count(GZ_C_REFUSED_SETOPT);
 		return -ENOENT;
 	}
@@ -322,12 +336,12 @@ static int compute_large(struct gz_sock *s, const struct gz_option_row *r, void 
 
 	if (r->level == IPPROTO_TCP) {
 		if (r->opt == TCP_CONGESTION)
-			return give(val, len, "reno\0\0\0\0\0\0\0\0\0\0\0", 16);
+			return give(val, len, algorithms[s->opt.reno], sizeof(*algorithms));
 		if (r->opt == TCP_INFO) {
 			gz_segment_info(s, &t);
 			return give(val, len, &t, sizeof(t));
 		}
-		*len = 0; /* TCP_CC_INFO: Reno has none; TCP_SAVED_SYN: none was saved */
+		*len = 0; /* TCP_CC_INFO: there is none; TCP_SAVED_SYN: none was saved */
 		return 0;
 	}
 	switch (r->opt) {

@@ -18,8 +18,10 @@
  * again after two round trips, to ask (RFC 8985 section 7), and what is missing below
  * it then is lost.
  *
- * The window after a loss is 7/10 of what was under way (RFC 9438 section 4.6), the
- * initial one ten segments (RFC 6928).
+ * The window after a loss is what the path holds without a queue (rate.c): where there is
+ * no queue the loss came by chance, and the window stays.  Where there is one, or much is lost,
+ * it is at least 7/10 of what was under way (RFC 9438 section 4.6), and with TCP_CONGESTION
+ * "reno" always half of it.  The initial one is ten segments (RFC 6928).
  */
 #include "lwip/priv/tcp_priv.h"
 #include "lwip/tcp.h"
@@ -35,6 +37,7 @@
 #define TAIL_LEAST (10 * MS)
 #define TAIL_DELAYED (50 * MS) /* one segment alone may have its ACK delayed */
 #define OPT_SACK 5
+#define MEMORY (512u << 10)
 
 /* In tcp_seg.flags, of which lwIP uses the lower five bits */
 enum { CAME = 0x80, AGAIN = 0x40 };
@@ -64,13 +67,19 @@ static uint32_t get32(const uint8_t *b)
 void gz_sack_read(struct tcp_pcb *p, struct gz_loss *l, const struct tcp_hdr *h)
 {
 	const uint8_t *o = gz_segment_option(h, OPT_SACK);
+	uint32_t came = 0;
 
 	current = p;
 	l->blocks = 0;
 	for (unsigned i = 2; o && i + 8 <= o[1] && l->blocks < 4; i += 8) {
 		l->block[l->blocks][0] = get32(o + i);
-		l->block[l->blocks++][1] = get32(o + i + 4);
+		l->block[l->blocks][1] = get32(o + i + 4);
+		came += l->block[l->blocks][1] - l->block[l->blocks][0];
+		l->blocks++;
 	}
+	/* lwIP would halve its window first, and send a segment that we send as well. */
+	if (p->flags & TF_SACK && came >= THRESH * (uint32_t)tcp_mss(p))
+		p->dupacks = 0;
 }
 
 static bool in_block(const struct gz_loss *l, const struct tcp_seg *s)
@@ -202,14 +211,39 @@ static bool repeat(struct tcp_pcb *p, struct gz_loss *l, struct tally *t)
 	return moved;
 }
 
-static void enter(struct tcp_pcb *p, struct gz_loss *l)
+/* Is so much lost that it is no chance, whatever the round trips say?  One in 32, of the last
+ * MEMORY bytes */
+static bool is_heavy(struct gz_loss *l, const struct gz_measure *m)
 {
-	uint32_t flight = LWIP_MIN(LWIP_MIN(p->cwnd, p->snd_wnd), p->snd_nxt - p->lastack);
+	uint64_t sent = m->bytes_sent - l->sent_then, again = m->bytes_retrans - l->again_then;
+	bool heavy = again * 32 > sent + MEMORY / 8;
+
+	if (sent >= MEMORY) {
+		l->sent_then = m->bytes_sent;
+		l->again_then = m->bytes_retrans;
+	}
+	return heavy;
+}
+
+static void enter(struct tcp_pcb *p, struct gz_loss *l, const struct gz_measure *m)
+{
+	uint32_t window = LWIP_MIN(p->cwnd, p->snd_wnd), fill = gz_rate_fill(m);
+	uint32_t flight = LWIP_MIN(window, p->snd_nxt - p->lastack);
+	bool heavy = is_heavy(l, m);
 
 	gz_count(GZ_C_RECOVERIES);
 	l->in = true;
 	l->point = p->snd_nxt;
-	l->target = LWIP_MAX(flight / 10 * 7, 2u * tcp_mss(p));
+	fill += fill / 4; /* round trips differ by as much */
+	if (l->reno)
+		l->target = flight / 2; /* RFC 5681 section 3.1 */
+	else if (heavy)
+		l->target = flight / 10 * 7;
+	else if (fill < flight)
+		l->target = LWIP_MAX(flight / 10 * 7, fill);
+	else /* it grows as if nothing had been lost (RFC 5681 section 3.1) */
+		l->target = LWIP_MAX(flight, LWIP_MIN(window, fill)) + tcp_mss(p);
+	l->target = LWIP_MAX(l->target, 2u * tcp_mss(p));
 }
 
 static void leave(struct tcp_pcb *p, struct gz_loss *l)
@@ -219,7 +253,7 @@ static void leave(struct tcp_pcb *p, struct gz_loss *l)
 	l->in = l->repeated = l->answered = false;
 }
 
-static void recover(struct tcp_pcb *p, struct gz_loss *l)
+static void recover(struct tcp_pcb *p, struct gz_loss *l, struct gz_measure *m)
 {
 	bool news = false, moved;
 	struct tally t;
@@ -232,13 +266,16 @@ static void recover(struct tcp_pcb *p, struct gz_loss *l)
 	}
 	if (l->in && TCP_SEQ_GEQ(p->lastack, l->point))
 		leave(p, l);
-	if (!l->in && !l->blocks)
+	if (!l->in && !l->blocks) {
+		gz_rate_delivered(p, m, 0, gz_worker.now);
 		return;
+	}
 	t = count(p, l);
+	gz_rate_delivered(p, m, t.came, gz_worker.now);
 	if (!l->in && !t.lost)
 		return;
 	if (!l->in)
-		enter(p, l);
+		enter(p, l, m);
 	moved = repeat(p, l, &t);
 	if (moved || news)
 		p->rtime = 0;
@@ -276,7 +313,7 @@ void gz_sack_done(void)
 		forget(p->unacked);
 		l->in = l->repeated = l->asked = l->answered = false;
 	} else if (p->flags & TF_SACK) {
-		recover(p, l);
+		recover(p, l, m);
 	}
 }
 

@@ -14,12 +14,14 @@ struct tcp_pcb;
 
 struct gz_loss {
 	bool begun;    /* the initial window is set */
+	bool reno;     /* any loss halves the window */
 	bool in;       /* in recovery, until @point is acknowledged */
 	bool repeated; /* segments were sent again, when snd_nxt was @again */
 	bool asked;    /* the last segment was sent again since @last was acknowledged */
 	bool answered; /* and came: what is missing below is lost */
 	uint32_t point, again, last;
-	uint32_t target;      /* bytes; what may be under way */
+	uint32_t target;		/* bytes; what may be under way */
+	uint64_t sent_then, again_then; /* m->bytes_sent, bytes_retrans, when is_heavy() began */
 	uint32_t block[4][2]; /* of the segment that is looked at, the numbers in host order */
 	unsigned blocks;
 };

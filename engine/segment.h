@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "engine/rate.h"
 #include "engine/sack.h"
 #include "engine/timestamp.h"
 
@@ -20,6 +21,7 @@ struct tcp_info;
 
 struct gz_measure {
 	struct gz_loss loss;
+	struct gz_rate rate;
 	struct gz_stamps stamps;
 	uint32_t high;			/* the sequence number after the last one sent */
 	bool started;			/* high is set */

@@ -299,13 +299,24 @@ class Iperf(Case):
 
     def client(self, place, port):
         return ["iperf3", "-c", place.address, "-p", port, "-t", "2", "-J", "-P",
-                str(self.streams)]
+                str(self.streams), *(["-C", place.congestion] if place.congestion else [])]
 
     def values(self, out, cpu):
         got = json.loads(out)
         if "error" in got:
             raise Failed("iperf3: " + got["error"])
         return {"gbit": got["end"]["sum_received"]["bits_per_second"] / 1e9}
+
+
+def goodput(loss):
+    """Over 10 ms and a wire that loses by chance; the kernel's default may be no CUBIC."""
+    sides = {"kernel": Side(f"kernel, loss {loss}"), "cubic": Side(f"cubic, loss {loss}"),
+             "ring": Side(f"ring, loss {loss}")}
+    name = f"iperf3, 10 ms, {loss} % loss"
+    return Iperf(sides, [
+        Row(name, "Gbit/s", "gbit", more=True),
+        Row(f"{name}, kernel with CUBIC", "Gbit/s", "gbit", 1, kernel="cubic", more=True),
+    ], 1)
 
 
 # --- the table ---------------------------------------------------------------------
@@ -353,6 +364,8 @@ def all_cases(cpu):
         Iperf(both(), [Row("iperf3, 1 stream", "Gbit/s", "gbit", 3, more=True)], 1),
         Iperf(both(), [Row("iperf3, 4 streams", "Gbit/s", "gbit", 3, more=True)], 4),
         Iperf(apart, [Row("iperf3, 1 stream, two engines", "Gbit/s", "gbit", 1, more=True)], 1),
+        goodput("0.1"),
+        goodput("1"),
         Connections(both(), [Row("connections: accept, a request, close", "connections/s",
                                  target=1, **rate)]),
     ]

@@ -116,6 +116,7 @@ class Place:
 
     def __init__(self, world, server, client, address):
         self.world, self.address = world, address
+        self.congestion = None  # TCP_CONGESTION of the client, where it is not the default
         self.ends = {"server": server, "client": client}  # each: namespace, plane, engine
 
     def command(self, end, argv, cpu=None):
@@ -142,6 +143,9 @@ class World:
                          "stack: {addresses: [10.1.0.1/24]}\npolicy: {loopback: engine}\n"),
         "right": ("right", "port: {driver: vhost, path: %s/link}\n"
                            "stack: {addresses: [10.1.0.2/24]}\npolicy: {loopback: engine}\n"),
+        **{f"loss-{loss}": (f"near-{loss}", "port: {driver: af_packet, iface: w0}\n"
+                                            "stack: {addresses: [10.2.0.2/24]}\n")
+           for loss in ("0.1", "1")},
     }
 
     def __init__(self, build, work):
@@ -200,8 +204,43 @@ class World:
                 f"ip -n {a} link set v0 up", f"ip -n {b} link set v0 up"):
             subprocess.run(command.split(), check=True)
 
+    def bad_wire(self, loss):
+        """near and far, 10 ms of round trip apart; @loss percent of what near sends is lost.
+        Near's interface is the kernel's and an engine's, with an address each."""
+        if f"mid-{loss}" in self.namespaces:
+            return
+        near, mid, far = (self.ns(f"{n}-{loss}") for n in ("near", "mid", "far"))
+        for command in (
+                f"ip netns exec {mid} sysctl -qw net.ipv6.conf.default.disable_ipv6=1",
+                f"ip -n {near} link add w0 type veth peer name m1 netns {mid}",
+                f"ip -n {far} link add w0 type veth peer name m2 netns {mid}",
+                f"ip -n {near} address add 10.2.0.3/24 dev w0",
+                f"ip -n {far} address add 10.2.0.1/24 dev w0"):
+            subprocess.run(command.split(), check=True)
+        for ns, iface in ((near, "w0"), (mid, "m1"), (mid, "m2"), (far, "w0")):
+            subprocess.run(["ip", "netns", "exec", ns, need("ethtool"), "-K", iface, "tx", "off",
+                            "tso", "off", "gso", "off", "gro", "off"], check=True,
+                           stdout=subprocess.DEVNULL)
+            subprocess.run(["ip", "-n", ns, "link", "set", iface, "up"], check=True)
+        wire = self.serve(["ip", "netns", "exec", mid, f"{self.build}/test/net/forwarder", "1",
+                           "m1", "m2", f"loss={float(loss) / 100},delay=5", "delay=5"],
+                          f"wire-{loss}")
+        self.wait(5, "the wire", wire, lambda: "ready" in wire.text())
+
+    def lossy(self, who, loss):
+        self.bad_wire(loss)
+        near = (f"near-{loss}", KERNEL, None)
+        if who == "ring":
+            self.engine(f"loss-{loss}")
+            near = (f"near-{loss}", RING, f"loss-{loss}")
+        place = Place(self, (f"far-{loss}", KERNEL, None), near, "10.2.0.1")
+        place.congestion = "cubic" if who == "cubic" else None
+        return place
+
     def place(self, name):
         """A place, with all that it needs running."""
+        if ", loss " in name:
+            return self.lossy(*name.split(", loss "))
         host = ("host", KERNEL, None)
         if name == "kernel":
             return Place(self, host, host, "127.0.0.1")

@@ -15,6 +15,8 @@
  *	mtu=N                    larger IP packets are dropped; the sender is told by
  *				 ICMP if it forbids fragments, or by ICMPv6
  *	silent                   it is not told
+ *	rate=MBIT queue=N        a bottleneck of so many Mbit/s, before which N frames of full
+ *				 size may wait; the next one is lost
  *
  * The fate of the Nth frame of a direction follows from SEED and N alone.  Only IPv4
  * and IPv6 suffer, ICMPv6 not: neighbours are always found, which takes seconds
@@ -45,10 +47,11 @@
 #define WAITING_MAX 65536
 #define HOLD_NS 2000000
 #define MS 1000000ull
+#define FULL_SIZE 1514
 
 struct faults {
-	double loss, dup, corrupt, reorder, delay;
-	unsigned mtu;
+	double loss, dup, corrupt, reorder, delay, rate;
+	unsigned mtu, queue;
 	bool silent;
 };
 
@@ -56,6 +59,7 @@ struct side {
 	int fd;
 	struct faults faults;
 	uint64_t random;
+	uint64_t free_at; /* ns; the bottleneck has sent what it has */
 	unsigned passed, lost, doubled, corrupted, reordered, too_big;
 };
 
@@ -269,6 +273,21 @@ static bool fits(struct side *from, const uint8_t *frame, unsigned len)
 	return false;
 }
 
+/* The bottleneck takes @len bytes.  Return: ns until it has sent them; false: it is full */
+static bool through(struct side *from, unsigned len, uint64_t *wait)
+{
+	uint64_t now = now_ns();
+	double byte = 8e3 / from->faults.rate; /* ns */
+
+	if (from->free_at < now)
+		from->free_at = now;
+	if ((double)(from->free_at - now) > from->faults.queue * FULL_SIZE * byte)
+		return false;
+	from->free_at += (uint64_t)(len * byte);
+	*wait = from->free_at - now;
+	return true;
+}
+
 static void forward(struct side *from, struct side *to, uint8_t *frame, unsigned len)
 {
 	const struct faults *f = &from->faults;
@@ -295,7 +314,11 @@ static void forward(struct side *from, struct side *to, uint8_t *frame, unsigned
 		from->reordered += reordered;
 		if (corrupted)
 			frame[start + where / 8 % (len - start)] ^= (uint8_t)(1u << where % 8);
-		due = (uint64_t)(f->delay * MS) + (reordered ? HOLD_NS : 0);
+		if (f->rate > 0 && !through(from, len, &due)) {
+			from->lost++;
+			return;
+		}
+		due += (uint64_t)(f->delay * MS) + (reordered ? HOLD_NS : 0);
 	}
 	from->passed++;
 	while (copies--) {
@@ -338,6 +361,7 @@ static void parse(struct faults *f, char *text)
 	    {"corrupt", offsetof(struct faults, corrupt)},
 	    {"reorder", offsetof(struct faults, reorder)},
 	    {"delay", offsetof(struct faults, delay)},
+	    {"rate", offsetof(struct faults, rate)},
 	};
 
 	for (char *w = strtok(text, ","); w; w = strtok(NULL, ",")) {
@@ -357,8 +381,8 @@ static void parse(struct faults *f, char *text)
 				known = true;
 			}
 		}
-		if (value && !strcmp(w, "mtu")) {
-			f->mtu = (unsigned)number;
+		if (value && (!strcmp(w, "mtu") || !strcmp(w, "queue"))) {
+			*(*w == 'm' ? &f->mtu : &f->queue) = (unsigned)number;
 			known = true;
 		}
 		if (!known || (value && (end == value || *end))) {
