@@ -33,20 +33,20 @@ void gz_ack_late(struct tcp_pcb *p)
 		tcp_send_empty_ack(p);
 }
 
-void gz_ack_quick(struct gz_sock *s)
+void gz_ack_quick(struct gz_sock *s, struct tcp_pcb *p)
 {
 	if (s->quick_asked == s->opt.quickack_asked)
 		return;
 	s->quick_asked = s->opt.quickack_asked;
 	s->quick_acks = s->opt.quickack ? QUICK_MAX : 0;
-	if (s->quick_acks && s->pcb && s->pcb->flags & TF_ACK_DELAY)
-		tcp_send_empty_ack(s->pcb);
+	if (s->quick_acks && p->flags & TF_ACK_DELAY)
+		tcp_send_empty_ack(p);
 }
 
-void gz_ack_received(struct gz_sock *s)
+void gz_ack_received(struct gz_sock *s, struct tcp_pcb *p)
 {
 	if (!s->quick_acks)
 		return;
 	s->quick_acks--;
-	tcp_ack_now(s->pcb);
+	tcp_ack_now(p);
 }

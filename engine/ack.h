@@ -14,8 +14,8 @@ void gz_ack_due(struct tcp_pcb *p);
 void gz_ack_late(struct tcp_pcb *p);
 /** Options changed.  If TCP_QUICKACK was set, what is delayed goes now, and the next
  * ones are not delayed. */
-void gz_ack_quick(struct gz_sock *s);
+void gz_ack_quick(struct gz_sock *s, struct tcp_pcb *p);
 /** Bytes were received. */
-void gz_ack_received(struct gz_sock *s);
+void gz_ack_received(struct gz_sock *s, struct tcp_pcb *p);
 
 #endif

@@ -268,7 +268,7 @@ bool gz_cookie_take(const struct pbuf *p, const struct tcp_hdr *ack, struct neti
 	gz_count(GZ_C_COOKIES_RECEIVED);
 	gz_tcp_isn_next(&cookie);
 	gz_netif_mute(true);
-	tcp_input(q, inp);
+	gz_pcb_input(q, inp, NULL);
 	gz_netif_mute(false);
 	gz_tcp_isn_next(NULL);
 	return true;

@@ -35,6 +35,10 @@
 	X(COOKIES_SENT, syncookies_sent)                                                           \
 	X(COOKIES_RECEIVED, syncookies_received)                                                   \
 	X(COOKIES_FAILED, syncookies_failed)                                                       \
+	X(TIME_WAIT_CUT, time_wait_cut_short)                                                      \
+	X(TICKS, flow_ticks)                                                                       \
+	X(TICK_SLICES, tick_slices)                                                                \
+	X(TICK_LONGEST, tick_longest_us)                                                           \
 	X(RELAY_RX, relay_to_app_bytes)                                                            \
 	X(UDP_DROPPED, udp_rx_no_room)                                                             \
 	X(UDP_TX_DROPPED, udp_tx_dropped)                                                          \

@@ -31,14 +31,27 @@
 #define FLOOD_AGE (200 * GZ_MS) /* who answers does so by then, mostly */
 #define PROBE_REST (10 * GZ_MS)
 
-static struct gz_end end_of(const ip_addr_t *a, u16_t port)
-{
-	struct gz_end e = {.port = htons(port)};
+/* Ports are few: their listeners are found by number. */
+static struct tcp_pcb *of_port[65536]; /* lwIP's lists */
+static LIST_HEAD(, gz_sock) socks_of_port[65536];
+static int entered = -1; /* the port whose list is lwIP's now */
 
-	if (IP_IS_V4(a))
-		return gz_end_v4(ip_2_ip4(a)->addr, e.port);
-	memcpy(&e.addr, ip_2_ip6(a)->addr, sizeof(e.addr));
-	return e;
+int gz_listeners_enter(uint16_t port)
+{
+	int was = entered;
+
+	if (was >= 0)
+		of_port[was] = tcp_listen_pcbs.pcbs;
+	tcp_listen_pcbs.pcbs = of_port[port];
+	entered = port;
+	return was;
+}
+
+void gz_listeners_leave(int was)
+{
+	of_port[entered] = tcp_listen_pcbs.pcbs;
+	tcp_listen_pcbs.pcbs = was >= 0 ? of_port[was] : NULL;
+	entered = was;
 }
 
 /* Is a listener's shadow closed already?  Then it is over now. */
@@ -70,11 +83,11 @@ static struct gz_sock *choose(struct gz_sock *first, struct gz_end peer)
 
 	if (!first->opt.reuseport)
 		return first;
-	LIST_FOREACH(s, &gz_worker.socks, worker_entry)
+	LIST_FOREACH(s, &socks_of_port[ntohs(first->local.port)], port_entry)
 	n += same_port(first, s);
 	pick = (unsigned)(gz_end_hash(peer) >> 33) % (n ? n : 1);
-	for (s = LIST_FIRST(&gz_worker.socks); s; s = next) {
-		next = LIST_NEXT(s, worker_entry);
+	for (s = LIST_FIRST(&socks_of_port[ntohs(first->local.port)]); s; s = next) {
+		next = LIST_NEXT(s, port_entry);
 		if (!same_port(first, s))
 			continue;
 		if (pick-- == 0)
@@ -149,8 +162,8 @@ static struct gz_sock *find(u16_t lport)
 
 	do {
 		s = NULL;
-		for (l = tcp_listen_pcbs.listen_pcbs; l; l = l->next) {
-			if (l->local_port != lport || !listens_to(l, ip_current_dest_addr()))
+		for (l = (struct tcp_pcb_listen *)of_port[lport]; l; l = l->next) {
+			if (!listens_to(l, ip_current_dest_addr()))
 				continue;
 			s = l->callback_arg;
 			if (!IP_IS_ANY_TYPE_VAL(l->local_ip) && !ip_addr_isany(&l->local_ip))
@@ -187,49 +200,41 @@ static enum fate judge(struct gz_sock *s)
  * the peer gets its RST; a connection in TIME_WAIT gives way to a new one of
  * the same four-tuple (RFC 6191, RFC 9293 3.10.7.4).  Return: false to drop.
  */
-bool gz_stack_syn(struct pbuf *p, const struct tcp_hdr *h)
+bool gz_stack_syn(struct pbuf *p, const struct tcp_hdr *h, struct gz_flow *f, struct gz_end peer)
 {
-	u16_t lport = lwip_ntohs(h->dest), rport = lwip_ntohs(h->src);
-	struct gz_end peer = end_of(ip_current_src_addr(), rport);
-	struct tcp_pcb *tw;
 	struct gz_sock *s;
 	enum fate fate;
 
-	for (tw = tcp_tw_pcbs; tw; tw = tw->next) {
-		if (tw->local_port == lport && tw->remote_port == rport &&
-		    ip_addr_eq(&tw->remote_ip, ip_current_src_addr()) &&
-		    ip_addr_eq(&tw->local_ip, ip_current_dest_addr())) {
-			if (TCP_SEQ_GT(lwip_ntohl(h->seqno), tw->rcv_nxt) || later(tw, h))
-				tcp_abort(tw); /* silent in TIME_WAIT */
-			break;
-		}
+	if (f && gz_pcb_look(f)->state == TIME_WAIT) {
+		GZ_PCB_SCOPE(tw, f);
+		if (!TCP_SEQ_GT(lwip_ntohl(h->seqno), tw->rcv_nxt) && !later(tw, h))
+			return true;
+		tcp_abort(tw); /* silent in TIME_WAIT */
+		f = NULL;
 	}
-	s = find(lport);
+	if (f)
+		return true; /* it came before */
+	s = find(lwip_ntohs(h->dest));
 	if (!s)
 		return true;
 	s = choose(s, peer);
 	fate = judge(s);
-	/* One that came before is its connection's. */
-	if (fate == PASS || gz_flow_exists(end_of(ip_current_dest_addr(), lport), peer))
-		return true;
 	if (fate == COOKIE)
 		gz_cookie_send(p, h, s);
-	else
+	else if (fate == DROP)
 		gz_count(GZ_C_BACKLOG_DROPS); /* the peer tries again */
-	return false;
+	return fate == PASS;
 }
 
-/* gz_stack_ack() - An ACK alone.  It may bring a cookie back.  Return: false to drop */
-bool gz_stack_ack(struct pbuf *p, const struct tcp_hdr *h, struct netif *inp)
+/*
+ * gz_stack_ack() - An ACK of no connection.  It may bring a cookie back
+ *
+ * Return: false to drop
+ */
+bool gz_stack_ack(struct pbuf *p, const struct tcp_hdr *h, struct netif *inp, struct gz_end peer)
 {
-	u16_t lport = lwip_ntohs(h->dest);
-	struct gz_end peer = end_of(ip_current_src_addr(), lwip_ntohs(h->src));
-	struct gz_sock *s;
+	struct gz_sock *s = gz_cookie_awaited() ? find(lwip_ntohs(h->dest)) : NULL;
 
-	if (!gz_cookie_awaited() ||
-	    gz_flow_exists(end_of(ip_current_dest_addr(), lport), peer))
-		return true;
-	s = find(lport);
 	if (!s)
 		return true;
 	if (is_full(choose(s, peer))) {
@@ -241,13 +246,13 @@ bool gz_stack_ack(struct pbuf *p, const struct tcp_hdr *h, struct netif *inp)
 
 static err_t on_passive_open(u8_t id, struct tcp_pcb_listen *l, struct tcp_pcb *pcb)
 {
-	struct gz_sock *s = choose(l->callback_arg, end_of(&pcb->remote_ip, pcb->remote_port));
+	struct gz_sock *s = choose(l->callback_arg, gz_pcb_end(&pcb->remote_ip, pcb->remote_port));
 	struct gz_flow *f;
 	int err;
 
 	LWIP_UNUSED_ARG(id);
-	f = gz_flow_add(end_of(&pcb->local_ip, pcb->local_port),
-			end_of(&pcb->remote_ip, pcb->remote_port), 0, &err);
+	f = gz_flow_add(gz_pcb_end(&pcb->local_ip, pcb->local_port),
+			gz_pcb_end(&pcb->remote_ip, pcb->remote_port), 0, &err);
 	if (!f)
 		return ERR_MEM;
 	gz_flow_reuse(f, s->opt.reuseaddr, s->opt.reuseport);
@@ -295,6 +300,7 @@ static err_t on_accept(void *arg, struct tcp_pcb *pcb, err_t err)
 	gz_stack_options(s);
 	gz_pcb_bound_mss(pcb, &s->opt);
 	gz_count(GZ_C_ACCEPTED);
+	pcb->listener = NULL; /* that may be closed before it */
 	/* From now on it is the pending list that counts and refers. */
 	gz_pcb_opened(f);
 	f->listener = NULL;
@@ -302,6 +308,7 @@ static err_t on_accept(void *arg, struct tcp_pcb *pcb, err_t err)
 		/* Until bytes come; a peer that sends none is accepted late, as
 		 * inet_csk_reqsk_queue_prune() did it. */
 		s->deferred = l;
+		l->ndeferred++;
 		s->defer_until = gz_worker.now + GZ_SEC * (unsigned)l->opt.defer_accept;
 	} else {
 		gz_relay_offer(l->worker, l, s);
@@ -323,23 +330,28 @@ static const struct tcp_ext_arg_callbacks listener_callbacks = {
     .passive_open = on_passive_open,
 };
 
-int gz_stack_listen(struct gz_sock *s)
+/* @s listens: it has the pcb, or shares another's. */
+static void join_port(struct gz_sock *s)
+{
+	if (!s->on_port)
+		LIST_INSERT_HEAD(&socks_of_port[ntohs(s->local.port)], s, port_entry);
+	s->on_port = true;
+}
+
+static void leave_port(struct gz_sock *s)
+{
+	if (s->on_port)
+		LIST_REMOVE(s, port_entry);
+	s->on_port = false;
+}
+
+/* A listener of lwIP's.  Return: 0 or -errno */
+static int make_pcb(struct gz_sock *s)
 {
 	struct tcp_pcb *pcb, *l;
-	struct gz_sock *o;
-	ip_addr_t a;
+	ip_addr_t a = gz_pcb_addr(s->local);
 	err_t err;
 
-	if (s->lpcb || s->shares)
-		return 0;
-	LIST_FOREACH(o, &gz_worker.socks, worker_entry)
-	{
-		if (o != s && s->opt.reuseport && o->lpcb && same_port(s, o)) {
-			s->shares = true;
-			return 0;
-		}
-	}
-	a = gz_pcb_addr(s->local);
 	if (IP_IS_V6_VAL(a) && gz_end_is_any(s->local) && !s->claim.v6only)
 		a = *IP_ANY_TYPE; /* dual-stack */
 	pcb = tcp_new_ip_type(IP_GET_TYPE(&a));
@@ -359,7 +371,85 @@ int gz_stack_listen(struct gz_sock *s)
 	tcp_accept(l, on_accept);
 	tcp_ext_arg_set_callbacks(l, gz_pcb_ext_id(), &listener_callbacks);
 	s->lpcb = l;
+	join_port(s);
 	return 0;
+}
+
+int gz_stack_listen(struct gz_sock *s)
+{
+	struct gz_sock *o;
+	int was, err;
+
+	if (s->lpcb || s->shares)
+		return 0;
+	LIST_FOREACH(o, &socks_of_port[ntohs(s->local.port)], port_entry)
+	{
+		if (s->opt.reuseport && o->lpcb && same_port(s, o)) {
+			s->shares = true;
+			join_port(s);
+			return 0;
+		}
+	}
+	was = gz_listeners_enter(ntohs(s->local.port));
+	gz_pcb_enter(NULL);
+	err = make_pcb(s);
+	gz_pcb_leave();
+	gz_listeners_leave(was);
+	return err;
+}
+
+static void abort_half_open(struct gz_flow *f)
+{
+	GZ_PCB_SCOPE(p, f);
+	tcp_abort(p);
+}
+
+/* Half-open pcbs of those who shared @s' listener point at it, until another has it. */
+static void set_listener(struct gz_sock *s, struct tcp_pcb *from, struct tcp_pcb *to)
+{
+	struct gz_sock *o;
+	struct gz_flow *f;
+
+	LIST_FOREACH(o, &socks_of_port[ntohs(s->local.port)], port_entry)
+	TAILQ_FOREACH(f, &o->half_open, half_open_entry)
+	{
+		GZ_PCB_SCOPE(p, f);
+		if (p->listener == (struct tcp_pcb_listen *)from)
+			p->listener = (struct tcp_pcb_listen *)to;
+	}
+}
+
+static void close_pcb(struct gz_sock *s)
+{
+	int was = gz_listeners_enter(ntohs(s->local.port));
+
+	set_listener(s, s->lpcb, NULL);
+	tcp_close(s->lpcb);
+	s->lpcb = NULL;
+	gz_listeners_leave(was);
+}
+
+/* One of those who shared the port inherits it. */
+static void bequeath(struct gz_sock *s)
+{
+	struct gz_sock *o, *next;
+
+	for (o = LIST_FIRST(&socks_of_port[ntohs(s->local.port)]); o; o = next) {
+		next = LIST_NEXT(o, port_entry);
+		/* Nobody has seen yet that the heir is gone as well. */
+		if (!o->shares || !same_port(s, o))
+			continue;
+		if (gone(o)) {
+			next = LIST_FIRST(&socks_of_port[ntohs(s->local.port)]);
+			continue;
+		}
+		o->shares = false;
+		if (gz_stack_listen(o) < 0)
+			gz_err("socket %lu: cannot take the port over", (unsigned long)o->id);
+		else
+			set_listener(s, NULL, o->lpcb);
+		break;
+	}
 }
 
 void gz_stack_unlisten(struct gz_sock *s)
@@ -367,31 +457,20 @@ void gz_stack_unlisten(struct gz_sock *s)
 	struct gz_sock *o;
 	struct gz_flow *f;
 
-	if (s->shares) {
-		s->shares = false;
-		gz_worker_dirty(s->worker, s);
-	}
-	if (!s->lpcb)
+	if (!s->lpcb && !s->shares)
 		return;
-	LIST_FOREACH(o, &gz_worker.socks, worker_entry)
-	if (o->deferred == s)
-		gz_stack_abort(o); /* the pump drops it */
+	s->shares = false;
+	leave_port(s);
+	gz_worker_dirty(s->worker, s);
+	if (s->ndeferred)
+		LIST_FOREACH(o, &gz_worker.socks, worker_entry)
+		if (o->deferred == s)
+			gz_stack_abort(o); /* the pump drops it */
 	/* Half-open connections go with their listener, with a RST. */
 	while ((f = TAILQ_FIRST(&s->half_open)))
-		tcp_abort(f->pcb);
-	tcp_close(s->lpcb);
-	s->lpcb = NULL;
-	gz_worker_dirty(s->worker, s);
-	/* One of those who shared the port inherits it. */
-	LIST_FOREACH(o, &gz_worker.socks, worker_entry)
-	{
-		/* Nobody has seen yet that the heir is gone as well. */
-		if (o->shares && same_port(s, o) && !gone(o)) {
-			o->shares = false;
-			if (gz_stack_listen(o) < 0)
-				gz_err("socket %lu: cannot take the port over",
-				       (unsigned long)o->id);
-			break;
-		}
+		abort_half_open(f);
+	if (s->lpcb) {
+		close_pcb(s);
+		bequeath(s);
 	}
 }

@@ -9,8 +9,7 @@
  * round.
  *
  * What is checked before lwIP sees a frame: lengths of Ethernet and IP headers
- * against what arrived, and TCP option lengths (lwIP 2.2.1 reads past a short
- * last option).
+ * against what arrived.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -30,13 +29,11 @@
 #include "lwip/mld6.h"
 #include "lwip/netif.h"
 #include "lwip/prot/tcp.h"
-#include "lwip/priv/tcp_priv.h"
 #include "netif/ethernet.h"
 
 #include "engine/counters.h"
 #include "engine/ipv6.h"
 #include "engine/log.h"
-#include "engine/sack.h"
 #include "engine/worker.h"
 
 #define TX_BATCH 32
@@ -351,25 +348,6 @@ int gz_netif_init(struct gz_worker *w)
 	return net.n ? gz_ipv6_init(w->cfg, &net.nif[0]) : 0;
 }
 
-/* Are the options of a TCP header well-formed?  (RFC 9293 section 3.2) */
-static bool tcp_options_ok(const uint8_t *o, unsigned len)
-{
-	unsigned i = 0;
-
-	while (i < len) {
-		if (o[i] == 0)
-			return true;
-		if (o[i] == 1) {
-			i++;
-			continue;
-		}
-		if (i + 1 >= len || o[i + 1] < 2 || i + o[i + 1] > len)
-			return false;
-		i += o[i + 1];
-	}
-	return true;
-}
-
 /*
  * Addresses that cannot be on a wire: this host's own, as a source, loopback's,
  * and a group as a source (RFC 1122 3.2.1.3, RFC 1812 5.3.7; Linux's martians).
@@ -503,37 +481,4 @@ unsigned gz_netif_rx(struct gz_worker *w, void (*before)(struct gz_worker *))
 		input(b[i]);
 	}
 	return n;
-}
-
-void gz_tcp_input(struct pbuf *p, struct netif *inp);
-
-/*
- * gz_tcp_input() - What ip4.c and ip6.c call in place of tcp_input()
- *
- * After reassembly; the TCP header is at p->payload.
- */
-void gz_tcp_input(struct pbuf *p, struct netif *inp)
-{
-	const struct tcp_hdr *h = p->payload;
-
-	if (p->len >= TCP_HLEN) {
-		unsigned hl = TCPH_HDRLEN_BYTES(h), kind;
-
-		/* Options that straddle pbufs do not come from an honest peer. */
-		if (hl > TCP_HLEN &&
-		    (hl > p->len || !tcp_options_ok((const uint8_t *)(h + 1), hl - TCP_HLEN))) {
-			gz_count(GZ_C_REFUSED_TCP_OPTIONS);
-			gz_count(GZ_C_PORT_MALFORMED);
-			pbuf_free(p);
-			return;
-		}
-		kind = TCPH_FLAGS(h) & (TCP_SYN | TCP_ACK | TCP_RST);
-		if ((kind == TCP_SYN && !gz_stack_syn(p, h)) ||
-		    (kind == TCP_ACK && !gz_stack_ack(p, h, inp))) {
-			pbuf_free(p);
-			return;
-		}
-	}
-	tcp_input(p, inp);
-	gz_sack_done();
 }

@@ -23,6 +23,7 @@
 #include "engine/end.h"
 #include "engine/inner.h"
 #include "engine/path.h"
+#include "engine/pcb.h"
 #include "engine/recovery.h"
 #include "engine/worker.h"
 
@@ -61,17 +62,6 @@ static int errno6(const struct gz_icmp *e)
 								      : EPROTO;
 }
 
-static struct tcp_pcb *find(struct gz_end local, struct gz_end peer)
-{
-	for (struct tcp_pcb *p = tcp_active_pcbs; p; p = p->next) {
-		struct gz_flow *f = gz_stack_flow(p);
-
-		if (f && gz_end_equal(f->local, local) && gz_end_equal(f->peer, peer))
-			return p;
-	}
-	return NULL;
-}
-
 static void shrink(struct tcp_pcb *p, uint32_t mtu, bool v6)
 {
 	struct gz_measure *m = &gz_stack_flow(p)->measure;
@@ -94,11 +84,13 @@ static void shrink(struct tcp_pcb *p, uint32_t mtu, bool v6)
 bool gz_path_error(struct gz_end local, struct gz_end peer, uint32_t seq, const struct gz_icmp *e)
 {
 	bool v6 = !gz_end_is_v4(peer);
-	struct tcp_pcb *p = find(local, peer);
-	struct gz_flow *f = p ? gz_stack_flow(p) : NULL;
+	struct gz_flow *f = gz_pcb_find(local, peer);
 	int error;
 
-	if (!p ||
+	if (!f)
+		return false;
+	GZ_PCB_SCOPE(p, f);
+	if (p->state == TIME_WAIT ||
 	    (p->state == SYN_SENT ? seq != p->lastack
 				  : TCP_SEQ_LT(seq, p->lastack) || TCP_SEQ_GEQ(seq, p->snd_nxt)))
 		return false;

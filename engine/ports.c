@@ -262,16 +262,6 @@ static bool taken(struct gz_end local, struct gz_end peer)
 	return false;
 }
 
-bool gz_flow_exists(struct gz_end local, struct gz_end peer)
-{
-	bool found;
-
-	pthread_mutex_lock(&ports.lock);
-	found = taken(local, peer);
-	pthread_mutex_unlock(&ports.lock);
-	return found;
-}
-
 static bool bound_exclusively(uint16_t port)
 {
 	return !LIST_EMPTY(&ports.claims[0][port]);

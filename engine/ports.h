@@ -17,18 +17,36 @@
 #include "engine/segment.h"
 #include "engine/sock.h"
 
+struct tcp_pcb;
+
+/** lwIP's lists while it works on one flow: its pcb, or none */
+struct gz_lists {
+	struct tcp_pcb *active, *time_wait;
+};
+
 /** A connection's place in the tables; freed when its pcb is. */
 struct gz_flow {
-	LIST_ENTRY(gz_flow) next;
+	LIST_ENTRY(gz_flow) next; /* under the lock of ports.c */
+	bool reuseaddr, reuseport;
+	/* The worker's, from here on but for the ends; pcbs.c */
+	uint8_t state;		      /* lwIP's, when the flow was left */
+	bool armed, waits, half_open; /* has a timer; is in TIME_WAIT; is on listener's list */
+	uint32_t ticks;		      /* lwIP's clock, when the flow was entered */
+	uint32_t due;		      /* of the timer, in ticks of timers.c */
+	LIST_ENTRY(gz_flow) in_table;
+	uint64_t hash;
 	struct gz_end local, peer;
-	struct gz_sock *listener;  /* [w] while half-open; counted in queued */
-	struct gz_sock *sock;	   /* [w] NULL: orphan or half-open */
-	bool half_open;		   /* [w] on listener's list, counted in its queued */
-	uint64_t since;		   /* [w] ns; half-open */
-	TAILQ_ENTRY(gz_flow) half_open_entry; /* [w] */
-	struct tcp_pcb *pcb;	   /* [w] NULL: none yet */
-	struct gz_measure measure; /* [w] */
-	bool reuseaddr, reuseport; /* under the lock of ports.c */
+	struct gz_lists lists;
+	struct gz_kept {
+		struct tcp_pcb *pcb; /* gz_pcb_enter() gives it out */
+	} kept;
+	LIST_ENTRY(gz_flow) timer;
+	TAILQ_ENTRY(gz_flow) wait_entry;
+	struct gz_sock *sock; /* NULL: orphan or half-open */
+	struct gz_measure measure;
+	struct gz_sock *listener; /* while half-open, counted in its queued */
+	uint64_t since;		  /* ns; half-open */
+	TAILQ_ENTRY(gz_flow) half_open_entry;
 };
 
 void gz_ports_init(uint16_t lo, uint16_t hi);
@@ -75,8 +93,6 @@ bool gz_port_listening(struct gz_end end);
  */
 struct gz_flow *gz_flow_add(struct gz_end local, struct gz_end peer, uint32_t narrow, int *err);
 void gz_flow_del(struct gz_flow *f);
-/** Is there one?  Any thread */
-bool gz_flow_exists(struct gz_end local, struct gz_end peer);
 /** SO_REUSEADDR and SO_REUSEPORT of the connection's socket, for gz_claim(). */
 void gz_flow_reuse(struct gz_flow *f, bool reuseaddr, bool reuseport);
 

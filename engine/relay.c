@@ -446,10 +446,11 @@ static bool undefer(struct gz_worker *w, struct gz_sock *s)
 {
 	struct gz_sock *l = s->deferred;
 
-	if (s->pcb && !gz_ring_used(&s->rx) && !s->fin_received && w->now < s->defer_until)
+	if (s->flow && !gz_ring_used(&s->rx) && !s->fin_received && w->now < s->defer_until)
 		return false;
 	s->deferred = NULL;
-	if (s->pcb) {
+	l->ndeferred--;
+	if (s->flow) {
 		gz_relay_offer(w, l, s);
 	} else {
 		atomic_fetch_sub(&l->queued, 1);
@@ -471,11 +472,11 @@ void gz_relay_pump(struct gz_worker *w, struct gz_sock *s)
 		if (st == GZ_ESTABLISHED && gz_stack_is_over(s)) {
 			/* The state first: who reads the end of it must not find it connected. */
 			gz_sock_set_state(s, GZ_CLOSED);
-			if (!s->pcb && !s->app_gone && !s->fin_received)
+			if (!s->flow && !s->app_gone && !s->fin_received)
 				s->reset = true;
 		}
 
-		if (!s->pcb)
+		if (!s->flow)
 			gz_plane_stop_sending(s);
 		gz_stack_info(s); /* before the application sees what it tells of */
 		to_app(s);
@@ -484,7 +485,7 @@ void gz_relay_pump(struct gz_worker *w, struct gz_sock *s)
 		gz_stack_tx(s);
 		if (s->hup && !s->app_gone && gz_plane_is_fading(w, s))
 			return;
-		if (s->app_gone && s->reset && s->pcb) {
+		if (s->app_gone && s->reset && s->flow) {
 			gz_stack_abort(s); /* bytes were left unread */
 			app_closed(s);
 		}
@@ -497,16 +498,16 @@ void gz_relay_pump(struct gz_worker *w, struct gz_sock *s)
 		if (s->app_gone) {
 			abort_it = gz_ring_used(&s->rx) != 0 || gz_plane_unread(s) ||
 				   (s->opt.linger.l_onoff && !s->opt.linger.l_linger);
-			if (abort_it && s->pcb)
+			if (abort_it && s->flow)
 				gz_stack_abort(s);
 			if (s->end_fd < 0)
 				s->app_eof = true;
-			if (s->pcb && s->app_eof && s->tx.mid == s->tx.tail && !s->fin_sent)
+			if (s->flow && s->app_eof && s->tx.mid == s->tx.tail && !s->fin_sent)
 				gz_stack_close(s);
-			if (s->app_eof || !s->pcb)
+			if (s->app_eof || !s->flow)
 				close_end(s, true);
 			/* lwIP needs nothing of ours any more, FIN and TIME_WAIT are its own. */
-			if (s->pcb && s->fin_sent && s->end_fd < 0 && !gz_ring_used(&s->tx))
+			if (s->flow && s->fin_sent && s->end_fd < 0 && !gz_ring_used(&s->tx))
 				gz_stack_detach(s);
 			if (!s->in_table && !atomic_load(&s->closed))
 				gz_reaper_close(s);
@@ -527,6 +528,6 @@ void gz_relay_pump(struct gz_worker *w, struct gz_sock *s)
 		}
 		gz_stack_info(s);
 	}
-	if (!s->pcb && !s->lpcb && !s->shares && s->end_fd < 0 && s->on_worker)
+	if (!s->flow && !s->lpcb && !s->shares && s->end_fd < 0 && s->on_worker)
 		gz_worker_release(w, s);
 }

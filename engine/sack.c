@@ -317,17 +317,23 @@ void gz_sack_done(void)
 	}
 }
 
-void gz_sack_tick(struct tcp_pcb *p, struct gz_measure *m, uint64_t now)
+uint64_t gz_sack_tail_at(const struct tcp_pcb *p, const struct gz_measure *m)
 {
-	struct gz_loss *l = &m->loss;
-	struct tcp_seg **at = &p->unacked;
+	const struct gz_loss *l = &m->loss;
 	uint64_t wait = 2 * US * (m->srtt8 >> 3);
 
 	if (!(p->flags & TF_SACK) || p->flags & TF_RTO || l->in || l->asked || !p->unacked ||
 	    p->nrtx || !m->srtt8 || p->state < ESTABLISHED)
-		return;
-	wait = LWIP_MAX(wait, TAIL_LEAST) + (p->unacked->next ? 0 : TAIL_DELAYED);
-	if (now < m->sent_at + wait)
+		return 0;
+	return m->sent_at + LWIP_MAX(wait, TAIL_LEAST) + (p->unacked->next ? 0 : TAIL_DELAYED);
+}
+
+void gz_sack_tick(struct tcp_pcb *p, struct gz_measure *m, uint64_t now)
+{
+	struct tcp_seg **at = &p->unacked;
+	uint64_t due = gz_sack_tail_at(p, m);
+
+	if (!due || now < due)
 		return;
 	/* New data asks as well. */
 	if (p->unsent && end_of(p->unsent) - p->lastack <= LWIP_MIN(p->snd_wnd, p->cwnd))
@@ -337,7 +343,7 @@ void gz_sack_tick(struct tcp_pcb *p, struct gz_measure *m, uint64_t now)
 	if (end_of(*at) - p->lastack > p->snd_wnd || !send_again(p, at))
 		return;
 	gz_count(GZ_C_TAIL_PROBES);
-	l->asked = true;
+	m->loss.asked = true;
 	m->sent_at = now;
 	output(p);
 }

@@ -30,6 +30,8 @@ struct gz_loss {
 void gz_sack_read(struct tcp_pcb *p, struct gz_loss *l, const struct tcp_hdr *h);
 /** gz_sack_done() - After lwIP did: send again what is lost */
 void gz_sack_done(void);
+/** When the last segments would be asked after, ns; 0: they are not */
+uint64_t gz_sack_tail_at(const struct tcp_pcb *p, const struct gz_measure *m);
 /** gz_sack_tick() - Ask after the last segments; @now in ns */
 void gz_sack_tick(struct tcp_pcb *p, struct gz_measure *m, uint64_t now);
 

@@ -15,6 +15,7 @@
  * challenge ACKs are limited (section 7).  A RST without ACK does not end a
  * connect() (RFC 9293 3.10.7.3).
  */
+#include <assert.h>
 #include <linux/tcp.h>
 #include <string.h>
 
@@ -23,6 +24,7 @@
 
 #include "engine/counters.h"
 #include "engine/opening.h"
+#include "engine/pcb.h"
 #include "engine/recovery.h"
 #include "engine/segment.h"
 #include "engine/service.h"
@@ -294,6 +296,7 @@ uint32_t *gz_segment_out(const struct pbuf *p, struct tcp_hdr *h, const struct t
 		gz_netif_fragments(true); /* IP_PMTUDISC_DONT */
 	if (!f || TCPH_FLAGS(h) & TCP_RST)
 		return opts;
+	assert(gz_pcb_is_entered(f));
 	m = &f->measure;
 	m->segs_out++;
 	point_at_urgent(m, h, seq, pcb->snd_nxt);
@@ -344,7 +347,7 @@ static uint32_t segments(uint32_t bytes, uint32_t mss)
 
 static void fill(struct gz_sock *s, struct tcp_info *t)
 {
-	const struct tcp_pcb *p = s->pcb;
+	const struct tcp_pcb *p = gz_pcb_look(s->flow);
 	const struct gz_measure *m = &s->flow->measure;
 	bool scaled = p->flags & TF_WND_SCALE, stamped = p->flags & TF_TIMESTAMP;
 	uint32_t mss = tcp_mss(p);
@@ -404,13 +407,13 @@ void gz_stack_info(struct gz_sock *s)
 	uint64_t words[GZ_INFO_WORDS] = {0};
 	struct tcp_info t = {0};
 
-	if (!s->pcb || !s->flow)
+	if (!s->flow)
 		return;
 	fill(s, &t);
 	memcpy(words, &t, sizeof(t));
 	atomic_store_explicit(&s->info.mss, t.tcpi_snd_mss, memory_order_relaxed);
 	atomic_store_explicit(&s->info.unwritten, t.tcpi_notsent_bytes, memory_order_relaxed);
-	atomic_store_explicit(&s->info.tcp_state, (uint8_t)s->pcb->state, memory_order_relaxed);
+	atomic_store_explicit(&s->info.tcp_state, (uint8_t)gz_pcb_look(s->flow)->state, memory_order_relaxed);
 	/* Odd: being written. */
 	atomic_fetch_add(&pub->version, 1);
 	for (unsigned i = 0; i < GZ_INFO_WORDS; i++)

@@ -167,7 +167,6 @@ struct gz_sock {
 	/* [w] */
 	struct gz_worker *worker;
 	struct gz_flow *flow; /* NULL: no pcb */
-	struct tcp_pcb *pcb;
 	struct tcp_pcb *lpcb;	  /* while listening */
 	TAILQ_HEAD(, gz_flow) half_open; /* its connections in SYN-RECEIVED, the oldest first */
 	int nhalf_open;
@@ -175,6 +174,9 @@ struct gz_sock {
 	struct gz_sock *deferred; /* TCP_DEFER_ACCEPT: the listener, a reference */
 	uint64_t defer_until;	  /* ns */
 	bool shares;		  /* SO_REUSEPORT: another one has the pcb */
+	LIST_ENTRY(gz_sock) port_entry; /* who listens on a port, listener.c */
+	bool on_port;
+	unsigned ndeferred;		/* connections that TCP_DEFER_ACCEPT holds back */
 	struct gz_ring_end ring;  /* partly, see there */
 	int end_fd;		  /* the engine's end; -1: none */
 	bool end_eof;		  /* nothing more comes from there */

@@ -84,10 +84,10 @@ static void on_destroy(u8_t id, void *data)
 	LWIP_UNUSED_ARG(id);
 	uncount(f);
 	if (s) {
-		s->pcb = NULL;
 		s->flow = NULL;
 		gz_worker_dirty(s->worker, s);
 	}
+	gz_pcb_forget(f);
 	gz_flow_del(f);
 }
 
@@ -99,7 +99,7 @@ void gz_pcb_carry(struct tcp_pcb *pcb, struct gz_flow *f)
 {
 	tcp_ext_arg_set_callbacks(pcb, ext_id, &callbacks);
 	tcp_ext_arg_set(pcb, ext_id, f);
-	f->pcb = pcb;
+	gz_pcb_register(f, pcb);
 }
 
 u8_t gz_pcb_ext_id(void)
@@ -159,7 +159,7 @@ static err_t on_recv(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t err)
 	if (!gz_ring_ready(&s->rx, GZ_RX_RING) || gz_ring_room(&s->rx) < p->tot_len)
 		return ERR_MEM; /* lwIP offers it again */
 	gz_urgent_arrives(s, p->tot_len);
-	gz_ack_received(s);
+	gz_ack_received(s, pcb);
 	for (struct pbuf *q = p; q; q = q->next)
 		gz_ring_put(&s->rx, q->payload, q->len);
 	atomic_fetch_add_explicit(&s->rx_bytes, p->tot_len, memory_order_relaxed);
@@ -189,7 +189,6 @@ static err_t on_sent(void *arg, struct tcp_pcb *pcb, u16_t len)
 
 void gz_pcb_take(struct gz_sock *s, struct tcp_pcb *pcb, struct gz_flow *f)
 {
-	s->pcb = pcb;
 	s->flow = f;
 	f->sock = s;
 	tcp_arg(pcb, s);
@@ -232,6 +231,16 @@ ip_addr_t gz_pcb_addr(struct gz_end e)
 	return a;
 }
 
+struct gz_end gz_pcb_end(const ip_addr_t *a, u16_t port)
+{
+	struct gz_end e = {.port = htons(port)};
+
+	if (IP_IS_V4(a))
+		return gz_end_v4(ip_2_ip4(a)->addr, e.port);
+	memcpy(&e.addr, ip_2_ip6(a)->addr, sizeof(e.addr));
+	return e;
+}
+
 /* How long a connect() tries: 1 s doubled @retries times, each at most the 120 s
  * of TCP_RTO_MAX. */
 static uint64_t syn_seconds(int retries)
@@ -246,6 +255,7 @@ static uint64_t syn_seconds(int retries)
 int gz_stack_connect(struct gz_sock *s, struct gz_flow *f)
 {
 	ip_addr_t la = gz_pcb_addr(f->local), pa = gz_pcb_addr(f->peer);
+	GZ_PCB_SCOPE(none, NULL);
 	struct tcp_pcb *pcb = tcp_new_ip_type(IP_GET_TYPE(&la));
 	err_t err;
 
@@ -264,7 +274,6 @@ int gz_stack_connect(struct gz_sock *s, struct gz_flow *f)
 		if (err == ERR_OK)
 			return 0;
 		f->sock = NULL;
-		s->pcb = NULL;
 		s->flow = NULL;
 	}
 	tcp_arg(pcb, NULL);
@@ -295,10 +304,9 @@ static void open_window(struct tcp_pcb *p, uint32_t n)
 
 void gz_stack_options(struct gz_sock *s)
 {
-	struct tcp_pcb *p = s->pcb;
-
-	if (!p)
+	if (!s->flow)
 		return;
+	GZ_PCB_SCOPE(p, s->flow);
 	if (s->opt.nodelay)
 		tcp_nagle_disable(p);
 	else
@@ -316,7 +324,7 @@ void gz_stack_options(struct gz_sock *s)
 	p->ttl = (u8_t)(IP_IS_V6(&p->remote_ip) ? s->opt.hops : s->opt.ttl);
 	if (p->state < ESTABLISHED)
 		return; /* on_connected() */
-	gz_ack_quick(s);
+	gz_ack_quick(s, p);
 	/* A smaller window comes by keeping back what is read, RFC 9293 3.8.6. */
 	s->wnd_want = gz_pcb_withhold(&s->opt, p);
 	if (s->wnd_held > s->wnd_want) {
@@ -329,12 +337,12 @@ void gz_stack_options(struct gz_sock *s)
 
 void gz_stack_tx(struct gz_sock *s)
 {
-	struct tcp_pcb *p = s->pcb;
 	struct gz_ring *r = &s->tx;
 	bool wrote = false;
 
-	if (!p || s->fin_sent || p->state < ESTABLISHED)
+	if (!s->flow || s->fin_sent || gz_pcb_look(s->flow)->state < ESTABLISHED)
 		return;
+	GZ_PCB_SCOPE(p, s->flow);
 	while (r->mid < r->tail && !s->tx_blocked) {
 		uint32_t n = (uint32_t)(r->tail - r->mid), room, next;
 		struct iovec v[2];
@@ -382,26 +390,28 @@ void gz_stack_received(struct gz_sock *s, uint32_t n)
 {
 	uint32_t keep = s->wnd_want > s->wnd_held ? s->wnd_want - s->wnd_held : 0;
 
-	if (!s->pcb)
+	if (!s->flow)
 		return;
+	GZ_PCB_SCOPE(p, s->flow);
 	keep = keep < n ? keep : n;
 	s->wnd_held += keep;
-	open_window(s->pcb, n - keep);
+	open_window(p, n - keep);
 }
 
 void gz_stack_fin(struct gz_sock *s)
 {
 	s->fin_sent = true;
-	if (s->pcb)
-		tcp_shutdown(s->pcb, 0, 1);
+	if (!s->flow)
+		return;
+	GZ_PCB_SCOPE(p, s->flow);
+	tcp_shutdown(p, 0, 1);
 }
 
 void gz_stack_close(struct gz_sock *s)
 {
-	struct tcp_pcb *p = s->pcb;
-
-	if (!p)
+	if (!s->flow)
 		return;
+	GZ_PCB_SCOPE(p, s->flow);
 	s->fin_sent = true;
 	/* lwIP takes a window that is not whole for unread bytes, and resets. */
 	p->rcv_wnd += s->wnd_held;
@@ -413,10 +423,9 @@ void gz_stack_close(struct gz_sock *s)
 
 void gz_stack_abort(struct gz_sock *s)
 {
-	struct tcp_pcb *p = s->pcb;
-
-	if (!p)
+	if (!s->flow)
 		return;
+	GZ_PCB_SCOPE(p, s->flow);
 	tcp_err(p, NULL);
 	if (p->state == SYN_SENT)
 		tcp_close(p); /* silently */
@@ -427,24 +436,21 @@ void gz_stack_abort(struct gz_sock *s)
 /** gz_stack_detach() - Let the pcb end by itself, the socket is no longer needed */
 void gz_stack_detach(struct gz_sock *s)
 {
-	struct tcp_pcb *p = s->pcb;
-
+	GZ_PCB_SCOPE(p, s->flow);
 	tcp_arg(p, NULL);
 	s->flow->measure.linger2 = s->opt.linger2;
 	s->flow->sock = NULL;
 	s->flow = NULL;
-	s->pcb = NULL;
 }
 
 bool gz_stack_is_over(const struct gz_sock *s)
 {
-	return !s->pcb || s->pcb->state == TIME_WAIT;
+	return !s->flow || gz_pcb_look(s->flow)->state == TIME_WAIT;
 }
 
 int gz_stack_init(struct gz_worker *w)
 {
 	lwip_init();
 	ext_id = tcp_ext_arg_alloc_id();
-	LWIP_UNUSED_ARG(w);
-	return 0;
+	return gz_pcb_init(w->cfg->max_sockets, w->cfg->max_time_waits);
 }

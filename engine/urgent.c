@@ -121,7 +121,7 @@ void gz_urgent_send(struct gz_sock *s)
 
 	if (!id)
 		return;
-	if (!s->pcb || s->end_fd < 0 || s->app_eof || s->reset) {
+	if (!s->flow || s->end_fd < 0 || s->app_eof || s->reset) {
 		if (claim(s))
 			answer(s, id, u->result > 1 ? (int64_t)u->result - 1 : -EPIPE);
 		return;

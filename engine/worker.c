@@ -185,7 +185,7 @@ static void handle(struct gz_worker *w, struct gz_msg *m)
 			gz_stack_unlisten(s);
 		/* A SYN may have been first to see that the listener is gone. */
 		drop_pending(s);
-		if (gz_sock_state(s) == GZ_CONNECTING && s->pcb) {
+		if (gz_sock_state(s) == GZ_CONNECTING && s->flow) {
 			gz_stack_abort(s);
 			gz_relay_failed(w, s, ECONNABORTED);
 		}

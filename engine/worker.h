@@ -126,8 +126,8 @@ bool gz_netif_is_mute(void);
 /* listener.c */
 struct pbuf;
 struct tcp_hdr;
-bool gz_stack_syn(struct pbuf *p, const struct tcp_hdr *h);
-bool gz_stack_ack(struct pbuf *p, const struct tcp_hdr *h, struct netif *inp);
+bool gz_stack_syn(struct pbuf *p, const struct tcp_hdr *h, struct gz_flow *f, struct gz_end peer);
+bool gz_stack_ack(struct pbuf *p, const struct tcp_hdr *h, struct netif *inp, struct gz_end peer);
 /** Does @s have no place for one more whose handshake is done? */
 bool gz_listener_is_full(struct gz_sock *s);
 int gz_stack_listen(struct gz_sock *s);
@@ -149,7 +149,7 @@ bool gz_stack_is_over(const struct gz_sock *s);
 struct gz_flow *gz_stack_flow(const struct tcp_pcb *pcb);
 
 /* timers.c */
-/** Before anything is stamped with tcp_ticks: it stands still while nothing is due. */
+/** lwIP's clock is this time, ns: before anything is stamped with it. */
 void gz_stack_clock(uint64_t now);
 /** Run what is due.  Return: ns until the next look is needed */
 uint64_t gz_stack_timers(struct gz_worker *w);
