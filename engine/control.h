@@ -42,6 +42,9 @@ enum gz_broker_op {
 	GZ_BROKER_SEIZED, /* value: 1 if the agent's memory is wanted */
 	GZ_BROKER_GO,	  /* value: the memfd's number in the process, or -1 */
 	GZ_BROKER_DONE,	  /* value: 0 or a negative errno */
+	/* For when the engine is gone, before any PATCH (launcher/heir.c): */
+	GZ_BROKER_LISTENER, /* of the program-to-be; the listener */
+	GZ_BROKER_RINGS,    /* the engine's; the shared memory */
 };
 
 struct gz_broker_msg {

@@ -62,6 +62,7 @@ struct gz_plane *gz_plane_new(int broker)
 	if (!p)
 		return NULL;
 	p->broker = broker;
+	p->old_broker = -1;
 	p->memfd = memfd_create("gazelle-rings", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	/* Its size is fixed, or a program could make us fault. */
 	if (p->memfd < 0 || ftruncate(p->memfd, (off_t)GZ_SHARED_SIZE) < 0 ||
@@ -94,6 +95,8 @@ void gz_plane_free(struct gz_plane *p)
 	close(p->memfd);
 	if (p->broker >= 0)
 		close(p->broker);
+	if (p->old_broker >= 0)
+		close(p->old_broker);
 	pthread_mutex_destroy(&p->lock);
 	free(p);
 }

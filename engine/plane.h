@@ -37,6 +37,7 @@ struct gz_plane {
 
 	/* the client's service thread */
 	int broker; /* gazelle-run, which injects (sites.c); -1: it is gone */
+	int old_broker; /* it was silent too long; -1 */
 	uint32_t seq;
 
 	/* the worker */

@@ -30,6 +30,7 @@
 #include "engine/iface.h"
 #include "engine/log.h"
 #include "engine/netlink.h"
+#include "engine/served.h"
 #include "engine/service.h"
 #include "engine/sites.h"
 #include "engine/worker.h"
@@ -77,6 +78,7 @@ void gz_service_answer(struct gz_call_ctx *c, int64_t result)
 	} else {
 		r.val = result;
 	}
+	gz_served_done(c->sv->client, c->id);
 	if (ioctl(c->sv->client->listener, SECCOMP_IOCTL_NOTIF_SEND, &r) < 0)
 		gz_count(GZ_C_GONE);
 }
@@ -283,6 +285,7 @@ void gz_service_collect(struct gz_service *sv)
 			free(w);
 			return;
 		}
+		gz_served_note(sv->client, &w->n);
 		TAILQ_INSERT_TAIL(&sv->waiting, w, entry);
 	}
 }
@@ -490,10 +493,12 @@ static void loop(struct gz_service *sv)
 			continue;
 		if (pfd[0].revents & POLLIN) {
 			memset(&n, 0, sizeof(n));
-			if (ioctl(sv->client->listener, SECCOMP_IOCTL_NOTIF_RECV, &n) == 0)
+			if (ioctl(sv->client->listener, SECCOMP_IOCTL_NOTIF_RECV, &n) == 0) {
+				gz_served_note(sv->client, &n);
 				serve(sv, &n);
-			else if (errno != EINTR && errno != ENOENT)
+			} else if (errno != EINTR && errno != ENOENT) {
 				break;
+			}
 		} else if (pfd[0].revents & (POLLHUP | POLLERR | POLLNVAL)) {
 			break;
 		}
@@ -603,8 +608,10 @@ struct gz_client *gz_client_start(int listener, int broker, pid_t pid, uid_t uid
 	LIST_INSERT_HEAD(&clients.all, c, next);
 	clients.n++;
 	pthread_mutex_unlock(&clients.lock);
-	if (c->plane)
+	if (c->plane) {
+		gz_served_begin(c);
 		gz_plane_attach(c);
+	}
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, 256 * 1024);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);

@@ -186,7 +186,7 @@ static bool has_midway(struct gz_call_ctx *c, pid_t pid)
 
 static void lose_broker(struct gz_plane *p)
 {
-	close(p->broker);
+	p->old_broker = p->broker; /* its end tells gazelle-run of ours (launcher/heir.c) */
 	p->broker = -1;
 	gz_debug("gazelle-run is gone: no more sites are led to the agent");
 }

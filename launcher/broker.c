@@ -18,11 +18,13 @@
 #include <poll.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "engine/control.h"
+#include "launcher/heir.h"
 #include "launcher/inject.h"
 #include "launcher/proc.h"
 #include "launcher/tracee.h"
@@ -116,14 +118,42 @@ size_t gz_broker_reap(void)
 	return late.n ? gz_tracee_reap(&late) : 0;
 }
 
+/* Return: 1, a request; 0, there is none; -1, nor will there be */
+static int next(int fd, struct gz_broker_msg *m)
+{
+	struct iovec v = {m, sizeof(*m)};
+	union {
+		struct cmsghdr h;
+		char buf[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct msghdr msg = {.msg_iov = &v,
+			     .msg_iovlen = 1,
+			     .msg_control = control.buf,
+			     .msg_controllen = sizeof(control.buf)};
+	ssize_t n = recvmsg(fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	struct cmsghdr *h = n > 0 ? CMSG_FIRSTHDR(&msg) : NULL;
+	int with = -1;
+
+	if (n != sizeof(*m))
+		return n < 0 && (errno == EAGAIN || errno == EINTR) ? 0 : -1;
+	if (h && h->cmsg_level == SOL_SOCKET && h->cmsg_type == SCM_RIGHTS)
+		memcpy(&with, CMSG_DATA(h), sizeof(with));
+	if (with >= 0 && m->op == GZ_BROKER_LISTENER)
+		gz_heir_set_listener(with);
+	else if (with >= 0 && m->op == GZ_BROKER_RINGS)
+		gz_heir_set_rings(with);
+	else if (with >= 0)
+		close(with);
+	return m->op == GZ_BROKER_PATCH; /* else an answer that comes too late */
+}
+
 bool gz_broker_serve(int fd)
 {
 	struct job j = {.fd = fd, .memfd = -1};
+	int n = next(fd, &j.m);
 
-	if (recv(fd, &j.m, sizeof(j.m), MSG_DONTWAIT) != sizeof(j.m))
-		return errno == EAGAIN || errno == EINTR;
-	if (j.m.op != GZ_BROKER_PATCH)
-		return true; /* too late an answer */
+	if (n <= 0)
+		return n == 0;
 	j.t.pid = j.m.pid;
 	j.t.seized = on_seized;
 	/* Those that we are under, and our own, let all of our calls pass. */

@@ -33,6 +33,7 @@
 #include <unistd.h>
 
 #include "launcher/filter.h"
+#include "launcher/heir.h"
 #include "launcher/say.h"
 
 void gz_signals_take(struct gz_signals *inherited)
@@ -88,6 +89,8 @@ static void *ask(void *arg)
 
 	while (sem_wait(&a->go) < 0 && errno == EINTR)
 		;
+	if (a->listener >= 0 && a->broker >= 0)
+		gz_heir_send(a->broker, a->listener); /* or nobody answers after the engine */
 	if (a->listener >= 0)
 		a->rc = gz_engine_ask(a->sock, a->broker < 0 ? GZ_OP_SERVE : GZ_OP_SERVE_RING,
 				      a->program, a->listener, a->broker, &a->w);

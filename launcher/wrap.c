@@ -39,6 +39,7 @@
 #include <unistd.h>
 
 #include "launcher/broker.h"
+#include "launcher/heir.h"
 #include "launcher/say.h"
 
 #define REAP_MS 20
@@ -48,6 +49,7 @@ struct wrap {
 	int sigs;   /* signalfd of everything */
 	int report; /* -1: the program runs, or has ended */
 	int broker; /* -1: none */
+	bool heir;  /* the engine is gone, and we answer */
 	int status;
 	bool held; /* the child waits, all signals blocked */
 	bool ended;
@@ -174,27 +176,36 @@ static void read_signals(struct wrap *w)
 	}
 }
 
-/* All but the standard ones and these two, the second of which may be -1 */
-static void close_but(int a, int b)
+static int by_value(const void *a, const void *b)
 {
-	unsigned lo = (unsigned)(b < 0 || a < b ? a : b);
-	unsigned hi = (unsigned)(b < 0 || a > b ? a : b);
+	return *(const int *)a - *(const int *)b;
+}
 
-	if (lo > 3)
-		close_range(3, lo - 1, 0);
-	if (hi > lo + 1)
-		close_range(lo + 1, hi - 1, 0);
-	close_range(hi + 1, ~0U, 0);
+/* All but the standard ones and these, of which some may be -1 */
+static void close_but(int *kept, size_t n)
+{
+	unsigned first = 3;
+
+	qsort(kept, n, sizeof(*kept), by_value);
+	for (size_t i = 0; i < n; i++) {
+		if (kept[i] < (int)first)
+			continue;
+		if (kept[i] > (int)first)
+			close_range(first, (unsigned)kept[i] - 1, 0);
+		first = (unsigned)kept[i] + 1;
+	}
+	close_range(first, ~0U, 0);
 }
 
 /* The program runs: hold nothing of what it, and its peers, may want closed */
 static void let_go(const struct wrap *w)
 {
+	int kept[] = {w->sigs, w->broker, gz_heir_listener()};
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
 	for (int fd = 0; fd <= 2 && null >= 0; fd++)
 		dup2(null, fd);
-	close_but(w->sigs, w->broker);
+	close_but(kept, sizeof(kept) / sizeof(kept[0]));
 	if (chdir("/"))
 		return; /* the folder stays busy, no more */
 }
@@ -244,14 +255,18 @@ int gz_wrap(struct gz_child *c, int *status)
 		    {.fd = w.sigs, .events = POLLIN},
 		    {.fd = w.report, .events = POLLIN},
 		    {.fd = w.broker, .events = POLLIN},
+		    {.fd = w.heir ? gz_heir_listener() : -1, .events = POLLIN},
 		};
 
-		if (poll(p, 3, gz_broker_reap() ? REAP_MS : -1) < 0)
+		if (poll(p, 4, gz_broker_reap() ? REAP_MS : -1) < 0)
 			continue;
 		if (p[2].revents && !gz_broker_serve(w.broker)) {
 			close(w.broker);
 			w.broker = -1;
+			w.heir = gz_heir_begin();
 		}
+		if (p[3].revents)
+			w.heir = p[3].revents & POLLIN && gz_heir_serve();
 		if (p[1].revents)
 			read_report(&w);
 		if (p[0].revents)
@@ -267,6 +282,7 @@ int gz_wrap(struct gz_child *c, int *status)
 	}
 	if (w.broker >= 0)
 		close(w.broker);
+	gz_heir_drop();
 	close(w.sigs);
 	*status = w.status;
 	return w.again ? 1 : 0;

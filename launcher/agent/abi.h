@@ -173,7 +173,16 @@ struct gz_shared {
 };
 
 #define GZ_SHARED_DATA 0x100000
-#define GZ_SHARED_SIZE (GZ_SHARED_DATA + (uint64_t)GZ_SLOTS * 2 * GZ_SLOT_RING)
+#define GZ_SHARED_SERVED (GZ_SHARED_DATA + (uint64_t)GZ_SLOTS * 2 * GZ_SLOT_RING)
+#define GZ_SHARED_SIZE (GZ_SHARED_SERVED + GZ_SERVED * sizeof(struct gz_served))
+
+/** A call that the engine has received (engine/served.h).  It writes it, gazelle-run reads it. */
+#define GZ_SERVED 4096
+struct gz_served {
+	uint64_t id; /* of the notification; 0: none */
+	int32_t tid, fd, nr;
+	uint32_t native; /* it trapped for the rings alone */
+};
 
 static inline uint8_t *gz_slot_rx(struct gz_shared *sh, uint32_t i)
 {
@@ -183,6 +192,11 @@ static inline uint8_t *gz_slot_rx(struct gz_shared *sh, uint32_t i)
 static inline uint8_t *gz_slot_tx(struct gz_shared *sh, uint32_t i)
 {
 	return gz_slot_rx(sh, i) + GZ_SLOT_RING;
+}
+
+static inline struct gz_served *gz_shared_served(struct gz_shared *sh)
+{
+	return (struct gz_served *)((uint8_t *)sh + GZ_SHARED_SERVED);
 }
 
 static_assert(sizeof(struct gz_agent_book) <= 0x1000, "one page");
