@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/sockios.h>
+#include <linux/tcp.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -167,7 +168,7 @@ static int64_t do_bind(struct gz_call_ctx *c)
 		gz_policy_ask(c, GZ_DIR_BIND, IPPROTO_TCP, end, &v);
 	if (v.whose == GZ_KERNELS)
 		return gz_swap_to_kernel(c, &v);
-	if (!gz_end_is_any(end) && !gz_netif_is_local(end)) {
+	if (!gz_end_is_any(end) && !gz_netif_is_local(end) && !s->opt.freebind) {
 		gz_count(GZ_C_REFUSED_ADDRESS);
 		return -EADDRNOTAVAIL;
 	}
@@ -301,7 +302,8 @@ static int64_t do_setsockopt(struct gz_call_ctx *c)
 		gz_twin_option(c->s, level, opt, val, (socklen_t)len);
 	pthread_mutex_unlock(&c->s->lock);
 	/* What the rings do not know of. */
-	if (!err && (c->s->opt.sndbuf_set || c->s->opt.rcvbuf_set || c->s->opt.rcvlowat > 1)) {
+	if (!err && (c->s->opt.sndbuf_set || c->s->opt.rcvbuf_set || c->s->opt.rcvlowat > 1 ||
+		     c->s->opt.notsent_lowat || gz_arrival_tells(&c->s->opt))) {
 		gz_off_sock(c->s, GZ_OFF_OPTION);
 		gz_plane_leave(c->s, c->fd);
 	}
@@ -349,6 +351,8 @@ static int64_t do_getsockopt(struct gz_call_ctx *c)
 	pthread_mutex_lock(&c->s->lock);
 	err = gz_option_get(c->s, level, opt, val, &len);
 	pthread_mutex_unlock(&c->s->lock);
+	if (err && level == IPPROTO_TCP && opt == TCP_SAVED_SYN)
+		gz_app_write(c->tid, c->args[4], &len, sizeof(len)); /* what it takes */
 	if (err)
 		return err;
 	if (level == SOL_SOCKET && opt == SO_ERROR)

@@ -157,6 +157,9 @@ static int start_connect(struct gz_call_ctx *c, struct gz_end peer, bool nonbloc
 	/* Loopback's addresses do not leave the host (__ip_route_output_key()). */
 	if (gz_addr_is_loopback(local) && !gz_netif_is_local(peer))
 		return -EINVAL;
+	/* One that IP_FREEBIND let be bound is nobody's to send from. */
+	if (!gz_netif_is_local(local))
+		return -ENETUNREACH;
 	f = new_flow(s, local, peer, &err);
 	if (!f)
 		return err;

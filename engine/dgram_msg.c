@@ -178,26 +178,15 @@ static int64_t receive(struct gz_call_ctx *c, struct msghdr *m, struct iovec *v,
 	} else {
 		m->msg_namelen = 0;
 	}
-	/* put_cmsg() in net/core/scm.c */
-	for (struct cmsghdr *x = CMSG_FIRSTHDR(&h); x; x = CMSG_NXTHDR(&h, x)) {
-		size_t len = x->cmsg_len, rest = m->msg_control ? m->msg_controllen - put : 0;
-
-		if (rest < sizeof(*x)) {
-			h.msg_flags |= MSG_CTRUNC;
-			break;
-		}
+	m->msg_flags = h.msg_flags | (flags & MSG_CMSG_CLOEXEC);
+	for (struct cmsghdr *x = CMSG_FIRSTHDR(&h), *next; x; x = next) {
+		next = CMSG_NXTHDR(&h, x); /* before its length is cut */
 		translate_control(c->s, x, &a);
-		if (rest < len) {
-			h.msg_flags |= MSG_CTRUNC;
-			x->cmsg_len = len = rest;
-		}
-		err = gz_app_write(c->tid, (uintptr_t)m->msg_control + put, x, len);
+		err = gz_msghdr_put(c, m, &put, x);
 		if (err)
 			return err;
-		put += CMSG_ALIGN(len) < rest ? CMSG_ALIGN(len) : rest;
 	}
 	m->msg_controllen = put;
-	m->msg_flags = h.msg_flags | (flags & MSG_CMSG_CLOEXEC);
 	return n;
 }
 

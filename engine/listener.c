@@ -267,6 +267,7 @@ static err_t on_passive_open(u8_t id, struct tcp_pcb_listen *l, struct tcp_pcb *
 	/* Until the handshake is done there is no socket to call back. */
 	pcb->callback_arg = NULL;
 	gz_pcb_carry(pcb, f);
+	gz_arrival_syn(f);
 	gz_timestamp_negotiated(pcb);
 	gz_pcb_narrow(pcb, gz_pcb_withhold(&s->opt, pcb));
 	return ERR_OK;
@@ -291,6 +292,7 @@ static err_t on_accept(void *arg, struct tcp_pcb *pcb, err_t err)
 	s->local = f->local;
 	s->peer = f->peer;
 	s->connect_reported = true;
+	gz_arrival_accepted(s, f);
 	atomic_store(&s->hold, l->client->plane != NULL);
 	gz_worker_adopt(l->worker, s);
 	gz_sock_set_state(s, GZ_ESTABLISHED);

@@ -63,6 +63,24 @@ int gz_msghdr_scatter(struct gz_call_ctx *c, const struct iovec *v, size_t nv, s
 	return 0;
 }
 
+int gz_msghdr_put(struct gz_call_ctx *c, struct msghdr *m, size_t *at, struct cmsghdr *x)
+{
+	size_t len = x->cmsg_len, rest = m->msg_control ? m->msg_controllen - *at : 0;
+	int err;
+
+	if (rest < sizeof(*x)) {
+		m->msg_flags |= MSG_CTRUNC;
+		return 0;
+	}
+	if (rest < len) {
+		m->msg_flags |= MSG_CTRUNC;
+		x->cmsg_len = len = rest;
+	}
+	err = gz_app_write(c->tid, (uintptr_t)m->msg_control + *at, x, len);
+	*at += CMSG_ALIGN(len) < rest ? CMSG_ALIGN(len) : rest;
+	return err;
+}
+
 int gz_msghdr_told(struct gz_call_ctx *c, uint64_t addr, const struct msghdr *m)
 {
 	int err = !m->msg_name ? 0

@@ -30,6 +30,15 @@ int64_t gz_msghdr_read(struct gz_call_ctx *c, uint64_t addr, struct msghdr *m, s
 int gz_msghdr_scatter(struct gz_call_ctx *c, const struct iovec *v, size_t nv, size_t skip,
 		      const char *buf, size_t n);
 /**
+ * gz_msghdr_put() - One control message, as put_cmsg() of net/core/scm.c
+ * @m:	The program's: its control buffer and room; gets MSG_CTRUNC
+ * @at:	Bytes there so far; advanced
+ * @x:	Complete; its length may be cut
+ *
+ * Return: 0 or -errno
+ */
+int gz_msghdr_put(struct gz_call_ctx *c, struct msghdr *m, size_t *at, struct cmsghdr *x);
+/**
  * gz_msghdr_told() - Write what recvmsg(2) tells in the header at @addr
  * @m:	msg_controllen, msg_flags, and msg_namelen where msg_name is set: of no name the
  *	length stays (____sys_recvmsg())

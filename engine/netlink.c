@@ -10,7 +10,7 @@
  * netlink socket is the very one whose name getsockname() gives, its port and the
  * sequence numbers are right without any rewriting.
  *
- * Everything else - groups, options, whatever changes something or asks of another
+ * Everything else - options, whatever changes something or asks of another
  * namespace - is not imitated: the netlink socket takes the shadow's place, before
  * anything was done, and the call continues.  It never comes back.
  *

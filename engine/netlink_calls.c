@@ -55,7 +55,7 @@ static int64_t do_bind(struct gz_call_ctx *c)
 
 	if (err)
 		return err;
-	if (odd || a.nl_family != AF_NETLINK || a.nl_groups)
+	if (odd || a.nl_family != AF_NETLINK)
 		return gz_netlink_give_way(c);
 	return bind_to(c->nl, &a, c->tid);
 }
@@ -110,7 +110,9 @@ static int64_t do_setsockopt(struct gz_call_ctx *c)
 	if (len != (int)sizeof(v) ||
 	    !((level == SOL_SOCKET && (opt == SO_RCVBUF || opt == SO_SNDBUF)) ||
 	      (level == SOL_NETLINK && (opt == NETLINK_EXT_ACK || opt == NETLINK_CAP_ACK ||
-					opt == NETLINK_GET_STRICT_CHK))))
+					opt == NETLINK_GET_STRICT_CHK ||
+					opt == NETLINK_ADD_MEMBERSHIP ||
+					opt == NETLINK_DROP_MEMBERSHIP))))
 		return gz_netlink_give_way(c);
 	err = gz_app_read(c->tid, c->args[3], &v, sizeof(v));
 	if (err)

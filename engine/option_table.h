@@ -21,6 +21,9 @@
 #define SO_PASSPIDFD 76
 #define SO_PEERPIDFD 77
 #endif
+#ifndef IPV6_2292PKTOPTIONS
+#define IPV6_2292PKTOPTIONS 6
+#endif
 #ifndef TCP_IS_MPTCP
 #define TCP_IS_MPTCP 43
 #endif
@@ -32,6 +35,8 @@ enum kind {
 	INT,	 /* int in [lo, hi], else the row's error */
 	BUFSIZE, /* SO_SNDBUF, SO_RCVBUF: kept doubled, with a floor */
 	LINGER,
+	STAMP, /* SO_TIMESTAMP and kin: one of them */
+	STAMPING,
 	TIME,	  /* struct timeval; honoured by the shadow natively */
 	DEVICE,	  /* an interface's name */
 	COMPUTED, /* read only, by compute() */

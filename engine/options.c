@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <linux/capability.h>
+#include <linux/net_tstamp.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -90,6 +91,28 @@ static int set_linger(struct gz_sock *s, const void *val, socklen_t len)
 	return 0;
 }
 
+/* __sock_set_timestamps() */
+static int set_stamp(struct gz_sock *s, const struct gz_option_row *r, int v)
+{
+	s->opt.stamp = v ? r->opt : 0;
+	return v ? gz_arrival_stamp(s) : 0;
+}
+
+/* What is sent is not stamped: the stack has no queue of errors for TCP. */
+static int set_stamping(struct gz_sock *s, const struct gz_option_row *r, int v)
+{
+	const int sent =
+	    SOF_TIMESTAMPING_TX_SOFTWARE | SOF_TIMESTAMPING_TX_SCHED | SOF_TIMESTAMPING_TX_ACK;
+
+	if (v & sent)
+		gz_count(GZ_C_REFUSED_SETOPT);
+	if (v & (sent | ~SOF_TIMESTAMPING_MASK))
+		return -r->set_error;
+	s->opt.stamping = v;
+	s->opt.stamping_new = r->opt == SO_TIMESTAMPING_NEW;
+	return v & SOF_TIMESTAMPING_RX_SOFTWARE ? gz_arrival_stamp(s) : 0;
+}
+
 static bool capable(pid_t tid, unsigned a, unsigned b)
 {
 	return gz_app_capable(tid, a) || gz_app_capable(tid, b);
@@ -133,6 +156,8 @@ static int adjust(struct gz_sock *s, const struct gz_option_row *r, int shadow, 
 			return -EPERM;
 		if (r->opt == SO_DEBUG && *v && !gz_app_capable(tid, CAP_NET_ADMIN))
 			return -EACCES;
+		if (r->opt == SO_INCOMING_CPU)
+			atomic_store(&s->info.cpu, 0); /* until the next segment */
 		if (r->opt == SO_TXREHASH && *v < 0)
 			*v = 1;
 		/* Urgent data is the shadow's, as it is passed to it. */
@@ -150,6 +175,8 @@ static int adjust(struct gz_sock *s, const struct gz_option_row *r, int shadow, 
 		s->opt.quickack_asked += r->opt == TCP_QUICKACK;
 		if (r->opt == TCP_LINGER2)
 			*v = *v < 0 ? -1 : *v > 120 ? 120 : *v ? *v : 60;
+		if (r->opt == TCP_INQ && *v)
+			return gz_arrival_stamp(s); /* its log's lock is wanted */
 		if (r->opt == TCP_DEFER_ACCEPT)
 			*v = whole_retrans(*v);
 		if (r->opt == TCP_WINDOW_CLAMP) {
@@ -292,6 +319,10 @@ int gz_option_set(struct gz_sock *s, int shadow, pid_t tid, int level, int opt, 
 			s->opt.sndbuf_set = true;
 		break;
 	}
+	case STAMP:
+		return set_stamp(s, r, v);
+	case STAMPING:
+		return set_stamping(s, r, v);
 	default: /* FIXED */
 		return is_fixed(r, v, val, len) ? 0 : refuse(r);
 	}
@@ -341,7 +372,9 @@ static int compute_large(struct gz_sock *s, const struct gz_option_row *r, void 
 			gz_segment_info(s, &t);
 			return give(val, len, &t, sizeof(t));
 		}
-		*len = 0; /* TCP_CC_INFO: there is none; TCP_SAVED_SYN: none was saved */
+		if (r->opt == TCP_SAVED_SYN)
+			return gz_arrival_saved(s, val, len);
+		*len = 0; /* TCP_CC_INFO: there is none */
 		return 0;
 	}
 	switch (r->opt) {
@@ -374,6 +407,8 @@ static int compute(struct gz_sock *s, const struct gz_option_row *r, void *val, 
 		break;
 	case IPPROTO_IP: /* IP_MTU, IPV6_MTU */
 	case IPPROTO_IPV6:
+		if (is(r, IPPROTO_IP, IP_PKTOPTIONS) || is(r, IPPROTO_IPV6, IPV6_2292PKTOPTIONS))
+			return gz_arrival_options(s, r->level, val, len);
 		if (gz_sock_state(s) != GZ_ESTABLISHED)
 			return -ENOTCONN;
 		gz_segment_info(s, &info);
@@ -425,6 +460,8 @@ static int told(struct gz_sock *s, const struct gz_option_row *r)
 		/* do_tcp_getsockopt(): the user's until there is a connection */
 		return mss ? mss : v ? v : 536;
 	}
+	if (is(r, SOL_SOCKET, SO_INCOMING_CPU) && atomic_load(&s->info.cpu))
+		return atomic_load(&s->info.cpu) - 1;
 	return v;
 }
 
@@ -462,17 +499,24 @@ int gz_option_get(struct gz_sock *s, int level, int opt, void *val, socklen_t *l
 			return -EINVAL;
 		return give(val, len, s->opt.device, strlen(s->opt.device) + 1);
 	case NONE:
-		/* IP_OPTIONS, IP_PKTOPTIONS, TCP_ULP, TCP_FASTOPEN_KEY: there is none */
-		if (level == IPPROTO_TCP || opt == IP_OPTIONS || opt == IP_PKTOPTIONS) {
+		/* IP_OPTIONS, TCP_ULP, TCP_FASTOPEN_KEY: there is none */
+		if (level == IPPROTO_TCP || opt == IP_OPTIONS) {
 			*len = 0;
 			return 0;
 		}
 		v = 0;
 		break;
+	case STAMP:
+		v = s->opt.stamp == opt ||
+		    (opt == SO_TIMESTAMP_NEW && s->opt.stamp == SO_TIMESTAMPNS_NEW);
+		break;
+	case STAMPING: /* struct so_timestamping: the flags, and a clock */
+		wide =
+		    opt == SO_TIMESTAMPING || s->opt.stamping_new ? (uint32_t)s->opt.stamping : 0;
+		return give(val, len, &wide, sizeof(wide));
 	case FIXED:
 		v = r->dfl;
-		if (level == SOL_SOCKET && (opt == SO_MAX_PACING_RATE || opt == SO_TXTIME ||
-					    opt == SO_TIMESTAMPING || opt == SO_TIMESTAMPING_NEW)) {
+		if (level == SOL_SOCKET && (opt == SO_MAX_PACING_RATE || opt == SO_TXTIME)) {
 			wide = (uint64_t)(int64_t)v;
 			if (opt == SO_MAX_PACING_RATE && *len < sizeof(wide))
 				return give(val, len, &wide, sizeof(int));
@@ -496,6 +540,12 @@ void gz_options_replay(const struct gz_options *o, int family, int fd)
 	struct gz_options dfl, *mine = (struct gz_options *)(uintptr_t)o;
 
 	gz_options_init(&dfl);
+	if (o->stamp && setsockopt(fd, SOL_SOCKET, o->stamp, &(int){1}, sizeof(int)) < 0)
+		gz_count(GZ_C_REFUSED_SETOPT);
+	if (o->stamping &&
+	    setsockopt(fd, SOL_SOCKET, o->stamping_new ? SO_TIMESTAMPING_NEW : SO_TIMESTAMPING,
+		       &o->stamping, sizeof(o->stamping)) < 0)
+		gz_count(GZ_C_REFUSED_SETOPT);
 	for (size_t i = 0; i < gz_option_nrows; i++) {
 		const struct gz_option_row *r = &gz_option_rows[i];
 		const char *a = (const char *)o + r->offset, *b = (const char *)&dfl + r->offset;

@@ -29,9 +29,12 @@ struct gz_options {
 	struct linger linger;
 	struct timeval rcvtimeo, sndtimeo;
 	int quickack_asked; /* how often it was set */
+	int stamp;	    /* SO_TIMESTAMP, SO_TIMESTAMPNS or one of the new ones; 0: none */
+	int stamping;	    /* SO_TIMESTAMPING */
+	bool stamping_new;  /* as SO_TIMESTAMPING_NEW has it */
 	int nodelay, cork, quickack, keepidle, keepintvl, keepcnt, syncnt, maxseg;
-	int user_timeout, defer_accept, linger2;
-	int tos, ttl, v6only, mtu_discover, recverr, bind_no_port, minttl, window_clamp;
+	int user_timeout, defer_accept, linger2, notsent_lowat, inq, save_syn;
+	int tos, ttl, v6only, mtu_discover, recverr, bind_no_port, minttl, window_clamp, freebind;
 	int hops, tclass, minhops; /* of IPv6 */
 	int port_range;		   /* IP_LOCAL_PORT_RANGE: the first, and the last << 16 */
 	int reno; /* TCP_CONGESTION: 1 for that, 0 for the default */

@@ -333,5 +333,6 @@ void gz_flow_del(struct gz_flow *f)
 	set_reuse(f, false, false);
 	ports.nflows[ntohs(f->local.port)]--;
 	pthread_mutex_unlock(&ports.lock);
+	free(f->syn);
 	free(f);
 }

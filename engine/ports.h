@@ -47,6 +47,7 @@ struct gz_flow {
 	struct gz_sock *listener; /* while half-open, counted in its queued */
 	uint64_t since;		  /* ns; half-open */
 	TAILQ_ENTRY(gz_flow) half_open_entry;
+	struct gz_saved_syn *syn; /* TCP_SAVE_SYN, while half-open */
 };
 
 void gz_ports_init(uint16_t lo, uint16_t hi);

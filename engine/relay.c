@@ -40,7 +40,8 @@
  * counts with 768 bytes against the application's send buffer, see GZ_SHADOW_SNDBUF.
  */
 #define LAG_BYTES 20
-#define TX_LEAST 4096	      /* of the tx ring, whatever SO_SNDBUF: more than a segment */
+#define TX_LEAST 4096u	      /* of the tx ring, whatever SO_SNDBUF: more than a segment */
+#define LARGER(a, b) ((a) > (b) ? (a) : (b))
 #define FAIL_REST (96 * 1024) /* of a filler: still not writable */
 
 static uint8_t scrap[65536];
@@ -97,19 +98,30 @@ void gz_relay_buffers(struct gz_sock *s)
 		setsockopt(s->end_fd, SOL_SOCKET, SO_SNDBUF, &n, sizeof(n));
 }
 
+/* As tcp_stream_memory_free() counts */
+static uint32_t not_sent(const struct gz_sock *s)
+{
+	return (uint32_t)(s->tx.tail - s->tx.mid) + gz_stack_unsent(s);
+}
+
 /*
- * Room of the tx ring, as SO_SNDBUF bounds it.  The shadow itself takes some
- * 300 KB more whatever the option says, see GZ_SHADOW_SNDBUF.
+ * Room of the tx ring, as SO_SNDBUF and TCP_NOTSENT_LOWAT bound it.  The shadow itself
+ * takes some 300 KB more whatever the options say, see GZ_SHADOW_SNDBUF.
  */
 static uint32_t tx_room(struct gz_sock *s)
 {
 	uint32_t room = gz_ring_room(&s->tx), used = gz_ring_used(&s->tx), limit;
 
+	if (s->opt.notsent_lowat) {
+		limit = (uint32_t)s->opt.notsent_lowat;
+		if (not_sent(s) >= limit)
+			return 0;
+		limit = LARGER(limit - not_sent(s), TX_LEAST);
+		room = room < limit ? room : limit;
+	}
 	if (!s->opt.sndbuf_set)
 		return room;
-	limit = (uint32_t)s->opt.sndbuf / 2;
-	if (limit < TX_LEAST)
-		limit = TX_LEAST;
+	limit = LARGER((uint32_t)s->opt.sndbuf / 2, TX_LEAST);
 	if (used >= limit)
 		return 0;
 	return room < limit - used ? room : limit - used;
@@ -479,10 +491,16 @@ void gz_relay_pump(struct gz_worker *w, struct gz_sock *s)
 		if (!s->flow)
 			gz_plane_stop_sending(s);
 		gz_stack_info(s); /* before the application sees what it tells of */
+		gz_arrival_lock(s);
 		to_app(s);
+		gz_arrival_unlock(s);
 		from_app(s);
 		gz_urgent_send(s);
 		gz_stack_tx(s);
+		/* What was kept back by the low-water mark may go now. */
+		if (s->opt.notsent_lowat && s->can_read && s->flow && s->end_fd >= 0 &&
+		    !s->end_eof && tx_room(s))
+			gz_worker_dirty(w, s);
 		if (s->hup && !s->app_gone && gz_plane_is_fading(w, s))
 			return;
 		if (s->app_gone && s->reset && s->flow) {

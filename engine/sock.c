@@ -88,6 +88,7 @@ void gz_sock_unref(struct gz_sock *s)
 	gz_ring_free(&s->rx);
 	gz_ring_free(&s->tx);
 	gz_plane_drop(s);
+	gz_arrival_free(&s->arrival);
 	pthread_mutex_destroy(&s->lock);
 	atomic_fetch_sub(&s->client->sockets, 1);
 	gz_client_unref(s->client);

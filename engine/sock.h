@@ -41,6 +41,7 @@
 #include <sys/types.h>
 #include <sys/un.h>
 
+#include "engine/arrival.h"
 #include "engine/end.h"
 #include "engine/options.h"
 #include "engine/plane.h"
@@ -117,6 +118,7 @@ struct gz_sock {
 	struct gz_claim claim;
 	struct gz_end local, peer; /* set before the state says so */
 	int backlog;
+	struct gz_arrival arrival;
 	uid_t uid;		   /* who binds: SO_REUSEPORT shares a port within one user */
 	struct gz_verdict verdict; /* the last one, gazelle-ctl why */
 	struct gz_dgram {	   /* SOCK_DGRAM: dgram.c, udp.c */
@@ -156,6 +158,7 @@ struct gz_sock {
 	_Atomic uint64_t rx_bytes, tx_bytes;
 	struct gz_tcp_info { /* snapshots by gz_stack_info() */
 		_Atomic uint32_t mss, unwritten;
+		_Atomic int cpu; /* SO_INCOMING_CPU: that of the last segment, and 1; 0: none */
 		_Atomic uint8_t tcp_state;
 		struct gz_published { /* struct tcp_info, consistent by its version */
 			_Atomic unsigned version;
@@ -194,6 +197,7 @@ struct gz_sock {
 	bool can_read, can_write, rdhup, hup; /* edges seen at end_fd */
 	bool dirty;			      /* on the worker's dirty list */
 	bool tx_blocked;		      /* lwIP had no room; retry on sent */
+	struct gz_stamps_log *log_held;	      /* arrival.c */
 	int quick_asked;		      /* opt.quickack_asked, as it was, ack.c */
 	unsigned quick_acks;		      /* so many more are not delayed */
 	uint64_t cork_since;		      /* 0: nothing held back */

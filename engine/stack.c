@@ -12,6 +12,7 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <sched.h>
 #include <string.h>
 
 #include "lwip/init.h"
@@ -160,11 +161,15 @@ static err_t on_recv(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t err)
 		return ERR_MEM; /* lwIP offers it again */
 	gz_urgent_arrives(s, p->tot_len);
 	gz_ack_received(s, pcb);
+	gz_arrival_lock(s);
 	for (struct pbuf *q = p; q; q = q->next)
 		gz_ring_put(&s->rx, q->payload, q->len);
 	atomic_fetch_add_explicit(&s->rx_bytes, p->tot_len, memory_order_relaxed);
 	atomic_fetch_add_explicit(&s->client->rx_bytes, p->tot_len, memory_order_relaxed);
 	atomic_store_explicit(&s->unread, gz_ring_used(&s->rx), memory_order_relaxed);
+	atomic_store_explicit(&s->info.cpu, sched_getcpu() + 1, memory_order_relaxed);
+	gz_arrival_note(s);
+	gz_arrival_unlock(s);
 	pbuf_free(p);
 	gz_worker_dirty(s->worker, s);
 	return ERR_OK;
@@ -384,6 +389,13 @@ void gz_stack_tx(struct gz_sock *s)
 	if (wrote)
 		tcp_output(p);
 	gz_ack_due(p);
+}
+
+uint32_t gz_stack_unsent(const struct gz_sock *s)
+{
+	const struct tcp_pcb *p = s->flow ? gz_pcb_look(s->flow) : NULL;
+
+	return p ? p->snd_lbb - p->snd_nxt : 0;
 }
 
 void gz_stack_received(struct gz_sock *s, uint32_t n)

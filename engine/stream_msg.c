@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include "engine/arrival.h"
 #include "engine/calls.h"
 #include "engine/counters.h"
 #include "engine/dgram.h"
@@ -133,9 +134,10 @@ static int64_t receive_at(struct gz_call_ctx *c, uint64_t addr, int flags)
 	if (n < 0)
 		return n;
 	m.msg_namelen = 0;
-	m.msg_controllen = 0;
-	m.msg_flags = flags & (MSG_OOB | MSG_CMSG_CLOEXEC); /* TCP has nothing that could be cut */
-	err = gz_msghdr_told(c, addr, &m);
+	m.msg_flags = flags & (MSG_OOB | MSG_CMSG_CLOEXEC);
+	err = gz_arrival_tell(c, &m, (size_t)n, flags & MSG_PEEK);
+	if (!err)
+		err = gz_msghdr_told(c, addr, &m);
 	return err ? err : n;
 }
 
@@ -150,7 +152,7 @@ int64_t gz_stream_recvmsg(struct gz_call_ctx *c)
 		return err;
 	/* The name would be the shadow's peer's. */
 	if (gz_sock_state(c->s) >= GZ_CONNECTING && !m.msg_name &&
-	    !(flags & (MSG_TRUNC | MSG_ERRQUEUE)))
+	    !(flags & (MSG_TRUNC | MSG_ERRQUEUE)) && !gz_arrival_tells(&c->s->opt))
 		return GZ_CONTINUE;
 	return receive_at(c, c->args[1], flags);
 }

@@ -138,6 +138,8 @@ int gz_stack_init(struct gz_worker *w);
 int gz_stack_connect(struct gz_sock *s, struct gz_flow *f);
 void gz_stack_options(struct gz_sock *s);
 void gz_stack_tx(struct gz_sock *s);
+/** Bytes that lwIP has and did not send */
+uint32_t gz_stack_unsent(const struct gz_sock *s);
 void gz_stack_received(struct gz_sock *s, uint32_t n);
 void gz_stack_fin(struct gz_sock *s);
 void gz_stack_close(struct gz_sock *s);

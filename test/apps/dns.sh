@@ -59,12 +59,15 @@ start_engine e stack 'port: {driver: af_packet, iface: ve1}
 stack: {addresses: [10.1.0.2/24], addresses6: ["fd00:1::2/64"]}'
 wait_for 10 in_ns peer ping -6 -q -c 1 -W 1 fd00:1::2
 
-# On the stack; for any address it looks at interfaces and IP_PKTINFO, else it binds.
-# (Of TCP connections to "any" it asks IP_PKTOPTIONS, which the stack does not have.)
+# On the stack; for any address it looks at interfaces and IP_PKTINFO, of TCP connections
+# at IP_PKTOPTIONS, else it binds.
 serve any gz e
 ask 10.1.0.2 in_ns peer
+ask_tcp 10.1.0.2 in_ns peer
 ask fd00:1::2 in_ns peer
+ask_tcp fd00:1::2 in_ns peer
 ask 127.0.0.1 gz e
+ask_tcp 127.0.0.1 gz e
 end "$PID"
 serve fd00:1::2 gz e
 ask fd00:1::2 in_ns peer

@@ -391,6 +391,19 @@ static void change_and_watch(void)
 	}
 }
 
+/* Whoever watches may ask as well, as dnsmasq does. */
+static void watch_and_dump(void)
+{
+	struct sockaddr_nl a = {.nl_family = AF_NETLINK, .nl_groups = RTMGRP_IPV4_ROUTE};
+	struct request r = dump_of(RTM_GETADDR, AF_INET, 35);
+	int fd = route_socket(SOCK_RAW), group = RTNLGRP_IPV4_RULE;
+
+	OK(bind(fd, SA(&a), sizeof(a)));
+	OK(setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof(group)));
+	OK(sendto(fd, &r, r.h.nlmsg_len, 0, SA(&kernel_name), sizeof(kernel_name)));
+	CHECK(read_dump(fd, 35, port_of(fd), ROOM).own >= 1);
+}
+
 /* A dump, then a change, on one socket: as ip(8) does it. */
 static void dump_then_change(void)
 {
@@ -521,5 +534,5 @@ static void without_rights(void)
 
 CHECK_MAIN(CASE(links_and_addresses), CASE(by_send_and_write), CASE(at_once), CASE(peek_the_length),
 	   CASE(single_link), CASE(filtered), CASE(other_families), CASE(routes), CASE(not_padded),
-	   CASE(change_and_watch), CASE(dump_then_change), CASE(names), CASE(port_is_the_pid),
-	   CASE(time_out), CASE(two_threads), CASE(without_rights))
+	   CASE(change_and_watch), CASE(watch_and_dump), CASE(dump_then_change), CASE(names),
+	   CASE(port_is_the_pid), CASE(time_out), CASE(two_threads), CASE(without_rights))
