@@ -456,6 +456,7 @@ const gz_handler gz_handlers[] = {
     [GZ_CALL_SENDTO] = gz_stream_sendto,
     [GZ_CALL_RECVMSG] = gz_stream_recvmsg,
     [GZ_CALL_SENDMSG] = gz_stream_sendmsg,
+    [GZ_CALL_RECVMMSG] = gz_stream_recvmmsg,
     [GZ_CALL_SENDMMSG] = gz_stream_sendmmsg,
     [GZ_CALL_COUNT] = NULL,
 };

@@ -30,7 +30,6 @@
 
 #define DATAGRAM_MAX 65536
 #define CONTROL_MAX 1024
-#define MMSG_MAX 1024 /* UIO_MAXIOV, net/socket.c */
 
 /* As a program of this architecture has it. */
 _Static_assert(sizeof(struct mmsghdr) == 64, "x86-64");
@@ -39,12 +38,16 @@ _Static_assert(sizeof(struct mmsghdr) == 64, "x86-64");
 
 int64_t gz_dgram_wait(struct gz_call_ctx *c, int flags, short events)
 {
+	struct pollfd shut = {.fd = c->fd, .events = POLLRDHUP};
 	struct timeval tv = {0};
 	socklen_t len = sizeof(tv);
 
 	/* The queue of errors is not waited for, recv(2). */
 	if ((flags & (MSG_DONTWAIT | MSG_ERRQUEUE)) || (gz_file_flags(c->fd) & O_NONBLOCK))
 		return -EAGAIN;
+	/* shutdown(SHUT_RD), which only who waits hears of (__skb_wait_for_more_packets()) */
+	if (events == POLLIN && poll(&shut, 1, 0) > 0 && shut.revents & POLLRDHUP)
+		return 0;
 	if (!c->events) {
 		getsockopt(c->fd, SOL_SOCKET, events == POLLIN ? SO_RCVTIMEO : SO_SNDTIMEO, &tv,
 			   &len);
@@ -121,18 +124,24 @@ static void translate_control(const struct gz_sock *s, struct cmsghdr *m, const 
 	}
 }
 
+/* Whom a datagram is from; len 0: nobody, it is none */
+struct name {
+	struct sockaddr_storage ss;
+	socklen_t len;
+};
+
 /* One datagram into @m, whose pointers are the program's; its lengths and flags are
  * set.  Return: as recvmsg(2), or -EAGAIN */
-static int64_t receive(struct gz_call_ctx *c, struct msghdr *m, struct iovec *v, size_t nv,
-		       int64_t room, int flags)
+static int64_t receive(struct gz_call_ctx *c, struct msghdr *m, struct name *name, struct iovec *v,
+		       size_t nv, int64_t room, int flags)
 {
-	struct sockaddr_storage from, show;
+	struct sockaddr_storage from;
 	char buf[DATAGRAM_MAX];
 	_Alignas(struct cmsghdr) char control[CONTROL_MAX];
 	struct iovec in = {buf, (size_t)(room > DATAGRAM_MAX ? DATAGRAM_MAX : room)};
 	struct msghdr h;
 	struct gz_alias a;
-	size_t left, named, put = 0;
+	size_t left, put = 0;
 	bool passed = false;
 	ssize_t n;
 	int err;
@@ -167,17 +176,7 @@ static int64_t receive(struct gz_call_ctx *c, struct msghdr *m, struct iovec *v,
 	err = gz_msghdr_scatter(c, v, nv, 0, buf, left);
 	if (err)
 		return err;
-	if (m->msg_name && h.msg_namelen) {
-		socklen_t full = gz_addr_sockaddr(c->s->family, a.peer, &show);
-
-		named = m->msg_namelen < full ? m->msg_namelen : full;
-		err = gz_app_write(c->tid, (uintptr_t)m->msg_name, &show, named);
-		if (err)
-			return err;
-		m->msg_namelen = full;
-	} else {
-		m->msg_namelen = 0;
-	}
+	name->len = h.msg_namelen ? gz_addr_sockaddr(c->s->family, a.peer, &name->ss) : 0;
 	m->msg_flags = h.msg_flags | (flags & MSG_CMSG_CLOEXEC);
 	for (struct cmsghdr *x = CMSG_FIRSTHDR(&h), *next; x; x = next) {
 		next = CMSG_NXTHDR(&h, x); /* before its length is cut */
@@ -194,45 +193,44 @@ int64_t gz_dgram_recvfrom(struct gz_call_ctx *c)
 {
 	struct iovec v = {(void *)(uintptr_t)c->args[1], (size_t)c->args[2]};
 	struct msghdr m = {.msg_name = (void *)(uintptr_t)c->args[4]};
-	int flags = (int)c->args[3], room = 0, err;
-	int64_t n;
+	int flags = (int)c->args[3];
+	struct name from = {.len = 0};
+	int64_t n, err;
 
 	if (!m.msg_name)
 		return GZ_CONTINUE; /* it trapped for its flags: the shadow knows them */
-	if (c->args[5]) {
-		err = gz_app_read(c->tid, c->args[5], &room, sizeof(room));
-		if (err)
-			return err;
-		if (room < 0)
-			return -EINVAL;
-	}
-	m.msg_namelen = (socklen_t)room;
-	n = receive(c, &m, &v, 1, v.iov_len > INT32_MAX ? INT32_MAX : (int64_t)v.iov_len, flags);
+	n = receive(c, &m, &from, &v, 1, v.iov_len > INT32_MAX ? INT32_MAX : (int64_t)v.iov_len,
+		    flags);
 	if (n == -EAGAIN)
-		return gz_dgram_wait(c, flags, POLLIN);
-	if (n >= 0 && c->args[5]) {
-		err = gz_app_write(c->tid, c->args[5], &m.msg_namelen, sizeof(m.msg_namelen));
-		if (err)
-			return err;
-	}
-	return n;
+		n = gz_dgram_wait(c, flags, POLLIN);
+	if (n < 0)
+		return n;
+	/* move_addr_to_user(): the name's room is looked at when the datagram is gone. */
+	err = gz_addr_write_raw(c, &from.ss, (int)from.len, c->args[4], c->args[5]);
+	return err ? err : n;
 }
 
 /* The message header at @addr. */
 static int64_t receive_at(struct gz_call_ctx *c, uint64_t addr, int flags)
 {
 	struct iovec v[GZ_IOVS_MAX];
+	struct name from;
 	struct msghdr m;
 	int64_t room, n;
-	int err;
+	int err = 0;
 
 	room = gz_msghdr_read(c, addr, &m, v);
 	if (room < 0)
 		return room;
-	n = receive(c, &m, v, m.msg_iovlen, room, flags);
+	n = receive(c, &m, &from, v, m.msg_iovlen, room, flags);
 	if (n < 0)
 		return n;
-	err = gz_msghdr_told(c, addr, &m);
+	if (m.msg_name)
+		err = gz_app_write(c->tid, (uintptr_t)m.msg_name, &from.ss,
+				   m.msg_namelen < from.len ? m.msg_namelen : from.len);
+	m.msg_namelen = from.len;
+	if (!err)
+		err = gz_msghdr_told(c, addr, &m);
 	return err ? err : n;
 }
 
@@ -244,51 +242,14 @@ int64_t gz_dgram_recvmsg(struct gz_call_ctx *c)
 	return n == -EAGAIN ? gz_dgram_wait(c, flags, POLLIN) : n;
 }
 
+static int64_t wait_for_one(struct gz_call_ctx *c, int flags)
+{
+	return gz_dgram_wait(c, flags, POLLIN);
+}
+
 int64_t gz_dgram_recvmmsg(struct gz_call_ctx *c)
 {
-	unsigned vlen = (unsigned)c->args[2] > MMSG_MAX ? MMSG_MAX : (unsigned)c->args[2];
-	int flags = (int)c->args[3], err;
-	struct timespec ts;
-	int64_t n;
-
-	if (c->args[4]) {
-		err = gz_app_read(c->tid, c->args[4], &ts, sizeof(ts));
-		if (err)
-			return err;
-		if (ts.tv_sec < 0 || ts.tv_nsec < 0 || ts.tv_nsec >= 1000000000)
-			return -EINVAL;
-		if (!c->limit)
-			c->limit =
-			    gz_now_ns() + (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-	}
-	while (c->done < vlen) {
-		uint64_t at = c->args[1] + c->done * sizeof(struct mmsghdr);
-		unsigned got;
-
-		n = receive_at(c, at, flags & ~MSG_WAITFORONE);
-		if (n == -EAGAIN) {
-			if (c->done && (flags & MSG_WAITFORONE))
-				break;
-			n = gz_dgram_wait(c, flags, POLLIN);
-			if (n == GZ_WAIT) {
-				if (c->done)
-					c->on_deadline = c->done;
-				return n;
-			}
-		}
-		if (n < 0)
-			return c->done ? (int64_t)c->done : n;
-		got = (unsigned)n;
-		err =
-		    gz_app_write(c->tid, at + offsetof(struct mmsghdr, msg_len), &got, sizeof(got));
-		if (err)
-			return c->done ? (int64_t)c->done : err;
-		c->done++;
-		/* As do_recvmmsg(): the time-out is looked at after a datagram only. */
-		if (c->limit && gz_now_ns() >= c->limit)
-			break;
-	}
-	return c->done;
+	return gz_msghdr_recvmmsg(c, receive_at, wait_for_one);
 }
 
 /* --- sending ------------------------------------------------------------- */
@@ -363,12 +324,13 @@ static int64_t read_control(struct gz_call_ctx *c, const struct msghdr *m, char 
 }
 
 /*
- * What @m says, with @n bytes gathered in @buf.  Return: as sendmsg(2); GZ_CONTINUE
- * when a kernel socket has taken the descriptor's place
+ * What @m says, with the @n bytes of @v, which are read last (ip_make_skb()).  Return: as
+ * sendmsg(2); GZ_CONTINUE when a kernel socket has taken the descriptor's place
  */
-static int64_t send_one(struct gz_call_ctx *c, const struct msghdr *m, char *buf, size_t n,
-			int flags)
+static int64_t send_one(struct gz_call_ctx *c, const struct msghdr *m, const struct iovec *v,
+			size_t n, int flags)
 {
+	char buf[DATAGRAM_MAX], *at = buf;
 	_Alignas(struct cmsghdr) char pass[CONTROL_MAX];
 	struct sockaddr_storage ss;
 	struct iovec out = {buf, n};
@@ -408,6 +370,11 @@ static int64_t send_one(struct gz_call_ctx *c, const struct msghdr *m, char *buf
 		h.msg_name = &ss;
 		h.msg_namelen = gz_dgram_inner(s, alias, !gz_end_is_v4(peer), &ss);
 	}
+	for (size_t i = 0; i < m->msg_iovlen; at += v[i++].iov_len) {
+		r = gz_app_read(c->tid, (uintptr_t)v[i].iov_base, at, v[i].iov_len);
+		if (r)
+			return r;
+	}
 	r = sendmsg(c->fd, &h, (flags & ~MSG_OOB) | MSG_DONTWAIT | MSG_NOSIGNAL);
 	if (r < 0)
 		return -errno;
@@ -424,20 +391,17 @@ int64_t gz_dgram_sendto(struct gz_call_ctx *c)
 	struct msghdr m = {
 	    .msg_name = (void *)(uintptr_t)c->args[4],
 	    .msg_namelen = (socklen_t)c->args[5],
+	    .msg_iovlen = 1,
 	};
-	size_t n = (size_t)c->args[2];
-	int flags = (int)c->args[3], err;
-	char buf[DATAGRAM_MAX];
+	struct iovec v = {(void *)(uintptr_t)c->args[1], (size_t)c->args[2]};
+	int flags = (int)c->args[3];
 	int64_t r;
 
 	if (!m.msg_name)
 		return GZ_CONTINUE;
-	if (n > 0xffff)
+	if (v.iov_len > 0xffff)
 		return -EMSGSIZE;
-	err = gz_app_read(c->tid, c->args[1], buf, n);
-	if (err)
-		return err;
-	r = send_one(c, &m, buf, n, flags);
+	r = send_one(c, &m, &v, v.iov_len, flags);
 	return r == -EAGAIN ? gz_dgram_wait(c, flags, POLLOUT) : r;
 }
 
@@ -450,22 +414,13 @@ static bool plain(const struct msghdr *m)
 static int64_t send_at(struct gz_call_ctx *c, const struct msghdr *m, int flags)
 {
 	struct iovec v[GZ_IOVS_MAX];
-	char buf[DATAGRAM_MAX];
 	int64_t sum = gz_msghdr_iov(c, m, v);
-	size_t n = 0;
-	int err;
 
 	if (sum < 0)
 		return sum;
 	if (sum > 0xffff)
 		return -EMSGSIZE;
-	for (size_t i = 0; i < m->msg_iovlen; i++) {
-		err = gz_app_read(c->tid, (uintptr_t)v[i].iov_base, buf + n, v[i].iov_len);
-		if (err)
-			return err;
-		n += v[i].iov_len;
-	}
-	return send_one(c, m, buf, n, flags);
+	return send_one(c, m, v, (size_t)sum, flags);
 }
 
 int64_t gz_dgram_sendmsg(struct gz_call_ctx *c)
@@ -485,7 +440,7 @@ int64_t gz_dgram_sendmsg(struct gz_call_ctx *c)
 
 int64_t gz_dgram_sendmmsg(struct gz_call_ctx *c)
 {
-	unsigned vlen = (unsigned)c->args[2] > MMSG_MAX ? MMSG_MAX : (unsigned)c->args[2];
+	unsigned vlen = (unsigned)c->args[2] > GZ_IOVS_MAX ? GZ_IOVS_MAX : (unsigned)c->args[2];
 	int flags = (int)c->args[3];
 
 	while (c->done < vlen) {

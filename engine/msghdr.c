@@ -10,7 +10,7 @@
 #include "engine/service.h"
 
 /* As a program of this architecture has it. */
-_Static_assert(sizeof(struct msghdr) == 56, "x86-64");
+_Static_assert(sizeof(struct msghdr) == 56 && sizeof(struct mmsghdr) == 64, "x86-64");
 
 int64_t gz_msghdr_iov(struct gz_call_ctx *c, const struct msghdr *m, struct iovec *v)
 {
@@ -94,4 +94,53 @@ int gz_msghdr_told(struct gz_call_ctx *c, uint64_t addr, const struct msghdr *m)
 		err = gz_app_write(c->tid, addr + offsetof(struct msghdr, msg_flags), &m->msg_flags,
 				   sizeof(m->msg_flags));
 	return err;
+}
+
+int64_t gz_msghdr_recvmmsg(struct gz_call_ctx *c,
+			   int64_t (*one)(struct gz_call_ctx *c, uint64_t addr, int flags),
+			   int64_t (*wait)(struct gz_call_ctx *c, int flags))
+{
+	unsigned vlen = (unsigned)c->args[2] > GZ_IOVS_MAX ? GZ_IOVS_MAX : (unsigned)c->args[2];
+	int flags = (int)c->args[3], err;
+	struct timespec ts;
+	int64_t n;
+
+	if (c->args[4]) {
+		err = gz_app_read(c->tid, c->args[4], &ts, sizeof(ts));
+		if (err)
+			return err;
+		if (ts.tv_sec < 0 || ts.tv_nsec < 0 || ts.tv_nsec >= 1000000000)
+			return -EINVAL;
+		if (!c->limit)
+			c->limit =
+			    gz_now_ns() + (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+	}
+	while (c->done < vlen) {
+		uint64_t at = c->args[1] + c->done * sizeof(struct mmsghdr);
+		unsigned got;
+
+		n = one(c, at, flags & ~MSG_WAITFORONE);
+		if (n == -EAGAIN) {
+			if (c->done && (flags & MSG_WAITFORONE))
+				break;
+			n = wait(c, flags);
+			if (n == GZ_WAIT) {
+				if (c->done)
+					c->on_deadline = c->done;
+				return n;
+			}
+		}
+		if (n < 0)
+			return c->done ? (int64_t)c->done : n;
+		got = (unsigned)n;
+		err =
+		    gz_app_write(c->tid, at + offsetof(struct mmsghdr, msg_len), &got, sizeof(got));
+		if (err)
+			return c->done ? (int64_t)c->done : err;
+		c->done++;
+		/* As do_recvmmsg(): the time-out is looked at after a datagram only. */
+		if (c->limit && gz_now_ns() >= c->limit)
+			break;
+	}
+	return c->done;
 }

@@ -47,4 +47,13 @@ int gz_msghdr_put(struct gz_call_ctx *c, struct msghdr *m, size_t *at, struct cm
  */
 int gz_msghdr_told(struct gz_call_ctx *c, uint64_t addr, const struct msghdr *m);
 
+/**
+ * gz_msghdr_recvmmsg() - recvmmsg(2)
+ * @one:	Receive into the message at @addr.  Return: as recvmsg(2), -EAGAIN
+ * @wait:	There is nothing: -EAGAIN, GZ_WAIT, or the end
+ */
+int64_t gz_msghdr_recvmmsg(struct gz_call_ctx *c,
+			   int64_t (*one)(struct gz_call_ctx *c, uint64_t addr, int flags),
+			   int64_t (*wait)(struct gz_call_ctx *c, int flags));
+
 #endif

@@ -211,6 +211,9 @@ static int request(struct gz_netlink *n, const void *data, size_t len)
 	const struct nlmsghdr *h = data;
 	struct gz_rtnl b = {0};
 
+	/* What its table does not reach to is no request to the kernel, whoever asks. */
+	if (NLMSG_OK(h, len) && h->nlmsg_type > RTM_MAX && !is_batch(h, len))
+		return send_plainly(n->fd, data, len);
 	if (!gz_netlink_may_stay(data, len)) {
 		gz_count(GZ_C_REFUSED_NETLINK);
 		gz_rtnl_error(&b, h, -EPERM, port_of(n));

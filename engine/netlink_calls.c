@@ -181,6 +181,8 @@ static int64_t do_sendto(struct gz_call_ctx *c)
 
 	if ((int)c->args[3] & ~(MSG_DONTWAIT | MSG_NOSIGNAL) || n > sizeof(buf))
 		return gz_netlink_give_way(c);
+	if (!n)
+		return -ENODATA;
 	err = gz_app_read(c->tid, c->args[1], buf, n);
 	return err ? err : send_all(c, buf, n, c->args[4], (int)c->args[5]);
 }

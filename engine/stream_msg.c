@@ -43,11 +43,12 @@ int64_t gz_would_block(struct gz_call_ctx *c, int flags, short events, const str
 
 /* --- receiving ----------------------------------------------------------- */
 
-/* What there is of @room bytes, to @v at c->done.  Return: as recv(2), or -errno */
-static int64_t take(struct gz_call_ctx *c, const struct iovec *v, size_t nv, size_t room, int flags)
+/* What there is of @room bytes, to @v at @done.  Return: as recv(2), or -errno */
+static int64_t take(struct gz_call_ctx *c, const struct iovec *v, size_t nv, size_t room,
+		    unsigned done, int flags)
 {
 	char buf[IO_MAX];
-	size_t left = room - c->done;
+	size_t left = room - done;
 	socklen_t len = sizeof(int);
 	int err, off = -1;
 	ssize_t n;
@@ -66,7 +67,7 @@ static int64_t take(struct gz_call_ctx *c, const struct iovec *v, size_t nv, siz
 	if (!v)
 		return n;
 	/* Bytes leave the socket only when the application has them. */
-	err = gz_msghdr_scatter(c, v, nv, c->done, buf, (size_t)n);
+	err = gz_msghdr_scatter(c, v, nv, done, buf, (size_t)n);
 	if (err)
 		return err;
 	if (!(flags & MSG_PEEK) && n > 0 && off < 0)
@@ -74,9 +75,9 @@ static int64_t take(struct gz_call_ctx *c, const struct iovec *v, size_t nv, siz
 	return n;
 }
 
-/* As recvmsg(2), without name and control messages; GZ_WAIT. */
+/* As recvmsg(2), without name and control messages; GZ_WAIT.  @done: bytes so far */
 static int64_t receive(struct gz_call_ctx *c, const struct iovec *v, size_t nv, size_t room,
-		       int flags)
+		       unsigned *done, int flags)
 {
 	enum gz_state st = gz_sock_state(c->s);
 	bool all = flags & MSG_WAITALL && !(flags & (MSG_PEEK | MSG_OOB));
@@ -87,19 +88,19 @@ static int64_t receive(struct gz_call_ctx *c, const struct iovec *v, size_t nv, 
 	if (st < GZ_CONNECTING)
 		return flags & MSG_OOB ? -EINVAL : -ENOTCONN;
 	for (;;) {
-		n = take(c, flags & MSG_TRUNC ? NULL : v, nv, room, flags);
+		n = take(c, flags & MSG_TRUNC ? NULL : v, nv, room, *done, flags);
 		if (n == -EAGAIN && !(flags & MSG_OOB)) {
 			n = gz_would_block(c, flags, POLLIN, &c->s->opt.rcvtimeo);
-			if (n == GZ_WAIT && c->done)
-				c->on_deadline = c->done;
+			if (n == GZ_WAIT && *done)
+				c->on_deadline = *done;
 		}
-		if (n == GZ_WAIT || (n < 0 && !c->done))
+		if (n == GZ_WAIT || (n < 0 && !*done))
 			return n;
 		if (n <= 0)
-			return c->done;
-		c->done += (unsigned)n;
-		if (c->done == room || (!all && c->done))
-			return c->done;
+			return *done;
+		*done += (unsigned)n;
+		if (*done == room || (!all && *done))
+			return *done;
 	}
 }
 
@@ -111,7 +112,7 @@ int64_t gz_stream_recvfrom(struct gz_call_ctx *c)
 
 	if (flags & MSG_OOB && !c->args[4])
 		return GZ_CONTINUE; /* the shadow has it */
-	n = receive(c, &v, 1, v.iov_len > INT32_MAX ? INT32_MAX : v.iov_len, flags);
+	n = receive(c, &v, 1, v.iov_len > INT32_MAX ? INT32_MAX : v.iov_len, &c->done, flags);
 	if (n < 0 || !c->args[4] || !c->args[5])
 		return n;
 	/* The address of a TCP peer is not reported, its length is 0. */
@@ -120,7 +121,7 @@ int64_t gz_stream_recvfrom(struct gz_call_ctx *c)
 }
 
 /* Into the message at @addr. */
-static int64_t receive_at(struct gz_call_ctx *c, uint64_t addr, int flags)
+static int64_t receive_at(struct gz_call_ctx *c, uint64_t addr, unsigned *done, int flags)
 {
 	struct iovec v[GZ_IOVS_MAX];
 	struct msghdr m;
@@ -130,7 +131,7 @@ static int64_t receive_at(struct gz_call_ctx *c, uint64_t addr, int flags)
 	room = gz_msghdr_read(c, addr, &m, v);
 	if (room < 0)
 		return room;
-	n = receive(c, v, m.msg_iovlen, (size_t)room, flags);
+	n = receive(c, v, m.msg_iovlen, (size_t)room, done, flags);
 	if (n < 0)
 		return n;
 	m.msg_namelen = 0;
@@ -139,6 +140,13 @@ static int64_t receive_at(struct gz_call_ctx *c, uint64_t addr, int flags)
 	if (!err)
 		err = gz_msghdr_told(c, addr, &m);
 	return err ? err : n;
+}
+
+/* Does the shadow's own recvmsg() tell the truth?  The name would be AF_UNIX's. */
+static bool is_native(const struct gz_call_ctx *c, const struct msghdr *m, int flags)
+{
+	return gz_sock_state(c->s) >= GZ_CONNECTING && !m->msg_name &&
+	       !(flags & (MSG_TRUNC | MSG_ERRQUEUE)) && !gz_arrival_tells(&c->s->opt);
 }
 
 int64_t gz_stream_recvmsg(struct gz_call_ctx *c)
@@ -150,11 +158,32 @@ int64_t gz_stream_recvmsg(struct gz_call_ctx *c)
 	err = gz_app_read(c->tid, c->args[1], &m, sizeof(m));
 	if (err)
 		return err;
-	/* The name would be the shadow's peer's. */
-	if (gz_sock_state(c->s) >= GZ_CONNECTING && !m.msg_name &&
-	    !(flags & (MSG_TRUNC | MSG_ERRQUEUE)) && !gz_arrival_tells(&c->s->opt))
-		return GZ_CONTINUE;
-	return receive_at(c, c->args[1], flags);
+	return is_native(c, &m, flags) ? GZ_CONTINUE : receive_at(c, c->args[1], &c->done, flags);
+}
+
+/* One of several: as much as there is */
+static int64_t receive_one(struct gz_call_ctx *c, uint64_t addr, int flags)
+{
+	unsigned done = 0;
+
+	return receive_at(c, addr, &done, (flags & ~MSG_WAITALL) | MSG_DONTWAIT);
+}
+
+static int64_t wait_for_one(struct gz_call_ctx *c, int flags)
+{
+	return gz_would_block(c, flags, POLLIN, &c->s->opt.rcvtimeo);
+}
+
+int64_t gz_stream_recvmmsg(struct gz_call_ctx *c)
+{
+	unsigned n = (unsigned)c->args[2] > GZ_IOVS_MAX ? GZ_IOVS_MAX : (unsigned)c->args[2];
+	struct mmsghdr m;
+
+	for (unsigned i = 0; i < n; i++)
+		if (gz_app_read(c->tid, c->args[1] + i * sizeof(m), &m, sizeof(m)) == 0 &&
+		    !is_native(c, &m.msg_hdr, (int)c->args[3]))
+			return gz_msghdr_recvmmsg(c, receive_one, wait_for_one);
+	return GZ_CONTINUE;
 }
 
 /* --- sending ------------------------------------------------------------- */
@@ -190,6 +219,10 @@ int64_t gz_stream_sendto(struct gz_call_ctx *c)
 	int flags = (int)c->args[3], err;
 	char buf[IO_MAX];
 
+	/* It trapped because it is empty. */
+	if (!c->args[4] && !(flags & (MSG_OOB | MSG_FASTOPEN)) &&
+	    gz_sock_state(c->s) >= GZ_CONNECTING)
+		return GZ_CONTINUE;
 	if (flags & MSG_FASTOPEN && gz_sock_state(c->s) == GZ_ESTABLISHED)
 		return -EISCONN;
 	if (flags & MSG_FASTOPEN) {

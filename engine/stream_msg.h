@@ -11,6 +11,7 @@ struct gz_call_ctx;
 
 int64_t gz_stream_recvfrom(struct gz_call_ctx *c);
 int64_t gz_stream_recvmsg(struct gz_call_ctx *c);
+int64_t gz_stream_recvmmsg(struct gz_call_ctx *c);
 int64_t gz_stream_sendto(struct gz_call_ctx *c);
 int64_t gz_stream_sendmsg(struct gz_call_ctx *c);
 int64_t gz_stream_sendmmsg(struct gz_call_ctx *c);

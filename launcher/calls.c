@@ -54,9 +54,9 @@ const struct gz_call_info gz_calls[] = {
      .doc = "An address is asked for, or a flag that AF_UNIX does not know. recv() with "
 	    "ordinary flags is native."},
     {CALL(SENDTO, sendto), .agent = GZ_AGENT_DATA,
-     .when = {{GZ_PTR_SET, 4, 0}, {GZ_INT_ANY, 3, MSG_OOB | MSG_FASTOPEN}},
-     .doc = "An address is given, or a flag that AF_UNIX does not know. send() with "
-	    "ordinary flags is native."},
+     .when = {{GZ_PTR_SET, 4, 0}, {GZ_INT_ANY, 3, MSG_OOB | MSG_FASTOPEN}, {GZ_INT_EQ, 2, 0}},
+     .doc = "An address is given, a flag that AF_UNIX does not know, or nothing, which netlink "
+	    "refuses. send() with ordinary flags is native."},
     {CALL(RECVMSG, recvmsg),
      .doc = "The address and the control messages are in memory: those of UDP are the "
 	    "stack's. Other sockets' calls continue."},

@@ -331,7 +331,7 @@ static void waits_for_all(void)
 	char b[16] = "";
 	struct iovec v[2] = {{b, 3}, {b + 3, 5}};
 	struct msghdr m = {.msg_name = &from, .msg_namelen = len, .msg_iov = v, .msg_iovlen = 2};
-	pthread_t t;
+	pthread_t t = 0;
 	int fd[2];
 
 	tcp_pair(fd);
@@ -399,8 +399,67 @@ static void both_ended(void)
 	}
 }
 
+static void *late(void *arg)
+{
+	sleep_ms(50);
+	write_all(*(int *)arg, "cd", 2);
+	return NULL;
+}
+
+/* Nor does one come with recvmmsg(); it waits for the first of them. */
+static void no_names(int fd[2])
+{
+	struct sockaddr_storage from[2] = {{.ss_family = 99}, {.ss_family = 99}};
+	char b[2];
+	struct iovec v[2] = {{b, 1}, {b + 1, 1}};
+	struct mmsghdr m[2] = {{.msg_hdr = {.msg_iov = &v[0], .msg_iovlen = 1}},
+			       {.msg_hdr = {.msg_iov = &v[1], .msg_iovlen = 1}}};
+	pthread_t t = 0;
+
+	write_all(fd[0], "ab", 2);
+	wait_bits(fd[1], POLLIN);
+	for (int round = 0; round < 2; round++) {
+		for (int i = 0; i < 2; i++) {
+			m[i].msg_hdr.msg_name = &from[i];
+			m[i].msg_hdr.msg_namelen = sizeof(from[i]);
+			m[i].msg_len = 0;
+		}
+		CHECK_EQ(recvmmsg(fd[1], m, 2, round ? MSG_WAITFORONE : 0, NULL), 2);
+		CHECK(!memcmp(b, round ? "cd" : "ab", 2));
+		for (int i = 0; i < 2; i++) {
+			CHECK_EQ(m[i].msg_len, 1);
+			CHECK_EQ(m[i].msg_hdr.msg_namelen, 0);
+			CHECK_EQ(from[i].ss_family, 99);
+		}
+		if (!round)
+			t = thread(late, &fd[0]);
+	}
+	join(t);
+	CHECK_ERRNO(recvmmsg(fd[1], m, 2, MSG_DONTWAIT, NULL), EAGAIN);
+}
+
+static void no_names_come(void)
+{
+	int fd[2];
+
+	tcp_pair(fd);
+	no_names(fd);
+	no_names((int[]){fd[1], fd[0]});
+}
+
+/* Nothing is sent, and that is no error but where nothing can be. */
+static void send_of_nothing(void)
+{
+	int fd[2];
+
+	tcp_pair(fd);
+	CHECK_EQ(send(fd[0], "", 0, 0), 0);
+	CHECK_ERRNO(recv(fd[1], &(char){0}, 1, MSG_DONTWAIT), EAGAIN);
+}
+
 CHECK_MAIN(CASE(vectors), CASE(messages), CASE(recvfrom_with_address), CASE(sendto_with_address),
 	   CASE(many_messages), CASE(sendfile_whole), CASE(sendfile_from_offset),
 	   CASE(sendfile_nonblocking), CASE(splice_both_ways), CASE(no_position),
 	   CASE(urgent_by_message), CASE(what_tcp_ignores), CASE(no_name_comes),
-	   CASE(flags_of_recvmsg), CASE(waits_for_all), CASE(not_connected), CASE(both_ended))
+	   CASE(no_names_come), CASE(send_of_nothing), CASE(flags_of_recvmsg), CASE(waits_for_all),
+	   CASE(not_connected), CASE(both_ended))

@@ -532,7 +532,23 @@ static void without_rights(void)
 	}
 }
 
+/* What is no request, by send() */
+static void no_request(void)
+{
+	struct request r = dump_of(0x7ff0, AF_UNSPEC, 51);
+	int fd = route_socket(SOCK_RAW);
+	char buf[ROOM];
+	struct nlmsghdr *h = (struct nlmsghdr *)buf;
+
+	CHECK_ERRNO(send(fd, buf, 0, 0), ENODATA);
+	OK(send(fd, &r, r.h.nlmsg_len, 0));
+	OK(recv(fd, buf, sizeof(buf), 0));
+	CHECK_EQ(h->nlmsg_type, NLMSG_ERROR);
+	CHECK_EQ(((struct nlmsgerr *)NLMSG_DATA(h))->error, -EOPNOTSUPP);
+}
+
 CHECK_MAIN(CASE(links_and_addresses), CASE(by_send_and_write), CASE(at_once), CASE(peek_the_length),
 	   CASE(single_link), CASE(filtered), CASE(other_families), CASE(routes), CASE(not_padded),
 	   CASE(change_and_watch), CASE(watch_and_dump), CASE(dump_then_change), CASE(names),
-	   CASE(port_is_the_pid), CASE(time_out), CASE(two_threads), CASE(without_rights))
+	   CASE(port_is_the_pid), CASE(time_out), CASE(two_threads), CASE(without_rights),
+	   CASE(no_request))

@@ -302,6 +302,74 @@ static void bad_arguments(void)
 	CHECK_ERRNO(accept(s, NULL, NULL), EOPNOTSUPP);
 }
 
+/* The buffer is looked at last. */
+static void name_before_bytes(void)
+{
+	struct sockaddr_in6 odd = {.sin6_family = 99};
+	udp_addr a;
+	int fd = udp_bound(&a);
+
+	CHECK_ERRNO(sendto(fd, (void *)8, 4, 0, SA(&odd), sizeof(odd)),
+		    UDP_FAMILY == AF_INET ? EAFNOSUPPORT : EINVAL);
+	a.PORT = 0;
+	CHECK_ERRNO(sendto(fd, (void *)8, 4, 0, SA(&a), sizeof(a)), EINVAL);
+}
+
+/* The room for the name is looked at when the bytes are there, and gone. */
+static void bytes_before_name(void)
+{
+	udp_addr a, from;
+	int fd = udp_bound(&a);
+	socklen_t len = (socklen_t)-1;
+	char buf[8];
+
+	for (int i = 0; i < 3; i++)
+		udp_send(fd, "abc", a);
+	wait_bits(fd, POLLIN);
+	CHECK_ERRNO(recvfrom(fd, (void *)8, 4, 0, SA(&from), &len), EFAULT);
+	CHECK_ERRNO(recvfrom(fd, buf, sizeof(buf), 0, SA(&from), &len), EINVAL);
+	CHECK(!memcmp(buf, "abc", 3));
+	CHECK_ERRNO(recvfrom(fd, buf, sizeof(buf), 0, SA(&from), NULL), EFAULT);
+	CHECK_ERRNO(recv(fd, buf, sizeof(buf), MSG_DONTWAIT), EAGAIN);
+}
+
+static void *blocked_recvfrom(void *arg)
+{
+	udp_addr from;
+	socklen_t len = sizeof(from);
+	char c;
+
+	CHECK_EQ(recvfrom(*(int *)arg, &c, 1, 0, SA(&from), &len), 0);
+	CHECK_EQ(len, 0);
+	return NULL;
+}
+
+static void *blocked_recvmsg(void *arg)
+{
+	udp_addr from;
+	struct msghdr m = {.msg_name = &from, .msg_namelen = sizeof(from)};
+
+	CHECK_EQ(recvmsg(*(int *)arg, &m, 0), 0);
+	return NULL;
+}
+
+/* Who waits hears of it, though shutdown() says that there is no connection. */
+static void shutdown_wakes(void)
+{
+	udp_addr a;
+
+	for (int i = 0; i < 2; i++) {
+		int fd = udp_bound(&a);
+		pthread_t t = thread(i ? blocked_recvmsg : blocked_recvfrom, &fd);
+
+		sleep_ms(50);
+		CHECK_ERRNO(shutdown(fd, SHUT_RD), ENOTCONN);
+		join(t);
+		OK(close(fd));
+	}
+}
+
 CHECK_MAIN(CASE(both_ways), CASE(boundaries), CASE(truncation_by_recv), CASE(truncation_by_recvmsg),
 	   CASE(short_names), CASE(peek), CASE(empty), CASE(sizes), CASE(vectors),
-	   CASE(many_at_once), CASE(recvmmsg_waits_for_all), CASE(bad_arguments))
+	   CASE(many_at_once), CASE(recvmmsg_waits_for_all), CASE(bad_arguments), CASE(name_before_bytes),
+	   CASE(bytes_before_name), CASE(shutdown_wakes))
