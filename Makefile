@@ -132,10 +132,12 @@ $(OBJ)/lwip/core/ipv4/ip4.o $(OBJ)/lwip/core/ipv6/ip6.o: private LWIP_HOOK := -D
 # lwIP's headers are system headers, which -MMD leaves out, and all that they include.
 $(LWIP_OBJ) $(patsubst %.c,$(OBJ)/%.o,$(wildcard engine/*.c engine/lwip/*.c)): $(LWIP_PORT)/lwipopts.h Makefile
 
+# It shifts bytes of timestamps into the sign.
+$(OBJ)/lwip/%.o: private LWIP_SAN := $(if $(SANITIZE),-fno-sanitize=shift)
 $(OBJ)/lwip/%.o: $(LWIP)/src/%.c $(BUILD)/.flags
 	$(call say,CC,$(patsubst $(CACHE)/%,%,$<))
 	$(Q)mkdir -p $(@D)
-	$(Q)$(COMPILE) -w -fno-strict-aliasing $(LWIP_HOOK) $(DPDK_CFLAGS) $(LWIP_CPPFLAGS)
+	$(Q)$(COMPILE) -w -fno-strict-aliasing $(LWIP_SAN) $(LWIP_HOOK) $(DPDK_CFLAGS) $(LWIP_CPPFLAGS)
 
 $(BUILD)/liblwip.a: $(LWIP_OBJ)
 
@@ -322,8 +324,17 @@ test: deps
 
 # What is measured is what is installed: no sanitizer.
 .PHONY: bench
-bench: all $(T)/bench/sockets $(T)/net/forwarder
+bench: all $(T)/bench/sockets $(T)/net/forwarder $(T)/bench/flows
 	$(Q)BUILD=$(BUILD) test/bench/run.py $(OUT)
+
+# The worker without its relay's other end: see flows.c.
+$(T)/bench/flows: test/bench/flows.c $(LWIP_LIB) $(CONFIG_LIB) \
+		$(call objects,$(filter-out engine/main.c,$(ENGINE_SRC)) launcher/calls.c)
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(BASE) $(DEPS) $(WARN) $(DPDK_CFLAGS) $(LWIP_CPPFLAGS) -o $@ \
+		$(filter %.c %.o,$^) $(filter %.a,$^) $(LINK) -Wl,--wrap=gz_relay_offer \
+		$(DPDK_LIBS) -lnl-route-3 -lnl-3 -lyaml
 
 $(T)/bench/%: test/bench/%.c $(BUILD)/.flags
 	$(call say,CC,$<)

@@ -41,15 +41,14 @@ static bool options_ok(const uint8_t *o, unsigned len)
 void gz_pcb_input(struct pbuf *p, struct netif *inp, struct gz_flow *f)
 {
 	const struct tcp_hdr *h = p->payload;
-	int was = -1;
+	bool of_none = !f && p->len >= TCP_HLEN;
+	int was = of_none ? gz_listeners_enter(lwip_ntohs(h->dest)) : -1;
 
-	if (!f && p->len >= TCP_HLEN)
-		was = gz_listeners_enter(lwip_ntohs(h->dest));
 	gz_pcb_enter(f);
 	tcp_input(p, inp);
 	gz_sack_done();
 	gz_pcb_leave();
-	if (!f && p->len >= TCP_HLEN)
+	if (of_none)
 		gz_listeners_leave(was);
 }
 

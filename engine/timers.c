@@ -17,6 +17,7 @@
  * public and are held below that until the deadline that Linux would use.
  */
 #include <errno.h>
+#include <time.h>
 
 #include "lwip/etharp.h"
 #include "lwip/igmp.h"
@@ -34,7 +35,7 @@
 
 #define TICK ((uint64_t)TCP_TMR_INTERVAL * GZ_MS)
 #define SLOTS 1024 /* a power of two; what is due later has a turn for nothing */
-#define SLICE (50 * 1000ull) /* ns */
+#define SLICE (40 * 1000ull) /* ns */
 #define NEVER UINT32_MAX
 
 LIST_HEAD(slot, gz_flow);
@@ -42,7 +43,7 @@ LIST_HEAD(slot, gz_flow);
 static struct {
 	struct slot slot[SLOTS];
 	uint64_t used[SLOTS / 64]; /* slots that may have some */
-	struct slot ready;	   /* those of the slots that have passed */
+	struct slot ready;	   /* those of the last slot that has passed */
 	uint32_t now;		   /* the last slot that has passed, ticks */
 	u8_t lwip_ctr;		   /* lwIP's tcp_timer_ctr */
 } wheel;
@@ -263,48 +264,59 @@ static void turn(struct gz_worker *w, struct gz_flow *f)
 		gz_stack_info(f->sock); /* no callback tells of these steps */
 }
 
-/* All whose slot has passed.  They may be due in a later round of the wheel. */
-static void collect(uint32_t now)
+/* The next slot that has passed, in one step however many are in it.  False: none */
+static bool next_slot(uint32_t now)
 {
-	uint32_t n = now - wheel.now;
+	struct slot *s;
 
-	for (uint32_t i = 1; i <= LWIP_MIN(n, SLOTS); i++) {
-		struct slot *s = &wheel.slot[(wheel.now + i) % SLOTS];
-		struct gz_flow *f;
+	if (wheel.now == now)
+		return false;
+	if (!wheel.now || now - wheel.now > SLOTS)
+		wheel.now = now - SLOTS;
+	s = &wheel.slot[++wheel.now % SLOTS];
+	wheel.used[wheel.now % SLOTS / 64] &= ~(1ull << wheel.now % 64);
+	wheel.ready.lh_first = s->lh_first;
+	if (s->lh_first)
+		s->lh_first->timer.le_prev = &wheel.ready.lh_first;
+	LIST_INIT(s);
+	return true;
+}
 
-		wheel.used[(wheel.now + i) % SLOTS / 64] &= ~(1ull << (wheel.now + i) % 64);
-		while ((f = LIST_FIRST(s))) {
-			LIST_REMOVE(f, timer);
-			LIST_INSERT_HEAD(&wheel.ready, f, timer);
-		}
-	}
-	wheel.now = now;
+/* Processor time of this thread: whatever else ran in between does not count. */
+static uint64_t cpu_us(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
 }
 
 /* Return: ns until there is more to do */
 static uint64_t run_wheel(struct gz_worker *w)
 {
 	uint32_t now = ticks_of(w->now), i;
-	uint64_t start = 0, took;
+	uint64_t start = 0, cpu = 0;
 	struct gz_flow *f;
 
-	if (!wheel.now)
-		wheel.now = now - 1;
-	if (now != wheel.now)
-		collect(now);
-	if (!LIST_EMPTY(&wheel.ready))
-		start = gz_now_ns();
-	for (i = 1; (f = LIST_FIRST(&wheel.ready)); i++) {
-		gz_timer_cancel(f);
-		turn(w, f);
-		if (i % 4 == 0 && gz_now_ns() - start >= SLICE)
-			break;
-	}
+	do {
+		while ((f = LIST_FIRST(&wheel.ready))) {
+			if (!start) {
+				start = gz_now_ns();
+				cpu = cpu_us();
+			} else if (gz_now_ns() - start >= SLICE) {
+				goto enough;
+			}
+			/* It may be due in a later round: a turn for nothing. */
+			gz_timer_cancel(f);
+			turn(w, f);
+		}
+	} while (next_slot(now));
+enough:
 	if (start) {
-		took = (gz_now_ns() - start) / 1000;
 		gz_count(GZ_C_TICK_SLICES);
-		if (took > gz_counter(GZ_C_TICK_LONGEST))
-			gz_add(GZ_C_TICK_LONGEST, took - gz_counter(GZ_C_TICK_LONGEST));
+		cpu = cpu_us() - cpu;
+		if (cpu > gz_counter(GZ_C_TICK_LONGEST))
+			gz_add(GZ_C_TICK_LONGEST, cpu - gz_counter(GZ_C_TICK_LONGEST));
 	}
 	if (!LIST_EMPTY(&wheel.ready))
 		return 0;

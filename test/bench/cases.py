@@ -20,6 +20,7 @@ class Side:
     place: str
     cpu: int = None  # server and client are pinned to it; engines are not
     busy: bool = False  # another process takes one core
+    flows: tuple = ()  # arguments of flows.c
 
 
 @dataclass
@@ -308,6 +309,29 @@ class Iperf(Case):
         return {"gbit": got["end"]["sum_received"]["bits_per_second"] / 1e9}
 
 
+class Flows(Case):
+    """The stack alone, with many connections: flows.c.  Both columns are ours."""
+
+    def measure(self, world, place, side, server, port):
+        argv = [f"{world.build}/test/bench/flows", *map(str, side.flows)]
+        return json.loads(world.run(argv, self.limit, "flows")[0])
+
+
+def flows():
+    def among(established, busy):
+        return Side("kernel", flows=(established, busy))
+
+    return Flows({"1": among(1, 1), "1,000": among(1000, 1000), "10,000": among(10000, 1000),
+                  "100,000": among(100000, 1000), "all": among(100000, 100000)}, [
+        Row("echo: 1,000 busy of 10,000 (/ of 1,000)", "cycles", "cycles", 1 / 1.3, "10,000", "1,000"),
+        Row("echo: 1,000 busy of 100,000 (/ of 1,000)", "cycles", "cycles", 1 / 1.3, "100,000", "1,000"),
+        Row("echo: all of 100,000 busy (/ one)", "cycles", "cycles", 1 / 12, "all", "1"),
+        Row("open and close, among 100,000 (/ none)", "connections/s", "opened", 1 / 1.5, "100,000",
+            "1", more=True),
+        Row("longest slice of timers, 100,000 (/ of 1,000)", "us", "tick", None, "all", "1,000"),
+    ], limit=60)
+
+
 def goodput(loss):
     """Over 10 ms and a wire that loses by chance; the kernel's default may be no CUBIC."""
     sides = {"kernel": Side(f"kernel, loss {loss}"), "cubic": Side(f"cubic, loss {loss}"),
@@ -364,6 +388,7 @@ def all_cases(cpu):
         Iperf(both(), [Row("iperf3, 1 stream", "Gbit/s", "gbit", 3, more=True)], 1),
         Iperf(both(), [Row("iperf3, 4 streams", "Gbit/s", "gbit", 3, more=True)], 4),
         Iperf(apart, [Row("iperf3, 1 stream, two engines", "Gbit/s", "gbit", 1, more=True)], 1),
+        flows(),
         goodput("0.1"),
         goodput("1"),
         Connections(both(), [Row("connections: accept, a request, close", "connections/s",
