@@ -66,7 +66,7 @@ int gz_renew(struct gz_call_ctx *c)
 	close(c->fd);
 	c->fd = fd;
 	c->s = s;
-	atomic_store(&s->watched, true);
+	gz_reaper_watch(s, true);
 	gz_sock_unref(old);
 	return 0;
 }

@@ -11,8 +11,8 @@
  *    network namespace where nobody else binds.  bind() of a second socket to
  *    that name fails with EADDRINUSE exactly as long as the shadow lives.
  *  - a shadow that accept() made shares its listener's name.  Its inode is
- *    looked for in /proc/thread-self/net/unix, twice a second and only while
- *    there are such sockets without an engine end.
+ *    looked for in /proc/thread-self/net/unix, twice a second at most, less often
+ *    when that takes long, and only while there are such sockets without an engine end.
  *
  *  - the shadow of a UDP socket has a port of its own (alias.h), which takes the
  *    place of the name.
@@ -22,6 +22,7 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -34,9 +35,13 @@
 #include "engine/ping.h"
 #include "engine/ports.h"
 #include "engine/reaper.h"
+#include "engine/service.h"
 #include "engine/sock.h"
 #include "engine/twin.h"
 #include "engine/worker.h"
+
+#define SWEEP_MAX 2000		  /* looks at once, a system call each */
+#define READ_REST 400000000ull /* ns */
 
 bool gz_reaper_is_gone(uint64_t name, int *probe)
 {
@@ -77,13 +82,71 @@ static bool nest_is_empty(uint16_t nest)
 	return true;
 }
 
+/* --- who is watched ------------------------------------------------------ */
+
+TAILQ_HEAD(watched, gz_sock);
+
+static struct {
+	pthread_mutex_t lock;
+	struct watched list; /* a reference each; who waits longest for a look is first */
+	unsigned n;
+} watch = {.lock = PTHREAD_MUTEX_INITIALIZER, .list = TAILQ_HEAD_INITIALIZER(watch.list)};
+
+void gz_reaper_watch(struct gz_sock *s, bool on)
+{
+	bool drop = false;
+
+	if (atomic_exchange(&s->watched, on) == on)
+		return;
+	pthread_mutex_lock(&watch.lock);
+	on = atomic_load(&s->watched);
+	if (on && !s->on_watch) {
+		gz_sock_ref(s);
+		TAILQ_INSERT_TAIL(&watch.list, s, watch_entry);
+		watch.n++;
+	} else if (!on && s->on_watch) {
+		TAILQ_REMOVE(&watch.list, s, watch_entry);
+		watch.n--;
+		drop = true;
+	}
+	s->on_watch = on;
+	pthread_mutex_unlock(&watch.lock);
+	if (drop)
+		gz_sock_unref(s);
+}
+
+/* Call @fn for at most @max of them, without the lock: it may close. */
+static void walk(unsigned max, void (*fn)(struct gz_sock *, void *), void *arg)
+{
+	struct gz_sock **some;
+	unsigned n;
+
+	pthread_mutex_lock(&watch.lock);
+	n = watch.n < max ? watch.n : max;
+	some = malloc((n + 1) * sizeof(*some));
+	for (unsigned i = 0; some && i < n; i++) {
+		struct gz_sock *s = TAILQ_FIRST(&watch.list);
+
+		TAILQ_REMOVE(&watch.list, s, watch_entry);
+		TAILQ_INSERT_TAIL(&watch.list, s, watch_entry);
+		gz_sock_ref(s);
+		some[i] = s;
+	}
+	pthread_mutex_unlock(&watch.lock);
+	for (unsigned i = 0; some && i < n; i++) {
+		fn(some[i], arg);
+		gz_sock_unref(some[i]);
+	}
+	free(some);
+}
+
 void gz_reaper_close(struct gz_sock *s)
 {
 	bool was = atomic_exchange(&s->closed, true);
 
 	if (was)
 		return;
-	atomic_store(&s->watched, false);
+	gz_reaper_watch(s, false);
 	gz_twin_close(s); /* before its claim: who gets that may bind one at once */
 	gz_claim_drop(s);
 	gz_count(GZ_C_REAPED);
@@ -114,20 +177,19 @@ struct room {
 	bool made;
 };
 
-static bool make_room(struct gz_sock *o, void *arg)
+static void make_room(struct gz_sock *o, void *arg)
 {
 	struct room *r = arg;
 
 	if (o != r->s && o->claim.held && o->type == r->s->type)
 		r->made |= gz_reaper_check(o, r->probe);
-	return true;
 }
 
 bool gz_reaper_make_room(struct gz_sock *s, int *probe)
 {
 	struct room r = {.s = s, .probe = probe};
 
-	gz_table_walk(0, false, make_room, &r);
+	walk(UINT_MAX, make_room, &r);
 	return r.made;
 }
 
@@ -147,28 +209,29 @@ static int by_value(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-static bool sweep_one(struct gz_sock *s, void *arg)
+static void sweep_one(struct gz_sock *s, void *arg)
 {
 	struct sweep *sw = arg;
 
+	if (atomic_load(&s->closed))
+		gz_reaper_watch(s, false); /* it was watched while it was closed */
 	if (!atomic_load(&s->watched))
-		return true;
+		return;
 	if (s->named) {
 		gz_reaper_check(s, sw->probe);
-		return true;
+		return;
 	}
 	sw->left++;
 	if (sw->unnamed && s->sweep_mark == sw->mark &&
 	    !bsearch(&s->ino, sw->inodes, sw->n, sizeof(ino_t), by_value))
 		gz_reaper_close(s);
-	return true;
 }
 
-static bool mark_one(struct gz_sock *s, void *arg)
+/* One that nobody has accepted yet has no inode. */
+static void mark_one(struct gz_sock *s, void *arg)
 {
-	if (!s->named && atomic_load(&s->watched))
+	if (!s->named && s->ino)
 		s->sweep_mark = *(unsigned *)arg;
-	return true;
 }
 
 /* The inodes of all sockets in this namespace; false: could not be read. */
@@ -207,14 +270,19 @@ void gz_reaper_sweep(void)
 {
 	static int probe = -1;
 	static unsigned round, unnamed;
+	static uint64_t next_read;
+	uint64_t now = gz_now_ns();
 	struct sweep sw = {.probe = &probe};
 
 	sw.mark = ++round;
-	if (unnamed && round % 5 == 0) {
-		gz_table_walk(0, false, mark_one, &sw.mark);
+	if (unnamed && now >= next_read) {
+		walk(UINT_MAX, mark_one, &sw.mark);
 		sw.unnamed = read_inodes(&sw);
+		/* All sockets are listed there: a twentieth of the time at most. */
+		next_read = gz_now_ns();
+		next_read += READ_REST + 20 * (next_read - now);
 	}
-	gz_table_walk(0, false, sweep_one, &sw);
+	walk(sw.unnamed ? UINT_MAX : SWEEP_MAX, sweep_one, &sw);
 	unnamed = sw.left;
 	free(sw.inodes);
 }

@@ -26,13 +26,16 @@ bool gz_reaper_is_gone(uint64_t name, int *probe);
  */
 void gz_reaper_close(struct gz_sock *s);
 
+/** gz_reaper_watch() - Nobody tells the last close of @s: look at it, or no more; any thread */
+void gz_reaper_watch(struct gz_sock *s, bool on);
+
 /** Is @s, watched and in somebody's way, gone?  If so it is closed now. */
 bool gz_reaper_check(struct gz_sock *s, int *probe);
 
 /** No port is left for @s: may one of the sockets that have one be gone?  True: there was one */
 bool gz_reaper_make_room(struct gz_sock *s, int *probe);
 
-/** Look at every watched socket.  Main thread, every 100 ms or so. */
+/** Look at the watched sockets, at some if they are many.  Main thread, every 100 ms or so. */
 void gz_reaper_sweep(void);
 
 #endif

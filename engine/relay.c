@@ -83,7 +83,7 @@ int gz_relay_attach(struct gz_worker *w, struct gz_sock *s)
 	s->lag = 1;
 	gz_relay_buffers(s);
 	s->can_read = s->can_write = true;
-	atomic_store(&s->watched, false);
+	gz_reaper_watch(s, false);
 	if (epoll_ctl(w->relay_ep, EPOLL_CTL_ADD, s->end_fd, &e) < 0)
 		return -errno;
 	return 0;
@@ -140,7 +140,7 @@ static void close_end(struct gz_sock *s, bool reset)
 	close(s->end_fd); /* leaves the epoll by itself */
 	s->end_fd = -1;
 	if (!s->app_gone)
-		atomic_store(&s->watched, true);
+		gz_reaper_watch(s, true);
 }
 
 static void answer_connect(struct gz_sock *s, int error)

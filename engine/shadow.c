@@ -68,7 +68,7 @@ int64_t gz_shadow_give(struct gz_call_ctx *c, struct gz_sock *s, int fd, int typ
 	if (r < 0)
 		gz_reaper_close(s);
 	else
-		atomic_store(&s->watched, true);
+		gz_reaper_watch(s, true);
 	gz_sock_unref(s);
 	return r;
 }

@@ -105,6 +105,8 @@ struct gz_sock {
 	ino_t ino; /* of the shadow; 0: not known yet */
 	bool in_table;
 	unsigned sweep_mark; /* the reaper's, main thread */
+	TAILQ_ENTRY(gz_sock) watch_entry; /* the reaper's, under its lock */
+	bool on_watch;
 
 	pthread_mutex_t lock;
 	/* [s] */
