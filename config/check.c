@@ -490,6 +490,18 @@ void gz_dispatch_prepare(const struct gz_load *ld, void *conf)
 	}
 }
 
+/** check_kernel() - The way to the kernel needs a port of the host's */
+static void check_kernel(struct gz_load *ld, const struct gz_dispatch_config *c)
+{
+	if (c->kernel_iface[0] && c->port.veth_host[0])
+		gz_load_error(ld, "kernel.iface", "port.veth",
+			      "not used with port.veth: the kernel has %s: expected one of them",
+			      c->port.veth_host);
+	if (c->nkernel_rules && !c->kernel_iface[0])
+		gz_load_error(ld, "kernel.rules", "kernel.iface",
+			      "there is no way to the kernel: expected kernel.iface as well");
+}
+
 void gz_dispatch_check(struct gz_load *ld, void *conf)
 {
 	struct gz_dispatch_config *c = conf;
@@ -499,5 +511,6 @@ void gz_dispatch_check(struct gz_load *ld, void *conf)
 		check_bond(ld, c);
 	else
 		check_port(ld, &c->port, &c->memory);
+	check_kernel(ld, c);
 	check_clients(ld, c);
 }

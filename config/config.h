@@ -23,6 +23,7 @@
 #define GZ_CLIENTS_MAX 64
 #define GZ_EAL_ARGS_MAX 16
 #define GZ_RULES_MAX 64
+#define GZ_KERNEL_RULES_MAX 32
 #define GZ_BOND_PORTS_MAX 8
 #define GZ_BOND_TARGETS_MAX 8
 
@@ -154,6 +155,13 @@ struct gz_bond_config {
 	uint32_t probe_misses;
 };
 
+/** What is the kernel's although the address is a client's; unset: everything. */
+struct gz_kernel_rule {
+	enum gz_rule_protocol protocol;
+	struct gz_prefix net;
+	uint16_t port_lo, port_hi; /* host order; 0, 0: any */
+};
+
 struct gz_dispatch_client {
 	char name[GZ_NAME_MAX];
 	char path[GZ_PATH_MAX];	   /* vhost-user socket, engine is server */
@@ -169,6 +177,9 @@ struct gz_dispatch_config {
 	struct gz_memory_config memory;
 	struct gz_port_config port; /* with a bond only what holds for all its ports */
 	struct gz_bond_config bond;
+	char kernel_iface[IFNAMSIZ]; /* kernel.iface; "": no way to the kernel */
+	unsigned nkernel_rules;
+	struct gz_kernel_rule kernel_rules[GZ_KERNEL_RULES_MAX];
 	int cpu;
 	enum gz_power power;
 	uint32_t spin_us;

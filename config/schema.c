@@ -447,7 +447,47 @@ static const struct gz_cfg_key dispatch_head_keys[] = {
 	HEAD_KEYS(struct gz_dispatch_config, "dispatch", "Dispatch's name."),
 };
 
+static const struct gz_cfg_key kernel_rule_keys[] = {
+	{ "protocol", GZ_CFG_ENUM, FIELD(struct gz_kernel_rule, protocol),
+	  .names = protocol_names, .flags = GZ_CFG_OPTIONAL,
+	  .help = "Its protocol." },
+	{ "net", GZ_CFG_NET, FIELD(struct gz_kernel_rule, net),
+	  .flags = GZ_CFG_OPTIONAL, .help = "The address lies in it." },
+	{ "ports", GZ_CFG_PORTS, .offset = offsetof(struct gz_kernel_rule, port_lo),
+	  .size = 4, RANGE(1, 65535), .flags = GZ_CFG_OPTIONAL | GZ_CFG_SINGLE,
+	  .help = "The port is among them." },
+};
+
+static_assert(offsetof(struct gz_kernel_rule, port_hi) ==
+	      offsetof(struct gz_kernel_rule, port_lo) + 2, "GZ_CFG_PORTS");
+
+static const struct gz_cfg_part kernel_rule_parts[] = {
+	{ kernel_rule_keys, LEN(kernel_rule_keys), 0 },
+};
+
+static const struct gz_cfg_schema kernel_rule_schema = {
+	NULL, kernel_rule_parts, LEN(kernel_rule_parts), sizeof(struct gz_kernel_rule)
+};
+
 static const struct gz_cfg_key dispatch_keys[] = {
+	{ "kernel", GZ_CFG_BLOCK,
+	  .help = "The way to the host's own kernel, for what is no client's." },
+	{ "kernel.iface", GZ_CFG_IFACE, FIELD(struct gz_dispatch_config, kernel_iface),
+	  .flags = GZ_CFG_OPTIONAL, .def = "", .example = "gzk0",
+	  .help = "Interface that is made for it, a TAP; left out: there is none.",
+	  .more = "It has the port's MAC address and, as long as dispatch runs, the "
+		  "addresses and routes of the port's interface, which keeps its own "
+		  "for afterwards." },
+	{ "kernel.rules", GZ_CFG_MAPS,
+	  LIST(struct gz_dispatch_config, kernel_rules, nkernel_rules),
+	  .def = "", .flags = GZ_CFG_OPTIONAL, .maps = &kernel_rule_schema,
+	  .example = "  - protocol: tcp\n"
+		     "    ports: 22\n",
+	  .help = "What goes to the kernel although the address is a client's.",
+	  .more = "For an address that host and client share. protocol: tcp, udp or any. "
+		  "net: the address or network that is sent to. ports: a port or "
+		  "low-high. A fragment that is not the first matches only rules without "
+		  "ports." },
 	WORKER_KEYS(struct gz_dispatch_config),
 	{ "clients", GZ_CFG_MAPS,
 	  LIST(struct gz_dispatch_config, clients, nclients), .def = "",

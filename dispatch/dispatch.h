@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "config/config.h"
+#include "dispatch/kernel.h"
 #include "dispatch/link.h"
 #include "dispatch/switch.h"
 #include "dispatch/wire.h"
@@ -41,6 +42,7 @@ struct counters {
 struct dispatch {
 	struct gz_dispatch_config config;
 	struct wire wire;
+	struct kernel kernel;
 	struct rte_mempool *pool; /* of the ports and of what links send */
 	struct sw sw;		  /* worker's */
 	struct link *link;	  /* config.nclients of them */

@@ -298,10 +298,16 @@ int main(int argc, char **argv)
 	if (err[0])
 		say(GZ_LOG_INFO, "%s", err);
 	sw_init(&d->sw, c);
+	d->sw.mac = d->wire.mac;
+	rc = kernel_open(d, err, sizeof(err));
+	if (rc) {
+		say(GZ_LOG_ERROR, "%s", err);
+		goto out_port;
+	}
 	d->link = links_start(c, d->epoll, d->wake);
 	if (!d->link || telemetry_start(d)) {
 		say(GZ_LOG_ERROR, "no memory");
-		goto out_port;
+		goto out_kernel;
 	}
 	rc = monitor_start(d);
 	if (rc) {
@@ -326,6 +332,8 @@ int main(int argc, char **argv)
 out_links:
 	monitor_stop(d);
 	links_stop();
+out_kernel:
+	kernel_close(d);
 out_port:
 	wire_close(d);
 out_pool:

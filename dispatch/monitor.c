@@ -11,6 +11,9 @@
  * An interface that disappeared is closed, and opened when one of its name comes; a
  * new ifindex is another interface.
  *
+ * With a way to the kernel it also keeps that one's addresses and routes in step
+ * (routes.c).
+ *
  * The thread is in the network namespace of the port's interface, as main() is.
  */
 #include <errno.h>
@@ -32,6 +35,7 @@
 #include "dispatch/dispatch.h"
 
 #define RETRY_MS 1000
+#define SYNC_MS 5000 /* should a message have been lost */
 
 static struct {
 	pthread_t thread;
@@ -39,6 +43,7 @@ static struct {
 	int stop;	      /* eventfd */
 	struct nl_sock *ask;  /* questions and answers */
 	struct nl_sock *hear; /* changes */
+	int64_t next_sync;
 } mon = {.stop = -1};
 
 static int64_t now_ms(void)
@@ -49,7 +54,7 @@ static int64_t now_ms(void)
 	return t.tv_sec * 1000ll + t.tv_nsec / 1000000;
 }
 
-static bool is_kernels(const struct wire_port *p)
+bool wire_is_kernels(const struct wire_port *p)
 {
 	return p->config->driver == GZ_DRV_AUTO || p->config->driver == GZ_DRV_AF_XDP ||
 	       p->config->driver == GZ_DRV_AF_PACKET;
@@ -66,7 +71,7 @@ static int open_one(struct dispatch *d, unsigned i, char *err, size_t n)
 	rc = gz_port_open_on(&p->port, p->config, d->pool, err, n);
 	if (rc)
 		return rc;
-	p->ifindex = is_kernels(p) ? if_nametoindex(p->name) : 0;
+	p->ifindex = wire_is_kernels(p) ? if_nametoindex(p->name) : 0;
 	for (unsigned k = 0; k < p->port.nwait; k++) {
 		if (epoll_ctl(d->epoll, EPOLL_CTL_ADD, p->port.wait_fd[k], &e)) {
 			rc = gz_failed(err, n, errno, "%s: nothing to sleep on: %m", p->name);
@@ -74,8 +79,25 @@ static int open_one(struct dispatch *d, unsigned i, char *err, size_t n)
 			return rc;
 		}
 	}
+	/* Before there is a TAP, too: the kernel would answer for both then */
+	if (d->config.kernel_iface[0] && !strcmp(p->port.driver, "net_af_packet") &&
+	    wire_is_kernels(p)) {
+		p->guard = guard_open(d->config.name, p->name, err, n);
+		if (p->guard < 0) {
+			rc = p->guard;
+			gz_port_close(&p->port);
+			return rc;
+		}
+	}
 	atomic_store(&p->open, true);
 	return 0;
+}
+
+static void close_guard(struct wire_port *p)
+{
+	if (p->guard >= 0)
+		close(p->guard);
+	p->guard = -1;
 }
 
 static void close_one(struct dispatch *d, unsigned i)
@@ -88,6 +110,7 @@ static void close_one(struct dispatch *d, unsigned i)
 	for (unsigned k = 0; k < p->port.nwait; k++)
 		epoll_ctl(d->epoll, EPOLL_CTL_DEL, p->port.wait_fd[k], NULL);
 	gz_port_close(&p->port);
+	close_guard(p);
 }
 
 /* --- looking -------------------------------------------------------------- */
@@ -123,15 +146,15 @@ static bool look(struct dispatch *d, unsigned i)
 	unsigned index = 0;
 	char err[512];
 
-	if (is_kernels(p))
+	if (wire_is_kernels(p))
 		index = kernel_link(p->name, &up);
-	if (open && is_kernels(p) && index != p->ifindex) {
+	if (open && wire_is_kernels(p) && index != p->ifindex) {
 		say(GZ_LOG_WARN, "port %s: the interface is gone", p->name);
 		close_one(d, i);
 		return true;
 	}
 	if (!open) {
-		if ((is_kernels(p) && !index) || now_ms() < p->next_try)
+		if ((wire_is_kernels(p) && !index) || now_ms() < p->next_try)
 			return false;
 		p->next_try = now_ms() + RETRY_MS;
 		if (open_one(d, i, err, sizeof(err))) {
@@ -142,10 +165,10 @@ static bool look(struct dispatch *d, unsigned i)
 		}
 		p->complained = false;
 		say(GZ_LOG_INFO, "port %s: open (%s)", p->name, p->port.device);
-		if (is_kernels(p))
+		if (wire_is_kernels(p))
 			kernel_link(p->name, &up);
 	}
-	if (!is_kernels(p))
+	if (!wire_is_kernels(p))
 		up = device_link(p);
 	if (open && up == was)
 		return false;
@@ -156,12 +179,17 @@ static bool look(struct dispatch *d, unsigned i)
 	return true;
 }
 
-static void look_at_all(struct dispatch *d)
+/* @told: the kernel told of a change */
+static void look_at_all(struct dispatch *d, bool told)
 {
 	bool changed = false;
 
 	for (unsigned i = 0; i < d->wire.n; i++)
 		changed |= look(d, i);
+	if (d->kernel.fd >= 0 && (told || changed || now_ms() >= mon.next_sync)) {
+		mon.next_sync = now_ms() + SYNC_MS;
+		changed |= routes_sync(d, mon.ask);
+	}
 	if (!changed)
 		return;
 	atomic_store(&d->wire.changed, true);
@@ -172,9 +200,11 @@ static void look_at_all(struct dispatch *d)
 static void drain(int fd)
 {
 	char buf[8192];
+	ssize_t n;
 
-	while (recv(fd, buf, sizeof(buf), MSG_DONTWAIT) > 0 || errno == ENOBUFS)
-		errno = 0;
+	do
+		n = recv(fd, buf, sizeof(buf), MSG_DONTWAIT);
+	while (n > 0 || (n < 0 && errno == ENOBUFS));
 }
 
 static void *run(void *arg)
@@ -186,9 +216,11 @@ static void *run(void *arg)
 	    {.fd = mon.hear ? nl_socket_get_fd(mon.hear) : -1, .events = POLLIN}};
 
 	while (!(fds[0].revents & POLLIN)) {
-		if (fds[1].revents)
+		bool told = fds[1].revents;
+
+		if (told)
 			drain(fds[1].fd);
-		look_at_all(d);
+		look_at_all(d, told);
 		poll(fds, 2, timeout);
 	}
 	return NULL;
@@ -218,6 +250,7 @@ int wire_open(struct dispatch *d, char *err, size_t n)
 		p->promiscuous = true; /* every client has a MAC address of its own */
 		w->port[i].config = p;
 		w->port[i].name = name_of(p);
+		w->port[i].guard = -1;
 		failed = open_one(d, i, why, sizeof(why));
 		if (why[0])
 			snprintf(err, n, "%s", why);
@@ -240,6 +273,7 @@ void wire_close(struct dispatch *d)
 	for (unsigned i = 0; i < d->wire.n; i++) {
 		if (atomic_exchange(&d->wire.port[i].open, false))
 			gz_port_close(&d->wire.port[i].port);
+		close_guard(&d->wire.port[i]);
 	}
 }
 
@@ -262,7 +296,10 @@ int monitor_start(struct dispatch *d)
 	mon.ask = connected();
 	mon.hear = connected();
 	if (mon.stop < 0 || !mon.ask || !mon.hear ||
-	    nl_socket_add_membership(mon.hear, RTNLGRP_LINK))
+	    nl_socket_add_membership(mon.hear, RTNLGRP_LINK) ||
+	    (d->kernel.fd >= 0 &&
+	     nl_socket_add_memberships(mon.hear, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR,
+				       RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE, 0)))
 		return -ENOMEM;
 	rc = pthread_create(&mon.thread, NULL, run, d);
 	mon.runs = !rc;

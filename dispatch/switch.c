@@ -18,6 +18,13 @@
  * What is flooded is copied to every client.  Only that which must be is:
  * limited and directed broadcast, multicast, and ARP that announces the sender's
  * own address.  Of IPv6 see switch6.c.
+ *
+ * With a way to the kernel, that is one more port of the switch, to which goes what
+ * is for its addresses, for the port's MAC address without being a client's, or of no
+ * protocol that clients have.  It is trusted as far as the outside is.  An address
+ * can be a client's and the kernel's: rules by port say what the kernel gets, the
+ * rest is the client's, and the kernel answers ARP, so that the network finds the
+ * same MAC address with and without us.
  */
 #include <arpa/inet.h>
 #include <stddef.h>
@@ -25,6 +32,7 @@
 #include <string.h>
 
 #include <rte_arp.h>
+#include <rte_icmp.h>
 #include <rte_ip.h>
 #include <rte_tcp.h>
 #include <rte_udp.h>
@@ -56,6 +64,8 @@ void sw_init(struct sw *s, const struct gz_dispatch_config *c)
 
 	memset(s, 0, sizeof(*s));
 	s->n = c->nclients;
+	s->nrules = c->nkernel_rules;
+	s->rules = c->kernel_rules;
 	s->max_frame = (uint16_t)(ETH_LEN + sizeof(struct rte_vlan_hdr) + mtu);
 	for (unsigned i = 0; i < s->n; i++) {
 		uint32_t mask = mask4(c->clients[i].address.len);
@@ -70,18 +80,99 @@ void sw_init(struct sw *s, const struct gz_dispatch_config *c)
 	qsort(s->route, s->n, sizeof(s->route[0]), by_length);
 }
 
+/* Is it among the kernel's? */
+static bool is_host(const struct sw *s, uint32_t addr)
+{
+	for (unsigned i = 0; s->kernel && i < s->kernel->n4; i++) {
+		if (s->kernel->a4[i] == addr)
+			return true;
+	}
+	return false;
+}
+
 unsigned sw_lookup(const struct sw *s, uint32_t addr)
 {
 	for (unsigned i = 0; i < s->n; i++) {
-		if ((addr & s->route[i].mask) == s->route[i].addr)
-			return s->route[i].client;
+		const struct sw_route *r = &s->route[i];
+
+		if ((addr & r->mask) != r->addr)
+			continue;
+		if (r->mask == UINT32_MAX || !is_host(s, addr))
+			return r->client;
+		break;
 	}
-	return SW_PORT;
+	return is_host(s, addr) ? SW_KERNEL : SW_PORT;
+}
+
+/* Has a client this address, and the kernel as well? */
+static bool is_shared(const struct sw *s, uint32_t addr)
+{
+	return s->kernel && sw_lookup(s, addr) < SW_PORT && is_host(s, addr);
 }
 
 void sw_forget(struct sw *s, unsigned client)
 {
 	memset(&s->client[client], 0, sizeof(s->client[client]));
+}
+
+/* --- the kernel's share --------------------------------------------------- */
+
+static struct in6_addr mapped(uint32_t addr)
+{
+	struct in6_addr a = {.s6_addr = {[10] = 0xff, [11] = 0xff}};
+
+	memcpy(a.s6_addr + 12, &addr, sizeof(addr));
+	return a;
+}
+
+bool sw_in_prefix(const struct gz_prefix *p, const struct in6_addr *a)
+{
+	unsigned bytes = p->len / 8, bits = p->len % 8;
+
+	if (!p->set || memcmp(&p->addr, a, bytes))
+		return false;
+	return !bits || !((p->addr.s6_addr[bytes] ^ a->s6_addr[bytes]) & (0xff00 >> bits & 0xff));
+}
+
+bool sw_is_kernels(const struct sw *s, uint8_t proto, const struct in6_addr *a, uint16_t port)
+{
+	static const uint8_t protos[] = {
+	    [GZ_PROTO_TCP] = IPPROTO_TCP, [GZ_PROTO_UDP] = IPPROTO_UDP};
+
+	for (unsigned i = 0; s->kernel && i < s->nrules; i++) {
+		const struct gz_kernel_rule *r = &s->rules[i];
+
+		if ((r->protocol == GZ_PROTO_ANY || protos[r->protocol] == proto) &&
+		    (!r->net.set || sw_in_prefix(&r->net, a)) &&
+		    (!r->port_hi || (port >= r->port_lo && port <= r->port_hi)))
+			return true;
+	}
+	return false;
+}
+
+bool sw_is_ours(const struct sw *s, const struct rte_ether_hdr *eth)
+{
+	return s->kernel && rte_is_same_ether_addr(&eth->dst_addr, &s->mac);
+}
+
+struct sw_verdict sw_deliver(const struct sw *s, unsigned to, const struct rte_ether_hdr *eth)
+{
+	struct sw_verdict v = sw_send(to);
+
+	if (to == SW_KERNEL && rte_is_unicast_ether_addr(&eth->dst_addr))
+		v.mac = &s->mac;
+	else if (to < SW_PORT && s->client[to].known && sw_is_ours(s, eth))
+		v.mac = &s->client[to].mac;
+	return v;
+}
+
+/* Ports behind a checked IPv4 header; 0 where there are none */
+static uint16_t port_at(const struct rte_ipv4_hdr *ip, const uint8_t *l4, unsigned at)
+{
+	if (ip->fragment_offset & htons(RTE_IPV4_HDR_OFFSET_MASK) ||
+	    (ip->next_proto_id != IPPROTO_TCP && ip->next_proto_id != IPPROTO_UDP))
+		return 0;
+	return (uint16_t)(l4[at] << 8 | l4[at + 1]);
 }
 
 /* --- who sends ------------------------------------------------------------ */
@@ -94,6 +185,8 @@ bool sw_learn(struct sw *s, unsigned client, const struct rte_ether_addr *mac)
 		if (s->client[i].known && rte_is_same_ether_addr(&s->client[i].mac, mac))
 			return false;
 	}
+	if (s->kernel && rte_is_same_ether_addr(&s->mac, mac))
+		return false;
 	rte_ether_addr_copy(mac, &s->client[client].mac);
 	s->client[client].known = true;
 	return true;
@@ -111,6 +204,9 @@ static bool sender_allowed(struct sw *s, unsigned from, const struct rte_ether_a
 {
 	unsigned owner = sw_lookup(s, addr);
 
+	/* the kernel is a host, and may be others' router */
+	if (from == SW_KERNEL)
+		return owner == SW_KERNEL || owner == SW_PORT;
 	if (owner != from || from == SW_PORT)
 		return owner == from;
 	if (!sw_learn(s, from, mac))
@@ -178,7 +274,9 @@ static struct sw_verdict decide_ipv4(struct sw *s, unsigned from, const struct r
 				     unsigned len)
 {
 	const uint8_t *bytes = (const uint8_t *)(eth + 1);
+	struct in6_addr src, dst;
 	struct rte_ipv4_hdr ip;
+	struct sw_verdict v;
 	unsigned header, total, to;
 
 	if (len < sizeof(ip))
@@ -188,31 +286,76 @@ static struct sw_verdict decide_ipv4(struct sw *s, unsigned from, const struct r
 	total = ntohs(ip.total_length);
 	if (ip.version_ihl >> 4 != 4 || header < sizeof(ip) || total < header || total > len)
 		return sw_drop(SW_MALFORMED);
+	/* DHCP, RFC 2131 section 4.1: the kernel's, either way */
+	if (s->kernel && !ip.src_addr && ip.dst_addr == htonl(INADDR_BROADCAST) && from >= SW_PORT)
+		return sw_send(from == SW_KERNEL ? SW_PORT : SW_KERNEL);
 	if (is_martian(ip.src_addr) || is_martian(ip.dst_addr) || is_multicast(ip.src_addr) ||
 	    ip.src_addr == htonl(INADDR_BROADCAST))
 		return sw_drop(SW_MALFORMED);
 	if (!l4_fits(&ip, bytes + header, total - header))
 		return sw_drop(SW_MALFORMED);
-	if (!sender_allowed(s, from, &eth->src_addr, ip.src_addr))
+	src = mapped(ip.src_addr);
+	dst = mapped(ip.dst_addr);
+	if (!sender_allowed(s, from, &eth->src_addr, ip.src_addr) &&
+	    !(from == SW_KERNEL &&
+	      (sw_is_kernels(s, ip.next_proto_id, &src, port_at(&ip, bytes + header, 0)) ||
+	       (ip.next_proto_id == IPPROTO_ICMP && is_shared(s, ip.src_addr)))))
 		return sw_drop(SW_SPOOFED);
 
 	if (is_multicast(ip.dst_addr) || ip.dst_addr == htonl(INADDR_BROADCAST))
 		return sw_flood();
 	to = sw_lookup(s, ip.dst_addr);
-	if (to != SW_PORT)
-		return to == from ? sw_drop(SW_UNCLAIMED) : sw_send(to);
+	if (to < SW_PORT &&
+	    sw_is_kernels(s, ip.next_proto_id, &dst, port_at(&ip, bytes + header, 2)))
+		to = SW_KERNEL;
+	if (to == from && to != SW_PORT)
+		return sw_drop(SW_UNCLAIMED);
+	if (to != SW_PORT) {
+		v = sw_deliver(s, to, eth);
+		/* Answers and errors are whose it was that asked; a question is the client's */
+		v.both = ip.next_proto_id == IPPROTO_ICMP && from != SW_KERNEL &&
+			 is_shared(s, ip.dst_addr) &&
+			 (ip.fragment_offset & htons(RTE_IPV4_HDR_OFFSET_MASK) ||
+			  bytes[header] != RTE_IP_ICMP_ECHO_REQUEST);
+		return v;
+	}
 	/* Nobody's: to all if it says so (192.0.2.255), else outside */
 	if (rte_is_broadcast_ether_addr(&eth->dst_addr))
 		return sw_flood();
+	if (sw_is_ours(s, eth) && from != SW_KERNEL)
+		return sw_send(SW_KERNEL);
 	return from == SW_PORT ? sw_drop(SW_UNCLAIMED) : sw_send(SW_PORT);
 }
 
 /* --- ARP ------------------------------------------------------------------ */
 
+/* Who is to hear it, the sender being fine */
+static struct sw_verdict arp_target(const struct sw *s, unsigned from,
+				    const struct rte_ether_hdr *eth, uint16_t op, uint32_t sender,
+				    uint32_t target)
+{
+	unsigned to = sw_lookup(s, target);
+	struct sw_verdict v;
+
+	if (sender == target) /* an announcement, to all who may have it cached */
+		return sw_flood();
+	if (from != SW_KERNEL && is_shared(s, target)) {
+		if (op == RTE_ARP_OP_REQUEST)
+			return sw_send(SW_KERNEL); /* which answers with the port's */
+		v = sw_deliver(s, to, eth);
+		v.both = true;
+		return v;
+	}
+	if (to == SW_PORT && sw_is_ours(s, eth) && from != SW_KERNEL)
+		to = SW_KERNEL; /* the answer to a probe of its own */
+	return to == from ? sw_drop(SW_UNCLAIMED) : sw_deliver(s, to, eth);
+}
+
 static struct sw_verdict decide_arp(struct sw *s, unsigned from, const struct rte_ether_hdr *eth,
 				    unsigned len)
 {
 	struct rte_arp_hdr arp;
+	struct sw_verdict v;
 	uint32_t sender, target;
 	uint16_t op;
 	unsigned to;
@@ -235,19 +378,21 @@ static struct sw_verdict decide_arp(struct sw *s, unsigned from, const struct rt
 		return sw_drop(SW_SPOOFED);
 	/* A probe (RFC 5227): asks for an address before using it */
 	if (!sender && op == RTE_ARP_OP_REQUEST) {
-		if (from != SW_PORT && !sender_allowed(s, from, &eth->src_addr, target))
+		if (from < SW_PORT && !sender_allowed(s, from, &eth->src_addr, target))
 			return sw_drop(SW_SPOOFED);
-		if (from != SW_PORT)
+		if (from < SW_PORT)
 			return sw_flood();
 		to = sw_lookup(s, target);
-		return to == SW_PORT ? sw_drop(SW_UNCLAIMED) : sw_send(to);
+		return to == from ? sw_drop(SW_UNCLAIMED) : sw_send(to);
 	}
-	if (!sender_allowed(s, from, &eth->src_addr, sender))
+	if (!sender_allowed(s, from, &eth->src_addr, sender) &&
+	    !(from == SW_KERNEL && is_shared(s, sender)))
 		return sw_drop(SW_SPOOFED);
-	if (sender == target) /* an announcement, to all who may have it cached */
-		return sw_flood();
-	to = sw_lookup(s, target);
-	return to == from ? sw_drop(SW_UNCLAIMED) : sw_send(to);
+	v = arp_target(s, from, eth, op, sender, target);
+	/* Of an address that it shares with the kernel the network knows one MAC
+	 * address, the port's */
+	v.proxy = from < SW_PORT && is_shared(s, sender);
+	return v;
 }
 
 /* --- the decision --------------------------------------------------------- */
@@ -267,6 +412,12 @@ struct sw_verdict sw_decide(struct sw *s, unsigned from, const void *frame, unsi
 	case RTE_ETHER_TYPE_ARP:
 		return decide_arp(s, from, eth, len - (unsigned)ETH_LEN);
 	default:
+		/* What only the kernel knows: LLDP, PPPoE and the like */
+		if (s->kernel && from == SW_KERNEL)
+			return sw_send(SW_PORT);
+		if (from == SW_PORT && (sw_is_ours(s, eth) ||
+					(s->kernel && rte_is_multicast_ether_addr(&eth->dst_addr))))
+			return sw_send(SW_KERNEL);
 		return sw_drop(SW_UNCLAIMED);
 	}
 }

@@ -15,8 +15,10 @@
 #include "config/config.h"
 
 /* Ports of the switch: clients are 0..n-1, as configured */
-#define SW_PORT GZ_CLIENTS_MAX /* the Ethernet port */
-#define SW_PORTS (GZ_CLIENTS_MAX + 1)
+#define SW_PORT GZ_CLIENTS_MAX	       /* the Ethernet port */
+#define SW_KERNEL (GZ_CLIENTS_MAX + 1) /* the host's kernel, if there is a way to it */
+#define SW_PORTS (GZ_CLIENTS_MAX + 2)
+#define SW_KERNEL_ADDRS 64 /* of each family */
 
 enum sw_action {
 	SW_DROP,
@@ -36,6 +38,9 @@ struct sw_verdict {
 	enum sw_action action;
 	enum sw_reason reason;
 	unsigned to; /* SW_SEND: a port of the switch */
+	bool both;   /* SW_SEND: and to the kernel */
+	bool proxy;  /* an ARP message: the port's MAC address is to stand for the sender's */
+	const struct rte_ether_addr *mac; /* SW_SEND: to be the destination's, unless NULL */
 };
 
 static inline struct sw_verdict sw_drop(enum sw_reason why)
@@ -66,12 +71,24 @@ struct sw_client {
 	struct in6_addr last6; /* that is not link-local */
 };
 
+/** The kernel's addresses; replaced as a whole */
+struct sw_kernel {
+	unsigned n4, n6;
+	uint32_t a4[SW_KERNEL_ADDRS]; /* network byte order */
+	struct in6_addr a6[SW_KERNEL_ADDRS];
+};
+
 struct sw {
 	unsigned n;				 /* clients */
 	uint16_t max_frame;			 /* bytes, without FCS; one VLAN tag allowed */
 	struct sw_route route[GZ_CLIENTS_MAX];	 /* longest prefix first */
 	struct gz_prefix route6[GZ_CLIENTS_MAX]; /* by client */
 	struct sw_client client[GZ_CLIENTS_MAX];
+	/* The way to the kernel; NULL: there is none.  What follows is used with it. */
+	const struct sw_kernel *kernel;
+	struct rte_ether_addr mac; /* the port's, and the kernel's behind it */
+	unsigned nrules;
+	const struct gz_kernel_rule *rules;
 };
 
 /** sw_init() - Fill the table from the configuration */
@@ -81,7 +98,10 @@ void sw_init(struct sw *s, const struct gz_dispatch_config *c);
  * sw_lookup() - Whose is this address?
  * @addr:	Network byte order
  *
- * Return: client, or SW_PORT if it is no client's
+ * A client's network gives way to an address of the kernel's in it, a client's
+ * single address does not: the two share it, see sw_is_kernels().
+ *
+ * Return: client, SW_KERNEL, or SW_PORT if it is neither's
  */
 unsigned sw_lookup(const struct sw *s, uint32_t addr);
 /** sw_lookup6() - The same of IPv6; the link-local address of a client's MAC is its own */
@@ -92,6 +112,18 @@ unsigned sw_lookup6(const struct sw *s, const struct in6_addr *a);
  * Return: false when @mac is not: it had another, or it is another client's
  */
 bool sw_learn(struct sw *s, unsigned client, const struct rte_ether_addr *mac);
+/** sw_deliver() - Send it to @to, which takes the port's MAC address for its own */
+struct sw_verdict sw_deliver(const struct sw *s, unsigned to, const struct rte_ether_hdr *eth);
+/**
+ * sw_is_kernels() - Do the rules give the kernel this address and port?
+ * @proto:	IPPROTO_TCP and so on
+ * @port:	Host byte order; 0: unknown
+ */
+bool sw_is_kernels(const struct sw *s, uint8_t proto, const struct in6_addr *a, uint16_t port);
+/** sw_in_prefix() - Does @a lie in @p? */
+bool sw_in_prefix(const struct gz_prefix *p, const struct in6_addr *a);
+/** sw_is_ours() - Is the frame for the port's MAC address? */
+bool sw_is_ours(const struct sw *s, const struct rte_ether_hdr *eth);
 /** sw_decide6() - sw_decide() for IPv6; @len: bytes after the Ethernet header */
 struct sw_verdict sw_decide6(struct sw *s, unsigned from, const struct rte_ether_hdr *eth,
 			     unsigned len);

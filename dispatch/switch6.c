@@ -34,15 +34,6 @@ struct packet {
 
 /* --- tables --------------------------------------------------------------- */
 
-static bool in_prefix(const struct gz_prefix *p, const struct in6_addr *a)
-{
-	unsigned bytes = p->len / 8, bits = p->len % 8;
-
-	if (!p->set || memcmp(&p->addr, a, bytes))
-		return false;
-	return !bits || !((p->addr.s6_addr[bytes] ^ a->s6_addr[bytes]) & (0xff00 >> bits & 0xff));
-}
-
 /* Is @a the link-local address that @mac makes? */
 static bool is_of_mac(const struct in6_addr *a, const struct rte_ether_addr *mac)
 {
@@ -53,13 +44,23 @@ static bool is_of_mac(const struct in6_addr *a, const struct rte_ether_addr *mac
 	return !memcmp(a, made, sizeof(made));
 }
 
+static bool is_host(const struct sw *s, const struct in6_addr *a)
+{
+	for (unsigned i = 0; s->kernel && i < s->kernel->n6; i++)
+		if (IN6_ARE_ADDR_EQUAL(&s->kernel->a6[i], a))
+			return true;
+	return false;
+}
+
 unsigned sw_lookup6(const struct sw *s, const struct in6_addr *a)
 {
+	bool host = is_host(s, a);
+
 	for (unsigned i = 0; i < s->n; i++)
-		if (in_prefix(&s->route6[i], a) ||
+		if ((sw_in_prefix(&s->route6[i], a) && (s->route6[i].len == 128 || !host)) ||
 		    (s->client[i].known && is_of_mac(a, &s->client[i].mac)))
 			return i;
-	return SW_PORT;
+	return host ? SW_KERNEL : SW_PORT;
 }
 
 /* May a frame with this MAC address come from there and be from @a? */
@@ -68,6 +69,8 @@ static bool owns(struct sw *s, unsigned from, const struct rte_ether_addr *mac,
 {
 	unsigned owner = sw_lookup6(s, a);
 
+	if (from == SW_KERNEL)
+		return owner == SW_KERNEL || owner == SW_PORT;
 	/* Its first frame may be from the address that its MAC address makes. */
 	if (from != SW_PORT && owner == SW_PORT && is_of_mac(a, mac))
 		owner = from;
@@ -165,6 +168,14 @@ static bool read_packet(const struct rte_ether_hdr *eth, unsigned len, struct pa
 	return headers_fit(p, h.ip6_nxt);
 }
 
+/* 0 where there is none */
+static uint16_t port_at(const struct packet *p, unsigned at)
+{
+	if (p->proto != IPPROTO_TCP && p->proto != IPPROTO_UDP)
+		return 0;
+	return (uint16_t)(p->data[at] << 8 | p->data[at + 1]);
+}
+
 /* --- neighbour discovery, RFC 4861 ---------------------------------------- */
 
 static bool is_discovery(const struct packet *p)
@@ -197,11 +208,19 @@ static enum sw_reason look_at_options(const struct packet *p)
 	return SW_FINE;
 }
 
-static struct sw_verdict to_owner(const struct sw *s, unsigned from, const struct in6_addr *a)
+static struct sw_verdict to_owner(const struct sw *s, unsigned from,
+				  const struct rte_ether_hdr *eth, const struct in6_addr *a)
 {
 	unsigned to = sw_lookup6(s, a);
 
-	return to == from ? sw_drop(SW_UNCLAIMED) : sw_send(to);
+	return to == from ? sw_drop(SW_UNCLAIMED) : sw_deliver(s, to, eth);
+}
+
+/* The kernel's address, shared with a client: may it be used for this packet? */
+static bool by_rule(const struct sw *s, unsigned from, const struct packet *p)
+{
+	return from == SW_KERNEL && (sw_is_kernels(s, p->proto, &p->src, port_at(p, 0)) ||
+				     (p->proto == IPPROTO_ICMPV6 && is_host(s, &p->src)));
 }
 
 static struct sw_verdict decide_discovery(struct sw *s, unsigned from, const struct packet *p)
@@ -212,7 +231,8 @@ static struct sw_verdict decide_discovery(struct sw *s, unsigned from, const str
 
 	if (why != SW_FINE)
 		return sw_drop(why);
-	if (!nobody && !owns(s, from, &p->eth->src_addr, &p->src))
+	if (!nobody && !owns(s, from, &p->eth->src_addr, &p->src) &&
+	    !(from == SW_KERNEL && is_host(s, &p->src)))
 		return sw_drop(SW_SPOOFED);
 	switch (p->data[0]) {
 	case ND_ROUTER_SOLICIT:
@@ -221,7 +241,8 @@ static struct sw_verdict decide_discovery(struct sw *s, unsigned from, const str
 	case ND_REDIRECT:
 		if (from != SW_PORT)
 			return sw_drop(SW_SPOOFED);
-		return IN6_IS_ADDR_MULTICAST(&p->dst) ? sw_flood() : to_owner(s, from, &p->dst);
+		return IN6_IS_ADDR_MULTICAST(&p->dst) ? sw_flood()
+						      : to_owner(s, from, p->eth, &p->dst);
 	default:
 		break;
 	}
@@ -233,11 +254,13 @@ static struct sw_verdict decide_discovery(struct sw *s, unsigned from, const str
 		if (nobody && from != SW_PORT)
 			return owns(s, from, &p->eth->src_addr, &target) ? sw_flood()
 									 : sw_drop(SW_SPOOFED);
-		return to_owner(s, from, &target);
+		return to_owner(s, from, p->eth, &target);
 	}
 	if (!owns(s, from, &p->eth->src_addr, &target))
 		return sw_drop(SW_SPOOFED);
-	return IN6_IS_ADDR_MULTICAST(&p->dst) ? sw_flood() : to_owner(s, from, &p->dst);
+	if (sw_is_ours(s, p->eth) && from != SW_KERNEL)
+		return sw_send(SW_KERNEL); /* who asked with that MAC address */
+	return IN6_IS_ADDR_MULTICAST(&p->dst) ? sw_flood() : to_owner(s, from, p->eth, &p->dst);
 }
 
 /* --- the decision --------------------------------------------------------- */
@@ -253,18 +276,30 @@ static bool reports_groups(const struct packet *p)
 struct sw_verdict sw_decide6(struct sw *s, unsigned from, const struct rte_ether_hdr *eth,
 			     unsigned len)
 {
+	struct sw_verdict v;
 	struct packet p;
+	unsigned to;
 
 	if (!read_packet(eth, len, &p))
 		return sw_drop(SW_MALFORMED);
 	if (is_discovery(&p))
 		return decide_discovery(s, from, &p);
-	if (IN6_IS_ADDR_UNSPECIFIED(&p.src) ? !reports_groups(&p)
-					    : !owns(s, from, &eth->src_addr, &p.src))
+	if (IN6_IS_ADDR_UNSPECIFIED(&p.src)
+		? !reports_groups(&p)
+		: !owns(s, from, &eth->src_addr, &p.src) && !by_rule(s, from, &p))
 		return sw_drop(SW_SPOOFED);
 	if (IN6_IS_ADDR_MULTICAST(&p.dst))
 		return sw_flood();
-	if (sw_lookup6(s, &p.dst) == SW_PORT && from == SW_PORT)
+	to = sw_lookup6(s, &p.dst);
+	if (to < SW_PORT && sw_is_kernels(s, p.proto, &p.dst, port_at(&p, 2)))
+		return from == SW_KERNEL ? sw_drop(SW_UNCLAIMED) : sw_deliver(s, SW_KERNEL, eth);
+	if (to == SW_PORT && sw_is_ours(s, eth) && from != SW_KERNEL)
+		return sw_send(SW_KERNEL);
+	if (to == from)
 		return sw_drop(SW_UNCLAIMED);
-	return to_owner(s, from, &p.dst);
+	v = sw_deliver(s, to, eth);
+	/* see decide_ipv4() */
+	v.both = p.proto == IPPROTO_ICMPV6 && to < SW_PORT && from != SW_KERNEL &&
+		 is_host(s, &p.dst) && p.data[0] != ICMP6_ECHO_REQUEST;
+	return v;
 }

@@ -4,7 +4,7 @@
  *
  * Theory of operation: one table of counters, printed for the port as "port_rx"
  * and for each client as "NAME_rx".  The answer is flat; DPDK allows 256 entries
- * in one, which is the port and the first 30 clients.  With a name, as in
+ * in one, which is the port, the kernel and the first 30 clients.  With a name, as in
  * "/gazelle/dispatch,engine1", it holds that client's only.
  */
 #include <ctype.h>
@@ -32,7 +32,7 @@ static const struct {
 
 /* Entries besides the tables: link and sessions of a client; three of ours */
 #define ROWS (sizeof(table) / sizeof(table[0]))
-#define CLIENTS_IN_ONE ((unsigned)((RTE_TEL_MAX_DICT_ENTRIES - ROWS - 3) / (ROWS + 2)))
+#define CLIENTS_IN_ONE ((unsigned)((RTE_TEL_MAX_DICT_ENTRIES - 2 * ROWS - 3) / (ROWS + 2)))
 
 static const struct dispatch *dispatch;
 
@@ -82,6 +82,8 @@ static int handle(const char *cmd, const char *params, struct rte_tel_data *t)
 		return -1;
 	}
 	add_counters(t, "port", &d->counters[SW_PORT]);
+	if (d->kernel.fd >= 0)
+		add_counters(t, "kernel", &d->counters[SW_KERNEL]);
 	add(t, "worker", "sleeps", d->sleeps);
 	add(t, "memory", "faults", links_faults());
 	add(t, "mbufs", "free", rte_mempool_avail_count(d->pool));

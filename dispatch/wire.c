@@ -92,11 +92,24 @@ static bool is_answer(const struct dispatch *d, unsigned i, const struct rte_mbu
 
 /* --- announcements -------------------------------------------------------- */
 
+/** announce_kernel() - The host's own addresses, which are behind the first port's MAC */
+static void announce_kernel(struct dispatch *d, unsigned i)
+{
+	const struct sw_kernel *k = d->sw.kernel;
+	uint8_t f[FRAME_ROOM];
+
+	for (unsigned n = 0; k && n < k->n4; n++)
+		send_own(d, i, f, frame_arp_announcement(f, &d->sw.mac, k->a4[n]));
+	for (unsigned n = 0; k && n < k->n6; n++)
+		send_own(d, i, f, frame_advertisement(f, &d->sw.mac, &k->a6[n]));
+}
+
 static void announce(struct dispatch *d)
 {
 	unsigned i = (unsigned)d->wire.bond.active;
 	uint8_t f[FRAME_ROOM];
 
+	announce_kernel(d, i);
 	for (unsigned c = 0; c < d->sw.n; c++) {
 		const struct sw_client *who = &d->sw.client[c];
 		const struct in6_addr own = link_local_of(&who->mac);

@@ -33,6 +33,7 @@ struct wire_port {
 
 	/* monitor's */
 	unsigned ifindex; /* of what is open; 0: no kernel interface */
+	int guard;	  /* guard_open()'s, while it is open; -1 */
 	int64_t next_try; /* to open it, ms */
 	bool complained;
 
@@ -66,6 +67,9 @@ int wire_open(struct dispatch *d, char *err, size_t n);
 
 /** wire_close() - Close them.  Main, when worker and monitor have ended */
 void wire_close(struct dispatch *d);
+
+/** wire_is_kernels() - Is the port an interface of the kernel's? */
+bool wire_is_kernels(const struct wire_port *p);
 
 /** monitor_start(), monitor_stop() - The thread.  Main.  Return: 0 or -errno */
 int monitor_start(struct dispatch *d);

@@ -17,11 +17,13 @@
  */
 #include <errno.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include <rte_arp.h>
 #include <rte_cycles.h>
 #include <rte_mbuf.h>
 #include <rte_pause.h>
@@ -55,6 +57,9 @@ static void flush(struct dispatch *d, unsigned to)
 
 	if (to == SW_PORT) {
 		sent = wire_tx(d, s->m, s->n);
+	} else if (to == SW_KERNEL) {
+		sent = kernel_tx(d, s->m, s->n);
+		rte_pktmbuf_free_bulk(s->m, s->n);
 	} else {
 		sent = link_tx(&d->link[to], s->m, s->n);
 		rte_pktmbuf_free_bulk(s->m, s->n);
@@ -85,23 +90,28 @@ static void put(struct dispatch *d, unsigned to, struct rte_mbuf *m)
 }
 
 /**
- * put_copies() - Flood
+ * put_copy() - @m stays the caller's
  *
- * Copies, not clones: the AF_XDP driver sends an mbuf's own buffer, whichever it
+ * A copy, not a clone: the AF_XDP driver sends an mbuf's own buffer, whichever it
  * refers to.
  */
+static void put_copy(struct dispatch *d, unsigned to, const struct rte_mbuf *m)
+{
+	struct rte_mbuf *copy = rte_pktmbuf_copy(m, d->pool, 0, UINT32_MAX);
+
+	if (copy)
+		put(d, to, copy);
+	else
+		d->counters[to].dropped++;
+}
+
+/** put_copies() - Flood */
 static void put_copies(struct dispatch *d, unsigned from, struct rte_mbuf *m)
 {
 	for (unsigned to = 0; to < SW_PORTS; to++) {
-		struct rte_mbuf *copy;
-
-		if (to == from || (to >= d->sw.n && to != SW_PORT))
-			continue;
-		copy = rte_pktmbuf_copy(m, d->pool, 0, UINT32_MAX);
-		if (copy)
-			put(d, to, copy);
-		else
-			d->counters[to].dropped++;
+		if (to != from &&
+		    (to < d->sw.n || to == SW_PORT || (to == SW_KERNEL && d->kernel.fd >= 0)))
+			put_copy(d, to, m);
 	}
 	rte_pktmbuf_free(m);
 }
@@ -125,6 +135,16 @@ static void count_drop(struct counters *c, enum sw_reason why)
 	}
 }
 
+/** stand_for() - The port's MAC address in place of the sender's, in an ARP message */
+static void stand_for(const struct dispatch *d, struct rte_mbuf *m)
+{
+	struct rte_ether_hdr *eth = rte_pktmbuf_mtod(m, struct rte_ether_hdr *);
+
+	rte_ether_addr_copy(&d->sw.mac, &eth->src_addr);
+	memcpy((char *)(eth + 1) + offsetof(struct rte_arp_hdr, arp_data.arp_sha), &d->sw.mac,
+	       sizeof(d->sw.mac));
+}
+
 static void dispatch_burst(struct dispatch *d, unsigned from, struct rte_mbuf **m, unsigned n)
 {
 	struct counters *c = &d->counters[from];
@@ -138,8 +158,16 @@ static void dispatch_burst(struct dispatch *d, unsigned from, struct rte_mbuf **
 		/* An mbuf holds a frame of our MTU, so more than one is too long */
 		if (m[i]->nb_segs == 1)
 			v = sw_decide(&d->sw, from, rte_pktmbuf_mtod(m[i], void *), m[i]->pkt_len);
+		if (v.proxy)
+			stand_for(d, m[i]);
 		switch (v.action) {
 		case SW_SEND:
+			if (v.both)
+				put_copy(d, SW_KERNEL, m[i]);
+			if (v.mac)
+				rte_ether_addr_copy(
+				    v.mac,
+				    &rte_pktmbuf_mtod(m[i], struct rte_ether_hdr *)->dst_addr);
 			put(d, v.to, m[i]);
 			break;
 		case SW_FLOOD:
@@ -165,6 +193,11 @@ static unsigned pass(struct dispatch *d)
 			      atomic_load_explicit(&d->passes, memory_order_relaxed) + 1,
 			      memory_order_relaxed);
 	wire_tick(d);
+	d->sw.kernel = atomic_load_explicit(&d->kernel.addrs, memory_order_acquire);
+	n = kernel_rx(d, m, burst);
+	if (n)
+		dispatch_burst(d, SW_KERNEL, m, n);
+	total += n;
 	for (unsigned i = 0; i < d->wire.n; i++) {
 		n = wire_rx(d, i, m, burst, &came);
 		if (n)
@@ -226,6 +259,8 @@ static void sleep_until_packets(struct dispatch *d)
 {
 	int timeout = wire_arm(d) ? SLEEP_MS : NAP_MS;
 
+	d->kernel.next_tsc = 0; /* look, before the sleep and after it */
+
 	for (unsigned i = 0; i < d->sw.n; i++) {
 		if (!link_arm(&d->link[i]))
 			timeout = NAP_MS;
@@ -234,6 +269,7 @@ static void sleep_until_packets(struct dispatch *d)
 		d->sleeps++;
 		wait_for_events(d, wire_sleep_ms(d, timeout));
 	}
+	d->kernel.next_tsc = 0;
 	wire_disarm(d);
 	for (unsigned i = 0; i < d->sw.n; i++)
 		link_disarm(&d->link[i]);

@@ -170,6 +170,20 @@ static void a_bond_has_the_ports(void **state)
 		     "2:17: key 'memory.mbufs': 4095 mbufs for 2 ports with queues of 1024");
 }
 
+static void a_way_to_the_kernel(void **state)
+{
+	(void)state;
+	assert_int_equal(load_dispatch("port: {iface: a}\nkernel: {iface: k, rules: [{protocol: tcp, "
+				       "ports: 22, net: 10.0.0.1}, {ports: 7-9}]}\n"),
+			 0);
+	assert_string_equal(dispatch.kernel_iface, "k");
+	assert_int_equal(dispatch.nkernel_rules, 2);
+	assert_int_equal(dispatch.kernel_rules[1].port_hi, 9);
+	bad_dispatch("kernel: {iface: k}", "1:17: key 'kernel.iface': not used with port.veth");
+	bad_dispatch("port: {iface: a}\nkernel: {rules: [{ports: 22}]}",
+		     "2:17: key 'kernel.rules': there is no way to the kernel");
+}
+
 static void rules_are_read_in_order(void **state)
 {
 	(void)state;
@@ -231,6 +245,7 @@ int main(void)
 	    cmocka_unit_test(checks_keep_quiet_about_keys_already_reported),
 	    cmocka_unit_test(clients_are_read_and_kept_apart),
 	    cmocka_unit_test(a_bond_has_the_ports),
+	    cmocka_unit_test(a_way_to_the_kernel),
 	    cmocka_unit_test(rules_are_read_in_order),
 	    cmocka_unit_test(at_most_64_clients),
 	};

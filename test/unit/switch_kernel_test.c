@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * switch_kernel_test.c - Dispatch's decisions where there is a way to the host's kernel
+ */
+#include <arpa/inet.h>
+#include <string.h>
+
+#include "switch_expect.h"
+
+#define A 0 /* 10.0.0.2/32, its own */
+#define B 1 /* 10.0.0.3/32, and the kernel's */
+
+static const uint8_t mac_port[6] = {2, 0, 0, 0, 0, 0x99},
+		     mac_all[6] = {255, 255, 255, 255, 255, 255};
+static struct sw_kernel kernel;
+static struct gz_dispatch_config c;
+
+static void put16(unsigned at, uint16_t v)
+{
+	f[at] = (uint8_t)(v >> 8);
+	f[at + 1] = (uint8_t)v;
+}
+
+static void ip(const uint8_t *src_mac, const char *src, const uint8_t *dst_mac, const char *dst,
+	       uint8_t proto)
+{
+	uint32_t from = inet_addr(src), to = inet_addr(dst);
+
+	memset(f, 0, sizeof(f));
+	memcpy(f, dst_mac, 6);
+	memcpy(f + 6, src_mac, 6);
+	put16(12, 0x0800);
+	f[14] = 0x45;
+	put16(16, 40);
+	f[22] = 64;
+	f[23] = proto;
+	memcpy(f + 26, &from, 4);
+	memcpy(f + 30, &to, 4);
+	f[34 + 12] = 0x50;
+	len = 54;
+}
+
+static void tcp(const uint8_t *src_mac, const char *src, uint16_t sport, const uint8_t *dst_mac,
+		const char *dst, uint16_t dport)
+{
+	ip(src_mac, src, dst_mac, dst, IPPROTO_TCP);
+	put16(34, sport);
+	put16(36, dport);
+}
+
+static void arp(uint16_t op, const uint8_t *src_mac, const char *sender, const uint8_t *dst_mac,
+		const char *target)
+{
+	uint32_t from = inet_addr(sender), to = inet_addr(target);
+
+	memset(f, 0, sizeof(f));
+	memcpy(f, dst_mac, 6);
+	memcpy(f + 6, src_mac, 6);
+	put16(12, 0x0806);
+	put16(14, 1);
+	put16(16, 0x0800);
+	f[18] = 6;
+	f[19] = 4;
+	put16(20, op);
+	memcpy(f + 22, src_mac, 6);
+	memcpy(f + 28, &from, 4);
+	memcpy(f + 38, &to, 4);
+	len = 60;
+}
+
+static struct sw_verdict verdict(unsigned from)
+{
+	return sw_decide(&s, from, f, len);
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	memset(&c, 0, sizeof(c));
+	c.nclients = 2;
+	c.clients[A].address = (struct gz_prefix4){inet_addr("10.0.0.2"), 32};
+	c.clients[B].address = (struct gz_prefix4){inet_addr("10.0.0.3"), 32};
+	c.nkernel_rules = 1;
+	c.kernel_rules[0] =
+	    (struct gz_kernel_rule){.protocol = GZ_PROTO_TCP, .port_lo = 22, .port_hi = 22};
+	sw_init(&s, &c);
+	kernel = (struct sw_kernel){.n4 = 2, .a4 = {inet_addr("10.0.0.9"), inet_addr("10.0.0.3")}};
+	s.kernel = &kernel;
+	memcpy(&s.mac, mac_port, 6);
+	tcp(mac_b, "10.0.0.3", 7, mac_out, "10.0.0.1", 7); /* B is known by its first frame */
+	sends(B, SW_PORT);
+	return 0;
+}
+
+static void what_is_for_the_host_is_the_kernels(void **state)
+{
+	(void)state;
+	tcp(mac_out, "10.0.0.1", 1000, mac_port, "10.0.0.9", 80);
+	sends(SW_PORT, SW_KERNEL);
+	tcp(mac_a, "10.0.0.2", 1000, mac_port, "10.0.0.9", 80);
+	sends(A, SW_KERNEL);
+	tcp(mac_port, "10.0.0.9", 80, mac_a, "10.0.0.2", 1000);
+	sends(SW_KERNEL, A);
+	tcp(mac_port, "10.0.0.9", 80, mac_out, "10.0.0.1", 1000);
+	sends(SW_KERNEL, SW_PORT);
+	/* the host may route: by the MAC address; others' frames are nobody's */
+	tcp(mac_out, "10.0.0.1", 1000, mac_port, "192.0.2.1", 80);
+	sends(SW_PORT, SW_KERNEL);
+	tcp(mac_a, "10.0.0.2", 1000, mac_port, "192.0.2.1", 80);
+	sends(A, SW_KERNEL);
+	tcp(mac_out, "10.0.0.1", 1000, mac_a, "192.0.2.1", 80);
+	drops(SW_PORT, SW_UNCLAIMED);
+	/* what clients do not speak */
+	memcpy(f, mac_port, 6);
+	put16(12, 0x88cc);
+	sends(SW_PORT, SW_KERNEL);
+	drops(A, SW_UNCLAIMED);
+	sends(SW_KERNEL, SW_PORT);
+}
+
+static void nobody_takes_the_hosts_addresses(void **state)
+{
+	(void)state;
+	tcp(mac_out, "10.0.0.9", 1000, mac_a, "10.0.0.2", 80);
+	drops(SW_PORT, SW_SPOOFED);
+	tcp(mac_a, "10.0.0.9", 1000, mac_out, "10.0.0.1", 80);
+	drops(A, SW_SPOOFED);
+	arp(2, mac_a, "10.0.0.9", mac_out, "10.0.0.1");
+	drops(A, SW_SPOOFED);
+	/* nor its MAC address, nor the kernel a client's */
+	tcp(mac_port, "10.0.0.2", 1000, mac_out, "10.0.0.1", 80);
+	drops(A, SW_SPOOFED);
+	drops(SW_KERNEL, SW_SPOOFED);
+}
+
+static void an_address_is_shared_by_rules(void **state)
+{
+	struct sw_verdict v;
+
+	(void)state;
+	tcp(mac_out, "10.0.0.1", 1000, mac_port, "10.0.0.3", 22);
+	sends(SW_PORT, SW_KERNEL);
+	tcp(mac_out, "10.0.0.1", 1000, mac_port, "10.0.0.3", 80);
+	v = verdict(SW_PORT);
+	assert_int_equal(v.to, B);
+	assert_memory_equal(v.mac, mac_b, 6); /* it came for the port's */
+	tcp(mac_port, "10.0.0.3", 22, mac_out, "10.0.0.1", 1000);
+	sends(SW_KERNEL, SW_PORT);
+	tcp(mac_port, "10.0.0.3", 80, mac_out, "10.0.0.1", 1000);
+	drops(SW_KERNEL, SW_SPOOFED);
+	/* a rule is for all addresses that it does not exclude */
+	tcp(mac_out, "10.0.0.1", 1000, mac_a, "10.0.0.2", 22);
+	v = verdict(SW_PORT);
+	assert_int_equal(v.to, SW_KERNEL);
+	assert_memory_equal(v.mac, mac_port, 6);
+	c.kernel_rules[0].net = (struct gz_prefix){
+	    .set = true, .len = 128, .addr.s6_addr = {[10] = 255, 255, 10, 0, 0, 3}};
+	sends(SW_PORT, A);
+	/* questions of ping are the client's, answers and errors both's */
+	ip(mac_out, "10.0.0.1", mac_port, "10.0.0.3", IPPROTO_ICMP);
+	f[34] = 8;
+	v = verdict(SW_PORT);
+	assert_true(v.to == B && !v.both);
+	f[34] = 0;
+	v = verdict(SW_PORT);
+	assert_true(v.to == B && v.both);
+}
+
+static void a_shared_address_has_the_ports_mac(void **state)
+{
+	struct sw_verdict v;
+
+	(void)state;
+	arp(1, mac_out, "10.0.0.1", mac_all, "10.0.0.3");
+	sends(SW_PORT, SW_KERNEL);
+	arp(1, mac_out, "10.0.0.1", mac_all, "10.0.0.9");
+	sends(SW_PORT, SW_KERNEL);
+	arp(1, mac_b, "10.0.0.3", mac_all, "10.0.0.1");
+	v = verdict(B);
+	assert_true(v.action == SW_SEND && v.to == SW_PORT && v.proxy);
+	arp(1, mac_b, "10.0.0.3", mac_all, "10.0.0.3");
+	floods(B);
+	assert_true(verdict(B).proxy);
+	arp(2, mac_out, "10.0.0.1", mac_port, "10.0.0.3");
+	v = verdict(SW_PORT);
+	assert_true(v.to == B && v.both);
+	arp(1, mac_a, "10.0.0.2", mac_all, "10.0.0.1");
+	assert_false(verdict(A).proxy);
+	arp(1, mac_port, "10.0.0.3", mac_all, "10.0.0.1");
+	sends(SW_KERNEL, SW_PORT);
+}
+
+static void dhcp_is_the_kernels(void **state)
+{
+	(void)state;
+	ip(mac_port, "0.0.0.0", mac_all, "255.255.255.255", IPPROTO_UDP);
+	put16(38, 20);
+	sends(SW_KERNEL, SW_PORT);
+	sends(SW_PORT, SW_KERNEL);
+	drops(A, SW_MALFORMED);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test_setup(what_is_for_the_host_is_the_kernels, setup),
+	    cmocka_unit_test_setup(nobody_takes_the_hosts_addresses, setup),
+	    cmocka_unit_test_setup(an_address_is_shared_by_rules, setup),
+	    cmocka_unit_test_setup(a_shared_address_has_the_ports_mac, setup),
+	    cmocka_unit_test_setup(dhcp_is_the_kernels, setup),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
