@@ -28,7 +28,6 @@
 
 #include "engine/address.h"
 #include "engine/arrival.h"
-#include "engine/iface.h"
 #include "engine/msghdr.h"
 #include "engine/option_table.h"
 #include "engine/service.h"
@@ -37,7 +36,6 @@
 #ifndef TCP_CM_INQ
 #define TCP_CM_INQ TCP_INQ
 #endif
-#define LO 1	    /* its index */
 #define STAMPS 256u /* of segments whose bytes were not read yet; then the last one grows */
 
 struct gz_stamps_log {
@@ -89,7 +87,7 @@ void gz_arrival_accepted(struct gz_sock *s, struct gz_flow *f)
 
 	a->syn = f->syn;
 	f->syn = NULL;
-	a->ifindex = gz_netif_is_local(s->peer) ? LO : GZ_IFACE_INDEX;
+	a->ifindex = gz_addr_ifindex(s->local);
 	if (ip_current_is_v6()) {
 		a->ttl = IP6H_HOPLIM(ip6_current_header());
 		a->tos = (uint8_t)IP6H_TC(ip6_current_header());

@@ -246,6 +246,19 @@ static int read_target(struct gz_call_ctx *c, uint64_t addr, int len, struct gz_
 	return 0;
 }
 
+/* IP_MULTICAST_IF */
+static bool group_by_lo(struct gz_sock *s, struct gz_end peer)
+{
+	struct gz_group_options o;
+
+	if (!gz_addr_is_group(peer))
+		return false;
+	pthread_mutex_lock(&s->lock);
+	gz_groups_options(s, true, &o);
+	pthread_mutex_unlock(&s->lock);
+	return gz_addr_is_loopback(o.local);
+}
+
 int64_t gz_dgram_target(struct gz_call_ctx *c, uint64_t addr, int len, struct gz_end *peer)
 {
 	struct gz_sock *s = c->s;
@@ -279,7 +292,7 @@ int64_t gz_dgram_target(struct gz_call_ctx *c, uint64_t addr, int len, struct gz
 		return -EACCES;
 	/* ip_route_output_key_hash_rcu(): such a source leaves by lo only. */
 	if (gz_addr_is_loopback(s->local) && !gz_netif_is_local(*peer) &&
-	    !gz_addr_is_loopback(*peer) && gz_end_is_v4(*peer))
+	    !gz_addr_is_loopback(*peer) && gz_end_is_v4(*peer) && !group_by_lo(s, *peer))
 		return -EINVAL;
 	return 0;
 }

@@ -3,6 +3,7 @@
  * dgram_options.c - Options of UDP sockets: the shadow has most of them by itself
  */
 #include <errno.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/ip.h>
 #include <string.h>
@@ -11,18 +12,20 @@
 #include "engine/address.h"
 #include "engine/counters.h"
 #include "engine/dgram.h"
+#include "engine/iface.h"
 #include "engine/multicast.h"
 #include "engine/worker.h"
+
+#define ROOM 2048 /* of the largest option: a filter of sources */
 
 /* Options that would mean the engine's namespace, or that nobody here can do. */
 static const struct {
 	int level, opt;
 } not_native[] = {
-    {SOL_SOCKET, SO_BINDTODEVICE},
-    {SOL_SOCKET, SO_BINDTOIFINDEX},
     {SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF},
     {SOL_SOCKET, SO_ATTACH_REUSEPORT_EBPF},
     {IPPROTO_IP, IP_UNICAST_IF},
+    {IPPROTO_IP, IP_OPTIONS}, /* no packet of the stack's has any */
 };
 
 /* IPv6 has many that say how packets look: only these the shadow has for the stack. */
@@ -48,7 +51,8 @@ enum answer {
 	SHADOW,
 	GROUPS, /* multicast.c */
 	V6ONLY,
-	MTU, /* that of the way to the peer; of IPv6 it can be set */
+	DEVICE, /* an interface of the stack's, or of the kernel's */
+	MTU,	/* that of the way to the peer; of IPv6 it can be set */
 	NOBODY,
 };
 
@@ -58,6 +62,8 @@ static enum answer who_answers(const struct gz_sock *s, int level, int opt)
 		return SHADOW; /* the kernel has the error */
 	if ((level == IPPROTO_IP || level == IPPROTO_IPV6) && gz_groups_option(level, opt))
 		return GROUPS;
+	if (level == SOL_SOCKET && (opt == SO_BINDTODEVICE || opt == SO_BINDTOIFINDEX))
+		return DEVICE;
 	if (level == IPPROTO_IPV6 && opt == IPV6_V6ONLY)
 		return V6ONLY;
 	if ((level == IPPROTO_IP && opt == IP_MTU) || (level == IPPROTO_IPV6 && opt == IPV6_MTU))
@@ -87,13 +93,27 @@ static int set_mtu(struct gz_call_ctx *c, const void *val, int len)
 	return 0;
 }
 
+/* Another one than the stack's and lo: the kernel's socket takes over. */
+static int64_t set_device(struct gz_call_ctx *c, const void *val, int len)
+{
+	char name[IFNAMSIZ] = "";
+	int64_t r = gz_iface_bind(c, val, len, name);
+
+	if (r)
+		return r;
+	pthread_mutex_lock(&c->s->lock);
+	memcpy(c->s->opt.device, name, sizeof(name));
+	pthread_mutex_unlock(&c->s->lock);
+	return 0;
+}
+
 int64_t gz_dgram_setsockopt(struct gz_call_ctx *c)
 {
 	int level = (int)c->args[1], opt = (int)c->args[2], len = (int)c->args[4], err;
 	enum answer by = who_answers(c->s, level, opt);
-	char val[256] = {0};
+	char val[ROOM] = {0};
 
-	if (by == SHADOW)
+	if (by == SHADOW || (level == IPPROTO_IP && opt == IP_OPTIONS && !len))
 		return GZ_CONTINUE;
 	if (by == NOBODY || (by == MTU && level == IPPROTO_IP)) {
 		gz_count(GZ_C_REFUSED_SETOPT);
@@ -105,6 +125,8 @@ int64_t gz_dgram_setsockopt(struct gz_call_ctx *c)
 	err = gz_app_read(c->tid, c->args[3], val, (size_t)len);
 	if (err)
 		return err;
+	if (by == DEVICE)
+		return set_device(c, val, len);
 	if (by == GROUPS)
 		return gz_groups_set(c, level, opt, val, (socklen_t)len);
 	return by == MTU ? set_mtu(c, val, len) : set_v6only(c->s, val, len);
@@ -123,15 +145,34 @@ static int path_mtu(struct gz_call_ctx *c, int level, int opt)
 	return v && v < most ? v : most;
 }
 
+/* sock_getbindtodevice(); @room: what the program has */
+static int64_t get_device(struct gz_call_ctx *c, int opt, socklen_t room)
+{
+	const char *name = c->s->opt.device;
+	int index = !*name ? 0 : gz_iface_is_lo(name) ? 1 : GZ_IFACE_INDEX;
+	socklen_t len = *name ? (socklen_t)strlen(name) + 1 : 0;
+	const void *from = name;
+	int64_t err;
+
+	if (opt == SO_BINDTOIFINDEX) {
+		len = room < sizeof(index) ? room : sizeof(index);
+		from = &index;
+	} else if (len && room < IFNAMSIZ) {
+		return -EINVAL;
+	}
+	err = gz_app_write(c->tid, c->args[3], from, len);
+	return err ? err : gz_app_write(c->tid, c->args[4], &len, sizeof(len));
+}
+
 int64_t gz_dgram_getsockopt(struct gz_call_ctx *c)
 {
 	int level = (int)c->args[1], opt = (int)c->args[2], room, v = c->s->opt.v6only;
 	enum answer by = who_answers(c->s, level, opt);
-	char val[64];
+	char val[ROOM] = "";
 	socklen_t len;
 	int64_t err;
 
-	if (by == SHADOW)
+	if (by == SHADOW || (level == IPPROTO_IP && opt == IP_OPTIONS))
 		return GZ_CONTINUE;
 	if (by == NOBODY) {
 		gz_count(GZ_C_REFUSED_GETOPT);
@@ -143,8 +184,12 @@ int64_t gz_dgram_getsockopt(struct gz_call_ctx *c)
 	if (room < 0)
 		return -EINVAL;
 	len = (socklen_t)(room > (int)sizeof(val) ? (int)sizeof(val) : room);
+	if (by == DEVICE)
+		return get_device(c, opt, len);
 	if (by == GROUPS) {
-		err = gz_groups_get(c->s, level, opt, val, &len);
+		err = gz_app_read(c->tid, c->args[3], val, len);
+		if (!err)
+			err = gz_groups_get(c->s, level, opt, val, &len);
 	} else {
 		if (by == MTU)
 			v = path_mtu(c, level, opt);

@@ -286,6 +286,11 @@ static bool is_own(const char *name)
 	       !strcmp(name, gz_worker.cfg->port.iface);
 }
 
+bool gz_iface_is_lo(const char *name)
+{
+	return !strcmp(name, "lo");
+}
+
 int64_t gz_iface_bind(struct gz_call_ctx *c, const void *val, int len, char name[16])
 {
 	struct ifreq r = {0};

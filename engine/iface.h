@@ -31,12 +31,13 @@ bool gz_iface_is_request(unsigned request);
 int64_t gz_iface_ioctl(struct gz_call_ctx *c);
 
 /**
- * gz_iface_bind() - SO_BINDTODEVICE or SO_BINDTOIFINDEX of a TCP socket
+ * gz_iface_bind() - SO_BINDTODEVICE or SO_BINDTOIFINDEX of a socket of ours
  * @name:	Set to the interface's name if it is the stack's, or ""
  *
  * One of the kernel's interfaces takes a new socket to the kernel.
  * Return: 0, GZ_CONTINUE or -errno
  */
 int64_t gz_iface_bind(struct gz_call_ctx *c, const void *val, int len, char name[16]);
+bool gz_iface_is_lo(const char *name);
 
 #endif

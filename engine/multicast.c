@@ -15,6 +15,7 @@
 #include "engine/multicast.h"
 #include "engine/service.h"
 #include "engine/sock.h"
+#include "engine/sources.h"
 #include "engine/worker.h"
 
 #define MEMBERSHIPS_MAX 20 /* net.ipv4.igmp_max_memberships */
@@ -24,6 +25,7 @@ struct gz_groups {
 	unsigned n;
 	struct membership {
 		struct gz_end group, local; /* local any: no interface was named */
+		struct gz_sources sources;
 	} of[MEMBERSHIPS_MAX];
 };
 
@@ -49,22 +51,27 @@ void gz_groups_options(const struct gz_sock *s, bool v4, struct gz_group_options
 	*o = s->dgram.groups ? s->dgram.groups->opt[v4] : defaults;
 }
 
-/* As ip_mc_sf_allow() and inet6_mc_check(), without source filters. */
-bool gz_groups_allow(struct gz_sock *s, struct gz_end dst)
+/* As ip_mc_sf_allow() and inet6_mc_check() */
+bool gz_groups_allow(struct gz_sock *s, struct gz_end dst, struct gz_end src)
 {
 	struct gz_group_options o;
 	struct gz_groups *g;
-	bool member = false;
+	bool allow;
 
 	if (!gz_addr_is_group(dst))
 		return true;
 	pthread_mutex_lock(&s->lock);
 	g = s->dgram.groups;
 	gz_groups_options(s, gz_end_is_v4(dst), &o);
-	for (unsigned i = 0; g && i < g->n; i++)
-		member = member || gz_end_same_addr(g->of[i].group, dst);
+	allow = o.all;
+	for (unsigned i = 0; g && i < g->n; i++) {
+		if (!gz_end_same_addr(g->of[i].group, dst))
+			continue;
+		allow = gz_sources_allow(&g->of[i].sources, src);
+		break;
+	}
 	pthread_mutex_unlock(&s->lock);
-	return member || o.all;
+	return allow;
 }
 
 static void tell_worker(struct gz_end group, bool join)
@@ -270,10 +277,203 @@ static int read_request(int level, int opt, const void *val, socklen_t len, stru
 	return interface(is_v4, v4.imr_address.s_addr, index, &m->local);
 }
 
+/* --- source filters ------------------------------------------------------- */
+
+static struct membership *find(struct gz_groups *g, const struct membership *m)
+{
+	for (unsigned i = 0; g && i < g->n; i++)
+		if (gz_end_same_addr(g->of[i].group, m->group) &&
+		    gz_end_same_addr(g->of[i].local, m->local))
+			return &g->of[i];
+	return NULL;
+}
+
+static struct gz_end end_in(const struct sockaddr_storage *ss, bool v4)
+{
+	return v4 ? gz_end_v4(((const struct sockaddr_in *)ss)->sin_addr.s_addr, 0)
+		  : gz_ipv6_end(&((const struct sockaddr_in6 *)ss)->sin6_addr, 0);
+}
+
+/* Is the group one?  Which interface?  Return: 0 or -errno */
+static int place(struct membership *m, bool v4, uint32_t addr, int index)
+{
+	return gz_addr_is_group(m->group) ? interface(v4, addr, index, &m->local) : -EINVAL;
+}
+
+/* struct ip_mreq_source, struct group_source_req.  Return: 0 or -errno */
+static int read_source(bool v4, bool by_address, const void *val, socklen_t len,
+		       struct membership *m, struct gz_end *src)
+{
+	struct group_source_req r;
+	struct ip_mreq_source o;
+	int family = v4 ? AF_INET : AF_INET6;
+
+	if (by_address) {
+		if (len != sizeof(o))
+			return -EINVAL;
+		memcpy(&o, val, sizeof(o));
+		m->group = gz_end_v4(o.imr_multiaddr.s_addr, 0);
+		*src = gz_end_v4(o.imr_sourceaddr.s_addr, 0);
+		return place(m, v4, o.imr_interface.s_addr, 0);
+	}
+	if (len < sizeof(r))
+		return -EINVAL;
+	memcpy(&r, val, sizeof(r));
+	if (r.gsr_group.ss_family != family || r.gsr_source.ss_family != family)
+		return -EADDRNOTAVAIL;
+	m->group = end_in(&r.gsr_group, v4);
+	*src = end_in(&r.gsr_source, v4);
+	return place(m, v4, 0, (int)r.gsr_interface);
+}
+
+/* What an option does to a filter; not is: it does nothing to one source */
+struct filter_change {
+	bool is, by_address, add, include;
+};
+
+static struct filter_change change_of(bool v4, int opt)
+{
+	if (v4 && (opt == IP_BLOCK_SOURCE || opt == IP_UNBLOCK_SOURCE))
+		return (struct filter_change){true, true, opt == IP_BLOCK_SOURCE, false};
+	if (v4 && (opt == IP_ADD_SOURCE_MEMBERSHIP || opt == IP_DROP_SOURCE_MEMBERSHIP))
+		return (struct filter_change){true, true, opt == IP_ADD_SOURCE_MEMBERSHIP, true};
+	if (opt == MCAST_BLOCK_SOURCE || opt == MCAST_UNBLOCK_SOURCE)
+		return (struct filter_change){true, false, opt == MCAST_BLOCK_SOURCE, false};
+	if (opt == MCAST_JOIN_SOURCE_GROUP || opt == MCAST_LEAVE_SOURCE_GROUP)
+		return (struct filter_change){true, false, opt == MCAST_JOIN_SOURCE_GROUP, true};
+	return (struct filter_change){false};
+}
+
+static int change_source(struct gz_sock *s, bool v4, const struct filter_change *f, const void *val,
+			 socklen_t len)
+{
+	struct membership m = {.sources = {.include = true}}, *at;
+	struct gz_end src;
+	int err = read_source(v4, f->by_address, val, len, &m, &src);
+
+	if (err)
+		return err;
+	if (f->add && f->include) {
+		err = join(s, &m);
+		if (err && err != -EADDRINUSE)
+			return err;
+	}
+	pthread_mutex_lock(&s->lock);
+	at = find(s->dgram.groups, &m);
+	err = at ? gz_sources_change(&at->sources, f->add, f->include, src) : -EINVAL;
+	pthread_mutex_unlock(&s->lock);
+	return err > 0 ? leave(s, &m) : err;
+}
+
+/* A whole filter, of struct ip_msfilter or group_filter */
+struct filter {
+	struct membership m;
+	uint32_t mode, n; /* @n: as it is in the program's memory */
+	size_t head, each;
+};
+
+/* Return: 0 or -errno; room for the sources is the caller's to look at */
+static int read_filter(bool v4, int opt, const void *val, socklen_t len, struct filter *f)
+{
+	struct group_filter g;
+	struct ip_msfilter o;
+	bool by_address = v4 && opt == IP_MSFILTER;
+
+	memset(f, 0, sizeof(*f));
+	f->head = by_address ? IP_MSFILTER_SIZE(0) : GROUP_FILTER_SIZE(0);
+	f->each = by_address ? sizeof(struct in_addr) : sizeof(struct sockaddr_storage);
+	if (len < f->head)
+		return -EINVAL;
+	if (by_address) {
+		memcpy(&o, val, f->head);
+		f->m.group = gz_end_v4(o.imsf_multiaddr.s_addr, 0);
+		f->mode = o.imsf_fmode;
+		f->n = o.imsf_numsrc;
+		return place(&f->m, v4, o.imsf_interface.s_addr, 0);
+	}
+	memcpy(&g, val, f->head);
+	if (g.gf_group.ss_family != (v4 ? AF_INET : AF_INET6))
+		return -EADDRNOTAVAIL;
+	f->m.group = end_in(&g.gf_group, v4);
+	f->mode = g.gf_fmode;
+	f->n = g.gf_numsrc;
+	return place(&f->m, v4, 0, (int)g.gf_interface);
+}
+
+static int set_filter(struct gz_sock *s, bool v4, int opt, const void *val, socklen_t len)
+{
+	struct sockaddr_storage ss;
+	struct membership *at;
+	struct filter f;
+	int err = read_filter(v4, opt, val, len, &f);
+
+	if (err)
+		return err;
+	if (f.n > GZ_SOURCES_MAX)
+		return -ENOBUFS;
+	if (f.head + f.n * f.each > len || (f.mode != MCAST_INCLUDE && f.mode != MCAST_EXCLUDE))
+		return -EINVAL;
+	if (f.mode == MCAST_INCLUDE && !f.n)
+		return leave(s, &f.m);
+	f.m.sources.include = f.mode == MCAST_INCLUDE;
+	f.m.sources.n = f.n;
+	for (unsigned i = 0; i < f.n; i++) {
+		memcpy(&ss, (const char *)val + f.head + i * f.each, f.each);
+		f.m.sources.of[i] =
+		    f.each == sizeof(ss) ? end_in(&ss, v4) : gz_end_v4(*(uint32_t *)(void *)&ss, 0);
+	}
+	pthread_mutex_lock(&s->lock);
+	at = find(s->dgram.groups, &f.m);
+	if (at)
+		at->sources = f.m.sources;
+	pthread_mutex_unlock(&s->lock);
+	return at ? 0 : -EINVAL;
+}
+
+static int get_filter(struct gz_sock *s, bool v4, int opt, char *val, socklen_t *len)
+{
+	struct sockaddr_storage ss;
+	struct membership *at;
+	struct filter f;
+	uint32_t head[2], shown, addr;
+	int err = read_filter(v4, opt, val, *len, &f);
+
+	if (err)
+		return err;
+	pthread_mutex_lock(&s->lock);
+	at = find(s->dgram.groups, &f.m);
+	if (at)
+		f.m = *at;
+	pthread_mutex_unlock(&s->lock);
+	if (!at)
+		return -EADDRNOTAVAIL;
+	head[0] = f.m.sources.include ? MCAST_INCLUDE : MCAST_EXCLUDE;
+	head[1] = f.m.sources.n;
+	memcpy(val + f.head - sizeof(head), head, sizeof(head));
+	shown = f.n < head[1] ? f.n : head[1];
+	while (f.head + shown * f.each > *len)
+		shown--;
+	for (unsigned i = 0; i < shown; i++) {
+		memset(&ss, 0, sizeof(ss));
+		gz_addr_sockaddr(v4 ? AF_INET : AF_INET6, f.m.sources.of[i], &ss);
+		addr = gz_end_v4_addr(f.m.sources.of[i]);
+		memcpy(val + f.head + i * f.each, f.each == sizeof(ss) ? (void *)&ss : &addr,
+		       f.each);
+	}
+	*len = (socklen_t)(f.head + shown * f.each);
+	return 0;
+}
+
+static bool is_filter(bool v4, int opt)
+{
+	return opt == MCAST_MSFILTER || (v4 && opt == IP_MSFILTER);
+}
+
 int gz_groups_set(struct gz_call_ctx *c, int level, int opt, const void *val, socklen_t len)
 {
 	bool v4 = level == IPPROTO_IP, joins = opt == MCAST_JOIN_GROUP;
-	struct membership m;
+	struct filter_change f = change_of(v4, opt);
+	struct membership m = {.sources.include = false};
 	int err;
 
 	if (opt == (v4 ? IP_MULTICAST_IF : IPV6_MULTICAST_IF))
@@ -282,13 +482,11 @@ int gz_groups_set(struct gz_call_ctx *c, int level, int opt, const void *val, so
 	    opt == (v4 ? IP_MULTICAST_LOOP : IPV6_MULTICAST_LOOP) ||
 	    opt == (v4 ? IP_MULTICAST_ALL : IPV6_MULTICAST_ALL))
 		return set_number(c, level, opt, val, len);
+	if (f.is)
+		return change_source(c->s, v4, &f, val, len);
+	if (is_filter(v4, opt))
+		return set_filter(c->s, v4, opt, val, len);
 	joins = joins || opt == (v4 ? IP_ADD_MEMBERSHIP : IPV6_ADD_MEMBERSHIP);
-	if (!joins && opt != MCAST_LEAVE_GROUP &&
-	    opt != (v4 ? IP_DROP_MEMBERSHIP : IPV6_DROP_MEMBERSHIP)) {
-		/* Source filters: lwIP speaks IGMPv2 and MLDv1 only. */
-		gz_count(GZ_C_REFUSED_SETOPT);
-		return -ENOPROTOOPT;
-	}
 	err = read_request(level, opt, val, len, &m);
 	if (err)
 		return err;
@@ -305,10 +503,10 @@ int64_t gz_groups_get(struct gz_sock *s, int level, int opt, void *val, socklen_
 	    opt == (v4 ? IP_MULTICAST_LOOP : IPV6_MULTICAST_LOOP) ||
 	    opt == (v4 ? IP_MULTICAST_ALL : IPV6_MULTICAST_ALL))
 		return GZ_CONTINUE;
-	if (opt != (v4 ? IP_MULTICAST_IF : IPV6_MULTICAST_IF)) {
-		gz_count(GZ_C_REFUSED_GETOPT);
-		return -ENOPROTOOPT;
-	}
+	if (is_filter(v4, opt))
+		return get_filter(s, v4, opt, val, len);
+	if (opt != (v4 ? IP_MULTICAST_IF : IPV6_MULTICAST_IF))
+		return -ENOPROTOOPT; /* as the kernel: these are set only */
 	pthread_mutex_lock(&s->lock);
 	gz_groups_options(s, v4, &o);
 	pthread_mutex_unlock(&s->lock);
@@ -316,6 +514,23 @@ int64_t gz_groups_get(struct gz_sock *s, int level, int opt, void *val, socklen_
 	*len = *len < sizeof(v) ? *len : sizeof(v);
 	memcpy(val, &v, *len);
 	return 0;
+}
+
+/* Give @fd the filter of @m. */
+static int replay_filter(const struct membership *m, int fd)
+{
+	bool v4 = gz_end_is_v4(m->group);
+	struct {
+		struct group_filter f;
+		struct sockaddr_storage more[GZ_SOURCES_MAX];
+	} g = {.f = {.gf_fmode = m->sources.include ? MCAST_INCLUDE : MCAST_EXCLUDE,
+		     .gf_numsrc = m->sources.n}};
+
+	gz_addr_sockaddr(v4 ? AF_INET : AF_INET6, m->group, &g.f.gf_group);
+	for (unsigned i = 0; i < m->sources.n; i++)
+		gz_addr_sockaddr(v4 ? AF_INET : AF_INET6, m->sources.of[i], g.f.gf_slist + i);
+	return setsockopt(fd, v4 ? IPPROTO_IP : IPPROTO_IPV6, MCAST_MSFILTER, &g,
+			  (socklen_t)GROUP_FILTER_SIZE(m->sources.n));
 }
 
 void gz_groups_replay(const struct gz_sock *s, int fd)
@@ -331,6 +546,8 @@ void gz_groups_replay(const struct gz_sock *s, int fd)
 		if (gz_end_is_v4(*group)
 			? setsockopt(fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, &v4, sizeof(v4)) < 0
 			: setsockopt(fd, IPPROTO_IPV6, IPV6_ADD_MEMBERSHIP, &v6, sizeof(v6)) < 0)
+			gz_count(GZ_C_REFUSED_SETOPT);
+		else if (g->of[i].sources.n && replay_filter(&g->of[i], fd) < 0)
 			gz_count(GZ_C_REFUSED_SETOPT);
 	}
 }

@@ -29,14 +29,15 @@ struct gz_group_options {
 
 /** Those of one family; @s locked. */
 void gz_groups_options(const struct gz_sock *s, bool v4, struct gz_group_options *o);
-/** Does @s take what comes for @dst?  Broadcasts always.  Any thread, @s unlocked. */
-bool gz_groups_allow(struct gz_sock *s, struct gz_end dst);
+/** Does @s take what @src sends to @dst?  Broadcasts always.  Any thread, @s unlocked. */
+bool gz_groups_allow(struct gz_sock *s, struct gz_end dst, struct gz_end src);
 void gz_groups_leave_all(struct gz_sock *s);
 /** Is @opt of IPPROTO_IP or IPPROTO_IPV6 one for the two below? */
 bool gz_groups_option(int level, int opt);
 /** setsockopt(2); service thread, @s unlocked.  Return: 0 or -errno */
 int gz_groups_set(struct gz_call_ctx *c, int level, int opt, const void *val, socklen_t len);
-/** getsockopt(2), of what the shadow does not know by itself; GZ_CONTINUE if it does */
+/** getsockopt(2), of what the shadow does not know by itself; GZ_CONTINUE if it does.  @val
+ * has what the program had there: which filter is asked for */
 int64_t gz_groups_get(struct gz_sock *s, int level, int opt, void *val, socklen_t *len);
 /** Join the same groups with a kernel socket.  @s locked. */
 void gz_groups_replay(const struct gz_sock *s, int fd);

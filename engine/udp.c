@@ -52,6 +52,7 @@
 #include "engine/client.h"
 #include "engine/counters.h"
 #include "engine/icmp.h"
+#include "engine/iface.h"
 #include "engine/inner.h"
 #include "engine/ipv6.h"
 #include "engine/multicast.h"
@@ -163,6 +164,24 @@ static void error_to_shadow(struct gz_sock *s, const struct gz_datagram *d, stru
 
 /* --- who is it for? ------------------------------------------------------ */
 
+/* The interface that has the address, whichever way it went (inet_iif()) */
+static bool by_lo(const struct gz_datagram *d)
+{
+	return gz_addr_is_loopback(gz_addr_to_many(d->dst) ? d->src : d->dst);
+}
+
+/* SO_BINDTODEVICE: from the other interface there is no way there. */
+static bool has_way(struct gz_sock *s, const struct gz_datagram *d)
+{
+	bool lo, has;
+
+	pthread_mutex_lock(&s->lock);
+	lo = gz_iface_is_lo(s->opt.device);
+	has = !*s->opt.device || (lo ? gz_netif_is_local(d->dst) || by_lo(d) : !by_lo(d));
+	pthread_mutex_unlock(&s->lock);
+	return has;
+}
+
 /* As compute_score() in net/ipv4/udp.c; -1: not for this one.  @s locked. */
 static int score(const struct gz_sock *s, const struct gz_datagram *d)
 {
@@ -177,6 +196,11 @@ static int score(const struct gz_sock *s, const struct gz_datagram *d)
 	}
 	if (gz_sock_state(s) == GZ_ESTABLISHED) {
 		if (!gz_end_equal(s->peer, d->src))
+			return -1;
+		n += 4;
+	}
+	if (*s->opt.device) { /* SO_BINDTODEVICE */
+		if (gz_iface_is_lo(s->opt.device) != by_lo(d))
 			return -1;
 		n += 4;
 	}
@@ -221,7 +245,7 @@ static bool deliver(const struct gz_datagram *d, bool to_many)
 
 	for (unsigned i = 0; i < n; i++) {
 		points[i] = score_locked(v[i], d);
-		if (to_many && points[i] >= 0 && gz_groups_allow(v[i], d->dst)) {
+		if (to_many && points[i] >= 0 && gz_groups_allow(v[i], d->dst, d->src)) {
 			found = true;
 			to = v[i];
 			pthread_mutex_lock(&to->lock);
@@ -516,6 +540,10 @@ static void send_datagram(struct gz_sock *s, struct gz_datagram *d, struct gz_en
 	struct gz_group_options mc;
 
 	gz_udp_choose_source(s, d, local, &mc);
+	if (!has_way(s, d)) {
+		gz_count(GZ_C_UDP_TX_DROPPED);
+		return;
+	}
 	if (!many && gz_netif_is_local(d->dst)) {
 		if (!deliver(d, false))
 			refuse_own(d);

@@ -51,6 +51,15 @@ def by_sendmsg():
     expect(s, b"sendmsg", (far, 7000))
 
 
+def by_device():
+    """SO_BINDTODEVICE with an interface of the kernel's."""
+    s = udp()
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"vk1\0")
+    assert s.getsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, 16) == b"vk1\0"
+    s.sendto(b"device", (far, 7000))
+    expect(s, b"device", (far, 7000))
+
+
 def by_connect(address, port):
     """A local resolver of the host's is one of these."""
     s = udp()
@@ -88,6 +97,7 @@ def too_late():
 near = near.split(",")
 by_sendto()
 by_sendmsg()
+by_device()
 by_connect(far, 7000)
 by_connect(lo, 7001)
 keeps_its_port()

@@ -16,8 +16,8 @@ swaps() {
 	local before
 	before=$(counter e 'kernel_swaps|not_reached_any_more')
 	assert gz e python3 "$TEST_DIR/net/udp_swap.py" "$@"
-	# sendto, sendmsg, two connect, the port, one too late, and two that say "end"
-	assert_eq $(($(counter e 'kernel_swaps|not_reached_any_more') - before)) 8 swaps
+	# sendto, sendmsg, an interface, two connect, the port, one too late, two that say "end"
+	assert_eq $(($(counter e 'kernel_swaps|not_reached_any_more') - before)) 9 swaps
 }
 
 wire
