@@ -276,7 +276,8 @@ void gz_plane_leave(struct gz_sock *s, int fd)
 
 void gz_plane_adopt(struct gz_sock *s)
 {
-	if (s->ring.i >= 0)
+	/* One that ended before it was accepted is the worker's no more. */
+	if (s->ring.i >= 0 && s->on_worker)
 		s->client->plane->owner[s->ring.i] = s;
 }
 
@@ -530,7 +531,7 @@ static int pieces(const struct gz_sock *s, uint32_t n, struct iovec v[2])
 
 bool gz_plane_is_fading(struct gz_worker *w, struct gz_sock *s)
 {
-	if (s->ring.i < 0 || s->ring.fades == UINT64_MAX)
+	if (s->ring.i < 0 || s->ring.fades == UINT64_MAX || !s->on_worker)
 		return false;
 	if (!gz_plane_is_ring(s) || !gz_plane_unread(s) ||
 	    (s->ring.fades && w->now >= s->ring.fades)) {
