@@ -503,8 +503,8 @@ void gz_relay_pump(struct gz_worker *w, struct gz_sock *s)
 			gz_worker_dirty(w, s);
 		if (s->hup && !s->app_gone && gz_plane_is_fading(w, s))
 			return;
-		if (s->app_gone && s->reset && s->flow) {
-			gz_stack_abort(s); /* bytes were left unread */
+		if (s->app_gone && s->reset) {
+			gz_stack_abort(s); /* bytes were left unread; it may be over already */
 			app_closed(s);
 		}
 		if (s->hup && !s->app_gone &&
