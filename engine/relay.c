@@ -268,15 +268,17 @@ static bool rest_to_app(struct gz_sock *s)
 {
 	struct iovec v[2];
 	struct msghdr m = {.msg_iov = v};
+	uint32_t sum = 0; /* who puts its position back would be given the same for ever */
 	ssize_t n;
 
-	while ((m.msg_iovlen = (size_t)gz_plane_rest(s, v)) && s->can_write) {
+	while ((m.msg_iovlen = (size_t)gz_plane_rest(s, v)) && s->can_write && sum < GZ_SLOT_RING) {
 		n = sendmsg(s->end_fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
 		if (n < 0) {
 			s->can_write = errno != EAGAIN;
 			return false;
 		}
 		gz_plane_rest_taken(s, (uint32_t)n);
+		sum += (uint32_t)n;
 	}
 	return !m.msg_iovlen;
 }
