@@ -247,7 +247,8 @@ FORCE:
 # unmodified applications.  Unit tests, which contain our code, do not.
 T := $(BUILD)/test
 UNIT := $(patsubst %.c,$(BUILD)/%,$(wildcard test/unit/*.c))
-CLIENTS := $(patsubst %.c,$(BUILD)/%,$(wildcard test/semantics/*.c test/apps/*.c test/net/*.c))
+CLIENTS := $(patsubst %.c,$(BUILD)/%,$(wildcard test/semantics/*.c test/apps/*.c test/net/*.c \
+	test/fuzz/*.c))
 STATIC := $(patsubst %.c,$(BUILD)/%-musl,$(wildcard test/static/*.c)) \
 	$(patsubst %.go,$(BUILD)/%-go,$(wildcard test/static/*.go))
 
@@ -256,7 +257,7 @@ tests: $(UNIT) $(CLIENTS) $(STATIC) $(T)/bench/sockets | stale
 
 # What has no source any more: test/run runs all programs that are there.
 STALE = $(filter-out $(UNIT) $(CLIENTS) $(STATIC) %.d %.o, \
-	$(wildcard $(T)/unit/* $(T)/semantics/* $(T)/net/* $(T)/apps/* $(T)/static/*))
+	$(wildcard $(T)/unit/* $(T)/semantics/* $(T)/net/* $(T)/fuzz/* $(T)/apps/* $(T)/static/*))
 .PHONY: stale
 stale:
 	$(Q)$(if $(STALE),rm -f $(STALE))
@@ -296,6 +297,11 @@ $(T)/net/%: test/net/%.c $(BUILD)/.flags
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CLIENT)
+
+$(T)/fuzz/%: test/fuzz/%.c $(BUILD)/.flags
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CLIENT) -lpthread
 
 $(T)/apps/%: test/apps/%.c $(BUILD)/.flags
 	$(call say,CC,$<)
@@ -385,7 +391,7 @@ uninstall:
 # --- checks -----------------------------------------------------------------
 
 FOLDERS := config launcher launcher/agent engine engine/lwip dispatch ctl test \
-	test/unit test/semantics test/apps test/net test/static
+	test/unit test/semantics test/apps test/net test/fuzz test/bench test/static
 ALL_C := $(wildcard $(FOLDERS:%=%/*.c))
 ALL_H := $(wildcard $(FOLDERS:%=%/*.h))
 need = @command -v $(1) >/dev/null || { echo "$(1) not found: install the package $(2)" >&2; exit 1; }

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# victim.py - A client beside a hostile one: its bytes are its own, and in time
+#
+#	victim.py ADDRESS PORT SECRET	until SIGTERM; prints how many round trips there
+#					were, and the longest in ms
+
+import signal
+import socket
+import sys
+import threading
+import time
+
+secret = sys.argv[3].encode()
+server = socket.create_server((sys.argv[1], int(sys.argv[2])))
+going = True
+
+
+def stop(*_):
+    global going
+    going = False
+
+
+def echo():
+    while True:
+        c = server.accept()[0]
+        with c:
+            while block := c.recv(65536):
+                c.sendall(block)
+
+
+def receive(c, n):
+    got = b""
+    while len(got) < n:
+        block = c.recv(n - len(got))
+        if not block:
+            sys.exit("a connection ended")
+        got += block
+    return got
+
+
+signal.signal(signal.SIGTERM, stop)
+threading.Thread(target=echo, daemon=True).start()
+trips, longest = 0, 0.0
+c = socket.create_connection(server.getsockname())
+print("ready", flush=True)
+while going:
+    block = secret * (trips % 300 + 1)
+    start = time.monotonic()
+    c.sendall(block)
+    if receive(c, len(block)) != block:
+        sys.exit("other bytes came back")
+    longest = max(longest, time.monotonic() - start)
+    trips += 1
+    if trips % 100 == 0:  # a new one
+        c.close()
+        c = socket.create_connection(server.getsockname())
+print(trips, int(longest * 1000))
