@@ -23,7 +23,18 @@ static uint64_t most(uint64_t a, uint64_t b)
 	return a > b ? a : b;
 }
 
-void gz_rate_delivered(const struct tcp_pcb *p, struct gz_measure *m, uint32_t sacked, uint64_t now)
+/*
+ * Slow start ends when two round trips in sequence were twice as long as the shortest: what
+ * is sent beyond the path's rate lies in a queue.  Anything finer would be taken in by a busy
+ * machine, and after it the window grows by a segment a round trip only.
+ */
+static void end_slow_start(struct tcp_pcb *p, const struct gz_measure *m)
+{
+	if (p->cwnd < p->ssthresh && m->late >= 2)
+		p->ssthresh = p->cwnd;
+}
+
+void gz_rate_delivered(struct tcp_pcb *p, struct gz_measure *m, uint32_t sacked, uint64_t now)
 {
 	uint64_t round = most(US * (m->srtt8 >> 3), LEAST);
 	uint32_t at = p->lastack + sacked;
@@ -34,6 +45,7 @@ void gz_rate_delivered(const struct tcp_pcb *p, struct gz_measure *m, uint32_t s
 		r->at = at;
 		return;
 	}
+	end_slow_start(p, m);
 	if (now - r->since < round)
 		return;
 	/* A peer may take back what it said of SACK (RFC 2018 section 8). */

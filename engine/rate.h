@@ -18,9 +18,13 @@ struct gz_rate {
 	uint64_t recent, before; /* the most of these round trips, and of those before */
 };
 
-/** gz_rate_delivered() - An ACK came; @sacked bytes above it have arrived, too; @now in ns */
-void gz_rate_delivered(const struct tcp_pcb *p, struct gz_measure *m, uint32_t sacked,
-		       uint64_t now);
+/**
+ * gz_rate_delivered() - An ACK came; @sacked bytes above it have arrived, too
+ * @now:	ns
+ *
+ * It may end the slow start: p->ssthresh.
+ */
+void gz_rate_delivered(struct tcp_pcb *p, struct gz_measure *m, uint32_t sacked, uint64_t now);
 /** gz_rate_fill() - Bytes under way that the path needs to be full, without a queue; 0: unknown */
 uint32_t gz_rate_fill(const struct gz_measure *m);
 

@@ -110,8 +110,11 @@ static uint32_t not_sent(const struct gz_sock *s)
  */
 static uint32_t tx_room(struct gz_sock *s)
 {
-	uint32_t room = gz_ring_room(&s->tx), used = gz_ring_used(&s->tx), limit;
+	uint32_t room, used = gz_ring_used(&s->tx), limit;
 
+	if (gz_ring_room(&s->tx) < s->tx.size / 4)
+		gz_stack_grow(s);
+	room = gz_ring_room(&s->tx);
 	if (s->opt.notsent_lowat) {
 		limit = (uint32_t)s->opt.notsent_lowat;
 		if (not_sent(s) >= limit)

@@ -8,7 +8,8 @@
  * so that a connection with small messages touches one page and not all.
  *
  * tx has a third position between the two: what the stack was already given
- * and still references, until the peer acknowledges it.
+ * and still references, until the peer acknowledges it.  So a ring that grows keeps its
+ * old buffer until the last byte there is consumed.
  */
 #ifndef GZ_RING_H
 #define GZ_RING_H
@@ -23,6 +24,7 @@
 
 #define GZ_RX_RING (256u * 1024) /* lwIP's TCP_WND: it never overflows */
 #define GZ_TX_RING (256u * 1024) /* lwIP's TCP_SND_BUF */
+#define GZ_TX_MOST (4u << 20)	 /* where the path takes it; as Linux' tcp_wmem */
 
 struct gz_ring {
 	uint8_t *data;
@@ -30,6 +32,9 @@ struct gz_ring {
 	uint64_t head; /* consumer: next byte to take (tx: acknowledged) */
 	uint64_t mid;  /* tx: next byte for the stack */
 	uint64_t tail; /* producer: next byte to fill */
+	uint8_t *old;  /* where what comes before @turn is; NULL: nothing does */
+	uint32_t old_size;
+	uint64_t turn;
 };
 
 /** Make the buffer.  Return: false without memory */
@@ -48,8 +53,37 @@ static inline bool gz_ring_ready(struct gz_ring *r, uint32_t size)
 	return true;
 }
 
+static inline void gz_ring_free_old(struct gz_ring *r)
+{
+	if (r->old)
+		munmap(r->old, r->old_size);
+	r->old = NULL;
+	r->turn = 0;
+}
+
+/** A buffer of @size, a larger power of two.  Return: false without memory, or while it grows */
+static inline bool gz_ring_grow(struct gz_ring *r, uint32_t size)
+{
+	void *p;
+
+	if (r->old)
+		return false;
+	p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (p == MAP_FAILED)
+		return false;
+	r->old = r->data;
+	r->old_size = r->size;
+	r->turn = r->tail;
+	r->data = p;
+	r->size = size;
+	if (r->head == r->tail)
+		gz_ring_free_old(r);
+	return true;
+}
+
 static inline void gz_ring_free(struct gz_ring *r)
 {
+	gz_ring_free_old(r);
 	if (r->data)
 		munmap(r->data, r->size);
 	memset(r, 0, sizeof(*r));
@@ -65,22 +99,30 @@ static inline uint32_t gz_ring_room(const struct gz_ring *r)
 	return r->size - gz_ring_used(r);
 }
 
-/** Pieces of @len bytes at position @pos.  Return: 0, 1 or 2 */
+/**
+ * Pieces of @len bytes at position @pos; of those before the turn only, if it begins there.
+ * Return: 0, 1 or 2
+ */
 static inline int gz_ring_iov(const struct gz_ring *r, uint64_t pos, uint32_t len,
 			      struct iovec iov[2])
 {
-	uint32_t at = (uint32_t)pos & (r->size - 1);
-	uint32_t first = r->size - at;
+	bool old = pos < r->turn;
+	uint8_t *data = old ? r->old : r->data;
+	uint32_t size = old ? r->old_size : r->size;
+	uint32_t at = (uint32_t)pos & (size - 1);
+	uint32_t first = size - at;
 
+	if (old && len > r->turn - pos)
+		len = (uint32_t)(r->turn - pos);
 	if (!len)
 		return 0;
-	iov[0].iov_base = r->data + at;
+	iov[0].iov_base = data + at;
 	if (len <= first) {
 		iov[0].iov_len = len;
 		return 1;
 	}
 	iov[0].iov_len = first;
-	iov[1].iov_base = r->data;
+	iov[1].iov_base = data;
 	iov[1].iov_len = len - first;
 	return 2;
 }
@@ -101,6 +143,8 @@ static inline void gz_ring_put(struct gz_ring *r, const void *src, uint32_t len)
 static inline void gz_ring_consume(struct gz_ring *r, uint32_t len)
 {
 	r->head += len;
+	if (r->old && r->head >= r->turn)
+		gz_ring_free_old(r);
 	if (r->head == r->tail)
 		r->head = r->mid = r->tail = 0;
 }

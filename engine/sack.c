@@ -184,14 +184,14 @@ static void output(struct tcp_pcb *p)
 	}
 }
 
-/* Lost segments to "unsent", as many as the window takes */
-static bool repeat(struct tcp_pcb *p, struct gz_loss *l, struct tally *t)
+/* Lost segments to "unsent", as many as the window takes, and at least @must */
+static bool repeat(struct tcp_pcb *p, struct gz_loss *l, struct tally *t, unsigned must)
 {
 	struct tcp_seg **at = &p->unacked;
 	uint32_t least = enough(p, l), above = t->came;
-	bool moved = false;
+	unsigned n = 0;
 
-	while (*at && t->pipe < l->target) {
+	while (*at && (t->pipe < l->target || n < must)) {
 		struct tcp_seg *s = *at;
 
 		if (s->flags & CAME)
@@ -202,13 +202,13 @@ static bool repeat(struct tcp_pcb *p, struct gz_loss *l, struct tally *t)
 		}
 		t->pipe += TCP_TCPLEN(s);
 		t->lost -= TCP_TCPLEN(s);
-		moved = true;
+		n++;
 	}
-	if (moved && !l->repeated) {
+	if (n && !l->repeated) {
 		l->repeated = true;
 		l->again = p->snd_nxt;
 	}
-	return moved;
+	return n > 0;
 }
 
 /* Is so much lost that it is no chance, whatever the round trips say?  One in 32, of the last
@@ -229,6 +229,8 @@ static void enter(struct tcp_pcb *p, struct gz_loss *l, const struct gz_measure 
 {
 	uint32_t window = LWIP_MIN(p->cwnd, p->snd_wnd), fill = gz_rate_fill(m);
 	uint32_t flight = LWIP_MIN(window, p->snd_nxt - p->lastack);
+	/* Slow start may have passed by twice what there is. */
+	uint32_t least = p->cwnd < p->ssthresh ? flight / 2 : flight / 10 * 7;
 	bool heavy = is_heavy(l, m);
 
 	gz_count(GZ_C_RECOVERIES);
@@ -238,9 +240,9 @@ static void enter(struct tcp_pcb *p, struct gz_loss *l, const struct gz_measure 
 	if (l->reno)
 		l->target = flight / 2; /* RFC 5681 section 3.1 */
 	else if (heavy)
-		l->target = flight / 10 * 7;
+		l->target = least;
 	else if (fill < flight)
-		l->target = LWIP_MAX(flight / 10 * 7, fill);
+		l->target = LWIP_MAX(least, fill);
 	else /* it grows as if nothing had been lost (RFC 5681 section 3.1) */
 		l->target = LWIP_MAX(flight, LWIP_MIN(window, fill)) + tcp_mss(p);
 	l->target = LWIP_MAX(l->target, 2u * tcp_mss(p));
@@ -255,7 +257,7 @@ static void leave(struct tcp_pcb *p, struct gz_loss *l)
 
 static void recover(struct tcp_pcb *p, struct gz_loss *l, struct gz_measure *m)
 {
-	bool news = false, moved;
+	bool news = false, moved, first;
 	struct tally t;
 
 	/* What was sent again is lost again, or the peer forgot it. */
@@ -274,15 +276,17 @@ static void recover(struct tcp_pcb *p, struct gz_loss *l, struct gz_measure *m)
 	gz_rate_delivered(p, m, t.came, gz_worker.now);
 	if (!l->in && !t.lost)
 		return;
-	if (!l->in)
+	first = !l->in;
+	if (first)
 		enter(p, l, m);
-	moved = repeat(p, l, &t);
+	moved = repeat(p, l, &t, first); /* RFC 6675 section 5, (4.3) */
 	if (moved || news)
 		p->rtime = 0;
 	p->dupacks = 0;
 	tcp_set_flags(p, TF_INFR); /* lwIP does not send the first one again */
 	p->ssthresh = l->target;
-	p->cwnd = l->target + t.came + t.lost;
+	/* tcp_output() sends what begins and ends within it. */
+	p->cwnd = LWIP_MAX(l->target, t.pipe) + t.came + t.lost;
 	if (p->unsent)
 		output(p);
 }
@@ -302,6 +306,7 @@ void gz_sack_done(void)
 	if (!l->begun) {
 		l->begun = true;
 		p->cwnd = LWIP_MAX(p->cwnd, 10u * tcp_mss(p));
+		p->ssthresh = GZ_NO_SSTHRESH;
 	}
 	if (l->last != p->lastack) {
 		l->last = p->lastack;

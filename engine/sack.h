@@ -12,6 +12,8 @@ struct gz_measure;
 struct tcp_hdr;
 struct tcp_pcb;
 
+#define GZ_NO_SSTHRESH 0x7fffffffu /* no loss yet: slow start; TCP_INFO's word for it, too */
+
 struct gz_loss {
 	bool begun;    /* the initial window is set */
 	bool reno;     /* any loss halves the window */

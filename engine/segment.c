@@ -33,7 +33,6 @@
 
 #define SEC 1000000000ull
 #define CHALLENGES 10 /* a second and connection; Linux: tcp_invalid_ratelimit, 500 ms each */
-#define TCP_INFINITE_SSTHRESH 0x7fffffff
 
 static void rtt_sample(struct gz_measure *m, uint64_t ns)
 {
@@ -42,6 +41,10 @@ static void rtt_sample(struct gz_measure *m, uint64_t ns)
 	us = us ? us : 1;
 	if (!m->min_rtt || us < m->min_rtt)
 		m->min_rtt = us;
+	if (us >= 2 * m->min_rtt + 8000)
+		m->late++;
+	else
+		m->late = 0;
 	if (!m->srtt8) {
 		m->srtt8 = us << 3;
 		m->mdev4 = us << 1;
@@ -373,8 +376,7 @@ static void fill(struct gz_sock *s, struct tcp_info *t)
 	t->tcpi_rtt = m->srtt8 >> 3;
 	t->tcpi_rttvar = m->mdev4 >> 2;
 	t->tcpi_min_rtt = m->min_rtt ? m->min_rtt : UINT32_MAX;
-	t->tcpi_snd_ssthresh =
-	    p->ssthresh >= TCP_SND_BUF ? TCP_INFINITE_SSTHRESH : p->ssthresh / mss;
+	t->tcpi_snd_ssthresh = p->ssthresh >= GZ_NO_SSTHRESH ? GZ_NO_SSTHRESH : p->ssthresh / mss;
 	t->tcpi_snd_cwnd = p->cwnd / mss;
 	t->tcpi_advmss =
 	    s->opt.maxseg && s->opt.maxseg < TCP_MSS ? (uint32_t)s->opt.maxseg : TCP_MSS;
@@ -460,7 +462,7 @@ void gz_segment_info(struct gz_sock *s, struct tcp_info *t)
 		t->tcpi_rto = 1000000;
 		t->tcpi_snd_mss = 536;
 		t->tcpi_snd_cwnd = 10;
-		t->tcpi_snd_ssthresh = TCP_INFINITE_SSTHRESH;
+		t->tcpi_snd_ssthresh = GZ_NO_SSTHRESH;
 		t->tcpi_reordering = 3;
 		t->tcpi_min_rtt = UINT32_MAX;
 	}

@@ -29,6 +29,7 @@ struct gz_measure {
 	uint32_t rtt_seq;		/* it is acknowledged from here on */
 	uint64_t rtt_from;		/* ns */
 	uint32_t srtt8, mdev4, min_rtt; /* us, scaled as RFC 6298's clock does */
+	uint32_t late;			/* samples in sequence that say: there is a queue */
 	uint32_t segs_out, segs_in, data_out, data_in, retrans, ooo;
 	uint64_t bytes_sent, bytes_retrans, bytes_acked;
 	uint64_t sent_at, received_at, acked_at; /* ns */

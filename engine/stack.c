@@ -25,6 +25,8 @@
 #include "engine/urgent.h"
 #include "engine/worker.h"
 
+#define LONG_TRIP 1000 /* us */
+
 static u8_t ext_id;
 
 struct gz_flow *gz_stack_flow(const struct tcp_pcb *pcb)
@@ -179,13 +181,16 @@ static err_t on_sent(void *arg, struct tcp_pcb *pcb, u16_t len)
 {
 	struct gz_sock *s = arg;
 
-	LWIP_UNUSED_ARG(pcb);
 	if (!s)
 		return ERR_OK;
 	/* The FIN is counted by lwIP, it has no byte in the ring. */
 	if (len > s->tx.mid - s->tx.head)
 		len = (u16_t)(s->tx.mid - s->tx.head);
 	gz_ring_consume(&s->tx, len);
+	if (!gz_ring_used(&s->tx) && s->tx.size > GZ_TX_RING) {
+		pcb->snd_buf -= s->tx.size - GZ_TX_RING;
+		gz_ring_free(&s->tx);
+	}
 	atomic_store_explicit(&s->unsent, gz_ring_used(&s->tx), memory_order_relaxed);
 	s->tx_blocked = false;
 	gz_worker_dirty(s->worker, s);
@@ -340,6 +345,24 @@ void gz_stack_options(struct gz_sock *s)
 	}
 }
 
+/*
+ * What is under way lies in the ring.  It grows when it is the ring that bounds it, where
+ * round trips are long: on a LAN more would only lie in queues, and lwIP's lists get long.
+ */
+void gz_stack_grow(struct gz_sock *s)
+{
+	const struct tcp_pcb *p = s->flow ? gz_pcb_look(s->flow) : NULL;
+	uint32_t size = s->tx.size;
+
+	if (!p || s->opt.sndbuf_set || size >= GZ_TX_MOST || s->flow->measure.min_rtt < LONG_TRIP ||
+	    LWIP_MIN(p->cwnd, p->snd_wnd) < size / 4 * 3 || p->snd_nxt - p->lastack < size / 2)
+		return;
+	if (gz_ring_grow(&s->tx, 2 * size)) {
+		GZ_PCB_SCOPE(own, s->flow);
+		own->snd_buf += size;
+	}
+}
+
 void gz_stack_tx(struct gz_sock *s)
 {
 	struct gz_ring *r = &s->tx;
@@ -371,7 +394,8 @@ void gz_stack_tx(struct gz_sock *s)
 			s->tx_blocked = true;
 			break;
 		}
-		gz_ring_iov(r, r->mid, n, v);
+		if (!gz_ring_iov(r, r->mid, n, v))
+			break;
 		n = (uint32_t)v[0].iov_len;
 		more = r->mid + n < r->tail;
 		next = p->snd_lbb;

@@ -140,6 +140,8 @@ void gz_stack_options(struct gz_sock *s);
 void gz_stack_tx(struct gz_sock *s);
 /** Bytes that lwIP has and did not send */
 uint32_t gz_stack_unsent(const struct gz_sock *s);
+/** The tx ring is nearly full: make it larger, if the path takes more. */
+void gz_stack_grow(struct gz_sock *s);
 void gz_stack_received(struct gz_sock *s, uint32_t n);
 void gz_stack_fin(struct gz_sock *s);
 void gz_stack_close(struct gz_sock *s);

@@ -88,9 +88,57 @@ static void empty_starts_at_the_first_page(void **state)
 	gz_ring_free(&r);
 }
 
+static void growing_moves_no_byte(void **state)
+{
+	struct gz_ring r = {0};
+	uint8_t in[8000], out[8000];
+	struct iovec v[2];
+	const uint8_t *first;
+	uint32_t got = 0;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(in); i++)
+		in[i] = (uint8_t)(i * 7 + i / 256);
+	assert_true(gz_ring_ready(&r, SIZE));
+	if (!r.data)
+		return;
+	/* It begins in the middle, wraps, and is full. */
+	gz_ring_put(&r, in, 3000);
+	gz_ring_consume(&r, 2000);
+	gz_ring_put(&r, in + 3000, SIZE - 1000 - 500);
+	first = r.data + 2000;
+	assert_true(gz_ring_grow(&r, 2 * SIZE));
+	assert_false(gz_ring_grow(&r, 4 * SIZE)); /* one turn at a time */
+	assert_int_equal(gz_ring_room(&r), 2 * SIZE - (SIZE - 500));
+	gz_ring_iov(&r, r.head, 1, v);
+	assert_ptr_equal(v[0].iov_base, first); /* the stack may refer to it */
+	memset(out, 0, sizeof(out));
+	gz_ring_put(&r, in, 300); /* into the new buffer */
+	while (gz_ring_used(&r)) {
+		int n = gz_ring_iov(&r, r.head, gz_ring_used(&r), v);
+		uint32_t len = 0;
+
+		assert_in_range(n, 1, 2);
+		for (int i = 0; i < n; i++) {
+			memcpy(out + got + len, v[i].iov_base, v[i].iov_len);
+			len += (uint32_t)v[i].iov_len;
+		}
+		got += len;
+		gz_ring_consume(&r, len);
+	}
+	assert_int_equal(got, SIZE - 500 + 300);
+	assert_memory_equal(out, in + 2000, SIZE - 500);
+	assert_memory_equal(out + SIZE - 500, in, 300);
+	assert_null(r.old);
+	assert_true(gz_ring_grow(&r, 4 * SIZE)); /* empty: there is nothing to keep */
+	assert_null(r.old);
+	gz_ring_free(&r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(growing_moves_no_byte),
 	    cmocka_unit_test(bytes_keep_their_order_over_many_wraps),
 	    cmocka_unit_test(full_has_no_room_and_two_pieces),
 	    cmocka_unit_test(empty_starts_at_the_first_page),
