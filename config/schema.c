@@ -371,6 +371,18 @@ static const struct gz_cfg_key client_keys[] = {
 	  .flags = GZ_CFG_REQUIRED, .help = "The address or network it owns." },
 	{ "address6", GZ_CFG_NET, FIELD(struct gz_dispatch_client, address6),
 	  .flags = GZ_CFG_OPTIONAL, .help = "The same of IPv6." },
+	{ "send_kbits", GZ_CFG_UINT, FIELD(struct gz_dispatch_client, send_kbits),
+	  .flags = GZ_CFG_OPTIONAL, RANGE(1, UINT32_MAX),
+	  .help = "Thousand bits a second that it may send." },
+	{ "send_packets", GZ_CFG_UINT, FIELD(struct gz_dispatch_client, send_packets),
+	  .flags = GZ_CFG_OPTIONAL, RANGE(1, UINT32_MAX),
+	  .help = "Packets a second that it may send." },
+	{ "receive_kbits", GZ_CFG_UINT, FIELD(struct gz_dispatch_client, receive_kbits),
+	  .flags = GZ_CFG_OPTIONAL, RANGE(1, UINT32_MAX),
+	  .help = "Thousand bits a second that it receives." },
+	{ "receive_packets", GZ_CFG_UINT, FIELD(struct gz_dispatch_client, receive_packets),
+	  .flags = GZ_CFG_OPTIONAL, RANGE(1, UINT32_MAX),
+	  .help = "Packets a second that it receives." },
 };
 
 static const struct gz_cfg_part client_parts[] = {
@@ -496,6 +508,7 @@ static const struct gz_cfg_key dispatch_keys[] = {
 		     "    path: /run/gazelle/engine1.vhost\n"
 		     "    address: 10.213.0.2/32\n"
 		     "    address6: fd67:617a:656c::2\n"
+		     "    send_kbits: 100000\n"
 		     "  - name: engine2\n"
 		     "    path: /run/gazelle/engine2.vhost\n"
 		     "    address: 10.213.0.3/32\n",
@@ -503,7 +516,10 @@ static const struct gz_cfg_key dispatch_keys[] = {
 	  .more = "name: how messages and telemetry call it. path: the vhost-user "
 		  "socket; the engine, with driver virtio_user and the same path, "
 		  "makes it. address, address6: the address or the network that "
-		  "is the client's alone; what it sends from elsewhere is dropped." },
+		  "is the client's alone; what it sends from elsewhere is dropped. "
+		  "send_kbits, send_packets, receive_kbits, receive_packets: limits, a "
+		  "second, of what it may send and what it receives, frames' headers "
+		  "included; more is dropped. Left out: none." },
 	EAL_KEYS(struct gz_dispatch_config),
 };
 

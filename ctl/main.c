@@ -55,8 +55,8 @@ static const struct verb {
      "With --json: an array of objects.\n"},
     {"dispatch", ctl_dispatch, "[show|bond] [NAME]", "A gazelle-dispatch: counters, ports",
      "show, the default: one line for the port and for each client: frames received\n"
-     "and sent, frames dropped, whether the link is up and how often it came up.  Only\n"
-     "the first 30 clients are in the answer.\n"
+     "and sent, frames dropped, beyond its limits, malformed and so on, whether the link\n"
+     "is up and how often it came up.  Only the first 26 clients are in the answer.\n"
      "bond: one line for each Ethernet port: its state (absent; down: no link; silent:\n"
      "link, but no probe is answered; good) and for how long, whether it is the active\n"
      "one, frames, those ignored because another one was active, probes answered and\n"

@@ -15,6 +15,7 @@
 
 #include "config/config.h"
 #include "dispatch/kernel.h"
+#include "dispatch/limits.h"
 #include "dispatch/link.h"
 #include "dispatch/switch.h"
 #include "dispatch/wire.h"
@@ -34,6 +35,7 @@ struct counters {
 	uint64_t rx;	    /* frames that came from there */
 	uint64_t tx;	    /* frames that went there */
 	uint64_t dropped;   /* frames for there that it did not take */
+	uint64_t limited;   /* frames to or from there beyond its limits */
 	uint64_t malformed; /* of rx, dropped: see enum sw_reason */
 	uint64_t spoofed;
 	uint64_t unclaimed;
@@ -43,9 +45,10 @@ struct dispatch {
 	struct gz_dispatch_config config;
 	struct wire wire;
 	struct kernel kernel;
-	struct rte_mempool *pool; /* of the ports and of what links send */
-	struct sw sw;		  /* worker's */
-	struct link *link;	  /* config.nclients of them */
+	struct rte_mempool *pool;	      /* of the ports and of what links send */
+	struct sw sw;			      /* worker's */
+	struct link *link;		      /* config.nclients of them */
+	struct limits limits[GZ_CLIENTS_MAX]; /* worker's */
 	struct counters counters[SW_PORTS];
 	uint64_t sleeps;	  /* worker's */
 	atomic_ulong passes;	  /* worker's sign of life */

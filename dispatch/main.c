@@ -299,6 +299,14 @@ int main(int argc, char **argv)
 		say(GZ_LOG_INFO, "%s", err);
 	sw_init(&d->sw, c);
 	d->sw.mac = d->wire.mac;
+	for (unsigned i = 0; i < c->nclients; i++) {
+		rc = limits_init(&d->limits[i], &c->clients[i]);
+		if (rc) {
+			say(GZ_LOG_ERROR, "client %s: its limits cannot be kept: %s",
+			    c->clients[i].name, strerror(-rc));
+			goto out_port;
+		}
+	}
 	rc = kernel_open(d, err, sizeof(err));
 	if (rc) {
 		say(GZ_LOG_ERROR, "%s", err);

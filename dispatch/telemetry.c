@@ -4,7 +4,7 @@
  *
  * Theory of operation: one table of counters, printed for the port as "port_rx"
  * and for each client as "NAME_rx".  The answer is flat; DPDK allows 256 entries
- * in one, which is the port, the kernel and the first 30 clients.  With a name, as in
+ * in one, which is the port, the kernel and the first 26 clients.  With a name, as in
  * "/gazelle/dispatch,engine1", it holds that client's only.
  */
 #include <ctype.h>
@@ -26,7 +26,7 @@ static const struct {
 	{                                                                                          \
 #field, offsetof(struct counters, field)                                           \
 	}
-    ROW(rx), ROW(tx), ROW(dropped), ROW(malformed), ROW(spoofed), ROW(unclaimed),
+    ROW(rx), ROW(tx), ROW(dropped), ROW(limited), ROW(malformed), ROW(spoofed), ROW(unclaimed),
 #undef ROW
 };
 

@@ -61,6 +61,10 @@ static void flush(struct dispatch *d, unsigned to)
 		sent = kernel_tx(d, s->m, s->n);
 		rte_pktmbuf_free_bulk(s->m, s->n);
 	} else {
+		unsigned may = limit_burst(&d->limits[to].receive, s->m, s->n);
+
+		c->limited += s->n - may;
+		s->n = may;
 		sent = link_tx(&d->link[to], s->m, s->n);
 		rte_pktmbuf_free_bulk(s->m, s->n);
 	}
@@ -185,7 +189,7 @@ static void dispatch_burst(struct dispatch *d, unsigned from, struct rte_mbuf **
 /** pass() - A burst from everywhere.  Return: frames */
 static unsigned pass(struct dispatch *d)
 {
-	unsigned burst = RTE_MIN(d->config.burst, (unsigned)BURST_MAX), total = 0, n, came;
+	unsigned burst = RTE_MIN(d->config.burst, (unsigned)BURST_MAX), total = 0, n, came, may;
 	struct rte_mbuf *m[BURST_MAX];
 
 	/* the only writer: no need for a locked instruction */
@@ -214,8 +218,10 @@ static unsigned pass(struct dispatch *d)
 			sw_forget(&d->sw, i);
 			sessions[i] = session;
 		}
-		dispatch_burst(d, i, m, n);
 		total += n;
+		may = limit_burst(&d->limits[i].send, m, n);
+		d->counters[i].limited += n - may;
+		dispatch_burst(d, i, m, may);
 	}
 	return total;
 }

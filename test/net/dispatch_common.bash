@@ -4,7 +4,7 @@
 # dispatch_common.bash - A dispatcher on the wire, for test/net/dispatch_*.sh
 #
 #   dispatch_wire        namespaces stack and peer (10.1.0.1) with a veth pair
-#   start_dispatch NAME=ADDRESS[,ADDRESS6]...
+#   start_dispatch NAME=ADDRESS[,ADDRESS6][;KEY: VALUE, ...]...
 #                        gazelle-dispatch in stack, with these clients; on ve1,
 #                        or as $DISPATCH_PORT has it
 #   stop_dispatch [SIGNAL]
@@ -26,16 +26,19 @@ dispatch_wire() {
 }
 
 start_dispatch() {
-	local client own
+	local client own more
 	{
 		echo "name: $GZ_TEST_ID-d"
 		echo "${DISPATCH_PORT:-port: {driver: af_packet, iface: ve1\}}"
 		echo "clients:"
 		for client in "$@"; do
 			own=${client#*=}
+			more=${own#*;}
+			[ "$more" != "$own" ] || more=
+			own=${own%%;*}
 			echo "  - {name: ${client%%=*}, path: $WORK/${client%%=*}.vhost, address: ${own%%,*}"
 			[ "$own" = "${own%%,*}" ] || echo "    , address6: \"${own#*,}\""
-			echo "    }"
+			echo "    ${more:+, $more} }"
 		done
 	} >"$WORK/dispatch.yaml"
 	DISPATCH_LOGS=$((DISPATCH_LOGS + 1))
