@@ -92,12 +92,12 @@ static int64_t write_native(struct gz_call_ctx *c, int fd)
 }
 
 /* Bytes that came before now go where all later ones do. */
-static void choose_plane(const struct gz_call_ctx *c, struct gz_sock *s)
+static void choose_plane(const struct gz_call_ctx *c, struct gz_sock *s, bool nonblock)
 {
 	if (!atomic_load(&s->hold))
 		return;
 	if (c->sv->client == s->client)
-		gz_plane_give(s, true);
+		gz_plane_give(s, true, nonblock);
 	gz_plane_begin(s); /* a recv() right after accept() finds them */
 }
 
@@ -152,7 +152,7 @@ static int64_t accept_flags(struct gz_call_ctx *c, int flags)
 		gz_options_natively(&s->opt, fd);
 		fstat(fd, &st);
 		gz_table_add(s, st.st_ino);
-		choose_plane(c, s);
+		choose_plane(c, s, flags & SOCK_NONBLOCK);
 	}
 	if (atomic_load(&s->closed))
 		gz_table_remove(s);

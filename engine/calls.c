@@ -307,6 +307,8 @@ static int64_t do_setsockopt(struct gz_call_ctx *c)
 		gz_off_sock(c->s, GZ_OFF_OPTION);
 		gz_plane_leave(c->s, c->fd);
 	}
+	if (!err)
+		gz_plane_set_timed(c->s, c->s->opt.sndtimeo.tv_sec || c->s->opt.sndtimeo.tv_usec);
 	if (!err && gz_sock_state(c->s) >= GZ_CONNECTING)
 		err = gz_worker_post(&gz_worker,
 				     &(struct gz_msg){.op = GZ_OP_OPTIONS, .sock = c->s, .fd = -1});

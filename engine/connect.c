@@ -182,7 +182,7 @@ static int start_connect(struct gz_call_ctx *c, struct gz_end peer, bool nonbloc
 	atomic_store(&s->error, 0);
 	gz_sock_set_state(s, GZ_CONNECTING);
 	if (c->sv->client == s->client)
-		gz_plane_give(s, false);
+		gz_plane_give(s, false, nonblock);
 	gz_plane_seen(s, c->tid, (int)c->args[0]);
 	if (nonblock) {
 		atomic_store(&s->parked, 0);

@@ -5,8 +5,9 @@
  * Theory of operation.  The worker moves bytes between a socket's own rings, which
  * lwIP knows, and those of its slot, where the relay would move them to and from
  * the engine's end of the shadow.  All else stays with the shadow: end of file,
- * reset, last close, and readiness.  While bytes lie in the rx ring a token byte
- * lies in the shadow:
+ * reset, last close, and readiness for whoever is not the agent.  Who is about to
+ * sleep natively says so (want, or sleepers of an epoll), and then a token byte comes
+ * with the bytes:
  *
  *	worker				agent that emptied the ring
  *	rx_tail += ...			take the token word, n
@@ -29,6 +30,8 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <linux/futex.h>
 #include <linux/sockios.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,6 +42,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <rte_cycles.h>
+
 #include "engine/client.h"
 #include "engine/counters.h"
 #include "engine/log.h"
@@ -48,6 +53,7 @@
 #define PIDFD_THREAD O_EXCL /* Linux 6.9 */
 #endif
 
+#define APP_SPIN_US 50 /* a program, before it sleeps */
 #define LEAVE_NS 100000000ull
 #define FADE_NS 20000000ull
 #define LOOK_NS 200000ull /* until something of these is due */
@@ -74,6 +80,8 @@ struct gz_plane *gz_plane_new(int broker)
 	p->sh->magic = GZ_AGENT_MAGIC;
 	p->sh->version = GZ_AGENT_VERSION;
 	p->sh->slots = GZ_SLOTS;
+	p->sh->mhz = (uint32_t)(rte_get_tsc_hz() / 1000000);
+	p->sh->spin = APP_SPIN_US * p->sh->mhz;
 	p->epoch = p->sh->epoch = 1;
 	for (int i = GZ_SLOTS - 1; i >= 0; i--)
 		p->free[p->nfree++] = (uint16_t)i;
@@ -121,7 +129,7 @@ static bool may_ring(const struct gz_sock *s)
 	       s->opt.rcvlowat <= 1;
 }
 
-void gz_plane_give(struct gz_sock *s, bool sending)
+void gz_plane_give(struct gz_sock *s, bool sending, bool nonblock)
 {
 	struct gz_plane *p = s->client->plane;
 	struct gz_slot *slot;
@@ -149,6 +157,10 @@ void gz_plane_give(struct gz_sock *s, bool sending)
 	memset(slot, 0, sizeof(*slot));
 	slot->rx_plane = GZ_PLANE_RING;
 	slot->tx_plane = sending ? GZ_PLANE_RING : GZ_PLANE_TRAP;
+	slot->news = sending ? 0 : GZ_NEWS_CONNECTING;
+	slot->nonblock = nonblock;
+	slot->watch = atomic_load(&s->ring.loud) ? GZ_WATCH_LOUD : 0;
+	slot->timed = s->opt.sndtimeo.tv_sec || s->opt.sndtimeo.tv_usec;
 	s->ring.i = (int)i;
 	atomic_store(&s->ring.plane, GZ_PLANE_RING);
 	__atomic_store_n(&slot->gen, p->gen[i], __ATOMIC_RELEASE);
@@ -181,9 +193,34 @@ void gz_plane_seen(struct gz_sock *s, pid_t tid, int fd)
 	atomic_store(&s->ring.seen_tid, tid);
 }
 
+void gz_plane_set_nonblock(struct gz_sock *s, bool on)
+{
+	if (s->ring.i >= 0)
+		__atomic_store_n(&slot_of(s)->nonblock, on, __ATOMIC_SEQ_CST);
+}
+
+void gz_plane_set_timed(struct gz_sock *s, bool on)
+{
+	if (s->ring.i >= 0)
+		__atomic_store_n(&slot_of(s)->timed, on, __ATOMIC_SEQ_CST);
+}
+
+bool gz_plane_is_used(const struct gz_plane *p)
+{
+	return __atomic_load_n(&p->nfree, __ATOMIC_RELAXED) < GZ_SLOTS;
+}
+
 bool gz_plane_is_ring(const struct gz_sock *s)
 {
 	return s->ring.i >= 0 && atomic_load(&s->ring.plane) == GZ_PLANE_RING;
+}
+
+/* Who sleeps until there is room looks again. */
+static void wake_senders(struct gz_slot *slot)
+{
+	if (__atomic_load_n(&slot->tx_want, __ATOMIC_SEQ_CST) &&
+	    __atomic_exchange_n(&slot->tx_want, 0, __ATOMIC_SEQ_CST))
+		syscall(SYS_futex, &slot->tx_head, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 }
 
 void gz_plane_stop_sending(struct gz_sock *s)
@@ -195,6 +232,7 @@ void gz_plane_stop_sending(struct gz_sock *s)
 	slot = slot_of(s);
 	__atomic_fetch_or(&slot->tx_tail, GZ_RING_CLOSED, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&slot->tx_plane, GZ_PLANE_NATIVE, __ATOMIC_SEQ_CST);
+	wake_senders(slot);
 }
 
 /* From @head to @tail, if that can be. */
@@ -296,10 +334,63 @@ void gz_plane_release(struct gz_sock *s)
 		s->client->plane->owner[s->ring.i] = NULL;
 }
 
+/* One for each arrival, read or not: who waits for edges (EPOLLET) must get one. */
+static void send_token(struct gz_sock *s)
+{
+	uint32_t *token = &slot_of(s)->token;
+
+	if (s->end_fd < 0)
+		return;
+	__atomic_fetch_add(token, 1, __ATOMIC_SEQ_CST);
+	if (send(s->end_fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+		__atomic_fetch_sub(token, 1, __ATOMIC_SEQ_CST); /* there are many, or nobody */
+}
+
+/* Something happened to the socket: its epoll is to look.  Return: somebody sleeps on it */
+static bool mark_ready(struct gz_sock *s)
+{
+	struct gz_shared *sh = s->client->plane->sh;
+	uint32_t watch = __atomic_load_n(&slot_of(s)->watch, __ATOMIC_SEQ_CST),
+		 i = (uint32_t)s->ring.i;
+
+	if (!watch || watch > GZ_EPOLLS)
+		return watch == GZ_WATCH_LOUD;
+	__atomic_fetch_or(&sh->epoll[watch - 1].ready[i / 64], 1ULL << i % 64, __ATOMIC_SEQ_CST);
+	return __atomic_load_n(&sh->epoll[watch - 1].sleepers, __ATOMIC_SEQ_CST) != 0;
+}
+
+/* The same, and whoever sleeps is woken. */
+static void tell(struct gz_sock *s)
+{
+	struct gz_slot *slot = slot_of(s);
+	bool sleeps = mark_ready(s);
+
+	if (__atomic_load_n(&slot->want, __ATOMIC_SEQ_CST)) {
+		__atomic_store_n(&slot->want, 0, __ATOMIC_SEQ_CST);
+		sleeps = true;
+	}
+	if (sleeps)
+		send_token(s);
+}
+
 void gz_plane_connected(struct gz_sock *s)
 {
-	if (gz_plane_is_ring(s))
-		__atomic_store_n(&slot_of(s)->tx_plane, GZ_PLANE_RING, __ATOMIC_SEQ_CST);
+	if (!gz_plane_is_ring(s))
+		return;
+	__atomic_store_n(&slot_of(s)->tx_plane, GZ_PLANE_RING, __ATOMIC_SEQ_CST);
+	__atomic_fetch_and(&slot_of(s)->news, ~(uint32_t)GZ_NEWS_CONNECTING, __ATOMIC_SEQ_CST);
+	mark_ready(s);
+}
+
+void gz_plane_ended(struct gz_sock *s, bool over)
+{
+	uint32_t news = GZ_NEWS_END | (over ? GZ_NEWS_OVER : 0);
+
+	if (s->ring.i < 0)
+		return;
+	/* An agent may have seen the shadow first. */
+	if (news & ~__atomic_fetch_or(&slot_of(s)->news, news, __ATOMIC_SEQ_CST))
+		mark_ready(s);
 }
 
 static void go_native(struct gz_sock *s)
@@ -310,6 +401,8 @@ static void go_native(struct gz_sock *s)
 	if (!atomic_load(&s->ring.orphan))
 		__atomic_store_n(&slot->rx_plane, GZ_PLANE_NATIVE, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&slot->tx_plane, GZ_PLANE_NATIVE, __ATOMIC_SEQ_CST);
+	wake_senders(slot);
+	mark_ready(s);
 }
 
 static void close_rings(struct gz_sock *s)
@@ -318,6 +411,7 @@ static void close_rings(struct gz_sock *s)
 
 	__atomic_fetch_or(&slot->tx_tail, GZ_RING_CLOSED, __ATOMIC_SEQ_CST);
 	__atomic_fetch_or(&slot->rx_head, GZ_RING_CLOSED, __ATOMIC_SEQ_CST);
+	wake_senders(slot);
 }
 
 void gz_plane_failed(struct gz_sock *s)
@@ -356,18 +450,6 @@ static bool rx_used(struct gz_sock *s, uint32_t *used)
 	return true;
 }
 
-/* One for each arrival, read or not: who waits for edges (EPOLLET) must get one. */
-static void send_token(struct gz_sock *s)
-{
-	uint32_t *token = &slot_of(s)->token;
-
-	if (s->end_fd < 0)
-		return;
-	__atomic_fetch_add(token, 1, __ATOMIC_SEQ_CST);
-	if (send(s->end_fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
-		__atomic_fetch_sub(token, 1, __ATOMIC_SEQ_CST); /* there are many, or nobody */
-}
-
 /* As much as there is room for.  Return: bytes, or -1: broken */
 static int64_t fill_ring(struct gz_sock *s)
 {
@@ -394,7 +476,7 @@ static int64_t fill_ring(struct gz_sock *s)
 	}
 	/* An agent that spins may have been faster. */
 	if (done && (!rx_used(s, &used) || used))
-		send_token(s);
+		tell(s);
 	return done;
 }
 
@@ -428,7 +510,7 @@ static void evict(struct gz_sock *s)
 	if (s->ring.evicted)
 		return;
 	s->ring.evicted = true;
-	gz_off_sock(s, GZ_OFF_URGENT);
+	gz_off_sock(s, s->urgent.rx_here ? GZ_OFF_URGENT : GZ_OFF_AGENT);
 	l = calloc(1, sizeof(*l));
 	if (l)
 		*l = (struct gz_leave){
@@ -450,7 +532,8 @@ uint32_t gz_plane_to_app(struct gz_sock *s)
 	struct gz_slot *slot = slot_of(s);
 	uint32_t sum = 0;
 
-	if (s->urgent.rx_here)
+	if (s->urgent.rx_here ||
+	    __atomic_load_n(&slot->leave, __ATOMIC_RELAXED))
 		evict(s);
 	if (s->ring.evicted)
 		return 0;
@@ -469,6 +552,9 @@ uint32_t gz_plane_to_app(struct gz_sock *s)
 		if (!full)
 			break;
 	}
+	/* Somebody went to sleep who did not see them, or looks only natively. */
+	if (__atomic_load_n(&slot->want, __ATOMIC_SEQ_CST) && gz_plane_unread(s))
+		tell(s);
 	gz_add(GZ_C_RING_RX, sum);
 	return sum;
 }
@@ -482,6 +568,11 @@ bool gz_plane_from_app(struct gz_sock *s, uint32_t room)
 		uint64_t tail = __atomic_load_n(&slot->tx_tail, __ATOMIC_SEQ_CST) & ~GZ_RING_CLOSED;
 		uint32_t at = s->ring.tx_head % GZ_SLOT_RING, n = GZ_SLOT_RING - at;
 
+		if (__atomic_load_n(&slot->tx_want, __ATOMIC_SEQ_CST) &&
+		    GZ_SLOT_RING - (uint32_t)(tail - s->ring.tx_head) >= GZ_SLOT_WRITABLE) {
+			wake_senders(slot);
+			tell(s);
+		}
 		if (tail == s->ring.tx_head)
 			return true;
 		if (tail - s->ring.tx_head > GZ_SLOT_RING) {
@@ -497,7 +588,7 @@ bool gz_plane_from_app(struct gz_sock *s, uint32_t room)
 		gz_ring_put(&s->tx, ring + at, n);
 		room -= n;
 		s->ring.tx_head += n;
-		__atomic_store_n(&slot->tx_head, s->ring.tx_head, __ATOMIC_RELEASE);
+		__atomic_store_n(&slot->tx_head, s->ring.tx_head, __ATOMIC_SEQ_CST);
 		gz_add(GZ_C_RING_TX, n);
 	}
 }
@@ -675,6 +766,24 @@ static unsigned look_at_leaving(struct gz_worker *w)
 }
 
 /* --- the worker: its round --------------------------------------------------------- */
+
+void gz_plane_loud(struct gz_plane *p)
+{
+	struct gz_shared *sh = p->sh;
+	struct gz_msg m = {.op = GZ_OP_LOOK, .fd = -1};
+
+	for (unsigned k = 0; k < GZ_EPOLLS; k++)
+		if (__atomic_load_n(&sh->epoll[k].gen, __ATOMIC_SEQ_CST) & 1 &&
+		    !__atomic_load_n(&sh->epoll[k].sleepers, __ATOMIC_SEQ_CST))
+			__atomic_fetch_add(&sh->epoll[k].sleepers, 1, __ATOMIC_SEQ_CST);
+	for (unsigned i = 0; i < GZ_SLOTS; i++)
+		if (sh->slot[i].watch && !sh->slot[i].token)
+			__atomic_store_n(&sh->slot[i].want, 1, __ATOMIC_SEQ_CST);
+	for (unsigned k = 0; k < GZ_SLOTS / 64; k++)
+		__atomic_store_n(&sh->dirty[k], UINT64_MAX, __ATOMIC_SEQ_CST);
+	while (gz_worker_post(&gz_worker, &m) < 0)
+		usleep(1000);
+}
 
 unsigned gz_plane_poll(struct gz_worker *w)
 {

@@ -66,6 +66,7 @@ struct gz_ring_end {
 	 * the rx ring alone then.
 	 */
 	_Atomic bool orphan;
+	_Atomic bool loud; /* an epoll had it before it had a slot, and is the kernel's alone */
 	/* Where the program had its descriptor last, as far as we saw; it may be gone. */
 	_Atomic pid_t seen_tid;
 	_Atomic int seen_fd;
@@ -91,10 +92,18 @@ void gz_plane_detach(struct gz_client *c);
 /**
  * gz_plane_give() - Give a socket a slot, if there is one and its options allow
  * @sending:	May the program send already?
+ * @nonblock:	Its shadow has O_NONBLOCK
  *
  * Before the worker or the program has moved a byte.
  */
-void gz_plane_give(struct gz_sock *s, bool sending);
+void gz_plane_give(struct gz_sock *s, bool sending, bool nonblock);
+/** O_NONBLOCK of the shadow, or whether it has SO_SNDTIMEO, was changed. */
+void gz_plane_set_nonblock(struct gz_sock *s, bool on);
+void gz_plane_set_timed(struct gz_sock *s, bool on);
+/** Does any socket of the client have a slot? */
+bool gz_plane_is_used(const struct gz_plane *p);
+/** Whoever waits natively on an epoll of the client's sees tokens from now on. */
+void gz_plane_loud(struct gz_plane *p);
 /** The program's descriptor of it is @fd in thread @tid: should it have to leave unasked. */
 void gz_plane_seen(struct gz_sock *s, pid_t tid, int fd);
 /** The socket is being freed.  Any thread. */
@@ -128,6 +137,8 @@ void gz_plane_release(struct gz_sock *s);
 /** connect() is done: the program may send.  Or it failed. */
 void gz_plane_connected(struct gz_sock *s);
 void gz_plane_failed(struct gz_sock *s);
+/** The shadow was told of its end; @over: it was closed. */
+void gz_plane_ended(struct gz_sock *s, bool over);
 /** Mark what programs told of as dirty, let leave who can.  Return: how many */
 unsigned gz_plane_poll(struct gz_worker *w);
 /** Around a sleep.  Return: @asleep, but there is something to do */

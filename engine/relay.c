@@ -142,6 +142,7 @@ static void close_end(struct gz_sock *s, bool reset)
 	}
 	close(s->end_fd); /* leaves the epoll by itself */
 	s->end_fd = -1;
+	gz_plane_ended(s, true);
 	if (!s->app_gone)
 		gz_reaper_watch(s, true);
 }
@@ -543,6 +544,7 @@ void gz_relay_pump(struct gz_worker *w, struct gz_sock *s)
 				   !rx_left(s) && !s->fin_passed && s->end_fd >= 0) {
 				s->fin_passed = true;
 				shutdown(s->end_fd, SHUT_WR);
+				gz_plane_ended(s, false);
 			}
 			/* Both directions are over; the reaper sees the last close. */
 			if (s->end_fd >= 0 && !s->reset && s->app_eof && s->fin_passed &&

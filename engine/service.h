@@ -56,6 +56,10 @@ struct gz_service {
 		int fd; /* the memfd that it has got, and kept; -1 */
 	} unpatched[16];
 	unsigned next_unpatched;
+	struct gz_busy { /* processes without agent whose calls keep trapping */
+		pid_t pid;
+		unsigned traps;
+	} busy[16];
 	TAILQ_HEAD(gz_parked, gz_call_ctx) parked;
 	unsigned nparked;
 	TAILQ_HEAD(, gz_waiting) waiting; /* received, not looked at yet */

@@ -18,11 +18,13 @@
  */
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/aio_abi.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -42,6 +44,7 @@
 #define BROKER_MS 3000
 #define UNPATCHED_NS 1000000000ull
 #define BUSY_NS 5000000ull /* it cannot be stopped now */
+#define TRAPS_MAX 200	   /* of a process without agent; more are dearer than one */
 #define SYSCALL_BYTES 2
 #define CONTROL_MAX 4096 /* of ancillary data that is searched */
 #define MESSAGES_MAX 64
@@ -359,14 +362,15 @@ static void leave_submitted(struct gz_call_ctx *c)
  */
 static void leave_process(struct gz_call_ctx *c)
 {
-	struct gz_agent_kept kept = {.quiet = 1};
+	const uint32_t quiet = 1;
 	char path[64];
 	struct dirent *e;
 	DIR *d;
 
 	gz_plane_no_more(c->sv->client->plane);
 	if (look_up(c->tid, 0) != SITE_NO_AGENT)
-		gz_app_write(c->tid, GZ_AGENT_KEPT, &kept, sizeof(kept));
+		gz_app_write(c->tid, GZ_AGENT_KEPT + offsetof(struct gz_agent_kept, quiet),
+			     &quiet, sizeof(quiet));
 	snprintf(path, sizeof(path), "/proc/%d/fd", (int)c->tid);
 	d = opendir(path);
 	if (!d)
@@ -453,20 +457,47 @@ static enum gz_off_ring why_not(const struct gz_call_ctx *c, enum site site)
 	return why == GZ_OFF_NONE || why == GZ_OFF_UNUSED ? GZ_OFF_BUSY : why;
 }
 
-/* The agent knows the call, and did not make this one. */
+/* A process without agent, none of whose sockets it is about.  Is it worth one? */
+static bool keeps_trapping(struct gz_service *sv, pid_t pid)
+{
+	struct gz_busy *b = &sv->busy[(unsigned)pid % 16];
+
+	if (b->pid != pid)
+		*b = (struct gz_busy){.pid = pid};
+	return ++b->traps % TRAPS_MAX == 0;
+}
+
+/*
+ * The agent knows the call, and did not make this one.  @ours: it is about a socket in
+ * the rings.  Return: whether it begins again, in the agent
+ */
+static bool lead_to_agent(struct gz_call_ctx *c, const struct gz_call_info *call,
+			  bool (*ours)(struct gz_call_ctx *, const struct gz_call_info *))
+{
+	enum site known = look_up(c->tid, c->ip - SYSCALL_BYTES);
+	pid_t pid;
+
+	if (known == SITE_KNOWN || known == SITE_FAILED)
+		return false;
+	pid = gz_app_process(c->tid);
+	return (known == SITE_NEW || ours(c, call) || keeps_trapping(c->sv, pid)) &&
+	       patch(c, pid, call->agent);
+}
+
+static bool is_about_ours(struct gz_call_ctx *c, const struct gz_call_info *call)
+{
+	(void)call;
+	return is_ours(c);
+}
+
 static enum gz_sites data_call(struct gz_call_ctx *c, const struct gz_call_info *call)
 {
-	uint64_t site = c->ip - SYSCALL_BYTES;
-	enum site known = look_up(c->tid, site);
-	bool ours;
-
-	if (known == SITE_NEW && patch(c, gz_app_process(c->tid), call->agent))
+	if (lead_to_agent(c, call, is_about_ours))
 		return GZ_SITES_ANSWERED;
-	ours = is_ours(c);
-	if (known == SITE_NO_AGENT && ours && patch(c, gz_app_process(c->tid), call->agent))
-		return GZ_SITES_ANSWERED;
-	if (ours) {
-		gz_off_sock(c->s, why_not(c, known));
+	if (call->id == GZ_CALL_SENDMSG)
+		leave_passed(c, c->args[1]);
+	if (is_ours(c)) {
+		gz_off_sock(c->s, why_not(c, look_up(c->tid, c->ip - SYSCALL_BYTES)));
 		gz_plane_leave(c->s, c->fd);
 	}
 	if (serve_orphan(c, call))
@@ -500,20 +531,170 @@ static enum gz_sites close_call(struct gz_call_ctx *c, const struct gz_call_info
 	return GZ_SITES_NATIVE;
 }
 
+/* --- readiness ---------------------------------------------------------------------- */
+
+#define POLLS_MAX 4096
+
+/* Call @fn for each descriptor that poll() or select() names, until it says no. */
+static void each_polled(struct gz_call_ctx *c, const struct gz_call_info *call,
+			bool (*fn)(struct gz_call_ctx *, int))
+{
+	bool is_poll = call->id == GZ_CALL_POLL || call->id == GZ_CALL_PPOLL;
+	struct pollfd p[64];
+	uint64_t n = is_poll ? c->args[1] : c->args[0], word;
+
+	if (n > POLLS_MAX)
+		n = POLLS_MAX;
+	for (uint64_t k = 0; is_poll && k < n; k += 64) {
+		uint64_t some = n - k < 64 ? n - k : 64;
+
+		if (!peek(c->tid, c->args[0] + k * sizeof(p[0]), p, some * sizeof(p[0])))
+			return;
+		for (uint64_t i = 0; i < some; i++)
+			if (p[i].fd >= 0 && !fn(c, p[i].fd))
+				return;
+	}
+	for (unsigned set = 1; !is_poll && set <= 3; set++)
+		for (uint64_t k = 0; c->args[set] && k < n; k += 64) {
+			if (!peek(c->tid, c->args[set] + k / 8, &word, sizeof(word)))
+				break;
+			for (; word; word &= word - 1) {
+				uint64_t fd = k + (uint64_t)__builtin_ctzll(word);
+
+				if (fd < n && !fn(c, (int)fd))
+					return;
+			}
+		}
+}
+
+static bool is_fd_ours(struct gz_call_ctx *c, int fd)
+{
+	struct gz_call_ctx other = {.sv = c->sv, .id = c->id, .tid = c->tid, .fd = -1};
+	bool ours;
+
+	other.args[0] = (uint64_t)fd;
+	ours = is_ours(&other);
+	if (other.fd >= 0)
+		close(other.fd);
+	if (other.s)
+		gz_sock_unref(other.s);
+	return ours;
+}
+
+static bool stop_at_ours(struct gz_call_ctx *c, int fd)
+{
+	c->done = is_fd_ours(c, fd);
+	return !c->done;
+}
+
+static bool leave_each(struct gz_call_ctx *c, int fd)
+{
+	leave_fd(c, fd, GZ_OFF_EPOLL);
+	return true;
+}
+
+static bool is_ready_of_ours(struct gz_call_ctx *c, const struct gz_call_info *call)
+{
+	bool found;
+
+	switch (call->id) {
+	case GZ_CALL_POLL:
+	case GZ_CALL_PPOLL:
+	case GZ_CALL_SELECT:
+	case GZ_CALL_PSELECT6:
+		each_polled(c, call, stop_at_ours);
+		found = c->done;
+		c->done = 0;
+		return found;
+	case GZ_CALL_EPOLL_CTL:
+		return is_fd_ours(c, (int)c->args[2]);
+	case GZ_CALL_FCNTL:
+	case GZ_CALL_IOCTL:
+		return false; /* they are served here as well */
+	default:
+		return false; /* an epoll with some is known to the agent of its process */
+	}
+}
+
+/*
+ * The kernel's epoll alone has it: it leaves the rings, or each arrival will bring a
+ * token once it comes there.
+ */
+static void add_to_epoll(struct gz_call_ctx *c)
+{
+	struct gz_call_ctx other = {.sv = c->sv, .id = c->id, .tid = c->tid, .fd = -1};
+
+	other.args[0] = c->args[2];
+	if (is_ours(&other)) {
+		gz_off_sock(other.s, GZ_OFF_EPOLL);
+		gz_plane_leave(other.s, other.fd);
+	} else if (other.s) {
+		atomic_store(&other.s->ring.loud, true);
+	}
+	if (other.fd >= 0)
+		close(other.fd);
+	if (other.s)
+		gz_sock_unref(other.s);
+}
+
+/* What the agent does when it can */
+static void set_nonblock(struct gz_call_ctx *c, const struct gz_call_info *call)
+{
+	int on = 0;
+
+	if (!is_ours(c))
+		return;
+	if (call->id == GZ_CALL_FCNTL)
+		on = (c->args[2] & O_NONBLOCK) != 0;
+	else if (!peek(c->tid, c->args[2], &on, sizeof(on)))
+		return;
+	gz_plane_set_nonblock(c->s, on != 0);
+}
+
+static enum gz_sites ready_call(struct gz_call_ctx *c, const struct gz_call_info *call)
+{
+	bool is_ioctl = call->id == GZ_CALL_IOCTL;
+
+	if (is_ioctl && (uint32_t)c->args[1] != FIONBIO && (uint32_t)c->args[1] != FIONREAD)
+		return GZ_SITES_SERVE;
+	if (call->id != GZ_CALL_EPOLL_CTL && !gz_plane_is_used(c->sv->client->plane))
+		return is_ioctl ? GZ_SITES_SERVE : GZ_SITES_NATIVE;
+	if (lead_to_agent(c, call, is_ready_of_ours))
+		return GZ_SITES_ANSWERED;
+	switch (call->id) {
+	case GZ_CALL_IOCTL:
+	case GZ_CALL_FCNTL:
+		if (!is_ioctl || (uint32_t)c->args[1] == FIONBIO)
+			set_nonblock(c, call);
+		return is_ioctl ? GZ_SITES_SERVE : GZ_SITES_NATIVE;
+	case GZ_CALL_EPOLL_CTL:
+		add_to_epoll(c);
+		return GZ_SITES_NATIVE;
+	case GZ_CALL_POLL:
+	case GZ_CALL_PPOLL:
+	case GZ_CALL_SELECT:
+	case GZ_CALL_PSELECT6:
+		each_polled(c, call, leave_each);
+		return GZ_SITES_NATIVE;
+	default:
+		if (look_up(c->tid, 0) != SITE_NO_AGENT)
+			gz_plane_loud(c->sv->client->plane);
+		return GZ_SITES_NATIVE;
+	}
+}
+
 enum gz_sites gz_sites_trap(struct gz_call_ctx *c, const struct gz_call_info *call)
 {
 	if (call->agent == GZ_AGENT_DATA)
 		return data_call(c, call);
 	if (call->agent == GZ_AGENT_CLOSE)
 		return close_call(c, call);
+	if (call->agent == GZ_AGENT_READY)
+		return ready_call(c, call);
 	switch (call->id) {
-	case GZ_CALL_SENDMSG:
-		leave_passed(c, c->args[1]);
-		break;
 	case GZ_CALL_SENDMMSG:
 		leave_all_passed(c);
 		break;
-	case GZ_CALL_RECVMSG:
 	case GZ_CALL_RECVMMSG:
 		break;
 	case GZ_CALL_SPLICE:

@@ -225,6 +225,8 @@ static void handle(struct gz_worker *w, struct gz_msg *m)
 	case GZ_OP_LEAVE:
 		gz_plane_on_leave(w, m->leave);
 		break;
+	case GZ_OP_LOOK:
+		break; /* it is awake */
 	case GZ_OP_STOP:
 		/* Who only waits for connections wakes, and finds accept() failing. */
 		LIST_FOREACH(s, &w->socks, worker_entry)

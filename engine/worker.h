@@ -42,6 +42,7 @@ enum gz_op {
 	GZ_OP_BEGIN, /* sock was accepted, its bytes go through its ring */
 	GZ_OP_LEAVE, /* sock leaves the rings, see leave */
 	GZ_OP_DATAGRAMS, /* some were left to the worker to send */
+	GZ_OP_LOOK,	 /* programs' words changed: no more than to wake */
 	GZ_OP_STOP,	 /* end the loop */
 };
 

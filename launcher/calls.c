@@ -15,6 +15,7 @@
  */
 #include "launcher/calls.h"
 
+#include <fcntl.h>
 #include <linux/sockios.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
@@ -41,14 +42,15 @@ const struct gz_call_info gz_calls[] = {
     {CALL(GETSOCKOPT, getsockopt), .doc = "SO_DOMAIN, SO_ERROR, TCP_*, IP_* are the stack's."},
     {CALL(SETSOCKOPT, setsockopt), .doc = "TCP_*, IP_* are the stack's."},
     {CALL(SHUTDOWN, shutdown), .doc = "Order with the bytes before it, and listeners."},
-    {CALL(IOCTL, ioctl),
+    {CALL(IOCTL, ioctl), .agent = GZ_AGENT_READY,
      .when = {{GZ_INT_EQ, 1, SIOCOUTQ},
 	      {GZ_INT_BLOCK, 1, 0x8900},
 	      {GZ_INT_BLOCK, 1, 0x8b00},
-	      {GZ_INT_EQ, 1, SIOCINQ, GZ_CALL_RING}},
+	      {GZ_INT_EQ, 1, SIOCINQ, GZ_CALL_RING},
+	      {GZ_INT_EQ, 1, FIONBIO, GZ_CALL_RING}},
      .doc = "SIOCOUTQ: bytes not acknowledged. 0x89xx, 0x8bxx: sockets and interfaces, the "
 	    "stack's own among them, on sockets of any family. With rings SIOCINQ: what is in the "
-	    "ring. Others are native."},
+	    "ring; FIONBIO: the agent must know. Others are native."},
     {CALL(RECVFROM, recvfrom), .agent = GZ_AGENT_DATA,
      .when = {{GZ_PTR_SET, 4, 0}, {GZ_INT_ANY, 3, MSG_OOB | MSG_ERRQUEUE | MSG_TRUNC}},
      .doc = "An address is asked for, or a flag that AF_UNIX does not know. recv() with "
@@ -57,10 +59,10 @@ const struct gz_call_info gz_calls[] = {
      .when = {{GZ_PTR_SET, 4, 0}, {GZ_INT_ANY, 3, MSG_OOB | MSG_FASTOPEN}, {GZ_INT_EQ, 2, 0}},
      .doc = "An address is given, a flag that AF_UNIX does not know, or nothing, which netlink "
 	    "refuses. send() with ordinary flags is native."},
-    {CALL(RECVMSG, recvmsg),
+    {CALL(RECVMSG, recvmsg), .agent = GZ_AGENT_DATA,
      .doc = "The address and the control messages are in memory: those of UDP are the "
 	    "stack's. Other sockets' calls continue."},
-    {CALL(SENDMSG, sendmsg), .doc = "As recvmsg."},
+    {CALL(SENDMSG, sendmsg), .agent = GZ_AGENT_DATA, .doc = "As recvmsg."},
     {CALL(RECVMMSG, recvmmsg), .doc = "As recvmsg."},
     {CALL(SENDMMSG, sendmmsg), .doc = "As recvmsg."},
     {CALL(IO_URING_SETUP, io_uring_setup), .action = GZ_ACT_ENOSYS,
@@ -88,6 +90,23 @@ const struct gz_call_info gz_calls[] = {
 	    "rings."},
     {CALL(PRCTL, prctl), .plane = GZ_CALL_RING, .when = {{GZ_INT_EQ, 0, PR_SET_SECCOMP}},
      .doc = "PR_SET_SECCOMP: as seccomp."},
+    {CALL(FCNTL, fcntl), .plane = GZ_CALL_RING, .agent = GZ_AGENT_READY,
+     .when = {{GZ_INT_EQ, 1, F_SETFL}},
+     .doc = "F_SETFL: the agent must know of O_NONBLOCK."},
+    {CALL(POLL, poll), .plane = GZ_CALL_RING, .agent = GZ_AGENT_READY,
+     .doc = "What is ready may be in a ring."},
+    {CALL(PPOLL, ppoll), .plane = GZ_CALL_RING, .agent = GZ_AGENT_READY, .doc = "As poll."},
+    {CALL(SELECT, select), .plane = GZ_CALL_RING, .agent = GZ_AGENT_READY, .doc = "As poll."},
+    {CALL(PSELECT6, pselect6), .plane = GZ_CALL_RING, .agent = GZ_AGENT_READY,
+     .doc = "As poll."},
+    {CALL(EPOLL_CTL, epoll_ctl), .plane = GZ_CALL_RING, .agent = GZ_AGENT_READY,
+     .doc = "The agent must know which sockets of the rings are in an epoll."},
+    {CALL(EPOLL_WAIT, epoll_wait), .plane = GZ_CALL_RING, .agent = GZ_AGENT_READY,
+     .doc = "As poll."},
+    {CALL(EPOLL_PWAIT, epoll_pwait), .plane = GZ_CALL_RING, .agent = GZ_AGENT_READY,
+     .doc = "As poll."},
+    {CALL(EPOLL_PWAIT2, epoll_pwait2), .plane = GZ_CALL_RING, .agent = GZ_AGENT_READY,
+     .doc = "As poll."},
 };
 
 const size_t gz_ncalls = sizeof(gz_calls) / sizeof(gz_calls[0]);

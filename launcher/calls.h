@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define GZ_WHEN_MAX 4
+#define GZ_WHEN_MAX 6
 
 /** Who answers; an index of the engine's handlers. */
 enum gz_call {
@@ -52,6 +52,15 @@ enum gz_call {
 	GZ_CALL_CLOSE_RANGE,
 	GZ_CALL_SECCOMP,
 	GZ_CALL_PRCTL,
+	GZ_CALL_FCNTL,
+	GZ_CALL_POLL,
+	GZ_CALL_PPOLL,
+	GZ_CALL_SELECT,
+	GZ_CALL_PSELECT6,
+	GZ_CALL_EPOLL_CTL,
+	GZ_CALL_EPOLL_WAIT,
+	GZ_CALL_EPOLL_PWAIT,
+	GZ_CALL_EPOLL_PWAIT2,
 	GZ_CALL_COUNT,
 };
 
@@ -71,6 +80,7 @@ enum gz_call_agent {
 	GZ_AGENT_NONE,	/* the filter decides */
 	GZ_AGENT_DATA,	/* answered there, if the descriptor is one of ours */
 	GZ_AGENT_CLOSE, /* what the number meant is forgotten */
+	GZ_AGENT_READY, /* readiness, and flags of descriptors */
 };
 
 /**
@@ -98,7 +108,7 @@ struct gz_call_info {
 	enum gz_call id;
 	enum gz_call_action action;
 	enum gz_call_plane plane;
-	enum gz_call_agent agent; /* not NONE: with rings it traps whatever the arguments */
+	enum gz_call_agent agent; /* with rings, see gz_call_traps_wholly() */
 	const char *name;
 	struct gz_when when[GZ_WHEN_MAX]; /* any one holds; none: always */
 	const char *doc;		  /* when and why, for people */
@@ -109,6 +119,12 @@ extern const size_t gz_ncalls;
 
 /** gz_call_matches() - Would a program without rings trap with these arguments? */
 bool gz_call_matches(const struct gz_call_info *c, const uint64_t args[6]);
+
+/** With rings: does it trap whatever the arguments? */
+static inline bool gz_call_traps_wholly(const struct gz_call_info *c)
+{
+	return c->agent == GZ_AGENT_DATA || c->agent == GZ_AGENT_CLOSE;
+}
 
 /** gz_call_by_nr() - Row of system call @nr; NULL: it is never intercepted */
 const struct gz_call_info *gz_call_by_nr(int nr);

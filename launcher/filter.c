@@ -88,7 +88,7 @@ static int add_call(scmp_filter_ctx ctx, const struct gz_call_info *c, bool ring
 
 	if (c->plane == GZ_CALL_RING && !ring)
 		return 0;
-	if (c->when[0].test == GZ_TEST_NONE || (ring && c->agent != GZ_AGENT_NONE))
+	if (c->when[0].test == GZ_TEST_NONE || (ring && gz_call_traps_wholly(c)))
 		return seccomp_rule_add_exact_array(ctx, action, c->nr, 0, NULL);
 	for (size_t i = 0; i < GZ_WHEN_MAX && !rc; i++)
 		if (ring || c->when[i].plane != GZ_CALL_RING)

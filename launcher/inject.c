@@ -115,14 +115,19 @@ bool gz_inject_present(const struct gz_tracee *t)
 /* What the agent does about each call; the table says it all. */
 static void fill_nrtab(uint8_t *nrtab)
 {
+	static const uint8_t what[] = {
+	    [GZ_AGENT_NONE] = GZ_NR_TRAP,
+	    [GZ_AGENT_DATA] = GZ_NR_DATA,
+	    [GZ_AGENT_CLOSE] = GZ_NR_CLOSE,
+	    [GZ_AGENT_READY] = GZ_NR_READY,
+	};
+
 	memset(nrtab, GZ_NR_NATIVE, GZ_NR_MAX);
 	for (size_t i = 0; i < gz_ncalls; i++) {
 		const struct gz_call_info *c = &gz_calls[i];
 
 		if (c->nr >= 0 && c->nr < GZ_NR_MAX)
-			nrtab[c->nr] = c->agent == GZ_AGENT_DATA    ? GZ_NR_DATA
-				       : c->agent == GZ_AGENT_CLOSE ? GZ_NR_CLOSE
-								    : GZ_NR_TRAP;
+			nrtab[c->nr] = what[c->agent];
 	}
 }
 

@@ -32,9 +32,9 @@
 #define GZ_AGENT_TEXT_SIZE 0x10000		 /* code, table and book */
 #define GZ_AGENT_EXEMPT_SIZE 0x40000		 /* text and site blocks: system calls pass */
 #define GZ_AGENT_KEPT (GZ_AGENT_BASE + 0x100000) /* struct gz_agent_kept */
-#define GZ_AGENT_KEPT_SIZE 0x1000
+#define GZ_AGENT_KEPT_SIZE 0x41000
 #define GZ_AGENT_PRIVATE (GZ_AGENT_BASE + 0x200000)
-#define GZ_AGENT_PRIVATE_SIZE 0x81000
+#define GZ_AGENT_PRIVATE_SIZE 0x83000
 #define GZ_AGENT_STACKS (GZ_AGENT_BASE + 0x1000000) /* where a Go site was patched */
 #define GZ_AGENT_STACKS_SIZE (GZ_STACKS * GZ_STACK_SIZE)
 #define GZ_AGENT_SHARED (GZ_AGENT_BASE + 0x10000000)
@@ -67,6 +67,7 @@
 #define GZ_NR_DATA 1   /* ours, if the first argument is */
 #define GZ_NR_TRAP 2   /* the filter decides, at the program's own `syscall` */
 #define GZ_NR_CLOSE 3  /* changes what a number means */
+#define GZ_NR_READY 4  /* readiness and its descriptors: always looked at */
 
 /* Descriptors by number, 8 bytes each, at GZ_AGENT_PRIVATE + 4096. */
 #define GZ_FD_MAX 65536
@@ -81,11 +82,20 @@
 
 #define GZ_SLOTS 1024
 #define GZ_SLOT_RING 65536
+#define GZ_SLOT_WRITABLE (GZ_SLOT_RING / 3) /* room from which one polls writable */
+#define GZ_EPOLLS 64
 #define GZ_RING_CLOSED (1ULL << 63)
 
 #define GZ_PLANE_RING 0	  /* bytes are in the rings */
 #define GZ_PLANE_TRAP 1	  /* go to the engine, by a trap */
 #define GZ_PLANE_NATIVE 2 /* bytes are in the shadow */
+
+/* gz_slot.news: what only the shadow can say */
+#define GZ_NEWS_CONNECTING 1
+#define GZ_NEWS_END 2  /* end of file */
+#define GZ_NEWS_OVER 4 /* an error, or nobody is there any more */
+
+#define GZ_WATCH_LOUD UINT32_MAX /* gz_slot.watch: each arrival brings a token */
 
 #ifndef __ASSEMBLER__
 #include <assert.h>
@@ -130,17 +140,24 @@ static inline bool gz_block_leads(const struct gz_agent_block *b, const uint8_t 
 	return bytes[0] == 0xe9 && b->at + GZ_SITE_JUMP + (uint64_t)(int64_t)rel == b->island;
 }
 
-/** As fork() copies it.  The engine writes it. */
+/** As fork() copies it. */
 struct gz_agent_kept {
-	uint32_t quiet; /* a sandbox was entered: make no call of your own any more */
+	uint32_t quiet; /* the engine's: a sandbox was entered, make no call of your own */
+	uint32_t managed; /* an epoll of this process, or of one that it came from, ever was */
+	uint8_t pad[4088];
+	uint32_t epoll[GZ_FD_MAX]; /* gen:24, index + 1:8, of a descriptor; 0: not known */
 };
 
 /** Zero again in a child (MADV_WIPEONFORK). */
 struct gz_agent_private {
 	int32_t owner;	  /* whose descriptors fd[] is about */
 	uint32_t high_fd; /* none above is known */
-	uint8_t pad[4088];
+	uint32_t spinners; /* threads that spin now */
+	int32_t luck;	   /* of spinning, lately */
+	uint64_t hog;	   /* TSC: until then somebody else wants the core */
+	uint8_t pad[4072];
 	uint64_t fd[GZ_FD_MAX]; /* closes:16, stamp:32, kind:16 */
+	uint64_t watched[GZ_FD_MAX / 64]; /* a bit: this process put it into an epoll */
 };
 
 struct gz_slot {
@@ -148,6 +165,9 @@ struct gz_slot {
 	_Alignas(64) uint32_t gen; /* odd: in use */
 	uint32_t rx_plane, tx_plane;
 	uint32_t rx_full; /* it waits for room */
+	uint32_t news;	  /* GZ_NEWS_*; agents add what they see */
+	uint32_t timed;	  /* SO_SNDTIMEO */
+	uint32_t nonblock; /* O_NONBLOCK of the shadow; who sets the one sets the other */
 	_Alignas(64) uint64_t rx_tail;
 	_Alignas(64) uint64_t tx_head;
 	/* the agents', and GZ_RING_CLOSED the engine's */
@@ -159,6 +179,36 @@ struct gz_slot {
 	uint32_t tx_lock;
 	uint32_t debt; /* under rx_lock: tokens that were to be taken and had not come yet */
 	int32_t error; /* of the shadow, read before the bytes that came first; negative */
+	uint32_t watch; /* the epoll that is told, + 1; 0: none; GZ_WATCH_LOUD */
+	uint32_t want; /* somebody is about to sleep on the shadow: a token, please */
+	uint32_t tx_want; /* somebody waits for room */
+	uint32_t leave; /* the rings cannot serve it: it is to leave */
+};
+
+/** A socket in an epoll. */
+struct gz_reg {
+	uint64_t data;
+	uint32_t events; /* the program's; 0: none */
+	uint32_t gen;	 /* of the slot; another one: it is of an earlier socket */
+	int32_t fd;	 /* its number where it was added */
+	uint32_t pad;
+};
+
+/**
+ * What an epoll has of sockets in the rings.  The agents' own, but for ready[], where
+ * the engine sets bits.  The kernel's epoll has them all too, as the program said.
+ */
+struct gz_epoll {
+	_Alignas(64) uint32_t sleepers; /* in epoll_wait(): a token, please */
+	uint32_t gen;			/* odd: in use */
+	uint32_t lock;
+	int32_t owner;	   /* the process that has it, */
+	uint64_t owner_ns; /* by a number of this PID namespace */
+	uint32_t shared;   /* another process was seen to use it */
+	uint32_t next;	   /* the slot whose turn it is */
+	uint64_t looked;   /* TSC: the kernel was asked */
+	_Alignas(64) uint64_t ready[GZ_SLOTS / 64];
+	struct gz_reg reg[GZ_SLOTS];
 };
 
 struct gz_shared {
@@ -167,12 +217,15 @@ struct gz_shared {
 	_Alignas(64) uint32_t asleep; /* the worker: a commit must wake it */
 	_Alignas(64) uint32_t epoch;  /* a slot was given out */
 	uint32_t used;		      /* slots that ever were */
+	uint32_t spin;		      /* TSC cycles that one spins before one sleeps */
+	uint32_t mhz;		      /* TSC cycles in a microsecond */
 	uint64_t ino[GZ_SLOTS];	      /* of the shadow; 0: none */
 	_Alignas(64) uint64_t dirty[GZ_SLOTS / 64];
 	_Alignas(4096) struct gz_slot slot[GZ_SLOTS];
+	_Alignas(4096) struct gz_epoll epoll[GZ_EPOLLS];
 };
 
-#define GZ_SHARED_DATA 0x100000
+#define GZ_SHARED_DATA 0x400000
 #define GZ_SHARED_SERVED (GZ_SHARED_DATA + (uint64_t)GZ_SLOTS * 2 * GZ_SLOT_RING)
 #define GZ_SHARED_SIZE (GZ_SHARED_SERVED + GZ_SERVED * sizeof(struct gz_served))
 
@@ -205,6 +258,8 @@ static_assert(sizeof(struct gz_agent_private) == GZ_AGENT_PRIVATE_SIZE, "ABI");
 static_assert(offsetof(struct gz_agent_private, fd) == GZ_FD_TABLE - GZ_AGENT_PRIVATE, "ABI");
 static_assert(sizeof(struct gz_slot) == 448, "ABI");
 static_assert(offsetof(struct gz_shared, slot) == 12288, "ABI");
+static_assert(sizeof(struct gz_agent_kept) == GZ_AGENT_KEPT_SIZE, "ABI");
+static_assert(sizeof(struct gz_reg) == 24 && sizeof(struct gz_epoll) == 24768, "ABI");
 static_assert(sizeof(struct gz_shared) <= GZ_SHARED_DATA, "ABI");
 static_assert(GZ_FD_SLOT + GZ_SLOTS <= 0xffff, "a kind has 16 bits");
 #endif

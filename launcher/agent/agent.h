@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * agent.h - What the agent's files share
+ *
+ * Theory of operation.  entry.S comes to agent.c with the registers of a system call.
+ * The answer is DONE (the result is in rax), NATIVE (let the kernel run it, on the
+ * shadow) or TRAP (let the engine be asked, by the program's own `syscall`).
+ * Whenever something is out of the ordinary, a flag, a lock that another thread
+ * holds, it is TRAP: the engine then moves the socket to the relay plane
+ * (engine/plane.c) and the kernel runs the call.
+ *
+ * No libc, no TLS, no vector registers, no data of its own; any thread may be
+ * here, at any moment, also in a signal handler that interrupted another one here.
+ * No lock is held across a call that sleeps.
+ */
+#ifndef GZ_AGENT_H
+#define GZ_AGENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "launcher/agent/abi.h"
+
+enum { DONE, NATIVE, TRAP };
+
+/* As entry.S pushed them. */
+struct regs {
+	int64_t rax;
+	uint64_t r9, r8, r10, rdx, rsi, rdi, rcx;
+};
+
+/* What a data call asks for. */
+struct io {
+	struct regs *r;
+	int fd;
+	uint32_t i; /* the slot's number */
+	struct gz_slot *s;
+	struct iovec one;
+	const struct iovec *v;
+	uint64_t nv, len;
+	int flags;
+};
+
+#define SH ((struct gz_shared *)GZ_AGENT_SHARED)
+#define KEPT ((struct gz_agent_kept *)GZ_AGENT_KEPT)
+#define PRIV ((struct gz_agent_private *)GZ_AGENT_PRIVATE)
+
+#define NOT_OURS (-1)
+#define ASK (-2)
+#define SPACE_FIRST 65536	    /* vm.mmap_min_addr: no buffer is below ... */
+#define SPACE_END 0x7ffffffff000ULL /* ... nor above: EFAULT is the kernel's to say */
+
+static inline int64_t call6(long nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e,
+			    uint64_t f)
+{
+	register uint64_t r10 __asm__("r10") = d;
+	register uint64_t r8 __asm__("r8") = e;
+	register uint64_t r9 __asm__("r9") = f;
+	int64_t r;
+
+	__asm__ volatile("syscall"
+			 : "=a"(r)
+			 : "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+			 : "rcx", "r11", "memory");
+	return r;
+}
+
+static inline int64_t call(long nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
+{
+	return call6(nr, a, b, c, d, 0, 0);
+}
+
+static inline uint64_t tsc(void)
+{
+	uint32_t lo, hi;
+
+	__asm__ volatile("rdtsc" : "=a"(lo), "=d"(hi));
+	return (uint64_t)hi << 32 | lo;
+}
+
+static inline bool in_space(uint64_t addr, uint64_t len)
+{
+	return addr >= SPACE_FIRST && addr < SPACE_END && len <= SPACE_END - addr;
+}
+
+static inline bool is_empty(const struct gz_slot *s)
+{
+	return __atomic_load_n(&s->rx_tail, __ATOMIC_ACQUIRE) ==
+	       (__atomic_load_n(&s->rx_head, __ATOMIC_RELAXED) & ~GZ_RING_CLOSED);
+}
+
+static inline uint32_t tx_room(const struct gz_slot *s)
+{
+	uint64_t tail = __atomic_load_n(&s->tx_tail, __ATOMIC_RELAXED) & ~GZ_RING_CLOSED;
+
+	return GZ_SLOT_RING - (uint32_t)(tail - __atomic_load_n(&s->tx_head, __ATOMIC_SEQ_CST));
+}
+
+/* --- fds.c: what a number means ------------------------------------------------- */
+
+/** Return: the slot of @fd, NOT_OURS or ASK: the engine must be asked */
+int lookup(uint32_t fd);
+/** May this process keep something in PRIV?  A vfork() child may not. */
+bool may_keep(void);
+/** close() and its kin */
+int closing(struct regs *r);
+/** The epoll that @fd is, if sockets in the rings are in it; NULL */
+struct gz_epoll *managed(uint32_t fd);
+/** The same, made if there is none.  NULL: there is no room for one more */
+struct gz_epoll *manage(uint32_t fd);
+
+/* --- ring.c: bytes ---------------------------------------------------------------- */
+
+int receive(struct io *io);
+int transmit(struct io *io);
+bool lock(uint32_t *l);
+void unlock(uint32_t *l);
+/** Have the worker look at slot @i; a token is to be sent if there are bytes */
+void ask_for_token(int fd, uint32_t i);
+/** Tokens without bytes lie in the shadow: take them.  Return: false, a lock is held */
+bool take_stale_token(int fd, uint32_t i);
+
+/* --- wait.c: before one sleeps ------------------------------------------------------ */
+
+struct spin {
+	uint64_t start, end;
+};
+
+void spin_begin(struct spin *sp);
+/** Return: false, it is time to sleep */
+bool spin_more(struct spin *sp);
+/** @found: was it worth it? */
+void spin_end(struct spin *sp, bool found);
+
+/* --- ready.c, epoll.c: readiness ------------------------------------------------------ */
+
+/** What poll() says of slot @i at @fd, about @mask and errors */
+uint32_t events_of(int fd, uint32_t i, uint32_t mask);
+bool in_rings(const struct gz_slot *s);
+int ready_call(struct regs *r);
+int epoll_call(struct regs *r);
+/** @fd is being closed in this process. */
+void unwatch(uint32_t fd);
+/** Whoever waits on it natively, or on what it is in, sees tokens from now on. */
+void epoll_loud(struct gz_epoll *ep);
+
+int gz_agent(struct regs *r);
+
+#endif

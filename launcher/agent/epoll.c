@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * epoll.c - epoll of sockets that are in the rings
+ *
+ * Theory of operation.  Each registration is made in the kernel, as the program asks,
+ * so that a socket that leaves the rings, or a program without agent, finds it there.
+ * Those of sockets in the rings are kept in shared memory too.  The engine sets a bit of
+ * ready[] when something happens to such a socket; epoll_wait() takes the bits, and
+ * looks at what they are about.  A level-triggered one that is ready keeps its bit.
+ *
+ * The kernel is asked now and then, for what is its own, and to sleep.  Who is about to
+ * sleep counts itself (sleepers), and then what happens brings a token as well, which
+ * the kernel's registration sees.  An event of the kernel's that is about a socket in the
+ * rings only says: look.  It is told by the registration's data.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/syscall.h>
+#include <time.h>
+
+#include "launcher/agent/agent.h"
+
+#define BATCH 64
+#define LOOK_US 20 /* the kernel's descriptors are looked at so often while there is work */
+#define NEWS (EPOLLHUP | EPOLLERR | EPOLLRDHUP | EPOLLPRI)
+#define PRIVATE_BITS (EPOLLONESHOT | EPOLLET | EPOLLWAKEUP | EPOLLEXCLUSIVE)
+
+static uint32_t index_of(const struct gz_epoll *ep)
+{
+	return (uint32_t)(ep - SH->epoll) + 1;
+}
+
+static bool is_valid(const struct gz_reg *reg, uint32_t i)
+{
+	return reg->gen && reg->gen == __atomic_load_n(&SH->slot[i].gen, __ATOMIC_ACQUIRE);
+}
+
+static void mark(struct gz_epoll *ep, uint32_t i)
+{
+	__atomic_fetch_or(&ep->ready[i / 64], 1ULL << i % 64, __ATOMIC_SEQ_CST);
+}
+
+/* --- epoll_ctl() -------------------------------------------------------------------- */
+
+/* It is looked at anew; whoever sleeps is to know. */
+static void look_anew(struct gz_epoll *ep, int fd, uint32_t i)
+{
+	mark(ep, i);
+	if (__atomic_load_n(&ep->sleepers, __ATOMIC_SEQ_CST))
+		ask_for_token(fd, i);
+}
+
+static void remove_reg(struct gz_epoll *ep, uint32_t i)
+{
+	uint32_t mine = index_of(ep);
+
+	ep->reg[i].gen = 0;
+	__atomic_compare_exchange_n(&SH->slot[i].watch, &mine, 0, false, __ATOMIC_SEQ_CST,
+				    __ATOMIC_RELAXED);
+}
+
+static int ctl(struct regs *r)
+{
+	int op = (int)r->rsi, fd = (int)r->rdx;
+	const struct epoll_event *ev = (const struct epoll_event *)r->r10;
+	int slot = fd < 0 ? NOT_OURS : lookup((uint32_t)fd);
+	struct gz_epoll *ep, *inner;
+	struct gz_slot *s;
+	struct gz_reg *reg;
+	bool known;
+	uint32_t none = 0;
+
+	if (slot < 0 || !in_rings(&SH->slot[slot])) {
+		inner = fd >= 0 && op == EPOLL_CTL_ADD ? managed((uint32_t)fd) : NULL;
+		if (inner)
+			epoll_loud(inner);
+		/* One that is not connected yet may come to the rings: the engine notes it. */
+		return slot == ASK || (slot == NOT_OURS && op == EPOLL_CTL_ADD) ? TRAP : NATIVE;
+	}
+	s = &SH->slot[slot];
+	if (__atomic_load_n(&s->watch, __ATOMIC_RELAXED) == GZ_WATCH_LOUD)
+		return NATIVE;
+	if (op != EPOLL_CTL_DEL && !in_space(r->r10, sizeof(*ev)))
+		return NATIVE;
+	ep = op == EPOLL_CTL_DEL ? managed((uint32_t)r->rdi) : manage((uint32_t)r->rdi);
+	if (!ep)
+		return op == EPOLL_CTL_DEL ? NATIVE : TRAP;
+	reg = &ep->reg[slot];
+	known = is_valid(reg, (uint32_t)slot);
+	/* In two epolls, or by two numbers: the shadow can do that. */
+	if (op != EPOLL_CTL_DEL &&
+	    (!may_keep() || (known && reg->fd != fd) ||
+	     (!__atomic_compare_exchange_n(&s->watch, &none, index_of(ep), false, __ATOMIC_SEQ_CST,
+					   __ATOMIC_RELAXED) &&
+	      none != index_of(ep))))
+		return TRAP;
+	if (!lock(&ep->lock))
+		return TRAP;
+	r->rax = call(SYS_epoll_ctl, r->rdi, r->rsi, r->rdx, r->r10);
+	if (!r->rax && op == EPOLL_CTL_DEL) {
+		if (known && reg->fd == fd) {
+			remove_reg(ep, (uint32_t)slot);
+			PRIV->watched[(uint32_t)fd / 64] &= ~(1ULL << fd % 64);
+		}
+	} else if (!r->rax) {
+		reg->data = ev->data.u64;
+		reg->events = ev->events | EPOLLHUP | EPOLLERR;
+		reg->fd = fd;
+		reg->gen = __atomic_load_n(&s->gen, __ATOMIC_ACQUIRE);
+		__atomic_fetch_or(&PRIV->watched[(uint32_t)fd / 64], 1ULL << fd % 64,
+				  __ATOMIC_SEQ_CST);
+		look_anew(ep, fd, (uint32_t)slot);
+	} else if (!none && op != EPOLL_CTL_DEL && !known) {
+		remove_reg(ep, (uint32_t)slot);
+	}
+	unlock(&ep->lock);
+	return DONE;
+}
+
+void unwatch(uint32_t fd)
+{
+	int slot = lookup(fd);
+
+	PRIV->watched[fd / 64] &= ~(1ULL << fd % 64);
+	if (slot < 0)
+		return;
+	for (uint32_t k = 0; k < GZ_EPOLLS; k++) {
+		struct gz_epoll *ep = &SH->epoll[k];
+
+		if (SH->slot[slot].watch == k + 1 && is_valid(&ep->reg[slot], (uint32_t)slot) &&
+		    ep->reg[slot].fd == (int)fd)
+			remove_reg(ep, (uint32_t)slot);
+	}
+}
+
+void epoll_loud(struct gz_epoll *ep)
+{
+	/* One that never goes away. */
+	if (__atomic_fetch_add(&ep->sleepers, 1, __ATOMIC_SEQ_CST))
+		__atomic_fetch_sub(&ep->sleepers, 1, __ATOMIC_SEQ_CST);
+	for (uint32_t i = 0; i < GZ_SLOTS; i++)
+		if (is_valid(&ep->reg[i], i) && in_rings(&SH->slot[i]) &&
+		    !__atomic_load_n(&SH->slot[i].token, __ATOMIC_RELAXED) &&
+		    !is_empty(&SH->slot[i]))
+			ask_for_token(ep->reg[i].fd, i);
+}
+
+/* --- epoll_wait() --------------------------------------------------------------------- */
+
+/* Look at one whose bit was set.  Return: whether @out was filled */
+static bool look_at(struct gz_epoll *ep, int epfd, uint32_t i, struct epoll_event *out)
+{
+	struct gz_reg *reg = &ep->reg[i];
+	uint32_t ev;
+
+	if (!is_valid(reg, i))
+		return false;
+	if (!in_rings(&SH->slot[i])) {
+		remove_reg(ep, i); /* the kernel's registration is all there is */
+		ep->looked = 0;
+		return false;
+	}
+	if (!(reg->events & ~(uint32_t)PRIVATE_BITS))
+		return false; /* EPOLLONESHOT, and it was told */
+	ev = events_of(reg->fd, i, reg->events & ~(uint32_t)PRIVATE_BITS & 0xffff);
+	ev &= reg->events;
+	if (!ev)
+		return false;
+	out->events = ev;
+	out->data.u64 = reg->data;
+	if (reg->events & EPOLLONESHOT) {
+		struct epoll_event off = {.events = reg->events & PRIVATE_BITS,
+					  .data.u64 = reg->data};
+
+		reg->events &= PRIVATE_BITS;
+		call(SYS_epoll_ctl, (uint64_t)epfd, EPOLL_CTL_MOD, (uint64_t)reg->fd,
+		     (uint64_t)&off);
+	} else if (!(reg->events & EPOLLET)) {
+		mark(ep, i);
+	}
+	return true;
+}
+
+static bool is_any(const struct gz_epoll *ep)
+{
+	uint64_t any = 0;
+
+	for (uint32_t k = 0; k < GZ_SLOTS / 64; k++)
+		any |= __atomic_load_n(&ep->ready[k], __ATOMIC_RELAXED);
+	return any != 0;
+}
+
+/* Return: events, or -EINTR when another one is in here for too long */
+static int64_t collect(struct gz_epoll *ep, int epfd, struct epoll_event *out, uint32_t max)
+{
+	const uint32_t words = GZ_SLOTS / 64, first = ep->next % GZ_SLOTS;
+	uint32_t n = 0;
+
+	if (!is_any(ep))
+		return 0;
+	if (!lock(&ep->lock))
+		return -EINTR;
+	/* From the one whose turn it is, and around to it. */
+	for (uint32_t k = 0; k <= words && n < max; k++) {
+		uint32_t w = (first / 64 + k) % words;
+		uint64_t bits = __atomic_load_n(&ep->ready[w], __ATOMIC_SEQ_CST);
+
+		if (k == 0)
+			bits &= UINT64_MAX << first % 64;
+		else if (k == words)
+			bits &= ~(UINT64_MAX << first % 64);
+		for (; bits && n < max; bits &= bits - 1) {
+			uint32_t i = w * 64 + (uint32_t)__builtin_ctzll(bits);
+
+			__atomic_fetch_and(&ep->ready[w], ~(1ULL << i % 64), __ATOMIC_SEQ_CST);
+			n += look_at(ep, epfd, i, &out[n]);
+			if (n == max)
+				ep->next = i + 1;
+		}
+	}
+	unlock(&ep->lock);
+	return n;
+}
+
+/* Whose is an event of the kernel's?  Return: the slot's number, or NOT_OURS */
+static int owner_of(const struct gz_epoll *ep, const struct epoll_event *ev)
+{
+	uint32_t used = __atomic_load_n(&SH->used, __ATOMIC_ACQUIRE);
+
+	for (uint32_t i = 0; i < used && i < GZ_SLOTS; i++)
+		if (is_valid(&ep->reg[i], i) && ep->reg[i].data == ev->data.u64 &&
+		    in_rings(&SH->slot[i]))
+			return (int)i;
+	return NOT_OURS;
+}
+
+/* Does the shadow itself explain the event?  Else another descriptor has the same data. */
+static bool explains(struct gz_epoll *ep, uint32_t i, const struct epoll_event *ev)
+{
+	const struct gz_reg *reg = &ep->reg[i];
+	struct gz_slot *s = &SH->slot[i];
+	struct pollfd p = {.fd = reg->fd, .events = (short)ev->events};
+
+	if (ev->events & NEWS) {
+		/* Who sees it first, the engine or we, marks it. */
+		uint32_t news = GZ_NEWS_END | (ev->events & (EPOLLHUP | EPOLLERR) ? GZ_NEWS_OVER : 0);
+
+		if (news & ~__atomic_fetch_or(&s->news, news, __ATOMIC_SEQ_CST))
+			mark(ep, i);
+		return true;
+	}
+	if (!(ev->events & ~events_of(reg->fd, i, ev->events & 0xffff)))
+		return true;
+	call(SYS_poll, (uint64_t)&p, 1, 0, 0);
+	if (ev->events & ~(uint32_t)(uint16_t)p.revents)
+		return reg->events & EPOLLET; /* an edge is over soon */
+	if (ev->events & EPOLLIN && is_empty(s))
+		take_stale_token(reg->fd, i);
+	/* The shadow would be writable for ever, and the ring is not. */
+	if (ev->events & EPOLLOUT && !(reg->events & EPOLLET) &&
+	    tx_room(s) < GZ_SLOT_WRITABLE) {
+		__atomic_store_n(&s->leave, 1, __ATOMIC_SEQ_CST);
+		ask_for_token(reg->fd, i);
+	}
+	return true;
+}
+
+/* Take out what is about sockets in the rings.  Return: how many are left */
+static int64_t filter(struct gz_epoll *ep, struct epoll_event *ev, int64_t n)
+{
+	int64_t left = 0;
+
+	for (int64_t k = 0; k < n; k++) {
+		int i = owner_of(ep, &ev[k]);
+
+		if (i < 0 || !explains(ep, (uint32_t)i, &ev[k]))
+			ev[left++] = ev[k];
+	}
+	return left;
+}
+
+struct ask {
+	struct gz_epoll *ep;
+	int epfd;
+	struct epoll_event *out;
+	uint32_t max;
+	uint64_t mask, mask_size;
+	bool forever;
+	int64_t until; /* ns */
+};
+
+static int64_t now_ns(void)
+{
+	struct timespec ts;
+
+	call(SYS_clock_gettime, CLOCK_MONOTONIC, (uint64_t)&ts, 0, 0);
+	return ts.tv_sec * 1000000000LL + ts.tv_nsec;
+}
+
+/* What the kernel has, without waiting */
+static int64_t look(struct ask *a, int64_t n)
+{
+	int64_t r, room = a->max - n;
+
+	if (!room)
+		return n;
+	a->ep->looked = tsc();
+	r = call6(SYS_epoll_pwait, (uint64_t)a->epfd, (uint64_t)(a->out + n),
+		  (uint64_t)(room < BATCH ? room : BATCH), 0, 0, 8);
+	if (r < 0)
+		return n ? n : r;
+	return n + filter(a->ep, a->out + n, r);
+}
+
+static bool spin_for(const struct gz_epoll *ep)
+{
+	struct spin sp;
+	bool found;
+
+	spin_begin(&sp);
+	do {
+		found = is_any(ep);
+	} while (!found && spin_more(&sp));
+	spin_end(&sp, found);
+	return found;
+}
+
+/* Return: events of the kernel's; 0: time is over, if @over, or look again */
+static int64_t sleep_natively(struct ask *a, bool *over)
+{
+	struct timespec ts, *timeout = NULL;
+	int64_t r = 1, left;
+
+	*over = false;
+	__atomic_fetch_add(&a->ep->sleepers, 1, __ATOMIC_SEQ_CST);
+	if (!is_any(a->ep)) {
+		if (!a->forever) {
+			left = a->until - now_ns();
+			if (left < 0)
+				left = 0;
+			ts = (struct timespec){left / 1000000000, left % 1000000000};
+			timeout = &ts;
+		}
+		r = call6(SYS_epoll_pwait2, (uint64_t)a->epfd, (uint64_t)a->out,
+			  a->max < BATCH ? a->max : BATCH, (uint64_t)timeout, a->mask, a->mask_size);
+		*over = r == 0;
+		if (r > 0)
+			r = filter(a->ep, a->out, r);
+	} else {
+		r = 0;
+	}
+	__atomic_fetch_sub(&a->ep->sleepers, 1, __ATOMIC_SEQ_CST);
+	return r;
+}
+
+static int64_t wait(struct ask *a)
+{
+	bool over = !a->forever && a->until <= 0;
+	int64_t n;
+
+	for (;;) {
+		n = collect(a->ep, a->epfd, a->out, a->max);
+		if (n < 0)
+			return n;
+		if (!n || tsc() - a->ep->looked > (uint64_t)LOOK_US * SH->mhz)
+			n = look(a, n);
+		if (n)
+			return n;
+		/* An event of the kernel's may have been about the rings. */
+		if (is_any(a->ep)) {
+			n = collect(a->ep, a->epfd, a->out, a->max);
+			if (n)
+				return n;
+		}
+		if (over)
+			return 0;
+		if (spin_for(a->ep))
+			continue;
+		n = sleep_natively(a, &over);
+		if (n)
+			return n;
+	}
+}
+
+int epoll_call(struct regs *r)
+{
+	struct ask a = {.epfd = (int)r->rdi};
+
+	if (r->rax == SYS_epoll_ctl)
+		return ctl(r);
+	a.ep = managed((uint32_t)r->rdi);
+	if (!a.ep)
+		return NATIVE;
+	if ((int)r->rdx <= 0 || (uint32_t)r->rdx > 1u << 20 ||
+	    !in_space(r->rsi, r->rdx * sizeof(struct epoll_event)))
+		return NATIVE;
+	a.out = (struct epoll_event *)r->rsi;
+	a.max = (uint32_t)r->rdx;
+	if (r->rax == SYS_epoll_pwait2) {
+		const struct timespec *ts = (const struct timespec *)r->r10;
+
+		if (r->r10 && (!in_space(r->r10, sizeof(*ts)) || ts->tv_sec < 0 ||
+			       ts->tv_nsec < 0 || ts->tv_nsec >= 1000000000))
+			return NATIVE;
+		a.forever = !r->r10 || ts->tv_sec > 1000000000;
+		if (!a.forever && (ts->tv_sec || ts->tv_nsec))
+			a.until = now_ns() + ts->tv_sec * 1000000000LL + ts->tv_nsec;
+	} else {
+		a.forever = (int)r->r10 < 0;
+		if ((int)r->r10 > 0)
+			a.until = now_ns() + (int)r->r10 * 1000000LL;
+	}
+	if (r->rax != SYS_epoll_wait) {
+		a.mask = r->r8;
+		a.mask_size = r->r9;
+	}
+	r->rax = wait(&a);
+	return DONE;
+}

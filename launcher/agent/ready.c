@@ -1,0 +1,424 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * ready.c - poll() and select() of sockets that are in the rings
+ *
+ * Theory of operation.  Of a socket in the rings memory knows whether it can be read
+ * and written; of its end, of errors and of an open connect() the shadow does, which is
+ * asked when the engine says that there is such news.  All other descriptors are the
+ * kernel's to look at.  Who is about to sleep says so in each slot (want), and sleeps
+ * in the kernel's poll(): bytes that come then bring a token.
+ *
+ * Signals that come while one looks here end nothing, as those just before a call; the
+ * sleep has the caller's mask.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <sys/select.h>
+#include <sys/syscall.h>
+#include <time.h>
+
+#include "launcher/agent/agent.h"
+
+#define POLLS 256 /* descriptors; more are the engine's and the kernel's business */
+#define READABLE (POLLIN | POLLRDNORM)
+#define WRITABLE (POLLOUT | POLLWRNORM)
+#define SET_IN (POLLRDNORM | POLLRDBAND | POLLIN | POLLHUP | POLLERR)
+#define SET_OUT (POLLWRBAND | POLLWRNORM | POLLOUT | POLLERR)
+#define SET_EX POLLPRI
+
+bool in_rings(const struct gz_slot *s)
+{
+	return __atomic_load_n(&s->rx_plane, __ATOMIC_ACQUIRE) == GZ_PLANE_RING;
+}
+
+static uint32_t ask_kernel(int fd, uint32_t mask)
+{
+	struct pollfd p = {.fd = fd, .events = (short)mask};
+
+	if (call(SYS_poll, (uint64_t)&p, 1, 0, 0) <= 0)
+		return 0;
+	return (uint16_t)p.revents;
+}
+
+static bool is_writable(struct gz_slot *s)
+{
+	if (tx_room(s) >= GZ_SLOT_WRITABLE)
+		return true;
+	/* Who makes room from here on tells. */
+	__atomic_store_n(&s->tx_want, 1, __ATOMIC_SEQ_CST);
+	return tx_room(s) >= GZ_SLOT_WRITABLE;
+}
+
+uint32_t events_of(int fd, uint32_t i, uint32_t mask)
+{
+	struct gz_slot *s = &SH->slot[i];
+	bool sends = __atomic_load_n(&s->tx_plane, __ATOMIC_ACQUIRE) == GZ_PLANE_RING;
+	uint32_t ev = 0, native;
+
+	if (!in_rings(s))
+		return ask_kernel(fd, mask);
+	if (!sends || __atomic_load_n(&s->news, __ATOMIC_ACQUIRE)) {
+		native = ask_kernel(fd, mask | POLLRDHUP);
+		ev = native & ~(uint32_t)(READABLE | WRITABLE);
+		/* Its end can be read; a token alone is nothing. */
+		if (native & (POLLRDHUP | POLLHUP | POLLERR))
+			ev |= native & READABLE;
+		if (!sends)
+			ev |= native & WRITABLE;
+	}
+	if (sends && mask & WRITABLE && is_writable(s))
+		ev |= WRITABLE;
+	if (!is_empty(s))
+		ev |= READABLE;
+	return ev & (mask | POLLHUP | POLLERR | POLLNVAL);
+}
+
+/* --- waiting --------------------------------------------------------------------- */
+
+/* A set of descriptors that is waited for.  The kernel sees only @asked. */
+struct wait {
+	struct pollfd *fds; /* with the results */
+	uint32_t n;
+	uint32_t natives; /* how many are not in the rings */
+	struct pollfd asked[POLLS];
+	int16_t slot[POLLS]; /* -1: none */
+	uint8_t seen[POLLS]; /* state_of() it, when it was looked at */
+	uint64_t mask, mask_size;
+	bool forever;
+	int64_t until; /* ns, CLOCK_MONOTONIC */
+};
+
+static int64_t now_ns(void)
+{
+	struct timespec ts;
+
+	call(SYS_clock_gettime, CLOCK_MONOTONIC, (uint64_t)&ts, 0, 0);
+	return ts.tv_sec * 1000000000LL + ts.tv_nsec;
+}
+
+/* What only the shadow can say more of, when it changes */
+static uint8_t state_of(const struct gz_slot *s)
+{
+	return (uint8_t)(__atomic_load_n(&s->news, __ATOMIC_SEQ_CST) << 4 |
+			 __atomic_load_n(&s->rx_plane, __ATOMIC_SEQ_CST) << 2 |
+			 __atomic_load_n(&s->tx_plane, __ATOMIC_SEQ_CST));
+}
+
+/* Find out whose each is.  Return: whether one is in the rings; ASK: that is not known */
+static int sort(struct wait *w)
+{
+	int any = 0;
+
+	w->natives = 0;
+	for (uint32_t k = 0; k < w->n; k++) {
+		int slot = w->fds[k].fd < 0 ? NOT_OURS : lookup((uint32_t)w->fds[k].fd);
+		struct gz_epoll *ep;
+
+		w->slot[k] = -1;
+		if (slot == ASK)
+			return ASK;
+		if (slot >= 0 && in_rings(&SH->slot[slot])) {
+			w->slot[k] = (int16_t)slot;
+			any = 1;
+			continue;
+		}
+		if (w->fds[k].fd < 0)
+			continue;
+		w->natives++;
+		ep = managed((uint32_t)w->fds[k].fd);
+		if (ep)
+			epoll_loud(ep);
+	}
+	return any;
+}
+
+/* Fill in the results.  Return: how many have one; below 0: an error */
+static int64_t look(struct wait *w)
+{
+	int64_t found = 0, r;
+
+	for (uint32_t k = 0; k < w->n; k++) {
+		w->fds[k].revents = 0;
+		if (w->slot[k] < 0)
+			continue;
+		w->seen[k] = state_of(&SH->slot[w->slot[k]]);
+		w->fds[k].revents = (short)events_of(w->fds[k].fd, (uint32_t)w->slot[k],
+						     (uint16_t)w->fds[k].events);
+		found += w->fds[k].revents != 0;
+	}
+	if (!w->natives)
+		return found;
+	for (uint32_t k = 0; k < w->n; k++) {
+		w->asked[k] = w->fds[k];
+		if (w->slot[k] >= 0)
+			w->asked[k].fd = -1;
+	}
+	r = call(SYS_poll, (uint64_t)w->asked, w->n, 0, 0);
+	if (r < 0)
+		return r;
+	for (uint32_t k = 0; r && k < w->n; k++)
+		if (w->slot[k] < 0)
+			w->fds[k].revents = w->asked[k].revents;
+	return found + r;
+}
+
+/* Without asking the kernel */
+static bool is_something(const struct wait *w)
+{
+	for (uint32_t k = 0; k < w->n; k++) {
+		const struct gz_slot *s = &SH->slot[w->slot[k] < 0 ? 0 : w->slot[k]];
+
+		if (w->slot[k] < 0)
+			continue;
+		if ((w->fds[k].events & READABLE && !is_empty(s)) || state_of(s) != w->seen[k] ||
+		    (w->fds[k].events & WRITABLE && tx_room(s) >= GZ_SLOT_WRITABLE &&
+		     __atomic_load_n(&s->tx_plane, __ATOMIC_RELAXED) == GZ_PLANE_RING))
+			return true;
+	}
+	return false;
+}
+
+static bool spin_for(const struct wait *w)
+{
+	struct spin sp;
+	bool found;
+
+	spin_begin(&sp);
+	do {
+		found = is_something(w);
+	} while (!found && spin_more(&sp));
+	spin_end(&sp, found);
+	return found;
+}
+
+/* Sleep until something may be there.  Return: 0, it is the time; -errno */
+static int64_t sleep_natively(struct wait *w)
+{
+	struct timespec ts, *timeout = NULL;
+	int64_t left, r;
+
+	for (uint32_t k = 0; k < w->n; k++) {
+		w->asked[k] = w->fds[k];
+		w->asked[k].revents = 0;
+		if (w->slot[k] < 0)
+			continue;
+		w->asked[k].events = (short)(READABLE | POLLRDHUP | (w->fds[k].events & ~WRITABLE));
+		if (__atomic_load_n(&SH->slot[w->slot[k]].news, __ATOMIC_RELAXED))
+			w->asked[k].events = w->fds[k].events; /* the shadow knows more */
+		__atomic_store_n(&SH->slot[w->slot[k]].want, 1, __ATOMIC_SEQ_CST);
+	}
+	for (uint32_t k = 0; k < w->n; k++)
+		if (w->slot[k] >= 0 &&
+		    events_of(w->fds[k].fd, (uint32_t)w->slot[k], (uint16_t)w->fds[k].events))
+			return 1;
+	if (!w->forever) {
+		left = w->until - now_ns();
+		if (left < 0)
+			left = 0;
+		ts = (struct timespec){left / 1000000000, left % 1000000000};
+		timeout = &ts;
+	}
+	r = call6(SYS_ppoll, (uint64_t)w->asked, w->n, (uint64_t)timeout, w->mask, w->mask_size, 0);
+	if (r <= 0)
+		return r;
+	/* Tokens without bytes would end each sleep at once. */
+	for (uint32_t k = 0; k < w->n; k++)
+		if (w->slot[k] >= 0 && w->asked[k].revents & READABLE &&
+		    is_empty(&SH->slot[w->slot[k]]))
+			take_stale_token(w->fds[k].fd, (uint32_t)w->slot[k]);
+	return r;
+}
+
+/* Return: as poll() */
+static int64_t wait_for(struct wait *w)
+{
+	bool now = !w->forever && w->until <= 0;
+	int64_t r;
+
+	for (;;) {
+		r = look(w);
+		if (r || now)
+			return r;
+		if (spin_for(w))
+			continue;
+		r = sleep_natively(w);
+		if (r < 0)
+			return r;
+		if (!r)
+			now = true; /* once more */
+		else if (sort(w) == ASK)
+			return -EINTR; /* another thread closes what is waited for */
+	}
+}
+
+/* @ns: how long; below 0: for ever */
+static void set_time(struct wait *w, int64_t ns)
+{
+	w->forever = ns < 0;
+	w->until = ns > 0 ? now_ns() + ns : 0;
+}
+
+/* Return: false, the time is not one; ns, -1 without one */
+static bool read_time(uint64_t addr, int64_t unit, int64_t *ns)
+{
+	const struct timespec *ts = (const struct timespec *)addr;
+
+	*ns = -1;
+	if (!addr)
+		return true;
+	if (!in_space(addr, sizeof(*ts)) || ts->tv_sec < 0 || ts->tv_nsec < 0 ||
+	    ts->tv_nsec * unit >= 1000000000)
+		return false;
+	*ns = ts->tv_sec > 1000000000 ? -1 : ts->tv_sec * 1000000000LL + ts->tv_nsec * unit;
+	return true;
+}
+
+static void write_left(const struct wait *w, uint64_t addr, int64_t unit)
+{
+	struct timespec *ts = (struct timespec *)addr;
+	int64_t left = 0;
+
+	if (!addr || w->forever)
+		return;
+	if (w->until > 0)
+		left = w->until - now_ns();
+	if (left < 0)
+		left = 0;
+	ts->tv_sec = left / 1000000000;
+	ts->tv_nsec = left % 1000000000 / unit;
+}
+
+/* --- calls -------------------------------------------------------------------------- */
+
+static int do_poll(struct regs *r)
+{
+	struct wait w;
+	int64_t ns;
+	int any;
+
+	w.fds = (struct pollfd *)r->rdi;
+	w.n = (uint32_t)r->rsi;
+	w.mask = w.mask_size = 0;
+	if (!w.n)
+		return NATIVE;
+	if (w.n > POLLS)
+		return TRAP;
+	if (!in_space(r->rdi, w.n * sizeof(struct pollfd)))
+		return NATIVE;
+	any = sort(&w);
+	if (any <= 0)
+		return any == ASK ? TRAP : NATIVE;
+	if (r->rax == SYS_poll) {
+		ns = (int)r->rdx < 0 ? -1 : (int)r->rdx * 1000000LL;
+	} else {
+		if (!read_time(r->rdx, 1, &ns))
+			return NATIVE;
+		w.mask = r->r10;
+		w.mask_size = r->r8;
+	}
+	set_time(&w, ns);
+	ns = wait_for(&w);
+	if (r->rax == SYS_ppoll)
+		write_left(&w, r->rdx, 1);
+	r->rax = ns;
+	return DONE;
+}
+
+static bool is_set(uint64_t set, uint32_t fd)
+{
+	return set && ((const uint64_t *)set)[fd / 64] & 1ULL << fd % 64;
+}
+
+/* Set or clear @fd of a program's set.  Return: 1, it was set */
+static int keep(uint64_t set, uint32_t fd, bool on)
+{
+	uint64_t *word = (uint64_t *)set + fd / 64, bit = 1ULL << fd % 64;
+
+	if (!set || !(*word & bit))
+		return 0;
+	if (!on)
+		*word &= ~bit;
+	return on;
+}
+
+static int do_select(struct regs *r)
+{
+	/* select() has a timeval, pselect6() a timespec, and the mask in memory. */
+	const int64_t unit = r->rax == SYS_select ? 1000 : 1;
+	struct pollfd fds[POLLS];
+	struct wait w;
+	uint32_t nfds = (uint32_t)r->rdi;
+	int64_t ns, rc;
+	int any;
+
+	w.fds = fds;
+	w.n = 0;
+	w.mask = w.mask_size = 0;
+	if (nfds > GZ_FD_MAX || !nfds)
+		return NATIVE;
+	for (int k = 0; k < 3; k++) {
+		uint64_t set = k == 0 ? r->rsi : k == 1 ? r->rdx : r->r10;
+
+		if (set && !in_space(set, (nfds + 63) / 64 * 8))
+			return NATIVE;
+	}
+	for (uint32_t fd = 0; fd < nfds; fd++) {
+		short ev = 0;
+
+		if (is_set(r->rsi, fd))
+			ev |= SET_IN;
+		if (is_set(r->rdx, fd))
+			ev |= SET_OUT;
+		if (is_set(r->r10, fd))
+			ev |= SET_EX;
+		if (!ev)
+			continue;
+		if (w.n == POLLS)
+			return TRAP;
+		fds[w.n++] = (struct pollfd){.fd = (int)fd, .events = ev};
+	}
+	any = w.n ? sort(&w) : 0;
+	if (any <= 0 || !read_time(r->r8, unit, &ns))
+		return any == ASK ? TRAP : NATIVE;
+	if (r->rax == SYS_pselect6 && r->r9) {
+		const uint64_t *arg = (const uint64_t *)r->r9;
+
+		if (!in_space(r->r9, 16))
+			return NATIVE;
+		w.mask = arg[0];
+		w.mask_size = arg[1];
+	}
+	set_time(&w, ns);
+	rc = wait_for(&w);
+	write_left(&w, r->r8, unit);
+	for (uint32_t k = 0; rc > 0 && k < w.n; k++)
+		if (fds[k].revents & POLLNVAL)
+			rc = -EBADF;
+	if (rc >= 0) {
+		rc = 0;
+		for (uint32_t k = 0; k < w.n; k++) {
+			uint32_t fd = (uint32_t)fds[k].fd;
+			short ev = fds[k].revents;
+
+			rc += keep(r->rsi, fd, ev & SET_IN);
+			rc += keep(r->rdx, fd, ev & SET_OUT);
+			rc += keep(r->r10, fd, ev & SET_EX);
+		}
+	}
+	r->rax = rc;
+	return DONE;
+}
+
+int ready_call(struct regs *r)
+{
+	switch (r->rax) {
+	case SYS_poll:
+	case SYS_ppoll:
+		return do_poll(r);
+	case SYS_select:
+	case SYS_pselect6:
+		return do_select(r);
+	default:
+		return epoll_call(r);
+	}
+}

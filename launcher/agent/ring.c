@@ -1,0 +1,495 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * ring.c - Bytes, between the program's buffers and a slot's two rings
+ *
+ * The rings say what there is to read; the shadow says the rest, and is where one
+ * sleeps.  Who is about to sleep says so (want), and then bytes that come bring a token
+ * byte into the shadow.  Who empties the ring takes the tokens.  An empty ring is
+ * answered by peeking at the shadow natively: end of file, errors, time-outs, signals
+ * and restarts are then the kernel's own.  Who waits for room sleeps in futex(2) on the
+ * worker's position, which restarts as send() does.
+ */
+#include <errno.h>
+#include <linux/futex.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+
+#include "launcher/agent/agent.h"
+
+#define LOCK_TRIES 200
+#define YIELDS 20
+#define DRAINS 100
+#define LEAVING_YIELDS 100000
+#define FUTILE 100 /* looks at a shadow that says what is not so */
+
+static inline void copy(void *dst, const void *src, uint64_t n)
+{
+	uint8_t *d = dst;
+	const uint8_t *s = src;
+
+	if (n > 256) {
+		__asm__ volatile("rep movsb" : "+D"(d), "+S"(s), "+c"(n)::"memory");
+		return;
+	}
+	for (; n >= 8; n -= 8, d += 8, s += 8)
+		__builtin_memcpy(d, s, 8);
+	for (; n; n--)
+		*d++ = *s++;
+}
+
+bool lock(uint32_t *l)
+{
+	for (int i = 0; i < LOCK_TRIES + YIELDS; i++) {
+		if (!__atomic_load_n(l, __ATOMIC_RELAXED) &&
+		    !__atomic_exchange_n(l, 1, __ATOMIC_ACQUIRE))
+			return true;
+		if (i < LOCK_TRIES)
+			__builtin_ia32_pause();
+		else
+			call(SYS_sched_yield, 0, 0, 0, 0);
+	}
+	return false;
+}
+
+void unlock(uint32_t *l)
+{
+	__atomic_store_n(l, 0, __ATOMIC_RELEASE);
+}
+
+static int by_plane(uint32_t plane)
+{
+	return plane == GZ_PLANE_NATIVE ? NATIVE : TRAP;
+}
+
+/* Tell the worker to look at the slot.  A lock of the slot is held: see engine/plane.c */
+static void tell(const struct io *io)
+{
+	char byte = 0;
+
+	__atomic_fetch_or(&SH->dirty[io->i / 64], 1ULL << io->i % 64, __ATOMIC_SEQ_CST);
+	if (__atomic_load_n(&SH->asleep, __ATOMIC_SEQ_CST))
+		call(SYS_sendto, (uint64_t)io->fd, (uint64_t)&byte, 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+/* Read @n bytes, and those that are owed, out of the shadow.  rx_lock held */
+static void drain(const struct io *io, uint32_t n)
+{
+	char bytes[64];
+
+	n += io->s->debt;
+	io->s->debt = 0;
+
+	/* The engine announces each just before it sends it. */
+	for (int i = 0; n && i < DRAINS; i++) {
+		int64_t r = call(SYS_recvfrom, (uint64_t)io->fd, (uint64_t)bytes,
+				 n < sizeof(bytes) ? n : sizeof(bytes), MSG_DONTWAIT);
+
+		if (r > 0)
+			n -= (uint32_t)r;
+		else if (r == -EAGAIN)
+			call(SYS_sched_yield, 0, 0, 0, 0);
+		else
+			return; /* nothing comes any more */
+	}
+	io->s->debt = n;
+}
+
+/*
+ * The ring was seen empty: so must be the shadow.  Bytes that come from the
+ * exchange on bring a token of their own; for those that came just before it, ours
+ * stay.
+ */
+static void settle(const struct io *io)
+{
+	struct gz_slot *s = io->s;
+	uint32_t n;
+
+	if (!__atomic_load_n(&s->token, __ATOMIC_RELAXED))
+		return;
+	n = __atomic_exchange_n(&s->token, 0, __ATOMIC_SEQ_CST);
+	if (is_empty(s))
+		drain(io, n);
+	else
+		__atomic_fetch_add(&s->token, n, __ATOMIC_SEQ_CST);
+}
+
+/* Bytes @skip to the end of the vectors, at most @n.  Return: how many were copied */
+static uint64_t scatter(const struct io *io, uint64_t skip, uint64_t pos, uint64_t n)
+{
+	const uint8_t *data = gz_slot_rx(SH, io->i);
+	uint64_t left = n;
+
+	for (uint64_t k = 0; k < io->nv && left; k++) {
+		uint8_t *to = io->v[k].iov_base;
+		uint64_t len = io->v[k].iov_len;
+
+		if (skip >= len) {
+			skip -= len;
+			continue;
+		}
+		to += skip;
+		len -= skip;
+		skip = 0;
+		if (len > left)
+			len = left;
+		left -= len;
+		while (len) {
+			uint64_t at = pos % GZ_SLOT_RING;
+			uint64_t part = len < GZ_SLOT_RING - at ? len : GZ_SLOT_RING - at;
+
+			copy(to, data + at, part);
+			to += part;
+			pos += part;
+			len -= part;
+		}
+	}
+	return n - left;
+}
+
+/* rx_lock held; @got bytes are there already.  Return: bytes, 0: none, -1: closed */
+static int64_t take(const struct io *io, uint64_t got)
+{
+	struct gz_slot *s = io->s;
+	uint64_t head = __atomic_load_n(&s->rx_head, __ATOMIC_RELAXED), n;
+
+	if (head & GZ_RING_CLOSED)
+		return -1;
+	n = __atomic_load_n(&s->rx_tail, __ATOMIC_ACQUIRE) - head;
+	if (n)
+		n = scatter(io, got, head, n);
+	if (!(io->flags & MSG_PEEK) && n &&
+	    !__atomic_compare_exchange_n(&s->rx_head, &head, head + n, false, __ATOMIC_SEQ_CST,
+					 __ATOMIC_RELAXED))
+		return -1;
+	return (int64_t)n;
+}
+
+/* One look at the ring.  Return: bytes, 0: none, -1: it is not the ring that has them */
+static int64_t receive_once(const struct io *io, uint64_t got)
+{
+	struct gz_slot *s = io->s;
+	int64_t n;
+
+	if (__atomic_load_n(&s->rx_plane, __ATOMIC_ACQUIRE) != GZ_PLANE_RING || !lock(&s->rx_lock))
+		return -1;
+	n = take(io, got);
+	if (n > 0 && !(io->flags & MSG_PEEK)) {
+		if (is_empty(s))
+			settle(io);
+		if (__atomic_load_n(&s->rx_full, __ATOMIC_SEQ_CST))
+			tell(io);
+	}
+	unlock(&s->rx_lock);
+	return n;
+}
+
+/* A byte lay in the shadow and none in the ring: it came late, or was another thread's. */
+bool take_stale_token(int fd, uint32_t i)
+{
+	struct gz_slot *s = &SH->slot[i];
+	const struct io at = {.fd = fd, .i = i, .s = s}, *io = &at;
+
+	if (!lock(&s->rx_lock))
+		return false;
+	if (is_empty(s) && __atomic_load_n(&s->rx_plane, __ATOMIC_ACQUIRE) == GZ_PLANE_RING &&
+	    !(__atomic_load_n(&s->rx_head, __ATOMIC_RELAXED) & GZ_RING_CLOSED)) {
+		/* Else another thread was here meanwhile. */
+		if (__atomic_load_n(&s->token, __ATOMIC_RELAXED))
+			settle(io);
+		else if (s->debt)
+			drain(io, 0);
+	}
+	unlock(&s->rx_lock);
+	return true;
+}
+
+/* What the shadow says of an empty ring: 1, look again; else the call's result */
+static int64_t ask_shadow(const struct io *io)
+{
+	struct gz_slot *s = io->s;
+	int64_t r = s->error ? __atomic_exchange_n(&s->error, 0, __ATOMIC_RELAXED) : 0;
+	char byte;
+
+	if (!r && !(io->flags & MSG_DONTWAIT)) {
+		/* From here on bytes bring a token. */
+		__atomic_store_n(&s->want, 1, __ATOMIC_SEQ_CST);
+		if (!is_empty(s))
+			return 1;
+	}
+	if (!r)
+		r = call(SYS_recvfrom, (uint64_t)io->fd, (uint64_t)&byte, 1,
+			 MSG_PEEK | (io->flags & MSG_DONTWAIT));
+	if (r > 0 || is_empty(s))
+		return r;
+	/* Bytes came before the end of file, or the error. */
+	if (r < 0 && r != -EAGAIN && r != -EINTR)
+		__atomic_store_n(&s->error, (int32_t)r, __ATOMIC_RELAXED);
+	return 1;
+}
+
+/*
+ * Nothing is there.  Return: true, now it is; false, the shadow is to be asked, which
+ * also has the end of file, errors and the time to sleep.
+ */
+static bool await(struct io *io)
+{
+	struct gz_slot *s = io->s;
+	struct spin sp;
+	bool found;
+
+	if (io->flags & MSG_DONTWAIT || __atomic_load_n(&s->news, __ATOMIC_ACQUIRE) || s->error)
+		return false;
+	spin_begin(&sp);
+	do {
+		found = !is_empty(s);
+	} while (!found && !__atomic_load_n(&s->news, __ATOMIC_ACQUIRE) &&
+		 __atomic_load_n(&s->rx_plane, __ATOMIC_RELAXED) == GZ_PLANE_RING && spin_more(&sp));
+	spin_end(&sp, found);
+	return found;
+}
+
+/* Is EAGAIN the answer to an empty ring, without asking the kernel?  Not each time: the
+ * engine may be gone. */
+static bool would_block(const struct io *io, uint64_t got)
+{
+	struct gz_slot *s = io->s;
+
+	return !got && (io->flags & MSG_DONTWAIT || __atomic_load_n(&s->nonblock, __ATOMIC_RELAXED)) &&
+	       !s->error && !__atomic_load_n(&s->news, __ATOMIC_SEQ_CST) && is_empty(s) &&
+	       __atomic_load_n(&s->rx_plane, __ATOMIC_ACQUIRE) == GZ_PLANE_RING && tsc() % 64;
+}
+
+int receive(struct io *io)
+{
+	const int known = MSG_DONTWAIT | MSG_PEEK | MSG_WAITALL | MSG_NOSIGNAL | MSG_CMSG_CLOEXEC;
+	struct gz_slot *s = io->s;
+	uint64_t got = 0;
+	int futile = 0;
+
+	if (io->flags & ~known || (io->flags & MSG_PEEK && io->flags & MSG_WAITALL))
+		return TRAP;
+	if (!io->len) {
+		if (is_empty(s))
+			return NATIVE;
+		io->r->rax = 0;
+		return DONE;
+	}
+	for (;;) {
+		int64_t r = receive_once(io, got);
+
+		if (r > 0) {
+			got += (uint64_t)r;
+			if (io->flags & MSG_WAITALL && got < io->len)
+				continue;
+			break;
+		}
+		if (r < 0 && !got)
+			return by_plane(__atomic_load_n(&s->rx_plane, __ATOMIC_ACQUIRE));
+		if (r < 0)
+			break; /* the rest is another call's */
+		if (would_block(io, got)) {
+			io->r->rax = -EAGAIN;
+			return DONE;
+		}
+		if (__atomic_load_n(&io->s->nonblock, __ATOMIC_RELAXED))
+			io->flags |= MSG_DONTWAIT;
+		if (await(io))
+			continue;
+		r = ask_shadow(io);
+		if (r <= 0 && got)
+			break;
+		if (r <= 0) {
+			io->r->rax = r;
+			return DONE;
+		}
+		if (is_empty(s) && (++futile > FUTILE || !take_stale_token(io->fd, io->i))) {
+			if (got)
+				break;
+			return TRAP;
+		}
+	}
+	io->r->rax = (int64_t)got;
+	return DONE;
+}
+
+/* tx_lock held; @skip bytes are there already.  Return: bytes, 0: no room, -1: closed */
+static int64_t put(const struct io *io, uint64_t skip)
+{
+	struct gz_slot *s = io->s;
+	uint64_t tail = __atomic_load_n(&s->tx_tail, __ATOMIC_RELAXED), pos = tail;
+	uint8_t *data = gz_slot_tx(SH, io->i);
+	uint64_t left = io->len - skip, room;
+
+	if (tail & GZ_RING_CLOSED)
+		return -1;
+	room = tx_room(s);
+	if (left > room)
+		left = room;
+	for (uint64_t k = 0; k < io->nv && left; k++) {
+		const uint8_t *from = io->v[k].iov_base;
+		uint64_t n = io->v[k].iov_len;
+
+		if (skip >= n) {
+			skip -= n;
+			continue;
+		}
+		from += skip;
+		n -= skip;
+		skip = 0;
+		if (n > left)
+			n = left;
+		left -= n;
+		while (n) {
+			uint64_t at = pos % GZ_SLOT_RING;
+			uint64_t part = n < GZ_SLOT_RING - at ? n : GZ_SLOT_RING - at;
+
+			copy(data + at, from, part);
+			from += part;
+			pos += part;
+			n -= part;
+		}
+	}
+	if (!__atomic_compare_exchange_n(&s->tx_tail, &tail, pos, false, __ATOMIC_SEQ_CST,
+					 __ATOMIC_RELAXED))
+		return -1;
+	return (int64_t)(pos - tail);
+}
+
+/* One attempt.  Return: as put() */
+static int64_t transmit_once(const struct io *io, uint64_t sent)
+{
+	struct gz_slot *s = io->s;
+	int64_t n;
+
+	if (__atomic_load_n(&s->tx_plane, __ATOMIC_ACQUIRE) != GZ_PLANE_RING || !lock(&s->tx_lock))
+		return -1;
+	n = put(io, sent);
+	if (n > 0)
+		tell(io);
+	unlock(&s->tx_lock);
+	return n;
+}
+
+/* Until there is room.  Return: 0 to try again, -EINTR, or -1: not in the ring */
+static int64_t await_room(const struct io *io)
+{
+	struct gz_slot *s = io->s;
+	struct spin sp;
+	uint32_t head;
+	int64_t r;
+
+	spin_begin(&sp);
+	while (!tx_room(s) && __atomic_load_n(&s->tx_plane, __ATOMIC_RELAXED) == GZ_PLANE_RING &&
+	       spin_more(&sp))
+		;
+	spin_end(&sp, tx_room(s) != 0);
+	head = (uint32_t)__atomic_load_n(&s->tx_head, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&s->tx_want, 1, __ATOMIC_SEQ_CST);
+	if (tx_room(s) || __atomic_load_n(&s->tx_plane, __ATOMIC_SEQ_CST) != GZ_PLANE_RING)
+		return 0;
+	/* Nobody is there to take it: EPIPE is the shadow's to say. */
+	if (call(SYS_sendto, (uint64_t)io->fd, 0, 0, MSG_DONTWAIT | MSG_NOSIGNAL) == -EPIPE)
+		return -1;
+	/* Its restarts are those of send(). */
+	r = call(SYS_futex, (uint64_t)&s->tx_head, FUTEX_WAIT, head, 0);
+	return r == -EINTR ? r : 0;
+}
+
+/*
+ * The ring was closed in the midst of a send() that may block, or cannot time it: what is
+ * left goes into the shadow, as soon as the engine has seen to it that this is right.
+ * Return: bytes
+ */
+static uint64_t transmit_natively(const struct io *io, uint64_t sent)
+{
+	struct gz_slot *s = io->s;
+	uint64_t skip = sent;
+
+	if (__atomic_load_n(&s->tx_plane, __ATOMIC_SEQ_CST) == GZ_PLANE_RING) {
+		__atomic_store_n(&s->leave, 1, __ATOMIC_SEQ_CST);
+		ask_for_token(io->fd, io->i);
+	}
+	for (int i = 0; __atomic_load_n(&s->tx_plane, __ATOMIC_SEQ_CST) != GZ_PLANE_NATIVE; i++) {
+		if (i == LEAVING_YIELDS)
+			return 0;
+		call(SYS_sched_yield, 0, 0, 0, 0);
+	}
+	for (uint64_t k = 0; k < io->nv; k++) {
+		uint64_t n = io->v[k].iov_len, at = skip < n ? skip : n;
+		int64_t r;
+
+		skip -= at;
+		for (; at < n; at += (uint64_t)r, sent += (uint64_t)r) {
+			r = call(SYS_sendto, (uint64_t)io->fd,
+				 (uint64_t)io->v[k].iov_base + at, n - at,
+				 (uint64_t)io->flags | MSG_NOSIGNAL);
+			if (r <= 0)
+				return sent;
+		}
+	}
+	return sent;
+}
+
+int transmit(struct io *io)
+{
+	const int known = MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE;
+	struct gz_slot *s = io->s;
+	uint64_t sent = 0;
+	int64_t n = 0;
+
+	if (io->flags & ~known)
+		return TRAP;
+	if (!io->len)
+		return NATIVE;
+	while (sent < io->len) {
+		n = transmit_once(io, sent);
+		if (n > 0) {
+			sent += (uint64_t)n;
+			continue;
+		}
+		if (n < 0)
+			break;
+		if (io->flags & MSG_DONTWAIT || __atomic_load_n(&s->nonblock, __ATOMIC_RELAXED)) {
+			__atomic_store_n(&s->tx_want, 1, __ATOMIC_SEQ_CST);
+			if (tx_room(s))
+				continue;
+			/* To whom its epoll is the kernel's it would be writable for ever. */
+			if (__atomic_load_n(&s->watch, __ATOMIC_RELAXED) == GZ_WATCH_LOUD)
+				__atomic_store_n(&s->leave, 1, __ATOMIC_SEQ_CST);
+			n = -EAGAIN;
+			break;
+		}
+		if (s->timed) {
+			n = -1; /* the relay knows how long */
+			break;
+		}
+		n = await_room(io);
+		if (n < 0)
+			break;
+	}
+	if (sent && n == -1 && sent < io->len) {
+		uint64_t all = transmit_natively(io, sent);
+
+		sent = all > sent ? all : sent;
+	}
+	if (sent || n == -EAGAIN || n == -EINTR) {
+		io->r->rax = sent ? (int64_t)sent : n;
+		return DONE;
+	}
+	/* An engine that is gone takes nothing and answers nobody: EPIPE is the shadow's. */
+	if (call(SYS_sendto, (uint64_t)io->fd, 0, 0, MSG_DONTWAIT | MSG_NOSIGNAL) == -EPIPE)
+		return NATIVE;
+	return by_plane(__atomic_load_n(&s->tx_plane, __ATOMIC_ACQUIRE));
+}
+
+void ask_for_token(int fd, uint32_t i)
+{
+	struct gz_slot *s = &SH->slot[i];
+	const struct io io = {.fd = fd, .i = i, .s = s};
+
+	__atomic_store_n(&s->want, 1, __ATOMIC_SEQ_CST);
+	if (!lock(&s->tx_lock))
+		return; /* its holder tells the worker */
+	tell(&io);
+	unlock(&s->tx_lock);
+}
