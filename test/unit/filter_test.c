@@ -402,7 +402,7 @@ static long ring_call(long (*gate)(long, long, long, long), const struct gz_call
 	const struct gz_when *w = &c->when[0];
 	long a = BAD, b = 0;
 
-	if (c->agent == GZ_AGENT_NONE && w->test == GZ_INT_EQ)
+	if (!gz_call_traps_wholly(c) && w->test == GZ_INT_EQ)
 		*(w->arg ? &b : &a) = (long)w->value;
 	return gate(c->nr, a, b, 0);
 }
