@@ -54,6 +54,8 @@
 	X(RING_LEFT, ring_left)                                                                    \
 	X(RING_FORCED, ring_left_by_force)                                                         \
 	X(RING_NO_SLOT, ring_no_slot)                                                              \
+	X(RING_JOINED, ring_joined)                                                                \
+	X(RING_DIRECT, ring_direct_bytes)                                                          \
 	X(RING_BROKEN, ring_broken)                                                                \
 	X(RING_RX, ring_to_app_bytes)                                                              \
 	X(RING_TX, ring_from_app_bytes)                                                            \

@@ -47,6 +47,7 @@
 #include "engine/client.h"
 #include "engine/counters.h"
 #include "engine/log.h"
+#include "engine/plane_inner.h"
 #include "engine/worker.h"
 
 #ifndef PIDFD_THREAD
@@ -114,11 +115,6 @@ void gz_plane_no_more(struct gz_plane *p)
 	pthread_mutex_lock(&p->lock);
 	p->no_more = true;
 	pthread_mutex_unlock(&p->lock);
-}
-
-static struct gz_slot *slot_of(const struct gz_sock *s)
-{
-	return &s->client->plane->sh->slot[s->ring.i];
 }
 
 /* What the rings do not have, and the shadow does. */
@@ -216,7 +212,7 @@ bool gz_plane_is_ring(const struct gz_sock *s)
 }
 
 /* Who sleeps until there is room looks again. */
-static void wake_senders(struct gz_slot *slot)
+void gz_plane_wake_senders(struct gz_slot *slot)
 {
 	if (__atomic_load_n(&slot->tx_want, __ATOMIC_SEQ_CST) &&
 	    __atomic_exchange_n(&slot->tx_want, 0, __ATOMIC_SEQ_CST))
@@ -232,7 +228,7 @@ void gz_plane_stop_sending(struct gz_sock *s)
 	slot = slot_of(s);
 	__atomic_fetch_or(&slot->tx_tail, GZ_RING_CLOSED, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&slot->tx_plane, GZ_PLANE_NATIVE, __ATOMIC_SEQ_CST);
-	wake_senders(slot);
+	gz_plane_wake_senders(slot);
 }
 
 /* From @head to @tail, if that can be. */
@@ -330,6 +326,7 @@ static void stop_fading(struct gz_sock *s)
 void gz_plane_release(struct gz_sock *s)
 {
 	stop_fading(s);
+	gz_join_end(s);
 	if (s->ring.i >= 0 && s->client->plane->owner[s->ring.i] == s)
 		s->client->plane->owner[s->ring.i] = NULL;
 }
@@ -360,7 +357,7 @@ static bool mark_ready(struct gz_sock *s)
 }
 
 /* The same, and whoever sleeps is woken. */
-static void tell(struct gz_sock *s)
+void gz_plane_tell(struct gz_sock *s)
 {
 	struct gz_slot *slot = slot_of(s);
 	bool sleeps = mark_ready(s);
@@ -397,11 +394,12 @@ static void go_native(struct gz_sock *s)
 {
 	struct gz_slot *slot = slot_of(s);
 
+	gz_join_end(s);
 	atomic_store(&s->ring.plane, GZ_PLANE_NATIVE);
 	if (!atomic_load(&s->ring.orphan))
 		__atomic_store_n(&slot->rx_plane, GZ_PLANE_NATIVE, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&slot->tx_plane, GZ_PLANE_NATIVE, __ATOMIC_SEQ_CST);
-	wake_senders(slot);
+	gz_plane_wake_senders(slot);
 	mark_ready(s);
 }
 
@@ -411,7 +409,7 @@ static void close_rings(struct gz_sock *s)
 
 	__atomic_fetch_or(&slot->tx_tail, GZ_RING_CLOSED, __ATOMIC_SEQ_CST);
 	__atomic_fetch_or(&slot->rx_head, GZ_RING_CLOSED, __ATOMIC_SEQ_CST);
-	wake_senders(slot);
+	gz_plane_wake_senders(slot);
 }
 
 void gz_plane_failed(struct gz_sock *s)
@@ -423,7 +421,7 @@ void gz_plane_failed(struct gz_sock *s)
 }
 
 /* The slot says what cannot be. */
-static void broken(struct gz_sock *s)
+void gz_plane_broken(struct gz_sock *s)
 {
 	gz_count(GZ_C_RING_BROKEN);
 	gz_off_sock(s, GZ_OFF_BROKEN);
@@ -438,12 +436,12 @@ static void broken(struct gz_sock *s)
 }
 
 /* Bytes that the program has not read.  Return: false, it is broken */
-static bool rx_used(struct gz_sock *s, uint32_t *used)
+bool gz_plane_rx_used(struct gz_sock *s, uint32_t *used)
 {
 	uint64_t head = __atomic_load_n(&slot_of(s)->rx_head, __ATOMIC_SEQ_CST) & ~GZ_RING_CLOSED;
 
 	if (s->ring.rx_tail - head > GZ_SLOT_RING) {
-		broken(s);
+		gz_plane_broken(s);
 		return false;
 	}
 	*used = (uint32_t)(s->ring.rx_tail - head);
@@ -460,7 +458,7 @@ static int64_t fill_ring(struct gz_sock *s)
 	while (gz_ring_iov(&s->rx, s->rx.head, gz_ring_used(&s->rx), v)) {
 		uint32_t at = s->ring.rx_tail % GZ_SLOT_RING, n = GZ_SLOT_RING - at;
 
-		if (!rx_used(s, &used))
+		if (!gz_plane_rx_used(s, &used))
 			return -1;
 		if (n > GZ_SLOT_RING - used)
 			n = GZ_SLOT_RING - used;
@@ -475,8 +473,8 @@ static int64_t fill_ring(struct gz_sock *s)
 		done += n;
 	}
 	/* An agent that spins may have been faster. */
-	if (done && (!rx_used(s, &used) || used))
-		tell(s);
+	if (done && (!gz_plane_rx_used(s, &used) || used))
+		gz_plane_tell(s);
 	return done;
 }
 
@@ -552,9 +550,11 @@ uint32_t gz_plane_to_app(struct gz_sock *s)
 		if (!full)
 			break;
 	}
+	if (s->ring.joined)
+		gz_join_move(s->ring.joined);
 	/* Somebody went to sleep who did not see them, or looks only natively. */
 	if (__atomic_load_n(&slot->want, __ATOMIC_SEQ_CST) && gz_plane_unread(s))
-		tell(s);
+		gz_plane_tell(s);
 	gz_add(GZ_C_RING_RX, sum);
 	return sum;
 }
@@ -570,13 +570,13 @@ bool gz_plane_from_app(struct gz_sock *s, uint32_t room)
 
 		if (__atomic_load_n(&slot->tx_want, __ATOMIC_SEQ_CST) &&
 		    GZ_SLOT_RING - (uint32_t)(tail - s->ring.tx_head) >= GZ_SLOT_WRITABLE) {
-			wake_senders(slot);
-			tell(s);
+			gz_plane_wake_senders(slot);
+			gz_plane_tell(s);
 		}
 		if (tail == s->ring.tx_head)
 			return true;
 		if (tail - s->ring.tx_head > GZ_SLOT_RING) {
-			broken(s);
+			gz_plane_broken(s);
 			return true;
 		}
 		if (n > tail - s->ring.tx_head)
@@ -601,7 +601,7 @@ bool gz_plane_is_being_read(struct gz_sock *s)
 		return false;
 	s->ring.rx_full = true;
 	__atomic_store_n(&slot_of(s)->rx_full, 1, __ATOMIC_SEQ_CST);
-	return rx_used(s, &used) && used;
+	return gz_plane_rx_used(s, &used) && used;
 }
 
 /* Pieces of the last @n bytes of the rx ring */
@@ -640,7 +640,7 @@ int gz_plane_rest(struct gz_sock *s, struct iovec v[2])
 {
 	uint32_t n;
 
-	if (s->ring.i < 0 || atomic_load(&s->ring.orphan) || !rx_used(s, &n))
+	if (s->ring.i < 0 || atomic_load(&s->ring.orphan) || !gz_plane_rx_used(s, &n))
 		return 0;
 	return pieces(s, n, v);
 }
@@ -801,10 +801,11 @@ unsigned gz_plane_poll(struct gz_worker *w)
 			for (; bits; bits &= bits - 1) {
 				s = p->owner[k * 64 + (unsigned)__builtin_ctzll(bits)];
 
-				if (s) {
+				if (!s)
+					continue;
+				sum++;
+				if (!s->ring.joined || !gz_join_poll(s))
 					gz_worker_dirty(w, s);
-					sum++;
-				}
 			}
 		}
 	}

@@ -76,6 +76,7 @@ struct gz_ring_end {
 	bool evicted;	/* it must leave, at the program's next call */
 	uint64_t fades; /* ns; 0: no */
 	LIST_ENTRY(gz_sock) fading;
+	struct gz_sock *joined; /* the other end of the connection, join.c */
 };
 
 /* --- service threads --------------------------------------------------------- */

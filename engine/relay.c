@@ -31,6 +31,7 @@
 #include "engine/client.h"
 #include "engine/counters.h"
 #include "engine/log.h"
+#include "engine/plane_inner.h"
 #include "engine/reaper.h"
 #include "engine/urgent.h"
 #include "engine/worker.h"
@@ -404,6 +405,8 @@ static bool from_ring(struct gz_sock *s)
 {
 	bool empty;
 
+	if (s->ring.joined && gz_join_move(s))
+		return !gz_plane_unseen(s);
 	if (gz_plane_unseen(s) && !gz_ring_ready(&s->tx, GZ_TX_RING))
 		return false;
 	empty = gz_plane_from_app(s, s->tx.data ? tx_room(s) : 0);

@@ -22,6 +22,7 @@
 #include "engine/icmp.h"
 #include "engine/log.h"
 #include "engine/ping.h"
+#include "engine/plane_inner.h"
 #include "engine/reaper.h"
 #include "engine/service.h"
 #include "engine/twin.h"
@@ -30,6 +31,9 @@
 #include "engine/worker.h"
 
 #define INBOX 4096
+#define WHOLE_NS 5000	     /* rings alone are looked at, that long at most */
+#define HOG_NS 400000	     /* a yield that takes as long: the core is taken ... */
+#define HOG_REST_NS 3000000  /* ... and so long one does not yield */
 #define NAP_NS 100000 /* a device without a descriptor: look this often */
 
 struct gz_worker gz_worker;
@@ -219,6 +223,7 @@ static void handle(struct gz_worker *w, struct gz_msg *m)
 	case GZ_OP_BEGIN:
 		atomic_store(&s->hold, false);
 		gz_plane_adopt(s);
+		gz_join(s);
 		gz_relay_pump(w, s);
 		sem_post(&m->leave->done);
 		break;
@@ -353,10 +358,50 @@ awake:
 	atomic_store_explicit(&w->sleeping, false, memory_order_relaxed);
 }
 
+/* Packets, messages, shadows, rings, timers.  Return: was there anything? */
+static unsigned whole_round(struct gz_worker *w, uint64_t *wait)
+{
+	unsigned work;
+
+	gz_stack_clock(w->now);
+	work = gz_netif_rx(w, drain_inbox);
+	work += relay_events(w);
+	work += gz_plane_poll(w);
+	/* Looped packets and their answers, until it is quiet. */
+	for (unsigned i = 0; i < 64; i++) {
+		bool more = drain_dirty(w);
+
+		more |= gz_netif_loop();
+		work += more;
+		if (!more)
+			break;
+	}
+	*wait = gz_stack_timers(w);
+	gz_netif_flush(w);
+	return work;
+}
+
+/*
+ * The programs may want this core.  Return: false, somebody who computes has it, for whole
+ * slices of time: who sleeps is woken sooner than who yields comes back
+ */
+static bool yield(struct gz_worker *w)
+{
+	uint64_t before = gz_now_ns();
+
+	if (before < w->hog_until)
+		return false;
+	sched_yield();
+	if (gz_now_ns() - before < HOG_NS)
+		return true;
+	w->hog_until = before + HOG_REST_NS;
+	return false;
+}
+
 int gz_worker_main(void *arg)
 {
 	struct gz_worker *w = arg;
-	uint64_t idle_since = gz_now_ns(), wait, loops = 0;
+	uint64_t idle_since = gz_now_ns(), whole = 0, wait = 0, loops = 0;
 	sigset_t all;
 
 	/* The tap driver signals each packet: main's business, not ours. */
@@ -369,31 +414,27 @@ int gz_worker_main(void *arg)
 		unsigned work;
 
 		w->now = gz_now_ns();
-		gz_stack_clock(w->now);
-		work = gz_netif_rx(w, drain_inbox);
-		work += relay_events(w);
-		work += gz_plane_poll(w);
-		/* Looped packets and their answers, until it is quiet. */
-		for (unsigned i = 0; i < 64; i++) {
-			bool more = drain_dirty(w);
-
-			more |= gz_netif_loop();
-			work += more;
-			if (!more)
-				break;
+		/* Rings cost no system call: the rest has its turn now and then. */
+		if (w->now - whole < WHOLE_NS && TAILQ_EMPTY(&w->dirty)) {
+			work = gz_plane_poll(w);
+		} else {
+			whole = w->now;
+			work = whole_round(w, &wait);
 		}
-		wait = gz_stack_timers(w);
-		gz_netif_flush(w);
 		if (++loops % 64 == 0)
 			gz_add(GZ_C_LOOPS, 64);
 		if (work || !TAILQ_EMPTY(&w->dirty)) {
 			idle_since = w->now;
 			continue;
 		}
-		if (w->cfg->power == GZ_POWER_POLL)
+		if (w->cfg->power == GZ_POWER_POLL) {
+			yield(w);
 			continue;
-		if (w->now - idle_since < (uint64_t)w->cfg->spin_us * 1000) {
-			rte_pause();
+		}
+		if (w->now - idle_since < (uint64_t)w->cfg->spin_us * 1000 && yield(w))
+			continue;
+		if (whole != w->now) {
+			whole = 0; /* not before all was looked at */
 			continue;
 		}
 		sleep_for(w, wait);

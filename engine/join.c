@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * join.c - Connections between two programs of one engine: from ring to ring
+ *
+ * Theory of operation.  Such a connection is made by TCP, as any other, and ends as any
+ * other.  While both its ends are in the rings their bytes need not go through lwIP:
+ * the worker copies them from the one's tx ring to the other's rx ring.  Order holds
+ * because that is done only while nothing of that direction is on its way through
+ * lwIP, and what cannot be copied for want of room stays where it is.  A FIN and a RST
+ * go through lwIP, after the bytes.
+ *
+ * Neither program sees the other's memory.
+ */
+#include <string.h>
+
+#include "engine/counters.h"
+#include "engine/plane_inner.h"
+#include "engine/ports.h"
+#include "engine/worker.h"
+
+void gz_join(struct gz_sock *s)
+{
+	struct gz_sock *o;
+
+	if (s->ring.joined || !s->flow || !gz_plane_is_ring(s))
+		return;
+	o = gz_flow_sock(s->flow->peer, s->flow->local);
+	if (!o || o == s || o->ring.joined || !gz_plane_is_ring(o))
+		return;
+	s->ring.joined = o;
+	o->ring.joined = s;
+	gz_count(GZ_C_RING_JOINED);
+}
+
+void gz_join_end(struct gz_sock *s)
+{
+	struct gz_sock *o = s->ring.joined;
+
+	if (!o)
+		return;
+	s->ring.joined = o->ring.joined = NULL;
+	/* What waits for room goes through lwIP now. */
+	gz_worker_dirty(&gz_worker, o);
+	gz_worker_dirty(&gz_worker, s);
+}
+
+/* May bytes go from the one's ring to the other's now? */
+static bool is_direct(const struct gz_sock *from, const struct gz_sock *to)
+{
+	return from->pcb && to->pcb && gz_sock_state(from) == GZ_ESTABLISHED &&
+	       gz_sock_state(to) == GZ_ESTABLISHED && !gz_ring_used(&from->tx) &&
+	       !gz_ring_used(&to->rx) && !from->fin_sent && !to->fin_received && !to->app_gone &&
+	       to->end_fd >= 0 && !atomic_load(&to->hold) && !atomic_load(&to->app_shut_rd) &&
+	       !to->ring.evicted && !from->ring.evicted && !from->urgent.call && !to->reset &&
+	       gz_plane_is_ring(from) && gz_plane_is_ring(to);
+}
+
+/* @n bytes; both may wrap around */
+static void copy(const struct gz_sock *from, const struct gz_sock *to, uint32_t n)
+{
+	const uint8_t *src = gz_slot_tx(from->client->plane->sh, (uint32_t)from->ring.i);
+	uint8_t *dst = gz_slot_rx(to->client->plane->sh, (uint32_t)to->ring.i);
+	uint64_t a = from->ring.tx_head, b = to->ring.rx_tail;
+
+	while (n) {
+		uint32_t i = a % GZ_SLOT_RING, k = b % GZ_SLOT_RING, part = n;
+
+		if (part > GZ_SLOT_RING - i)
+			part = GZ_SLOT_RING - i;
+		if (part > GZ_SLOT_RING - k)
+			part = GZ_SLOT_RING - k;
+		memcpy(dst + k, src + i, part);
+		a += part;
+		b += part;
+		n -= part;
+	}
+}
+
+/* Return: bytes that were moved; -1: a ring is broken; *@left: some had no room */
+static int64_t move_once(struct gz_sock *from, struct gz_sock *to, bool *left)
+{
+	struct gz_slot *a = slot_of(from), *b = slot_of(to);
+	uint64_t tail = __atomic_load_n(&a->tx_tail, __ATOMIC_SEQ_CST) & ~GZ_RING_CLOSED;
+	uint64_t n = tail - from->ring.tx_head;
+	uint32_t used;
+
+	*left = false;
+	if (!n)
+		return 0;
+	if (n > GZ_SLOT_RING) {
+		gz_plane_broken(from);
+		return -1;
+	}
+	if (!gz_plane_rx_used(to, &used))
+		return -1;
+	*left = n > GZ_SLOT_RING - used;
+	if (*left)
+		n = GZ_SLOT_RING - used;
+	copy(from, to, (uint32_t)n);
+	to->ring.rx_tail += n;
+	__atomic_store_n(&b->rx_tail, to->ring.rx_tail, __ATOMIC_SEQ_CST);
+	from->ring.tx_head += n;
+	__atomic_store_n(&a->tx_head, from->ring.tx_head, __ATOMIC_SEQ_CST);
+	return (int64_t)n;
+}
+
+bool gz_join_move(struct gz_sock *s)
+{
+	struct gz_sock *to = s->ring.joined;
+	struct gz_slot *a = slot_of(s), *b;
+	uint64_t sum = 0;
+	bool left;
+
+	if (!gz_plane_unseen(s))
+		return true;
+	if (!to || !is_direct(s, to))
+		return false;
+	b = slot_of(to);
+	for (;;) {
+		int64_t n = move_once(s, to, &left);
+
+		if (n < 0)
+			return true; /* that is over */
+		sum += (uint64_t)n;
+		if (!left || to->ring.rx_full)
+			break;
+		/* Whoever makes room from here on tells; once more for who did just before. */
+		to->ring.rx_full = true;
+		__atomic_store_n(&b->rx_full, 1, __ATOMIC_SEQ_CST);
+	}
+	if (!left && to->ring.rx_full) {
+		to->ring.rx_full = false;
+		__atomic_store_n(&b->rx_full, 0, __ATOMIC_SEQ_CST);
+	}
+	if (!sum)
+		return true;
+	gz_plane_tell(to);
+	/* Its end may have waited for its last bytes. */
+	if (s->hup || s->rdhup || s->app_gone || atomic_load(&s->app_shut_wr))
+		gz_worker_dirty(&gz_worker, s);
+	if (__atomic_load_n(&a->tx_want, __ATOMIC_SEQ_CST) && !left) {
+		gz_plane_wake_senders(a);
+		gz_plane_tell(s);
+	}
+	gz_add(GZ_C_RING_DIRECT, sum);
+	atomic_fetch_add_explicit(&s->tx_bytes, sum, memory_order_relaxed);
+	atomic_fetch_add_explicit(&to->rx_bytes, sum, memory_order_relaxed);
+	return true;
+}
+
+bool gz_join_poll(struct gz_sock *s)
+{
+	struct gz_slot *slot = slot_of(s);
+
+	if (s->dirty || s->hup || s->rdhup || s->app_eof || s->fin_passed ||
+	    __atomic_load_n(&slot->leave, __ATOMIC_RELAXED) || !gz_join_move(s) || !s->ring.joined ||
+	    !gz_join_move(s->ring.joined))
+		return false;
+	if (__atomic_load_n(&slot->want, __ATOMIC_SEQ_CST) && gz_plane_unread(s))
+		gz_plane_tell(s);
+	return true;
+}
