@@ -508,10 +508,16 @@ static enum gz_sites data_call(struct gz_call_ctx *c, const struct gz_call_info 
 /* The agent would not see that the number means another file: it asks from now on. */
 static void poison(struct gz_call_ctx *c, uint32_t first, uint32_t last)
 {
-	uint64_t e = GZ_FD_POISON;
+	const uint32_t none = 0; /* epoll */
+	const uint64_t e = GZ_FD_POISON;
 
 	for (uint64_t fd = first; fd <= last && fd < GZ_FD_MAX && fd - first < 4096; fd++)
 		gz_app_write(c->tid, GZ_FD_TABLE + fd * sizeof(e), &e, sizeof(e));
+	for (uint64_t fd = first; fd <= last && fd < GZ_FD_MAX && fd - first < 4096; fd++)
+		gz_app_write(c->tid,
+			     GZ_AGENT_KEPT + offsetof(struct gz_agent_kept, epoll) +
+				 fd * sizeof(none),
+			     &none, sizeof(none));
 }
 
 static enum gz_sites close_call(struct gz_call_ctx *c, const struct gz_call_info *call)
@@ -657,11 +663,16 @@ static enum gz_sites ready_call(struct gz_call_ctx *c, const struct gz_call_info
 
 	if (is_ioctl && (uint32_t)c->args[1] != FIONBIO && (uint32_t)c->args[1] != FIONREAD)
 		return GZ_SITES_SERVE;
-	if (call->id != GZ_CALL_EPOLL_CTL && !gz_plane_is_used(c->sv->client->plane))
+	if (call->id != GZ_CALL_EPOLL_CTL && call->id != GZ_CALL_SECCOMP &&
+	    call->id != GZ_CALL_PRCTL && !gz_plane_is_used(c->sv->client->plane))
 		return is_ioctl ? GZ_SITES_SERVE : GZ_SITES_NATIVE;
 	if (lead_to_agent(c, call, is_ready_of_ours))
 		return GZ_SITES_ANSWERED;
 	switch (call->id) {
+	case GZ_CALL_SECCOMP:
+	case GZ_CALL_PRCTL:
+		leave_process(c);
+		return GZ_SITES_NATIVE;
 	case GZ_CALL_IOCTL:
 	case GZ_CALL_FCNTL:
 		if (!is_ioctl || (uint32_t)c->args[1] == FIONBIO)
@@ -706,10 +717,6 @@ enum gz_sites gz_sites_trap(struct gz_call_ctx *c, const struct gz_call_info *ca
 		break;
 	case GZ_CALL_IO_SUBMIT:
 		leave_submitted(c);
-		return GZ_SITES_NATIVE;
-	case GZ_CALL_SECCOMP:
-	case GZ_CALL_PRCTL:
-		leave_process(c);
 		return GZ_SITES_NATIVE;
 	default:
 		return GZ_SITES_SERVE;

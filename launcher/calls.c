@@ -85,10 +85,11 @@ const struct gz_call_info gz_calls[] = {
     {CALL(DUP3, dup3), .plane = GZ_CALL_RING, .agent = GZ_AGENT_CLOSE, .doc = "As close."},
     {CALL(CLOSE_RANGE, close_range), .plane = GZ_CALL_RING, .agent = GZ_AGENT_CLOSE,
      .doc = "As close."},
-    {CALL(SECCOMP, seccomp), .plane = GZ_CALL_RING,
+    {CALL(SECCOMP, seccomp), .plane = GZ_CALL_RING, .agent = GZ_AGENT_READY,
      .doc = "A sandbox may end the program for the agent's own calls: its sockets leave the "
 	    "rings."},
-    {CALL(PRCTL, prctl), .plane = GZ_CALL_RING, .when = {{GZ_INT_EQ, 0, PR_SET_SECCOMP}},
+    {CALL(PRCTL, prctl), .plane = GZ_CALL_RING, .agent = GZ_AGENT_READY,
+     .when = {{GZ_INT_EQ, 0, PR_SET_SECCOMP}},
      .doc = "PR_SET_SECCOMP: as seccomp."},
     {CALL(FCNTL, fcntl), .plane = GZ_CALL_RING, .agent = GZ_AGENT_READY,
      .when = {{GZ_INT_EQ, 1, F_SETFL}},

@@ -185,18 +185,24 @@ struct gz_slot {
 	uint32_t leave; /* the rings cannot serve it: it is to leave */
 };
 
-/** A socket in an epoll. */
+/** A socket in an epoll, as the program has it and as the kernel's epoll does. */
 struct gz_reg {
 	uint64_t data;
-	uint32_t events; /* the program's; 0: none */
+	uint64_t native_data;
+	uint32_t events; /* 0: it was taken out */
 	uint32_t gen;	 /* of the slot; another one: it is of an earlier socket */
 	int32_t fd;	 /* its number where it was added */
-	uint32_t pad;
+	uint32_t native; /* GZ_REG_* */
 };
+
+#define GZ_REG_ABSENT 0
+#define GZ_REG_SAME 1
+#define GZ_REG_OTHER 2
 
 /**
  * What an epoll has of sockets in the rings.  The agents' own, but for ready[], where
- * the engine sets bits.  The kernel's epoll has them all too, as the program said.
+ * the engine sets bits.  The kernel's epoll gets to know what changed before somebody
+ * sleeps on it.
  */
 struct gz_epoll {
 	_Alignas(64) uint32_t sleepers; /* in epoll_wait(): a token, please */
@@ -206,7 +212,9 @@ struct gz_epoll {
 	uint64_t owner_ns; /* by a number of this PID namespace */
 	uint32_t shared;   /* another process was seen to use it */
 	uint32_t next;	   /* the slot whose turn it is */
+	uint32_t eager;	   /* what changes is told to the kernel at once */
 	uint64_t looked;   /* TSC: the kernel was asked */
+	uint64_t changed[GZ_SLOTS / 64]; /* the kernel's epoll is to be told */
 	_Alignas(64) uint64_t ready[GZ_SLOTS / 64];
 	struct gz_reg reg[GZ_SLOTS];
 };
@@ -259,7 +267,7 @@ static_assert(offsetof(struct gz_agent_private, fd) == GZ_FD_TABLE - GZ_AGENT_PR
 static_assert(sizeof(struct gz_slot) == 448, "ABI");
 static_assert(offsetof(struct gz_shared, slot) == 12288, "ABI");
 static_assert(sizeof(struct gz_agent_kept) == GZ_AGENT_KEPT_SIZE, "ABI");
-static_assert(sizeof(struct gz_reg) == 24 && sizeof(struct gz_epoll) == 24768, "ABI");
+static_assert(sizeof(struct gz_reg) == 32 && sizeof(struct gz_epoll) == 33088, "ABI");
 static_assert(sizeof(struct gz_shared) <= GZ_SHARED_DATA, "ABI");
 static_assert(GZ_FD_SLOT + GZ_SLOTS <= 0xffff, "a kind has 16 bits");
 #endif

@@ -143,8 +143,10 @@ int ready_call(struct regs *r);
 int epoll_call(struct regs *r);
 /** @fd is being closed in this process. */
 void unwatch(uint32_t fd);
-/** Whoever waits on it natively, or on what it is in, sees tokens from now on. */
-void epoll_loud(struct gz_epoll *ep);
+/** Whoever waits natively on the epoll @epfd, or on what it is in, sees tokens from now on. */
+void epoll_loud(struct gz_epoll *ep, int epfd);
+/** The kernel's epolls of this process are as the program has them, from now on. */
+void epolls_native(void);
 
 int gz_agent(struct regs *r);
 

@@ -2,11 +2,12 @@
  *
  * epoll.c - epoll of sockets that are in the rings
  *
- * Theory of operation.  Each registration is made in the kernel, as the program asks,
- * so that a socket that leaves the rings, or a program without agent, finds it there.
- * Those of sockets in the rings are kept in shared memory too.  The engine sets a bit of
- * ready[] when something happens to such a socket; epoll_wait() takes the bits, and
- * looks at what they are about.  A level-triggered one that is ready keeps its bit.
+ * Theory of operation.  Registrations of sockets in the rings are kept in shared memory.
+ * The engine sets a bit of ready[] when something happens to such a socket; epoll_wait()
+ * takes the bits, and looks at what they are about.  A level-triggered one that is ready
+ * keeps its bit.  The kernel's epoll is told of what changed (changed[]) before somebody
+ * sleeps on it, and when a socket leaves the rings: programs that put a socket in and
+ * take it out for each request do so without a call.
  *
  * The kernel is asked now and then, for what is its own, and to sleep.  Who is about to
  * sleep counts itself (sleepers), and then what happens brings a token as well, which
@@ -24,7 +25,7 @@
 #define BATCH 64
 #define LOOK_US 20 /* the kernel's descriptors are looked at so often while there is work */
 #define NEWS (EPOLLHUP | EPOLLERR | EPOLLRDHUP | EPOLLPRI)
-#define PRIVATE_BITS (EPOLLONESHOT | EPOLLET | EPOLLWAKEUP | EPOLLEXCLUSIVE)
+#define PRIVATE_BITS ((uint32_t)EPOLLONESHOT | EPOLLET | EPOLLWAKEUP | EPOLLEXCLUSIVE)
 
 static uint32_t index_of(const struct gz_epoll *ep)
 {
@@ -60,6 +61,98 @@ static void remove_reg(struct gz_epoll *ep, uint32_t i)
 				    __ATOMIC_RELAXED);
 }
 
+/* Tell the kernel of one.  Return: as epoll_ctl() */
+static int64_t tell_kernel(const struct gz_epoll *ep, int epfd, struct gz_reg *reg)
+{
+	struct epoll_event ev = {.events = reg->events, .data.u64 = reg->data};
+	int op = reg->events ? EPOLL_CTL_MOD : EPOLL_CTL_DEL;
+	int64_t rc = 0;
+
+	(void)ep;
+	if (reg->native == GZ_REG_ABSENT)
+		op = EPOLL_CTL_ADD;
+	if (reg->native == GZ_REG_OTHER || (reg->native == GZ_REG_ABSENT && reg->events))
+		rc = call(SYS_epoll_ctl, (uint64_t)epfd, (uint64_t)op, (uint64_t)reg->fd,
+			  (uint64_t)&ev);
+	reg->native = reg->events && !rc ? GZ_REG_SAME : GZ_REG_ABSENT;
+	reg->native_data = reg->data;
+	return rc;
+}
+
+/* The epoll's lock is held. */
+static void tell_kernel_all(struct gz_epoll *ep, int epfd)
+{
+	for (uint32_t w = 0; w < GZ_SLOTS / 64; w++) {
+		uint64_t bits = __atomic_load_n(&ep->changed[w], __ATOMIC_RELAXED);
+
+		if (bits)
+			ep->changed[w] = 0;
+		for (; bits; bits &= bits - 1) {
+			uint32_t i = w * 64 + (uint32_t)__builtin_ctzll(bits);
+
+			if (!is_valid(&ep->reg[i], i))
+				continue;
+			tell_kernel(ep, epfd, &ep->reg[i]);
+			if (!ep->reg[i].events)
+				remove_reg(ep, i);
+		}
+	}
+}
+
+static void change(struct gz_epoll *ep, uint32_t i)
+{
+	if (ep->reg[i].native == GZ_REG_SAME)
+		ep->reg[i].native = GZ_REG_OTHER;
+	ep->changed[i / 64] |= 1ULL << i % 64;
+}
+
+/* @reg is of another file, or of none */
+static int64_t ctl_locked(struct gz_epoll *ep, const struct regs *r, uint32_t i, bool fresh)
+{
+	const struct epoll_event *ev = (const struct epoll_event *)r->r10;
+	struct gz_slot *s = &SH->slot[i];
+	struct gz_reg *reg = &ep->reg[i];
+	int op = (int)r->rsi, fd = (int)r->rdx;
+	bool known = is_valid(reg, i), live = known && reg->events;
+	struct gz_reg old = *reg;
+	int64_t rc;
+
+	if (op == EPOLL_CTL_ADD ? live : !live)
+		return op == EPOLL_CTL_ADD ? -EEXIST : -ENOENT;
+	if (op == EPOLL_CTL_DEL) {
+		reg->events = 0;
+		if (reg->native == GZ_REG_ABSENT)
+			remove_reg(ep, i);
+		else
+			change(ep, i);
+	} else {
+		reg->events = ev->events | EPOLLHUP | EPOLLERR;
+		reg->data = ev->data.u64;
+		reg->fd = fd;
+		if (!known)
+			reg->native = GZ_REG_ABSENT;
+		reg->gen = __atomic_load_n(&s->gen, __ATOMIC_ACQUIRE);
+		change(ep, i);
+		__atomic_fetch_or(&PRIV->watched[(uint32_t)fd / 64], 1ULL << fd % 64,
+				  __ATOMIC_SEQ_CST);
+	}
+	/* The kernel knows what is no epoll at all, and what others wait for. */
+	if (fresh || ep->eager || __atomic_load_n(&ep->sleepers, __ATOMIC_SEQ_CST)) {
+		rc = is_valid(reg, i) ? tell_kernel(ep, (int)r->rdi, reg) : 0;
+		if (rc && op != EPOLL_CTL_DEL) {
+			*reg = old;
+			if (!known)
+				remove_reg(ep, i);
+			return rc;
+		}
+		if (!reg->events && is_valid(reg, i))
+			remove_reg(ep, i);
+	}
+	if (op != EPOLL_CTL_DEL)
+		look_anew(ep, fd, i);
+	return 0;
+}
+
 static int ctl(struct regs *r)
 {
 	int op = (int)r->rsi, fd = (int)r->rdx;
@@ -68,82 +161,110 @@ static int ctl(struct regs *r)
 	struct gz_epoll *ep, *inner;
 	struct gz_slot *s;
 	struct gz_reg *reg;
-	bool known;
 	uint32_t none = 0;
+	bool fresh;
 
 	if (slot < 0 || !in_rings(&SH->slot[slot])) {
 		inner = fd >= 0 && op == EPOLL_CTL_ADD ? managed((uint32_t)fd) : NULL;
 		if (inner)
-			epoll_loud(inner);
+			epoll_loud(inner, fd);
+		ep = slot >= 0 ? managed((uint32_t)r->rdi) : NULL;
+		if (ep && is_valid(&ep->reg[slot], (uint32_t)slot) && lock(&ep->lock)) {
+			/* It left: the kernel is to have it as it was, first. */
+			if (ep->reg[slot].native != GZ_REG_SAME)
+				tell_kernel(ep, (int)r->rdi, &ep->reg[slot]);
+			remove_reg(ep, (uint32_t)slot);
+			unlock(&ep->lock);
+		}
 		/* One that is not connected yet may come to the rings: the engine notes it. */
 		return slot == ASK || (slot == NOT_OURS && op == EPOLL_CTL_ADD) ? TRAP : NATIVE;
 	}
 	s = &SH->slot[slot];
 	if (__atomic_load_n(&s->watch, __ATOMIC_RELAXED) == GZ_WATCH_LOUD)
 		return NATIVE;
-	if (op != EPOLL_CTL_DEL && !in_space(r->r10, sizeof(*ev)))
+	if (op < EPOLL_CTL_ADD || op > EPOLL_CTL_MOD ||
+	    (op != EPOLL_CTL_DEL && !in_space(r->r10, sizeof(*ev))))
 		return NATIVE;
-	ep = op == EPOLL_CTL_DEL ? managed((uint32_t)r->rdi) : manage((uint32_t)r->rdi);
+	ep = managed((uint32_t)r->rdi);
+	fresh = !ep;
+	if (fresh && op != EPOLL_CTL_ADD)
+		return NATIVE;
+	if (fresh)
+		ep = manage((uint32_t)r->rdi);
 	if (!ep)
-		return op == EPOLL_CTL_DEL ? NATIVE : TRAP;
+		return TRAP;
 	reg = &ep->reg[slot];
-	known = is_valid(reg, (uint32_t)slot);
-	/* In two epolls, or by two numbers: the shadow can do that. */
+	/* In two epolls, or by two numbers, or for one of several: the shadow can do that. */
 	if (op != EPOLL_CTL_DEL &&
-	    (!may_keep() || (known && reg->fd != fd) ||
+	    ((is_valid(reg, (uint32_t)slot) && reg->fd != fd) || ev->events & EPOLLEXCLUSIVE ||
 	     (!__atomic_compare_exchange_n(&s->watch, &none, index_of(ep), false, __ATOMIC_SEQ_CST,
 					   __ATOMIC_RELAXED) &&
 	      none != index_of(ep))))
 		return TRAP;
 	if (!lock(&ep->lock))
 		return TRAP;
-	r->rax = call(SYS_epoll_ctl, r->rdi, r->rsi, r->rdx, r->r10);
-	if (!r->rax && op == EPOLL_CTL_DEL) {
-		if (known && reg->fd == fd) {
-			remove_reg(ep, (uint32_t)slot);
-			PRIV->watched[(uint32_t)fd / 64] &= ~(1ULL << fd % 64);
-		}
-	} else if (!r->rax) {
-		reg->data = ev->data.u64;
-		reg->events = ev->events | EPOLLHUP | EPOLLERR;
-		reg->fd = fd;
-		reg->gen = __atomic_load_n(&s->gen, __ATOMIC_ACQUIRE);
-		__atomic_fetch_or(&PRIV->watched[(uint32_t)fd / 64], 1ULL << fd % 64,
-				  __ATOMIC_SEQ_CST);
-		look_anew(ep, fd, (uint32_t)slot);
-	} else if (!none && op != EPOLL_CTL_DEL && !known) {
+	r->rax = ctl_locked(ep, r, (uint32_t)slot, fresh);
+	if (r->rax && !none && op != EPOLL_CTL_DEL && !is_valid(reg, (uint32_t)slot))
 		remove_reg(ep, (uint32_t)slot);
-	}
 	unlock(&ep->lock);
 	return DONE;
 }
 
+/* The number in this process by which an epoll is known, or -1 */
+static int number_of(const struct gz_epoll *ep)
+{
+	for (uint32_t n = 0; n <= KEPT->managed && n < GZ_FD_MAX; n++)
+		if (managed(n) == ep)
+			return (int)n;
+	return -1;
+}
+
 void unwatch(uint32_t fd)
 {
-	int slot = lookup(fd);
+	int slot = lookup(fd), epfd;
+	struct gz_epoll *ep;
+	uint32_t watch;
 
 	PRIV->watched[fd / 64] &= ~(1ULL << fd % 64);
 	if (slot < 0)
 		return;
-	for (uint32_t k = 0; k < GZ_EPOLLS; k++) {
-		struct gz_epoll *ep = &SH->epoll[k];
-
-		if (SH->slot[slot].watch == k + 1 && is_valid(&ep->reg[slot], (uint32_t)slot) &&
-		    ep->reg[slot].fd == (int)fd)
-			remove_reg(ep, (uint32_t)slot);
-	}
+	watch = __atomic_load_n(&SH->slot[slot].watch, __ATOMIC_ACQUIRE);
+	if (!watch || watch > GZ_EPOLLS)
+		return;
+	ep = &SH->epoll[watch - 1];
+	if (!is_valid(&ep->reg[slot], (uint32_t)slot) || ep->reg[slot].fd != (int)fd)
+		return;
+	/* Should another process have it open, what was taken out must not live on. */
+	epfd = number_of(ep);
+	if (ep->reg[slot].native == GZ_REG_OTHER && epfd >= 0)
+		tell_kernel(ep, epfd, &ep->reg[slot]);
+	remove_reg(ep, (uint32_t)slot);
 }
 
-void epoll_loud(struct gz_epoll *ep)
+void epoll_loud(struct gz_epoll *ep, int epfd)
 {
 	/* One that never goes away. */
-	if (__atomic_fetch_add(&ep->sleepers, 1, __ATOMIC_SEQ_CST))
-		__atomic_fetch_sub(&ep->sleepers, 1, __ATOMIC_SEQ_CST);
+	if (!__atomic_exchange_n(&ep->eager, 1, __ATOMIC_SEQ_CST))
+		__atomic_fetch_add(&ep->sleepers, 1, __ATOMIC_SEQ_CST);
+	if (!lock(&ep->lock))
+		return;
+	tell_kernel_all(ep, epfd);
+	unlock(&ep->lock);
 	for (uint32_t i = 0; i < GZ_SLOTS; i++)
 		if (is_valid(&ep->reg[i], i) && in_rings(&SH->slot[i]) &&
 		    !__atomic_load_n(&SH->slot[i].token, __ATOMIC_RELAXED) &&
 		    !is_empty(&SH->slot[i]))
 			ask_for_token(ep->reg[i].fd, i);
+}
+
+void epolls_native(void)
+{
+	for (uint32_t n = 0; KEPT->managed && n <= KEPT->managed && n < GZ_FD_MAX; n++) {
+		struct gz_epoll *ep = managed(n);
+
+		if (ep)
+			epoll_loud(ep, (int)n);
+	}
 }
 
 /* --- epoll_wait() --------------------------------------------------------------------- */
@@ -157,25 +278,26 @@ static bool look_at(struct gz_epoll *ep, int epfd, uint32_t i, struct epoll_even
 	if (!is_valid(reg, i))
 		return false;
 	if (!in_rings(&SH->slot[i])) {
-		remove_reg(ep, i); /* the kernel's registration is all there is */
+		/* From here on the kernel's registration is all there is. */
+		if (reg->native != GZ_REG_SAME)
+			tell_kernel(ep, epfd, reg);
+		remove_reg(ep, i);
 		ep->looked = 0;
 		return false;
 	}
-	if (!(reg->events & ~(uint32_t)PRIVATE_BITS))
+	if (!(reg->events & ~PRIVATE_BITS))
 		return false; /* EPOLLONESHOT, and it was told */
-	ev = events_of(reg->fd, i, reg->events & ~(uint32_t)PRIVATE_BITS & 0xffff);
+	ev = events_of(reg->fd, i, reg->events & ~PRIVATE_BITS & 0xffff);
 	ev &= reg->events;
 	if (!ev)
 		return false;
 	out->events = ev;
 	out->data.u64 = reg->data;
 	if (reg->events & EPOLLONESHOT) {
-		struct epoll_event off = {.events = reg->events & PRIVATE_BITS,
-					  .data.u64 = reg->data};
-
 		reg->events &= PRIVATE_BITS;
-		call(SYS_epoll_ctl, (uint64_t)epfd, EPOLL_CTL_MOD, (uint64_t)reg->fd,
-		     (uint64_t)&off);
+		change(ep, i);
+		if (ep->eager || __atomic_load_n(&ep->sleepers, __ATOMIC_SEQ_CST))
+			tell_kernel(ep, epfd, reg);
 	} else if (!(reg->events & EPOLLET)) {
 		mark(ep, i);
 	}
@@ -229,8 +351,8 @@ static int owner_of(const struct gz_epoll *ep, const struct epoll_event *ev)
 	uint32_t used = __atomic_load_n(&SH->used, __ATOMIC_ACQUIRE);
 
 	for (uint32_t i = 0; i < used && i < GZ_SLOTS; i++)
-		if (is_valid(&ep->reg[i], i) && ep->reg[i].data == ev->data.u64 &&
-		    in_rings(&SH->slot[i]))
+		if (is_valid(&ep->reg[i], i) && ep->reg[i].native != GZ_REG_ABSENT &&
+		    ep->reg[i].native_data == ev->data.u64 && in_rings(&SH->slot[i]))
 			return (int)i;
 	return NOT_OURS;
 }
@@ -333,7 +455,14 @@ static int64_t sleep_natively(struct ask *a, bool *over)
 	int64_t r = 1, left;
 
 	*over = false;
+	/* Who changes it from here on tells the kernel at once. */
 	__atomic_fetch_add(&a->ep->sleepers, 1, __ATOMIC_SEQ_CST);
+	if (!lock(&a->ep->lock)) {
+		__atomic_fetch_sub(&a->ep->sleepers, 1, __ATOMIC_SEQ_CST);
+		return 0;
+	}
+	tell_kernel_all(a->ep, a->epfd);
+	unlock(&a->ep->lock);
 	if (!is_any(a->ep)) {
 		if (!a->forever) {
 			left = a->until - now_ns();

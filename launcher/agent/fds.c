@@ -186,12 +186,12 @@ struct gz_epoll *manage(uint32_t fd)
 						 __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
 			continue;
 		for (uint32_t i = 0; i < GZ_SLOTS; i++)
-			ep->reg[i].events = ep->reg[i].gen = 0;
+			ep->reg[i].gen = 0;
 		for (uint32_t i = 0; i < GZ_SLOTS / 64; i++)
-			ep->ready[i] = 0;
+			ep->ready[i] = ep->changed[i] = 0;
 		ep->owner = (int32_t)call(SYS_getpid, 0, 0, 0, 0);
 		ep->owner_ns = ns;
-		ep->sleepers = ep->shared = ep->lock = ep->next = 0;
+		ep->sleepers = ep->shared = ep->lock = ep->next = ep->eager = 0;
 		ep->looked = 0;
 		gen = (gen | 1) + 2;
 		__atomic_store_n(&ep->gen, gen, __ATOMIC_RELEASE);

@@ -127,7 +127,7 @@ static int sort(struct wait *w)
 		w->natives++;
 		ep = managed((uint32_t)w->fds[k].fd);
 		if (ep)
-			epoll_loud(ep);
+			epoll_loud(ep, w->fds[k].fd);
 	}
 	return any;
 }
