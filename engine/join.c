@@ -11,6 +11,7 @@
  *
  * Neither program sees the other's memory.
  */
+#include <linux/tcp.h>
 #include <string.h>
 
 #include "engine/counters.h"
@@ -50,7 +51,7 @@ static bool is_direct(const struct gz_sock *from, const struct gz_sock *to)
 	return from->pcb && to->pcb && gz_sock_state(from) == GZ_ESTABLISHED &&
 	       gz_sock_state(to) == GZ_ESTABLISHED && !gz_ring_used(&from->tx) &&
 	       !gz_ring_used(&to->rx) && !from->fin_sent && !to->fin_received && !to->app_gone &&
-	       to->end_fd >= 0 && !atomic_load(&to->hold) && !atomic_load(&to->app_shut_rd) &&
+	       !from->opt.cork && to->end_fd >= 0 && !atomic_load(&to->hold) && !atomic_load(&to->app_shut_rd) &&
 	       !to->ring.evicted && !from->ring.evicted && !from->urgent.call && !to->reset &&
 	       gz_plane_is_ring(from) && gz_plane_is_ring(to);
 }
@@ -104,10 +105,17 @@ static int64_t move_once(struct gz_sock *from, struct gz_sock *to, bool *left)
 	return (int64_t)n;
 }
 
+/* The worker alone writes it. */
+static void count(_Atomic uint64_t *c, uint64_t n)
+{
+	atomic_store_explicit(c, atomic_load_explicit(c, memory_order_relaxed) + n,
+			      memory_order_relaxed);
+}
+
 bool gz_join_move(struct gz_sock *s)
 {
 	struct gz_sock *to = s->ring.joined;
-	struct gz_slot *a = slot_of(s), *b;
+	struct gz_slot *b;
 	uint64_t sum = 0;
 	bool left;
 
@@ -138,14 +146,43 @@ bool gz_join_move(struct gz_sock *s)
 	/* Its end may have waited for its last bytes. */
 	if (s->hup || s->rdhup || s->app_gone || atomic_load(&s->app_shut_wr))
 		gz_worker_dirty(&gz_worker, s);
-	if (__atomic_load_n(&a->tx_want, __ATOMIC_SEQ_CST) && !left) {
-		gz_plane_wake_senders(a);
-		gz_plane_tell(s);
-	}
+	gz_plane_room_made(s);
 	gz_add(GZ_C_RING_DIRECT, sum);
-	atomic_fetch_add_explicit(&s->tx_bytes, sum, memory_order_relaxed);
-	atomic_fetch_add_explicit(&to->rx_bytes, sum, memory_order_relaxed);
+	atomic_fetch_add_explicit(&s->client->tx_bytes, sum, memory_order_relaxed);
+	atomic_fetch_add_explicit(&to->client->rx_bytes, sum, memory_order_relaxed);
+	count(&s->ring.direct.tx, sum);
+	count(&s->ring.direct.moves_tx, 1);
+	count(&to->ring.direct.rx, sum);
+	count(&to->ring.direct.moves_rx, 1);
+	atomic_store_explicit(&s->ring.direct.tx_at, gz_worker.now, memory_order_relaxed);
+	atomic_store_explicit(&to->ring.direct.rx_at, gz_worker.now, memory_order_relaxed);
 	return true;
+}
+
+static uint32_t later(uint32_t ms, const _Atomic uint64_t *ns)
+{
+	uint32_t t = (uint32_t)(atomic_load_explicit(ns, memory_order_relaxed) / 1000000);
+
+	return t > ms ? t : ms;
+}
+
+void gz_join_info(const struct gz_sock *s, struct tcp_info *t)
+{
+	const struct gz_direct *d = &s->ring.direct;
+
+	if (!d->moves_tx && !d->moves_rx)
+		return;
+	t->tcpi_bytes_acked += d->tx;
+	t->tcpi_bytes_sent += d->tx;
+	t->tcpi_bytes_received += d->rx;
+	t->tcpi_data_segs_out += (uint32_t)d->moves_tx;
+	/* As many segments as TCP would have sent, an ACK for each move among them */
+	t->tcpi_segs_out += (uint32_t)(d->moves_tx + d->moves_rx);
+	t->tcpi_data_segs_in += (uint32_t)d->moves_rx;
+	t->tcpi_segs_in += (uint32_t)(d->moves_rx + d->moves_tx);
+	t->tcpi_last_data_sent = later(t->tcpi_last_data_sent, &d->tx_at);
+	t->tcpi_last_data_recv = later(t->tcpi_last_data_recv, &d->rx_at);
+	t->tcpi_last_ack_recv = later(t->tcpi_last_ack_recv, &d->tx_at);
 }
 
 bool gz_join_poll(struct gz_sock *s)
@@ -156,7 +193,6 @@ bool gz_join_poll(struct gz_sock *s)
 	    __atomic_load_n(&slot->leave, __ATOMIC_RELAXED) || !gz_join_move(s) || !s->ring.joined ||
 	    !gz_join_move(s->ring.joined))
 		return false;
-	if (__atomic_load_n(&slot->want, __ATOMIC_SEQ_CST) && gz_plane_unread(s))
-		gz_plane_tell(s);
+	gz_plane_poked(s);
 	return true;
 }

@@ -212,7 +212,7 @@ bool gz_plane_is_ring(const struct gz_sock *s)
 }
 
 /* Who sleeps until there is room looks again. */
-void gz_plane_wake_senders(struct gz_slot *slot)
+static void wake_senders(struct gz_slot *slot)
 {
 	if (__atomic_load_n(&slot->tx_want, __ATOMIC_SEQ_CST) &&
 	    __atomic_exchange_n(&slot->tx_want, 0, __ATOMIC_SEQ_CST))
@@ -228,7 +228,7 @@ void gz_plane_stop_sending(struct gz_sock *s)
 	slot = slot_of(s);
 	__atomic_fetch_or(&slot->tx_tail, GZ_RING_CLOSED, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&slot->tx_plane, GZ_PLANE_NATIVE, __ATOMIC_SEQ_CST);
-	gz_plane_wake_senders(slot);
+	wake_senders(slot);
 }
 
 /* From @head to @tail, if that can be. */
@@ -343,31 +343,64 @@ static void send_token(struct gz_sock *s)
 		__atomic_fetch_sub(token, 1, __ATOMIC_SEQ_CST); /* there are many, or nobody */
 }
 
-/* Something happened to the socket: its epoll is to look.  Return: somebody sleeps on it */
-static bool mark_ready(struct gz_sock *s)
+/* The epoll that is told of what happens to the socket, or NULL */
+static struct gz_epoll *watched_by(struct gz_sock *s)
 {
-	struct gz_shared *sh = s->client->plane->sh;
-	uint32_t watch = __atomic_load_n(&slot_of(s)->watch, __ATOMIC_SEQ_CST),
-		 i = (uint32_t)s->ring.i;
+	uint32_t watch = __atomic_load_n(&slot_of(s)->watch, __ATOMIC_SEQ_CST);
 
-	if (!watch || watch > GZ_EPOLLS)
-		return watch == GZ_WATCH_LOUD;
-	__atomic_fetch_or(&sh->epoll[watch - 1].ready[i / 64], 1ULL << i % 64, __ATOMIC_SEQ_CST);
-	return __atomic_load_n(&sh->epoll[watch - 1].sleepers, __ATOMIC_SEQ_CST) != 0;
+	return watch && watch <= GZ_EPOLLS ? &s->client->plane->sh->epoll[watch - 1] : NULL;
 }
 
-/* The same, and whoever sleeps is woken. */
+/* Something happened to the socket: its epoll is to look. */
+static void mark_ready(struct gz_sock *s)
+{
+	struct gz_epoll *ep = watched_by(s);
+	uint32_t i = (uint32_t)s->ring.i;
+
+	if (ep)
+		__atomic_fetch_or(&ep->ready[i / 64], 1ULL << i % 64, __ATOMIC_SEQ_CST);
+}
+
+/* Is a token wanted?  One for each sleep, unless somebody reads them who is no agent. */
+static bool is_slept_on(struct gz_sock *s)
+{
+	struct gz_epoll *ep = watched_by(s);
+
+	if (!ep)
+		return slot_of(s)->watch == GZ_WATCH_LOUD;
+	return __atomic_load_n(&ep->sleepers, __ATOMIC_SEQ_CST) &&
+	       (__atomic_load_n(&ep->eager, __ATOMIC_RELAXED) ||
+		!__atomic_exchange_n(&ep->woken, 1, __ATOMIC_SEQ_CST));
+}
+
 void gz_plane_tell(struct gz_sock *s)
 {
 	struct gz_slot *slot = slot_of(s);
-	bool sleeps = mark_ready(s);
 
-	if (__atomic_load_n(&slot->want, __ATOMIC_SEQ_CST)) {
-		__atomic_store_n(&slot->want, 0, __ATOMIC_SEQ_CST);
-		sleeps = true;
-	}
-	if (sleeps)
+	mark_ready(s);
+	if (is_slept_on(s) || __atomic_load_n(&slot->want, __ATOMIC_SEQ_CST))
 		send_token(s);
+}
+
+void gz_plane_poked(struct gz_sock *s)
+{
+	struct gz_slot *slot = slot_of(s);
+
+	if (__atomic_load_n(&slot->poke, __ATOMIC_SEQ_CST) &&
+	    __atomic_exchange_n(&slot->poke, 0, __ATOMIC_SEQ_CST))
+		send_token(s);
+}
+
+void gz_plane_room_made(struct gz_sock *s)
+{
+	struct gz_slot *slot = slot_of(s);
+	uint64_t tail = __atomic_load_n(&slot->tx_tail, __ATOMIC_SEQ_CST) & ~GZ_RING_CLOSED;
+
+	if (!__atomic_load_n(&slot->tx_want, __ATOMIC_SEQ_CST) ||
+	    GZ_SLOT_RING - (tail - s->ring.tx_head) < GZ_SLOT_WRITABLE)
+		return;
+	wake_senders(slot);
+	gz_plane_tell(s);
 }
 
 void gz_plane_connected(struct gz_sock *s)
@@ -399,7 +432,7 @@ static void go_native(struct gz_sock *s)
 	if (!atomic_load(&s->ring.orphan))
 		__atomic_store_n(&slot->rx_plane, GZ_PLANE_NATIVE, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&slot->tx_plane, GZ_PLANE_NATIVE, __ATOMIC_SEQ_CST);
-	gz_plane_wake_senders(slot);
+	wake_senders(slot);
 	mark_ready(s);
 }
 
@@ -409,7 +442,7 @@ static void close_rings(struct gz_sock *s)
 
 	__atomic_fetch_or(&slot->tx_tail, GZ_RING_CLOSED, __ATOMIC_SEQ_CST);
 	__atomic_fetch_or(&slot->rx_head, GZ_RING_CLOSED, __ATOMIC_SEQ_CST);
-	gz_plane_wake_senders(slot);
+	wake_senders(slot);
 }
 
 void gz_plane_failed(struct gz_sock *s)
@@ -552,9 +585,7 @@ uint32_t gz_plane_to_app(struct gz_sock *s)
 	}
 	if (s->ring.joined)
 		gz_join_move(s->ring.joined);
-	/* Somebody went to sleep who did not see them, or looks only natively. */
-	if (__atomic_load_n(&slot->want, __ATOMIC_SEQ_CST) && gz_plane_unread(s))
-		gz_plane_tell(s);
+	gz_plane_poked(s);
 	gz_add(GZ_C_RING_RX, sum);
 	return sum;
 }
@@ -568,11 +599,7 @@ bool gz_plane_from_app(struct gz_sock *s, uint32_t room)
 		uint64_t tail = __atomic_load_n(&slot->tx_tail, __ATOMIC_SEQ_CST) & ~GZ_RING_CLOSED;
 		uint32_t at = s->ring.tx_head % GZ_SLOT_RING, n = GZ_SLOT_RING - at;
 
-		if (__atomic_load_n(&slot->tx_want, __ATOMIC_SEQ_CST) &&
-		    GZ_SLOT_RING - (uint32_t)(tail - s->ring.tx_head) >= GZ_SLOT_WRITABLE) {
-			gz_plane_wake_senders(slot);
-			gz_plane_tell(s);
-		}
+		gz_plane_room_made(s);
 		if (tail == s->ring.tx_head)
 			return true;
 		if (tail - s->ring.tx_head > GZ_SLOT_RING) {
@@ -777,8 +804,9 @@ void gz_plane_loud(struct gz_plane *p)
 		    !__atomic_load_n(&sh->epoll[k].sleepers, __ATOMIC_SEQ_CST))
 			__atomic_fetch_add(&sh->epoll[k].sleepers, 1, __ATOMIC_SEQ_CST);
 	for (unsigned i = 0; i < GZ_SLOTS; i++)
-		if (sh->slot[i].watch && !sh->slot[i].token)
-			__atomic_store_n(&sh->slot[i].want, 1, __ATOMIC_SEQ_CST);
+		if (sh->slot[i].watch && !sh->slot[i].token && sh->slot[i].rx_tail !=
+		    (sh->slot[i].rx_head & ~GZ_RING_CLOSED))
+			__atomic_store_n(&sh->slot[i].poke, 1, __ATOMIC_SEQ_CST);
 	for (unsigned k = 0; k < GZ_SLOTS / 64; k++)
 		__atomic_store_n(&sh->dirty[k], UINT64_MAX, __ATOMIC_SEQ_CST);
 	while (gz_worker_post(&gz_worker, &m) < 0)

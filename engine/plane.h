@@ -77,6 +77,10 @@ struct gz_ring_end {
 	uint64_t fades; /* ns; 0: no */
 	LIST_ENTRY(gz_sock) fading;
 	struct gz_sock *joined; /* the other end of the connection, join.c */
+	struct gz_direct {	/* what did not go through TCP; the worker writes */
+		_Atomic uint64_t tx, rx, moves_tx, moves_rx;
+		_Atomic uint64_t tx_at, rx_at; /* ns */
+	} direct;
 };
 
 /* --- service threads --------------------------------------------------------- */
@@ -125,6 +129,10 @@ void gz_plane_begin(struct gz_sock *s);
  * Returns when the next native call on the shadow is right.
  */
 void gz_plane_leave(struct gz_sock *s, int fd);
+
+/** Bytes that went to the other end's ring are among the connection's (join.c). */
+struct tcp_info;
+void gz_join_info(const struct gz_sock *s, struct tcp_info *t);
 
 /** What an orphan has left.  Return: pieces, 0: nothing */
 int gz_plane_orphan(const struct gz_sock *s, struct iovec v[2]);

@@ -19,8 +19,10 @@ void gz_plane_broken(struct gz_sock *s);
 bool gz_plane_rx_used(struct gz_sock *s, uint32_t *used);
 /** Something happened to the socket: who looks at it, or sleeps on it, is told. */
 void gz_plane_tell(struct gz_sock *s);
-/** Who sleeps until there is room looks again. */
-void gz_plane_wake_senders(struct gz_slot *slot);
+/** An agent asks for a token, for somebody who may sleep. */
+void gz_plane_poked(struct gz_sock *s);
+/** Bytes were taken from the tx ring: who waits for room is told, once there is enough. */
+void gz_plane_room_made(struct gz_sock *s);
 
 /** Two sockets of this engine are the ends of one connection: look for the other one. */
 void gz_join(struct gz_sock *s);

@@ -466,6 +466,7 @@ void gz_segment_info(struct gz_sock *s, struct tcp_info *t)
 		t->tcpi_reordering = 3;
 		t->tcpi_min_rtt = UINT32_MAX;
 	}
+	gz_join_info(s, t);
 	t->tcpi_last_data_sent = since(t->tcpi_last_data_sent);
 	t->tcpi_last_data_recv = since(t->tcpi_last_data_recv);
 	t->tcpi_last_ack_recv = since(t->tcpi_last_ack_recv);

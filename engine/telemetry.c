@@ -245,8 +245,8 @@ static bool add_sock(struct gz_sock *s, void *arg)
 	str(e, "peer", end);
 	if (s->type == SOCK_STREAM)
 		queues(e, s);
-	u64(e, "rx_bytes", atomic_load(&s->rx_bytes));
-	u64(e, "tx_bytes", atomic_load(&s->tx_bytes));
+	u64(e, "rx_bytes", atomic_load(&s->rx_bytes) + atomic_load(&s->ring.direct.rx));
+	u64(e, "tx_bytes", atomic_load(&s->tx_bytes) + atomic_load(&s->ring.direct.tx));
 	u64(e, "client", s->client->id);
 	u64(e, "pid", (uint64_t)s->client->pid);
 	str(e, "program", s->client->program);

@@ -155,7 +155,8 @@ struct gz_agent_private {
 	uint32_t spinners; /* threads that spin now */
 	int32_t luck;	   /* of spinning, lately */
 	uint64_t hog;	   /* TSC: until then somebody else wants the core */
-	uint8_t pad[4072];
+	uint32_t natives;  /* threads that wait on an epoll without sockets in the rings */
+	uint8_t pad[4068];
 	uint64_t fd[GZ_FD_MAX]; /* closes:16, stamp:32, kind:16 */
 	uint64_t watched[GZ_FD_MAX / 64]; /* a bit: this process put it into an epoll */
 };
@@ -180,7 +181,8 @@ struct gz_slot {
 	uint32_t debt; /* under rx_lock: tokens that were to be taken and had not come yet */
 	int32_t error; /* of the shadow, read before the bytes that came first; negative */
 	uint32_t watch; /* the epoll that is told, + 1; 0: none; GZ_WATCH_LOUD */
-	uint32_t want; /* somebody is about to sleep on the shadow: a token, please */
+	uint32_t want; /* so many sleep on the shadow: a token, please */
+	uint32_t poke; /* a token, please, whatever is there */
 	uint32_t tx_want; /* somebody waits for room */
 	uint32_t leave; /* the rings cannot serve it: it is to leave */
 };
@@ -206,6 +208,7 @@ struct gz_reg {
  */
 struct gz_epoll {
 	_Alignas(64) uint32_t sleepers; /* in epoll_wait(): a token, please */
+	uint32_t woken; /* one is on its way; the engine sets it, who wakes clears it */
 	uint32_t gen;			/* odd: in use */
 	uint32_t lock;
 	int32_t owner;	   /* the process that has it, */

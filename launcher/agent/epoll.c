@@ -193,6 +193,8 @@ static int ctl(struct regs *r)
 		ep = manage((uint32_t)r->rdi);
 	if (!ep)
 		return TRAP;
+	if (fresh && __atomic_load_n(&PRIV->natives, __ATOMIC_SEQ_CST))
+		epoll_loud(ep, (int)r->rdi);
 	reg = &ep->reg[slot];
 	/* In two epolls, or by two numbers, or for one of several: the shadow can do that. */
 	if (op != EPOLL_CTL_DEL &&
@@ -463,6 +465,7 @@ static int64_t sleep_natively(struct ask *a, bool *over)
 	}
 	tell_kernel_all(a->ep, a->epfd);
 	unlock(&a->ep->lock);
+	__atomic_store_n(&a->ep->woken, 0, __ATOMIC_SEQ_CST);
 	if (!is_any(a->ep)) {
 		if (!a->forever) {
 			left = a->until - now_ns();
@@ -479,6 +482,8 @@ static int64_t sleep_natively(struct ask *a, bool *over)
 	} else {
 		r = 0;
 	}
+	/* What comes from here on is for those who sleep still. */
+	__atomic_store_n(&a->ep->woken, 0, __ATOMIC_SEQ_CST);
 	__atomic_fetch_sub(&a->ep->sleepers, 1, __ATOMIC_SEQ_CST);
 	return r;
 }
@@ -519,8 +524,13 @@ int epoll_call(struct regs *r)
 	if (r->rax == SYS_epoll_ctl)
 		return ctl(r);
 	a.ep = managed((uint32_t)r->rdi);
-	if (!a.ep)
-		return NATIVE;
+	if (!a.ep) {
+		/* Should one be put into it meanwhile, this sleeper is not counted there. */
+		__atomic_fetch_add(&PRIV->natives, 1, __ATOMIC_SEQ_CST);
+		r->rax = call6(r->rax, r->rdi, r->rsi, r->rdx, r->r10, r->r8, r->r9);
+		__atomic_fetch_sub(&PRIV->natives, 1, __ATOMIC_SEQ_CST);
+		return DONE;
+	}
 	if ((int)r->rdx <= 0 || (uint32_t)r->rdx > 1u << 20 ||
 	    !in_space(r->rsi, r->rdx * sizeof(struct epoll_event)))
 		return NATIVE;

@@ -68,7 +68,9 @@ uint32_t events_of(int fd, uint32_t i, uint32_t mask)
 	}
 	if (sends && mask & WRITABLE && is_writable(s))
 		ev |= WRITABLE;
-	if (!is_empty(s))
+	/* Where the kernel's epoll looks too, a token must be there as well. */
+	if (!is_empty(s) && (__atomic_load_n(&s->watch, __ATOMIC_RELAXED) != GZ_WATCH_LOUD ||
+			     ask_kernel(fd, READABLE)))
 		ev |= READABLE;
 	return ev & (mask | POLLHUP | POLLERR | POLLNVAL);
 }
@@ -191,6 +193,15 @@ static bool spin_for(const struct wait *w)
 	return found;
 }
 
+/* What happens from here on brings tokens, or no more. */
+static void want(const struct wait *w, int by)
+{
+	for (uint32_t k = 0; k < w->n; k++)
+		if (w->slot[k] >= 0)
+			__atomic_fetch_add(&SH->slot[w->slot[k]].want, (uint32_t)by,
+					   __ATOMIC_SEQ_CST);
+}
+
 /* Sleep until something may be there.  Return: 0, it is the time; -errno */
 static int64_t sleep_natively(struct wait *w)
 {
@@ -205,12 +216,14 @@ static int64_t sleep_natively(struct wait *w)
 		w->asked[k].events = (short)(READABLE | POLLRDHUP | (w->fds[k].events & ~WRITABLE));
 		if (__atomic_load_n(&SH->slot[w->slot[k]].news, __ATOMIC_RELAXED))
 			w->asked[k].events = w->fds[k].events; /* the shadow knows more */
-		__atomic_store_n(&SH->slot[w->slot[k]].want, 1, __ATOMIC_SEQ_CST);
 	}
+	want(w, 1);
 	for (uint32_t k = 0; k < w->n; k++)
 		if (w->slot[k] >= 0 &&
-		    events_of(w->fds[k].fd, (uint32_t)w->slot[k], (uint16_t)w->fds[k].events))
+		    events_of(w->fds[k].fd, (uint32_t)w->slot[k], (uint16_t)w->fds[k].events)) {
+			want(w, -1);
 			return 1;
+		}
 	if (!w->forever) {
 		left = w->until - now_ns();
 		if (left < 0)
@@ -219,6 +232,7 @@ static int64_t sleep_natively(struct wait *w)
 		timeout = &ts;
 	}
 	r = call6(SYS_ppoll, (uint64_t)w->asked, w->n, (uint64_t)timeout, w->mask, w->mask_size, 0);
+	want(w, -1);
 	if (r <= 0)
 		return r;
 	/* Tokens without bytes would end each sleep at once. */

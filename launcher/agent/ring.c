@@ -72,7 +72,7 @@ static void tell(const struct io *io)
 }
 
 /* Read @n bytes, and those that are owed, out of the shadow.  rx_lock held */
-static void drain(const struct io *io, uint32_t n)
+static void take_tokens(const struct io *io, uint32_t n)
 {
 	char bytes[64];
 
@@ -92,6 +92,40 @@ static void drain(const struct io *io, uint32_t n)
 			return; /* nothing comes any more */
 	}
 	io->s->debt = n;
+}
+
+/* One that is ready, of the epoll that the socket is in; -1: none */
+static int ready_one(const struct gz_epoll *ep)
+{
+	for (uint32_t w = 0; w < GZ_SLOTS / 64; w++) {
+		uint64_t bits = __atomic_load_n(&ep->ready[w], __ATOMIC_SEQ_CST);
+
+		if (bits)
+			return (int)(w * 64) + __builtin_ctzll(bits);
+	}
+	return -1;
+}
+
+/*
+ * The same.  The tokens may have been for another thread, which was about to sleep and has
+ * not seen them: if there is still something that it may wait for, it gets new ones.
+ */
+static void drain(const struct io *io, uint32_t n)
+{
+	uint32_t watch = __atomic_load_n(&io->s->watch, __ATOMIC_SEQ_CST);
+	struct gz_epoll *ep = watch && watch <= GZ_EPOLLS ? &SH->epoll[watch - 1] : NULL;
+	int other;
+
+	take_tokens(io, n);
+	if (ep && __atomic_load_n(&ep->sleepers, __ATOMIC_SEQ_CST) &&
+	    !__atomic_load_n(&ep->eager, __ATOMIC_RELAXED)) {
+		__atomic_store_n(&ep->woken, 0, __ATOMIC_SEQ_CST);
+		other = ready_one(ep);
+		if (other >= 0)
+			ask_for_token(io->fd, (uint32_t)other);
+	}
+	if (__atomic_load_n(&io->s->want, __ATOMIC_SEQ_CST) && tx_room(io->s) >= GZ_SLOT_WRITABLE)
+		ask_for_token(io->fd, io->i);
 }
 
 /*
@@ -210,15 +244,13 @@ static int64_t ask_shadow(const struct io *io)
 	int64_t r = s->error ? __atomic_exchange_n(&s->error, 0, __ATOMIC_RELAXED) : 0;
 	char byte;
 
-	if (!r && !(io->flags & MSG_DONTWAIT)) {
-		/* From here on bytes bring a token. */
-		__atomic_store_n(&s->want, 1, __ATOMIC_SEQ_CST);
-		if (!is_empty(s))
-			return 1;
-	}
+	/* From here on bytes bring a token. */
 	if (!r)
+		__atomic_fetch_add(&s->want, 1, __ATOMIC_SEQ_CST);
+	if (!r && is_empty(s))
 		r = call(SYS_recvfrom, (uint64_t)io->fd, (uint64_t)&byte, 1,
 			 MSG_PEEK | (io->flags & MSG_DONTWAIT));
+	__atomic_fetch_sub(&s->want, 1, __ATOMIC_SEQ_CST);
 	if (r > 0 || is_empty(s))
 		return r;
 	/* Bytes came before the end of file, or the error. */
@@ -487,7 +519,7 @@ void ask_for_token(int fd, uint32_t i)
 	struct gz_slot *s = &SH->slot[i];
 	const struct io io = {.fd = fd, .i = i, .s = s};
 
-	__atomic_store_n(&s->want, 1, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&s->poke, 1, __ATOMIC_SEQ_CST);
 	if (!lock(&s->tx_lock))
 		return; /* its holder tells the worker */
 	tell(&io);
