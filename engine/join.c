@@ -15,17 +15,20 @@
 #include <string.h>
 
 #include "engine/counters.h"
+#include "engine/pcb.h"
 #include "engine/plane_inner.h"
 #include "engine/ports.h"
 #include "engine/worker.h"
 
 void gz_join(struct gz_sock *s)
 {
+	struct gz_flow *f;
 	struct gz_sock *o;
 
 	if (s->ring.joined || !s->flow || !gz_plane_is_ring(s))
 		return;
-	o = gz_flow_sock(s->flow->peer, s->flow->local);
+	f = gz_pcb_find(s->flow->peer, s->flow->local);
+	o = f ? f->sock : NULL;
 	if (!o || o == s || o->ring.joined || !gz_plane_is_ring(o))
 		return;
 	s->ring.joined = o;
@@ -48,7 +51,7 @@ void gz_join_end(struct gz_sock *s)
 /* May bytes go from the one's ring to the other's now? */
 static bool is_direct(const struct gz_sock *from, const struct gz_sock *to)
 {
-	return from->pcb && to->pcb && gz_sock_state(from) == GZ_ESTABLISHED &&
+	return from->flow && to->flow && gz_sock_state(from) == GZ_ESTABLISHED &&
 	       gz_sock_state(to) == GZ_ESTABLISHED && !gz_ring_used(&from->tx) &&
 	       !gz_ring_used(&to->rx) && !from->fin_sent && !to->fin_received && !to->app_gone &&
 	       !from->opt.cork && to->end_fd >= 0 && !atomic_load(&to->hold) && !atomic_load(&to->app_shut_rd) &&

@@ -252,31 +252,14 @@ static unsigned bucket(struct gz_end local, struct gz_end peer)
 	return (unsigned)(x >> 40) % FLOW_BUCKETS;
 }
 
-static struct gz_flow *find(struct gz_end local, struct gz_end peer)
+static bool taken(struct gz_end local, struct gz_end peer)
 {
 	struct gz_flow *f;
 
 	LIST_FOREACH(f, &ports.flows[bucket(local, peer)], next)
 	if (gz_end_equal(f->local, local) && gz_end_equal(f->peer, peer))
-		return f;
-	return NULL;
-}
-
-static bool taken(struct gz_end local, struct gz_end peer)
-{
-	return find(local, peer) != NULL;
-}
-
-struct gz_sock *gz_flow_sock(struct gz_end local, struct gz_end peer)
-{
-	struct gz_sock *s;
-	struct gz_flow *f;
-
-	pthread_mutex_lock(&ports.lock);
-	f = find(local, peer);
-	s = f ? f->sock : NULL;
-	pthread_mutex_unlock(&ports.lock);
-	return s;
+		return true;
+	return false;
 }
 
 static bool bound_exclusively(uint16_t port)

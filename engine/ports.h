@@ -94,8 +94,6 @@ bool gz_port_listening(struct gz_end end);
  */
 struct gz_flow *gz_flow_add(struct gz_end local, struct gz_end peer, uint32_t narrow, int *err);
 void gz_flow_del(struct gz_flow *f);
-/** The socket of a four-tuple, or NULL.  The worker. */
-struct gz_sock *gz_flow_sock(struct gz_end local, struct gz_end peer);
 /** SO_REUSEADDR and SO_REUSEPORT of the connection's socket, for gz_claim(). */
 void gz_flow_reuse(struct gz_flow *f, bool reuseaddr, bool reuseport);
 
