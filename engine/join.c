@@ -192,7 +192,7 @@ bool gz_join_poll(struct gz_sock *s)
 {
 	struct gz_slot *slot = slot_of(s);
 
-	if (s->dirty || s->hup || s->rdhup || s->app_eof || s->fin_passed ||
+	if (s->dirty || gz_ring_used(&s->rx) || s->hup || s->rdhup || s->app_eof || s->fin_passed ||
 	    __atomic_load_n(&slot->leave, __ATOMIC_RELAXED) || !gz_join_move(s) || !s->ring.joined ||
 	    !gz_join_move(s->ring.joined))
 		return false;

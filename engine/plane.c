@@ -799,6 +799,7 @@ void gz_plane_loud(struct gz_plane *p)
 	struct gz_shared *sh = p->sh;
 	struct gz_msg m = {.op = GZ_OP_LOOK, .fd = -1};
 
+	__atomic_store_n(&sh->loud, 1, __ATOMIC_SEQ_CST);
 	for (unsigned k = 0; k < GZ_EPOLLS; k++)
 		if (__atomic_load_n(&sh->epoll[k].gen, __ATOMIC_SEQ_CST) & 1 &&
 		    !__atomic_load_n(&sh->epoll[k].sleepers, __ATOMIC_SEQ_CST))

@@ -109,7 +109,7 @@ static int patch(struct job *j)
 	if (!rc && fresh)
 		gz_inject_neighbours(&j->t, j->m.site);
 	if (!rc)
-		gz_inject_enter(&j->t, j->m.site, block);
+		gz_inject_enter(&j->t);
 	return rc;
 }
 

@@ -463,20 +463,34 @@ static bool has_signal(const struct gz_tracee *t, const struct gz_thread *th)
 	       ~signal_set(th->tid, "SigIgn:");
 }
 
-void gz_inject_enter(struct gz_tracee *t, uint64_t site, uint64_t block)
+void gz_inject_enter(struct gz_tracee *t)
 {
+	struct gz_agent_block *blocks = NULL;
+	struct gz_agent_book b;
+
+	if (!read_book(t, &b) && b.nsites)
+		blocks = malloc(b.nsites * sizeof(*blocks));
+	if (!blocks || gz_tracee_read(t, GZ_AGENT_SITES, blocks, b.nsites * sizeof(*blocks)))
+		goto out;
 	for (size_t i = 0; i < t->n; i++) {
 		struct gz_thread *th = &t->threads[i];
+		uint32_t k = 0;
 
-		if (!th->stopped || th->regs.rip != site + 2 || (int64_t)th->regs.orig_rax < 0 ||
+		if (!th->stopped || (int64_t)th->regs.orig_rax < 0 ||
 		    (int64_t)th->regs.rax > -512 || (int64_t)th->regs.rax < -514 ||
 		    has_signal(t, th))
 			continue;
+		while (k < b.nsites && blocks[k].after != th->regs.rip)
+			k++;
+		if (k == b.nsites)
+			continue;
 		/* What was displaced has run; the block is where it leads. */
-		th->regs.rip = block;
+		th->regs.rip = GZ_AGENT_SITES + k * GZ_SITE_SIZE;
 		th->regs.rax = th->regs.orig_rax;
 		th->regs.orig_rax = ~0ULL;
 		if (th != t->borrowed) /* it gets them when it is given back */
 			ptrace(PTRACE_SETREGS, th->tid, NULL, &th->regs);
 	}
+out:
+	free(blocks);
 }

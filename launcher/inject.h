@@ -40,7 +40,7 @@ int gz_inject_site(struct gz_tracee *t, uint64_t site, uint64_t *block);
  */
 void gz_inject_neighbours(struct gz_tracee *t, uint64_t site);
 
-/** gz_inject_enter() - Threads that stopped at the end of their call there go on in the agent */
-void gz_inject_enter(struct gz_tracee *t, uint64_t site, uint64_t block);
+/** gz_inject_enter() - Threads whose call begins again, at a patched site, go on in the agent */
+void gz_inject_enter(struct gz_tracee *t);
 
 #endif

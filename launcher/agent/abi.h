@@ -230,6 +230,7 @@ struct gz_shared {
 	uint32_t used;		      /* slots that ever were */
 	uint32_t spin;		      /* TSC cycles that one spins before one sleeps */
 	uint32_t mhz;		      /* TSC cycles in a microsecond */
+	uint32_t loud;		      /* somebody waits on an epoll past the agent */
 	uint64_t ino[GZ_SLOTS];	      /* of the shadow; 0: none */
 	_Alignas(64) uint64_t dirty[GZ_SLOTS / 64];
 	_Alignas(4096) struct gz_slot slot[GZ_SLOTS];

@@ -193,7 +193,8 @@ static int ctl(struct regs *r)
 		ep = manage((uint32_t)r->rdi);
 	if (!ep)
 		return TRAP;
-	if (fresh && __atomic_load_n(&PRIV->natives, __ATOMIC_SEQ_CST))
+	if (fresh && (__atomic_load_n(&PRIV->natives, __ATOMIC_SEQ_CST) ||
+		      __atomic_load_n(&SH->loud, __ATOMIC_SEQ_CST)))
 		epoll_loud(ep, (int)r->rdi);
 	reg = &ep->reg[slot];
 	/* In two epolls, or by two numbers, or for one of several: the shadow can do that. */
