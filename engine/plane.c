@@ -386,8 +386,12 @@ void gz_plane_poked(struct gz_sock *s)
 {
 	struct gz_slot *slot = slot_of(s);
 
-	if (__atomic_load_n(&slot->poke, __ATOMIC_SEQ_CST) &&
-	    __atomic_exchange_n(&slot->poke, 0, __ATOMIC_SEQ_CST))
+	uint32_t poke = __atomic_load_n(&slot->poke, __ATOMIC_SEQ_CST);
+
+	if (!poke)
+		return;
+	poke = __atomic_exchange_n(&slot->poke, 0, __ATOMIC_SEQ_CST);
+	if (poke & GZ_POKE_ANY || (poke & GZ_POKE_BYTES && gz_plane_unread(s)))
 		send_token(s);
 }
 
@@ -807,7 +811,7 @@ void gz_plane_loud(struct gz_plane *p)
 	for (unsigned i = 0; i < GZ_SLOTS; i++)
 		if (sh->slot[i].watch && !sh->slot[i].token && sh->slot[i].rx_tail !=
 		    (sh->slot[i].rx_head & ~GZ_RING_CLOSED))
-			__atomic_store_n(&sh->slot[i].poke, 1, __ATOMIC_SEQ_CST);
+			__atomic_fetch_or(&sh->slot[i].poke, GZ_POKE_BYTES, __ATOMIC_SEQ_CST);
 	for (unsigned k = 0; k < GZ_SLOTS / 64; k++)
 		__atomic_store_n(&sh->dirty[k], UINT64_MAX, __ATOMIC_SEQ_CST);
 	while (gz_worker_post(&gz_worker, &m) < 0)

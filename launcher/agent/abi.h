@@ -95,6 +95,9 @@
 #define GZ_NEWS_END 2  /* end of file */
 #define GZ_NEWS_OVER 4 /* an error, or nobody is there any more */
 
+#define GZ_POKE_BYTES 1 /* if there are bytes */
+#define GZ_POKE_ANY 2	/* for an agent that sleeps: whatever is there */
+
 #define GZ_WATCH_LOUD UINT32_MAX /* gz_slot.watch: each arrival brings a token */
 
 #ifndef __ASSEMBLER__
@@ -182,7 +185,7 @@ struct gz_slot {
 	int32_t error; /* of the shadow, read before the bytes that came first; negative */
 	uint32_t watch; /* the epoll that is told, + 1; 0: none; GZ_WATCH_LOUD */
 	uint32_t want; /* so many sleep on the shadow: a token, please */
-	uint32_t poke; /* a token, please, whatever is there */
+	uint32_t poke; /* GZ_POKE_*: a token, please */
 	uint32_t tx_want; /* somebody waits for room */
 	uint32_t leave; /* the rings cannot serve it: it is to leave */
 };

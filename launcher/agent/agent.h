@@ -117,8 +117,8 @@ int receive(struct io *io);
 int transmit(struct io *io);
 bool lock(uint32_t *l);
 void unlock(uint32_t *l);
-/** Have the worker look at slot @i; a token is to be sent if there are bytes */
-void ask_for_token(int fd, uint32_t i);
+/** Have the worker look at slot @i and send a token, GZ_POKE_*.  @fd: any socket in the rings */
+void ask_for_token(int fd, uint32_t i, uint32_t poke);
 /** Tokens without bytes lie in the shadow: take them.  Return: false, a lock is held */
 bool take_stale_token(int fd, uint32_t i);
 

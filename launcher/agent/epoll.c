@@ -49,7 +49,7 @@ static void look_anew(struct gz_epoll *ep, int fd, uint32_t i)
 {
 	mark(ep, i);
 	if (__atomic_load_n(&ep->sleepers, __ATOMIC_SEQ_CST))
-		ask_for_token(fd, i);
+		ask_for_token(fd, i, GZ_POKE_BYTES);
 }
 
 static void remove_reg(struct gz_epoll *ep, uint32_t i)
@@ -257,7 +257,7 @@ void epoll_loud(struct gz_epoll *ep, int epfd)
 		if (is_valid(&ep->reg[i], i) && in_rings(&SH->slot[i]) &&
 		    !__atomic_load_n(&SH->slot[i].token, __ATOMIC_RELAXED) &&
 		    !is_empty(&SH->slot[i]))
-			ask_for_token(ep->reg[i].fd, i);
+			ask_for_token(ep->reg[i].fd, i, GZ_POKE_BYTES);
 }
 
 void epolls_native(void)
@@ -386,7 +386,7 @@ static bool explains(struct gz_epoll *ep, uint32_t i, const struct epoll_event *
 	if (ev->events & EPOLLOUT && !(reg->events & EPOLLET) &&
 	    tx_room(s) < GZ_SLOT_WRITABLE) {
 		__atomic_store_n(&s->leave, 1, __ATOMIC_SEQ_CST);
-		ask_for_token(reg->fd, i);
+		ask_for_token(reg->fd, i, GZ_POKE_BYTES);
 	}
 	return true;
 }

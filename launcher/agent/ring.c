@@ -122,10 +122,10 @@ static void drain(const struct io *io, uint32_t n)
 		__atomic_store_n(&ep->woken, 0, __ATOMIC_SEQ_CST);
 		other = ready_one(ep);
 		if (other >= 0)
-			ask_for_token(io->fd, (uint32_t)other);
+			ask_for_token(io->fd, (uint32_t)other, GZ_POKE_ANY);
 	}
 	if (__atomic_load_n(&io->s->want, __ATOMIC_SEQ_CST) && tx_room(io->s) >= GZ_SLOT_WRITABLE)
-		ask_for_token(io->fd, io->i);
+		ask_for_token(io->fd, io->i, GZ_POKE_ANY);
 }
 
 /*
@@ -439,7 +439,7 @@ static uint64_t transmit_natively(const struct io *io, uint64_t sent)
 
 	if (__atomic_load_n(&s->tx_plane, __ATOMIC_SEQ_CST) == GZ_PLANE_RING) {
 		__atomic_store_n(&s->leave, 1, __ATOMIC_SEQ_CST);
-		ask_for_token(io->fd, io->i);
+		ask_for_token(io->fd, io->i, GZ_POKE_BYTES);
 	}
 	for (int i = 0; __atomic_load_n(&s->tx_plane, __ATOMIC_SEQ_CST) != GZ_PLANE_NATIVE; i++) {
 		if (i == LEAVING_YIELDS)
@@ -514,12 +514,12 @@ int transmit(struct io *io)
 	return by_plane(__atomic_load_n(&s->tx_plane, __ATOMIC_ACQUIRE));
 }
 
-void ask_for_token(int fd, uint32_t i)
+void ask_for_token(int fd, uint32_t i, uint32_t poke)
 {
 	struct gz_slot *s = &SH->slot[i];
 	const struct io io = {.fd = fd, .i = i, .s = s};
 
-	__atomic_store_n(&s->poke, 1, __ATOMIC_SEQ_CST);
+	__atomic_fetch_or(&s->poke, poke, __ATOMIC_SEQ_CST);
 	if (!lock(&s->tx_lock))
 		return; /* its holder tells the worker */
 	tell(&io);
