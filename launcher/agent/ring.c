@@ -468,6 +468,7 @@ int transmit(struct io *io)
 	struct gz_slot *s = io->s;
 	uint64_t sent = 0;
 	int64_t n = 0;
+	int yields = 0;
 
 	if (io->flags & ~known)
 		return TRAP;
@@ -482,6 +483,11 @@ int transmit(struct io *io)
 		if (n < 0)
 			break;
 		if (io->flags & MSG_DONTWAIT || __atomic_load_n(&s->nonblock, __ATOMIC_RELAXED)) {
+			/* The worker needs no more than a moment, if there is room elsewhere. */
+			if (yields++ < YIELDS && !sent) {
+				call(SYS_sched_yield, 0, 0, 0, 0);
+				continue;
+			}
 			__atomic_store_n(&s->tx_want, 1, __ATOMIC_SEQ_CST);
 			if (tx_room(s))
 				continue;
