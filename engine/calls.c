@@ -302,8 +302,7 @@ static int64_t do_setsockopt(struct gz_call_ctx *c)
 		gz_twin_option(c->s, level, opt, val, (socklen_t)len);
 	pthread_mutex_unlock(&c->s->lock);
 	/* What the rings do not know of. */
-	if (!err && (c->s->opt.sndbuf_set || c->s->opt.rcvbuf_set || c->s->opt.rcvlowat > 1 ||
-		     c->s->opt.notsent_lowat || gz_arrival_tells(&c->s->opt))) {
+	if (!err && !gz_plane_has(&c->s->opt)) {
 		gz_off_sock(c->s, GZ_OFF_OPTION);
 		gz_plane_leave(c->s, c->fd);
 	}

@@ -12,6 +12,7 @@
  * Neither program sees the other's memory.
  */
 #include <linux/tcp.h>
+#include <sched.h>
 #include <string.h>
 
 #include "engine/counters.h"
@@ -54,7 +55,7 @@ static bool is_direct(const struct gz_sock *from, const struct gz_sock *to)
 	return from->flow && to->flow && gz_sock_state(from) == GZ_ESTABLISHED &&
 	       gz_sock_state(to) == GZ_ESTABLISHED && !gz_ring_used(&from->tx) &&
 	       !gz_ring_used(&to->rx) && !from->fin_sent && !to->fin_received && !to->app_gone &&
-	       !from->opt.cork && to->end_fd >= 0 && !atomic_load(&to->hold) && !atomic_load(&to->app_shut_rd) &&
+	       !from->opt.cork && !to->opt.minttl && !to->opt.minhops && to->end_fd >= 0 && !atomic_load(&to->hold) && !atomic_load(&to->app_shut_rd) &&
 	       !to->ring.evicted && !from->ring.evicted && !from->urgent.call && !to->reset &&
 	       gz_plane_is_ring(from) && gz_plane_is_ring(to);
 }
@@ -153,6 +154,7 @@ bool gz_join_move(struct gz_sock *s)
 	gz_add(GZ_C_RING_DIRECT, sum);
 	atomic_fetch_add_explicit(&s->client->tx_bytes, sum, memory_order_relaxed);
 	atomic_fetch_add_explicit(&to->client->rx_bytes, sum, memory_order_relaxed);
+	atomic_store_explicit(&to->info.cpu, sched_getcpu() + 1, memory_order_relaxed);
 	count(&s->ring.direct.tx, sum);
 	count(&s->ring.direct.moves_tx, 1);
 	count(&to->ring.direct.rx, sum);

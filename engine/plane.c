@@ -117,12 +117,16 @@ void gz_plane_no_more(struct gz_plane *p)
 	pthread_mutex_unlock(&p->lock);
 }
 
-/* What the rings do not have, and the shadow does. */
+bool gz_plane_has(const struct gz_options *o)
+{
+	return !o->sndbuf_set && !o->rcvbuf_set && o->rcvlowat <= 1 && !o->notsent_lowat &&
+	       !gz_arrival_tells(o);
+}
+
 static bool may_ring(const struct gz_sock *s)
 {
 	return s->client->plane && s->type == SOCK_STREAM && s->ring.i < 0 &&
-	       !atomic_load(&s->no_ring) && !s->opt.sndbuf_set && !s->opt.rcvbuf_set &&
-	       s->opt.rcvlowat <= 1;
+	       !atomic_load(&s->no_ring) && gz_plane_has(&s->opt);
 }
 
 void gz_plane_give(struct gz_sock *s, bool sending, bool nonblock)

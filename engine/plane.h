@@ -102,6 +102,9 @@ void gz_plane_detach(struct gz_client *c);
  * Before the worker or the program has moved a byte.
  */
 void gz_plane_give(struct gz_sock *s, bool sending, bool nonblock);
+struct gz_options;
+/** Have the rings what these options ask for? */
+bool gz_plane_has(const struct gz_options *o);
 /** O_NONBLOCK of the shadow, or whether it has SO_SNDTIMEO, was changed. */
 void gz_plane_set_nonblock(struct gz_sock *s, bool on);
 void gz_plane_set_timed(struct gz_sock *s, bool on);

@@ -17,6 +17,8 @@
 #include "launcher/heir.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
 #include <linux/seccomp.h>
 #include <stdio.h>
 #include <string.h>
@@ -24,6 +26,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "engine/control.h"
@@ -123,6 +126,15 @@ static int answer(uint64_t id, int tid, int fd, int nr, bool native)
 	return ioctl(heir.listener, SECCOMP_IOCTL_NOTIF_SEND, &r) ? errno : 0;
 }
 
+/* Who waits for room in a ring sees now that nobody makes any. */
+static void wake_senders(void)
+{
+	for (unsigned i = 0; i < GZ_SLOTS; i++)
+		if (heir.sh->slot[i].gen & 1)
+			syscall(SYS_futex, &heir.sh->slot[i].tx_head, FUTEX_WAKE, INT_MAX, NULL,
+				NULL, 0);
+}
+
 bool gz_heir_begin(void)
 {
 	const struct gz_served *all;
@@ -132,6 +144,7 @@ bool gz_heir_begin(void)
 		gz_heir_drop();
 		return false;
 	}
+	wake_senders();
 	all = gz_shared_served(heir.sh);
 	for (unsigned i = 0; i < GZ_SERVED; i++) {
 		struct gz_served s = all[i];

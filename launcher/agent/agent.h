@@ -139,6 +139,8 @@ void spin_end(struct spin *sp, bool found);
 /** What poll() says of slot @i at @fd, about @mask and errors */
 uint32_t events_of(int fd, uint32_t i, uint32_t mask);
 bool in_rings(const struct gz_slot *s);
+/** The kernel said so of its shadow.  Return: whether that is news */
+bool news_of(uint32_t i, uint32_t events);
 int ready_call(struct regs *r);
 int epoll_call(struct regs *r);
 /** @fd is being closed in this process. */

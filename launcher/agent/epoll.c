@@ -369,9 +369,7 @@ static bool explains(struct gz_epoll *ep, uint32_t i, const struct epoll_event *
 
 	if (ev->events & NEWS) {
 		/* Who sees it first, the engine or we, marks it. */
-		uint32_t news = GZ_NEWS_END | (ev->events & (EPOLLHUP | EPOLLERR) ? GZ_NEWS_OVER : 0);
-
-		if (news & ~__atomic_fetch_or(&s->news, news, __ATOMIC_SEQ_CST))
+		if (news_of(i, ev->events))
 			mark(ep, i);
 		return true;
 	}

@@ -49,6 +49,17 @@ static bool is_writable(struct gz_slot *s)
 	return tx_room(s) >= GZ_SLOT_WRITABLE;
 }
 
+bool news_of(uint32_t i, uint32_t events)
+{
+	uint32_t news = 0;
+
+	if (events & (POLLRDHUP | POLLHUP | POLLERR))
+		news |= GZ_NEWS_END;
+	if (events & (POLLHUP | POLLERR))
+		news |= GZ_NEWS_OVER;
+	return news & ~__atomic_fetch_or(&SH->slot[i].news, news, __ATOMIC_SEQ_CST);
+}
+
 uint32_t events_of(int fd, uint32_t i, uint32_t mask)
 {
 	struct gz_slot *s = &SH->slot[i];
@@ -235,11 +246,14 @@ static int64_t sleep_natively(struct wait *w)
 	want(w, -1);
 	if (r <= 0)
 		return r;
-	/* Tokens without bytes would end each sleep at once. */
-	for (uint32_t k = 0; k < w->n; k++)
-		if (w->slot[k] >= 0 && w->asked[k].revents & READABLE &&
-		    is_empty(&SH->slot[w->slot[k]]))
+	for (uint32_t k = 0; k < w->n; k++) {
+		if (w->slot[k] < 0)
+			continue;
+		news_of((uint32_t)w->slot[k], (uint16_t)w->asked[k].revents);
+		/* Tokens without bytes would end each sleep at once. */
+		if (w->asked[k].revents & READABLE && is_empty(&SH->slot[w->slot[k]]))
 			take_stale_token(w->fds[k].fd, (uint32_t)w->slot[k]);
+	}
 	return r;
 }
 
