@@ -263,6 +263,7 @@ stale:
 	$(Q)$(if $(STALE),rm -f $(STALE))
 
 $(T)/unit/ports_test: $(OBJ)/engine/ports.o
+$(T)/unit/ring_test: $(OBJ)/engine/ring.o
 $(T)/unit/filter_test: $(OBJ)/launcher/filter.o $(OBJ)/launcher/calls.o
 $(T)/unit/filter_test: private LIBS := -lseccomp
 $(T)/unit/tracee_test: $(addprefix $(OBJ)/launcher/,tracee.o maps.o proc.o interrupted.o)

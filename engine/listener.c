@@ -125,10 +125,10 @@ bool gz_pcb_opened(struct gz_flow *f)
 	return true;
 }
 
-/* As Linux: at most backlog + 1 wait for accept(). */
+/* As Linux: at most backlog + 1 wait for accept().  And there must be sockets. */
 static bool is_full(struct gz_sock *s)
 {
-	return atomic_load(&s->queued) - s->nhalf_open > s->backlog;
+	return atomic_load(&s->queued) - s->nhalf_open > s->backlog || !gz_table_room(s->client);
 }
 
 bool gz_listener_is_full(struct gz_sock *s)
@@ -184,7 +184,7 @@ static enum fate judge(struct gz_sock *s)
 {
 	enum gz_cookies cookies = gz_worker.cfg->cookies;
 
-	if (is_full(s))
+	if (is_full(s) || gz_table_room(s->client) <= gz_worker.half_open)
 		return DROP;
 	if (cookies == GZ_COOKIES_ALWAYS)
 		return COOKIE;

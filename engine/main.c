@@ -14,6 +14,7 @@
  * silent.  Otherwise the port is opened in the namespace that we started in.
  */
 #include <errno.h>
+#include <limits.h>
 #include <fcntl.h>
 #include <getopt.h>
 #include <poll.h>
@@ -464,27 +465,42 @@ static int catch_signals(void)
 	return 0;
 }
 
-static void raise_limits(void)
+/* As many descriptors as may be had.  Return: how many */
+static unsigned raise_limits(void)
 {
 	struct rlimit r;
 
-	if (getrlimit(RLIMIT_NOFILE, &r) == 0) {
-		rlim_t want = 1048576;
+	if (getrlimit(RLIMIT_NOFILE, &r) < 0)
+		return 0;
+	rlim_t want = 1048576;
 
+	r.rlim_cur = r.rlim_max;
+	if (r.rlim_max < want)
+		r.rlim_cur = r.rlim_max = want;
+	if (setrlimit(RLIMIT_NOFILE, &r) < 0) {
+		getrlimit(RLIMIT_NOFILE, &r);
 		r.rlim_cur = r.rlim_max;
-		if (r.rlim_max < want)
-			r.rlim_cur = r.rlim_max = want;
-		if (setrlimit(RLIMIT_NOFILE, &r) < 0) {
-			getrlimit(RLIMIT_NOFILE, &r);
-			r.rlim_cur = r.rlim_max;
-			setrlimit(RLIMIT_NOFILE, &r);
-		}
+		setrlimit(RLIMIT_NOFILE, &r);
 	}
+	return r.rlim_cur < UINT_MAX ? (unsigned)r.rlim_cur : UINT_MAX;
+}
+
+/* A socket has a descriptor of ours, and calls need some for a moment. */
+static unsigned most_sockets(const struct gz_engine_config *c, unsigned files)
+{
+	unsigned most = files - files / 16;
+
+	if (c->max_sockets <= most)
+		return c->max_sockets;
+	gz_info("descriptors (RLIMIT_NOFILE, %u) for %u sockets, not %u", files, most,
+		c->max_sockets);
+	return most;
 }
 
 int main(int argc, char **argv)
 {
 	struct args a = {0};
+	unsigned files;
 	struct gz_eal_config eal;
 	char err[300], path[GZ_PATH_MAX];
 	int lock, host = -1, private = -1, status, r, control = -1;
@@ -517,7 +533,7 @@ int main(int argc, char **argv)
 		fail("Couldn't catch signals: %s", strerror(errno));
 		return 1;
 	}
-	raise_limits();
+	files = raise_limits();
 	lock = take_lock();
 	if (lock < 0)
 		return 1;
@@ -576,7 +592,7 @@ int main(int argc, char **argv)
 		fail("Couldn't enter the private network namespace: %s", strerror(errno));
 		goto out_port;
 	}
-	gz_table_limit(cfg.max_sockets);
+	gz_table_limit(most_sockets(&cfg, files), cfg.client_sockets);
 	gz_ports_init(cfg.port_lo, cfg.port_hi);
 	r = gz_worker_init(&gz_worker, &cfg, private);
 	if (r < 0) {

@@ -3,6 +3,7 @@
  * sock.c - Sockets: making, finding, freeing
  */
 #include <assert.h>
+#include <limits.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +14,7 @@
 #include "engine/log.h"
 #include "engine/sock.h"
 
-#define BUCKETS 4096
+#define BUCKETS 65536
 
 LIST_HEAD(bucket, gz_sock);
 
@@ -24,17 +25,32 @@ static struct {
 	_Atomic uint64_t next_id;
 	_Atomic unsigned live;
 	unsigned entries;
-	unsigned max;
-} table = {.lock = PTHREAD_MUTEX_INITIALIZER, .next_id = 1, .max = 65536};
+	unsigned max, max_client;
+} table = {
+    .lock = PTHREAD_MUTEX_INITIALIZER, .next_id = 1, .max = UINT_MAX, .max_client = UINT_MAX};
 
 static unsigned hash(uint64_t x)
 {
 	return (unsigned)((x * 0x9e3779b97f4a7c15ULL) >> 32) % BUCKETS;
 }
 
-void gz_table_limit(unsigned max)
+void gz_table_limit(unsigned max, unsigned client)
 {
 	table.max = max;
+	table.max_client = client;
+}
+
+static unsigned left(unsigned used, unsigned max)
+{
+	return used < max ? max - used : 0;
+}
+
+unsigned gz_table_room(const struct gz_client *c)
+{
+	unsigned all = left(atomic_load(&table.live), table.max);
+	unsigned its = left(atomic_load(&c->sockets), table.max_client);
+
+	return all < its ? all : its;
 }
 
 unsigned gz_table_count(void)
@@ -46,7 +62,9 @@ struct gz_sock *gz_sock_new(struct gz_client *client, int family)
 {
 	struct gz_sock *s;
 
-	if (atomic_fetch_add(&table.live, 1) >= table.max) {
+	/* A few more where several threads ask at once. */
+	if (atomic_fetch_add(&table.live, 1) >= table.max ||
+	    atomic_load(&client->sockets) >= table.max_client) {
 		atomic_fetch_sub(&table.live, 1);
 		gz_count(GZ_C_REFUSED_LIMIT);
 		return NULL;

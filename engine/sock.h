@@ -190,6 +190,7 @@ struct gz_sock {
 	uint32_t wnd_want;	  /* SO_RCVBUF: of lwIP's window, to be withheld */
 	uint32_t wnd_held;	  /* and withheld so far */
 	struct gz_ring rx, tx;
+	uint64_t trim_at;		      /* ns: their memory is looked at, timers.c */
 	bool fin_received;		      /* from the peer */
 	bool fin_passed;		      /* to the application: end_fd is shut */
 	bool app_eof;			      /* the application sends no more */
@@ -248,7 +249,9 @@ struct gz_sock *gz_table_find(ino_t ino);
 /** Call @fn for each socket with id >= @start until it says no; in id order if @sorted. */
 void gz_table_walk(uint64_t start, bool sorted, bool (*fn)(struct gz_sock *, void *), void *arg);
 unsigned gz_table_count(void);
-void gz_table_limit(unsigned max);
+void gz_table_limit(unsigned max, unsigned client);
+/** How many more gz_sock_new() would give to @c */
+unsigned gz_table_room(const struct gz_client *c);
 
 /** The abstract name of a shadow.  Return: its length */
 socklen_t gz_shadow_name(struct sockaddr_un *a, uint64_t name);

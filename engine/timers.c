@@ -36,6 +36,7 @@
 #define TICK ((uint64_t)TCP_TMR_INTERVAL * GZ_MS)
 #define SLOTS 1024 /* a power of two; what is due later has a turn for nothing */
 #define SLICE (40 * 1000ull) /* ns */
+#define TRIM GZ_SEC
 #define NEVER UINT32_MAX
 
 LIST_HEAD(slot, gz_flow);
@@ -119,6 +120,8 @@ static uint32_t patience(const struct gz_flow *f, const struct tcp_pcb *p)
 		t = LWIP_MIN(t, until(s->defer_until));
 	if (s && s->deadline)
 		t = LWIP_MIN(t, until(s->deadline));
+	if (s && (s->rx.data || s->tx.data))
+		t = LWIP_MIN(t, until(s->trim_at));
 	return t;
 }
 
@@ -235,6 +238,19 @@ static void deadlines(struct gz_worker *w, struct gz_flow *f, struct tcp_pcb *p)
 		give_up(w, p, s);
 }
 
+/* Memory of rings that are not used as much any more */
+static void trim(struct gz_worker *w, struct gz_flow *f)
+{
+	uint64_t used = LWIP_MAX(f->measure.received_at, f->measure.sent_at);
+	struct gz_sock *s = f->sock;
+
+	if (!s || w->now < s->trim_at || !(s->rx.data || s->tx.data))
+		return;
+	s->trim_at = w->now + TRIM;
+	gz_ring_trim(&s->rx, w->now >= used + TRIM);
+	gz_ring_trim(&s->tx, w->now >= used + TRIM);
+}
+
 /* lwIP passes a pcb over whose last_timer is the counter's: it is never that here. */
 static void lwip_tick(struct tcp_pcb *p, void (*tick)(void))
 {
@@ -260,6 +276,8 @@ static void turn(struct gz_worker *w, struct gz_flow *f)
 		tcp_ticks--;
 		lwip_tick(p, tcp_slowtmr);
 	}
+	if (gz_pcb_is_entered(f))
+		trim(w, f);
 	if (gz_pcb_is_entered(f) && f->sock)
 		gz_stack_info(f->sock); /* no callback tells of these steps */
 }

@@ -344,7 +344,7 @@ int main(int argc, char **argv)
 	cfg.naddrs6 = 0;
 	cfg.gateway = inet_addr("10.213.0.1");
 	gateway.addr = cfg.gateway;
-	gz_table_limit(cfg.max_sockets);
+	gz_table_limit(cfg.max_sockets, cfg.max_sockets);
 	open_port(&cfg);
 	etharp_add_static_entry(&gateway, &mac);
 	listen_on(7, &cfg);

@@ -35,7 +35,7 @@ static void engine_defaults_are_the_embedded_engine(void **state)
 	assert_int_equal(engine.power, GZ_POWER_ADAPTIVE);
 	assert_int_equal(engine.spin_us, 50);
 	assert_int_equal(engine.burst, 32);
-	assert_int_equal(engine.max_sockets, 65536);
+	assert_int_equal(engine.max_sockets, 262144);
 	assert_int_equal(engine.max_clients, 256);
 	assert_int_equal(engine.syn_retries, 6);
 	assert_int_equal(engine.rto_give_up_s, 924);
