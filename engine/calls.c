@@ -124,6 +124,7 @@ static int bind_both(struct gz_call_ctx *c, struct gz_end end)
 	if (err)
 		return err;
 	s->local = s->claim.end;
+	s->chose_port = end.port != 0;
 	if (!gz_end_is_v4(end) && !gz_end_is_any(end))
 		s->opt.v6only = true;
 	gz_sock_set_state(s, GZ_BOUND);
@@ -246,7 +247,7 @@ int64_t gz_do_getsockname(struct gz_call_ctx *c)
 	end = c->s->local;
 	/* tcp_disconnect(): the port is the last one's, though it is free. */
 	if (gz_sock_state(c->s) == GZ_FAILED) {
-		end = gz_end_any(c->s->family);
+		end = c->s->chose_port ? c->s->claim.end : gz_end_any(c->s->family);
 		end.port = c->s->local.port;
 	}
 	pthread_mutex_unlock(&c->s->lock);

@@ -37,6 +37,21 @@ static uint32_t fill(int fd)
 	return sum;
 }
 
+/* tcp_disconnect(): a port that bind() chose stays (SOCK_BINDPORT_LOCK). */
+static void hand_port(struct gz_sock *from, struct gz_sock *to)
+{
+	if (!from->chose_port || !from->claim.held)
+		return;
+	gz_claim_hand(from, to);
+	gz_twin_hand(from, to);
+	to->chose_port = true;
+	from->chose_port = false;
+	if (gz_sock_state(to) != GZ_FRESH)
+		return;
+	to->local = to->claim.end;
+	gz_sock_set_state(to, GZ_BOUND);
+}
+
 int gz_renew(struct gz_call_ctx *c)
 {
 	struct gz_sock *old = c->s, *s = gz_sock_new(c->sv->client, old->family);
@@ -56,8 +71,10 @@ int gz_renew(struct gz_call_ctx *c)
 	s->opt = old->opt;
 	gz_options_natively(&s->opt, fd);
 	gz_table_add(s, ino);
+	hand_port(old, s);
 	err = gz_swap_file(c, fd);
 	if (err) {
+		hand_port(s, old);
 		close(fd);
 		gz_reaper_close(s);
 		gz_sock_unref(s);

@@ -179,6 +179,19 @@ void gz_claim_unlisten(struct gz_sock *s)
 	pthread_mutex_unlock(&ports.lock);
 }
 
+void gz_claim_hand(struct gz_sock *from, struct gz_sock *to)
+{
+	pthread_mutex_lock(&ports.lock);
+	if (from->claim.held) {
+		to->claim = from->claim;
+		to->claim.listening = false;
+		LIST_INSERT_AFTER(&from->claim, &to->claim, next);
+		LIST_REMOVE(&from->claim, next);
+		from->claim.held = false;
+	}
+	pthread_mutex_unlock(&ports.lock);
+}
+
 void gz_claim_drop(struct gz_sock *s)
 {
 	pthread_mutex_lock(&ports.lock);

@@ -70,6 +70,8 @@ int gz_claim(struct gz_sock *s, struct gz_end end, struct gz_sock **blocker);
 int gz_claim_listen(struct gz_sock *s, struct gz_sock **blocker);
 void gz_claim_unlisten(struct gz_sock *s);
 void gz_claim_drop(struct gz_sock *s);
+/** @to takes the claim of @from, but does not listen. */
+void gz_claim_hand(struct gz_sock *from, struct gz_sock *to);
 
 /** The address of a UDP claim changes, its port stays: connect() and its undoing. */
 void gz_claim_move(struct gz_sock *s, struct gz_end end);

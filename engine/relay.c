@@ -33,6 +33,7 @@
 #include "engine/log.h"
 #include "engine/plane_inner.h"
 #include "engine/reaper.h"
+#include "engine/twin.h"
 #include "engine/urgent.h"
 #include "engine/worker.h"
 
@@ -189,7 +190,10 @@ void gz_relay_failed(struct gz_worker *w, struct gz_sock *s, int error)
 	}
 	close_end(s, !waited);
 	gz_plane_failed(s);
-	gz_claim_drop(s);
+	if (!s->chose_port) { /* SOCK_BINDPORT_LOCK */
+		gz_twin_close(s);
+		gz_claim_drop(s);
+	}
 	answer_connect(s, error);
 	gz_worker_dirty(w, s);
 }

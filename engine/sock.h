@@ -119,6 +119,7 @@ struct gz_sock {
 	struct gz_options opt;
 	struct gz_claim claim;
 	struct gz_end local, peer; /* set before the state says so */
+	bool chose_port;	   /* TCP: bind() with a port, which no failure takes away */
 	int backlog;
 	struct gz_arrival arrival;
 	uid_t uid;		   /* who binds: SO_REUSEPORT shares a port within one user */

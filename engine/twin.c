@@ -116,6 +116,14 @@ int gz_twin_take(struct gz_sock *s)
 	return fd;
 }
 
+void gz_twin_hand(struct gz_sock *from, struct gz_sock *to)
+{
+	pthread_mutex_lock(&lock);
+	to->twin_fd = from->twin_fd;
+	from->twin_fd = -1;
+	pthread_mutex_unlock(&lock);
+}
+
 void gz_twin_close(struct gz_sock *s)
 {
 	int fd = gz_twin_take(s);

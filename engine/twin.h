@@ -30,6 +30,8 @@ void gz_twin_option(struct gz_sock *s, int level, int opt, const void *val, sock
 void gz_twin_unlisten(struct gz_sock *s);
 /** The bound socket itself, for a swap; the caller's from now on, or -1 */
 int gz_twin_take(struct gz_sock *s);
+/** @to takes the kernel socket of @from, which does not listen. */
+void gz_twin_hand(struct gz_sock *from, struct gz_sock *to);
 /** The last close; any thread.  The port is free when this returns. */
 void gz_twin_close(struct gz_sock *s);
 /** accept() took one of @l's connections: there is room again. */

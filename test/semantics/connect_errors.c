@@ -246,7 +246,50 @@ static void refused_socket_listens(void)
 	}
 }
 
-CHECK_MAIN(CASE(refused_blocking), CASE(refused_nonblocking), CASE(refused_by_second_connect),
+/* A port that bind() chose stays a socket's own, whatever becomes of its connection. */
+static void keeps_its_port(void)
+{
+	struct sockaddr_in none = refusing(), own = test_address(0), a, to;
+	struct sockaddr off = {.sa_family = AF_UNSPEC};
+	int l = listener(1, &to), fd = tcp_socket(), other = tcp_socket();
+
+	OK(bind(fd, SA(&own), sizeof(own)));
+	own = local_name(fd);
+	OK(close(fd));
+	fd = tcp_socket();
+	OK(bind(fd, SA(&own), sizeof(own)));
+	CHECK_ERRNO(connect(fd, SA(&none), sizeof(none)), ECONNREFUSED);
+	CHECK(same_address(local_name(fd), own));
+	CHECK_ERRNO(bind(other, SA(&own), sizeof(own)), EADDRINUSE);
+	a = test_address(0);
+	CHECK_ERRNO(bind(fd, SA(&a), sizeof(a)), EINVAL);
+	OK(connect(fd, SA(&to), sizeof(to)));
+	CHECK(same_address(local_name(fd), own));
+	OK(accept(l, NULL, NULL));
+	/* Also when the connection is given up. */
+	OK(connect(fd, &off, sizeof(off)));
+	CHECK(same_address(local_name(fd), own));
+	CHECK_ERRNO(bind(other, SA(&own), sizeof(own)), EADDRINUSE);
+	OK(listen(fd, 1));
+	CHECK_EQ(peer_name(connected(own)).sin_port, own.sin_port);
+}
+
+/* One that it was given is given to others then. */
+static void gives_its_port_back(void)
+{
+	struct sockaddr_in none = refusing(), a = test_address(0), b = a;
+	int fd = tcp_socket(), other = tcp_socket();
+
+	OK(bind(fd, SA(&a), sizeof(a)));
+	a = local_name(fd);
+	CHECK_ERRNO(connect(fd, SA(&none), sizeof(none)), ECONNREFUSED);
+	OK(bind(other, SA(&a), sizeof(a)));
+	OK(bind(fd, SA(&b), sizeof(b)));
+	CHECK(local_name(fd).sin_port != a.sin_port);
+}
+
+CHECK_MAIN(CASE(keeps_its_port), CASE(gives_its_port_back), CASE(refused_blocking),
+	   CASE(refused_nonblocking), CASE(refused_by_second_connect),
 	   CASE(refused_by_recv_and_send), CASE(refused_in_epoll),
 	   CASE(refused_socket_connects_later), CASE(refused_and_asked),
 	   CASE(closed_listener_refuses), CASE(closed_listener_resets_queue),
