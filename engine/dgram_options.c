@@ -51,10 +51,17 @@ enum answer {
 	SHADOW,
 	GROUPS, /* multicast.c */
 	V6ONLY,
-	DEVICE, /* an interface of the stack's, or of the kernel's */
-	MTU,	/* that of the way to the peer; of IPv6 it can be set */
+	DISCOVER, /* the shadow, but the stack has to know */
+	DEVICE,	  /* an interface of the stack's, or of the kernel's */
+	MTU,	  /* that of the way to the peer; of IPv6 it can be set */
 	NOBODY,
 };
+
+static bool is_discover(int level, int opt)
+{
+	return (level == IPPROTO_IP && opt == IP_MTU_DISCOVER) ||
+	       (level == IPPROTO_IPV6 && opt == IPV6_MTU_DISCOVER);
+}
 
 static enum answer who_answers(const struct gz_sock *s, int level, int opt)
 {
@@ -66,6 +73,8 @@ static enum answer who_answers(const struct gz_sock *s, int level, int opt)
 		return DEVICE;
 	if (level == IPPROTO_IPV6 && opt == IPV6_V6ONLY)
 		return V6ONLY;
+	if (is_discover(level, opt))
+		return DISCOVER;
 	if ((level == IPPROTO_IP && opt == IP_MTU) || (level == IPPROTO_IPV6 && opt == IPV6_MTU))
 		return MTU;
 	return is_native(level, opt) ? SHADOW : NOBODY;
@@ -89,6 +98,19 @@ static int set_mtu(struct gz_call_ctx *c, const void *val, int len)
 		return -errno;
 	pthread_mutex_lock(&c->s->lock);
 	memcpy(&c->s->dgram.mtu, val, sizeof(c->s->dgram.mtu));
+	pthread_mutex_unlock(&c->s->lock);
+	return 0;
+}
+
+static int set_discover(struct gz_call_ctx *c, int level, int opt, const void *val, int len)
+{
+	int v;
+
+	if (setsockopt(c->fd, level, opt, val, (socklen_t)len) < 0)
+		return -errno;
+	v = gz_dgram_option(c->fd, level, opt);
+	pthread_mutex_lock(&c->s->lock);
+	c->s->dgram.whole[level == IPPROTO_IP] = v == IP_PMTUDISC_DO || v == IP_PMTUDISC_PROBE;
 	pthread_mutex_unlock(&c->s->lock);
 	return 0;
 }
@@ -127,6 +149,8 @@ int64_t gz_dgram_setsockopt(struct gz_call_ctx *c)
 		return err;
 	if (by == DEVICE)
 		return set_device(c, val, len);
+	if (by == DISCOVER)
+		return set_discover(c, level, opt, val, len);
 	if (by == GROUPS)
 		return gz_groups_set(c, level, opt, val, (socklen_t)len);
 	return by == MTU ? set_mtu(c, val, len) : set_v6only(c->s, val, len);
@@ -172,7 +196,7 @@ int64_t gz_dgram_getsockopt(struct gz_call_ctx *c)
 	socklen_t len;
 	int64_t err;
 
-	if (by == SHADOW || (level == IPPROTO_IP && opt == IP_OPTIONS))
+	if (by == SHADOW || by == DISCOVER || (level == IPPROTO_IP && opt == IP_OPTIONS))
 		return GZ_CONTINUE;
 	if (by == NOBODY) {
 		gz_count(GZ_C_REFUSED_GETOPT);

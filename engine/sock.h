@@ -128,6 +128,7 @@ struct gz_sock {
 		bool ping;	   /* ICMP echo, ping.c; never changes */
 		uint16_t nest;	   /* the shadow's port, alias.h */
 		unsigned mtu;	   /* IPV6_MTU, 0: not set */
+		bool whole[2];	   /* IP{V6,}_MTU_DISCOVER: no fragments; IPv6, IPv4 */
 		uint32_t alias;	   /* of the peer, while connected */
 		bool old_peer;	   /* AF_INET6, disconnected: see udp.c */
 		bool chose_port;   /* bind() with a port: a disconnect keeps it */

@@ -70,6 +70,7 @@ void gz_udp_input(struct pbuf *p, struct netif *inp);
 #define IOV_MAX_HERE 256
 #define SAME_PORT 256 /* sockets that share a port, at most */
 #define ROOM (16 << 20)
+#define FRAG_NEEDED 4 /* RFC 1191 section 4 */
 
 /** A datagram that waits for the worker to send it. */
 struct outgoing {
@@ -455,18 +456,45 @@ struct netif *gz_udp_way_out(const struct gz_datagram *d, const struct gz_group_
 	return nif ? nif : ip4_route_src(&src, &dst);
 }
 
-/* Sent to a port of this host that nobody has: what ICMP quotes (icmp_send()). */
-static void refuse_own(struct gz_datagram *d)
+/* An error of this host's about @d, which quotes what ICMP does (icmp_send()) */
+static void error_of_own(const struct gz_datagram *d, struct gz_end offender,
+			 const struct gz_icmp *e)
 {
-	struct gz_icmp e = gz_icmp_no_port(!gz_end_is_v4(d->dst));
 	size_t most = gz_end_is_v4(d->dst) ? 576 - 20 - 8 - 20 - 8 : 1280 - 40 - 8 - 40 - 8;
 	struct iovec data = {d->data[0].iov_base, d->len < most ? d->len : most};
 	struct gz_datagram quoted = *d;
 
-	gz_count(GZ_C_UDP_NO_PORT);
 	quoted.data = &data;
 	quoted.len = data.iov_len;
-	gz_udp_error(&quoted, d->dst, &e);
+	gz_udp_error(&quoted, offender, e);
+}
+
+/* Sent to a port of this host that nobody has. */
+static void refuse_own(const struct gz_datagram *d)
+{
+	struct gz_icmp e = gz_icmp_no_port(!gz_end_is_v4(d->dst));
+
+	gz_count(GZ_C_UDP_NO_PORT);
+	error_of_own(d, d->dst, &e);
+}
+
+bool gz_udp_too_large(const struct gz_sock *s, struct gz_end dst, size_t len)
+{
+	bool v4 = gz_end_is_v4(dst);
+
+	return s->dgram.whole[v4] && !gz_netif_is_local(dst) &&
+	       len + UDP_HEADER + (v4 ? IP_HLEN : IP6_HLEN) > gz_worker.port.mtu;
+}
+
+/* A native send(): the next one has EMSGSIZE, as if a router had told of the MTU. */
+static void refuse_size(const struct gz_datagram *d)
+{
+	bool v4 = gz_end_is_v4(d->dst);
+	struct gz_icmp e = {v4 ? ICMP_DUR : ICMP6_TYPE_PTB, v4 ? FRAG_NEEDED : 0,
+			    gz_worker.port.mtu};
+
+	gz_count(GZ_C_UDP_TX_DROPPED);
+	error_of_own(d, d->src, &e);
 }
 
 static void set_address(struct gz_end *e, struct gz_end address)
@@ -547,6 +575,10 @@ static void send_datagram(struct gz_sock *s, struct gz_datagram *d, struct gz_en
 	if (!many && gz_netif_is_local(d->dst)) {
 		if (!deliver(d, false))
 			refuse_own(d);
+		return;
+	}
+	if (gz_udp_too_large(s, d->dst, d->len)) {
+		refuse_size(d);
 		return;
 	}
 	/* This host is one of them (ip_mc_output() in net/ipv4/ip_output.c). */

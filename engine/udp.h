@@ -40,6 +40,12 @@ bool gz_udp_events(const void *ptr);
  * shadows when it returns, what is for the wire is sent soon after.
  */
 void gz_udp_pass(void);
+/**
+ * gz_udp_too_large() - Would @len bytes to @dst be cut, and may not?
+ *
+ * IP_PMTUDISC_DO and IP_PMTUDISC_PROBE.  Any thread.
+ */
+bool gz_udp_too_large(const struct gz_sock *s, struct gz_end dst, size_t len);
 /** The last close of @s was seen: what it sent before is sent, then its name is free. */
 void gz_udp_gone(struct gz_sock *s);
 /**

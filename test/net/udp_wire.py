@@ -3,10 +3,12 @@
 
 An address with a colon is IPv6, with %INDEX if it needs a link.
 """
+import errno
 import os
 import socket
 import struct
 import sys
+import time
 
 PKTINFO, RECVTTL, TTL = 8, 12, 2  # linux/in.h
 RECVPKTINFO6, PKTINFO6, RECVHOPS6, HOPS6, RECVERR6 = 49, 50, 51, 52, 25  # linux/in6.h
@@ -54,6 +56,37 @@ def ask(address, *sizes):
     except ConnectionRefusedError:
         return
     sys.exit("a closed port did not refuse")
+
+
+def whole(address, largest):
+    """No fragments are made: EMSGSIZE at once with an address, else by the second send()."""
+    name, family = end(address, 7999)
+    level, opt = (41, 23) if family == socket.AF_INET6 else (0, 10)  # IP_MTU_DISCOVER
+    n = int(largest)
+    s = udp(family)
+    s.setsockopt(level, opt, 2)  # IP_PMTUDISC_DO
+    assert s.getsockopt(level, opt) == 2
+    s.sendto(bytes(n), name)
+    for send in lambda: s.sendto(bytes(n + 1), name), lambda: s.sendmsg([bytes(n), b"x"], [], 0, name):
+        try:
+            send()
+            sys.exit("it was sent")
+        except OSError as e:
+            assert e.errno == errno.EMSGSIZE, e
+    s = udp(family)
+    s.setsockopt(level, opt, 2)
+    s.connect(name)
+    for _ in range(20):
+        try:
+            s.send(bytes(n + 1))
+            time.sleep(0.05)
+        except OSError as e:
+            assert e.errno == errno.EMSGSIZE, e
+            break
+    else:
+        sys.exit("no send() failed")
+    # By default they are made.
+    udp(family).sendto(bytes(n + 1), name)
 
 
 class Group4:
@@ -159,4 +192,6 @@ def give(address, n, mtu):
     print(len(data), sum(data), flush=True)
 
 
-{"take": take, "give": give, "echo": echo, "ask": ask, "group": group, "errors": errors}[sys.argv[1]](*sys.argv[2:])
+verbs = {"take": take, "give": give, "echo": echo, "ask": ask, "group": group, "errors": errors,
+         "whole": whole}
+verbs[sys.argv[1]](*sys.argv[2:])

@@ -48,6 +48,8 @@ link_local() {
 both_ways 10.1.0.2 10.1.0.1 0 1 1472 1473 4000 20000 65507
 groups 10.1.0.2 10.1.0.1 239.1.2.3 239.1.2.4
 assert gz e python3 "$py" errors 10.1.0.1
+assert in_ns peer python3 "$py" whole 10.1.0.2 1472
+assert gz e python3 "$py" whole 10.1.0.1 1472
 assert in_ns peer ping -c 1 -W 2 -s 65507 10.1.0.2
 
 # sends SIZE MTU LARGEST - to the peer, who sees fragments of at most LARGEST
@@ -70,6 +72,8 @@ index=$(in_ns peer cat /sys/class/net/ve2/ifindex)
 groups 0 "$index" ff15::4711 ff15::4712
 groups 0 "$index" ff02::4711 "ff02::4712"
 assert gz e python3 "$py" errors fd00:1::1
+assert in_ns peer python3 "$py" whole fd00:1::2 1452
+assert gz e python3 "$py" whole fd00:1::1 1452
 
 stack=$(link_local stack ve1) peer=$(link_local peer ve2)
 STACK_SEEN=$stack%$index PEER_SEEN=$peer%gazelle0 both_ways "$stack%gazelle0" "$peer%$index" 10 3000
