@@ -377,6 +377,9 @@ static const struct gz_cfg_key client_keys[] = {
 	  .flags = GZ_CFG_REQUIRED, .help = "The address or network it owns." },
 	{ "address6", GZ_CFG_NET, FIELD(struct gz_dispatch_client, address6),
 	  .flags = GZ_CFG_OPTIONAL, .help = "The same of IPv6." },
+	{ "uid", GZ_CFG_UID, .offset = offsetof(struct gz_dispatch_client, uid), .size = 5,
+	  .flags = GZ_CFG_OPTIONAL, RANGE(0, 4294967294),
+	  .help = "The user that the engine must run as." },
 	{ "send_kbits", GZ_CFG_UINT, FIELD(struct gz_dispatch_client, send_kbits),
 	  .flags = GZ_CFG_OPTIONAL, RANGE(1, UINT32_MAX),
 	  .help = "Thousand bits a second that it may send." },
@@ -390,6 +393,9 @@ static const struct gz_cfg_key client_keys[] = {
 	  .flags = GZ_CFG_OPTIONAL, RANGE(1, UINT32_MAX),
 	  .help = "Packets a second that it receives." },
 };
+
+static_assert(offsetof(struct gz_dispatch_client, uid_set) ==
+	      offsetof(struct gz_dispatch_client, uid) + 4, "GZ_CFG_UID");
 
 static const struct gz_cfg_part client_parts[] = {
 	{ client_keys, LEN(client_keys), 0 },
@@ -523,6 +529,8 @@ static const struct gz_cfg_key dispatch_keys[] = {
 		  "socket; the engine, with driver virtio_user and the same path, "
 		  "makes it. address, address6: the address or the network that "
 		  "is the client's alone; what it sends from elsewhere is dropped. "
+		  "uid: the user whose process must listen at path; another's is left "
+		  "alone. Left out: any that can make the socket. "
 		  "send_kbits, send_packets, receive_kbits, receive_packets: limits, a "
 		  "second, of what it may send and what it receives, frames' headers "
 		  "included; more is dropped. Left out: none." },

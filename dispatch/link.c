@@ -34,7 +34,7 @@
  * pass an eventfd on which our write blocks (main notices that the worker does
  * not come back, gets it out with a signal and cuts the link, links_cut()); send
  * half a message, for the rest of which vhost's only thread would wait (the
- * socket has a time limit, limit_waiting()).
+ * socket has a time limit, look_at_socket()).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -67,7 +67,7 @@
 #define DELAY_MAX_MS 8000
 #define DELAY_CUT_MS 60000 /* for a client that held us up */
 #define MESSAGE_TIMEOUT_S 1
-#define SOCKETS_MAX 4096 /* descriptors that limit_waiting() looks at */
+#define SOCKETS_MAX 4096 /* descriptors that look_at_socket() looks at */
 
 /* linux/virtio_net.h names them, but vhost.h's are not exported */
 #define F(bit) (1ull << (bit))
@@ -168,16 +168,32 @@ static void wake_worker(void)
 	}
 }
 
+/** is_wanted() - Is the process at the other end of the client's user? */
+static bool is_wanted(const struct link *l, int fd)
+{
+	struct ucred peer;
+	socklen_t len = sizeof(peer);
+
+	if (!l->client->uid_set)
+		return true;
+	/* Who called listen() (unix(7), SO_PEERCRED) */
+	return !getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) && peer.uid == l->client->uid;
+}
+
 /**
- * limit_waiting() - Give the link's socket a time limit
+ * look_at_socket() - Give the link's socket a time limit, and see whose it is
  *
  * vhost reads a message in two calls and blocks in the second.  It does not tell
  * its descriptor, so the one that is connected to our path is looked for; the
  * lowest numbers are where it will be.
+ *
+ * Return: false if none was found, or it is not the client's user's
  */
-static void limit_waiting(const char *path)
+static bool look_at_socket(const struct link *l)
 {
 	const struct timeval limit = {.tv_sec = MESSAGE_TIMEOUT_S};
+	const char *path = l->client->path;
+	bool found = false;
 
 	for (int fd = 0; fd < SOCKETS_MAX; fd++) {
 		struct sockaddr_un peer = {0};
@@ -186,9 +202,13 @@ static void limit_waiting(const char *path)
 		if (getpeername(fd, (struct sockaddr *)&peer, &len) || peer.sun_family != AF_UNIX ||
 		    strncmp(peer.sun_path, path, sizeof(peer.sun_path)))
 			continue;
+		if (!is_wanted(l, fd))
+			return false;
+		found = true;
 		setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
 		setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
 	}
+	return found || !l->client->uid_set;
 }
 
 static int new_connection(int vid)
@@ -197,7 +217,15 @@ static int new_connection(int vid)
 
 	if (!l)
 		return -1;
-	limit_waiting(l->client->path);
+	if (!look_at_socket(l)) {
+		if (!l->refused)
+			say(GZ_LOG_ERROR,
+			    "client %s: the process at %s is not of user %u: left alone",
+			    l->client->name, l->client->path, l->client->uid);
+		l->refused = true;
+		return -1;
+	}
+	l->refused = false;
 	pthread_mutex_lock(&l->lock);
 	link_set_state(l, LINK_TALKING);
 	pthread_mutex_unlock(&l->lock);
@@ -378,8 +406,10 @@ static void link_connect(struct link *l)
 			!rte_vhost_driver_set_protocol_features(path, protocol_features) &&
 			!rte_vhost_driver_callback_register(path, &callbacks) &&
 			!rte_vhost_driver_start(path);
-	if (!l->registered)
+	/* new_connection() has run by now */
+	if (!l->registered || l->refused)
 		rte_vhost_driver_unregister(path);
+	l->registered &= !l->refused;
 }
 
 static void link_tend(struct link *l, int64_t now)

@@ -41,6 +41,7 @@ struct link {
 	bool registered; /* vhost knows the path */
 	bool cut;	 /* it held the worker up: out with it */
 	bool reported;	 /* as up */
+	bool refused;	 /* it is another user's, and that was said */
 	int64_t next_try;
 	unsigned delay;		  /* until the next try */
 	unsigned sessions_before; /* of this connection */
