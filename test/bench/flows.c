@@ -100,7 +100,7 @@ static void pump(struct gz_worker *w)
 		s->dirty = false;
 		gz_stack_info(s);
 		if (n && s->flow) {
-			struct iovec v[2];
+			struct iovec v[2] = {{0}};
 			int k = gz_ring_iov(&s->rx, s->rx.head, n, v);
 
 			memcpy(back, v[0].iov_base, v[0].iov_len);
