@@ -56,8 +56,8 @@ static void print_proto(const json_t *dict)
 	table_print(&t, INDENT);
 }
 
-/* Only what happened: there is a counter for everything that could */
-static void print_refused(const json_t *dict)
+/* Only what happened: there may be a counter for everything that could */
+static void print_happened(const json_t *dict)
 {
 	json_t *happened = json_object(), *value;
 	const char *key;
@@ -91,7 +91,10 @@ static const struct section {
     {"engine", "/gazelle/engine", telemetry_get, print_dict},
     {"port", "/gazelle/port", telemetry_get, print_dict},
     {"proto", "/gazelle/proto", telemetry_get, print_proto},
-    {"refused", "/gazelle/refused", telemetry_get, print_refused},
+    {"refused", "/gazelle/refused", telemetry_get, print_happened},
+    {"calls", "/gazelle/calls", telemetry_get, print_happened},
+    {"setsockopt", "/gazelle/setsockopt", telemetry_get, print_happened},
+    {"getsockopt", "/gazelle/getsockopt", telemetry_get, print_happened},
     {"clients", "/gazelle/clients", telemetry_get_all, print_clients},
 };
 

@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "engine/address.h"
+#include "engine/asked.h"
 #include "engine/calls.h"
 #include "engine/counters.h"
 #include "engine/dgram.h"
@@ -35,6 +36,7 @@
 #include "engine/shadow.h"
 #include "engine/stream_msg.h"
 #include "engine/twin.h"
+#include "engine/option_table.h"
 #include "engine/worker.h"
 #include "launcher/calls.h"
 
@@ -283,6 +285,7 @@ static int64_t do_setsockopt(struct gz_call_ctx *c)
 	err = gz_app_read(c->tid, c->args[3], val, (size_t)len);
 	if (err)
 		return err;
+	gz_asked_option(gz_option_row(level, opt), true);
 	if (level == SOL_SOCKET && opt == SO_PEEK_OFF) {
 		atomic_store(&c->s->no_ring, true);
 		gz_off_sock(c->s, GZ_OFF_OPTION);
@@ -342,6 +345,7 @@ static int64_t do_getsockopt(struct gz_call_ctx *c)
 	char val[512];
 	socklen_t len;
 
+	gz_asked_option(gz_option_row(level, opt), false);
 	if (level == SOL_SOCKET && opt == SO_PEEK_OFF)
 		return GZ_CONTINUE;
 	err = gz_app_read(c->tid, c->args[4], &room, sizeof(room));

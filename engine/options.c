@@ -280,6 +280,12 @@ int gz_option_set(struct gz_sock *s, int shadow, pid_t tid, int level, int opt, 
 				return refuse(r);
 		return len > 40 ? -EINVAL : 0;
 	}
+	if (level == IPPROTO_IPV6 && opt == IPV6_2292PKTOPTIONS) /* no message: no headers */
+		return len < sizeof(struct cmsghdr) ? 0 : refuse(r);
+	if (level == IPPROTO_IPV6 && opt == IPV6_MTU) { /* of what is fragmented: not of TCP */
+		memcpy(&v, val, len < sizeof(v) ? 0 : sizeof(v));
+		return len < sizeof(v) || (v && v < 1280) ? -EINVAL : 0;
+	}
 	if (r->kind == COMPUTED || r->kind == NONE)
 		return refuse(r);
 	if (r->kind == LINGER)

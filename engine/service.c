@@ -25,6 +25,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "engine/asked.h"
 #include "engine/counters.h"
 #include "engine/dgram.h"
 #include "engine/iface.h"
@@ -227,6 +228,8 @@ static void serve(struct gz_service *sv, const struct seccomp_notif *n)
 	gz_count(GZ_C_NOTIFICATIONS);
 	atomic_fetch_add_explicit(&sv->client->notifications, 1, memory_order_relaxed);
 	if (call && sv->client->plane) {
+		if (call->plane == GZ_CALL_RING)
+			gz_asked_call(call->id);
 		switch (gz_sites_trap(&c, call)) {
 		case GZ_SITES_ANSWERED:
 			finish(&c);
@@ -246,6 +249,8 @@ static void serve(struct gz_service *sv, const struct seccomp_notif *n)
 		finish(&c);
 		return;
 	}
+	if (c.s || c.nl || call->id == GZ_CALL_SOCKET)
+		gz_asked_call(call->id);
 	if (run(&c, call->id))
 		finish(&c);
 	else

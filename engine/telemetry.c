@@ -17,6 +17,7 @@
 #include <rte_ethdev.h>
 #include <rte_telemetry.h>
 
+#include "engine/asked.h"
 #include "engine/client.h"
 #include "engine/counters.h"
 #include "engine/inner.h"
@@ -129,6 +130,24 @@ static int on_refused(const char *cmd, const char *params, struct rte_tel_data *
 	(void)params;
 	rte_tel_data_start_dict(d);
 	counters(d, GZ_C_REFUSED_FAULT, GZ_C_REFUSED_TCP_OPTIONS);
+	return 0;
+}
+
+static void add_asked(const char *name, uint64_t n, void *arg)
+{
+	u64(arg, name, n);
+}
+
+/* Only what was: one dict has room for 256 entries. */
+static int on_asked(const char *cmd, const char *params, struct rte_tel_data *d)
+{
+	enum gz_asked what = strstr(cmd, "calls")	 ? GZ_ASKED_CALLS
+			     : strstr(cmd, "setsockopt") ? GZ_ASKED_SET
+							 : GZ_ASKED_GET;
+
+	(void)params;
+	rte_tel_data_start_dict(d);
+	gz_asked_each(what, add_asked, d);
 	return 0;
 }
 
@@ -282,6 +301,9 @@ int gz_telemetry_init(const struct gz_engine_config *cfg, const char *memory)
 	    {"/gazelle/port", on_port, "The port and its counters"},
 	    {"/gazelle/proto", on_proto, "Counters of each protocol"},
 	    {"/gazelle/refused", on_refused, "What was asked for and refused"},
+	    {"/gazelle/calls", on_asked, "Calls on the stack's sockets, by name"},
+	    {"/gazelle/setsockopt", on_asked, "Options of TCP sockets that were set"},
+	    {"/gazelle/getsockopt", on_asked, "Options of TCP sockets that were read"},
 	    {"/gazelle/clients", on_clients, "Clients. Parameter: first id"},
 	    {"/gazelle/ss", on_ss, "Sockets. Parameter: first id"},
 	    {"/gazelle/why", gz_telemetry_why,

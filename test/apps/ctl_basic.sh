@@ -61,7 +61,11 @@ scenario()
 	ends 0 "$SUT:7007" -e "$GZ_TEST_ID-e" ss
 	holds "the listener" 'any(s["local"] == "'"$SUT"':7007" and "listen" in s["state"].lower()
 		for s in j)' "$CTL" -e "$GZ_TEST_ID-e" ss --json
-	holds "sections" 'set(j) == {"engine", "port", "proto", "refused", "clients"}' \
+	holds "sections" 'set(j) == {"engine", "port", "proto", "refused", "calls",
+		"setsockopt", "getsockopt", "clients"}' \
+		"$CTL" -e "$GZ_TEST_ID-e" --json stats
+	holds "what was asked for" '(j["calls"]["listen"] == 1 and
+		j["calls"].get("accept", 0) + j["calls"].get("accept4", 0) >= 3)' \
 		"$CTL" -e "$GZ_TEST_ID-e" --json stats
 	holds "the engine" 'j["engine"]["name"] == "'"$GZ_TEST_ID-e"'" and j["engine"]["pid"] > 1' \
 		"$CTL" -e "$GZ_TEST_ID-e" --json

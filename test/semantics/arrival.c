@@ -357,7 +357,9 @@ static void freebind_v6(void)
 
 	CHECK_EQ(inet_pton(AF_INET6, "2001:db8::77", &a.sin6_addr), 1);
 	CHECK_ERRNO(bind(fd, SA(&a), sizeof(a)), EADDRNOTAVAIL);
+	CHECK_EQ(get_option(fd, IPPROTO_IPV6, IPV6_FREEBIND), 0);
 	set_option(fd, IPPROTO_IPV6, IPV6_FREEBIND, 1);
+	CHECK_EQ(get_option(fd, IPPROTO_IPV6, IPV6_FREEBIND), 1);
 	OK(bind(fd, SA(&a), sizeof(a)));
 	CHECK_EQ(get_option(fd, IPPROTO_IP, IP_FREEBIND), 1);
 }

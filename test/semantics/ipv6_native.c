@@ -6,6 +6,10 @@
  */
 #include "check.h"
 
+#ifndef IPV6_2292PKTOPTIONS
+#define IPV6_2292PKTOPTIONS 6
+#endif
+
 static struct sockaddr_in6 address6(uint16_t port)
 {
 	struct sockaddr_in6 a = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
@@ -295,6 +299,12 @@ static void options(void)
 	}
 	CHECK_ERRNO(getsockopt(fd, IPPROTO_IPV6, IPV6_MTU, &(int){0}, &(socklen_t){sizeof(int)}),
 		    ENOTCONN);
+	set_option(fd, IPPROTO_IPV6, IPV6_MTU, 1280);
+	set_option(fd, IPPROTO_IPV6, IPV6_MTU, 0);
+	CHECK_ERRNO(setsockopt(fd, IPPROTO_IPV6, IPV6_MTU, &(int){1279}, sizeof(int)), EINVAL);
+	CHECK_ERRNO(setsockopt(fd, IPPROTO_IPV6, IPV6_MTU, &(int){1280}, 2), EINVAL);
+	OK(setsockopt(fd, IPPROTO_IPV6, IPV6_2292PKTOPTIONS, NULL, 0));
+	CHECK_ERRNO(setsockopt(fd, IPPROTO_IPV6, IPV6_2292PKTOPTIONS, (char[16]){0}, 16), EINVAL);
 	CHECK_ERRNO(getsockopt(tcp_socket(), IPPROTO_IPV6, IPV6_TCLASS, &(int){0},
 			       &(socklen_t){sizeof(int)}),
 		    EOPNOTSUPP);
