@@ -91,6 +91,13 @@ static int set_linger(struct gz_sock *s, const void *val, socklen_t len)
 	return 0;
 }
 
+/* What the kernel would take, of an option that is served */
+static int refuse_value(const struct gz_option_row *r)
+{
+	gz_count(GZ_C_REFUSED_SETOPT);
+	return -r->set_error;
+}
+
 /* __sock_set_timestamps() */
 static int set_stamp(struct gz_sock *s, const struct gz_option_row *r, int v)
 {
@@ -104,10 +111,10 @@ static int set_stamping(struct gz_sock *s, const struct gz_option_row *r, int v)
 	const int sent =
 	    SOF_TIMESTAMPING_TX_SOFTWARE | SOF_TIMESTAMPING_TX_SCHED | SOF_TIMESTAMPING_TX_ACK;
 
-	if (v & sent)
-		gz_count(GZ_C_REFUSED_SETOPT);
-	if (v & (sent | ~SOF_TIMESTAMPING_MASK))
+	if (v & ~SOF_TIMESTAMPING_MASK)
 		return -r->set_error;
+	if (v & sent)
+		return refuse_value(r);
 	s->opt.stamping = v;
 	s->opt.stamping_new = r->opt == SO_TIMESTAMPING_NEW;
 	return v & SOF_TIMESTAMPING_RX_SOFTWARE ? gz_arrival_stamp(s) : 0;
@@ -306,6 +313,8 @@ int gz_option_set(struct gz_sock *s, int shadow, pid_t tid, int level, int opt, 
 		v = v != 0;
 		break;
 	case INT:
+		if (is(r, IPPROTO_TCP, TCP_SAVE_SYN) && v == 2)
+			return refuse_value(r); /* the link layer's header as well */
 		if ((v < r->lo || v > r->hi) && !(opt == TCP_MAXSEG && r->set_error && !v))
 			return -r->set_error;
 		break;
