@@ -18,7 +18,6 @@
 #include <string.h>
 
 #include "lwip/priv/tcp_priv.h"
-#include "lwip/sys.h"
 #include "lwip/tcp.h"
 
 #include "engine/segment.h"
@@ -31,6 +30,12 @@
 #define HEAD PP_HTONL(0x0101080aUL) /* NOP, NOP, kind, length: as everybody sends it */
 #define NOPS 0x01010101u
 #define LEN 12u
+
+/* Of the round: a system's clock for each segment would cost as much as the rest. */
+static uint32_t milliseconds(void)
+{
+	return (uint32_t)(gz_worker.now / MS);
+}
 
 static bool wanted(void)
 {
@@ -78,7 +83,7 @@ uint64_t gz_timestamp_rtt(const struct tcp_pcb *pcb, struct gz_measure *m, uint3
 	    !TCP_SEQ_GT(ackno, pcb->lastack))
 		return 0;
 	s->resent = false;
-	ms = sys_now() + s->offset - s->ecr;
+	ms = milliseconds() + s->offset - s->ecr;
 	if (ms > INT32_MAX)
 		return 0; /* it never was our clock */
 	return (ms ? ms : 1) * MS;
@@ -99,12 +104,12 @@ uint8_t gz_timestamp_room(const struct tcp_pcb *pcb, uint8_t len)
 static uint32_t clock_of(const struct tcp_pcb *pcb, struct gz_measure *m)
 {
 	if (!m)
-		return sys_now() + gz_tcp_ts_offset(&pcb->local_ip, &pcb->remote_ip);
+		return milliseconds() + gz_tcp_ts_offset(&pcb->local_ip, &pcb->remote_ip);
 	if (!m->stamps.has_offset) {
 		m->stamps.offset = gz_tcp_ts_offset(&pcb->local_ip, &pcb->remote_ip);
 		m->stamps.has_offset = true;
 	}
-	return sys_now() + m->stamps.offset;
+	return milliseconds() + m->stamps.offset;
 }
 
 uint32_t *gz_timestamp_out(const struct tcp_pcb *pcb, struct gz_measure *m, const struct pbuf *p,

@@ -318,14 +318,16 @@ class Flows(Case):
 
 
 def flows():
-    def among(established, busy):
-        return Side("kernel", flows=(established, busy))
+    def among(*arguments):
+        return Side("kernel", flows=arguments)
 
     return Flows({"1": among(1, 1), "1,000": among(1000, 1000), "10,000": among(10000, 1000),
-                  "100,000": among(100000, 1000), "all": among(100000, 100000)}, [
+                  "100,000": among(100000, 1000), "all": among(100000, 100000),
+                  "stamped": among(1000, 1000, "timestamps")}, [
         Row("echo: 1,000 busy of 10,000 (/ of 1,000)", "cycles", "cycles", 1 / 1.3, "10,000", "1,000"),
         Row("echo: 1,000 busy of 100,000 (/ of 1,000)", "cycles", "cycles", 1 / 1.3, "100,000", "1,000"),
         Row("echo: all of 100,000 busy (/ one)", "cycles", "cycles", 1 / 12, "all", "1"),
+        Row("echo: 1,000 busy, with timestamps (/ without)", "cycles", "cycles", None, "stamped", "1,000"),
         Row("open and close, among 100,000 (/ none)", "connections/s", "opened", 1 / 1.5, "100,000",
             "1", more=True),
         Row("longest slice of timers, 100,000 (/ of 1,000)", "us", "tick", None, "all", "1,000"),

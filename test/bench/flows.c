@@ -2,7 +2,7 @@
  *
  * flows.c - What a connection costs the stack, among how many others
  *
- *	flows ESTABLISHED BUSY
+ *	flows ESTABLISHED BUSY [timestamps]
  *
  * The engine's worker without its relay: frames come by a ring device (net_ring) through
  * gz_netif_rx(), lwIP and the sockets' rings, and go back; only the program at the other
@@ -11,6 +11,7 @@
  *
  * ESTABLISHED connections are there.  64 bytes are sent to one of BUSY of them, at random,
  * come back, and are acknowledged, one request at a time; and others are opened and closed.
+ * With timestamps each segment has them (RFC 7323).
  * Prints JSON: cycles of an echo, connections opened and closed a second, and the longest
  * slice of the timers in us.
  */
@@ -44,21 +45,25 @@
 #define ECHOES 150 /* in each */
 #define OPENS 30
 #define SIZE 64
+#define OPTIONS 24 /* at most, bytes */
 #define PER_ADDRESS 50000
 #define NET 0xc6120000u /* 198.18.0.0/15, RFC 2544 */
 
 struct peer {
 	uint32_t snd, rcv; /* what it sends next, and gets next */
+	uint32_t clock;	   /* the stack's last timestamp, in network order */
 };
 
 struct frame {
 	struct ether_header eth;
 	struct iphdr ip;
 	struct tcphdr tcp;
-	uint8_t rest[SIZE + 12];
+	uint8_t rest[SIZE + OPTIONS];
 } __attribute__((packed));
 
 static const uint8_t syn_options[12] = {2, 4, 1460 >> 8, 1460 & 255, 1, 3, 3, 7, 1, 1, 4, 2};
+static const uint8_t stamp[12] = {1, 1, 8, 10, 0, 0, 3, 232}; /* and the echo */
+static bool stamped;
 
 static struct rte_ring *to_stack, *from_stack;
 static struct peer *peers;
@@ -161,13 +166,14 @@ static void send_segment(unsigned i, const char *flags, unsigned len)
 {
 	struct rte_mbuf *m = rte_pktmbuf_alloc(gz_worker.port.pool);
 	bool syn = strchr(flags, 'S');
-	unsigned options = syn ? sizeof(syn_options) : 0;
+	unsigned first = syn ? sizeof(syn_options) : 0;
+	unsigned options = first + (stamped ? sizeof(stamp) : 0);
 	struct peer *p = &peers[i];
 	struct frame f = {0};
 	struct iphdr ip = {.version = 4, .ihl = 5, .ttl = 64, .protocol = IPPROTO_TCP};
 	struct {
 		struct tcphdr tcp;
-		uint8_t rest[SIZE + 12];
+		uint8_t rest[SIZE + OPTIONS];
 	} t = {0};
 
 	if (!m)
@@ -189,7 +195,11 @@ static void send_segment(unsigned i, const char *flags, unsigned len)
 	t.tcp.ack = !!strchr(flags, 'A');
 	t.tcp.ack_seq = t.tcp.ack ? htonl(p->rcv) : 0;
 	if (syn)
-		memcpy(t.rest, syn_options, options);
+		memcpy(t.rest, syn_options, first);
+	if (stamped) {
+		memcpy(t.rest + first, stamp, sizeof(stamp));
+		memcpy(t.rest + first + 8, &p->clock, sizeof(p->clock));
+	}
 	t.tcp.check =
 	    fold(sum(&t, 20 + options + len, sum(&ip.saddr, 8, IPPROTO_TCP + 20 + options + len)));
 	memcpy(&f.tcp, &t, 20 + options + len);
@@ -220,6 +230,11 @@ static unsigned receive(void)
 		i = (ntohl(f.ip.daddr) - NET - 1) * PER_ADDRESS + ntohs(f.tcp.dest) - 1024;
 		len = ntohs(f.ip.tot_len) - 20u - f.tcp.doff * 4u;
 		end = ntohl(f.tcp.seq) + len + f.tcp.syn + f.tcp.fin;
+		if (stamped && f.tcp.doff >= 8) /* behind a SYN's MSS, else the first */
+			memcpy(&peers[i].clock, f.rest + (f.tcp.syn ? 8 : 4),
+			       sizeof(peers[i].clock));
+		if (stamped && f.tcp.doff < 8)
+			fail("a segment without timestamps");
 		if (f.tcp.syn)
 			peers[i].rcv = end;
 		else if (end != peers[i].rcv && end - peers[i].rcv < 1u << 31)
@@ -277,8 +292,8 @@ static double median(double *v, unsigned n)
 /* A ring device in both directions, as the worker's port */
 static void open_port(struct gz_engine_config *cfg)
 {
-	char *args[] = {"flows", "--no-huge", "", "--no-pci", "--no-telemetry",
-			"-m", "256", "-l", "0", "--log-level=error"};
+	char *args[] = {"flows", "--no-huge", "",   "--no-pci", "--no-telemetry",
+			"-m",	 "256",	      "-l", "0",	"--log-level=error"};
 	struct rte_eth_conf conf = {0};
 	struct gz_port *p = &gz_worker.port;
 	int id;
@@ -297,7 +312,8 @@ static void open_port(struct gz_engine_config *cfg)
 	p->id = (uint16_t)id;
 	p->mtu = 1500;
 	memcpy(p->mac.addr_bytes, "\x02\0\0\0\0\1", 6);
-	if (rte_eth_dev_configure(p->id, 1, 1, &conf) || rte_eth_tx_queue_setup(p->id, 0, 512, 0, NULL) ||
+	if (rte_eth_dev_configure(p->id, 1, 1, &conf) ||
+	    rte_eth_tx_queue_setup(p->id, 0, 512, 0, NULL) ||
 	    rte_eth_rx_queue_setup(p->id, 0, 512, 0, NULL, p->pool) || rte_eth_dev_start(p->id))
 		fail("the ring device does not start");
 	gz_worker.cfg = cfg;
@@ -336,9 +352,10 @@ int main(int argc, char **argv)
 	ip4_addr_t gateway;
 
 	if (!n || !busy || busy > n) {
-		fprintf(stderr, "usage: flows ESTABLISHED BUSY\n");
+		fprintf(stderr, "usage: flows ESTABLISHED BUSY [timestamps]\n");
 		return 2;
 	}
+	stamped = argc > 3;
 	gz_engine_config_default(&cfg);
 	cfg.max_sockets = cfg.max_time_waits = 1 << 20;
 	cfg.naddrs6 = 0;
