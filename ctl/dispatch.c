@@ -10,6 +10,7 @@
  */
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "ctl/ctl.h"
 #include "ctl/table.h"
@@ -86,16 +87,22 @@ static void print(const json_t *rows)
 
 /* --- verbs ------------------------------------------------------------------ */
 
-static int show(const struct ctl *ctl, struct telemetry *t, const char *name)
+/* @answer: not what a dispatcher says; taken.  Return: CTL_FAILED */
+static int not_one(json_t *answer, const char *name)
+{
+	if (answer)
+		fprintf(stderr, "gazelle-ctl: `%s' is no gazelle-dispatch\n", name);
+	json_decref(answer);
+	return CTL_FAILED;
+}
+
+static int show(const struct ctl *ctl, struct telemetry *t, const char *name, char **args)
 {
 	json_t *flat = telemetry_get(t, COMMAND), *rows;
 
-	if (!json_is_object(flat)) {
-		if (flat)
-			fprintf(stderr, "gazelle-ctl: `%s' is no gazelle-dispatch\n", name);
-		json_decref(flat);
-		return CTL_FAILED;
-	}
+	(void)args;
+	if (!json_is_object(flat))
+		return not_one(flat, name);
 	rows = by_owner(flat);
 	if (ctl->json)
 		json_emit(rows);
@@ -106,17 +113,14 @@ static int show(const struct ctl *ctl, struct telemetry *t, const char *name)
 	return CTL_OK;
 }
 
-static int bond(const struct ctl *ctl, struct telemetry *t, const char *name)
+static int bond(const struct ctl *ctl, struct telemetry *t, const char *name, char **args)
 {
 	json_t *answer = telemetry_get(t, COMMAND "/bond"), *rows, *row;
 	const char *key;
 
-	if (!json_is_object(answer)) {
-		if (answer)
-			fprintf(stderr, "gazelle-ctl: `%s' is no gazelle-dispatch\n", name);
-		json_decref(answer);
-		return CTL_FAILED;
-	}
+	(void)args;
+	if (!json_is_object(answer))
+		return not_one(answer, name);
 	if (ctl->json) {
 		json_emit(answer);
 	} else {
@@ -132,12 +136,104 @@ static int bond(const struct ctl *ctl, struct telemetry *t, const char *name)
 	return CTL_OK;
 }
 
+static int clients(const struct ctl *ctl, struct telemetry *t, const char *name, char **args)
+{
+	json_t *rows = telemetry_get_all(t, COMMAND "/clients");
+
+	(void)args;
+	if (!json_is_array(rows))
+		return not_one(rows, name);
+	if (ctl->json)
+		json_emit(rows);
+	else
+		table_objects(rows, 0);
+	json_decref(rows);
+	return CTL_OK;
+}
+
+/* What changes in a second, of who passes frames */
+static int rate(const struct ctl *ctl, struct telemetry *t, const char *name, char **args)
+{
+	json_t *before = telemetry_get(t, COMMAND), *after = NULL, *rates = json_object(), *rows,
+	       *v;
+	const char *key;
+
+	(void)args;
+	sleep(1);
+	if (json_is_object(before))
+		after = telemetry_get(t, COMMAND);
+	if (!json_is_object(after)) {
+		json_decref(rates);
+		json_decref(after);
+		return not_one(before, name);
+	}
+	json_object_foreach(after, key, v)
+	{
+		const char *cut = strrchr(key, '_');
+
+		if (cut && strcmp(cut, "_link") && strcmp(cut, "_sessions") &&
+		    strcmp(key, "mbufs_free") && strcmp(key, "memory_faults"))
+			json_object_set_new(
+			    rates, key,
+			    json_integer(json_integer_value(v) -
+					 json_integer_value(json_object_get(before, key))));
+	}
+	rows = by_owner(rates);
+	if (ctl->json)
+		json_emit(rows);
+	else
+		print(rows);
+	json_decref(rows);
+	json_decref(rates);
+	json_decref(before);
+	json_decref(after);
+	return CTL_OK;
+}
+
+/* An order, which is answered by what was done */
+static int order(const struct ctl *ctl, struct telemetry *t, const char *command)
+{
+	json_t *answer = telemetry_get(t, command);
+
+	if (!json_is_object(answer)) {
+		fprintf(stderr, "gazelle-ctl: %s was refused\n", command + strlen(COMMAND) + 1);
+		json_decref(answer);
+		return CTL_FAILED;
+	}
+	if (ctl->json)
+		json_emit(answer);
+	json_decref(answer);
+	return CTL_OK;
+}
+
+static int set(const struct ctl *ctl, struct telemetry *t, const char *name, char **args)
+{
+	char command[KEY_MAX];
+
+	(void)name;
+	if (strcmp(args[0], "loglevel")) {
+		fprintf(stderr, "gazelle-ctl: `%s' cannot be set: expected loglevel\n", args[0]);
+		return CTL_USAGE;
+	}
+	snprintf(command, sizeof(command), COMMAND "/loglevel,%.32s", args[1]);
+	return order(ctl, t, command);
+}
+
+static int quit(const struct ctl *ctl, struct telemetry *t, const char *name, char **args)
+{
+	(void)name;
+	(void)args;
+	return order(ctl, t, COMMAND "/quit");
+}
+
 static const struct {
 	const char *name;
-	int (*run)(const struct ctl *ctl, struct telemetry *t, const char *name);
+	int (*run)(const struct ctl *ctl, struct telemetry *t, const char *name, char **args);
+	int nargs;
 } verbs[] = {
-    {"show", show}, /* the default */
-    {"bond", bond},
+    {"show", show, 0}, /* the default */
+    {"rate", rate, 0}, {"clients", clients, 0}, {"bond", bond, 0},
+    {"set", set, 2},   {"quit", quit, 0},
 };
 
 int ctl_dispatch(const struct ctl *ctl, int argc, char **argv)
@@ -151,8 +247,13 @@ int ctl_dispatch(const struct ctl *ctl, int argc, char **argv)
 	for (size_t i = 0; i < n && argc > 1; i++) {
 		if (!strcmp(argv[1], verbs[i].name)) {
 			verb = i;
-			at = 2;
+			at = 2 + verbs[i].nargs;
 		}
+	}
+	if (at > argc) {
+		fprintf(stderr, "gazelle-ctl: dispatch %s: expected %d more words\n", argv[1],
+			verbs[verb].nargs);
+		return CTL_USAGE;
 	}
 	if (at < argc)
 		name = argv[at++];
@@ -165,7 +266,7 @@ int ctl_dispatch(const struct ctl *ctl, int argc, char **argv)
 	t = telemetry_open(name);
 	if (!t)
 		return CTL_FAILED;
-	status = verbs[verb].run(ctl, t, name);
+	status = verbs[verb].run(ctl, t, name, argv + 2);
 	telemetry_close(t);
 	return status;
 }

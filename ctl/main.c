@@ -53,14 +53,20 @@ static const struct verb {
      "or a full ring; site: a place in the code that stays as it is; passed-on;\n"
      "traced; no-broker: gazelle-run is gone; busy; no-room; urgent; broken.\n"
      "With --json: an array of objects.\n"},
-    {"dispatch", ctl_dispatch, "[show|bond] [NAME]", "A gazelle-dispatch: counters, ports",
+    {"dispatch", ctl_dispatch, "[WORD] [NAME]",
+     "A gazelle-dispatch: show, rate, clients, bond, set, quit",
      "show, the default: one line for the port and for each client: frames received\n"
      "and sent, frames dropped, beyond its limits, malformed and so on, whether the link\n"
      "is up and how often it came up.  Only the first 26 clients are in the answer.\n"
+     "rate: the same, of one second.\n"
+     "clients: a line for each client, all of them, with its address and the MAC\n"
+     "address that it was seen with.\n"
      "bond: one line for each Ethernet port: its state (absent; down: no link; silent:\n"
      "link, but no probe is answered; good) and for how long, whether it is the active\n"
      "one, frames, those ignored because another one was active, probes answered and\n"
      "not; and how often another one took over.\n"
+     "set loglevel error|warn|info|debug: which messages it logs from now on.\n"
+     "quit: it ends, as by SIGTERM.\n"
      "NAME is the dispatcher's, by default \"dispatch\"; -e does not matter.\n"
      "With --json: an array of objects; of bond, an object.\n"},
     {"why", ctl_why, "PID [FD]", "Whose the sockets of a process are, and which rule said so",

@@ -79,4 +79,7 @@ int telemetry_start(const struct dispatch *d);
 /** say() - One line to standard error, if the configuration wants the level */
 void say(enum gz_log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/** set_log_level() - From now on.  Any thread */
+void set_log_level(enum gz_log_level level);
+
 #endif

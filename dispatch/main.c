@@ -43,12 +43,19 @@ enum { EXIT_FINE, EXIT_FAILED, EXIT_USAGE };
 
 static struct dispatch self;
 
+static _Atomic enum gz_log_level log_level = GZ_LOG_INFO;
+
+void set_log_level(enum gz_log_level level)
+{
+	atomic_store(&log_level, level);
+}
+
 void say(enum gz_log_level level, const char *fmt, ...)
 {
 	char line[512];
 	va_list ap;
 
-	if (level > self.config.log)
+	if (level > atomic_load(&log_level))
 		return;
 	va_start(ap, fmt);
 	vsnprintf(line, sizeof(line), fmt, ap);
@@ -252,6 +259,7 @@ int main(int argc, char **argv)
 		return rc;
 	}
 
+	set_log_level(c->log);
 	/* before there are threads, so that they all inherit it */
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);

@@ -5,12 +5,19 @@
  * Theory of operation: one table of counters, printed for the port as "port_rx"
  * and for each client as "NAME_rx".  The answer is flat; DPDK allows 256 entries
  * in one, which is the port, the kernel and the first 26 clients.  With a name, as in
- * "/gazelle/dispatch,engine1", it holds that client's only.
+ * "/gazelle/dispatch,engine1", it holds that client's only.  /gazelle/dispatch/clients
+ * has them all, a page at a time.
+ *
+ * Orders come the same way: who may open the socket may stop the process anyhow.
  */
+#include <arpa/inet.h>
 #include <ctype.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <rte_cycles.h>
 #include <rte_mempool.h>
@@ -92,6 +99,81 @@ static int handle(const char *cmd, const char *params, struct rte_tel_data *t)
 	return 0;
 }
 
+/* --- the clients ----------------------------------------------------------- */
+
+#define CLIENTS_A_PAGE 16 /* an answer has 16 KB */
+
+static void add_row(struct rte_tel_data *t, unsigned i)
+{
+	const struct gz_dispatch_client *c = &dispatch->config.clients[i];
+	const struct counters *n = &dispatch->counters[i];
+	const struct sw_client *seen = &dispatch->sw.client[i];
+	char text[INET_ADDRSTRLEN + 4], mac[RTE_ETHER_ADDR_FMT_SIZE] = "-";
+	char address[INET_ADDRSTRLEN];
+
+	rte_tel_data_start_dict(t);
+	rte_tel_data_add_dict_string(t, "name", c->name);
+	rte_tel_data_add_dict_u64(t, "link", atomic_load(&dispatch->link[i].vid) >= 0);
+	rte_tel_data_add_dict_u64(t, "sessions", atomic_load(&dispatch->link[i].sessions));
+	inet_ntop(AF_INET, &c->address.addr, address, sizeof(address));
+	snprintf(text, sizeof(text), "%s/%u", address, c->address.len);
+	rte_tel_data_add_dict_string(t, "address", text);
+	if (seen->known)
+		rte_ether_format_addr(mac, sizeof(mac), &seen->mac);
+	rte_tel_data_add_dict_string(t, "mac", mac);
+	for (size_t k = 0; k < ROWS; k++)
+		rte_tel_data_add_dict_u64(t, table[k].name,
+					  *(const uint64_t *)((const char *)n + table[k].offset));
+}
+
+static int handle_clients(const char *cmd, const char *params, struct rte_tel_data *t)
+{
+	unsigned from = params ? (unsigned)strtoul(params, NULL, 10) : 0, i;
+
+	(void)cmd;
+	rte_tel_data_start_dict(t);
+	for (i = from; i < dispatch->config.nclients && i < from + CLIENTS_A_PAGE; i++) {
+		struct rte_tel_data *row = rte_tel_data_alloc();
+		char key[16];
+
+		if (!row)
+			return -1;
+		add_row(row, i);
+		snprintf(key, sizeof(key), "%u", i);
+		rte_tel_data_add_dict_container(t, key, row, 0);
+	}
+	rte_tel_data_add_dict_u64(t, "next", i < dispatch->config.nclients ? i : 0);
+	return 0;
+}
+
+/* --- orders ---------------------------------------------------------------- */
+
+static int handle_loglevel(const char *cmd, const char *params, struct rte_tel_data *t)
+{
+	static const char *const names[] = {"error", "warn", "info", "debug"};
+
+	(void)cmd;
+	for (unsigned i = 0; params && i < RTE_DIM(names); i++) {
+		if (strcmp(params, names[i]))
+			continue;
+		set_log_level((enum gz_log_level)i);
+		rte_tel_data_start_dict(t);
+		rte_tel_data_add_dict_string(t, "loglevel", names[i]);
+		return 0;
+	}
+	return -1;
+}
+
+static int handle_quit(const char *cmd, const char *params, struct rte_tel_data *t)
+{
+	(void)cmd;
+	(void)params;
+	rte_tel_data_start_dict(t);
+	rte_tel_data_add_dict_u64(t, "pid", (uint64_t)getpid());
+	kill(getpid(), SIGTERM); /* main waits for it */
+	return 0;
+}
+
 /* --- the bond -------------------------------------------------------------- */
 
 static void add_port(struct rte_tel_data *t, unsigned i)
@@ -143,6 +225,13 @@ static int handle_bond(const char *cmd, const char *params, struct rte_tel_data 
 int telemetry_start(const struct dispatch *d)
 {
 	dispatch = d;
+	if (rte_telemetry_register_cmd("/gazelle/dispatch/clients", handle_clients,
+				       "The clients. Parameter: the first's number") ||
+	    rte_telemetry_register_cmd("/gazelle/dispatch/loglevel", handle_loglevel,
+				       "Sets it. Parameter: error, warn, info or debug") ||
+	    rte_telemetry_register_cmd("/gazelle/dispatch/quit", handle_quit,
+				       "Ends dispatch, as SIGTERM does. No parameter"))
+		return -1;
 	if (rte_telemetry_register_cmd("/gazelle/dispatch/bond", handle_bond,
 				       "The Ethernet ports, and which is active. No parameter"))
 		return -1;

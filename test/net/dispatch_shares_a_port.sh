@@ -55,11 +55,29 @@ assert_match "$("$BIN/gazelle-ctl" dispatch "$GZ_TEST_ID-e1" 2>&1 || echo "statu
 assert_match "$("$BIN/gazelle-ctl" dispatch none 2>&1 || echo "status $?")" \
 	"not running.*status 1" "nobody who is asked"
 
+rows=$("$BIN/gazelle-ctl" dispatch clients "$GZ_TEST_ID-d" --json | python3 -c 'import json, sys
+print(*[(r["name"], r["link"], r["address"], r["mac"].count(":"), r["tx"] > 5) for r in json.load(sys.stdin)])')
+assert_eq "$rows" "('e1', 1, '10.1.0.2/32', 5, True) ('e2', 1, '10.1.0.3/32', 5, True)" "dispatch clients"
+background ping in_ns peer ping -q -i 0.05 -w 3 10.1.0.2
+rate=$("$BIN/gazelle-ctl" dispatch rate "$GZ_TEST_ID-d" --json | python3 -c 'import json, sys
+print(*[r["tx"] for r in json.load(sys.stdin) if r["name"] == "e1"])')
+[ "$rate" -ge 10 ] && [ "$rate" -le 40 ] || fail "dispatch rate: e1 got $rate frames of 20 a second"
+end "$PID"
+assert_match "$("$BIN/gazelle-ctl" dispatch set loglevel loud "$GZ_TEST_ID-d" 2>&1 || echo "status $?")" \
+	"refused.*status 1" "a log level that is none"
+assert_match "$("$BIN/gazelle-ctl" dispatch set colour red "$GZ_TEST_ID-d" 2>&1 || echo "status $?")" \
+	"cannot be set.*status 2" "what cannot be set"
+refute grep -q 'link is' "$WORK/dispatch-1.log"
+assert "$BIN/gazelle-ctl" dispatch set loglevel debug "$GZ_TEST_ID-d"
+stop_engine e2
+within 5 grep -q 'client e2: link is' "$WORK/dispatch-1.log"
+
 # At rest it sleeps
 before=$(awk '{ print $14 + $15 }' "/proc/$DISPATCH/stat")
 sleep 2
 spent=$(($(awk '{ print $14 + $15 }' "/proc/$DISPATCH/stat") - before))
 [ $spent -le 6 ] || fail "$spent of 200 ticks were spent idle"
 
-stop_dispatch
+assert "$BIN/gazelle-ctl" dispatch quit "$GZ_TEST_ID-d"
+assert finish "$DISPATCH" 10
 assert [ ! -e "/var/run/dpdk/gazelle-$GZ_TEST_ID-d" ]
