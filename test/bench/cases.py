@@ -390,9 +390,9 @@ def all_cases(cpu):
         Iperf(both(), [Row("iperf3, 1 stream", "Gbit/s", "gbit", 3, more=True)], 1),
         Iperf(both(), [Row("iperf3, 4 streams", "Gbit/s", "gbit", 3, more=True)], 4),
         Iperf(apart, [Row("iperf3, 1 stream, two engines", "Gbit/s", "gbit", 1, more=True)], 1),
+        Connections(both(), [Row("connections: accept, a request, close", "connections/s",
+                                 target=1, **rate)]),
         flows(),
         goodput("0.1"),
         goodput("1"),
-        Connections(both(), [Row("connections: accept, a request, close", "connections/s",
-                                 target=1, **rate)]),
     ]

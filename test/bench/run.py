@@ -195,7 +195,7 @@ def bench(wanted):
     work = tempfile.mkdtemp(prefix="gzb.")
     os.chmod(work, 0o755)  # servers that drop root read there
     world = World(BUILD, work)
-    head = [machine()]
+    head = [f"{machine()}; load average {os.getloadavg()[0]:.2f} before"]
     try:
         for case, rows in wanted:
             note(", ".join(row.name for row in rows))
