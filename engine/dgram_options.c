@@ -14,6 +14,7 @@
 #include "engine/dgram.h"
 #include "engine/iface.h"
 #include "engine/multicast.h"
+#include "engine/ports.h"
 #include "engine/worker.h"
 
 #define ROOM 2048 /* of the largest option: a filter of sources */
@@ -125,6 +126,7 @@ static int64_t set_device(struct gz_call_ctx *c, const void *val, int len)
 		return r;
 	pthread_mutex_lock(&c->s->lock);
 	memcpy(c->s->opt.device, name, sizeof(name));
+	gz_claim_device(c->s, *name ? (gz_iface_is_lo(name) ? 1 : 2) : 0);
 	pthread_mutex_unlock(&c->s->lock);
 	return 0;
 }

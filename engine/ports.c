@@ -85,6 +85,8 @@ static struct gz_claim *conflict(const struct gz_claim *c, bool *by_flow)
 	{
 		if (o == c || !overlap(o, c))
 			continue;
+		if (o->device && c->device && o->device != c->device)
+			continue;
 		if (o->reuseaddr && c->reuseaddr && !o->listening)
 			continue;
 		if (o->reuseport && c->reuseport && o->uid == c->uid)
@@ -170,6 +172,13 @@ int gz_claim_listen(struct gz_sock *s, struct gz_sock **blocker)
 	}
 	pthread_mutex_unlock(&ports.lock);
 	return ret;
+}
+
+void gz_claim_device(struct gz_sock *s, uint8_t device)
+{
+	pthread_mutex_lock(&ports.lock);
+	s->claim.device = device;
+	pthread_mutex_unlock(&ports.lock);
 }
 
 void gz_claim_unlisten(struct gz_sock *s)

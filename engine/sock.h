@@ -87,7 +87,8 @@ struct gz_claim {
 	bool reuseaddr, reuseport;
 	bool v6only; /* not for IPv4 peers: IPV6_V6ONLY, or a native address */
 	bool listening;
-	bool udp; /* in UDP's space of ports */
+	bool udp;	/* in UDP's space of ports */
+	uint8_t device; /* SO_BINDTODEVICE: 0 none, else another number for each */
 	bool held;
 	uid_t uid;
 };
@@ -104,7 +105,7 @@ struct gz_sock {
 	LIST_ENTRY(gz_sock) by_id;
 	ino_t ino; /* of the shadow; 0: not known yet */
 	bool in_table;
-	unsigned sweep_mark; /* the reaper's, main thread */
+	unsigned sweep_mark;		  /* the reaper's, main thread */
 	TAILQ_ENTRY(gz_sock) watch_entry; /* the reaper's, under its lock */
 	bool on_watch;
 
@@ -173,24 +174,24 @@ struct gz_sock {
 
 	/* [w] */
 	struct gz_worker *worker;
-	struct gz_flow *flow; /* NULL: no pcb */
-	struct tcp_pcb *lpcb;	  /* while listening */
+	struct gz_flow *flow;		 /* NULL: no pcb */
+	struct tcp_pcb *lpcb;		 /* while listening */
 	TAILQ_HEAD(, gz_flow) half_open; /* its connections in SYN-RECEIVED, the oldest first */
 	int nhalf_open;
-	uint64_t probed_at;	  /* ns: it was seen to be alive */
-	struct gz_sock *deferred; /* TCP_DEFER_ACCEPT: the listener, a reference */
-	uint64_t defer_until;	  /* ns */
-	bool shares;		  /* SO_REUSEPORT: another one has the pcb */
+	uint64_t probed_at;		/* ns: it was seen to be alive */
+	struct gz_sock *deferred;	/* TCP_DEFER_ACCEPT: the listener, a reference */
+	uint64_t defer_until;		/* ns */
+	bool shares;			/* SO_REUSEPORT: another one has the pcb */
 	LIST_ENTRY(gz_sock) port_entry; /* who listens on a port, listener.c */
 	bool on_port;
-	unsigned ndeferred;		/* connections that TCP_DEFER_ACCEPT holds back */
-	struct gz_ring_end ring;  /* partly, see there */
-	int end_fd;		  /* the engine's end; -1: none */
-	bool end_eof;		  /* nothing more comes from there */
-	uint32_t prefix;	  /* filler bytes still unread at end_fd */
-	uint32_t lag;		  /* bytes peeked, not yet taken */
-	uint32_t wnd_want;	  /* SO_RCVBUF: of lwIP's window, to be withheld */
-	uint32_t wnd_held;	  /* and withheld so far */
+	unsigned ndeferred;	 /* connections that TCP_DEFER_ACCEPT holds back */
+	struct gz_ring_end ring; /* partly, see there */
+	int end_fd;		 /* the engine's end; -1: none */
+	bool end_eof;		 /* nothing more comes from there */
+	uint32_t prefix;	 /* filler bytes still unread at end_fd */
+	uint32_t lag;		 /* bytes peeked, not yet taken */
+	uint32_t wnd_want;	 /* SO_RCVBUF: of lwIP's window, to be withheld */
+	uint32_t wnd_held;	 /* and withheld so far */
 	struct gz_ring rx, tx;
 	uint64_t trim_at;		      /* ns: their memory is looked at, timers.c */
 	bool fin_received;		      /* from the peer */

@@ -67,6 +67,8 @@ bool gz_timestamp_is_old(const struct tcp_pcb *pcb, struct gz_measure *m, uint64
 
 	if (!(pcb->flags & TF_TIMESTAMP) || !s->here)
 		return false;
+	if (!s->at)
+		s->at = now; /* the SYN's, a moment ago */
 	/* What an idle peer said last is no measure after half a turn of its clock. */
 	if (TCP_SEQ_LT(s->val, pcb->ts_recent) && now - s->at < VALID)
 		return true;

@@ -85,6 +85,21 @@ static void sends_by_it(void)
 	}
 }
 
+/* Two on one port, each with its own interface */
+static void apart(void)
+{
+	udp_addr a, any = {.sin_family = AF_INET};
+	int fd = listening(interface(false), &a), other = bound_to(interface(true)),
+	    third = udp_socket();
+
+	any.sin_port = a.sin_port;
+	OK(bind(other, SA(&any), sizeof(any)));
+	CHECK_ERRNO(bind(third, SA(&any), sizeof(any)), EADDRINUSE);
+	udp_send(third, "abc", a);
+	udp_expect(fd, "abc");
+	udp_silent(other);
+}
+
 static void tells(void)
 {
 	const char *name = interface(false);
@@ -111,4 +126,5 @@ static void tells(void)
 	CHECK_ERRNO(setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "nosuch7", 8), ENODEV);
 }
 
-CHECK_MAIN(CASE(takes_what_comes_by_it), CASE(takes_nothing_else), CASE(sends_by_it), CASE(tells))
+CHECK_MAIN(CASE(takes_what_comes_by_it), CASE(takes_nothing_else), CASE(sends_by_it), CASE(apart),
+	   CASE(tells))
