@@ -33,7 +33,8 @@
 #define INBOX 4096
 #define WHOLE_NS 5000	     /* rings alone are looked at, that long at most */
 #define HOG_NS 400000	     /* a yield that takes as long: the core is taken ... */
-#define HOG_REST_NS 3000000  /* ... and so long one does not yield */
+#define HOG_REST_NS 4000000  /* ... and so long one does not yield, twice as long each time */
+#define HOG_REST_MAX_NS 500000000
 #define NAP_NS 100000 /* a device without a descriptor: look this often */
 
 struct gz_worker gz_worker;
@@ -392,9 +393,15 @@ static bool yield(struct gz_worker *w)
 	if (before < w->hog_until)
 		return false;
 	sched_yield();
-	if (gz_now_ns() - before < HOG_NS)
+	if (gz_now_ns() - before < HOG_NS) {
+		if (before - w->hog_until > w->hog_rest)
+			w->hog_rest = 0; /* it has not come back */
 		return true;
-	w->hog_until = before + HOG_REST_NS;
+	}
+	w->hog_rest = w->hog_rest ? 2 * w->hog_rest : HOG_REST_NS;
+	if (w->hog_rest > HOG_REST_MAX_NS)
+		w->hog_rest = HOG_REST_MAX_NS;
+	w->hog_until = gz_now_ns() + w->hog_rest;
 	return false;
 }
 

@@ -71,7 +71,7 @@ struct gz_worker {
 	int sleep_ep; /* relay_ep, wake_fd, the port's */
 	bool stop;
 	uint64_t now; /* ns, CLOCK_MONOTONIC, of this round */
-	uint64_t hog_until; /* ns */
+	uint64_t hog_until, hog_rest; /* ns: somebody computes on this core */
 	int probe_fd;
 	TAILQ_HEAD(gz_dirty_list, gz_sock) dirty;
 	LIST_HEAD(, gz_sock) socks;

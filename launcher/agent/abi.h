@@ -159,7 +159,8 @@ struct gz_agent_private {
 	int32_t luck;	   /* of spinning, lately */
 	uint64_t hog;	   /* TSC: until then somebody else wants the core */
 	uint32_t natives;  /* threads that wait on an epoll without sockets in the rings */
-	uint8_t pad[4068];
+	uint32_t hog_us;   /* for how long one does not spin then */
+	uint8_t pad[4064];
 	uint64_t fd[GZ_FD_MAX]; /* closes:16, stamp:32, kind:16 */
 	uint64_t watched[GZ_FD_MAX / 64]; /* a bit: this process put it into an epoll */
 };

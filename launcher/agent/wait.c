@@ -18,7 +18,8 @@
 #define LUCK_LOST 4	/* for a spin in vain */
 #define RETRY 16	/* one in so many is tried all the same */
 #define HOG_US 400	/* a yield that long: it is taken */
-#define HOG_REST_US 3000 /* so long one does not spin then */
+#define HOG_REST_US 4000 /* so long one does not spin then, at first; twice as long each time */
+#define HOG_REST_MAX_US 500000
 
 void spin_begin(struct spin *sp)
 {
@@ -48,7 +49,11 @@ bool spin_more(struct spin *sp)
 	call(SYS_sched_yield, 0, 0, 0, 0);
 	after = tsc();
 	if (after - before > (uint64_t)HOG_US * SH->mhz) {
-		PRIV->hog = after + (uint64_t)HOG_REST_US * SH->mhz;
+		uint32_t rest = 2 * PRIV->hog_us;
+
+		rest = rest < HOG_REST_US ? HOG_REST_US : rest;
+		PRIV->hog_us = rest > HOG_REST_MAX_US ? HOG_REST_MAX_US : rest;
+		PRIV->hog = after + (uint64_t)PRIV->hog_us * SH->mhz;
 		return false;
 	}
 	return true;
@@ -60,6 +65,10 @@ void spin_end(struct spin *sp, bool found)
 
 	if (sp->end == sp->start)
 		return;
+	/* Whoever it was is gone: long after, and it has not come back. */
+	if (PRIV->hog_us && sp->start - PRIV->hog < 1ULL << 62 &&
+	    sp->start - PRIV->hog > (uint64_t)PRIV->hog_us * SH->mhz)
+		PRIV->hog_us = 0;
 	luck += found ? 1 : -LUCK_LOST;
 	if (luck > LUCK_MAX)
 		luck = LUCK_MAX;
