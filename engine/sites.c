@@ -713,7 +713,6 @@ enum gz_sites gz_sites_trap(struct gz_call_ctx *c, const struct gz_call_info *ca
 		break;
 	case GZ_CALL_PREADV2:
 	case GZ_CALL_PWRITEV2:
-	case GZ_CALL_SENDFILE:
 		break;
 	case GZ_CALL_IO_SUBMIT:
 		leave_submitted(c);

@@ -75,7 +75,7 @@ const struct gz_call_info gz_calls[] = {
     {CALL(WRITEV, writev), .plane = GZ_CALL_RING, .agent = GZ_AGENT_DATA, .doc = "As read."},
     {CALL(PREADV2, preadv2), .plane = GZ_CALL_RING, .doc = "As read; the socket leaves the ring."},
     {CALL(PWRITEV2, pwritev2), .plane = GZ_CALL_RING, .doc = "As preadv2."},
-    {CALL(SENDFILE, sendfile), .plane = GZ_CALL_RING, .doc = "As preadv2."},
+    {CALL(SENDFILE, sendfile), .plane = GZ_CALL_RING, .agent = GZ_AGENT_DATA, .doc = "As read."},
     {CALL(SPLICE, splice), .plane = GZ_CALL_RING, .doc = "As preadv2, of either descriptor."},
     {CALL(IO_SUBMIT, io_submit), .plane = GZ_CALL_RING,
      .doc = "As preadv2, of the descriptors in memory."},

@@ -112,6 +112,8 @@ static int data_call(struct regs *r)
 	plane = receives ? &io.s->rx_plane : &io.s->tx_plane;
 	if (__atomic_load_n(plane, __ATOMIC_ACQUIRE) == GZ_PLANE_NATIVE)
 		return is_message ? TRAP : NATIVE;
+	if (nr == SYS_sendfile)
+		return send_file(&io);
 	if (is_message ? !message(&io) : !vectors(&io))
 		return TRAP;
 	rc = receives ? receive(&io) : transmit(&io);
@@ -169,6 +171,7 @@ int gz_agent(struct regs *r)
 	case SYS_sendto:
 	case SYS_recvmsg:
 	case SYS_sendmsg:
+	case SYS_sendfile:
 		return data_call(r);
 	case SYS_fcntl:
 		return (int)r->rsi == F_SETFL ? set_nonblock(r, r->rdx & O_NONBLOCK) : NATIVE;

@@ -61,8 +61,7 @@ static int by_plane(uint32_t plane)
 	return plane == GZ_PLANE_NATIVE ? NATIVE : TRAP;
 }
 
-/* Tell the worker to look at the slot.  A lock of the slot is held: see engine/plane.c */
-static void tell(const struct io *io)
+void tell_worker(const struct io *io)
 {
 	char byte = 0;
 
@@ -211,7 +210,7 @@ static int64_t receive_once(const struct io *io, uint64_t got)
 		if (is_empty(s))
 			settle(io);
 		if (__atomic_load_n(&s->rx_full, __ATOMIC_SEQ_CST))
-			tell(io);
+			tell_worker(io);
 	}
 	unlock(&s->rx_lock);
 	return n;
@@ -397,13 +396,12 @@ static int64_t transmit_once(const struct io *io, uint64_t sent)
 		return -1;
 	n = put(io, sent);
 	if (n > 0)
-		tell(io);
+		tell_worker(io);
 	unlock(&s->tx_lock);
 	return n;
 }
 
-/* Until there is room.  Return: 0 to try again, -EINTR, or -1: not in the ring */
-static int64_t await_room(const struct io *io)
+int64_t await_room(const struct io *io)
 {
 	struct gz_slot *s = io->s;
 	struct spin sp;
@@ -528,6 +526,6 @@ void ask_for_token(int fd, uint32_t i, uint32_t poke)
 	__atomic_fetch_or(&s->poke, poke, __ATOMIC_SEQ_CST);
 	if (!lock(&s->tx_lock))
 		return; /* its holder tells the worker */
-	tell(&io);
+	tell_worker(&io);
 	unlock(&s->tx_lock);
 }
