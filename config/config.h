@@ -168,12 +168,12 @@ struct gz_dispatch_client {
 	char path[GZ_PATH_MAX];	   /* vhost-user socket, engine is server */
 	struct gz_prefix4 address; /* /32 or wider: what is the client's */
 	struct gz_prefix address6; /* of IPv6, if it is set */
-	uint32_t uid; /* of the engine's process */
+	uint32_t uid;		   /* of the engine's process */
 	bool uid_set;
 	/* Limits a second, as the client sees it; 0: none */
 	uint32_t send_kbits, send_packets;
 	uint32_t receive_kbits, receive_packets;
-	unsigned line;		   /* in the file, for messages */
+	unsigned line; /* in the file, for messages */
 };
 
 struct gz_dispatch_config {

@@ -173,9 +173,10 @@ static void a_bond_has_the_ports(void **state)
 static void a_way_to_the_kernel(void **state)
 {
 	(void)state;
-	assert_int_equal(load_dispatch("port: {iface: a}\nkernel: {iface: k, rules: [{protocol: tcp, "
-				       "ports: 22, net: 10.0.0.1}, {ports: 7-9}]}\n"),
-			 0);
+	assert_int_equal(
+	    load_dispatch("port: {iface: a}\nkernel: {iface: k, rules: [{protocol: tcp, "
+			  "ports: 22, net: 10.0.0.1}, {ports: 7-9}]}\n"),
+	    0);
 	assert_string_equal(dispatch.kernel_iface, "k");
 	assert_int_equal(dispatch.nkernel_rules, 2);
 	assert_int_equal(dispatch.kernel_rules[1].port_hi, 9);
