@@ -66,7 +66,7 @@ cat >"$WORK/ssh_config" <<-EOF
 EOF
 # ssh and sshd write over their environment, by which others are found
 SSH=
-trap '(status=$?; for pid in $SSH; do kill "$pid" 2>/dev/null; done; exit $status); cleanup' EXIT
+trap 'status=$?; set +e; for pid in $SSH; do kill "$pid" 2>/dev/null; done; (exit $status); cleanup' EXIT
 background sshd in_ns stack "$(command -v sshd)" -D -e -f "$WORK/sshd_config"
 SSH=$PID
 wait_port peer 10.1.0.5 22
