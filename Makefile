@@ -247,8 +247,10 @@ FORCE:
 # unmodified applications.  Unit tests, which contain our code, do not.
 T := $(BUILD)/test
 UNIT := $(patsubst %.c,$(BUILD)/%,$(wildcard test/unit/*.c))
+MUSL_TOO := cancel fork signals threads # of test/semantics
 CLIENTS := $(patsubst %.c,$(BUILD)/%,$(wildcard test/semantics/*.c test/apps/*.c test/net/*.c \
 	test/fuzz/*.c))
+CLIENTS += $(patsubst %.cc,$(BUILD)/%,$(wildcard test/semantics/*.cc)) $(MUSL_TOO:%=$(T)/semantics/%_musl)
 STATIC := $(patsubst %.c,$(BUILD)/%-musl,$(wildcard test/static/*.c)) \
 	$(patsubst %.go,$(BUILD)/%-go,$(wildcard test/static/*.go))
 
@@ -271,7 +273,7 @@ $(T)/unit/patch_test: $(OBJ)/launcher/patch.o
 $(T)/unit/patch_test: private LIBS := -lZydis
 $(T)/unit/agent_test $(T)/unit/go_site_test: \
 	$(addprefix $(OBJ)/launcher/,tracee.o maps.o proc.o interrupted.o frames.o \
-	inject.o patch.o calls.o agent/blob.o)
+	retire.o inject.o patch.o calls.o agent/blob.o)
 $(T)/unit/agent_test $(T)/unit/go_site_test: private LIBS := -lZydis
 $(T)/unit/switch_test: $(OBJ)/dispatch/switch.o $(OBJ)/dispatch/switch6.o
 $(T)/unit/switch_test: private UNIT_CFLAGS = $(DPDK_CFLAGS)
@@ -293,6 +295,16 @@ $(T)/semantics/%: test/semantics/%.c $(BUILD)/.flags
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CLIENT) -lpthread
+
+$(T)/semantics/%: test/semantics/%.cc $(BUILD)/.flags
+	$(call say,CXX,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CXX) -std=gnu++17 -D_GNU_SOURCE -O2 -g -Wall -Wextra $(WERROR) $(DEPS) -o $@ $< -lpthread
+
+$(T)/semantics/%_musl: test/semantics/%.c $(BUILD)/.flags
+	$(call say,MUSL,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(MUSL_GCC) -static $(CLIENT) -lpthread
 
 $(T)/net/%: test/net/%.c $(BUILD)/.flags
 	$(call say,CC,$<)

@@ -31,7 +31,7 @@ enum gz_control_op {
  * the engine asks.
  *
  *	engine			gazelle-run
- *	PATCH		->	seizes the threads
+ *	PATCH, RETIRE	->	seizes the threads
  *			<-	SEIZED, or DONE and an error
  *	answers all that wait in the process: they restart
  *	GO, a memfd	->	waits until they stopped, injects, patches
@@ -39,6 +39,7 @@ enum gz_control_op {
  */
 enum gz_broker_op {
 	GZ_BROKER_PATCH = 1,
+	GZ_BROKER_RETIRE, /* in the same way: no thread is to be in the agent (launcher/retire.c) */
 	GZ_BROKER_SEIZED, /* value: 1 if the agent's memory is wanted */
 	GZ_BROKER_GO,	  /* value: the memfd's number in the process, or -1 */
 	GZ_BROKER_DONE,	  /* value: 0 or a negative errno */

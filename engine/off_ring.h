@@ -32,6 +32,7 @@ struct gz_sock;
 	X(NO_BROKER, "no-broker", "its gazelle-run is gone")                                       \
 	X(BUSY, "busy", "it could not be stopped, or not at that moment")                          \
 	X(NO_ROOM, "no-room", "the agent finds no place in its memory")                            \
+	X(CANCEL, "cancel", "it cancels threads: pthread_cancel(3)")                               \
 	X(URGENT, "urgent", "urgent data came")                                                    \
 	X(BROKEN, "broken", "its ring said what cannot be")
 

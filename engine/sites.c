@@ -12,7 +12,7 @@
  * process is traced by another, or gazelle-run is gone, the socket leaves the rings
  * and the call is native.  So does a socket whose call no agent knows (recvmsg(),
  * sendfile(), ...), that is passed on by SCM_RIGHTS, or that a process holds which
- * enters a sandbox.
+ * enters a sandbox.  A process that cancels threads has the agent taken out of its calls.
  *
  * What is known of a process is in the agent's book, in its own memory.
  */
@@ -54,7 +54,7 @@
 
 /* --- what a process has -------------------------------------------------------- */
 
-enum site { SITE_NO_AGENT, SITE_NEW, SITE_KNOWN, SITE_FAILED };
+enum site { SITE_NO_AGENT, SITE_NEW, SITE_KNOWN, SITE_FAILED, SITE_RETIRED };
 
 static bool peek(pid_t tid, uint64_t addr, void *buf, size_t n)
 {
@@ -72,6 +72,8 @@ static enum site look_up(pid_t tid, uint64_t site)
 
 	if (!peek(tid, GZ_AGENT_BOOK, &b, sizeof(b)) || b.magic != GZ_AGENT_MAGIC)
 		return SITE_NO_AGENT;
+	if (b.retired == GZ_RETIRED)
+		return SITE_RETIRED;
 	for (uint32_t i = 0; i < b.nfailed && i < GZ_FAILED_SITES; i++)
 		if (b.failed[i] == site)
 			return SITE_FAILED;
@@ -219,14 +221,14 @@ static bool hear(struct gz_plane *p, struct gz_broker_msg *m)
 }
 
 /*
- * Have the site patched.  Return: whether the call was answered: it begins again,
- * whether or not that succeeded.
+ * Have something done by gazelle-run.  @restart: how the call begins again.
+ * Return: whether the call was answered: it begins again, whether or not that succeeded.
  */
-static bool patch(struct gz_call_ctx *c, pid_t pid, enum gz_call_agent by_agent)
+static bool ask_broker(struct gz_call_ctx *c, pid_t pid, enum gz_broker_op op, int restart)
 {
 	struct gz_plane *p = c->sv->client->plane;
 	struct gz_broker_msg m = {
-	    .op = GZ_BROKER_PATCH,
+	    .op = op,
 	    .seq = ++p->seq,
 	    .pid = pid,
 	    .tid = c->tid,
@@ -235,12 +237,6 @@ static bool patch(struct gz_call_ctx *c, pid_t pid, enum gz_call_agent by_agent)
 	bool answered = false;
 	int fd = -1;
 
-	if (failed_lately(c->sv, pid))
-		return false;
-	if (p->broker >= 0 && has_midway(c, pid)) {
-		gz_off_process(c->sv->client, pid, GZ_OFF_BUSY);
-		return false;
-	}
 	if (p->broker < 0 || !tell(p, &m) || !hear(p, &m)) {
 		gz_off_process(c->sv->client, pid, GZ_OFF_NO_BROKER);
 		return false;
@@ -253,14 +249,15 @@ static bool patch(struct gz_call_ctx *c, pid_t pid, enum gz_call_agent by_agent)
 		if (c->fd >= 0)
 			close(c->fd);
 		c->fd = -1;
-		/* close() and its kin are not to fail for a signal. */
-		gz_service_answer(c, by_agent == GZ_AGENT_CLOSE ? -ERESTARTNOINTR : -ERESTARTSYS);
+		gz_service_answer(c, -restart);
 		answered = true;
 		m.op = GZ_BROKER_GO;
 		m.value = fd;
 		if (!tell(p, &m) || !hear(p, &m))
 			m.value = -EPIPE;
 	}
+	if (op == GZ_BROKER_RETIRE && !answered)
+		return false;
 	gz_off_process(c->sv->client, pid, gz_off_errno(m.value));
 	if (m.value) {
 		gz_count(GZ_C_RING_REFUSED);
@@ -269,12 +266,26 @@ static bool patch(struct gz_call_ctx *c, pid_t pid, enum gz_call_agent by_agent)
 		/* The site is in the book, if there is one and it is the site's fault. */
 		if (m.value != -ENOEXEC || look_up(pid, c->ip - SYSCALL_BYTES) == SITE_NO_AGENT)
 			note_failure(c->sv, pid, m.value == -EAGAIN ? BUSY_NS : UNPATCHED_NS, fd);
-	} else {
+	} else if (op == GZ_BROKER_PATCH) {
 		gz_count(GZ_C_RING_SITES);
 		gz_debug("process %d: the site at %lx is led to the agent", (int)pid,
 			 (unsigned long)c->ip - SYSCALL_BYTES);
 	}
 	return answered;
+}
+
+/* Have the site patched.  Return: as ask_broker() */
+static bool patch(struct gz_call_ctx *c, pid_t pid, enum gz_call_agent by_agent)
+{
+	if (failed_lately(c->sv, pid))
+		return false;
+	if (c->sv->client->plane->broker >= 0 && has_midway(c, pid)) {
+		gz_off_process(c->sv->client, pid, GZ_OFF_BUSY);
+		return false;
+	}
+	/* close() and its kin are not to fail for a signal. */
+	return ask_broker(c, pid, GZ_BROKER_PATCH,
+			  by_agent == GZ_AGENT_CLOSE ? ERESTARTNOINTR : ERESTARTSYS);
 }
 
 /* --- leaving --------------------------------------------------------------------- */
@@ -369,8 +380,8 @@ static void leave_process(struct gz_call_ctx *c)
 
 	gz_plane_no_more(c->sv->client->plane);
 	if (look_up(c->tid, 0) != SITE_NO_AGENT)
-		gz_app_write(c->tid, GZ_AGENT_KEPT + offsetof(struct gz_agent_kept, quiet),
-			     &quiet, sizeof(quiet));
+		gz_app_write(c->tid, GZ_AGENT_KEPT + offsetof(struct gz_agent_kept, quiet), &quiet,
+			     sizeof(quiet));
 	snprintf(path, sizeof(path), "/proc/%d/fd", (int)c->tid);
 	d = opendir(path);
 	if (!d)
@@ -453,6 +464,8 @@ static enum gz_off_ring why_not(const struct gz_call_ctx *c, enum site site)
 		return GZ_OFF_AGENT;
 	if (site == SITE_FAILED)
 		return GZ_OFF_SITE;
+	if (site == SITE_RETIRED)
+		return GZ_OFF_CANCEL;
 	why = gz_off_process_why(c->sv->client, gz_app_process(c->tid));
 	return why == GZ_OFF_NONE || why == GZ_OFF_UNUSED ? GZ_OFF_BUSY : why;
 }
@@ -477,7 +490,7 @@ static bool lead_to_agent(struct gz_call_ctx *c, const struct gz_call_info *call
 	enum site known = look_up(c->tid, c->ip - SYSCALL_BYTES);
 	pid_t pid;
 
-	if (known == SITE_KNOWN || known == SITE_FAILED)
+	if (known == SITE_KNOWN || known == SITE_FAILED || known == SITE_RETIRED)
 		return false;
 	pid = gz_app_process(c->tid);
 	return (known == SITE_NEW || ours(c, call) || keeps_trapping(c->sv, pid)) &&
@@ -657,14 +670,43 @@ static void set_nonblock(struct gz_call_ctx *c, const struct gz_call_info *call)
 	gz_plane_set_nonblock(c->s, on != 0);
 }
 
+/* Is it the handler that a C library sets before its first pthread_cancel()? */
+static bool sets_cancel(struct gz_call_ctx *c)
+{
+	struct { /* the kernel's sigaction */
+		uint64_t handler, flags, restorer, mask;
+	} sa;
+
+	if (!peek(c->tid, c->args[1], &sa, sizeof(sa)) || sa.handler <= 1)
+		return false;
+	/* glibc has 33 for setuid() and its kin, with an empty mask. */
+	return (uint32_t)c->args[0] == GZ_SIGCANCEL_GLIBC || sa.mask == UINT64_MAX;
+}
+
+/* Again and again, until all are out. */
+static enum gz_sites cancel_call(struct gz_call_ctx *c)
+{
+	pid_t pid;
+
+	if (look_up(c->tid, 0) == SITE_RETIRED)
+		return GZ_SITES_NATIVE;
+	pid = gz_app_process(c->tid);
+	if (!failed_lately(c->sv, pid) && ask_broker(c, pid, GZ_BROKER_RETIRE, ERESTARTNOINTR))
+		return GZ_SITES_ANSWERED;
+	return GZ_SITES_NATIVE;
+}
+
 static enum gz_sites ready_call(struct gz_call_ctx *c, const struct gz_call_info *call)
 {
 	bool is_ioctl = call->id == GZ_CALL_IOCTL;
 
+	if (call->id == GZ_CALL_RT_SIGACTION && !sets_cancel(c))
+		return GZ_SITES_NATIVE;
 	if (is_ioctl && (uint32_t)c->args[1] != FIONBIO && (uint32_t)c->args[1] != FIONREAD)
 		return GZ_SITES_SERVE;
 	if (call->id != GZ_CALL_EPOLL_CTL && call->id != GZ_CALL_SECCOMP &&
-	    call->id != GZ_CALL_PRCTL && !gz_plane_is_used(c->sv->client->plane))
+	    call->id != GZ_CALL_PRCTL && call->id != GZ_CALL_RT_SIGACTION &&
+	    !gz_plane_is_used(c->sv->client->plane))
 		return is_ioctl ? GZ_SITES_SERVE : GZ_SITES_NATIVE;
 	if (lead_to_agent(c, call, is_ready_of_ours))
 		return GZ_SITES_ANSWERED;
@@ -673,6 +715,8 @@ static enum gz_sites ready_call(struct gz_call_ctx *c, const struct gz_call_info
 	case GZ_CALL_PRCTL:
 		leave_process(c);
 		return GZ_SITES_NATIVE;
+	case GZ_CALL_RT_SIGACTION:
+		return cancel_call(c);
 	case GZ_CALL_IOCTL:
 	case GZ_CALL_FCNTL:
 		if (!is_ioctl || (uint32_t)c->args[1] == FIONBIO)

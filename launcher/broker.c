@@ -24,9 +24,11 @@
 #include <unistd.h>
 
 #include "engine/control.h"
+#include "launcher/frames.h"
 #include "launcher/heir.h"
 #include "launcher/inject.h"
 #include "launcher/proc.h"
+#include "launcher/retire.h"
 #include "launcher/tracee.h"
 
 #define STOP_MS 200
@@ -86,14 +88,29 @@ static unsigned own_filters(void)
 									   : 0;
 }
 
-static int patch(struct job *j)
+/* Its threads are stopped, and it has the agent. */
+static int patch(struct job *j, bool fresh)
 {
 	uint64_t block;
+	int rc = gz_inject_site(&j->t, j->m.site, &block);
+
+	if (!rc && fresh)
+		gz_inject_neighbours(&j->t, j->m.site);
+	if (!rc)
+		gz_inject_enter(&j->t);
+	return rc;
+}
+
+static int work(struct job *j)
+{
 	bool fresh;
 	int rc;
 
 	if (is_vfork_child(j->m.pid))
 		return -EAGAIN;
+	/* Its runtime has a handler for each signal, and cancels no thread. */
+	if (j->m.op == GZ_BROKER_RETIRE && gz_frames_is_go(&j->t, j->m.site))
+		return -ENOEXEC;
 	rc = gz_tracee_stop(&j->t, STOP_MS);
 	if (!rc && (!j->go || j->t.vforks))
 		rc = -EAGAIN;
@@ -104,13 +121,9 @@ static int patch(struct job *j)
 	fresh = !gz_inject_present(&j->t);
 	if (fresh)
 		rc = j->memfd < 0 ? -EAGAIN : gz_inject_region(&j->t, j->memfd);
-	if (!rc)
-		rc = gz_inject_site(&j->t, j->m.site, &block);
-	if (!rc && fresh)
-		gz_inject_neighbours(&j->t, j->m.site);
-	if (!rc)
-		gz_inject_enter(&j->t);
-	return rc;
+	if (rc)
+		return rc;
+	return j->m.op == GZ_BROKER_RETIRE ? gz_retire(&j->t) : patch(j, fresh);
 }
 
 size_t gz_broker_reap(void)
@@ -144,7 +157,8 @@ static int next(int fd, struct gz_broker_msg *m)
 		gz_heir_set_rings(with);
 	else if (with >= 0)
 		close(with);
-	return m->op == GZ_BROKER_PATCH; /* else an answer that comes too late */
+	return m->op == GZ_BROKER_PATCH ||
+	       m->op == GZ_BROKER_RETIRE; /* else an answer that comes too late */
 }
 
 bool gz_broker_serve(int fd)
@@ -159,7 +173,7 @@ bool gz_broker_serve(int fd)
 	/* Those that we are under, and our own, let all of our calls pass. */
 	j.t.filters = own_filters() + 1;
 	/* One at a time: what did not stop then may be of the same process. */
-	j.m.value = gz_broker_reap() ? -EBUSY : patch(&j);
+	j.m.value = gz_broker_reap() ? -EBUSY : work(&j);
 	gz_tracee_release(&j.t);
 	if (j.t.n)
 		late = j.t;

@@ -89,17 +89,14 @@ const struct gz_call_info gz_calls[] = {
      .doc = "A sandbox may end the program for the agent's own calls: its sockets leave the "
 	    "rings."},
     {CALL(PRCTL, prctl), .plane = GZ_CALL_RING, .agent = GZ_AGENT_READY,
-     .when = {{GZ_INT_EQ, 0, PR_SET_SECCOMP}},
-     .doc = "PR_SET_SECCOMP: as seccomp."},
+     .when = {{GZ_INT_EQ, 0, PR_SET_SECCOMP}}, .doc = "PR_SET_SECCOMP: as seccomp."},
     {CALL(FCNTL, fcntl), .plane = GZ_CALL_RING, .agent = GZ_AGENT_READY,
-     .when = {{GZ_INT_EQ, 1, F_SETFL}},
-     .doc = "F_SETFL: the agent must know of O_NONBLOCK."},
+     .when = {{GZ_INT_EQ, 1, F_SETFL}}, .doc = "F_SETFL: the agent must know of O_NONBLOCK."},
     {CALL(POLL, poll), .plane = GZ_CALL_RING, .agent = GZ_AGENT_READY,
      .doc = "What is ready may be in a ring."},
     {CALL(PPOLL, ppoll), .plane = GZ_CALL_RING, .agent = GZ_AGENT_READY, .doc = "As poll."},
     {CALL(SELECT, select), .plane = GZ_CALL_RING, .agent = GZ_AGENT_READY, .doc = "As poll."},
-    {CALL(PSELECT6, pselect6), .plane = GZ_CALL_RING, .agent = GZ_AGENT_READY,
-     .doc = "As poll."},
+    {CALL(PSELECT6, pselect6), .plane = GZ_CALL_RING, .agent = GZ_AGENT_READY, .doc = "As poll."},
     {CALL(EPOLL_CTL, epoll_ctl), .plane = GZ_CALL_RING, .agent = GZ_AGENT_READY,
      .doc = "The agent must know which sockets of the rings are in an epoll."},
     {CALL(EPOLL_WAIT, epoll_wait), .plane = GZ_CALL_RING, .agent = GZ_AGENT_READY,
@@ -108,6 +105,10 @@ const struct gz_call_info gz_calls[] = {
      .doc = "As poll."},
     {CALL(EPOLL_PWAIT2, epoll_pwait2), .plane = GZ_CALL_RING, .agent = GZ_AGENT_READY,
      .doc = "As poll."},
+    {CALL(RT_SIGACTION, rt_sigaction), .plane = GZ_CALL_RING, .agent = GZ_AGENT_READY,
+     .when = {{GZ_INT_EQ, 0, GZ_SIGCANCEL_GLIBC}, {GZ_INT_EQ, 0, GZ_SIGCANCEL_MUSL}},
+     .doc = "The signals of pthread_cancel(3), set at its first use: nobody may be in the "
+	    "agent from then on."},
 };
 
 const size_t gz_ncalls = sizeof(gz_calls) / sizeof(gz_calls[0]);

@@ -16,6 +16,10 @@
 
 #define GZ_WHEN_MAX 6
 
+/* Signals of pthread_cancel(3): internal-signals.h of glibc, pthread_impl.h of musl */
+#define GZ_SIGCANCEL_GLIBC 32
+#define GZ_SIGCANCEL_MUSL 33
+
 /** Who answers; an index of the engine's handlers. */
 enum gz_call {
 	GZ_CALL_SOCKET,
@@ -61,6 +65,7 @@ enum gz_call {
 	GZ_CALL_EPOLL_WAIT,
 	GZ_CALL_EPOLL_PWAIT,
 	GZ_CALL_EPOLL_PWAIT2,
+	GZ_CALL_RT_SIGACTION,
 	GZ_CALL_COUNT,
 };
 

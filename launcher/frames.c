@@ -173,7 +173,7 @@ bool gz_frames_is_go(const struct gz_tracee *t, uint64_t addr)
 	bool found = false;
 	FILE *f;
 
-	f = gz_maps_open(t->borrowed->tid);
+	f = gz_maps_open(t->borrowed ? t->borrowed->tid : t->pid);
 	if (!f)
 		return false;
 	while (!found && gz_maps_next(f, &m)) {

@@ -22,7 +22,7 @@
  */
 int gz_frames_lead(const struct gz_tracee *t, const uint64_t *addr, unsigned n);
 
-/** gz_frames_is_go() - Is the code at @addr of an executable file that Go has made? */
+/** gz_frames_is_go() - Is the code at @addr of a file that Go has made?  At any time */
 bool gz_frames_is_go(const struct gz_tracee *t, uint64_t addr);
 
 #endif

@@ -73,8 +73,7 @@ static void unmap(struct gz_tracee *t, uint64_t addr, uint64_t size)
 	call(t, &r, SYS_munmap, addr, size, 0, 0, 0);
 }
 
-/* Write where the process cannot.  Whole words, as ptrace(2) has them. */
-static int poke(struct gz_tracee *t, uint64_t addr, const void *bytes, size_t n)
+int gz_inject_poke(struct gz_tracee *t, uint64_t addr, const void *bytes, size_t n)
 {
 	uint64_t first = addr & ~7ULL, end = (addr + n + 7) & ~7ULL;
 	uint64_t words[512];
@@ -92,7 +91,7 @@ static int poke(struct gz_tracee *t, uint64_t addr, const void *bytes, size_t n)
 
 /* --- the region -------------------------------------------------------------- */
 
-static int read_book(const struct gz_tracee *t, struct gz_agent_book *b)
+int gz_inject_book(const struct gz_tracee *t, struct gz_agent_book *b)
 {
 	int rc = gz_tracee_read(t, GZ_AGENT_BOOK, b, sizeof(*b));
 
@@ -109,7 +108,7 @@ bool gz_inject_present(const struct gz_tracee *t)
 {
 	static struct gz_agent_book b;
 
-	return !read_book(t, &b);
+	return !gz_inject_book(t, &b);
 }
 
 /* What the agent does about each call; the table says it all. */
@@ -342,12 +341,12 @@ static int write_site(struct gz_tracee *t, struct gz_agent_book *b, const struct
 	is->used += ((uint32_t)n + 15) & ~15U;
 	b->nsites += fresh;
 	/* The jump last: all that it leads to is there. */
-	rc = poke(t, block, bytes, sizeof(bytes));
+	rc = gz_inject_poke(t, block, bytes, sizeof(bytes));
 	if (!rc)
-		rc = poke(t, at, code, (size_t)n);
+		rc = gz_inject_poke(t, at, code, (size_t)n);
 	if (!rc)
-		rc = poke(t, GZ_AGENT_BOOK, b, sizeof(*b));
-	return rc ? rc : poke(t, p->at, jump, sizeof(jump));
+		rc = gz_inject_poke(t, GZ_AGENT_BOOK, b, sizeof(*b));
+	return rc ? rc : gz_inject_poke(t, p->at, jump, sizeof(jump));
 }
 
 static int lead(struct gz_tracee *t, uint64_t site, bool go, uint64_t *block)
@@ -355,7 +354,7 @@ static int lead(struct gz_tracee *t, uint64_t site, bool go, uint64_t *block)
 	bool fresh, leads = false;
 	struct gz_agent_book b;
 	struct gz_patch p;
-	int rc = read_book(t, &b);
+	int rc = gz_inject_book(t, &b);
 
 	if (rc)
 		return rc;
@@ -381,7 +380,7 @@ static int lead(struct gz_tracee *t, uint64_t site, bool go, uint64_t *block)
 	if (b.nfailed == GZ_FAILED_SITES)
 		return -ENOSPC;
 	b.failed[b.nfailed++] = site;
-	poke(t, GZ_AGENT_BOOK, &b, sizeof(b));
+	gz_inject_poke(t, GZ_AGENT_BOOK, &b, sizeof(b));
 	return rc;
 }
 
@@ -454,8 +453,7 @@ static uint64_t signal_set(pid_t tid, const char *key)
 	return gz_status(tid, key, text, sizeof(text)) ? strtoull(text, NULL, 16) : 0;
 }
 
-/* Will the thread run a handler when it goes on?  Then its call may end by EINTR. */
-static bool has_signal(const struct gz_tracee *t, const struct gz_thread *th)
+bool gz_inject_has_signal(const struct gz_tracee *t, const struct gz_thread *th)
 {
 	uint64_t blocked = th == t->borrowed ? t->mask : signal_set(th->tid, "SigBlk:");
 
@@ -468,7 +466,7 @@ void gz_inject_enter(struct gz_tracee *t)
 	struct gz_agent_block *blocks = NULL;
 	struct gz_agent_book b;
 
-	if (!read_book(t, &b) && b.nsites)
+	if (!gz_inject_book(t, &b) && b.nsites)
 		blocks = malloc(b.nsites * sizeof(*blocks));
 	if (!blocks || gz_tracee_read(t, GZ_AGENT_SITES, blocks, b.nsites * sizeof(*blocks)))
 		goto out;
@@ -478,7 +476,7 @@ void gz_inject_enter(struct gz_tracee *t)
 
 		if (!th->stopped || (int64_t)th->regs.orig_rax < 0 ||
 		    (int64_t)th->regs.rax > -512 || (int64_t)th->regs.rax < -514 ||
-		    has_signal(t, th))
+		    gz_inject_has_signal(t, th))
 			continue;
 		while (k < b.nsites && blocks[k].after != th->regs.rip)
 			k++;

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "launcher/agent/abi.h"
 #include "launcher/tracee.h"
 
 /** gz_inject_present() - Has the process the agent already (as fork() copies it)? */
@@ -39,6 +40,20 @@ int gz_inject_site(struct gz_tracee *t, uint64_t site, uint64_t *block);
  * once more.  What fails is left to be found when it traps.
  */
 void gz_inject_neighbours(struct gz_tracee *t, uint64_t site);
+
+/** gz_inject_book() - What is known of the process.  Return: 0, or negative: it has no agent */
+int gz_inject_book(const struct gz_tracee *t, struct gz_agent_book *b);
+
+/**
+ * gz_inject_poke() - Write where the process cannot
+ * @n:	Less than 4 KB
+ *
+ * Return: 0 or a negative errno.
+ */
+int gz_inject_poke(struct gz_tracee *t, uint64_t addr, const void *bytes, size_t n);
+
+/** gz_inject_has_signal() - Will it run a handler when it goes on?  Its call may end by EINTR */
+bool gz_inject_has_signal(const struct gz_tracee *t, const struct gz_thread *th);
 
 /** gz_inject_enter() - Threads whose call begins again, at a patched site, go on in the agent */
 void gz_inject_enter(struct gz_tracee *t);

@@ -276,6 +276,7 @@ void gz_patch_block(const struct gz_patch *p, uint64_t island, uint64_t block, u
 	};
 
 	memset(b.code, 0xcc, sizeof(b.code));
+	memcpy(b.was, p->code + p->start[0], GZ_SITE_JUMP);
 	memcpy(b.code, (const uint8_t[]){0x48, 0x8d, 0x0d}, 3); /* lea -7(%rip), %rcx */
 	put32(b.code + 3, -7);
 	b.code[7] = 0xe9; /* jmp entry: both are in the region */

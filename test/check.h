@@ -85,9 +85,13 @@ static volatile int check_line;
 
 static inline const char *check_errno_name(int e)
 {
+#ifdef __GLIBC__
 	const char *name = strerrorname_np(e);
 
 	return name ? name : "?";
+#else
+	return strerror(e);
+#endif
 }
 
 __attribute__((noreturn, format(printf, 3, 4))) static inline void
@@ -230,8 +234,8 @@ static inline int check_main(int argc, char **argv, const struct check_case *cas
 		} else {
 			failed++;
 			if (WIFSIGNALED(status))
-				fprintf(stderr, "%s: ended by signal %s\n", cases[i].name,
-					sigabbrev_np(WTERMSIG(status)));
+				fprintf(stderr, "%s: ended by: %s\n", cases[i].name,
+					strsignal(WTERMSIG(status)));
 			fprintf(stderr, "case %s failed\n", cases[i].name);
 		}
 	}

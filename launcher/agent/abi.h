@@ -43,6 +43,13 @@
 #define GZ_AGENT_ENTRY (GZ_AGENT_BASE + 16)
 #define GZ_AGENT_ENTRY_GO (GZ_AGENT_BASE + 0x200)
 
+/*
+ * Where the agent sleeps: gz_sleep() has its `syscall` just before this.  Whoever is to
+ * leave the agent returns with -GZ_KICKED from there.
+ */
+#define GZ_AGENT_SLEPT (GZ_AGENT_BASE + 0x60)
+#define GZ_KICKED 4000
+
 /* A site block: entry at 0, the exempt `syscall` at 16, four addresses. */
 #define GZ_SITE_SIZE 64
 #define GZ_SITE_NATIVE 16
@@ -114,6 +121,7 @@ struct gz_agent_island {
 #define GZ_SITES_MAX ((GZ_AGENT_EXEMPT_SIZE - GZ_AGENT_TEXT_SIZE) / GZ_SITE_SIZE)
 #define GZ_ISLANDS 16
 #define GZ_FAILED_SITES 128
+#define GZ_RETIRED 100
 
 /** Written by gazelle-run only, read by the engine too. */
 struct gz_agent_book {
@@ -122,15 +130,16 @@ struct gz_agent_book {
 	uint32_t nsites;
 	uint32_t nislands;
 	uint32_t nfailed;
-	uint32_t stacks; /* are mapped */
-	uint32_t unused;
+	uint32_t stacks;  /* are mapped */
+	uint32_t retired; /* GZ_RETIRED: the agent is for no more calls; else tries */
 	struct gz_agent_island island[GZ_ISLANDS];
 	uint64_t failed[GZ_FAILED_SITES]; /* sites that cannot be patched */
 };
 
 /** A site's block, as data. */
 struct gz_agent_block {
-	uint8_t code[GZ_SITE_AFTER];
+	uint8_t code[GZ_SITE_AFTER - 8];
+	uint8_t was[8]; /* in place of the jump */
 	uint64_t after, trap, at, island;
 };
 
@@ -145,7 +154,7 @@ static inline bool gz_block_leads(const struct gz_agent_block *b, const uint8_t 
 
 /** As fork() copies it. */
 struct gz_agent_kept {
-	uint32_t quiet; /* the engine's: a sandbox was entered, make no call of your own */
+	uint32_t quiet;	  /* the engine's: a sandbox was entered, make no call of your own */
 	uint32_t managed; /* an epoll of this process, or of one that it came from, ever was */
 	uint8_t pad[4088];
 	uint32_t epoll[GZ_FD_MAX]; /* gen:24, index + 1:8, of a descriptor; 0: not known */
@@ -153,8 +162,8 @@ struct gz_agent_kept {
 
 /** Zero again in a child (MADV_WIPEONFORK). */
 struct gz_agent_private {
-	int32_t owner;	  /* whose descriptors fd[] is about */
-	uint32_t high_fd; /* none above is known */
+	int32_t owner;	   /* whose descriptors fd[] is about */
+	uint32_t high_fd;  /* none above is known */
 	uint32_t spinners; /* threads that spin now */
 	int32_t luck;	   /* of spinning, lately */
 	uint64_t hog;	   /* TSC: until then somebody else wants the core */
@@ -169,9 +178,9 @@ struct gz_slot {
 	/* the engine's */
 	_Alignas(64) uint32_t gen; /* odd: in use */
 	uint32_t rx_plane, tx_plane;
-	uint32_t rx_full; /* it waits for room */
-	uint32_t news;	  /* GZ_NEWS_*; agents add what they see */
-	uint32_t timed;	  /* SO_SNDTIMEO */
+	uint32_t rx_full;  /* it waits for room */
+	uint32_t news;	   /* GZ_NEWS_*; agents add what they see */
+	uint32_t timed;	   /* SO_SNDTIMEO */
 	uint32_t nonblock; /* O_NONBLOCK of the shadow; who sets the one sets the other */
 	_Alignas(64) uint64_t rx_tail;
 	_Alignas(64) uint64_t tx_head;
@@ -182,13 +191,13 @@ struct gz_slot {
 	_Alignas(64) uint32_t token; /* bytes that lie in the shadow, or are on their way */
 	_Alignas(64) uint32_t rx_lock;
 	uint32_t tx_lock;
-	uint32_t debt; /* under rx_lock: tokens that were to be taken and had not come yet */
-	int32_t error; /* of the shadow, read before the bytes that came first; negative */
-	uint32_t watch; /* the epoll that is told, + 1; 0: none; GZ_WATCH_LOUD */
-	uint32_t want; /* so many sleep on the shadow: a token, please */
-	uint32_t poke; /* GZ_POKE_*: a token, please */
+	uint32_t debt;	  /* under rx_lock: tokens that were to be taken and had not come yet */
+	int32_t error;	  /* of the shadow, read before the bytes that came first; negative */
+	uint32_t watch;	  /* the epoll that is told, + 1; 0: none; GZ_WATCH_LOUD */
+	uint32_t want;	  /* so many sleep on the shadow: a token, please */
+	uint32_t poke;	  /* GZ_POKE_*: a token, please */
 	uint32_t tx_want; /* somebody waits for room */
-	uint32_t leave; /* the rings cannot serve it: it is to leave */
+	uint32_t leave;	  /* the rings cannot serve it: it is to leave */
 };
 
 /** A socket in an epoll, as the program has it and as the kernel's epoll does. */
@@ -213,14 +222,14 @@ struct gz_reg {
 struct gz_epoll {
 	_Alignas(64) uint32_t sleepers; /* in epoll_wait(): a token, please */
 	uint32_t woken; /* one is on its way; the engine sets it, who wakes clears it */
-	uint32_t gen;			/* odd: in use */
+	uint32_t gen;	/* odd: in use */
 	uint32_t lock;
-	int32_t owner;	   /* the process that has it, */
-	uint64_t owner_ns; /* by a number of this PID namespace */
-	uint32_t shared;   /* another process was seen to use it */
-	uint32_t next;	   /* the slot whose turn it is */
-	uint32_t eager;	   /* what changes is told to the kernel at once */
-	uint64_t looked;   /* TSC: the kernel was asked */
+	int32_t owner;			 /* the process that has it, */
+	uint64_t owner_ns;		 /* by a number of this PID namespace */
+	uint32_t shared;		 /* another process was seen to use it */
+	uint32_t next;			 /* the slot whose turn it is */
+	uint32_t eager;			 /* what changes is told to the kernel at once */
+	uint64_t looked;		 /* TSC: the kernel was asked */
 	uint64_t changed[GZ_SLOTS / 64]; /* the kernel's epoll is to be told */
 	_Alignas(64) uint64_t ready[GZ_SLOTS / 64];
 	struct gz_reg reg[GZ_SLOTS];

@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 
 #include "launcher/agent/agent.h"
+#include "launcher/calls.h"
 
 #define VECTORS 64
 
@@ -150,15 +151,24 @@ static int ioctl_call(struct regs *r)
 	slot = lookup((uint32_t)r->rdi);
 	if (slot < 0 || !in_rings(&SH->slot[slot]))
 		return TRAP;
-	*(int *)r->rdx = (int)(__atomic_load_n(&SH->slot[slot].rx_tail, __ATOMIC_ACQUIRE) -
-			       (__atomic_load_n(&SH->slot[slot].rx_head, __ATOMIC_RELAXED) &
-				~GZ_RING_CLOSED));
+	*(int *)r->rdx =
+	    (int)(__atomic_load_n(&SH->slot[slot].rx_tail, __ATOMIC_ACQUIRE) -
+		  (__atomic_load_n(&SH->slot[slot].rx_head, __ATOMIC_RELAXED) & ~GZ_RING_CLOSED));
 	r->rax = 0;
 	return DONE;
 }
 
+/* As engine/sites.c has it */
+static bool sets_cancel(const struct regs *r)
+{
+	const uint64_t *sa = (const uint64_t *)r->rsi; /* handler, flags, restorer, mask */
+
+	return in_space(r->rsi, 32) && sa[0] > 1 &&
+	       (r->rdi == GZ_SIGCANCEL_GLIBC || sa[3] == UINT64_MAX);
+}
+
 /* Return: TRAP, NATIVE, or DONE with rax */
-int gz_agent(struct regs *r)
+static int answer(struct regs *r)
 {
 	if (__atomic_load_n(&KEPT->quiet, __ATOMIC_RELAXED))
 		return NATIVE;
@@ -183,6 +193,13 @@ int gz_agent(struct regs *r)
 		if (r->rax == SYS_seccomp || (int)r->rdi == PR_SET_SECCOMP)
 			epolls_native();
 		return TRAP;
+	case SYS_rt_sigaction:
+		/* Threads are cancelled from now on: the same (launcher/retire.c). */
+		if (r->rdi != GZ_SIGCANCEL_GLIBC && r->rdi != GZ_SIGCANCEL_MUSL)
+			return NATIVE;
+		if (sets_cancel(r))
+			epolls_native();
+		return TRAP;
 	case SYS_close:
 	case SYS_dup2:
 	case SYS_dup3:
@@ -191,4 +208,16 @@ int gz_agent(struct regs *r)
 	default:
 		return ready_call(r);
 	}
+}
+
+/* Who was told to leave the agent makes the call again, where the program does. */
+int gz_agent(struct regs *r)
+{
+	int64_t nr = r->rax;
+	int rc = answer(r);
+
+	if (rc != DONE || r->rax != -GZ_KICKED)
+		return rc;
+	r->rax = nr;
+	return TRAP;
 }

@@ -72,6 +72,13 @@ static inline int64_t call(long nr, uint64_t a, uint64_t b, uint64_t c, uint64_t
 	return call6(nr, a, b, c, d, 0, 0);
 }
 
+/**
+ * gz_sleep() - As call6(), where the thread may wait (entry.S)
+ *
+ * Return: also -GZ_KICKED, which is to be the result of the agent's: it then traps.
+ */
+int64_t gz_sleep(long nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e, uint64_t f);
+
 static inline uint64_t tsc(void)
 {
 	uint32_t lo, hi;

@@ -74,6 +74,26 @@ _start:
 	syscall
 	int3
 	.org	GZ_AGENT_ENTRY - GZ_AGENT_BASE, 0xcc
+	jmp	agent_entry
+
+/* int64_t gz_sleep(long nr, a, b, c, d, e, f): a system call that may wait */
+	.balign 16, 0xcc
+	.globl gz_sleep
+	.hidden gz_sleep
+gz_sleep:
+	mov	%rdi, %rax
+	mov	%rsi, %rdi
+	mov	%rdx, %rsi
+	mov	%rcx, %rdx
+	mov	%r8, %r10
+	mov	%r9, %r8
+	mov	8(%rsp), %r9
+	jmp	1f
+	.org	GZ_AGENT_SLEPT - GZ_AGENT_BASE - 2, 0xcc
+1:	syscall
+	ret
+
+	.balign 16, 0xcc
 	.globl agent_entry
 agent_entry:
 	if_ours

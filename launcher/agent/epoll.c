@@ -381,8 +381,7 @@ static bool explains(struct gz_epoll *ep, uint32_t i, const struct epoll_event *
 	if (ev->events & EPOLLIN && is_empty(s))
 		take_stale_token(reg->fd, i);
 	/* The shadow would be writable for ever, and the ring is not. */
-	if (ev->events & EPOLLOUT && !(reg->events & EPOLLET) &&
-	    tx_room(s) < GZ_SLOT_WRITABLE) {
+	if (ev->events & EPOLLOUT && !(reg->events & EPOLLET) && tx_room(s) < GZ_SLOT_WRITABLE) {
 		__atomic_store_n(&s->leave, 1, __ATOMIC_SEQ_CST);
 		ask_for_token(reg->fd, i, GZ_POKE_BYTES);
 	}
@@ -473,8 +472,9 @@ static int64_t sleep_natively(struct ask *a, bool *over)
 			ts = (struct timespec){left / 1000000000, left % 1000000000};
 			timeout = &ts;
 		}
-		r = call6(SYS_epoll_pwait2, (uint64_t)a->epfd, (uint64_t)a->out,
-			  a->max < BATCH ? a->max : BATCH, (uint64_t)timeout, a->mask, a->mask_size);
+		r = gz_sleep(SYS_epoll_pwait2, (uint64_t)a->epfd, (uint64_t)a->out,
+			     a->max < BATCH ? a->max : BATCH, (uint64_t)timeout, a->mask,
+			     a->mask_size);
 		*over = r == 0;
 		if (r > 0)
 			r = filter(a->ep, a->out, r);
@@ -526,7 +526,7 @@ int epoll_call(struct regs *r)
 	if (!a.ep) {
 		/* Should one be put into it meanwhile, this sleeper is not counted there. */
 		__atomic_fetch_add(&PRIV->natives, 1, __ATOMIC_SEQ_CST);
-		r->rax = call6(r->rax, r->rdi, r->rsi, r->rdx, r->r10, r->r8, r->r9);
+		r->rax = gz_sleep(r->rax, r->rdi, r->rsi, r->rdx, r->r10, r->r8, r->r9);
 		__atomic_fetch_sub(&PRIV->natives, 1, __ATOMIC_SEQ_CST);
 		return DONE;
 	}

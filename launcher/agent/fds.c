@@ -119,8 +119,8 @@ static struct gz_epoll *find_duplicate(uint32_t fd)
 {
 	uint64_t self = (uint64_t)call(SYS_getpid, 0, 0, 0, 0);
 
-	for (uint32_t k = 0; k < GZ_FD_MAX && k <= __atomic_load_n(&KEPT->managed, __ATOMIC_RELAXED);
-	     k++) {
+	for (uint32_t k = 0;
+	     k < GZ_FD_MAX && k <= __atomic_load_n(&KEPT->managed, __ATOMIC_RELAXED); k++) {
 		uint32_t e = KEPT->epoll[k];
 
 		if (!e || e == NO_EPOLL || k == fd || !epoll_of(e) ||

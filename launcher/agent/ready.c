@@ -242,7 +242,8 @@ static int64_t sleep_natively(struct wait *w)
 		ts = (struct timespec){left / 1000000000, left % 1000000000};
 		timeout = &ts;
 	}
-	r = call6(SYS_ppoll, (uint64_t)w->asked, w->n, (uint64_t)timeout, w->mask, w->mask_size, 0);
+	r = gz_sleep(SYS_ppoll, (uint64_t)w->asked, w->n, (uint64_t)timeout, w->mask, w->mask_size,
+		     0);
 	want(w, -1);
 	if (r <= 0)
 		return r;

@@ -247,13 +247,13 @@ static int64_t ask_shadow(const struct io *io)
 	if (!r)
 		__atomic_fetch_add(&s->want, 1, __ATOMIC_SEQ_CST);
 	if (!r && is_empty(s))
-		r = call(SYS_recvfrom, (uint64_t)io->fd, (uint64_t)&byte, 1,
-			 MSG_PEEK | (io->flags & MSG_DONTWAIT));
+		r = gz_sleep(SYS_recvfrom, (uint64_t)io->fd, (uint64_t)&byte, 1,
+			     MSG_PEEK | (io->flags & MSG_DONTWAIT), 0, 0);
 	__atomic_fetch_sub(&s->want, 1, __ATOMIC_SEQ_CST);
 	if (r > 0 || is_empty(s))
 		return r;
 	/* Bytes came before the end of file, or the error. */
-	if (r < 0 && r != -EAGAIN && r != -EINTR)
+	if (r < 0 && r != -EAGAIN && r != -EINTR && r != -GZ_KICKED)
 		__atomic_store_n(&s->error, (int32_t)r, __ATOMIC_RELAXED);
 	return 1;
 }
@@ -274,7 +274,8 @@ static bool await(struct io *io)
 	do {
 		found = !is_empty(s);
 	} while (!found && !__atomic_load_n(&s->news, __ATOMIC_ACQUIRE) &&
-		 __atomic_load_n(&s->rx_plane, __ATOMIC_RELAXED) == GZ_PLANE_RING && spin_more(&sp));
+		 __atomic_load_n(&s->rx_plane, __ATOMIC_RELAXED) == GZ_PLANE_RING &&
+		 spin_more(&sp));
 	spin_end(&sp, found);
 	return found;
 }
@@ -285,7 +286,8 @@ static bool would_block(const struct io *io, uint64_t got)
 {
 	struct gz_slot *s = io->s;
 
-	return !got && (io->flags & MSG_DONTWAIT || __atomic_load_n(&s->nonblock, __ATOMIC_RELAXED)) &&
+	return !got &&
+	       (io->flags & MSG_DONTWAIT || __atomic_load_n(&s->nonblock, __ATOMIC_RELAXED)) &&
 	       !s->error && !__atomic_load_n(&s->news, __ATOMIC_SEQ_CST) && is_empty(s) &&
 	       __atomic_load_n(&s->rx_plane, __ATOMIC_ACQUIRE) == GZ_PLANE_RING && tsc() % 64;
 }
@@ -421,8 +423,8 @@ int64_t await_room(const struct io *io)
 	if (call(SYS_sendto, (uint64_t)io->fd, 0, 0, MSG_DONTWAIT | MSG_NOSIGNAL) == -EPIPE)
 		return -1;
 	/* Its restarts are those of send(). */
-	r = call(SYS_futex, (uint64_t)&s->tx_head, FUTEX_WAIT, head, 0);
-	return r == -EINTR ? r : 0;
+	r = gz_sleep(SYS_futex, (uint64_t)&s->tx_head, FUTEX_WAIT, head, 0, 0, 0);
+	return r == -EINTR || r == -GZ_KICKED ? r : 0;
 }
 
 /*
@@ -450,9 +452,8 @@ static uint64_t transmit_natively(const struct io *io, uint64_t sent)
 
 		skip -= at;
 		for (; at < n; at += (uint64_t)r, sent += (uint64_t)r) {
-			r = call(SYS_sendto, (uint64_t)io->fd,
-				 (uint64_t)io->v[k].iov_base + at, n - at,
-				 (uint64_t)io->flags | MSG_NOSIGNAL);
+			r = call(SYS_sendto, (uint64_t)io->fd, (uint64_t)io->v[k].iov_base + at,
+				 n - at, (uint64_t)io->flags | MSG_NOSIGNAL);
 			if (r <= 0)
 				return sent;
 		}
@@ -508,7 +509,7 @@ int transmit(struct io *io)
 
 		sent = all > sent ? all : sent;
 	}
-	if (sent || n == -EAGAIN || n == -EINTR) {
+	if (sent || n == -EAGAIN || n == -EINTR || n == -GZ_KICKED) {
 		io->r->rax = sent ? (int64_t)sent : n;
 		return DONE;
 	}

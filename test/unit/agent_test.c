@@ -10,6 +10,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 
+#include "launcher/retire.h"
 #include "unit/agent_child.h"
 
 /* --- the C library's sites ------------------------------------------------------ */
@@ -280,6 +281,60 @@ static void a_closed_ring_takes_nothing(void **state)
 	assert_int_equal(recv(pair[1], buf, sizeof(buf), 0), 5);
 }
 
+/* --- no agent any more -------------------------------------------------------------- */
+
+static void wait_and_leave(void)
+{
+	char c;
+
+	step_to(2);
+	/* In the agent, then at the library's own `syscall`: what comes is the shadow's. */
+	CHECK(recv(pair[0], &c, 1, 0) == 1 && c == 'n');
+	CHECK(send(pair[0], "native", 6, 0) == 6);
+}
+
+/* Return: what the book says of it */
+static uint32_t retire_once(pid_t pid)
+{
+	struct gz_tracee t = {.pid = pid};
+	uint8_t ours[64], theirs[64];
+	struct gz_agent_book b;
+
+	assert_int_equal(gz_tracee_stop(&t, STOP_MS), 0);
+	assert_int_equal(gz_tracee_borrow(&t), 0);
+	assert_int_equal(gz_retire(&t), 0);
+	assert_int_equal(gz_inject_book(&t, &b), 0);
+	for (unsigned i = 0; i < nsites; i++) {
+		memcpy(ours, (void *)(sites[i] - sizeof(ours)), sizeof(ours));
+		assert_int_equal(gz_tracee_read(&t, sites[i] - sizeof(theirs), theirs, 64), 0);
+		assert_memory_equal(ours, theirs, sizeof(ours));
+	}
+	gz_tracee_release(&t);
+	return b.retired;
+}
+
+static void who_is_retired_is_as_before(void **state)
+{
+	char buf[8];
+	pid_t pid;
+
+	(void)state;
+	publish();
+	pid = start(wait_and_leave, lead_library);
+	step_to(1);
+	await_child(pid, 2);
+	usleep(20000);
+	/* It was in the agent, and has left when we look again. */
+	assert_int_not_equal(retire_once(pid), GZ_RETIRED);
+	usleep(20000);
+	assert_int_equal(retire_once(pid), GZ_RETIRED);
+	assert_int_equal(retire_once(pid), GZ_RETIRED);
+	assert_int_equal(send(pair[1], "n", 1, 0), 1);
+	assert_int_equal(recv(pair[1], buf, sizeof(buf), 0), 6);
+	assert_memory_equal(buf, "native", 6);
+	finish(pid);
+}
+
 int main(void)
 {
 	dl_iterate_phdr(find_libc, NULL);
@@ -290,6 +345,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(others_descriptors_are_the_kernels, setup, teardown),
 	    cmocka_unit_test_setup_teardown(a_socket_of_ours_is_the_rings, setup, teardown),
 	    cmocka_unit_test_setup_teardown(a_closed_ring_takes_nothing, setup, teardown),
+	    cmocka_unit_test_setup_teardown(who_is_retired_is_as_before, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
