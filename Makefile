@@ -247,11 +247,11 @@ FORCE:
 # unmodified applications.  Unit tests, which contain our code, do not.
 T := $(BUILD)/test
 UNIT := $(patsubst %.c,$(BUILD)/%,$(wildcard test/unit/*.c))
-MUSL_TOO := cancel fork signals threads # of test/semantics
+MUSL_TOO := cancel fork jumps signals threads # of test/semantics
 CLIENTS := $(patsubst %.c,$(BUILD)/%,$(wildcard test/semantics/*.c test/apps/*.c test/net/*.c \
 	test/fuzz/*.c))
 CLIENTS += $(patsubst %.cc,$(BUILD)/%,$(wildcard test/semantics/*.cc)) $(MUSL_TOO:%=$(T)/semantics/%_musl)
-STATIC := $(patsubst %.c,$(BUILD)/%-musl,$(wildcard test/static/*.c)) \
+STATIC := $(foreach libc,musl glibc,$(patsubst %.c,$(BUILD)/%-$(libc),$(wildcard test/static/*.c))) \
 	$(patsubst %.go,$(BUILD)/%-go,$(wildcard test/static/*.go))
 
 .PHONY: tests test demo deps
@@ -325,6 +325,11 @@ $(T)/static/%-musl: test/static/%.c $(BUILD)/.flags
 	$(call say,MUSL,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(MUSL_GCC) -static $(CLIENT) -lpthread
+
+$(T)/static/%-glibc: test/static/%.c $(BUILD)/.flags
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -static $(CLIENT) -lpthread
 
 # GOENV, GOPROXY, GOTOOLCHAIN: what the machine has, nothing from the network.
 $(T)/static/%-go: test/static/%.go

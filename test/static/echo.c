@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * echo.c - An echo server and its client, to be linked statically with musl
+ * echo.c - An echo server and its client, to be linked statically
  *
  *	echo-musl server ADDRESS PORT
  *	echo-musl client ADDRESS PORT BYTES CONNECTIONS
