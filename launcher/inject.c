@@ -34,8 +34,9 @@
 #endif
 
 #define ISLAND_SIZE 65536
-#define ISLAND_REACH 0x70000000	 /* of a 32-bit displacement, with room for what is copied */
-#define ISLAND_GUARD 0x100000	 /* kept free beside other mappings */
+#define ISLAND_REACH 0x7c000000	 /* of a 32-bit displacement, with room for what is copied */
+#define ISLAND_GUARD 0x100000	 /* kept free beside other mappings, */
+#define ISLAND_GUARD_LEAST 4096	 /* where there is no room for that */
 #define NEIGHBOURS_MAX (8 << 20) /* bytes of a mapping that are searched */
 #define LOOK_BACK 40
 #define ADDRESS_MIN 65536 /* vm.mmap_min_addr */
@@ -200,21 +201,25 @@ static uint64_t distance(uint64_t a, uint64_t b)
 	return a > b ? a - b : b - a;
 }
 
-/* Free address space for an island near @site: the top of the nearest gap, or 0 */
-static uint64_t find_hole(const struct gz_tracee *t, uint64_t site)
+/*
+ * Free address space for an island near @site: the top of the nearest gap that leaves
+ * @guard free on both sides, or 0
+ */
+static uint64_t find_hole(const struct gz_tracee *t, uint64_t site, uint64_t guard)
 {
 	FILE *f = gz_maps_open(t->borrowed->tid);
 	uint64_t end = ADDRESS_MIN, best = 0, at;
+	bool heap = false;
 	struct gz_map m;
 
 	if (!f)
 		return 0;
-	for (; gz_maps_next(f, &m); end = m.end) {
-		/* The stack grows into the gap below it. */
-		if (m.start <= end || m.start - end < ISLAND_SIZE + 2 * ISLAND_GUARD ||
-		    !strcmp(m.name, "[stack]"))
+	for (; gz_maps_next(f, &m); end = m.end, heap = !strcmp(m.name, "[heap]")) {
+		/* The stack grows into the gap below it, the heap into that above. */
+		if (m.start <= end || m.start - end < ISLAND_SIZE + 2 * guard ||
+		    !strcmp(m.name, "[stack]") || (heap && guard < ISLAND_GUARD))
 			continue;
-		at = (m.start - ISLAND_GUARD - ISLAND_SIZE) & ~0xfffULL;
+		at = (m.start - guard - ISLAND_SIZE) & ~0xfffULL;
 		if (distance(at, site) < ISLAND_REACH &&
 		    (!best || distance(at, site) < distance(best, site)))
 			best = at;
@@ -236,7 +241,9 @@ static struct gz_agent_island *island(struct gz_tracee *t, struct gz_agent_book 
 	}
 	if (b->nislands == GZ_ISLANDS)
 		return NULL;
-	at = find_hole(t, site);
+	at = find_hole(t, site, ISLAND_GUARD);
+	if (!at)
+		at = find_hole(t, site, ISLAND_GUARD_LEAST);
 	if (!at || map(t, at, ISLAND_SIZE, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1))
 		return NULL;
 	is = &b->island[b->nislands++];
