@@ -86,6 +86,7 @@ static void talk_under_signals(int flags)
 
 	tcp_pair(inner);
 	tcp_pair(outer);
+	set_option(inner[0], IPPROTO_TCP, TCP_NODELAY, 1);
 	expect_text(inner[0], inner[1], "first");
 	expect_text(outer[0], outer[1], "first");
 	block(SIG_BLOCK);
