@@ -9,7 +9,7 @@
 set -eu
 
 # a|b: either will do, the first that this distribution has is installed.
-BUILD='gcc libc6-dev make pkgconf|pkg-config xz-utils curl ca-certificates
+BUILD='gcc g++ libc6-dev make pkgconf|pkg-config xz-utils curl ca-certificates
 	libdpdk-dev dpdk libseccomp-dev libyaml-dev libnuma-dev
 	libzydis-dev libzycore-dev libxdp-dev libbpf-dev libpcap-dev libelf-dev
 	zlib1g-dev libbsd-dev libssl-dev libjansson-dev libnl-route-3-dev libnl-3-dev
