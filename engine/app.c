@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/kcmp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -291,4 +292,23 @@ int gz_app_interrupted(pid_t tid)
 	if (tid == tgid || others_block(tgid, tid, shared))
 		return -ERESTARTSYS;
 	return -EINTR;
+}
+
+bool gz_app_is_vfork_child(pid_t pid)
+{
+	char path[64], line[256];
+	pid_t parent = 0;
+	char *end;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	f = fopen(path, "re");
+	if (!f)
+		return false;
+	/* Behind the name, which may hold anything: the state, then the parent */
+	if (fgets(line, sizeof(line), f) && (end = strrchr(line, ')')) &&
+	    sscanf(end + 1, " %*c %d", &parent) != 1)
+		parent = 0;
+	fclose(f);
+	return parent > 1 && syscall(SYS_kcmp, parent, pid, KCMP_VM, 0, 0) == 0;
 }

@@ -64,4 +64,7 @@ void gz_app_signal(pid_t tid, int sig);
  */
 int gz_app_interrupted(pid_t tid);
 
+/** Is its memory its parent's?  Unknown is no. */
+bool gz_app_is_vfork_child(pid_t pid);
+
 #endif

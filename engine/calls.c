@@ -390,8 +390,13 @@ static int64_t do_shutdown(struct gz_call_ctx *c)
 		atomic_store(&s->app_shut_wr, true);
 	if (rd)
 		atomic_store(&s->app_shut_rd, true);
-	if (wr)
+	if (wr) {
 		gz_plane_stop_sending(s); /* the shadow says EPIPE */
+		/* And it takes no bell any more. */
+		if (gz_plane_is_ring(s))
+			gz_off_sock(s, GZ_OFF_HALF);
+		gz_plane_leave(s, c->fd);
+	}
 	if (shutdown(c->fd, (int)how) < 0 && errno != ENOTCONN)
 		return -errno;
 	return gz_worker_post(&gz_worker, &(struct gz_msg){.op = GZ_OP_SHUT, .sock = s, .fd = -1});

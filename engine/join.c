@@ -55,9 +55,10 @@ static bool is_direct(const struct gz_sock *from, const struct gz_sock *to)
 	return from->flow && to->flow && gz_sock_state(from) == GZ_ESTABLISHED &&
 	       gz_sock_state(to) == GZ_ESTABLISHED && !gz_ring_used(&from->tx) &&
 	       !gz_ring_used(&to->rx) && !from->fin_sent && !to->fin_received && !to->app_gone &&
-	       !from->opt.cork && !to->opt.minttl && !to->opt.minhops && to->end_fd >= 0 && !atomic_load(&to->hold) && !atomic_load(&to->app_shut_rd) &&
-	       !to->ring.evicted && !from->ring.evicted && !from->urgent.call && !to->reset &&
-	       gz_plane_is_ring(from) && gz_plane_is_ring(to);
+	       !from->opt.cork && !to->opt.minttl && !to->opt.minhops && to->end_fd >= 0 &&
+	       !atomic_load(&to->hold) && !atomic_load(&to->app_shut_rd) && !to->ring.evicted &&
+	       !from->ring.evicted && !from->urgent.call && !to->reset && gz_plane_is_ring(from) &&
+	       gz_plane_is_ring(to);
 }
 
 /* @n bytes; both may wrap around */
@@ -123,7 +124,7 @@ bool gz_join_move(struct gz_sock *s)
 	uint64_t sum = 0;
 	bool left;
 
-	if (!gz_plane_unseen(s))
+	if (!gz_plane_untaken(s))
 		return true;
 	if (!to || !is_direct(s, to))
 		return false;
@@ -195,8 +196,8 @@ bool gz_join_poll(struct gz_sock *s)
 	struct gz_slot *slot = slot_of(s);
 
 	if (s->dirty || gz_ring_used(&s->rx) || s->hup || s->rdhup || s->app_eof || s->fin_passed ||
-	    __atomic_load_n(&slot->leave, __ATOMIC_RELAXED) || !gz_join_move(s) || !s->ring.joined ||
-	    !gz_join_move(s->ring.joined))
+	    __atomic_load_n(&slot->leave, __ATOMIC_RELAXED) || !gz_join_move(s) ||
+	    !s->ring.joined || !gz_join_move(s->ring.joined))
 		return false;
 	gz_plane_poked(s);
 	return true;

@@ -26,7 +26,8 @@ struct gz_sock;
 	X(CALL, "call", "a call was made that no agent answers")                                   \
 	X(AGENT, "agent", "the agent left a call to the kernel: a flag, a ring without room")      \
 	X(SITE, "site", "a call came from where no jump can be put")                               \
-	X(EPOLL, "epoll", "it is waited for in two epolls, or where no agent is")                   \
+	X(EPOLL, "epoll", "it is waited for in two epolls, or where no agent is")                  \
+	X(HALF, "half-closed", "it was shut for sending")                                          \
 	X(PASSED_ON, "passed-on", "it was sent to another process, or given to io_submit()")       \
 	X(TRACED, "traced", "another program traces it, or the right to is missing")               \
 	X(NO_BROKER, "no-broker", "its gazelle-run is gone")                                       \

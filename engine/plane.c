@@ -36,6 +36,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -265,6 +266,13 @@ uint32_t gz_plane_unseen(const struct gz_sock *s)
 		       __atomic_load_n(&slot->tx_tail, __ATOMIC_RELAXED));
 }
 
+uint32_t gz_plane_untaken(const struct gz_sock *s)
+{
+	return s->ring.i < 0 ? 0
+			     : between(s->ring.tx_head,
+				       __atomic_load_n(&slot_of(s)->tx_tail, __ATOMIC_SEQ_CST));
+}
+
 /* --- asking the worker --------------------------------------------------------- */
 
 static void post(enum gz_op op, struct gz_sock *s, struct gz_client *c, struct gz_leave *l)
@@ -372,6 +380,9 @@ static bool is_slept_on(struct gz_sock *s)
 
 	if (!ep)
 		return slot_of(s)->watch == GZ_WATCH_LOUD;
+	/* The kernel's registration would not see it, and the token would be the only one. */
+	if (!(__atomic_load_n(&ep->reg[s->ring.i].events, __ATOMIC_SEQ_CST) & (EPOLLIN | EPOLLOUT)))
+		return false;
 	return __atomic_load_n(&ep->sleepers, __ATOMIC_SEQ_CST) &&
 	       (__atomic_load_n(&ep->eager, __ATOMIC_RELAXED) ||
 		!__atomic_exchange_n(&ep->woken, 1, __ATOMIC_SEQ_CST));
@@ -566,13 +577,18 @@ static void evict(struct gz_sock *s)
 	}
 }
 
+void gz_plane_ending(struct gz_sock *s)
+{
+	if (gz_plane_is_ring(s) && __atomic_load_n(&slot_of(s)->tx_want, __ATOMIC_SEQ_CST))
+		evict(s);
+}
+
 uint32_t gz_plane_to_app(struct gz_sock *s)
 {
 	struct gz_slot *slot = slot_of(s);
 	uint32_t sum = 0;
 
-	if (s->urgent.rx_here ||
-	    __atomic_load_n(&slot->leave, __ATOMIC_RELAXED))
+	if (s->urgent.rx_here || __atomic_load_n(&slot->leave, __ATOMIC_RELAXED))
 		evict(s);
 	if (s->ring.evicted)
 		return 0;
@@ -813,8 +829,8 @@ void gz_plane_loud(struct gz_plane *p)
 		    !__atomic_load_n(&sh->epoll[k].sleepers, __ATOMIC_SEQ_CST))
 			__atomic_fetch_add(&sh->epoll[k].sleepers, 1, __ATOMIC_SEQ_CST);
 	for (unsigned i = 0; i < GZ_SLOTS; i++)
-		if (sh->slot[i].watch && !sh->slot[i].token && sh->slot[i].rx_tail !=
-		    (sh->slot[i].rx_head & ~GZ_RING_CLOSED))
+		if (sh->slot[i].watch && !sh->slot[i].token &&
+		    sh->slot[i].rx_tail != (sh->slot[i].rx_head & ~GZ_RING_CLOSED))
 			__atomic_fetch_or(&sh->slot[i].poke, GZ_POKE_BYTES, __ATOMIC_SEQ_CST);
 	for (unsigned k = 0; k < GZ_SLOTS / 64; k++)
 		__atomic_store_n(&sh->dirty[k], UINT64_MAX, __ATOMIC_SEQ_CST);

@@ -36,7 +36,7 @@ struct gz_plane {
 	bool no_more; /* no socket gets a slot any more */
 
 	/* the client's service thread */
-	int broker; /* gazelle-run, which injects (sites.c); -1: it is gone */
+	int broker;	/* gazelle-run, which injects (sites.c); -1: it is gone */
 	int old_broker; /* it was silent too long; -1 */
 	uint32_t seq;
 
@@ -123,6 +123,8 @@ void gz_plane_stop_sending(struct gz_sock *s);
 /** Bytes in the ring that the program has not read, that the worker has not seen. */
 uint32_t gz_plane_unread(const struct gz_sock *s);
 uint32_t gz_plane_unseen(const struct gz_sock *s);
+/** The same, by what the worker believes alone.  The worker */
+uint32_t gz_plane_untaken(const struct gz_sock *s);
 /** The worker takes an accepted socket's bytes to its ring; returns when that is done. */
 void gz_plane_begin(struct gz_sock *s);
 /**
@@ -149,6 +151,8 @@ void gz_plane_release(struct gz_sock *s);
 /** connect() is done: the program may send.  Or it failed. */
 void gz_plane_connected(struct gz_sock *s);
 void gz_plane_failed(struct gz_sock *s);
+/** It is about to be told of its end: no token tells of room after that. */
+void gz_plane_ending(struct gz_sock *s);
 /** The shadow was told of its end; @over: it was closed. */
 void gz_plane_ended(struct gz_sock *s, bool over);
 /** Mark what programs told of as dirty, let leave who can.  Return: how many */

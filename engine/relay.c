@@ -42,9 +42,11 @@
  * counts with 768 bytes against the application's send buffer, see GZ_SHADOW_SNDBUF.
  */
 #define LAG_BYTES 20
-#define TX_LEAST 4096u	      /* of the tx ring, whatever SO_SNDBUF: more than a segment */
+#define TX_LEAST 4096u /* of the tx ring, whatever SO_SNDBUF: more than a segment */
 #define LARGER(a, b) ((a) > (b) ? (a) : (b))
 #define FAIL_REST (96 * 1024) /* of a filler: still not writable */
+
+#define BELLS 8 /* so many pieces of them at a time */
 
 static uint8_t scrap[65536];
 
@@ -394,8 +396,11 @@ static void peek_bells(struct gz_sock *s)
 	struct iovec v = {scrap, sizeof(scrap)};
 	struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1};
 
-	while (s->can_read && !s->end_eof && s->end_fd >= 0)
+	/* No more than a program can send in a round, or it could hold the worker. */
+	for (int i = 0; i < BELLS && s->can_read && !s->end_eof && s->end_fd >= 0; i++)
 		peek_end(s, &m, sizeof(scrap));
+	if (s->can_read && !s->end_eof && s->end_fd >= 0)
+		gz_worker_dirty(&gz_worker, s);
 }
 
 void gz_relay_skip(struct gz_sock *s)
@@ -410,8 +415,8 @@ static bool from_ring(struct gz_sock *s)
 	bool empty;
 
 	if (s->ring.joined && gz_join_move(s))
-		return !gz_plane_unseen(s);
-	if (gz_plane_unseen(s) && !gz_ring_ready(&s->tx, GZ_TX_RING))
+		return !gz_plane_untaken(s);
+	if (gz_plane_untaken(s) && !gz_ring_ready(&s->tx, GZ_TX_RING))
 		return false;
 	empty = gz_plane_from_app(s, s->tx.data ? tx_room(s) : 0);
 	atomic_store_explicit(&s->unsent, gz_ring_used(&s->tx), memory_order_relaxed);
@@ -549,6 +554,7 @@ void gz_relay_pump(struct gz_worker *w, struct gz_sock *s)
 				end_reset(s);
 			} else if ((s->fin_received || atomic_load(&s->app_shut_rd)) &&
 				   !rx_left(s) && !s->fin_passed && s->end_fd >= 0) {
+				gz_plane_ending(s);
 				s->fin_passed = true;
 				shutdown(s->end_fd, SHUT_WR);
 				gz_plane_ended(s, false);

@@ -546,13 +546,15 @@ static enum gz_sites close_call(struct gz_call_ctx *c, const struct gz_call_info
 		first = last = (uint32_t)c->args[1];
 	else if (call->id == GZ_CALL_CLOSE_RANGE)
 		last = (uint32_t)c->args[1];
-	poison(c, first, last);
+	/* A vfork() child's numbers are its own, the memory its parent's. */
+	if (!gz_app_is_vfork_child(gz_app_process(c->tid)))
+		poison(c, first, last);
 	return GZ_SITES_NATIVE;
 }
 
 /* --- readiness ---------------------------------------------------------------------- */
 
-#define POLLS_MAX 4096
+#define POLLS_MAX (1u << 20)
 
 /* Call @fn for each descriptor that poll() or select() names, until it says no. */
 static void each_polled(struct gz_call_ctx *c, const struct gz_call_info *call,

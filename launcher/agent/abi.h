@@ -156,7 +156,8 @@ static inline bool gz_block_leads(const struct gz_agent_block *b, const uint8_t 
 struct gz_agent_kept {
 	uint32_t quiet;	  /* the engine's: a sandbox was entered, make no call of your own */
 	uint32_t managed; /* an epoll of this process, or of one that it came from, ever was */
-	uint8_t pad[4088];
+	uint32_t high;	  /* no epoll[] above is known */
+	uint8_t pad[4084];
 	uint32_t epoll[GZ_FD_MAX]; /* gen:24, index + 1:8, of a descriptor; 0: not known */
 };
 
@@ -170,7 +171,7 @@ struct gz_agent_private {
 	uint32_t natives;  /* threads that wait on an epoll without sockets in the rings */
 	uint32_t hog_us;   /* for how long one does not spin then */
 	uint8_t pad[4064];
-	uint64_t fd[GZ_FD_MAX]; /* closes:16, stamp:32, kind:16 */
+	uint64_t fd[GZ_FD_MAX];		  /* closes:16, stamp:32, kind:16 */
 	uint64_t watched[GZ_FD_MAX / 64]; /* a bit: this process put it into an epoll */
 };
 

@@ -118,6 +118,10 @@ struct gz_epoll *managed(uint32_t fd);
 /** The same, made if there is none.  NULL: there is no room for one more */
 struct gz_epoll *manage(uint32_t fd);
 
+/** @fd may be an epoll that others wait for: what it gets later must wake them. */
+void note_inner(uint32_t fd);
+bool is_inner(uint32_t fd);
+
 /* --- ring.c: bytes ---------------------------------------------------------------- */
 
 int receive(struct io *io);
@@ -163,6 +167,10 @@ int epoll_call(struct regs *r);
 void unwatch(uint32_t fd);
 /** Whoever waits natively on the epoll @epfd, or on what it is in, sees tokens from now on. */
 void epoll_loud(struct gz_epoll *ep, int epfd);
+/** A socket in the rings of which the epoll is to tell, or -1 */
+int ready_one(const struct gz_epoll *ep);
+/** Its number is closed, and others may have it: the kernel alone has it from now on. */
+void epoll_given_up(struct gz_epoll *ep, int epfd);
 /** The kernel's epolls of this process are as the program has them, from now on. */
 void epolls_native(void);
 

@@ -23,6 +23,7 @@
 #include "launcher/agent/agent.h"
 
 #define BATCH 64
+#define PATIENCE 200 /* times that one tries to have the lock */
 #define LOOK_US 20 /* the kernel's descriptors are looked at so often while there is work */
 #define NEWS (EPOLLHUP | EPOLLERR | EPOLLRDHUP | EPOLLPRI)
 #define PRIVATE_BITS ((uint32_t)EPOLLONESHOT | EPOLLET | EPOLLWAKEUP | EPOLLEXCLUSIVE)
@@ -35,6 +36,15 @@ static uint32_t index_of(const struct gz_epoll *ep)
 static bool is_valid(const struct gz_reg *reg, uint32_t i)
 {
 	return reg->gen && reg->gen == __atomic_load_n(&SH->slot[i].gen, __ATOMIC_ACQUIRE);
+}
+
+/* Others tell the kernel of changes meanwhile.  Return: false, it may be this very thread */
+static bool hold(struct gz_epoll *ep)
+{
+	for (int i = 0; i < PATIENCE; i++)
+		if (lock(&ep->lock))
+			return true;
+	return false;
 }
 
 static void mark(struct gz_epoll *ep, uint32_t i)
@@ -68,7 +78,9 @@ static int64_t tell_kernel(const struct gz_epoll *ep, int epfd, struct gz_reg *r
 	int op = reg->events ? EPOLL_CTL_MOD : EPOLL_CTL_DEL;
 	int64_t rc = 0;
 
-	(void)ep;
+	/* A token can be read, whatever it tells of. */
+	if (ev.events & EPOLLOUT && in_rings(&SH->slot[reg - ep->reg]))
+		ev.events |= EPOLLIN;
 	if (reg->native == GZ_REG_ABSENT)
 		op = EPOLL_CTL_ADD;
 	if (reg->native == GZ_REG_OTHER || (reg->native == GZ_REG_ABSENT && reg->events))
@@ -162,14 +174,18 @@ static int ctl(struct regs *r)
 	struct gz_slot *s;
 	struct gz_reg *reg;
 	uint32_t none = 0;
-	bool fresh;
+	bool fresh, inner_before;
 
+	if (fd >= GZ_FD_MAX)
+		return TRAP;
 	if (slot < 0 || !in_rings(&SH->slot[slot])) {
 		inner = fd >= 0 && op == EPOLL_CTL_ADD ? managed((uint32_t)fd) : NULL;
 		if (inner)
 			epoll_loud(inner, fd);
+		else if (slot == NOT_OURS && op == EPOLL_CTL_ADD && may_keep())
+			note_inner((uint32_t)fd);
 		ep = slot >= 0 ? managed((uint32_t)r->rdi) : NULL;
-		if (ep && is_valid(&ep->reg[slot], (uint32_t)slot) && lock(&ep->lock)) {
+		if (ep && is_valid(&ep->reg[slot], (uint32_t)slot) && hold(ep)) {
 			/* It left: the kernel is to have it as it was, first. */
 			if (ep->reg[slot].native != GZ_REG_SAME)
 				tell_kernel(ep, (int)r->rdi, &ep->reg[slot]);
@@ -187,13 +203,14 @@ static int ctl(struct regs *r)
 		return NATIVE;
 	ep = managed((uint32_t)r->rdi);
 	fresh = !ep;
+	inner_before = is_inner((uint32_t)r->rdi);
 	if (fresh && op != EPOLL_CTL_ADD)
 		return NATIVE;
 	if (fresh)
 		ep = manage((uint32_t)r->rdi);
 	if (!ep)
 		return TRAP;
-	if (fresh && (__atomic_load_n(&PRIV->natives, __ATOMIC_SEQ_CST) ||
+	if (fresh && (inner_before || __atomic_load_n(&PRIV->natives, __ATOMIC_SEQ_CST) ||
 		      __atomic_load_n(&SH->loud, __ATOMIC_SEQ_CST)))
 		epoll_loud(ep, (int)r->rdi);
 	reg = &ep->reg[slot];
@@ -204,7 +221,7 @@ static int ctl(struct regs *r)
 					   __ATOMIC_RELAXED) &&
 	      none != index_of(ep))))
 		return TRAP;
-	if (!lock(&ep->lock))
+	if (!hold(ep))
 		return TRAP;
 	r->rax = ctl_locked(ep, r, (uint32_t)slot, fresh);
 	if (r->rax && !none && op != EPOLL_CTL_DEL && !is_valid(reg, (uint32_t)slot))
@@ -249,7 +266,7 @@ void epoll_loud(struct gz_epoll *ep, int epfd)
 	/* One that never goes away. */
 	if (!__atomic_exchange_n(&ep->eager, 1, __ATOMIC_SEQ_CST))
 		__atomic_fetch_add(&ep->sleepers, 1, __ATOMIC_SEQ_CST);
-	if (!lock(&ep->lock))
+	if (!hold(ep))
 		return;
 	tell_kernel_all(ep, epfd);
 	unlock(&ep->lock);
@@ -258,6 +275,24 @@ void epoll_loud(struct gz_epoll *ep, int epfd)
 		    !__atomic_load_n(&SH->slot[i].token, __ATOMIC_RELAXED) &&
 		    !is_empty(&SH->slot[i]))
 			ask_for_token(ep->reg[i].fd, i, GZ_POKE_BYTES);
+}
+
+void epoll_given_up(struct gz_epoll *ep, int epfd)
+{
+	uint32_t mine = index_of(ep);
+
+	if (!hold(ep))
+		return;
+	tell_kernel_all(ep, epfd);
+	for (uint32_t i = 0; i < GZ_SLOTS; i++) {
+		uint32_t watch = mine;
+
+		if (is_valid(&ep->reg[i], i))
+			__atomic_compare_exchange_n(&SH->slot[i].watch, &watch, GZ_WATCH_LOUD,
+						    false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+		ep->reg[i].gen = 0;
+	}
+	unlock(&ep->lock);
 }
 
 void epolls_native(void)
@@ -282,6 +317,8 @@ static bool look_at(struct gz_epoll *ep, int epfd, uint32_t i, struct epoll_even
 		return false;
 	if (!in_rings(&SH->slot[i])) {
 		/* From here on the kernel's registration is all there is. */
+		if (reg->native == GZ_REG_SAME && (reg->events & (EPOLLIN | EPOLLOUT)) == EPOLLOUT)
+			reg->native = GZ_REG_OTHER;
 		if (reg->native != GZ_REG_SAME)
 			tell_kernel(ep, epfd, reg);
 		remove_reg(ep, i);
@@ -292,6 +329,12 @@ static bool look_at(struct gz_epoll *ep, int epfd, uint32_t i, struct epoll_even
 		return false; /* EPOLLONESHOT, and it was told */
 	ev = events_of(reg->fd, i, reg->events & ~PRIVATE_BITS & 0xffff);
 	ev &= reg->events;
+	/* No token tells of room any more: the shadow can. */
+	if (!ev && reg->events & EPOLLOUT &&
+	    __atomic_load_n(&SH->slot[i].news, __ATOMIC_SEQ_CST) & GZ_NEWS_END) {
+		__atomic_store_n(&SH->slot[i].leave, 1, __ATOMIC_SEQ_CST);
+		ask_for_token(reg->fd, i, GZ_POKE_BYTES);
+	}
 	if (!ev)
 		return false;
 	out->events = ev;
@@ -324,7 +367,7 @@ static int64_t collect(struct gz_epoll *ep, int epfd, struct epoll_event *out, u
 
 	if (!is_any(ep))
 		return 0;
-	if (!lock(&ep->lock))
+	if (!hold(ep))
 		return -EINTR;
 	/* From the one whose turn it is, and around to it. */
 	for (uint32_t k = 0; k <= words && n < max; k++) {
@@ -355,9 +398,20 @@ static int owner_of(const struct gz_epoll *ep, const struct epoll_event *ev)
 
 	for (uint32_t i = 0; i < used && i < GZ_SLOTS; i++)
 		if (is_valid(&ep->reg[i], i) && ep->reg[i].native != GZ_REG_ABSENT &&
-		    ep->reg[i].native_data == ev->data.u64 && in_rings(&SH->slot[i]))
+		    ep->reg[i].native_data == ev->data.u64)
 			return (int)i;
 	return NOT_OURS;
+}
+
+/* It left the rings, and the kernel did not know yet what the program wants of it. */
+static bool was_changed(struct gz_epoll *ep, int epfd, uint32_t i)
+{
+	if (ep->reg[i].native != GZ_REG_OTHER || !hold(ep))
+		return false;
+	tell_kernel(ep, epfd, &ep->reg[i]);
+	remove_reg(ep, i);
+	unlock(&ep->lock);
+	return true;
 }
 
 /* Does the shadow itself explain the event?  Else another descriptor has the same data. */
@@ -389,15 +443,29 @@ static bool explains(struct gz_epoll *ep, uint32_t i, const struct epoll_event *
 }
 
 /* Take out what is about sockets in the rings.  Return: how many are left */
-static int64_t filter(struct gz_epoll *ep, struct epoll_event *ev, int64_t n)
+static int64_t filter(struct gz_epoll *ep, int epfd, struct epoll_event *ev, int64_t n)
 {
 	int64_t left = 0;
 
 	for (int64_t k = 0; k < n; k++) {
 		int i = owner_of(ep, &ev[k]);
 
-		if (i < 0 || !explains(ep, (uint32_t)i, &ev[k]))
+		if (i >= 0 && !in_rings(&SH->slot[i])) {
+			if (!was_changed(ep, epfd, (uint32_t)i))
+				ev[left++] = ev[k];
+			continue;
+		}
+		if (i < 0 || !explains(ep, (uint32_t)i, &ev[k])) {
 			ev[left++] = ev[k];
+			continue;
+		}
+		/* The kernel's is disarmed now, and the program was told nothing. */
+		if (ep->reg[i].events & EPOLLONESHOT && hold(ep)) {
+			change(ep, (uint32_t)i);
+			if (__atomic_load_n(&ep->sleepers, __ATOMIC_SEQ_CST))
+				tell_kernel(ep, epfd, &ep->reg[i]);
+			unlock(&ep->lock);
+		}
 	}
 	return left;
 }
@@ -432,7 +500,7 @@ static int64_t look(struct ask *a, int64_t n)
 		  (uint64_t)(room < BATCH ? room : BATCH), 0, 0, 8);
 	if (r < 0)
 		return n ? n : r;
-	return n + filter(a->ep, a->out + n, r);
+	return n + filter(a->ep, a->epfd, a->out + n, r);
 }
 
 static bool spin_for(const struct gz_epoll *ep)
@@ -457,7 +525,7 @@ static int64_t sleep_natively(struct ask *a, bool *over)
 	*over = false;
 	/* Who changes it from here on tells the kernel at once. */
 	__atomic_fetch_add(&a->ep->sleepers, 1, __ATOMIC_SEQ_CST);
-	if (!lock(&a->ep->lock)) {
+	if (!hold(a->ep)) {
 		__atomic_fetch_sub(&a->ep->sleepers, 1, __ATOMIC_SEQ_CST);
 		return 0;
 	}
@@ -477,7 +545,7 @@ static int64_t sleep_natively(struct ask *a, bool *over)
 			     a->mask_size);
 		*over = r == 0;
 		if (r > 0)
-			r = filter(a->ep, a->out, r);
+			r = filter(a->ep, a->epfd, a->out, r);
 	} else {
 		r = 0;
 	}
@@ -487,17 +555,38 @@ static int64_t sleep_natively(struct ask *a, bool *over)
 	return r;
 }
 
+/* There may be more than one thread has taken: another one that sleeps is woken for it. */
+static void pass_on(struct gz_epoll *ep)
+{
+	int other;
+
+	if (!__atomic_load_n(&ep->sleepers, __ATOMIC_SEQ_CST))
+		return;
+	other = ready_one(ep);
+	if (other >= 0 && is_valid(&ep->reg[other], (uint32_t)other))
+		ask_for_token(ep->reg[other].fd, (uint32_t)other, GZ_POKE_ANY);
+}
+
 static int64_t wait(struct ask *a)
 {
 	bool over = !a->forever && a->until <= 0;
 	int64_t n;
 
 	for (;;) {
-		n = collect(a->ep, a->epfd, a->out, a->max);
+		/* Its turn comes first when it is due, or much to report would hide it. */
+		bool due = tsc() - a->ep->looked > (uint64_t)LOOK_US * SH->mhz;
+		int64_t first = due ? look(a, 0) : 0;
+
+		if (first < 0 || first == a->max)
+			return first;
+		n = collect(a->ep, a->epfd, a->out + first, a->max - (uint32_t)first);
 		if (n < 0)
-			return n;
-		if (!n || tsc() - a->ep->looked > (uint64_t)LOOK_US * SH->mhz)
-			n = look(a, n);
+			return first ? first : n;
+		n += first;
+		if (n == a->max)
+			pass_on(a->ep);
+		if (!n && !due)
+			n = look(a, 0);
 		if (n)
 			return n;
 		/* An event of the kernel's may have been about the rings. */

@@ -94,6 +94,7 @@ int lookup(uint32_t fd)
 /* --- epolls ------------------------------------------------------------------------ */
 
 #define NO_EPOLL UINT32_MAX
+#define INNER (UINT32_MAX - 1) /* others wait for it; it has no socket in the rings yet */
 
 static struct gz_epoll *epoll_of(uint32_t e)
 {
@@ -114,6 +115,13 @@ static struct gz_epoll *share(struct gz_epoll *ep)
 	return ep;
 }
 
+static void set_epoll(uint32_t fd, uint32_t e)
+{
+	KEPT->epoll[fd] = e;
+	if (fd > KEPT->high)
+		KEPT->high = fd;
+}
+
 /* A duplicate of one that is known?  dup() is never seen. */
 static struct gz_epoll *find_duplicate(uint32_t fd)
 {
@@ -123,16 +131,16 @@ static struct gz_epoll *find_duplicate(uint32_t fd)
 	     k < GZ_FD_MAX && k <= __atomic_load_n(&KEPT->managed, __ATOMIC_RELAXED); k++) {
 		uint32_t e = KEPT->epoll[k];
 
-		if (!e || e == NO_EPOLL || k == fd || !epoll_of(e) ||
+		if (!e || e == NO_EPOLL || e == INNER || k == fd || !epoll_of(e) ||
 		    call6(SYS_kcmp, self, self, KCMP_FILE, k, fd, 0))
 			continue;
-		KEPT->epoll[fd] = e;
+		set_epoll(fd, e);
 		if (fd > KEPT->managed)
 			KEPT->managed = fd;
 		epoll_of(e)->shared = 1;
 		return epoll_of(e);
 	}
-	KEPT->epoll[fd] = NO_EPOLL;
+	set_epoll(fd, NO_EPOLL);
 	return NULL;
 }
 
@@ -144,10 +152,21 @@ struct gz_epoll *managed(uint32_t fd)
 	if (!KEPT->managed || fd >= GZ_FD_MAX)
 		return NULL;
 	e = KEPT->epoll[fd];
-	if (e == NO_EPOLL)
+	if (e == NO_EPOLL || e == INNER)
 		return NULL;
 	ep = epoll_of(e);
 	return ep ? share(ep) : find_duplicate(fd);
+}
+
+void note_inner(uint32_t fd)
+{
+	if (fd < GZ_FD_MAX && KEPT->epoll[fd] != INNER && !epoll_of(KEPT->epoll[fd]))
+		set_epoll(fd, INNER);
+}
+
+bool is_inner(uint32_t fd)
+{
+	return fd < GZ_FD_MAX && KEPT->epoll[fd] == INNER;
 }
 
 static uint64_t pid_namespace(void)
@@ -196,10 +215,10 @@ struct gz_epoll *manage(uint32_t fd)
 		gen = (gen | 1) + 2;
 		__atomic_store_n(&ep->gen, gen, __ATOMIC_RELEASE);
 		/* What was no duplicate of another may be one of this. */
-		for (uint32_t n = 0; n <= KEPT->managed; n++)
+		for (uint32_t n = 0; n <= KEPT->high; n++)
 			if (KEPT->epoll[n] == NO_EPOLL)
 				KEPT->epoll[n] = 0;
-		KEPT->epoll[fd] = (gen & 0xffffff) << 8 | (k + 1);
+		set_epoll(fd, (gen & 0xffffff) << 8 | (k + 1));
 		if (fd >= KEPT->managed)
 			KEPT->managed = fd ? fd : 1;
 		return ep;
@@ -210,12 +229,13 @@ struct gz_epoll *manage(uint32_t fd)
 /* The number is closed.  What only this process had is free again. */
 static void leave_epoll(uint32_t fd)
 {
-	struct gz_epoll *ep = KEPT->epoll[fd] == NO_EPOLL ? NULL : epoll_of(KEPT->epoll[fd]);
+	struct gz_epoll *ep = KEPT->epoll[fd] >= INNER ? NULL : epoll_of(KEPT->epoll[fd]);
 	uint32_t gen;
 
 	KEPT->epoll[fd] = 0;
 	if (!ep || ep->shared || ep->owner != (int32_t)call(SYS_getpid, 0, 0, 0, 0))
 		return;
+	epoll_given_up(ep, (int)fd);
 	gen = ep->gen;
 	if (gen & 1)
 		__atomic_compare_exchange_n(&ep->gen, &gen, gen + 1, false, __ATOMIC_SEQ_CST,
@@ -230,7 +250,7 @@ static void forget(uint32_t fd)
 
 	if (fd >= GZ_FD_MAX)
 		return;
-	if (KEPT->managed && KEPT->epoll[fd])
+	if (KEPT->epoll[fd] && may_keep())
 		leave_epoll(fd);
 	e = __atomic_load_n(&PRIV->fd[fd], __ATOMIC_RELAXED);
 	do {
@@ -254,6 +274,10 @@ static void forget_range(uint32_t first, uint32_t last)
 {
 	uint32_t high = __atomic_load_n(&PRIV->high_fd, __ATOMIC_RELAXED);
 
+	if (high < KEPT->high)
+		high = KEPT->high;
+	if (first == last)
+		high = last;
 	for (uint64_t fd = first; fd <= last && fd <= high; fd++)
 		forget((uint32_t)fd);
 }

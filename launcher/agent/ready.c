@@ -25,6 +25,7 @@
 #define SET_IN (POLLRDNORM | POLLRDBAND | POLLIN | POLLHUP | POLLERR)
 #define SET_OUT (POLLWRBAND | POLLWRNORM | POLLOUT | POLLERR)
 #define SET_EX POLLPRI
+#define BEGIN_AGAIN INT64_MIN
 
 bool in_rings(const struct gz_slot *s)
 {
@@ -117,6 +118,13 @@ static uint8_t state_of(const struct gz_slot *s)
 			 __atomic_load_n(&s->tx_plane, __ATOMIC_SEQ_CST));
 }
 
+/* After the peer's end no token tells of room any more. */
+static bool only_shadow_tells(const struct gz_slot *s, uint32_t events)
+{
+	return in_rings(s) && events & WRITABLE && tx_room(s) < GZ_SLOT_WRITABLE &&
+	       __atomic_load_n(&s->news, __ATOMIC_SEQ_CST) & GZ_NEWS_END;
+}
+
 /* Find out whose each is.  Return: whether one is in the rings; ASK: that is not known */
 static int sort(struct wait *w)
 {
@@ -130,6 +138,8 @@ static int sort(struct wait *w)
 		w->slot[k] = -1;
 		if (slot == ASK)
 			return ASK;
+		if (slot >= 0 && only_shadow_tells(&SH->slot[slot], (uint16_t)w->fds[k].events))
+			return ASK;
 		if (slot >= 0 && in_rings(&SH->slot[slot])) {
 			w->slot[k] = (int16_t)slot;
 			any = 1;
@@ -141,6 +151,8 @@ static int sort(struct wait *w)
 		ep = managed((uint32_t)w->fds[k].fd);
 		if (ep)
 			epoll_loud(ep, w->fds[k].fd);
+		else if (slot == NOT_OURS)
+			note_inner((uint32_t)w->fds[k].fd);
 	}
 	return any;
 }
@@ -258,7 +270,7 @@ static int64_t sleep_natively(struct wait *w)
 	return r;
 }
 
-/* Return: as poll() */
+/* Return: as poll(), or BEGIN_AGAIN: the engine is to be asked */
 static int64_t wait_for(struct wait *w)
 {
 	bool now = !w->forever && w->until <= 0;
@@ -275,8 +287,10 @@ static int64_t wait_for(struct wait *w)
 			return r;
 		if (!r)
 			now = true; /* once more */
+		else if (!w->forever && now_ns() >= w->until)
+			now = true;
 		else if (sort(w) == ASK)
-			return -EINTR; /* another thread closes what is waited for */
+			return BEGIN_AGAIN;
 	}
 }
 
@@ -347,6 +361,8 @@ static int do_poll(struct regs *r)
 	}
 	set_time(&w, ns);
 	ns = wait_for(&w);
+	if (ns == BEGIN_AGAIN)
+		return TRAP;
 	if (r->rax == SYS_ppoll)
 		write_left(&w, r->rdx, 1);
 	r->rax = ns;
@@ -419,6 +435,8 @@ static int do_select(struct regs *r)
 	}
 	set_time(&w, ns);
 	rc = wait_for(&w);
+	if (rc == BEGIN_AGAIN)
+		return TRAP;
 	write_left(&w, r->r8, unit);
 	for (uint32_t k = 0; rc > 0 && k < w.n; k++)
 		if (fds[k].revents & POLLNVAL)

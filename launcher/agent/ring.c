@@ -93,8 +93,7 @@ static void take_tokens(const struct io *io, uint32_t n)
 	io->s->debt = n;
 }
 
-/* One that is ready, of the epoll that the socket is in; -1: none */
-static int ready_one(const struct gz_epoll *ep)
+int ready_one(const struct gz_epoll *ep)
 {
 	for (uint32_t w = 0; w < GZ_SLOTS / 64; w++) {
 		uint64_t bits = __atomic_load_n(&ep->ready[w], __ATOMIC_SEQ_CST);
@@ -243,13 +242,14 @@ static int64_t ask_shadow(const struct io *io)
 	int64_t r = s->error ? __atomic_exchange_n(&s->error, 0, __ATOMIC_RELAXED) : 0;
 	char byte;
 
-	/* From here on bytes bring a token. */
-	if (!r)
+	if (!r) {
+		/* From here on bytes bring a token. */
 		__atomic_fetch_add(&s->want, 1, __ATOMIC_SEQ_CST);
-	if (!r && is_empty(s))
-		r = gz_sleep(SYS_recvfrom, (uint64_t)io->fd, (uint64_t)&byte, 1,
-			     MSG_PEEK | (io->flags & MSG_DONTWAIT), 0, 0);
-	__atomic_fetch_sub(&s->want, 1, __ATOMIC_SEQ_CST);
+		if (is_empty(s))
+			r = gz_sleep(SYS_recvfrom, (uint64_t)io->fd, (uint64_t)&byte, 1,
+				     MSG_PEEK | (io->flags & MSG_DONTWAIT), 0, 0);
+		__atomic_fetch_sub(&s->want, 1, __ATOMIC_SEQ_CST);
+	}
 	if (r > 0 || is_empty(s))
 		return r;
 	/* Bytes came before the end of file, or the error. */
@@ -302,8 +302,12 @@ int receive(struct io *io)
 	if (io->flags & ~known || (io->flags & MSG_PEEK && io->flags & MSG_WAITALL))
 		return TRAP;
 	if (!io->len) {
+		/* recv() waits for what it does not take; the shadow can do that. */
 		if (is_empty(s))
-			return NATIVE;
+			return io->r->rax == SYS_read || io->r->rax == SYS_readv ||
+				       io->flags & MSG_DONTWAIT || s->nonblock
+				   ? NATIVE
+				   : TRAP;
 		io->r->rax = 0;
 		return DONE;
 	}
@@ -329,8 +333,12 @@ int receive(struct io *io)
 		if (await(io))
 			continue;
 		r = ask_shadow(io);
-		if (r <= 0 && got)
+		if (r <= 0 && got) {
+			/* An error is the next call's. */
+			if (r == -ECONNRESET || r == -ETIMEDOUT)
+				__atomic_store_n(&s->error, (int32_t)r, __ATOMIC_RELAXED);
 			break;
+		}
 		if (r <= 0) {
 			io->r->rax = r;
 			return DONE;
@@ -490,6 +498,11 @@ int transmit(struct io *io)
 			__atomic_store_n(&s->tx_want, 1, __ATOMIC_SEQ_CST);
 			if (tx_room(s))
 				continue;
+			/* No token comes after the peer's end: the shadow is to tell of room. */
+			if (__atomic_load_n(&s->news, __ATOMIC_SEQ_CST) & GZ_NEWS_END) {
+				n = -1;
+				break;
+			}
 			/* To whom its epoll is the kernel's it would be writable for ever. */
 			if (__atomic_load_n(&s->watch, __ATOMIC_RELAXED) == GZ_WATCH_LOUD)
 				__atomic_store_n(&s->leave, 1, __ATOMIC_SEQ_CST);

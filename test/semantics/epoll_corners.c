@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * epoll_corners.c - Waiting where a wake-up is easily lost: EPOLLONESHOT among threads, sets
+ * that are duplicated, closed or full, room after the peer's end
+ */
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/wait.h>
+
+#include "test/check.h"
+
+static void add(int e, int fd, uint32_t events)
+{
+	struct epoll_event ev = {.events = events, .data.fd = fd};
+
+	OK(epoll_ctl(e, EPOLL_CTL_ADD, fd, &ev));
+}
+
+static void again(int e, int fd, uint32_t events)
+{
+	struct epoll_event ev = {.events = events, .data.fd = fd};
+
+	OK(epoll_ctl(e, EPOLL_CTL_MOD, fd, &ev));
+}
+
+/* Which descriptor is ready; -1: none in @ms */
+static int next_fd(int e, int ms)
+{
+	struct epoll_event ev;
+
+	return OK(epoll_wait(e, &ev, 1, ms)) ? ev.data.fd : -1;
+}
+
+static char big[1 << 20];
+
+static void fill(int fd)
+{
+	for (int full = 0; full < 3; full++) {
+		while (send(fd, big, sizeof(big), MSG_DONTWAIT | MSG_NOSIGNAL) > 0)
+			full = 0;
+		sleep_ms(5);
+	}
+}
+
+/* --- EPOLLONESHOT ---------------------------------------------------------------------- */
+
+#define WORKERS 3
+#define SOCKETS 6
+#define ROUNDS 300
+
+static int set;
+
+static void *echo_oneshot(void *arg)
+{
+	char b;
+
+	(void)arg;
+	for (;;) {
+		int fd = next_fd(set, 10000);
+
+		CHECK(fd >= 0); /* else one was lost */
+		if (recv(fd, &b, 1, MSG_DONTWAIT) != 1)
+			return NULL;
+		if (b == 'q') {
+			again(set, fd, EPOLLIN | EPOLLONESHOT);
+			return NULL;
+		}
+		write_all(fd, &b, 1);
+		again(set, fd, EPOLLIN | EPOLLONESHOT);
+	}
+}
+
+static void oneshot_among_threads(void)
+{
+	int fd[SOCKETS][2];
+	pthread_t t[WORKERS];
+	unsigned seed = 3;
+	char b;
+
+	set = OK(epoll_create1(0));
+	for (int i = 0; i < SOCKETS; i++) {
+		tcp_pair(fd[i]);
+		set_option(fd[i][0], IPPROTO_TCP, TCP_NODELAY, 1);
+		set_option(fd[i][1], IPPROTO_TCP, TCP_NODELAY, 1);
+		add(set, fd[i][1], EPOLLIN | EPOLLONESHOT);
+	}
+	for (int i = 0; i < WORKERS; i++)
+		t[i] = thread(echo_oneshot, NULL);
+	for (int round = 0; round < ROUNDS; round++) {
+		int n = 1 + rand_r(&seed) % SOCKETS;
+
+		for (int i = 0; i < n; i++)
+			write_all(fd[i][0], "x", 1);
+		for (int i = 0; i < n; i++)
+			CHECK_EQ(recv(fd[i][0], &b, 1, 0), 1);
+		if (rand_r(&seed) % 32 == 0)
+			sleep_ms(1);
+	}
+	for (int i = 0; i < WORKERS; i++)
+		write_all(fd[i][0], "q", 1);
+	for (int i = 0; i < WORKERS; i++)
+		join(t[i]);
+}
+
+static void *wait_for_one(void *arg)
+{
+	return (void *)(intptr_t)next_fd(*(int *)arg, 5000);
+}
+
+/* What came for one that is disarmed does not keep another one's from waking. */
+static void disarmed_does_not_mute(void)
+{
+	int a[2], b[2], e = OK(epoll_create1(0));
+	pthread_t t;
+
+	tcp_pair(a);
+	tcp_pair(b);
+	add(e, a[1], EPOLLIN | EPOLLONESHOT);
+	add(e, b[1], EPOLLIN);
+	write_all(a[0], "x", 1);
+	CHECK_EQ(next_fd(e, 5000), a[1]);
+	t = thread(wait_for_one, &e);
+	sleep_ms(50);
+	write_all(a[0], "x", 1);
+	sleep_ms(50);
+	write_all(b[0], "x", 1);
+	CHECK_EQ((intptr_t)join(t), b[1]);
+}
+
+/* --- room ------------------------------------------------------------------------------- */
+
+static void *read_soon(void *arg)
+{
+	sleep_ms(50);
+	for (int quiet = 0; quiet < 20;) {
+		if (recv(*(int *)arg, (char[65536]){0}, 65536, MSG_DONTWAIT) > 0)
+			quiet = 0;
+		else
+			sleep_ms(5), quiet++;
+	}
+	return NULL;
+}
+
+static void room_is_an_edge(void)
+{
+	for (int ended = 0; ended < 2; ended++) {
+		int fd[2], e = OK(epoll_create1(0));
+		pthread_t t;
+
+		tcp_pair(fd);
+		if (ended) {
+			OK(shutdown(fd[0], SHUT_WR));
+			wait_bits(fd[1], POLLRDHUP);
+		}
+		add(e, fd[1], EPOLLOUT | EPOLLET);
+		fill(fd[1]);
+		while (next_fd(e, 0) >= 0)
+			;
+		t = thread(read_soon, &fd[0]);
+		CHECK_EQ(next_fd(e, 5000), fd[1]);
+		join(t);
+	}
+}
+
+/* With the peer's end there is always something, and the time is kept all the same. */
+static void times_out_after_the_peers_end(void)
+{
+	struct pollfd p = {.events = POLLOUT};
+	long long start;
+	int fd[2];
+
+	tcp_pair(fd);
+	OK(shutdown(fd[0], SHUT_WR));
+	wait_bits(fd[1], POLLRDHUP);
+	fill(fd[1]);
+	p.fd = fd[1];
+	start = now_ms();
+	CHECK_EQ(poll(&p, 1, 200), 0);
+	CHECK(now_ms() - start >= 199 && now_ms() - start < 3000);
+}
+
+static void *read_last(void *arg)
+{
+	sleep_ms(50);
+	return read_soon(arg);
+}
+
+/* Half closed, the reader's room is announced at once. */
+static void room_while_half_closed(void)
+{
+	long long start = now_ms();
+	int fd[2];
+	pthread_t t;
+
+	tcp_pair(fd);
+	OK(shutdown(fd[0], SHUT_WR));
+	t = thread(read_last, &fd[0]);
+	for (size_t sent = 0; sent < 4 * sizeof(big);)
+		sent += (size_t)OK(send(fd[1], big, sizeof(big), 0));
+	join(t);
+	CHECK(now_ms() - start < 3000);
+}
+
+/* --- sets ------------------------------------------------------------------------------- */
+
+/* One that is always ready does not hide a descriptor of another kind. */
+static void others_have_their_turn(void)
+{
+	int fd[2], p[2], e = OK(epoll_create1(0));
+	bool seen = false;
+
+	tcp_pair(fd);
+	OK(pipe(p));
+	add(e, fd[1], EPOLLOUT);
+	add(e, p[0], EPOLLIN);
+	CHECK_EQ(write(p[1], "x", 1), 1);
+	for (long long end = now_ms() + 2000; !seen && now_ms() < end;)
+		seen = next_fd(e, 1000) == p[0];
+	CHECK(seen);
+}
+
+static void number_of_a_closed_set(void)
+{
+	int fd[2], e = OK(epoll_create1(0)), next;
+
+	tcp_pair(fd);
+	add(e, fd[1], EPOLLIN);
+	OK(close(e));
+	next = OK(epoll_create1(0));
+	CHECK_EQ(next, e);
+	add(next, fd[1], EPOLLIN);
+	write_all(fd[0], "x", 1);
+	CHECK_EQ(next_fd(next, 5000), fd[1]);
+}
+
+static void duplicate_outlives(void)
+{
+	int fd[2], e = OK(epoll_create1(0)), copy;
+
+	tcp_pair(fd);
+	add(e, fd[1], EPOLLIN);
+	copy = OK(dup(e));
+	OK(close(e));
+	CHECK_EQ(next_fd(copy, 20), -1);
+	write_all(fd[0], "x", 1);
+	CHECK_EQ(next_fd(copy, 5000), fd[1]);
+}
+
+/* A program that is started by vfork() closes its own descriptors. */
+static void survives_a_vfork(void)
+{
+	int fd[2], e = OK(epoll_create1(0));
+
+	tcp_pair(fd);
+	add(e, fd[1], EPOLLIN);
+	CHECK_EQ(next_fd(e, 0), -1);
+	for (int i = 0; i < 5; i++)
+		CHECK_EQ(system("exec 3<&- 4<&- 5<&- 6<&- 7<&- 8<&- 9<&-; true"), 0);
+	write_all(fd[0], "x", 1);
+	CHECK_EQ(next_fd(e, 5000), fd[1]);
+	CHECK_EQ(recv(fd[1], (char[1]){0}, 1, 0), 1);
+}
+
+/* Two threads wait, each takes one. */
+static void each_takes_one(void)
+{
+	int a[2], b[2], e = OK(epoll_create1(0));
+	pthread_t t[2];
+	intptr_t got[2];
+
+	tcp_pair(a);
+	tcp_pair(b);
+	add(e, a[1], EPOLLIN | EPOLLONESHOT);
+	add(e, b[1], EPOLLIN | EPOLLONESHOT);
+	for (int i = 0; i < 2; i++)
+		t[i] = thread(wait_for_one, &e);
+	sleep_ms(50);
+	write_all(a[0], "x", 1);
+	write_all(b[0], "x", 1);
+	for (int i = 0; i < 2; i++)
+		got[i] = (intptr_t)join(t[i]);
+	CHECK((got[0] == a[1] && got[1] == b[1]) || (got[0] == b[1] && got[1] == a[1]));
+}
+
+static void *write_soon(void *arg)
+{
+	sleep_ms(50);
+	write_all(*(int *)arg, "x", 1);
+	return NULL;
+}
+
+/* recv() of no bytes waits for some. */
+static void recv_of_nothing_waits(void)
+{
+	int fd[2];
+	pthread_t t;
+
+	tcp_pair(fd);
+	CHECK_ERRNO(recv(fd[1], big, 1, MSG_DONTWAIT), EAGAIN);
+	t = thread(write_soon, &fd[0]);
+	CHECK_EQ(recv(fd[1], big, 0, 0), 0);
+	join(t);
+	CHECK_EQ(recv(fd[1], big, 1, 0), 1);
+}
+
+CHECK_MAIN(CASE(oneshot_among_threads), CASE(disarmed_does_not_mute), CASE(room_is_an_edge),
+	   CASE(times_out_after_the_peers_end), CASE(room_while_half_closed),
+	   CASE(others_have_their_turn), CASE(number_of_a_closed_set), CASE(duplicate_outlives),
+	   CASE(survives_a_vfork), CASE(each_takes_one), CASE(recv_of_nothing_waits))
