@@ -130,8 +130,8 @@ bool lock(uint32_t *l);
 void unlock(uint32_t *l);
 /** Tell the worker to look at the slot.  A lock of the slot is held: see engine/plane.c */
 void tell_worker(const struct io *io);
-/** Until there is room.  Return: 0 to try again, -EINTR, or -1: not in the ring */
-int64_t await_room(const struct io *io);
+/** Until there is room for @need bytes.  Return: 0 to try again, -EINTR, or -1: not in the ring */
+int64_t await_room(const struct io *io, uint64_t need);
 /** Have the worker look at slot @i and send a token, GZ_POKE_*.  @fd: any socket in the rings */
 void ask_for_token(int fd, uint32_t i, uint32_t poke);
 /** Tokens without bytes lie in the shadow: take them.  Return: false, a lock is held */

@@ -24,7 +24,7 @@
 
 #define BATCH 64
 #define PATIENCE 200 /* times that one tries to have the lock */
-#define LOOK_US 20 /* the kernel's descriptors are looked at so often while there is work */
+#define LOOK_US 20   /* the kernel's descriptors are looked at so often while there is work */
 #define NEWS (EPOLLHUP | EPOLLERR | EPOLLRDHUP | EPOLLPRI)
 #define PRIVATE_BITS ((uint32_t)EPOLLONESHOT | EPOLLET | EPOLLWAKEUP | EPOLLEXCLUSIVE)
 

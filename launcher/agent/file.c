@@ -31,9 +31,9 @@ static int64_t send_part(const struct io *io, int in, int64_t at, uint64_t len, 
 	if (len > GZ_SLOT_RING - tail % GZ_SLOT_RING)
 		len = GZ_SLOT_RING - tail % GZ_SLOT_RING;
 	if (len) {
-		*rc = call(SYS_pread64, (uint64_t)in,
-			   (uint64_t)gz_slot_tx(SH, io->i) + tail % GZ_SLOT_RING, len,
-			   (uint64_t)at);
+		*rc =
+		    call(SYS_pread64, (uint64_t)in,
+			 (uint64_t)gz_slot_tx(SH, io->i) + tail % GZ_SLOT_RING, len, (uint64_t)at);
 		len = *rc > 0 ? (uint64_t)*rc : 0;
 	}
 	if (tail & GZ_RING_CLOSED ||
@@ -80,7 +80,7 @@ int send_file(struct io *io)
 			n = -EAGAIN;
 			break;
 		}
-		n = io->s->timed ? -1 : await_room(io);
+		n = io->s->timed ? -1 : await_room(io, 1);
 		if (n < 0)
 			break;
 	}

@@ -19,6 +19,7 @@
 #define LOCK_TRIES 200
 #define YIELDS 20
 #define DRAINS 100
+#define WHOLE 4096 /* bytes: no more are sent all or not at all, as in the kernel */
 #define LEAVING_YIELDS 100000
 #define FUTILE 100 /* looks at a shadow that says what is not so */
 
@@ -364,6 +365,8 @@ static int64_t put(const struct io *io, uint64_t skip)
 	if (tail & GZ_RING_CLOSED)
 		return -1;
 	room = tx_room(s);
+	if (left > room && left <= WHOLE)
+		return 0;
 	if (left > room)
 		left = room;
 	for (uint64_t k = 0; k < io->nv && left; k++) {
@@ -411,7 +414,7 @@ static int64_t transmit_once(const struct io *io, uint64_t sent)
 	return n;
 }
 
-int64_t await_room(const struct io *io)
+int64_t await_room(const struct io *io, uint64_t need)
 {
 	struct gz_slot *s = io->s;
 	struct spin sp;
@@ -419,13 +422,13 @@ int64_t await_room(const struct io *io)
 	int64_t r;
 
 	spin_begin(&sp);
-	while (!tx_room(s) && __atomic_load_n(&s->tx_plane, __ATOMIC_RELAXED) == GZ_PLANE_RING &&
-	       spin_more(&sp))
+	while (tx_room(s) < need &&
+	       __atomic_load_n(&s->tx_plane, __ATOMIC_RELAXED) == GZ_PLANE_RING && spin_more(&sp))
 		;
-	spin_end(&sp, tx_room(s) != 0);
+	spin_end(&sp, tx_room(s) >= need);
 	head = (uint32_t)__atomic_load_n(&s->tx_head, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&s->tx_want, 1, __ATOMIC_SEQ_CST);
-	if (tx_room(s) || __atomic_load_n(&s->tx_plane, __ATOMIC_SEQ_CST) != GZ_PLANE_RING)
+	if (tx_room(s) >= need || __atomic_load_n(&s->tx_plane, __ATOMIC_SEQ_CST) != GZ_PLANE_RING)
 		return 0;
 	/* Nobody is there to take it: EPIPE is the shadow's to say. */
 	if (call(SYS_sendto, (uint64_t)io->fd, 0, 0, MSG_DONTWAIT | MSG_NOSIGNAL) == -EPIPE)
@@ -469,6 +472,12 @@ static uint64_t transmit_natively(const struct io *io, uint64_t sent)
 	return sent;
 }
 
+/* Room from which it goes on */
+static uint64_t need(const struct io *io, uint64_t sent)
+{
+	return io->len - sent <= WHOLE ? io->len - sent : 1;
+}
+
 int transmit(struct io *io)
 {
 	const int known = MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE;
@@ -496,7 +505,7 @@ int transmit(struct io *io)
 				continue;
 			}
 			__atomic_store_n(&s->tx_want, 1, __ATOMIC_SEQ_CST);
-			if (tx_room(s))
+			if (tx_room(s) >= need(io, sent))
 				continue;
 			/* No token comes after the peer's end: the shadow is to tell of room. */
 			if (__atomic_load_n(&s->news, __ATOMIC_SEQ_CST) & GZ_NEWS_END) {
@@ -513,7 +522,7 @@ int transmit(struct io *io)
 			n = -1; /* the relay knows how long */
 			break;
 		}
-		n = await_room(io);
+		n = await_room(io, need(io, sent));
 		if (n < 0)
 			break;
 	}

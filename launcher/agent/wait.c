@@ -13,11 +13,11 @@
 
 #include "launcher/agent/agent.h"
 
-#define PAUSES 4	/* looks until one yields */
+#define PAUSES 4 /* looks until one yields */
 #define LUCK_MAX 16
-#define LUCK_LOST 4	/* for a spin in vain */
-#define RETRY 16	/* one in so many is tried all the same */
-#define HOG_US 400	/* a yield that long: it is taken */
+#define LUCK_LOST 4	 /* for a spin in vain */
+#define RETRY 16	 /* one in so many is tried all the same */
+#define HOG_US 400	 /* a yield that long: it is taken */
 #define HOG_REST_US 4000 /* so long one does not spin then, at first; twice as long each time */
 #define HOG_REST_MAX_US 500000
 
