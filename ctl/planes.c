@@ -11,16 +11,11 @@
 int ctl_planes(const struct ctl *ctl, int argc, char **argv)
 {
 	int status = ctl_no_arguments(argc, argv);
-	struct telemetry *t;
 	json_t *rows;
 
 	if (status)
 		return status;
-	t = telemetry_open(ctl->engine);
-	if (!t)
-		return CTL_FAILED;
-	rows = telemetry_get_all(t, "/gazelle/planes");
-	telemetry_close(t);
+	rows = telemetry_ask_all(ctl->engine, "/gazelle/planes");
 	if (!rows)
 		return CTL_FAILED;
 	if (!json_is_array(rows)) {

@@ -112,16 +112,11 @@ static void print_sockets(const json_t *rows)
 int ctl_ss(const struct ctl *ctl, int argc, char **argv)
 {
 	int status = ctl_no_arguments(argc, argv);
-	struct telemetry *t;
 	json_t *rows;
 
 	if (status)
 		return status;
-	t = telemetry_open(ctl->engine);
-	if (!t)
-		return CTL_FAILED;
-	rows = telemetry_get_all(t, "/gazelle/ss");
-	telemetry_close(t);
+	rows = telemetry_ask_all(ctl->engine, "/gazelle/ss");
 	if (!rows)
 		return CTL_FAILED;
 

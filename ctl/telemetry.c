@@ -289,3 +289,12 @@ json_t *telemetry_get_all(struct telemetry *t, const char *command)
 	} while (next);
 	return all;
 }
+
+json_t *telemetry_ask_all(const char *engine, const char *command)
+{
+	struct telemetry *t = telemetry_open(engine);
+	json_t *all = t ? telemetry_get_all(t, command) : NULL;
+
+	telemetry_close(t);
+	return all;
+}

@@ -44,4 +44,7 @@ json_t *telemetry_get(struct telemetry *t, const char *command);
  */
 json_t *telemetry_get_all(struct telemetry *t, const char *command);
 
+/** telemetry_ask_all() - The same on a connection of its own to @engine */
+json_t *telemetry_ask_all(const char *engine, const char *command);
+
 #endif

@@ -13,7 +13,11 @@
 #define GZ_ENGINE_CONTROL_H
 
 #include <assert.h>
+#include <errno.h>
 #include <stdint.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
 
 #define GZ_CONTROL_MAGIC 0x4c5a4147u /* "GAZL" */
 #define GZ_CONTROL_VERSION 2
@@ -77,5 +81,32 @@ struct gz_welcome {
 static_assert(sizeof(struct gz_hello) == 72, "ABI");
 static_assert(sizeof(struct gz_welcome) == 128, "ABI");
 static_assert(sizeof(struct gz_broker_msg) == 32, "ABI");
+
+/**
+ * gz_broker_send_fd() - Send @op and a descriptor over a broker's socket
+ * @flags:	Of sendmsg(2), MSG_NOSIGNAL among them
+ *
+ * Either end, any thread.  Return: 0 or -errno
+ */
+static inline int gz_broker_send_fd(int broker, uint32_t op, int fd, int flags)
+{
+	struct gz_broker_msg m = {.op = op};
+	struct iovec v = {&m, sizeof(m)};
+	union {
+		struct cmsghdr h;
+		char buf[CMSG_SPACE(sizeof(int))];
+	} control = {.buf = {0}};
+	struct msghdr msg = {.msg_iov = &v,
+			     .msg_iovlen = 1,
+			     .msg_control = control.buf,
+			     .msg_controllen = sizeof(control.buf)};
+	struct cmsghdr *h = CMSG_FIRSTHDR(&msg);
+
+	h->cmsg_level = SOL_SOCKET;
+	h->cmsg_type = SCM_RIGHTS;
+	h->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(h), &fd, sizeof(int));
+	return sendmsg(broker, &msg, flags) < 0 ? -errno : 0;
+}
 
 #endif

@@ -24,24 +24,11 @@ static struct gz_served *place(const struct gz_client *c, uint64_t id)
 
 void gz_served_begin(const struct gz_client *c)
 {
-	struct gz_broker_msg m = {.op = GZ_BROKER_RINGS};
-	struct iovec v = {&m, sizeof(m)};
-	union {
-		struct cmsghdr h;
-		char buf[CMSG_SPACE(sizeof(int))];
-	} control = {0};
-	struct msghdr msg = {.msg_iov = &v,
-			     .msg_iovlen = 1,
-			     .msg_control = control.buf,
-			     .msg_controllen = sizeof(control.buf)};
-	struct cmsghdr *h = CMSG_FIRSTHDR(&msg);
+	int err = gz_broker_send_fd(c->plane->broker, GZ_BROKER_RINGS, c->plane->memfd,
+				    MSG_DONTWAIT | MSG_NOSIGNAL);
 
-	h->cmsg_level = SOL_SOCKET;
-	h->cmsg_type = SCM_RIGHTS;
-	h->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(h), &c->plane->memfd, sizeof(int));
-	if (sendmsg(c->plane->broker, &msg, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
-		gz_debug("client %u: gazelle-run has no heir's part: %s", c->id, strerror(errno));
+	if (err)
+		gz_debug("client %u: gazelle-run has no heir's part: %s", c->id, strerror(-err));
 }
 
 void gz_served_note(const struct gz_client *c, const struct seccomp_notif *n)

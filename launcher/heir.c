@@ -42,23 +42,7 @@ static struct {
 
 int gz_heir_send(int broker, int listener)
 {
-	struct gz_broker_msg m = {.op = GZ_BROKER_LISTENER};
-	struct iovec v = {&m, sizeof(m)};
-	union {
-		struct cmsghdr h;
-		char buf[CMSG_SPACE(sizeof(int))];
-	} control = {0};
-	struct msghdr msg = {.msg_iov = &v,
-			     .msg_iovlen = 1,
-			     .msg_control = control.buf,
-			     .msg_controllen = sizeof(control.buf)};
-	struct cmsghdr *h = CMSG_FIRSTHDR(&msg);
-
-	h->cmsg_level = SOL_SOCKET;
-	h->cmsg_type = SCM_RIGHTS;
-	h->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(h), &listener, sizeof(int));
-	return sendmsg(broker, &msg, MSG_NOSIGNAL) < 0 ? -errno : 0;
+	return gz_broker_send_fd(broker, GZ_BROKER_LISTENER, listener, MSG_NOSIGNAL);
 }
 
 void gz_heir_set_listener(int fd)

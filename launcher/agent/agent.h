@@ -19,7 +19,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
+#include <time.h>
 
 #include "launcher/agent/abi.h"
 
@@ -85,6 +87,15 @@ static inline uint64_t tsc(void)
 
 	__asm__ volatile("rdtsc" : "=a"(lo), "=d"(hi));
 	return (uint64_t)hi << 32 | lo;
+}
+
+/* CLOCK_MONOTONIC */
+static inline int64_t now_ns(void)
+{
+	struct timespec ts;
+
+	call(SYS_clock_gettime, CLOCK_MONOTONIC, (uint64_t)&ts, 0, 0);
+	return ts.tv_sec * 1000000000LL + ts.tv_nsec;
 }
 
 static inline bool in_space(uint64_t addr, uint64_t len)

@@ -480,14 +480,6 @@ struct ask {
 	int64_t until; /* ns */
 };
 
-static int64_t now_ns(void)
-{
-	struct timespec ts;
-
-	call(SYS_clock_gettime, CLOCK_MONOTONIC, (uint64_t)&ts, 0, 0);
-	return ts.tv_sec * 1000000000LL + ts.tv_nsec;
-}
-
 /* What the kernel has, without waiting */
 static int64_t look(struct ask *a, int64_t n)
 {

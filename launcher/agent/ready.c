@@ -102,14 +102,6 @@ struct wait {
 	int64_t until; /* ns, CLOCK_MONOTONIC */
 };
 
-static int64_t now_ns(void)
-{
-	struct timespec ts;
-
-	call(SYS_clock_gettime, CLOCK_MONOTONIC, (uint64_t)&ts, 0, 0);
-	return ts.tv_sec * 1000000000LL + ts.tv_nsec;
-}
-
 /* What only the shadow can say more of, when it changes */
 static uint8_t state_of(const struct gz_slot *s)
 {
