@@ -37,13 +37,18 @@ void gz_app_cache_destroy(struct gz_app_cache *c)
 			close(c->slot[i].pidfd);
 }
 
-int gz_app_read(pid_t tid, uint64_t addr, void *buf, size_t n)
+bool gz_app_peek(pid_t tid, uint64_t addr, void *buf, size_t n)
 {
 	struct iovec l = {buf, n}, r = {(void *)(uintptr_t)addr, n};
 
+	return process_vm_readv(tid, &l, 1, &r, 1, 0) == (ssize_t)n;
+}
+
+int gz_app_read(pid_t tid, uint64_t addr, void *buf, size_t n)
+{
 	if (!n)
 		return 0;
-	if (process_vm_readv(tid, &l, 1, &r, 1, 0) != (ssize_t)n) {
+	if (!gz_app_peek(tid, addr, buf, n)) {
 		gz_count(GZ_C_REFUSED_FAULT);
 		return -EFAULT;
 	}

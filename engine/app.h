@@ -26,6 +26,8 @@ void gz_app_cache_destroy(struct gz_app_cache *c);
 
 /** Copy from or to the application.  Return: 0 or -EFAULT (counted) */
 int gz_app_read(pid_t tid, uint64_t addr, void *buf, size_t n);
+/** As gz_app_read(), where a fault is none of the program's.  Return: whether it could */
+bool gz_app_peek(pid_t tid, uint64_t addr, void *buf, size_t n);
 int gz_app_write(pid_t tid, uint64_t addr, const void *buf, size_t n);
 
 /** A duplicate of the application's descriptor (pidfd_getfd(2)), or -errno */

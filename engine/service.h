@@ -50,12 +50,19 @@ struct gz_service {
 	struct gz_client *client;
 	struct gz_app_cache cache;
 	int probe_fd;
-	struct gz_unpatched { /* processes where it failed, for a while (sites.c) */
+	struct gz_unpatched { /* processes where it failed, for a while (lead.c) */
 		pid_t pid;
 		uint64_t until;
 		int fd; /* the memfd that it has got, and kept; -1 */
 	} unpatched[16];
 	unsigned next_unpatched;
+	struct gz_tried { /* calls that were led to the agent, and how often */
+		pid_t tid;
+		int nr;
+		uint64_t fd, until; /* ns */
+		unsigned times;
+	} tried[32];
+	unsigned next_tried;
 	struct gz_busy { /* processes without agent whose calls keep trapping */
 		pid_t pid;
 		unsigned traps;

@@ -5,8 +5,8 @@
  * Theory of operation.  In a program that may have rings each data call traps, unless
  * the agent makes it.  One of a socket that is in the rings asks for its site to be
  * patched, and for the agent before that; once a process has the agent, so does every
- * other data call and close().  gazelle-run does it (the broker, engine/control.h),
- * while the thread waits here; then the call begins again, in the agent.
+ * other data call and close().  gazelle-run does it (lead.c), while the thread waits
+ * here; then the call begins again, in the agent.
  *
  * Where that cannot be, because the site is of a kind that is not patched, or the
  * process is traced by another, or gazelle-run is gone, the socket leaves the rings
@@ -31,262 +31,17 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "engine/control.h"
-#include "engine/counters.h"
-#include "engine/log.h"
+#include "engine/lead.h"
 #include "engine/off_ring.h"
 #include "engine/service.h"
 #include "engine/sites.h"
 #include "launcher/calls.h"
 
-#define ERESTARTSYS 512 /* the kernel's own, linux/errno.h */
-#define ERESTARTNOINTR 513
-#define BROKER_MS 3000
-#define UNPATCHED_NS 1000000000ull
-#define BUSY_NS 5000000ull /* it cannot be stopped now */
-#define TRAPS_MAX 200	   /* of a process without agent; more are dearer than one */
-#define SYSCALL_BYTES 2
+#define TRAPS_MAX 200	 /* of a process without agent; more are dearer than one */
 #define CONTROL_MAX 4096 /* of ancillary data that is searched */
 #define MESSAGES_MAX 64
-#define BLOCKS 64 /* that are read at once */
 #define IOCBS_MAX 64
 #define VECTORS_MAX 64
-
-/* --- what a process has -------------------------------------------------------- */
-
-enum site { SITE_NO_AGENT, SITE_NEW, SITE_KNOWN, SITE_FAILED, SITE_RETIRED };
-
-static bool peek(pid_t tid, uint64_t addr, void *buf, size_t n)
-{
-	struct iovec l = {buf, n}, r = {(void *)(uintptr_t)addr, n};
-
-	return process_vm_readv(tid, &l, 1, &r, 1, 0) == (ssize_t)n;
-}
-
-/* Is the site patched (KNOWN), or can it not be (FAILED)?  It is the program's own word. */
-static enum site look_up(pid_t tid, uint64_t site)
-{
-	struct gz_agent_block blocks[BLOCKS];
-	uint8_t jump[GZ_SITE_JUMP];
-	struct gz_agent_book b;
-
-	if (!peek(tid, GZ_AGENT_BOOK, &b, sizeof(b)) || b.magic != GZ_AGENT_MAGIC)
-		return SITE_NO_AGENT;
-	if (b.retired == GZ_RETIRED)
-		return SITE_RETIRED;
-	for (uint32_t i = 0; i < b.nfailed && i < GZ_FAILED_SITES; i++)
-		if (b.failed[i] == site)
-			return SITE_FAILED;
-	for (uint32_t i = 0; i < b.nsites && i < GZ_SITES_MAX; i += BLOCKS) {
-		uint32_t n = b.nsites - i < BLOCKS ? b.nsites - i : BLOCKS;
-
-		if (!peek(tid, GZ_AGENT_SITES + i * GZ_SITE_SIZE, blocks, n * GZ_SITE_SIZE))
-			return SITE_NO_AGENT;
-		for (uint32_t k = 0; k < n; k++)
-			if (blocks[k].trap == site) /* else another library's by now */
-				return peek(tid, blocks[k].at, jump, sizeof(jump)) &&
-					       gz_block_leads(&blocks[k], jump)
-					   ? SITE_KNOWN
-					   : SITE_NEW;
-	}
-	return SITE_NEW;
-}
-
-static bool failed_lately(const struct gz_service *sv, pid_t pid)
-{
-	for (unsigned i = 0; i < 16; i++)
-		if (sv->unpatched[i].pid == pid && gz_now_ns() < sv->unpatched[i].until)
-			return true;
-	return false;
-}
-
-static void note_failure(struct gz_service *sv, pid_t pid, uint64_t ns, int fd)
-{
-	sv->unpatched[sv->next_unpatched++ % 16] =
-	    (struct gz_unpatched){.pid = pid, .until = gz_now_ns() + ns, .fd = fd};
-}
-
-/* Give the process the shared memory's descriptor, unless it kept one when that failed before. */
-static int give_memfd(struct gz_call_ctx *c, pid_t pid)
-{
-	struct gz_service *sv = c->sv;
-	struct stat ours, theirs;
-
-	for (unsigned i = 0; i < 16; i++) {
-		int fd;
-
-		if (sv->unpatched[i].pid != pid || sv->unpatched[i].fd < 0)
-			continue;
-		fd = gz_app_fd(&sv->cache, c->tid, sv->unpatched[i].fd);
-		if (fd < 0)
-			continue;
-		if (!fstat(fd, &theirs) && !fstat(sv->client->plane->memfd, &ours) &&
-		    theirs.st_dev == ours.st_dev && theirs.st_ino == ours.st_ino) {
-			close(fd);
-			return sv->unpatched[i].fd;
-		}
-		close(fd);
-	}
-	return gz_service_add_fd(c, sv->client->plane->memfd, true);
-}
-
-/* --- who must not be stopped ------------------------------------------------------ */
-
-/* Calls that return a part of what they were asked for when their thread stops */
-static const int parts[] = {SYS_write,	 SYS_writev,   SYS_pwritev2, SYS_sendto,
-			    SYS_sendmsg, SYS_sendmmsg, SYS_recvmmsg, SYS_sendfile,
-			    SYS_splice,	 SYS_tee,      SYS_vmsplice, SYS_recvmsg};
-
-/* Is the thread blocked in one of parts[], or in a recv() that wants all? */
-static bool is_midway(pid_t tid)
-{
-	uint64_t flags;
-	char path[64];
-	bool found;
-	long nr;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%d/syscall", (int)tid);
-	f = fopen(path, "re");
-	if (!f)
-		return false;
-	found = fscanf(f, "%ld %*s %*s %*s 0x%lx", &nr, &flags) == 2; /* else "running" */
-	fclose(f);
-	if (!found)
-		return false;
-	if (nr == SYS_recvfrom)
-		return flags & MSG_WAITALL;
-	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
-		if (nr == parts[i])
-			return true;
-	return false;
-}
-
-/*
- * A blocked send() that is stopped returns what it has sent, which no program without
- * signals expects.  Who waits for us has sent nothing yet.
- */
-static bool has_midway(struct gz_call_ctx *c, pid_t pid)
-{
-	char path[64];
-	struct dirent *e;
-	bool found = false;
-	DIR *d;
-
-	gz_service_collect(c->sv);
-	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
-	d = opendir(path);
-	if (!d)
-		return false;
-	while (!found && (e = readdir(d))) {
-		pid_t tid = atoi(e->d_name);
-
-		found = tid > 0 && tid != c->tid && !gz_service_has(c->sv, tid) && is_midway(tid);
-	}
-	closedir(d);
-	return found;
-}
-
-/* --- the broker ------------------------------------------------------------------ */
-
-static void lose_broker(struct gz_plane *p)
-{
-	p->old_broker = p->broker; /* its end tells gazelle-run of ours (launcher/heir.c) */
-	p->broker = -1;
-	gz_debug("gazelle-run is gone: no more sites are led to the agent");
-}
-
-/* Return: false when the broker is gone, or does not answer in time */
-static bool tell(struct gz_plane *p, struct gz_broker_msg *m)
-{
-	if (send(p->broker, m, sizeof(*m), MSG_DONTWAIT | MSG_NOSIGNAL) == sizeof(*m))
-		return true;
-	lose_broker(p);
-	return false;
-}
-
-static bool hear(struct gz_plane *p, struct gz_broker_msg *m)
-{
-	struct pollfd pfd = {.fd = p->broker, .events = POLLIN};
-	uint32_t seq = m->seq;
-
-	do {
-		if (poll(&pfd, 1, BROKER_MS) <= 0 ||
-		    recv(p->broker, m, sizeof(*m), MSG_DONTWAIT) != sizeof(*m)) {
-			lose_broker(p);
-			return false;
-		}
-	} while (m->seq != seq);
-	return true;
-}
-
-/*
- * Have something done by gazelle-run.  @restart: how the call begins again.
- * Return: whether the call was answered: it begins again, whether or not that succeeded.
- */
-static bool ask_broker(struct gz_call_ctx *c, pid_t pid, enum gz_broker_op op, int restart)
-{
-	struct gz_plane *p = c->sv->client->plane;
-	struct gz_broker_msg m = {
-	    .op = op,
-	    .seq = ++p->seq,
-	    .pid = pid,
-	    .tid = c->tid,
-	    .site = c->ip - SYSCALL_BYTES,
-	};
-	bool answered = false;
-	int fd = -1;
-
-	if (p->broker < 0 || !tell(p, &m) || !hear(p, &m)) {
-		gz_off_process(c->sv->client, pid, GZ_OFF_NO_BROKER);
-		return false;
-	}
-	if (m.op == GZ_BROKER_SEIZED) {
-		if (m.value)
-			fd = give_memfd(c, pid);
-		/* Whoever waits for us cannot stop: they all come again. */
-		gz_service_restart(c->sv, pid);
-		if (c->fd >= 0)
-			close(c->fd);
-		c->fd = -1;
-		gz_service_answer(c, -restart);
-		answered = true;
-		m.op = GZ_BROKER_GO;
-		m.value = fd;
-		if (!tell(p, &m) || !hear(p, &m))
-			m.value = -EPIPE;
-	}
-	if (op == GZ_BROKER_RETIRE && !answered)
-		return false;
-	gz_off_process(c->sv->client, pid, gz_off_errno(m.value));
-	if (m.value) {
-		gz_count(GZ_C_RING_REFUSED);
-		gz_debug("process %d, site %lx: %s", (int)pid, (unsigned long)c->ip - SYSCALL_BYTES,
-			 strerror(-m.value));
-		/* The site is in the book, if there is one and it is the site's fault. */
-		if (m.value != -ENOEXEC || look_up(pid, c->ip - SYSCALL_BYTES) == SITE_NO_AGENT)
-			note_failure(c->sv, pid, m.value == -EAGAIN ? BUSY_NS : UNPATCHED_NS, fd);
-	} else if (op == GZ_BROKER_PATCH) {
-		gz_count(GZ_C_RING_SITES);
-		gz_debug("process %d: the site at %lx is led to the agent", (int)pid,
-			 (unsigned long)c->ip - SYSCALL_BYTES);
-	}
-	return answered;
-}
-
-/* Have the site patched.  Return: as ask_broker() */
-static bool patch(struct gz_call_ctx *c, pid_t pid, enum gz_call_agent by_agent)
-{
-	if (failed_lately(c->sv, pid))
-		return false;
-	if (c->sv->client->plane->broker >= 0 && has_midway(c, pid)) {
-		gz_off_process(c->sv->client, pid, GZ_OFF_BUSY);
-		return false;
-	}
-	/* close() and its kin are not to fail for a signal. */
-	return ask_broker(c, pid, GZ_BROKER_PATCH,
-			  by_agent == GZ_AGENT_CLOSE ? ERESTARTNOINTR : ERESTARTSYS);
-}
 
 /* --- leaving --------------------------------------------------------------------- */
 
@@ -320,11 +75,11 @@ static void leave_passed(struct gz_call_ctx *c, uint64_t addr)
 	} control;
 	struct msghdr m;
 
-	if (!peek(c->tid, addr, &m, sizeof(m)) || !m.msg_control || !m.msg_controllen)
+	if (!gz_app_peek(c->tid, addr, &m, sizeof(m)) || !m.msg_control || !m.msg_controllen)
 		return;
 	if (m.msg_controllen > sizeof(control))
 		m.msg_controllen = sizeof(control);
-	if (!peek(c->tid, (uint64_t)m.msg_control, control.buf, m.msg_controllen))
+	if (!gz_app_peek(c->tid, (uint64_t)m.msg_control, control.buf, m.msg_controllen))
 		return;
 	m.msg_control = control.buf;
 	for (struct cmsghdr *h = CMSG_FIRSTHDR(&m); h; h = CMSG_NXTHDR(&m, h)) {
@@ -360,10 +115,10 @@ static void leave_submitted(struct gz_call_ctx *c)
 	struct iocb cb;
 	unsigned n = c->args[1] < IOCBS_MAX ? (unsigned)c->args[1] : IOCBS_MAX;
 
-	if (!n || !peek(c->tid, c->args[2], at, n * sizeof(at[0])))
+	if (!n || !gz_app_peek(c->tid, c->args[2], at, n * sizeof(at[0])))
 		return;
 	for (unsigned i = 0; i < n; i++)
-		if (peek(c->tid, at[i], &cb, sizeof(cb)))
+		if (gz_app_peek(c->tid, at[i], &cb, sizeof(cb)))
 			leave_fd(c, (int)cb.aio_fildes, GZ_OFF_PASSED_ON);
 }
 
@@ -379,7 +134,7 @@ static void leave_process(struct gz_call_ctx *c)
 	DIR *d;
 
 	gz_plane_no_more(c->sv->client->plane);
-	if (look_up(c->tid, 0) != SITE_NO_AGENT)
+	if (gz_lead_look_up(c->tid, 0) != GZ_SITE_NO_AGENT)
 		gz_app_write(c->tid, GZ_AGENT_KEPT + offsetof(struct gz_agent_kept, quiet), &quiet,
 			     sizeof(quiet));
 	snprintf(path, sizeof(path), "/proc/%d/fd", (int)c->tid);
@@ -410,7 +165,7 @@ static unsigned buffers(struct gz_call_ctx *c, const struct gz_call_info *call, 
 		v[0].iov_len = n;
 		return 1;
 	case GZ_CALL_RECVMSG:
-		if (!peek(c->tid, addr, &m, sizeof(m)))
+		if (!gz_app_peek(c->tid, addr, &m, sizeof(m)))
 			return 0;
 		*flags = (int)c->args[2];
 		addr = (uint64_t)m.msg_iov;
@@ -424,7 +179,7 @@ static unsigned buffers(struct gz_call_ctx *c, const struct gz_call_info *call, 
 	}
 	if (n > VECTORS_MAX)
 		n = VECTORS_MAX;
-	return n && peek(c->tid, addr, v, n * sizeof(*v)) ? (unsigned)n : 0;
+	return n && gz_app_peek(c->tid, addr, v, n * sizeof(*v)) ? (unsigned)n : 0;
 }
 
 /* Answer a call with what an orphan has left.  Return: false, there is nothing, or none of it */
@@ -456,15 +211,15 @@ static bool serve_orphan(struct gz_call_ctx *c, const struct gz_call_info *call)
 /* --- calls ------------------------------------------------------------------------ */
 
 /* Why a data call of the thread's was not the agent's. */
-static enum gz_off_ring why_not(const struct gz_call_ctx *c, enum site site)
+static enum gz_off_ring why_not(const struct gz_call_ctx *c, enum gz_site site)
 {
 	enum gz_off_ring why;
 
-	if (site == SITE_KNOWN)
+	if (site == GZ_SITE_KNOWN)
 		return GZ_OFF_AGENT;
-	if (site == SITE_FAILED)
+	if (site == GZ_SITE_FAILED)
 		return GZ_OFF_SITE;
-	if (site == SITE_RETIRED)
+	if (site == GZ_SITE_RETIRED)
 		return GZ_OFF_CANCEL;
 	why = gz_off_process_why(c->sv->client, gz_app_process(c->tid));
 	return why == GZ_OFF_NONE || why == GZ_OFF_UNUSED ? GZ_OFF_BUSY : why;
@@ -487,14 +242,16 @@ static bool keeps_trapping(struct gz_service *sv, pid_t pid)
 static bool lead_to_agent(struct gz_call_ctx *c, const struct gz_call_info *call,
 			  bool (*ours)(struct gz_call_ctx *, const struct gz_call_info *))
 {
-	enum site known = look_up(c->tid, c->ip - SYSCALL_BYTES);
+	enum gz_site known = gz_lead_look_up(c->tid, c->ip - GZ_SYSCALL_BYTES);
 	pid_t pid;
 
-	if (known == SITE_KNOWN || known == SITE_FAILED || known == SITE_RETIRED)
+	if (known == GZ_SITE_FAILED || known == GZ_SITE_RETIRED)
 		return false;
 	pid = gz_app_process(c->tid);
-	return (known == SITE_NEW || ours(c, call) || keeps_trapping(c->sv, pid)) &&
-	       patch(c, pid, call->agent);
+	if (known == GZ_SITE_KNOWN)
+		return !gz_lead_is_refused(c) && ours(c, call) && gz_lead_patch(c, pid, call);
+	return (known == GZ_SITE_NEW || ours(c, call) || keeps_trapping(c->sv, pid)) &&
+	       gz_lead_patch(c, pid, call);
 }
 
 static bool is_about_ours(struct gz_call_ctx *c, const struct gz_call_info *call)
@@ -510,7 +267,7 @@ static enum gz_sites data_call(struct gz_call_ctx *c, const struct gz_call_info 
 	if (call->id == GZ_CALL_SENDMSG)
 		leave_passed(c, c->args[1]);
 	if (is_ours(c)) {
-		gz_off_sock(c->s, why_not(c, look_up(c->tid, c->ip - SYSCALL_BYTES)));
+		gz_off_sock(c->s, why_not(c, gz_lead_look_up(c->tid, c->ip - GZ_SYSCALL_BYTES)));
 		gz_plane_leave(c->s, c->fd);
 	}
 	if (serve_orphan(c, call))
@@ -535,12 +292,12 @@ static void poison(struct gz_call_ctx *c, uint32_t first, uint32_t last)
 
 static enum gz_sites close_call(struct gz_call_ctx *c, const struct gz_call_info *call)
 {
-	enum site known = look_up(c->tid, c->ip - SYSCALL_BYTES);
+	enum gz_site known = gz_lead_look_up(c->tid, c->ip - GZ_SYSCALL_BYTES);
 	uint32_t first = (uint32_t)c->args[0], last = first;
 
-	if (known == SITE_NO_AGENT)
+	if (known == GZ_SITE_NO_AGENT)
 		return GZ_SITES_NATIVE;
-	if (known == SITE_NEW && patch(c, gz_app_process(c->tid), call->agent))
+	if (known == GZ_SITE_NEW && gz_lead_patch(c, gz_app_process(c->tid), call))
 		return GZ_SITES_ANSWERED;
 	if (call->id == GZ_CALL_DUP2 || call->id == GZ_CALL_DUP3)
 		first = last = (uint32_t)c->args[1];
@@ -569,7 +326,7 @@ static void each_polled(struct gz_call_ctx *c, const struct gz_call_info *call,
 	for (uint64_t k = 0; is_poll && k < n; k += 64) {
 		uint64_t some = n - k < 64 ? n - k : 64;
 
-		if (!peek(c->tid, c->args[0] + k * sizeof(p[0]), p, some * sizeof(p[0])))
+		if (!gz_app_peek(c->tid, c->args[0] + k * sizeof(p[0]), p, some * sizeof(p[0])))
 			return;
 		for (uint64_t i = 0; i < some; i++)
 			if (p[i].fd >= 0 && !fn(c, p[i].fd))
@@ -577,7 +334,7 @@ static void each_polled(struct gz_call_ctx *c, const struct gz_call_info *call,
 	}
 	for (unsigned set = 1; !is_poll && set <= 3; set++)
 		for (uint64_t k = 0; c->args[set] && k < n; k += 64) {
-			if (!peek(c->tid, c->args[set] + k / 8, &word, sizeof(word)))
+			if (!gz_app_peek(c->tid, c->args[set] + k / 8, &word, sizeof(word)))
 				break;
 			for (; word; word &= word - 1) {
 				uint64_t fd = k + (uint64_t)__builtin_ctzll(word);
@@ -667,7 +424,7 @@ static void set_nonblock(struct gz_call_ctx *c, const struct gz_call_info *call)
 		return;
 	if (call->id == GZ_CALL_FCNTL)
 		on = (c->args[2] & O_NONBLOCK) != 0;
-	else if (!peek(c->tid, c->args[2], &on, sizeof(on)))
+	else if (!gz_app_peek(c->tid, c->args[2], &on, sizeof(on)))
 		return;
 	gz_plane_set_nonblock(c->s, on != 0);
 }
@@ -679,7 +436,7 @@ static bool sets_cancel(struct gz_call_ctx *c)
 		uint64_t handler, flags, restorer, mask;
 	} sa;
 
-	if (!peek(c->tid, c->args[1], &sa, sizeof(sa)) || sa.handler <= 1)
+	if (!gz_app_peek(c->tid, c->args[1], &sa, sizeof(sa)) || sa.handler <= 1)
 		return false;
 	/* glibc has 33 for setuid() and its kin, with an empty mask. */
 	return (uint32_t)c->args[0] == GZ_SIGCANCEL_GLIBC || sa.mask == UINT64_MAX;
@@ -690,10 +447,10 @@ static enum gz_sites cancel_call(struct gz_call_ctx *c)
 {
 	pid_t pid;
 
-	if (look_up(c->tid, 0) == SITE_RETIRED)
+	if (gz_lead_look_up(c->tid, 0) == GZ_SITE_RETIRED)
 		return GZ_SITES_NATIVE;
 	pid = gz_app_process(c->tid);
-	if (!failed_lately(c->sv, pid) && ask_broker(c, pid, GZ_BROKER_RETIRE, ERESTARTNOINTR))
+	if (gz_lead_retire(c, pid))
 		return GZ_SITES_ANSWERED;
 	return GZ_SITES_NATIVE;
 }
@@ -734,7 +491,7 @@ static enum gz_sites ready_call(struct gz_call_ctx *c, const struct gz_call_info
 		each_polled(c, call, leave_each);
 		return GZ_SITES_NATIVE;
 	default:
-		if (look_up(c->tid, 0) != SITE_NO_AGENT)
+		if (gz_lead_look_up(c->tid, 0) != GZ_SITE_NO_AGENT)
 			gz_plane_loud(c->sv->client->plane);
 		return GZ_SITES_NATIVE;
 	}

@@ -20,7 +20,7 @@
 #ifndef GZ_AGENT_ABI_H
 #define GZ_AGENT_ABI_H
 
-#define GZ_AGENT_VERSION 2
+#define GZ_AGENT_VERSION 3
 #define GZ_AGENT_MAGIC 0x31746e6567417a47 /* "GzAgent1" */
 
 /* --- the region ---------------------------------------------------------- */
@@ -152,12 +152,27 @@ static inline bool gz_block_leads(const struct gz_agent_block *b, const uint8_t 
 	return bytes[0] == 0xe9 && b->at + GZ_SITE_JUMP + (uint64_t)(int64_t)rel == b->island;
 }
 
+#define GZ_REFUSED 64
+
+/** What stands in gz_agent_kept.refused for call @nr of descriptor @fd; not 0 */
+static inline uint64_t gz_refused_key(int nr, uint32_t fd)
+{
+	return 1ULL << 63 | (uint64_t)nr << 32 | fd;
+}
+
+static inline unsigned gz_refused_index(uint64_t key)
+{
+	return (unsigned)(key % GZ_REFUSED);
+}
+
 /** As fork() copies it. */
 struct gz_agent_kept {
 	uint32_t quiet;	  /* the engine's: a sandbox was entered, make no call of your own */
 	uint32_t managed; /* an epoll of this process, or of one that it came from, ever was */
 	uint32_t high;	  /* no epoll[] above is known */
-	uint8_t pad[4084];
+	uint32_t pad0;
+	uint64_t refused[GZ_REFUSED]; /* calls that the agent has left to the engine */
+	uint8_t pad[4080 - 8 * GZ_REFUSED];
 	uint32_t epoll[GZ_FD_MAX]; /* gen:24, index + 1:8, of a descriptor; 0: not known */
 };
 

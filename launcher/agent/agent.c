@@ -210,14 +210,25 @@ static int answer(struct regs *r)
 	}
 }
 
+/* The engine is to know that the call was here, and has not passed the agent by. */
+static void note_refused(const struct regs *r)
+{
+	uint64_t key = gz_refused_key((int)r->rax, (uint32_t)r->rdi);
+
+	__atomic_store_n(&KEPT->refused[gz_refused_index(key)], key, __ATOMIC_RELAXED);
+}
+
 /* Who was told to leave the agent makes the call again, where the program does. */
 int gz_agent(struct regs *r)
 {
 	int64_t nr = r->rax;
 	int rc = answer(r);
 
-	if (rc != DONE || r->rax != -GZ_KICKED)
-		return rc;
-	r->rax = nr;
-	return TRAP;
+	if (rc == DONE && r->rax == -GZ_KICKED) {
+		r->rax = nr;
+		rc = TRAP;
+	}
+	if (rc == TRAP)
+		note_refused(r);
+	return rc;
 }
