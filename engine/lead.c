@@ -100,14 +100,15 @@ static bool may_try(struct gz_call_ctx *c)
 	const unsigned n = sizeof(sv->tried) / sizeof(sv->tried[0]);
 	uint64_t now = gz_now_ns();
 	struct gz_tried *t = NULL;
+	uint64_t fd = c->args[c->nr == SYS_epoll_ctl ? 2 : 0];
 
 	for (unsigned i = 0; i < n && !t; i++)
 		if (sv->tried[i].tid == c->tid && sv->tried[i].nr == c->nr &&
-		    sv->tried[i].fd == c->args[0] && now < sv->tried[i].until)
+		    sv->tried[i].fd == fd && now < sv->tried[i].until)
 			t = &sv->tried[i];
 	if (!t) {
 		t = &sv->tried[sv->next_tried++ % n];
-		*t = (struct gz_tried){c->tid, c->nr, c->args[0], now + TRIES_NS, 0};
+		*t = (struct gz_tried){c->tid, c->nr, fd, now + TRIES_NS, 0};
 	}
 	return ++t->times <= TRIES;
 }

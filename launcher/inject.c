@@ -10,6 +10,7 @@
 #include "launcher/inject.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,6 +41,9 @@
 #define NEIGHBOURS_MAX (8 << 20) /* bytes of a mapping that are searched */
 #define LOOK_BACK 40
 #define ADDRESS_MIN 65536 /* vm.mmap_min_addr */
+#define ERESTARTSYS 512	  /* the kernel's own, linux/errno.h */
+#define ERESTARTNOINTR 513
+#define ERESTARTNOHAND 514
 
 extern const uint8_t gz_agent_image[], gz_agent_image_end[];
 
@@ -460,12 +464,52 @@ static uint64_t signal_set(pid_t tid, const char *key)
 	return gz_status(tid, key, text, sizeof(text)) ? strtoull(text, NULL, 16) : 0;
 }
 
-bool gz_inject_has_signal(const struct gz_tracee *t, const struct gz_thread *th)
+/* Signals that it takes when it goes on, a bit each */
+static uint64_t pending(const struct gz_tracee *t, const struct gz_thread *th)
 {
 	uint64_t blocked = th == t->borrowed ? t->mask : signal_set(th->tid, "SigBlk:");
 
 	return (signal_set(th->tid, "SigPnd:") | signal_set(th->tid, "ShdPnd:")) & ~blocked &
 	       ~signal_set(th->tid, "SigIgn:");
+}
+
+bool gz_inject_has_signal(const struct gz_tracee *t, const struct gz_thread *th)
+{
+	return pending(t, th) != 0;
+}
+
+/* Does a call that signal @sig interrupts begin again?  Unknown is no. */
+static bool is_restarting(struct gz_tracee *t, int sig)
+{
+	const uint64_t at = GZ_AGENT_KEPT + offsetof(struct gz_agent_kept, scratch);
+	struct { /* the kernel's sigaction */
+		uint64_t handler, flags, restorer, mask;
+	} sa;
+	int64_t r;
+
+	/* These trap. */
+	if (sig == GZ_SIGCANCEL_GLIBC || sig == GZ_SIGCANCEL_MUSL)
+		return false;
+	return !call(t, &r, SYS_rt_sigaction, (uint64_t)sig, 0, at, sizeof(sa.mask), 0) &&
+	       !gz_tracee_read(t, at, &sa, sizeof(sa)) &&
+	       (sa.handler <= 1 || sa.flags & SA_RESTART);
+}
+
+/* A call that was stopped, and none of its signals ends by EINTR (signal(7)) */
+static bool begins_again(struct gz_tracee *t, const struct gz_thread *th)
+{
+	int64_t rc = (int64_t)th->regs.rax;
+	uint64_t signals;
+
+	if ((int64_t)th->regs.orig_rax < 0 || rc > -ERESTARTSYS || rc < -ERESTARTNOHAND)
+		return false;
+	signals = rc == -ERESTARTNOINTR ? 0 : pending(t, th);
+	if (signals && rc == -ERESTARTNOHAND)
+		return false;
+	for (; signals; signals &= signals - 1)
+		if (!is_restarting(t, __builtin_ctzll(signals) + 1))
+			return false;
+	return true;
 }
 
 void gz_inject_enter(struct gz_tracee *t)
@@ -481,13 +525,11 @@ void gz_inject_enter(struct gz_tracee *t)
 		struct gz_thread *th = &t->threads[i];
 		uint32_t k = 0;
 
-		if (!th->stopped || (int64_t)th->regs.orig_rax < 0 ||
-		    (int64_t)th->regs.rax > -512 || (int64_t)th->regs.rax < -514 ||
-		    gz_inject_has_signal(t, th))
+		if (!th->stopped)
 			continue;
 		while (k < b.nsites && blocks[k].after != th->regs.rip)
 			k++;
-		if (k == b.nsites)
+		if (k == b.nsites || !begins_again(t, th))
 			continue;
 		/* What was displaced has run; the block is where it leads. */
 		th->regs.rip = GZ_AGENT_SITES + k * GZ_SITE_SIZE;

@@ -172,7 +172,8 @@ struct gz_agent_kept {
 	uint32_t high;	  /* no epoll[] above is known */
 	uint32_t pad0;
 	uint64_t refused[GZ_REFUSED]; /* calls that the agent has left to the engine */
-	uint8_t pad[4080 - 8 * GZ_REFUSED];
+	uint64_t scratch[4];	      /* gazelle-run's, while the process is stopped */
+	uint8_t pad[4048 - 8 * GZ_REFUSED];
 	uint32_t epoll[GZ_FD_MAX]; /* gen:24, index + 1:8, of a descriptor; 0: not known */
 };
 
