@@ -126,6 +126,11 @@ bool may_keep(void);
 int closing(struct regs *r);
 /** The epoll that @fd is, if sockets in the rings are in it; NULL */
 struct gz_epoll *managed(uint32_t fd);
+/** As in gz_slot.watch */
+static inline uint32_t index_of(const struct gz_epoll *ep)
+{
+	return (uint32_t)(ep - SH->epoll) + 1;
+}
 /** The same, made if there is none.  NULL: there is no room for one more */
 struct gz_epoll *manage(uint32_t fd);
 

@@ -28,11 +28,6 @@
 #define NEWS (EPOLLHUP | EPOLLERR | EPOLLRDHUP | EPOLLPRI)
 #define PRIVATE_BITS ((uint32_t)EPOLLONESHOT | EPOLLET | EPOLLWAKEUP | EPOLLEXCLUSIVE)
 
-static uint32_t index_of(const struct gz_epoll *ep)
-{
-	return (uint32_t)(ep - SH->epoll) + 1;
-}
-
 static bool is_valid(const struct gz_reg *reg, uint32_t i)
 {
 	return reg->gen && reg->gen == __atomic_load_n(&SH->slot[i].gen, __ATOMIC_ACQUIRE);

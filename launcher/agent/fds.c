@@ -115,15 +115,17 @@ static struct gz_epoll *share(struct gz_epoll *ep)
 	return ep;
 }
 
-static void set_epoll(uint32_t fd, uint32_t e)
+/* Return: false, another thread has set it meanwhile; @old is what it is then */
+static bool set_epoll(uint32_t fd, uint32_t *old, uint32_t e)
 {
-	KEPT->epoll[fd] = e;
 	if (fd > KEPT->high)
 		KEPT->high = fd;
+	return __atomic_compare_exchange_n(&KEPT->epoll[fd], old, e, false, __ATOMIC_SEQ_CST,
+					   __ATOMIC_SEQ_CST);
 }
 
-/* A duplicate of one that is known?  dup() is never seen. */
-static struct gz_epoll *find_duplicate(uint32_t fd)
+/* A duplicate of one that is known?  dup() is never seen.  @was: what the number is now */
+static struct gz_epoll *find_duplicate(uint32_t fd, uint32_t was)
 {
 	uint64_t self = (uint64_t)call(SYS_getpid, 0, 0, 0, 0);
 
@@ -134,14 +136,14 @@ static struct gz_epoll *find_duplicate(uint32_t fd)
 		if (!e || e == NO_EPOLL || e == INNER || k == fd || !epoll_of(e) ||
 		    call6(SYS_kcmp, self, self, KCMP_FILE, k, fd, 0))
 			continue;
-		set_epoll(fd, e);
+		if (!set_epoll(fd, &was, e))
+			return epoll_of(was);
 		if (fd > KEPT->managed)
 			KEPT->managed = fd;
 		epoll_of(e)->shared = 1;
 		return epoll_of(e);
 	}
-	set_epoll(fd, NO_EPOLL);
-	return NULL;
+	return set_epoll(fd, &was, NO_EPOLL) ? NULL : epoll_of(was);
 }
 
 struct gz_epoll *managed(uint32_t fd)
@@ -151,17 +153,22 @@ struct gz_epoll *managed(uint32_t fd)
 
 	if (!KEPT->managed || fd >= GZ_FD_MAX)
 		return NULL;
-	e = KEPT->epoll[fd];
+	e = __atomic_load_n(&KEPT->epoll[fd], __ATOMIC_SEQ_CST);
 	if (e == NO_EPOLL || e == INNER)
 		return NULL;
 	ep = epoll_of(e);
-	return ep ? share(ep) : find_duplicate(fd);
+	return ep ? share(ep) : find_duplicate(fd, e);
 }
 
 void note_inner(uint32_t fd)
 {
-	if (fd < GZ_FD_MAX && KEPT->epoll[fd] != INNER && !epoll_of(KEPT->epoll[fd]))
-		set_epoll(fd, INNER);
+	uint32_t was;
+
+	if (fd >= GZ_FD_MAX)
+		return;
+	was = __atomic_load_n(&KEPT->epoll[fd], __ATOMIC_SEQ_CST);
+	while (was != INNER && !epoll_of(was) && !set_epoll(fd, &was, INNER))
+		;
 }
 
 bool is_inner(uint32_t fd)
@@ -186,60 +193,89 @@ static bool is_left(const struct gz_epoll *ep, uint64_t ns)
 	       call(SYS_kill, (uint64_t)ep->owner, 0, 0, 0) == -ESRCH;
 }
 
-struct gz_epoll *manage(uint32_t fd)
+/*
+ * One that is free, for nobody's number yet, or NULL.  It is whose `owner` it is; who is
+ * killed here leaves it as one that it had.
+ */
+static struct gz_epoll *take_free(void)
 {
-	struct gz_epoll *ep = managed(fd);
-	uint64_t ns;
+	int32_t self = (int32_t)call(SYS_getpid, 0, 0, 0, 0);
+	uint64_t ns = pid_namespace();
 
-	if (ep || fd >= GZ_FD_MAX)
-		return ep;
-	ns = pid_namespace();
 	for (uint32_t k = 0; k < GZ_EPOLLS; k++) {
+		struct gz_epoll *ep = &SH->epoll[k];
+		int32_t owner = __atomic_load_n(&ep->owner, __ATOMIC_SEQ_CST);
 		uint32_t gen;
 
-		ep = &SH->epoll[k];
-		gen = __atomic_load_n(&ep->gen, __ATOMIC_ACQUIRE);
-		if (gen & 1 && !is_left(ep, ns))
+		if ((owner && !is_left(ep, ns)) ||
+		    !__atomic_compare_exchange_n(&ep->owner, &owner, self, false, __ATOMIC_SEQ_CST,
+						 __ATOMIC_RELAXED))
 			continue;
-		if (!__atomic_compare_exchange_n(&ep->gen, &gen, (gen | 1) + 1, false,
-						 __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
-			continue;
+		gen = __atomic_load_n(&ep->gen, __ATOMIC_RELAXED) | 1;
+		__atomic_store_n(&ep->gen, gen + 1, __ATOMIC_SEQ_CST);
+		ep->owner_ns = ns;
 		for (uint32_t i = 0; i < GZ_SLOTS; i++)
 			ep->reg[i].gen = 0;
 		for (uint32_t i = 0; i < GZ_SLOTS / 64; i++)
 			ep->ready[i] = ep->changed[i] = 0;
-		ep->owner = (int32_t)call(SYS_getpid, 0, 0, 0, 0);
-		ep->owner_ns = ns;
-		ep->sleepers = ep->shared = ep->lock = ep->next = ep->eager = 0;
+		ep->sleepers = ep->shared = ep->lock = ep->next = ep->eager = ep->woken = 0;
 		ep->looked = 0;
-		gen = (gen | 1) + 2;
-		__atomic_store_n(&ep->gen, gen, __ATOMIC_RELEASE);
-		/* What was no duplicate of another may be one of this. */
-		for (uint32_t n = 0; n <= KEPT->high; n++)
-			if (KEPT->epoll[n] == NO_EPOLL)
-				KEPT->epoll[n] = 0;
-		set_epoll(fd, (gen & 0xffffff) << 8 | (k + 1));
-		if (fd >= KEPT->managed)
-			KEPT->managed = fd ? fd : 1;
+		__atomic_store_n(&ep->gen, gen + 2, __ATOMIC_RELEASE);
 		return ep;
 	}
 	return NULL;
 }
 
+/* It is this process's alone. */
+static void give_free(struct gz_epoll *ep)
+{
+	uint32_t gen = ep->gen;
+
+	if (gen & 1 && __atomic_compare_exchange_n(&ep->gen, &gen, gen + 1, false, __ATOMIC_SEQ_CST,
+						   __ATOMIC_RELAXED))
+		__atomic_store_n(&ep->owner, 0, __ATOMIC_SEQ_CST);
+}
+
+struct gz_epoll *manage(uint32_t fd)
+{
+	struct gz_epoll *ep = managed(fd), *other;
+	uint32_t was;
+
+	if (ep || fd >= GZ_FD_MAX)
+		return ep;
+	ep = take_free();
+	if (!ep)
+		return NULL;
+	/* What was no duplicate of another may be one of this. */
+	for (uint32_t n = 0; n <= KEPT->high; n++) {
+		was = NO_EPOLL;
+		if (n != fd)
+			set_epoll(n, &was, 0);
+	}
+	/* Two threads may come here with one number: the second takes the first's. */
+	was = __atomic_load_n(&KEPT->epoll[fd], __ATOMIC_SEQ_CST);
+	do {
+		other = epoll_of(was);
+		if (other) {
+			give_free(ep);
+			return share(other);
+		}
+	} while (!set_epoll(fd, &was, (ep->gen & 0xffffff) << 8 | index_of(ep)));
+	if (fd >= KEPT->managed)
+		KEPT->managed = fd ? fd : 1;
+	return ep;
+}
+
 /* The number is closed.  What only this process had is free again. */
 static void leave_epoll(uint32_t fd)
 {
-	struct gz_epoll *ep = KEPT->epoll[fd] >= INNER ? NULL : epoll_of(KEPT->epoll[fd]);
-	uint32_t gen;
+	struct gz_epoll *ep = epoll_of(KEPT->epoll[fd]);
 
 	KEPT->epoll[fd] = 0;
 	if (!ep || ep->shared || ep->owner != (int32_t)call(SYS_getpid, 0, 0, 0, 0))
 		return;
 	epoll_given_up(ep, (int)fd);
-	gen = ep->gen;
-	if (gen & 1)
-		__atomic_compare_exchange_n(&ep->gen, &gen, gen + 1, false, __ATOMIC_SEQ_CST,
-					    __ATOMIC_RELAXED);
+	give_free(ep);
 }
 
 /* --- close() ------------------------------------------------------------------------ */

@@ -5,6 +5,8 @@
  */
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/wait.h>
@@ -41,6 +43,62 @@ static void fill(int fd)
 		while (send(fd, big, sizeof(big), MSG_DONTWAIT | MSG_NOSIGNAL) > 0)
 			full = 0;
 		sleep_ms(5);
+	}
+}
+
+/* --- the first ones ---------------------------------------------------------------------- */
+
+#define FIRST 2
+#define SETS 100
+
+struct first {
+	_Atomic int *ready;
+	int e, fd;
+};
+
+static void *add_first(void *arg)
+{
+	struct first *f = arg;
+
+	atomic_fetch_add(f->ready, 1);
+	while (atomic_load(f->ready) < FIRST)
+		sched_yield();
+	add(f->e, f->fd, EPOLLIN | EPOLLET);
+	return NULL;
+}
+
+/* Threads put the first sockets into a set at once, and another one sleeps on it. */
+static void first_ones_by_threads(void)
+{
+	int fd[FIRST][2];
+	struct first f[FIRST];
+	_Atomic int ready;
+	pthread_t t[FIRST];
+	char b;
+
+	for (int i = 0; i < FIRST; i++)
+		tcp_pair(fd[i]);
+	for (int round = 0; round < SETS; round++) {
+		int e = OK(epoll_create1(0));
+
+		atomic_store(&ready, 0);
+		for (int i = 0; i < FIRST; i++) {
+			f[i] = (struct first){&ready, e, fd[i][1]};
+			t[i] = thread(add_first, &f[i]);
+		}
+		for (int i = 0; i < FIRST; i++)
+			join(t[i]);
+		for (int i = 0; i < FIRST; i++)
+			write_all(fd[i][0], "x", 1);
+		for (int i = 0; i < FIRST; i++) {
+			int one = next_fd(e, 10000);
+
+			CHECK(one >= 0); /* else one was lost */
+			CHECK_EQ(recv(one, &b, 1, MSG_DONTWAIT), 1);
+		}
+		for (int i = 0; i < FIRST; i++)
+			OK(epoll_ctl(e, EPOLL_CTL_DEL, fd[i][1], NULL));
+		OK(close(e));
 	}
 }
 
@@ -305,7 +363,7 @@ static void recv_of_nothing_waits(void)
 	CHECK_EQ(recv(fd[1], big, 1, 0), 1);
 }
 
-CHECK_MAIN(CASE(oneshot_among_threads), CASE(disarmed_does_not_mute), CASE(room_is_an_edge),
-	   CASE(times_out_after_the_peers_end), CASE(room_while_half_closed),
+CHECK_MAIN(CASE(first_ones_by_threads), CASE(oneshot_among_threads), CASE(disarmed_does_not_mute),
+	   CASE(room_is_an_edge), CASE(times_out_after_the_peers_end), CASE(room_while_half_closed),
 	   CASE(others_have_their_turn), CASE(number_of_a_closed_set), CASE(duplicate_outlives),
 	   CASE(survives_a_vfork), CASE(each_takes_one), CASE(recv_of_nothing_waits))
