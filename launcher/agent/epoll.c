@@ -409,22 +409,36 @@ static bool was_changed(struct gz_epoll *ep, int epfd, uint32_t i)
 	return true;
 }
 
+/*
+ * Its end, or an error: the edge is over, and the engine may be about to say so.  Whoever
+ * drops the event has a look.
+ */
+static bool is_news(struct gz_epoll *ep, uint32_t i, uint32_t events)
+{
+	if (!(events & NEWS))
+		return false;
+	news_of(i, events);
+	mark(ep, i);
+	return true;
+}
+
 /* Does the shadow itself explain the event?  Else another descriptor has the same data. */
 static bool explains(struct gz_epoll *ep, uint32_t i, const struct epoll_event *ev)
 {
 	const struct gz_reg *reg = &ep->reg[i];
 	struct gz_slot *s = &SH->slot[i];
-	struct pollfd p = {.fd = reg->fd, .events = (short)ev->events};
+	struct pollfd p = {.fd = reg->fd, .events = (short)ev->events | EPOLLRDHUP};
 
-	if (ev->events & NEWS) {
-		/* Who sees it first, the engine or we, marks it. */
-		if (news_of(i, ev->events))
+	if (is_news(ep, i, ev->events))
+		return true;
+	if (!(ev->events & ~events_of(reg->fd, i, ev->events & 0xffff))) {
+		if (__atomic_load_n(&s->news, __ATOMIC_SEQ_CST))
 			mark(ep, i);
 		return true;
 	}
-	if (!(ev->events & ~events_of(reg->fd, i, ev->events & 0xffff)))
-		return true;
 	call(SYS_poll, (uint64_t)&p, 1, 0, 0);
+	if (is_news(ep, i, (uint32_t)(uint16_t)p.revents & NEWS))
+		return true;
 	if (ev->events & ~(uint32_t)(uint16_t)p.revents)
 		return reg->events & EPOLLET; /* an edge is over soon */
 	if (ev->events & EPOLLIN && is_empty(s))

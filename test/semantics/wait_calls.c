@@ -178,10 +178,12 @@ static void *echo_all(void *arg)
 		p[i] = (struct pollfd){.fd = ec->fd[i], .events = POLLIN};
 	}
 	while (open) {
+		int64_t start = now_ms();
 		int n = ec->how == PPOLL ? OK(poll(p, PAIRS, 10000))
 					 : OK(epoll_wait(e, ev, PAIRS, 10000));
 
-		CHECK(n > 0); /* else one was lost */
+		/* Else one was lost, or was found when time was over. */
+		CHECK(n > 0 && now_ms() - start < 9000);
 		for (int i = 0; i < (ec->how == PPOLL ? PAIRS : n); i++) {
 			int fd = ec->how == PPOLL ? p[i].fd : ev[i].data.fd;
 			ssize_t got;
@@ -211,7 +213,8 @@ static void *echo_all(void *arg)
 static void none_is_lost(void)
 {
 	for (int mode = 0; mode < 3; mode++) {
-		struct echo ec = {.how = mode == 2 ? PPOLL : EPOLL_PWAIT, .edge = mode == 1, .seed = 7};
+		struct echo ec = {
+		    .how = mode == 2 ? PPOLL : EPOLL_PWAIT, .edge = mode == 1, .seed = 7};
 		unsigned seed = 11;
 		int fd[PAIRS][2];
 		pthread_t t;
