@@ -232,7 +232,7 @@ $(OBJ)/%.o: %.c $(BUILD)/.flags
 # .flags changes when a flag does, and everything is remade; .sources when a
 # file comes or goes, and what is linked is.
 FLAGS_STATE = $(CC) $(BASE) $(WARN) $(LINK) $(DPDK_CFLAGS) $(DPDK_LIBS) $(LWIP_CPPFLAGS)
-SOURCES_STATE = $(CONFIG_SRC) $(RUN_SRC) $(ENGINE_SRC) $(DISPATCH_SRC) $(CTL_SRC) $(LWIP_LIB)
+SOURCES_STATE = $(CONFIG_SRC) $(RUN_SRC) $(ENGINE_SRC) $(DISPATCH_SRC) $(CTL_SRC) $(notdir $(LWIP_LIB))
 $(BUILD)/.flags: private STATE = $(FLAGS_STATE)
 $(BUILD)/.sources: private STATE = $(SOURCES_STATE)
 $(BUILD)/.flags $(BUILD)/.sources: FORCE
