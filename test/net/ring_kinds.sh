@@ -102,4 +102,10 @@ END
 JAVA="java -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xmx64m"
 # shellcheck disable=SC2086
 with java java ring $JAVA "$WORK/java/Echo.java" $port
+
+# --- a call that begins again behind a site's jump stays on the rings as well
+left=$(counter e ring_left)
+GZ_ADDR=10.1.0.2 gz e "$T/semantics/signals" restarts_on_a_socket ||
+	fail "the call that begins again: status $?"
+assert_eq "$(counter e ring_left)" "$left" "sockets that left the rings"
 stop_engine e

@@ -415,9 +415,57 @@ static void cancel_accept(void)
 	expect_text(c, OK(accept(l, NULL, NULL)), "nor this client");
 }
 
+/* --- a call that begins again on another file --------------------------------------------- */
+
+static atomic_int held, let_go;
+
+static void hold(int sig)
+{
+	(void)sig;
+	atomic_store(&held, 1);
+	while (!atomic_load(&let_go))
+		sleep_ms(1);
+}
+
+static void *read_one(void *arg)
+{
+	char b = 0;
+
+	CHECK_EQ(read(*(int *)arg, &b, 1), 1);
+	return (void *)(intptr_t)b;
+}
+
+/*
+ * It was blocked before any socket was read from, and is below a handler when the first
+ * one is; its number is a socket when it begins again.
+ */
+static void restarts_on_a_socket(void)
+{
+	struct sigaction sa = {.sa_handler = hold, .sa_flags = SA_RESTART};
+	int fd[2], other[2];
+	pthread_t t;
+	char b;
+
+	OK(sigaction(SIGUSR1, &sa, NULL));
+	OK(pipe(other));
+	tcp_pair(fd);
+	t = thread(read_one, &other[0]);
+	sleep_ms(100);
+	CHECK_EQ(pthread_kill(t, SIGUSR1), 0);
+	while (!atomic_load(&held))
+		sleep_ms(1);
+	write_all(fd[0], "a", 1);
+	CHECK_EQ(OK(read(fd[1], &b, 1)), 1);
+	OK(dup2(fd[1], other[0]));
+	atomic_store(&let_go, 1);
+	sleep_ms(50);
+	write_all(fd[0], "b", 1);
+	CHECK_EQ((intptr_t)join(t), 'b');
+}
+
 CHECK_MAIN(CASE(accept_eintr), CASE(accept_address_eintr), CASE(accept_restarts), CASE(recv_eintr),
 	   CASE(recv_restarts), CASE(recv_with_timeout_never_restarts), CASE(waits_never_restart),
 	   CASE(ppoll_lets_a_signal_in), CASE(connect_eintr_goes_on), CASE(send_interrupted),
 	   CASE(sigterm_ends_accept), CASE(sigkill_ends_accept), CASE(sigterm_ends_recv),
 	   CASE(stop_and_continue), CASE(accept_timeout), CASE(recv_timeout), CASE(send_timeout),
-	   CASE(cancel_recv), CASE(cancel_accept))
+	   CASE(cancel_recv), CASE(cancel_accept), CASE(restarts_on_a_socket))
