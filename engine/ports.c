@@ -322,6 +322,7 @@ struct gz_flow *gz_flow_add(struct gz_end local, struct gz_end peer, uint32_t na
 	f->peer = peer;
 	LIST_INSERT_HEAD(&ports.flows[bucket(local, peer)], f, next);
 	ports.nflows[ntohs(local.port)]++;
+	f->holds_port = true;
 	pthread_mutex_unlock(&ports.lock);
 	*err = 0;
 	return f;
@@ -344,17 +345,26 @@ static void set_reuse(struct gz_flow *f, bool reuseaddr, bool reuseport)
 void gz_flow_reuse(struct gz_flow *f, bool reuseaddr, bool reuseport)
 {
 	pthread_mutex_lock(&ports.lock);
-	set_reuse(f, reuseaddr, reuseport);
+	if (f->holds_port)
+		set_reuse(f, reuseaddr, reuseport);
+	pthread_mutex_unlock(&ports.lock);
+}
+
+void gz_flow_leave_port(struct gz_flow *f)
+{
+	pthread_mutex_lock(&ports.lock);
+	if (f->holds_port) {
+		LIST_REMOVE(f, next);
+		set_reuse(f, false, false);
+		ports.nflows[ntohs(f->local.port)]--;
+		f->holds_port = false;
+	}
 	pthread_mutex_unlock(&ports.lock);
 }
 
 void gz_flow_del(struct gz_flow *f)
 {
-	pthread_mutex_lock(&ports.lock);
-	LIST_REMOVE(f, next);
-	set_reuse(f, false, false);
-	ports.nflows[ntohs(f->local.port)]--;
-	pthread_mutex_unlock(&ports.lock);
+	gz_flow_leave_port(f);
 	free(f->syn);
 	free(f);
 }

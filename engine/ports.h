@@ -28,6 +28,7 @@ struct gz_lists {
 struct gz_flow {
 	LIST_ENTRY(gz_flow) next; /* under the lock of ports.c */
 	bool reuseaddr, reuseport;
+	bool holds_port; /* it is in the table, and its port is in use */
 	/* The worker's, from here on but for the ends; pcbs.c */
 	uint8_t state;		      /* lwIP's, when the flow was left */
 	bool armed, waits, half_open; /* has a timer; is in TIME_WAIT; is on listener's list */
@@ -98,6 +99,8 @@ bool gz_port_listening(struct gz_end end);
  */
 struct gz_flow *gz_flow_add(struct gz_end local, struct gz_end peer, uint32_t narrow, int *err);
 void gz_flow_del(struct gz_flow *f);
+/** Its four-tuple and its port may be another's from now on, the pcb is about to be freed. */
+void gz_flow_leave_port(struct gz_flow *f);
 /** SO_REUSEADDR and SO_REUSEPORT of the connection's socket, for gz_claim(). */
 void gz_flow_reuse(struct gz_flow *f, bool reuseaddr, bool reuseport);
 

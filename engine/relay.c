@@ -183,6 +183,13 @@ void gz_relay_failed(struct gz_worker *w, struct gz_sock *s, int error)
 	/* A blocking connect() returns the error, the others find it. */
 	if (!waited)
 		atomic_store(&s->error, error);
+	/* Whoever sees that it failed may bind() what it had. */
+	if (s->flow)
+		gz_flow_leave_port(s->flow);
+	if (!s->chose_port) { /* SOCK_BINDPORT_LOCK */
+		gz_twin_close(s);
+		gz_claim_drop(s);
+	}
 	gz_sock_set_state(s, GZ_FAILED);
 	if (!waited && s->end_fd >= 0 && s->prefix > FAIL_REST) {
 		/* close() shows the error first and frees the filler then: with
@@ -192,10 +199,6 @@ void gz_relay_failed(struct gz_worker *w, struct gz_sock *s, int error)
 	}
 	close_end(s, !waited);
 	gz_plane_failed(s);
-	if (!s->chose_port) { /* SOCK_BINDPORT_LOCK */
-		gz_twin_close(s);
-		gz_claim_drop(s);
-	}
 	answer_connect(s, error);
 	gz_worker_dirty(w, s);
 }
