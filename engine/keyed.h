@@ -54,7 +54,8 @@ static inline uint64_t gz_keyed(const struct gz_key *key, const uint64_t *word, 
 			 key->k[0] ^ 0x6c7967656e657261ULL, key->k[1] ^ 0x7465646279746573ULL};
 
 	for (unsigned i = 0; i <= n; i++) {
-		uint64_t w = i < n ? word[i] : (uint64_t)n << 59; /* bytes, in the upper eight bits */
+		uint64_t w =
+		    i < n ? word[i] : (uint64_t)n << 59; /* bytes, in the upper eight bits */
 
 		v[3] ^= w;
 		gz_sipround(v);

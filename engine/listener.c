@@ -27,7 +27,7 @@
 #include "engine/urgent.h"
 #include "engine/worker.h"
 
-#define HALF_OPEN_MAX 16384   /* of all listeners; a pcb each */
+#define HALF_OPEN_MAX 16384	/* of all listeners; a pcb each */
 #define FLOOD_AGE (200 * GZ_MS) /* who answers does so by then, mostly */
 #define PROBE_REST (10 * GZ_MS)
 
@@ -144,8 +144,7 @@ static bool is_flooded(const struct gz_sock *s)
 {
 	const struct gz_flow *f = TAILQ_FIRST(&s->half_open);
 
-	return gz_worker.half_open >= HALF_OPEN_MAX ||
-	       (f && gz_worker.now - f->since > FLOOD_AGE);
+	return gz_worker.half_open >= HALF_OPEN_MAX || (f && gz_worker.now - f->since > FLOOD_AGE);
 }
 
 /* Half-open ones count as well: each has a place when it completes. */
@@ -466,8 +465,8 @@ void gz_stack_unlisten(struct gz_sock *s)
 	gz_worker_dirty(s->worker, s);
 	if (s->ndeferred)
 		LIST_FOREACH(o, &gz_worker.socks, worker_entry)
-		if (o->deferred == s)
-			gz_stack_abort(o); /* the pump drops it */
+	if (o->deferred == s)
+		gz_stack_abort(o); /* the pump drops it */
 	/* Half-open connections go with their listener, with a RST. */
 	while ((f = TAILQ_FIRST(&s->half_open)))
 		abort_half_open(f);

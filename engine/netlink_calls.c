@@ -109,10 +109,9 @@ static int64_t do_setsockopt(struct gz_call_ctx *c)
 		return GZ_CONTINUE; /* it is the shadow that waits */
 	if (len != (int)sizeof(v) ||
 	    !((level == SOL_SOCKET && (opt == SO_RCVBUF || opt == SO_SNDBUF)) ||
-	      (level == SOL_NETLINK && (opt == NETLINK_EXT_ACK || opt == NETLINK_CAP_ACK ||
-					opt == NETLINK_GET_STRICT_CHK ||
-					opt == NETLINK_ADD_MEMBERSHIP ||
-					opt == NETLINK_DROP_MEMBERSHIP))))
+	      (level == SOL_NETLINK &&
+	       (opt == NETLINK_EXT_ACK || opt == NETLINK_CAP_ACK || opt == NETLINK_GET_STRICT_CHK ||
+		opt == NETLINK_ADD_MEMBERSHIP || opt == NETLINK_DROP_MEMBERSHIP))))
 		return gz_netlink_give_way(c);
 	err = gz_app_read(c->tid, c->args[3], &v, sizeof(v));
 	if (err)

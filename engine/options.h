@@ -37,7 +37,7 @@ struct gz_options {
 	int tos, ttl, v6only, mtu_discover, recverr, bind_no_port, minttl, window_clamp, freebind;
 	int hops, tclass, minhops; /* of IPv6 */
 	int port_range;		   /* IP_LOCAL_PORT_RANGE: the first, and the last << 16 */
-	int reno; /* TCP_CONGESTION: 1 for that, 0 for the default */
+	int reno;		   /* TCP_CONGESTION: 1 for that, 0 for the default */
 	char device[16];
 };
 

@@ -161,8 +161,7 @@ static bool add_process(struct gz_client *c, void *arg)
 	rte_tel_data_add_dict_u64(e, "pid", (uint64_t)a->pid);
 	rte_tel_data_add_dict_string(e, "program", name);
 	rte_tel_data_add_dict_u64(e, "client", c->id);
-	rte_tel_data_add_dict_string(e, "plane",
-				     agent && why != GZ_OFF_SANDBOX ? "ring" : "relay");
+	rte_tel_data_add_dict_string(e, "plane", agent && why != GZ_OFF_SANDBOX ? "ring" : "relay");
 	rte_tel_data_add_dict_u64(e, "sites", agent ? book.nsites : 0);
 	rte_tel_data_add_dict_u64(e, "sites_refused", agent ? book.nfailed : 0);
 	rte_tel_data_add_dict_string(e, "why", gz_off_word(why));

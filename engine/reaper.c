@@ -40,7 +40,7 @@
 #include "engine/twin.h"
 #include "engine/worker.h"
 
-#define SWEEP_MAX 2000		  /* looks at once, a system call each */
+#define SWEEP_MAX 2000	       /* looks at once, a system call each */
 #define READ_REST 400000000ull /* ns */
 
 bool gz_reaper_is_gone(uint64_t name, int *probe)

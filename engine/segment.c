@@ -415,7 +415,8 @@ void gz_stack_info(struct gz_sock *s)
 	memcpy(words, &t, sizeof(t));
 	atomic_store_explicit(&s->info.mss, t.tcpi_snd_mss, memory_order_relaxed);
 	atomic_store_explicit(&s->info.unwritten, t.tcpi_notsent_bytes, memory_order_relaxed);
-	atomic_store_explicit(&s->info.tcp_state, (uint8_t)gz_pcb_look(s->flow)->state, memory_order_relaxed);
+	atomic_store_explicit(&s->info.tcp_state, (uint8_t)gz_pcb_look(s->flow)->state,
+			      memory_order_relaxed);
 	/* Odd: being written. */
 	atomic_fetch_add(&pub->version, 1);
 	for (unsigned i = 0; i < GZ_INFO_WORDS; i++)

@@ -34,7 +34,7 @@
 #include "engine/worker.h"
 
 #define TICK ((uint64_t)TCP_TMR_INTERVAL * GZ_MS)
-#define SLOTS 1024 /* a power of two; what is due later has a turn for nothing */
+#define SLOTS 1024	     /* a power of two; what is due later has a turn for nothing */
 #define SLICE (25 * 1000ull) /* ns */
 #define TRIM GZ_SEC
 #define NEVER UINT32_MAX

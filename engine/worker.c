@@ -31,9 +31,9 @@
 #include "engine/worker.h"
 
 #define INBOX 4096
-#define WHOLE_NS 5000	     /* rings alone are looked at, that long at most */
-#define HOG_NS 400000	     /* a yield that takes as long: the core is taken ... */
-#define HOG_REST_NS 4000000  /* ... and so long one does not yield, twice as long each time */
+#define WHOLE_NS 5000	    /* rings alone are looked at, that long at most */
+#define HOG_NS 400000	    /* a yield that takes as long: the core is taken ... */
+#define HOG_REST_NS 4000000 /* ... and so long one does not yield, twice as long each time */
 #define HOG_REST_MAX_NS 500000000
 #define NAP_NS 100000 /* a device without a descriptor: look this often */
 

@@ -39,8 +39,8 @@ enum gz_op {
 	GZ_OP_URGENT,	/* id, prefix, urgent: a send() with MSG_OOB waits */
 	GZ_OP_PLANE,	/* client: look at its rings */
 	GZ_OP_PLANE_GONE,
-	GZ_OP_BEGIN, /* sock was accepted, its bytes go through its ring */
-	GZ_OP_LEAVE, /* sock leaves the rings, see leave */
+	GZ_OP_BEGIN,	 /* sock was accepted, its bytes go through its ring */
+	GZ_OP_LEAVE,	 /* sock leaves the rings, see leave */
 	GZ_OP_DATAGRAMS, /* some were left to the worker to send */
 	GZ_OP_LOOK,	 /* programs' words changed: no more than to wake */
 	GZ_OP_STOP,	 /* end the loop */
@@ -70,7 +70,7 @@ struct gz_worker {
 	int relay_ep; /* engine ends */
 	int sleep_ep; /* relay_ep, wake_fd, the port's */
 	bool stop;
-	uint64_t now; /* ns, CLOCK_MONOTONIC, of this round */
+	uint64_t now;		      /* ns, CLOCK_MONOTONIC, of this round */
 	uint64_t hog_until, hog_rest; /* ns: somebody computes on this core */
 	int probe_fd;
 	TAILQ_HEAD(gz_dirty_list, gz_sock) dirty;

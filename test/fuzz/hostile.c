@@ -288,8 +288,8 @@ int main(int argc, char **argv)
 
 	if (argc != 6)
 		return 2;
-	where = (struct sockaddr_in){.sin_family = AF_INET,
-				     .sin_port = htons((uint16_t)atoi(argv[2]))};
+	where =
+	    (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(argv[2]))};
 	inet_pton(AF_INET, argv[1], &where.sin_addr);
 	end = now_ms() + (uint64_t)atoi(argv[3]) * 1000;
 	seed = strtoull(argv[4], NULL, 0);

@@ -163,8 +163,8 @@ int main(int argc, char **argv)
 	long count, sent = 0;
 	double pace, start;
 
-	if (argc != 8 || sscanf(argv[2], "%x:%x:%x:%x:%x:%x", mac, mac + 1, mac + 2, mac + 3, mac + 4,
-				mac + 5) != 6) {
+	if (argc != 8 || sscanf(argv[2], "%x:%x:%x:%x:%x:%x", mac, mac + 1, mac + 2, mac + 3,
+				mac + 4, mac + 5) != 6) {
 		fprintf(stderr, "usage: see the head of flood.c\n");
 		return 2;
 	}

@@ -371,5 +371,5 @@ static void shutdown_wakes(void)
 
 CHECK_MAIN(CASE(both_ways), CASE(boundaries), CASE(truncation_by_recv), CASE(truncation_by_recvmsg),
 	   CASE(short_names), CASE(peek), CASE(empty), CASE(sizes), CASE(vectors),
-	   CASE(many_at_once), CASE(recvmmsg_waits_for_all), CASE(bad_arguments), CASE(name_before_bytes),
-	   CASE(bytes_before_name), CASE(shutdown_wakes))
+	   CASE(many_at_once), CASE(recvmmsg_waits_for_all), CASE(bad_arguments),
+	   CASE(name_before_bytes), CASE(bytes_before_name), CASE(shutdown_wakes))
