@@ -20,7 +20,7 @@
 #define YIELDS 20
 #define DRAINS 100
 #define WHOLE 4096 /* bytes: no more are sent all or not at all, as in the kernel */
-#define LEAVING_YIELDS 100000
+#define LEAVING_NS 1000000000LL
 #define FUTILE 100 /* looks at a shadow that says what is not so */
 
 static inline void copy(void *dst, const void *src, uint64_t n)
@@ -414,6 +414,12 @@ static int64_t transmit_once(const struct io *io, uint64_t sent)
 	return n;
 }
 
+/* An engine that is gone takes nothing and answers nobody: EPIPE is the shadow's to say. */
+static bool is_deserted(const struct io *io)
+{
+	return call(SYS_sendto, (uint64_t)io->fd, 0, 0, MSG_DONTWAIT | MSG_NOSIGNAL) == -EPIPE;
+}
+
 int64_t await_room(const struct io *io, uint64_t need)
 {
 	struct gz_slot *s = io->s;
@@ -430,8 +436,7 @@ int64_t await_room(const struct io *io, uint64_t need)
 	__atomic_store_n(&s->tx_want, 1, __ATOMIC_SEQ_CST);
 	if (tx_room(s) >= need || __atomic_load_n(&s->tx_plane, __ATOMIC_SEQ_CST) != GZ_PLANE_RING)
 		return 0;
-	/* Nobody is there to take it: EPIPE is the shadow's to say. */
-	if (call(SYS_sendto, (uint64_t)io->fd, 0, 0, MSG_DONTWAIT | MSG_NOSIGNAL) == -EPIPE)
+	if (is_deserted(io))
 		return -1;
 	/* Its restarts are those of send(). */
 	r = gz_sleep(SYS_futex, (uint64_t)&s->tx_head, FUTEX_WAIT, head, 0, 0, 0);
@@ -447,13 +452,16 @@ static uint64_t transmit_natively(const struct io *io, uint64_t sent)
 {
 	struct gz_slot *s = io->s;
 	uint64_t skip = sent;
+	int64_t until;
 
 	if (__atomic_load_n(&s->tx_plane, __ATOMIC_SEQ_CST) == GZ_PLANE_RING) {
 		__atomic_store_n(&s->leave, 1, __ATOMIC_SEQ_CST);
 		ask_for_token(io->fd, io->i, GZ_POKE_BYTES);
 	}
-	for (int i = 0; __atomic_load_n(&s->tx_plane, __ATOMIC_SEQ_CST) != GZ_PLANE_NATIVE; i++) {
-		if (i == LEAVING_YIELDS)
+	until = now_ns() + LEAVING_NS;
+	while (__atomic_load_n(&s->tx_plane, __ATOMIC_SEQ_CST) != GZ_PLANE_NATIVE) {
+		/* Where others compute a yield may take milliseconds. */
+		if (is_deserted(io) || now_ns() > until)
 			return 0;
 		call(SYS_sched_yield, 0, 0, 0, 0);
 	}
@@ -535,8 +543,7 @@ int transmit(struct io *io)
 		io->r->rax = sent ? (int64_t)sent : n;
 		return DONE;
 	}
-	/* An engine that is gone takes nothing and answers nobody: EPIPE is the shadow's. */
-	if (call(SYS_sendto, (uint64_t)io->fd, 0, 0, MSG_DONTWAIT | MSG_NOSIGNAL) == -EPIPE)
+	if (is_deserted(io))
 		return NATIVE;
 	return by_plane(__atomic_load_n(&s->tx_plane, __ATOMIC_ACQUIRE));
 }
