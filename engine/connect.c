@@ -80,6 +80,7 @@ int gz_renew(struct gz_call_ctx *c)
 		gz_sock_unref(s);
 		return err;
 	}
+	gz_plane_renumber(old);
 	close(c->fd);
 	c->fd = fd;
 	c->s = s;

@@ -188,6 +188,19 @@ void gz_plane_drop(struct gz_sock *s)
 	s->ring.i = -1;
 }
 
+void gz_plane_renumber(struct gz_sock *s)
+{
+	struct gz_plane *p = s->client->plane;
+	uint32_t i = (uint32_t)s->ring.i;
+
+	if (s->ring.i < 0)
+		return;
+	pthread_mutex_lock(&p->lock);
+	p->gen[i] += 2;
+	__atomic_store_n(&p->sh->slot[i].gen, p->gen[i], __ATOMIC_SEQ_CST);
+	pthread_mutex_unlock(&p->lock);
+}
+
 void gz_plane_seen(struct gz_sock *s, pid_t tid, int fd)
 {
 	atomic_store(&s->ring.seen_fd, fd);

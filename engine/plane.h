@@ -114,6 +114,8 @@ bool gz_plane_is_used(const struct gz_plane *p);
 void gz_plane_loud(struct gz_plane *p);
 /** The program's descriptor of it is @fd in thread @tid: should it have to leave unasked. */
 void gz_plane_seen(struct gz_sock *s, pid_t tid, int fd);
+/** The program's number for it is another file's now: what agents know of it holds no more. */
+void gz_plane_renumber(struct gz_sock *s);
 /** The socket is being freed.  Any thread. */
 void gz_plane_drop(struct gz_sock *s);
 /** Do its bytes go through rings?  Any thread. */
