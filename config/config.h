@@ -127,6 +127,7 @@ struct gz_engine_config {
 	uint32_t max_clients;	   /* limits.clients */
 	uint32_t client_sockets;   /* limits.client_sockets */
 	uint32_t max_time_waits;   /* limits.time_wait */
+	uint32_t max_buffers;	   /* limits.buffers, MB */
 	uint32_t syn_retries;	   /* tcp.syn_retries */
 	uint32_t rto_give_up_s;	   /* tcp.give_up, seconds */
 	bool tcp_timestamps;	   /* tcp.timestamps */

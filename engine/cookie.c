@@ -215,7 +215,7 @@ void gz_cookie_send(struct pbuf *p, const struct tcp_hdr *syn, const struct gz_s
 	h->seqno = lwip_htonl(make(syn, encode(&of)));
 	h->ackno = lwip_htonl(lwip_ntohl(syn->seqno) + 1);
 	TCPH_HDRLEN_FLAGS_SET(h, n / 4, TCP_SYN | TCP_ACK);
-	h->wnd = lwip_htons((uint16_t)LWIP_MIN(0xffffu, gz_pcb_window(&l->opt)));
+	h->wnd = lwip_htons((uint16_t)LWIP_MIN(0xffffu, gz_window_bound(&l->opt)));
 	h->urgp = 0;
 	checksum(q, nif, NETIF_CHECKSUM_GEN_TCP, me, peer);
 	gz_netif_fragments(false);

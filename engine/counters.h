@@ -50,6 +50,8 @@
 	X(PATH_MTU, path_mtu_shrunk)                                                               \
 	X(RECOVERIES, tcp_recoveries)                                                              \
 	X(TAIL_PROBES, tcp_tail_probes)                                                            \
+	X(WINDOWS_GROWN, tcp_windows_grown)                                                        \
+	X(BUFFERS_REFUSED, tcp_buffers_refused)                                                    \
 	X(RING_SOCKETS, ring_sockets)                                                              \
 	X(RING_LEFT, ring_left)                                                                    \
 	X(RING_FORCED, ring_left_by_force)                                                         \

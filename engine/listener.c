@@ -268,7 +268,7 @@ static err_t on_passive_open(u8_t id, struct tcp_pcb_listen *l, struct tcp_pcb *
 	gz_pcb_carry(pcb, f);
 	gz_arrival_syn(f);
 	gz_timestamp_negotiated(pcb);
-	gz_pcb_narrow(pcb, gz_pcb_withhold(&s->opt, pcb));
+	gz_window_first(&s->opt, pcb);
 	return ERR_OK;
 }
 
@@ -297,7 +297,7 @@ static err_t on_accept(void *arg, struct tcp_pcb *pcb, err_t err)
 	gz_sock_set_state(s, GZ_ESTABLISHED);
 	gz_pcb_take(s, pcb, f);
 	s->urgent.rx_next = pcb->rcv_nxt;
-	s->wnd_held = TCP_WND_MAX(pcb) - pcb->rcv_wnd; /* on_passive_open() */
+	gz_window_take_over(s, pcb);
 	gz_stack_options(s);
 	gz_pcb_bound_mss(pcb, &s->opt);
 	gz_count(GZ_C_ACCEPTED);

@@ -84,16 +84,6 @@ u8_t gz_pcb_ext_id(void);
 /** The pcb is @s's: its callbacks, and @s->flow */
 void gz_pcb_take(struct gz_sock *s, struct tcp_pcb *pcb, struct gz_flow *f);
 
-/**
- * gz_pcb_window() - SO_RCVBUF: the largest window for the peer, bytes
- *
- * Two segments are the least, lwIP opens a closed window by no less than one.
- */
-uint32_t gz_pcb_window(const struct gz_options *o);
-/** How much of lwIP's window is therefore not for the peer */
-uint32_t gz_pcb_withhold(const struct gz_options *o, const struct tcp_pcb *p);
-/** Take @n bytes off the window before the peer could use it: while the handshake goes on. */
-void gz_pcb_narrow(struct tcp_pcb *p, uint32_t n);
 /** TCP_MAXSEG: the peer's word or the program's, whichever is less. */
 void gz_pcb_bound_mss(struct tcp_pcb *p, const struct gz_options *o);
 

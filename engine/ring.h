@@ -22,7 +22,8 @@
 #include <string.h>
 #include <sys/uio.h>
 
-#define GZ_RX_RING (256u * 1024) /* lwIP's TCP_WND: it never overflows */
+#define GZ_RX_RING (256u * 1024)
+#define GZ_RX_MOST (4u << 20)	 /* lwIP's TCP_WND; see window.c */
 #define GZ_TX_RING (256u * 1024) /* lwIP's TCP_SND_BUF */
 #define GZ_TX_MOST (4u << 20)	 /* where the path takes it; as Linux' tcp_wmem */
 

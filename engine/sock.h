@@ -46,6 +46,7 @@
 #include "engine/options.h"
 #include "engine/plane.h"
 #include "engine/ring.h"
+#include "engine/window.h"
 
 /*
  * The send buffer of the application's end.  AF_UNIX lets a writer go on when no
@@ -190,8 +191,7 @@ struct gz_sock {
 	bool end_eof;		 /* nothing more comes from there */
 	uint32_t prefix;	 /* filler bytes still unread at end_fd */
 	uint32_t lag;		 /* bytes peeked, not yet taken */
-	uint32_t wnd_want;	 /* SO_RCVBUF: of lwIP's window, to be withheld */
-	uint32_t wnd_held;	 /* and withheld so far */
+	struct gz_window window; /* window.c */
 	struct gz_ring rx, tx;
 	uint64_t trim_at;		      /* ns: their memory is looked at, timers.c */
 	bool fin_received;		      /* from the peer */

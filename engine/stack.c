@@ -23,6 +23,7 @@
 #include "engine/client.h"
 #include "engine/pcb.h"
 #include "engine/urgent.h"
+#include "engine/window.h"
 #include "engine/worker.h"
 
 #define LONG_TRIP 1000 /* us */
@@ -43,33 +44,6 @@ static void uncount(struct gz_flow *f)
 		gz_sock_unref(f->listener);
 		f->listener = NULL;
 	}
-}
-
-uint32_t gz_pcb_window(const struct gz_options *o)
-{
-	uint32_t limit = (uint32_t)o->rcvbuf / 2;
-
-	if (!o->rcvbuf_set)
-		limit = UINT32_MAX;
-	/* TCP_WINDOW_CLAMP, tcp(7) */
-	if (o->window_clamp && (uint32_t)o->window_clamp < limit)
-		limit = (uint32_t)o->window_clamp;
-	if (limit < 2 * TCP_MSS)
-		limit = 2 * TCP_MSS;
-	return limit;
-}
-
-uint32_t gz_pcb_withhold(const struct gz_options *o, const struct tcp_pcb *p)
-{
-	uint32_t limit = gz_pcb_window(o);
-
-	return limit < TCP_WND_MAX(p) ? TCP_WND_MAX(p) - limit : 0;
-}
-
-void gz_pcb_narrow(struct tcp_pcb *p, uint32_t n)
-{
-	p->rcv_wnd -= n;
-	p->rcv_ann_wnd = p->rcv_wnd;
 }
 
 void gz_pcb_bound_mss(struct tcp_pcb *p, const struct gz_options *o)
@@ -159,7 +133,7 @@ static err_t on_recv(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t err)
 		pbuf_free(p);
 		return ERR_OK;
 	}
-	if (!gz_ring_ready(&s->rx, GZ_RX_RING) || gz_ring_room(&s->rx) < p->tot_len)
+	if (!gz_ring_ready(&s->rx, gz_window_ring(s)) || gz_ring_room(&s->rx) < p->tot_len)
 		return ERR_MEM; /* lwIP offers it again */
 	gz_urgent_arrives(s, p->tot_len);
 	gz_ack_received(s, pcb);
@@ -189,6 +163,7 @@ static err_t on_sent(void *arg, struct tcp_pcb *pcb, u16_t len)
 	gz_ring_consume(&s->tx, len);
 	if (!gz_ring_used(&s->tx) && s->tx.size > GZ_TX_RING) {
 		pcb->snd_buf -= s->tx.size - GZ_TX_RING;
+		gz_buffers_give(s, s->tx.size - GZ_TX_RING);
 		gz_ring_free(&s->tx);
 	}
 	atomic_store_explicit(&s->unsent, gz_ring_used(&s->tx), memory_order_relaxed);
@@ -218,8 +193,9 @@ static err_t on_connected(void *arg, struct tcp_pcb *pcb, err_t err)
 		gz_timestamp_negotiated(pcb);
 		gz_pcb_bound_mss(pcb, &s->opt);
 		/* The ACK that follows is the first to tell of it, and no byte came. */
-		s->wnd_held = s->wnd_want = gz_pcb_withhold(&s->opt, pcb);
-		gz_pcb_narrow(pcb, s->wnd_held);
+		gz_window_first(&s->opt, pcb);
+		gz_window_take_over(s, pcb);
+		gz_window_options(s, pcb);
 		gz_relay_connected(s->worker, s);
 	}
 	return ERR_OK;
@@ -294,24 +270,6 @@ int gz_stack_connect(struct gz_sock *s, struct gz_flow *f)
 
 /* --- options, data ------------------------------------------------------- */
 
-/* @n bytes of the window are free. */
-static void open_window(struct tcp_pcb *p, uint32_t n)
-{
-	while (n) {
-		u16_t k = (u16_t)(n > 0xffff ? 0xffff : n);
-
-		tcp_recved(p, k);
-		n -= k;
-	}
-	/* lwIP tells of 4 segments or more: never, with a small window.  The peer
-	 * may wait for as much as there is (RFC 9293 3.8.6.2.2). */
-	if (TCP_SEQ_GEQ(p->rcv_nxt + p->rcv_ann_wnd, p->rcv_ann_right_edge + p->mss) &&
-	    p->rcv_wnd <= 2 * TCP_WND_UPDATE_THRESHOLD) {
-		tcp_ack_now(p);
-		tcp_output(p);
-	}
-}
-
 void gz_stack_options(struct gz_sock *s)
 {
 	if (!s->flow)
@@ -335,14 +293,7 @@ void gz_stack_options(struct gz_sock *s)
 	if (p->state < ESTABLISHED)
 		return; /* on_connected() */
 	gz_ack_quick(s, p);
-	/* A smaller window comes by keeping back what is read, RFC 9293 3.8.6. */
-	s->wnd_want = gz_pcb_withhold(&s->opt, p);
-	if (s->wnd_held > s->wnd_want) {
-		uint32_t n = s->wnd_held - s->wnd_want;
-
-		s->wnd_held = s->wnd_want;
-		open_window(p, n);
-	}
+	gz_window_options(s, p);
 }
 
 /*
@@ -357,9 +308,13 @@ void gz_stack_grow(struct gz_sock *s)
 	if (!p || s->opt.sndbuf_set || size >= GZ_TX_MOST || s->flow->measure.min_rtt < LONG_TRIP ||
 	    LWIP_MIN(p->cwnd, p->snd_wnd) < size / 4 * 3 || p->snd_nxt - p->lastack < size / 2)
 		return;
+	if (!gz_buffers_take(s, size))
+		return;
 	if (gz_ring_grow(&s->tx, 2 * size)) {
 		GZ_PCB_SCOPE(own, s->flow);
 		own->snd_buf += size;
+	} else {
+		gz_buffers_give(s, size);
 	}
 }
 
@@ -424,14 +379,10 @@ uint32_t gz_stack_unsent(const struct gz_sock *s)
 
 void gz_stack_received(struct gz_sock *s, uint32_t n)
 {
-	uint32_t keep = s->wnd_want > s->wnd_held ? s->wnd_want - s->wnd_held : 0;
-
 	if (!s->flow)
 		return;
 	GZ_PCB_SCOPE(p, s->flow);
-	keep = keep < n ? keep : n;
-	s->wnd_held += keep;
-	open_window(p, n - keep);
+	gz_window_read(s, p, n);
 }
 
 void gz_stack_fin(struct gz_sock *s)
@@ -449,9 +400,7 @@ void gz_stack_close(struct gz_sock *s)
 		return;
 	GZ_PCB_SCOPE(p, s->flow);
 	s->fin_sent = true;
-	/* lwIP takes a window that is not whole for unread bytes, and resets. */
-	p->rcv_wnd += s->wnd_held;
-	s->wnd_held = s->wnd_want = 0;
+	gz_window_whole(s, p);
 	/* lwIP frees the pcb at once when bytes are unread; on_destroy() tells. */
 	if (tcp_close(p) != ERR_OK)
 		gz_stack_abort(s);

@@ -242,13 +242,16 @@ static void deadlines(struct gz_worker *w, struct gz_flow *f, struct tcp_pcb *p)
 static void trim(struct gz_worker *w, struct gz_flow *f)
 {
 	uint64_t used = LWIP_MAX(f->measure.received_at, f->measure.sent_at);
+	bool idle = w->now >= used + TRIM;
 	struct gz_sock *s = f->sock;
 
 	if (!s || w->now < s->trim_at || !(s->rx.data || s->tx.data))
 		return;
 	s->trim_at = w->now + TRIM;
-	gz_ring_trim(&s->rx, w->now >= used + TRIM);
-	gz_ring_trim(&s->tx, w->now >= used + TRIM);
+	gz_ring_trim(&s->rx, idle);
+	gz_ring_trim(&s->tx, idle);
+	if (idle)
+		gz_window_idle(s, gz_pcb_look(f));
 }
 
 /* lwIP passes a pcb over whose last_timer is the counter's: it is never that here. */

@@ -102,6 +102,7 @@ void gz_worker_release(struct gz_worker *w, struct gz_sock *s)
 	s->on_worker = false;
 	gz_plane_release(s);
 	LIST_REMOVE(s, worker_entry);
+	gz_buffers_return(s);
 	gz_ring_free(&s->rx);
 	gz_ring_free(&s->tx);
 	gz_sock_unref(s);

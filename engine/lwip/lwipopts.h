@@ -58,9 +58,9 @@
 #define LWIP_TCP 1
 #define TCP_MSS 1460
 #define LWIP_WND_SCALE 1
-#define TCP_RCV_SCALE 4
-#define TCP_WND (256 * 1024)	 /* = GZ_RX_RING */
-#define TCP_SND_BUF (256 * 1024) /* = GZ_TX_RING */
+#define TCP_RCV_SCALE 7
+#define TCP_WND (4 * 1024 * 1024) /* = GZ_RX_MOST; engine/window.c gives less */
+#define TCP_SND_BUF (256 * 1024)  /* = GZ_TX_RING */
 #define TCP_SND_QUEUELEN 0xfff0
 #define TCP_SNDLOWAT 32768
 #define TCP_SNDQUEUELOWAT (TCP_SND_QUEUELEN / 2)
