@@ -14,7 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
@@ -28,10 +27,6 @@
 
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000
-#endif
-
-#ifndef HWCAP2_FSGSBASE
-#define HWCAP2_FSGSBASE 2
 #endif
 
 #define ISLAND_SIZE 65536
@@ -323,8 +318,6 @@ static int add_stacks(struct gz_tracee *t, struct gz_agent_book *b)
 
 	if (b->stacks)
 		return 0;
-	if (!(getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE))
-		return -ENOEXEC;
 	rc = map(t, GZ_AGENT_STACKS, GZ_AGENT_STACKS_SIZE, PROT_READ | PROT_WRITE,
 		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
 	b->stacks = !rc;

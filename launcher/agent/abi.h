@@ -59,15 +59,15 @@
 #define GZ_SITE_ISLAND 56 /* ... and where it leads */
 #define GZ_SITE_JUMP 5	  /* its bytes */
 
-/*
- * A goroutine's stack has no room for us.  Each thread of a Go program has one of
- * these, by its FS base; at its start that base, and whether it is in use.
- */
+/* A goroutine's stack has no room for us.  One of these has, while its first word says so. */
 #define GZ_STACK_SIZE 0x10000
 #define GZ_STACKS_LOG2 8
 #define GZ_STACKS (1 << GZ_STACKS_LOG2)
-#define GZ_STACK_OWNER 0
-#define GZ_STACK_BUSY 8
+#define GZ_STACK_BUSY 0
+#define GZ_STACK_TRIES 32 /* from the first of the processor's on */
+#define GZ_STACKS_APART 8 /* processors begin so far apart */
+/* Its limit has the processor's number: vdso_read_cpunode() */
+#define GZ_CPU_SELECTOR 0x7b
 
 #define GZ_NR_MAX 512
 #define GZ_NR_NATIVE 0 /* never ours */

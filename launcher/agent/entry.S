@@ -10,9 +10,8 @@
  * A site of a Go program comes to agent_entry_go: a goroutine's stack may have a few
  * hundred bytes left, so that the agent runs on one of its own.  rsp is never
  * anything but a stack, for a signal may come at any instruction; a stack is busy
- * until rsp has left it.  Who finds it busy, in a signal handler that came on top of
- * the agent, traps.  Go's handlers run on an alternate stack with all signals
- * blocked: that they leave it for one of these is harmless.
+ * until rsp has left it.  Who finds none that is free traps.  Go's handlers run on an
+ * alternate stack with all signals blocked: that they leave it for one of these is harmless.
  *
  * Leaving is by jumps only, so that no shadow stack disagrees.
  */
@@ -116,7 +115,6 @@ fdtab:	.quad	GZ_FD_TABLE
 stacks:	.quad	GZ_AGENT_STACKS
 
 #define SAVED 32
-#define TRIES 8
 
 	.org	GZ_AGENT_ENTRY_GO - GZ_AGENT_BASE, 0xcc
 	.globl agent_entry_go
@@ -128,34 +126,25 @@ agent_entry_go:
 	mov	%rcx, 16(%rsp)
 	mov	%rsi, 24(%rsp)
 
-	/* The thread's stack is one of TRIES from a hash of its FS base on. */
-	rdfsbase %rcx
-	test	%rcx, %rcx
-	jz	no_stack
-	mov	%ecx, %r11d
-	shr	$6, %r11d
-	imul	$0x9e3779b1, %r11d, %r11d
-	shr	$32 - GZ_STACKS_LOG2, %r11d
-	mov	$TRIES, %esi
-1:	mov	%r11d, %edx
+	/* The first that is free of those that this processor begins with, warm in its cache. */
+	mov	$GZ_CPU_SELECTOR, %ecx
+	lsl	%ecx, %ecx
+	imul	$GZ_STACKS_APART, %ecx, %ecx
+	mov	$GZ_STACK_TRIES, %esi
+	mov	$1, %r11d
+1:	and	$GZ_STACKS - 1, %ecx
+	mov	%ecx, %edx
 	imul	$GZ_STACK_SIZE, %rdx, %rdx
 	add	stacks(%rip), %rdx
-	cmp	%rcx, GZ_STACK_OWNER(%rdx)
-	je	2f
 	xor	%eax, %eax
-	lock cmpxchg %rcx, GZ_STACK_OWNER(%rdx)
+	lock cmpxchg %r11, GZ_STACK_BUSY(%rdx)
 	je	2f
-	inc	%r11d
-	and	$GZ_STACKS - 1, %r11d
+	inc	%ecx
 	dec	%esi
 	jnz	1b
 	jmp	no_stack
-2:	mov	$1, %eax
-	xchg	%rax, GZ_STACK_BUSY(%rdx)
-	test	%rax, %rax
-	jnz	no_stack
 
-	lea	GZ_STACK_SIZE - 16(%rdx), %r11
+2:	lea	GZ_STACK_SIZE - 16(%rdx), %r11
 	mov	%rsp, (%r11)
 	mov	%rdx, 8(%r11)
 	mov	(%rsp), %rax
