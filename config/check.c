@@ -32,6 +32,7 @@ static const struct {
 	[GZ_DRV_VHOST] =	{ "vhost",	 NO, MUST, NO, NO },
 	[GZ_DRV_PCI] =		{ "pci",	 NO, NO, MUST, NO },
 	[GZ_DRV_VDEV] =		{ "vdev",	 MAY, NO, MUST, MAY },
+	[GZ_DRV_DISPATCH] =	{ "dispatch",	 NO, MUST, NO, NO },
 };
 /* clang-format on */
 
@@ -392,7 +393,7 @@ static void check_clients(struct gz_load *ld, struct gz_dispatch_config *c)
 					      a->name, b->line);
 			snprintf(mine, sizeof(mine), "clients[%u].path", i);
 			snprintf(other, sizeof(other), "clients[%u].path", j);
-			if (!strcmp(a->path, b->path))
+			if (a->path[0] && !strcmp(a->path, b->path))
 				gz_load_error(ld, mine, other,
 					      "'%s' is the client's on line %u: "
 					      "expected another socket",
@@ -416,6 +417,13 @@ static void check_clients(struct gz_load *ld, struct gz_dispatch_config *c)
 					      b->line);
 		}
 	}
+}
+
+/** check_owner() - A port of dispatch's own cannot be one of its links */
+static void check_owner(struct gz_load *ld, const struct gz_port_config *p, const char *key)
+{
+	if (p->driver == GZ_DRV_DISPATCH)
+		gz_load_error(ld, key, NULL, "'dispatch' is for engines: expected a device");
 }
 
 /**
@@ -452,6 +460,8 @@ static void check_bond(struct gz_load *ld, struct gz_dispatch_config *c)
 		p->queue_size = c->port.queue_size;
 		p->promiscuous = c->port.promiscuous;
 		check_device(ld, p, path, false);
+		snprintf(other, sizeof(other), "bond.ports[%u].driver", i);
+		check_owner(ld, p, other);
 		for (unsigned j = 0; j < i; j++) {
 			const struct gz_port_config *q = &b->ports[j];
 
@@ -507,6 +517,7 @@ void gz_dispatch_check(struct gz_load *ld, void *conf)
 	struct gz_dispatch_config *c = conf;
 
 	check_control(ld, c->run_dir, c->name);
+	check_owner(ld, &c->port, "port.driver");
 	if (c->bond.nports)
 		check_bond(ld, c);
 	else

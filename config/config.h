@@ -43,7 +43,8 @@ enum gz_driver {
 	GZ_DRV_VIRTIO_USER, /* link to gazelle-dispatch, or any vhost-user */
 	GZ_DRV_VHOST,
 	GZ_DRV_PCI,
-	GZ_DRV_VDEV, /* port.device is a DPDK --vdev string, verbatim */
+	GZ_DRV_VDEV,	 /* port.device is a DPDK --vdev string, verbatim */
+	GZ_DRV_DISPATCH, /* attaches to gazelle-dispatch (engine/attach.c) */
 };
 
 /** What the configuration calls @driver, "af_xdp" for one; static. */
@@ -86,7 +87,7 @@ struct gz_port_config {
 	enum gz_driver driver;
 	char iface[IFNAMSIZ];	/* af_xdp, af_packet, tap */
 	char device[256];	/* pci address or vdev string */
-	char path[GZ_PATH_MAX]; /* virtio_user, vhost socket */
+	char path[GZ_PATH_MAX]; /* virtio_user, vhost socket; dispatch's control socket */
 	uint8_t mac[6];		/* all zero: the device's own */
 	bool mac_set;
 	uint16_t mtu;	     /* bytes of IP packet */
@@ -166,7 +167,7 @@ struct gz_kernel_rule {
 
 struct gz_dispatch_client {
 	char name[GZ_NAME_MAX];
-	char path[GZ_PATH_MAX];	   /* vhost-user socket, engine is server */
+	char path[GZ_PATH_MAX];	   /* vhost-user socket, engine is server; "": it attaches */
 	struct gz_prefix4 address; /* /32 or wider: what is the client's */
 	struct gz_prefix address6; /* of IPv6, if it is set */
 	uint32_t uid;		   /* of the engine's process */

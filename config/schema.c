@@ -50,6 +50,7 @@ static const char *const driver_names[] = {[GZ_DRV_AUTO] = "auto",
 					   [GZ_DRV_VHOST] = "vhost",
 					   [GZ_DRV_PCI] = "pci",
 					   [GZ_DRV_VDEV] = "vdev",
+					   [GZ_DRV_DISPATCH] = "dispatch",
 					   NULL};
 
 const char *gz_driver_name(enum gz_driver driver)
@@ -105,8 +106,9 @@ static const struct gz_cfg_key port_keys[] = {
 	  .names = driver_names, .def = "auto",
 	  .help = "The kind of device.",
 	  .more = "auto: af_xdp on iface, af_packet where that fails. "
-		  "virtio_user: the link to gazelle-dispatch, or any vhost-user "
-		  "back end, at path; vhost: its other end. pci, vdev: see "
+		  "dispatch: a link to gazelle-dispatch, whose control socket is at "
+		  "path. virtio_user: a link to any vhost-user back end, or to "
+		  "gazelle-dispatch, at path; vhost: its other end. pci, vdev: see "
 		  "device." },
 	{ "port.iface", GZ_CFG_IFACE, FIELD(struct gz_port_config, iface),
 	  .flags = GZ_CFG_OPTIONAL, .def = "gz0e", .example = "eth1",
@@ -120,7 +122,7 @@ static const struct gz_cfg_key port_keys[] = {
 	{ "port.path", GZ_CFG_PATH, FIELD(struct gz_port_config, path),
 	  .flags = GZ_CFG_OPTIONAL, .def = "",
 	  .example = "/run/gazelle/engine1.vhost",
-	  .help = "Socket of virtio_user and vhost." },
+	  .help = "Socket of dispatch, virtio_user and vhost." },
 	{ "port.mac", GZ_CFG_MAC, .offset = offsetof(struct gz_port_config, mac),
 	  .size = 7, .flags = GZ_CFG_OPTIONAL, .def = "",
 	  .example = "02:00:00:00:00:01",
@@ -379,7 +381,7 @@ static const struct gz_cfg_key client_keys[] = {
 	{ "name", GZ_CFG_NAME, FIELD(struct gz_dispatch_client, name),
 	  .flags = GZ_CFG_REQUIRED, .help = "The client's name." },
 	{ "path", GZ_CFG_PATH, FIELD(struct gz_dispatch_client, path),
-	  .flags = GZ_CFG_REQUIRED, .help = "Its vhost-user socket." },
+	  .flags = GZ_CFG_OPTIONAL, .help = "Its vhost-user socket." },
 	{ "address", GZ_CFG_NET4, FIELD(struct gz_dispatch_client, address),
 	  .flags = GZ_CFG_REQUIRED, .help = "The address or network it owns." },
 	{ "address6", GZ_CFG_NET, FIELD(struct gz_dispatch_client, address6),
@@ -524,7 +526,7 @@ static const struct gz_cfg_key dispatch_keys[] = {
 	  LIST(struct gz_dispatch_config, clients, nclients), .def = "",
 	  .flags = GZ_CFG_OPTIONAL, .maps = &client_schema,
 	  .example = "  - name: engine1\n"
-		     "    path: /run/gazelle/engine1.vhost\n"
+		     "    uid: 1000\n"
 		     "    address: 10.213.0.2/32\n"
 		     "    address6: fd67:617a:656c::2\n"
 		     "    send_kbits: 100000\n"
@@ -532,12 +534,16 @@ static const struct gz_cfg_key dispatch_keys[] = {
 		     "    path: /run/gazelle/engine2.vhost\n"
 		     "    address: 10.213.0.3/32\n",
 	  .help = "The engines that share the port.",
-	  .more = "name: how messages and telemetry call it. path: the vhost-user "
-		  "socket; the engine, with driver virtio_user and the same path, "
-		  "makes it. address, address6: the address or the network that "
+	  .more = "name: how messages and telemetry call it, and the name of an engine "
+		  "that attaches. It does so by the control socket (its driver: dispatch), "
+		  "as a process of user uid; left out: of dispatch's own user. It "
+		  "registers its addresses, which must be within address or address6. "
+		  "path: it does not attach. With driver virtio_user and the same path it "
+		  "makes a vhost-user socket, to which dispatch connects; all of address "
+		  "and address6 is the client's then, and uid the user whose process must "
+		  "listen there, left out: any that can make the socket. "
+		  "address, address6: the address or the network that "
 		  "is the client's alone; what it sends from elsewhere is dropped. "
-		  "uid: the user whose process must listen at path; another's is left "
-		  "alone. Left out: any that can make the socket. "
 		  "send_kbits, send_packets, receive_kbits, receive_packets: limits, a "
 		  "second, of what it may send and what it receives, frames' headers "
 		  "included; more is dropped. Left out: none." },

@@ -2,8 +2,8 @@
  *
  * dispatch.h - What the parts of gazelle-dispatch share
  *
- * Threads: main (start-up, then links' connections and signals), worker (lcore
- * 1: every packet), monitor (the ports' devices), DPDK's vhost threads (links'
+ * Threads: main (start-up, then the control socket, links' connections and signals),
+ * worker (lcore 1: every packet), monitor (the ports' devices), DPDK's vhost threads (links'
  * messages), telemetry's.
  */
 #ifndef GZ_DISPATCH_H
@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "config/config.h"
+#include "dispatch/clients.h"
 #include "dispatch/kernel.h"
 #include "dispatch/limits.h"
 #include "dispatch/link.h"
@@ -45,9 +46,10 @@ struct dispatch {
 	struct gz_dispatch_config config;
 	struct wire wire;
 	struct kernel kernel;
-	struct rte_mempool *pool;	      /* of the ports and of what links send */
-	struct sw sw;			      /* worker's */
-	struct link *link;		      /* config.nclients of them */
+	struct rte_mempool *pool; /* of the ports and of what links send */
+	struct sw sw;		  /* worker's */
+	struct clients clients;
+	struct link *link;		      /* GZ_CLIENTS_MAX of them */
 	struct limits limits[GZ_CLIENTS_MAX]; /* worker's */
 	struct counters counters[SW_PORTS];
 	uint64_t sleeps;	  /* worker's */
@@ -74,7 +76,7 @@ void worker_watch(struct dispatch *d);
 void worker_wake(const struct dispatch *d);
 
 /** telemetry_start() - Offer /gazelle/dispatch.  Return: 0 or -errno */
-int telemetry_start(const struct dispatch *d);
+int telemetry_start(struct dispatch *d);
 
 /** say() - One line to standard error, if the configuration wants the level */
 void say(enum gz_log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -87,7 +87,9 @@ static struct {
 	unsigned n;
 	int epoll, wake;
 	atomic_ullong faults;
-} links;
+	pthread_mutex_t peers;		   /* whoever reads a peer's path and is not main */
+	uint64_t before[SOCKETS_MAX / 64]; /* main's: sockets before link_connect() */
+} links = {.peers = PTHREAD_MUTEX_INITIALIZER};
 
 /* --- states --------------------------------------------------------------- */
 
@@ -107,7 +109,7 @@ static void link_set_state(struct link *l, enum link_state to)
 	    [LINK_UP] = 1 << LINK_TALKING,
 	    [LINK_GONE] = 1 << LINK_TALKING | 1 << LINK_UP,
 	};
-	const char *name = l->client->name;
+	const char *name = l->peer.name;
 
 	if (to == l->state)
 		return;
@@ -120,15 +122,18 @@ static void link_set_state(struct link *l, enum link_state to)
 
 static struct link *link_of(int vid)
 {
+	struct link *found = NULL;
 	char path[GZ_PATH_MAX];
 
 	if (rte_vhost_get_ifname(vid, path, sizeof(path)))
 		return NULL;
-	for (unsigned i = 0; i < links.n; i++) {
-		if (!strcmp(links.link[i].client->path, path))
-			return &links.link[i];
+	pthread_mutex_lock(&links.peers);
+	for (unsigned i = 0; i < links.n && !found; i++) {
+		if (!strcmp(links.link[i].peer.path, path))
+			found = &links.link[i];
 	}
-	return NULL;
+	pthread_mutex_unlock(&links.peers);
+	return found;
 }
 
 /**
@@ -168,39 +173,52 @@ static void wake_worker(void)
 	}
 }
 
-/** is_wanted() - Is the process at the other end of the client's user? */
+/** is_wanted() - Is the process at the other end the one that the link is for? */
 static bool is_wanted(const struct link *l, int fd)
 {
 	struct ucred peer;
 	socklen_t len = sizeof(peer);
 
-	if (!l->client->uid_set)
+	if (!l->peer.uid_set)
 		return true;
 	/* Who called listen() (unix(7), SO_PEERCRED) */
-	return !getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) && peer.uid == l->client->uid;
+	return !getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) && peer.uid == l->peer.uid &&
+	       (!l->peer.pid || peer.pid == l->peer.pid);
+}
+
+static bool is_connected(int fd)
+{
+	struct sockaddr_un peer = {0};
+	socklen_t len = sizeof(peer);
+
+	return !getpeername(fd, (struct sockaddr *)&peer, &len) && peer.sun_family == AF_UNIX;
+}
+
+static void remember_sockets(void)
+{
+	memset(links.before, 0, sizeof(links.before));
+	for (int fd = 0; fd < SOCKETS_MAX; fd++)
+		links.before[fd / 64] |= (uint64_t)is_connected(fd) << fd % 64;
 }
 
 /**
  * look_at_socket() - Give the link's socket a time limit, and see whose it is
  *
- * vhost reads a message in two calls and blocks in the second.  It does not tell
- * its descriptor, so the one that is connected to our path is looked for; the
- * lowest numbers are where it will be.
+ * vhost reads a message in two calls and blocks in the second.  It does not tell its
+ * descriptor, so what is connected now and was not before is looked at; the lowest
+ * numbers are where it will be.  Should another client have passed us a socket as
+ * an eventfd in between, that must be wanted as well: there is another try.
  *
- * Return: false if none was found, or it is not the client's user's
+ * Main, within link_connect().  Return: false if none was found, or it is another
+ * process's
  */
 static bool look_at_socket(const struct link *l)
 {
 	const struct timeval limit = {.tv_sec = MESSAGE_TIMEOUT_S};
-	const char *path = l->client->path;
 	bool found = false;
 
 	for (int fd = 0; fd < SOCKETS_MAX; fd++) {
-		struct sockaddr_un peer = {0};
-		socklen_t len = sizeof(peer);
-
-		if (getpeername(fd, (struct sockaddr *)&peer, &len) || peer.sun_family != AF_UNIX ||
-		    strncmp(peer.sun_path, path, sizeof(peer.sun_path)))
+		if (links.before[fd / 64] >> fd % 64 & 1 || !is_connected(fd))
 			continue;
 		if (!is_wanted(l, fd))
 			return false;
@@ -208,7 +226,7 @@ static bool look_at_socket(const struct link *l)
 		setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
 		setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
 	}
-	return found || !l->client->uid_set;
+	return found || !l->peer.uid_set;
 }
 
 static int new_connection(int vid)
@@ -221,7 +239,7 @@ static int new_connection(int vid)
 		if (!l->refused)
 			say(GZ_LOG_ERROR,
 			    "client %s: the process at %s is not of user %u: left alone",
-			    l->client->name, l->client->path, l->client->uid);
+			    l->peer.name, l->peer.path, l->peer.uid);
 		l->refused = true;
 		return -1;
 	}
@@ -398,10 +416,11 @@ static void link_connect(struct link *l)
 	static const uint64_t flags = RTE_VHOST_USER_CLIENT | RTE_VHOST_USER_NO_RECONNECT |
 				      RTE_VHOST_USER_LINEARBUF_SUPPORT |
 				      RTE_VHOST_USER_NET_COMPLIANT_OL_FLAGS;
-	const char *path = l->client->path;
+	const char *path = l->peer.path;
 
 	if (access(path, F_OK) || rte_vhost_driver_register(path, flags))
 		return;
+	remember_sockets();
 	l->registered = !rte_vhost_driver_disable_features(path, unwanted_features) &&
 			!rte_vhost_driver_set_protocol_features(path, protocol_features) &&
 			!rte_vhost_driver_callback_register(path, &callbacks) &&
@@ -412,10 +431,67 @@ static void link_connect(struct link *l)
 	l->registered &= !l->refused;
 }
 
+/** set_peer() - And set the link back to its beginning */
+static void set_peer(struct link *l, const struct link_peer *peer)
+{
+	pthread_mutex_lock(&links.peers);
+	l->peer = *peer;
+	pthread_mutex_unlock(&links.peers);
+	l->cut = l->reported = l->refused = l->parting = false;
+	l->next_try = 0;
+	l->delay = DELAY_MIN_MS;
+}
+
+void link_to(struct link *l, const struct link_peer *peer)
+{
+	set_peer(l, peer);
+	link_connect(l); /* who asked for it waits */
+}
+
+void link_part(struct link *l)
+{
+	if (!l->peer.path[0])
+		return;
+	l->parting = true;
+	atomic_store(&l->vid, -1);
+}
+
+bool link_is_free(const struct link *l)
+{
+	return !l->peer.path[0];
+}
+
+/** link_end() - What link_part() began.  Not while the worker is inside: see link_tend() */
+static void link_end(struct link *l)
+{
+	static const struct link_peer nobody = {.fd = -1};
+	int fd = l->peer.fd;
+
+	if (atomic_load(&l->busy))
+		return;
+	if (l->registered)
+		rte_vhost_driver_unregister(l->peer.path);
+	l->registered = false;
+	pthread_mutex_lock(&l->lock);
+	if (l->state != LINK_ABSENT) {
+		if (l->reported)
+			say(GZ_LOG_INFO, "client %s: link down", l->peer.name);
+		link_set_state(l, LINK_ABSENT);
+	}
+	pthread_mutex_unlock(&l->lock);
+	set_peer(l, &nobody);
+	if (fd >= 0)
+		close(fd);
+}
+
 static void link_tend(struct link *l, int64_t now)
 {
 	enum link_state state;
 
+	if (l->parting)
+		link_end(l);
+	if (link_is_free(l) || l->parting)
+		return;
 	pthread_mutex_lock(&l->lock);
 	state = l->state;
 	pthread_mutex_unlock(&l->lock);
@@ -424,16 +500,15 @@ static void link_tend(struct link *l, int64_t now)
 	 * starts, within milliseconds, and that is nobody's business. */
 	if (l->reported != (state == LINK_UP)) {
 		l->reported = state == LINK_UP;
-		say(GZ_LOG_INFO, "client %s: link %s", l->client->name,
-		    l->reported ? "up" : "down");
+		say(GZ_LOG_INFO, "client %s: link %s", l->peer.name, l->reported ? "up" : "down");
 	}
 	/* not while the worker is inside: we would wait for it, and it for us */
 	if (l->cut && l->registered && !atomic_load(&l->busy)) {
-		rte_vhost_driver_unregister(l->client->path);
+		rte_vhost_driver_unregister(l->peer.path);
 		l->registered = false;
 	} else if (state == LINK_GONE) {
 		if (l->registered)
-			rte_vhost_driver_unregister(l->client->path);
+			rte_vhost_driver_unregister(l->peer.path);
 		l->registered = false;
 		if (l->cut) {
 			l->delay = DELAY_CUT_MS;
@@ -445,7 +520,7 @@ static void link_tend(struct link *l, int64_t now)
 			say(GZ_LOG_WARN,
 			    "client %s: the peer at %s hung up before the link was up; next "
 			    "try in %u ms",
-			    l->client->name, l->client->path, l->delay);
+			    l->peer.name, l->peer.path, l->delay);
 		}
 		l->next_try = now + l->delay;
 		pthread_mutex_lock(&l->lock);
@@ -485,7 +560,7 @@ bool links_cut(void)
 		if (!l->cut)
 			say(GZ_LOG_ERROR,
 			    "client %s: it holds up everybody's packets: cut off for %d s",
-			    l->client->name, DELAY_CUT_MS / 1000);
+			    l->peer.name, DELAY_CUT_MS / 1000);
 		l->cut = true;
 		atomic_store(&l->vid, -1);
 		return true;
@@ -493,20 +568,20 @@ bool links_cut(void)
 	return false;
 }
 
-struct link *links_start(const struct gz_dispatch_config *c, int epoll, int wake)
+struct link *links_start(int epoll, int wake, bool quiet)
 {
 	struct sigaction sa = {.sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO};
 
-	links.link = calloc(c->nclients ? c->nclients : 1, sizeof(*links.link));
+	links.link = calloc(GZ_CLIENTS_MAX, sizeof(*links.link));
 	if (!links.link)
 		return NULL;
-	links.n = c->nclients;
+	links.n = GZ_CLIENTS_MAX;
 	links.epoll = epoll;
 	links.wake = wake;
 	for (unsigned i = 0; i < links.n; i++) {
 		struct link *l = &links.link[i];
 
-		l->client = &c->clients[i];
+		l->peer.fd = -1;
 		l->index = i;
 		l->kick = -1;
 		l->delay = DELAY_MIN_MS;
@@ -516,7 +591,7 @@ struct link *links_start(const struct gz_dispatch_config *c, int epoll, int wake
 	sigemptyset(&sa.sa_mask);
 	sigaction(SIGBUS, &sa, NULL);
 	/* A client that comes and goes is a line of ours, not twenty of vhost's */
-	if (c->log != GZ_LOG_DEBUG)
+	if (quiet)
 		rte_log_set_level_pattern("lib.vhost.*", RTE_LOG_CRIT);
 	return links.link;
 }
@@ -525,7 +600,9 @@ void links_stop(void)
 {
 	for (unsigned i = 0; i < links.n; i++) {
 		if (links.link[i].registered)
-			rte_vhost_driver_unregister(links.link[i].client->path);
+			rte_vhost_driver_unregister(links.link[i].peer.path);
+		if (links.link[i].peer.fd >= 0)
+			close(links.link[i].peer.fd);
 		pthread_mutex_destroy(&links.link[i].lock);
 	}
 	links.n = 0;

@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "config/config.h"
 
@@ -22,9 +23,20 @@ enum link_state {
 	LINK_GONE,    /* the peer hung up; main has yet to clean up */
 };
 
+/** Whom a link is to be connected with */
+struct link_peer {
+	char name[GZ_NAME_MAX];
+	char path[GZ_PATH_MAX]; /* of the socket at which it listens; "": nobody */
+	int fd;			/* a descriptor that path refers to, the link's own; -1 */
+	bool uid_set;		/* its process must be of */
+	uint32_t uid;
+	pid_t pid; /* and be this one, unless 0 */
+};
+
 struct link {
-	const struct gz_dispatch_client *client;
 	unsigned index;
+	/* Main writes it while vhost does not know the path; read by vhost's threads: */
+	struct link_peer peer;
 
 	/* The packet path.  vhost's threads set vid and wait for !busy before
 	 * they take the device away; the worker sets busy before it reads vid. */
@@ -42,19 +54,30 @@ struct link {
 	bool cut;	 /* it held the worker up: out with it */
 	bool reported;	 /* as up */
 	bool refused;	 /* it is another user's, and that was said */
+	bool parting;	 /* with the peer, as soon as the worker is out */
 	int64_t next_try;
 	unsigned delay;		  /* until the next try */
 	unsigned sessions_before; /* of this connection */
 };
 
 /**
- * links_start() - Make a link for each client; nothing is connected yet
+ * links_start() - Make a link for each place of a client; none has a peer yet
  * @epoll:	Where the links' descriptors are added, with data.u32 = index
  * @wake:	eventfd to write to when a link came up
+ * @quiet:	vhost's own messages are not wanted
  *
- * Main, once.  Return: the links, or NULL without memory
+ * Main, once.  Return: GZ_CLIENTS_MAX links, or NULL without memory
  */
-struct link *links_start(const struct gz_dispatch_config *c, int epoll, int wake);
+struct link *links_start(int epoll, int wake, bool quiet);
+
+/** link_to() - Connect it with @peer, from now on.  Main, when link_is_free() */
+void link_to(struct link *l, const struct link_peer *peer);
+
+/** link_part() - Part with its peer.  Main; link_is_free() tells when it is done */
+void link_part(struct link *l);
+
+/** link_is_free() - Has it no peer?  Main */
+bool link_is_free(const struct link *l);
 
 /** links_tend() - Connect what is absent, clean up what is gone.  Main, now and then */
 void links_tend(void);

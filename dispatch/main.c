@@ -3,9 +3,9 @@
  * main.c - gazelle-dispatch: one port, shared by several engines
  *
  * Theory of operation: main() is the script of start-up and, in reverse, of the
- * end.  In between it tends the links' connections every TEND_MS and waits for a
- * signal; the ports' devices are the monitor's (monitor.c), packets the worker's
- * (worker.c, wire.c), decisions switch.c's, a client's link is link.c's.
+ * end.  In between it serves the control socket, tends the links' connections every
+ * TEND_MS and waits for a signal; the ports' devices are the monitor's (monitor.c), packets the
+ * worker's (worker.c, wire.c), decisions switch.c's, a client's link is link.c's.
  *
  * Needs CAP_NET_ADMIN and CAP_NET_RAW for a kernel interface, CAP_SYS_ADMIN for
  * the private namespace of a veth pair.
@@ -22,7 +22,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
-#include <time.h>
+#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include <rte_launch.h>
@@ -223,17 +223,17 @@ static void tell_of_ports(const struct dispatch *d)
 }
 
 /** tend_until_signal() - Return: the signal that ends us */
-static int tend_until_signal(const sigset_t *set)
+static int tend_until_signal(struct dispatch *d, int signals)
 {
-	const struct timespec tick = {.tv_nsec = TEND_MS * 1000000};
-	int sig;
+	struct signalfd_siginfo sig;
 
 	do {
-		worker_watch(&self);
+		worker_watch(d);
 		links_tend();
-		sig = sigtimedwait(set, NULL, &tick);
-	} while (sig < 0);
-	return sig;
+		clients_tend(d);
+		attach_wait(d, signals, TEND_MS);
+	} while (read(signals, &sig, sizeof(sig)) != sizeof(sig));
+	return (int)sig.ssi_signo;
 }
 
 static bool has_pci(const struct gz_dispatch_config *c)
@@ -249,7 +249,7 @@ int main(int argc, char **argv)
 {
 	struct dispatch *d = &self;
 	struct gz_dispatch_config *c = &d->config;
-	int rc, status = EXIT_FAILED;
+	int rc, signals, status = EXIT_FAILED;
 	char err[512];
 	sigset_t set;
 
@@ -265,6 +265,7 @@ int main(int argc, char **argv)
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
 	sigprocmask(SIG_BLOCK, &set, NULL);
+	signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	raise_limits();
 
 	rc = gz_eal_start(&(struct gz_eal_config){.name = c->name,
@@ -305,7 +306,7 @@ int main(int argc, char **argv)
 	}
 	if (err[0])
 		say(GZ_LOG_INFO, "%s", err);
-	sw_init(&d->sw, c);
+	sw_init(&d->sw, NULL, c->port.mtu);
 	d->sw.mac = d->wire.mac;
 	for (unsigned i = 0; i < c->nclients; i++) {
 		rc = limits_init(&d->limits[i], &c->clients[i]);
@@ -320,10 +321,14 @@ int main(int argc, char **argv)
 		say(GZ_LOG_ERROR, "%s", err);
 		goto out_port;
 	}
-	d->link = links_start(c, d->epoll, d->wake);
-	if (!d->link || telemetry_start(d)) {
+	d->link = links_start(d->epoll, d->wake, c->log != GZ_LOG_DEBUG);
+	if (!d->link || clients_start(d) || telemetry_start(d)) {
 		say(GZ_LOG_ERROR, "no memory");
-		goto out_kernel;
+		goto out_links;
+	}
+	if (attach_open(d, err, sizeof(err))) {
+		say(GZ_LOG_ERROR, "%s", err);
+		goto out_links;
 	}
 	rc = monitor_start(d);
 	if (rc) {
@@ -337,7 +342,7 @@ int main(int argc, char **argv)
 	}
 	tell_of_ports(d);
 
-	rc = tend_until_signal(&set);
+	rc = tend_until_signal(d, signals);
 	say(GZ_LOG_INFO, "%s: ending", strsignal(rc));
 	status = EXIT_FINE;
 
@@ -347,8 +352,9 @@ int main(int argc, char **argv)
 	rte_eal_wait_lcore(1);
 out_links:
 	monitor_stop(d);
+	attach_close(d);
 	links_stop();
-out_kernel:
+	clients_stop(d);
 	kernel_close(d);
 out_port:
 	wire_close(d);

@@ -58,26 +58,32 @@ static int by_length(const void *a, const void *b)
 	return x < y ? 1 : x > y ? -1 : 0;
 }
 
-void sw_init(struct sw *s, const struct gz_dispatch_config *c)
+void sw_table_own(struct sw_table *t, unsigned client, const struct gz_prefix *p)
 {
-	unsigned mtu = c->port.mtu ? c->port.mtu : RTE_ETHER_MTU;
+	t->clients |= 1ull << client;
+	if (!p->set)
+		return;
+	if (!IN6_IS_ADDR_V4MAPPED(&p->addr)) {
+		t->r6[t->n6++] = (struct sw_route6){.net = *p, .client = client};
+	} else {
+		uint32_t mask = mask4(p->len - 96u);
 
-	memset(s, 0, sizeof(*s));
-	s->n = c->nclients;
-	s->nrules = c->nkernel_rules;
-	s->rules = c->kernel_rules;
-	s->max_frame = (uint16_t)(ETH_LEN + sizeof(struct rte_vlan_hdr) + mtu);
-	for (unsigned i = 0; i < s->n; i++) {
-		uint32_t mask = mask4(c->clients[i].address.len);
-
-		s->route[i] = (struct sw_route){
-		    .addr = c->clients[i].address.addr & mask,
-		    .mask = mask,
-		    .client = i,
-		};
-		s->route6[i] = c->clients[i].address6;
+		t->r4[t->n4++] = (struct sw_route){
+		    .addr = p->addr.s6_addr32[3] & mask, .mask = mask, .client = client};
 	}
-	qsort(s->route, s->n, sizeof(s->route[0]), by_length);
+}
+
+void sw_table_seal(struct sw_table *t)
+{
+	qsort(t->r4, t->n4, sizeof(t->r4[0]), by_length);
+}
+
+void sw_init(struct sw *s, const struct sw_table *table, uint16_t mtu)
+{
+	memset(s, 0, sizeof(*s));
+	s->table = table;
+	s->max_frame =
+	    (uint16_t)(ETH_LEN + sizeof(struct rte_vlan_hdr) + (mtu ? mtu : RTE_ETHER_MTU));
 }
 
 /* Is it among the kernel's? */
@@ -92,8 +98,8 @@ static bool is_host(const struct sw *s, uint32_t addr)
 
 unsigned sw_lookup(const struct sw *s, uint32_t addr)
 {
-	for (unsigned i = 0; i < s->n; i++) {
-		const struct sw_route *r = &s->route[i];
+	for (unsigned i = 0; i < s->table->n4; i++) {
+		const struct sw_route *r = &s->table->r4[i];
 
 		if ((addr & r->mask) != r->addr)
 			continue;
@@ -139,8 +145,8 @@ bool sw_is_kernels(const struct sw *s, uint8_t proto, const struct in6_addr *a, 
 	static const uint8_t protos[] = {
 	    [GZ_PROTO_TCP] = IPPROTO_TCP, [GZ_PROTO_UDP] = IPPROTO_UDP};
 
-	for (unsigned i = 0; s->kernel && i < s->nrules; i++) {
-		const struct gz_kernel_rule *r = &s->rules[i];
+	for (unsigned i = 0; s->kernel && i < s->table->nrules; i++) {
+		const struct gz_kernel_rule *r = &s->table->rules[i];
 
 		if ((r->protocol == GZ_PROTO_ANY || protos[r->protocol] == proto) &&
 		    (!r->net.set || sw_in_prefix(&r->net, a)) &&
@@ -181,7 +187,7 @@ bool sw_learn(struct sw *s, unsigned client, const struct rte_ether_addr *mac)
 {
 	if (s->client[client].known)
 		return rte_is_same_ether_addr(&s->client[client].mac, mac);
-	for (unsigned i = 0; i < s->n; i++) {
+	for (unsigned i = 0; i < GZ_CLIENTS_MAX; i++) {
 		if (s->client[i].known && rte_is_same_ether_addr(&s->client[i].mac, mac))
 			return false;
 	}

@@ -2,23 +2,26 @@
  *
  * switch.h - Where does a frame go?
  *
- * Pure functions over one table; no DPDK port, no allocation, no clock.  The
- * worker owns the table; nothing here may be called from two threads at once.
+ * Pure functions over tables; no DPDK port, no allocation, no clock.  struct sw_table
+ * says whose the addresses are: main fills one, and does not touch it any more once the
+ * worker has it.  struct sw is the worker's, who alone calls what takes it.
  */
 #ifndef GZ_DISPATCH_SWITCH_H
 #define GZ_DISPATCH_SWITCH_H
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <rte_ether.h>
 
 #include "config/config.h"
 
-/* Ports of the switch: clients are 0..n-1, as configured */
+/* Ports of the switch: clients are 0..GZ_CLIENTS_MAX-1 */
 #define SW_PORT GZ_CLIENTS_MAX	       /* the Ethernet port */
 #define SW_KERNEL (GZ_CLIENTS_MAX + 1) /* the host's kernel, if there is a way to it */
 #define SW_PORTS (GZ_CLIENTS_MAX + 2)
 #define SW_KERNEL_ADDRS 64 /* of each family */
+#define SW_ROUTES_MAX (GZ_CLIENTS_MAX * GZ_ADDRS_MAX)
 
 enum sw_action {
 	SW_DROP,
@@ -63,6 +66,35 @@ struct sw_route {
 	unsigned client;
 };
 
+struct sw_route6 {
+	struct gz_prefix net;
+	unsigned client;
+};
+
+/** Who there is, and whose which address is; replaced as a whole */
+struct sw_table {
+	uint64_t clients; /* a bit each */
+	unsigned n4, n6;
+	struct sw_route r4[SW_ROUTES_MAX]; /* longest prefix first */
+	struct sw_route6 r6[SW_ROUTES_MAX];
+	unsigned nrules; /* what is the kernel's; used if there is a way to it */
+	struct gz_kernel_rule rules[GZ_KERNEL_RULES_MAX];
+	/* dispatch's, to free it when the worker has left it */
+	struct sw_table *next;
+	uint64_t token;
+};
+
+static_assert(GZ_CLIENTS_MAX <= 64, "sets of clients are 64 bits");
+
+/** sw_take() - Take the lowest out of a set of clients that is not empty */
+static inline unsigned sw_take(uint64_t *set)
+{
+	unsigned i = (unsigned)__builtin_ctzll(*set);
+
+	*set &= *set - 1;
+	return i;
+}
+
 /** What a client's frames told of it */
 struct sw_client {
 	bool known; /* mac holds what the client sent first */
@@ -79,20 +111,21 @@ struct sw_kernel {
 };
 
 struct sw {
-	unsigned n;				 /* clients */
-	uint16_t max_frame;			 /* bytes, without FCS; one VLAN tag allowed */
-	struct sw_route route[GZ_CLIENTS_MAX];	 /* longest prefix first */
-	struct gz_prefix route6[GZ_CLIENTS_MAX]; /* by client */
+	const struct sw_table *table;
+	uint16_t max_frame; /* bytes, without FCS; one VLAN tag allowed */
 	struct sw_client client[GZ_CLIENTS_MAX];
 	/* The way to the kernel; NULL: there is none.  What follows is used with it. */
 	const struct sw_kernel *kernel;
 	struct rte_ether_addr mac; /* the port's, and the kernel's behind it */
-	unsigned nrules;
-	const struct gz_kernel_rule *rules;
 };
 
-/** sw_init() - Fill the table from the configuration */
-void sw_init(struct sw *s, const struct gz_dispatch_config *c);
+/** sw_init() - Nobody is known yet.  @table stays the caller's; @mtu: 0 for 1500 */
+void sw_init(struct sw *s, const struct sw_table *table, uint16_t mtu);
+
+/** sw_table_own() - An address or a network is @client's; IPv4 as v4-mapped.  Main */
+void sw_table_own(struct sw_table *t, unsigned client, const struct gz_prefix *p);
+/** sw_table_seal() - When all is in it.  Main */
+void sw_table_seal(struct sw_table *t);
 
 /**
  * sw_lookup() - Whose is this address?

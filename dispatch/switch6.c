@@ -56,10 +56,18 @@ unsigned sw_lookup6(const struct sw *s, const struct in6_addr *a)
 {
 	bool host = is_host(s, a);
 
-	for (unsigned i = 0; i < s->n; i++)
-		if ((sw_in_prefix(&s->route6[i], a) && (s->route6[i].len == 128 || !host)) ||
-		    (s->client[i].known && is_of_mac(a, &s->client[i].mac)))
+	for (unsigned i = 0; i < s->table->n6; i++) {
+		const struct sw_route6 *r = &s->table->r6[i];
+
+		if (sw_in_prefix(&r->net, a) && (r->net.len == 128 || !host))
+			return r->client;
+	}
+	for (uint64_t left = IN6_IS_ADDR_LINKLOCAL(a) ? s->table->clients : 0; left;) {
+		unsigned i = sw_take(&left);
+
+		if (s->client[i].known && is_of_mac(a, &s->client[i].mac))
 			return i;
+	}
 	return host ? SW_KERNEL : SW_PORT;
 }
 

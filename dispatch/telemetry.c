@@ -41,7 +41,7 @@ static const struct {
 #define ROWS (sizeof(table) / sizeof(table[0]))
 #define CLIENTS_IN_ONE ((unsigned)((RTE_TEL_MAX_DICT_ENTRIES - 2 * ROWS - 3) / (ROWS + 2)))
 
-static const struct dispatch *dispatch;
+static struct dispatch *dispatch;
 
 /** add() - One figure; @owner's '.' and '-' are not allowed in a name there */
 static void add(struct rte_tel_data *t, const char *owner, const char *name, uint64_t value)
@@ -65,12 +65,30 @@ static void add_counters(struct rte_tel_data *t, const char *owner, const struct
 
 static void add_client(struct rte_tel_data *t, unsigned i)
 {
-	const char *name = dispatch->config.clients[i].name;
+	const char *name = dispatch->clients.place[i].conf.name;
 	struct link *l = &dispatch->link[i];
 
 	add(t, name, "link", atomic_load(&l->vid) >= 0);
 	add(t, name, "sessions", atomic_load(&l->sessions));
 	add_counters(t, name, &dispatch->counters[i]);
+}
+
+/** add_named() - Return: 0, -1 if there is no such client */
+static int add_named(struct rte_tel_data *t, const char *name)
+{
+	int rc = -1;
+
+	pthread_mutex_lock(&dispatch->clients.lock);
+	for (unsigned i = 0; i < GZ_CLIENTS_MAX && rc; i++) {
+		const struct client *c = &dispatch->clients.place[i];
+
+		if (!c->used || strcmp(c->conf.name, name))
+			continue;
+		add_client(t, i);
+		rc = 0;
+	}
+	pthread_mutex_unlock(&dispatch->clients.lock);
+	return rc;
 }
 
 static int handle(const char *cmd, const char *params, struct rte_tel_data *t)
@@ -79,44 +97,69 @@ static int handle(const char *cmd, const char *params, struct rte_tel_data *t)
 
 	(void)cmd;
 	rte_tel_data_start_dict(t);
-	if (params && *params) {
-		for (unsigned i = 0; i < d->config.nclients; i++) {
-			if (!strcmp(d->config.clients[i].name, params)) {
-				add_client(t, i);
-				return 0;
-			}
-		}
-		return -1;
-	}
+	if (params && *params)
+		return add_named(t, params);
 	add_counters(t, "port", &d->counters[SW_PORT]);
 	if (d->kernel.fd >= 0)
 		add_counters(t, "kernel", &d->counters[SW_KERNEL]);
 	add(t, "worker", "sleeps", d->sleeps);
 	add(t, "memory", "faults", links_faults());
 	add(t, "mbufs", "free", rte_mempool_avail_count(d->pool));
-	for (unsigned i = 0; i < RTE_MIN(d->config.nclients, CLIENTS_IN_ONE); i++)
+	pthread_mutex_lock(&dispatch->clients.lock);
+	for (unsigned i = 0, n = 0; i < GZ_CLIENTS_MAX && n < CLIENTS_IN_ONE; i++) {
+		if (!d->clients.place[i].used)
+			continue;
 		add_client(t, i);
+		n++;
+	}
+	pthread_mutex_unlock(&dispatch->clients.lock);
 	return 0;
+}
+
+static int add_numbered(struct rte_tel_data *t, unsigned number, struct rte_tel_data *what)
+{
+	char key[16];
+
+	snprintf(key, sizeof(key), "%u", number);
+	return rte_tel_data_add_dict_container(t, key, what, 0);
 }
 
 /* --- the clients ----------------------------------------------------------- */
 
 #define CLIENTS_A_PAGE 16 /* an answer has 16 KB */
 
+/** addresses_of() - What it has registered; what it is to have, if it has a path */
+static void addresses_of(const struct client *c, char *text, size_t n)
+{
+	char a[INET6_ADDRSTRLEN] = "-";
+	size_t k = 0;
+
+	if (c->conf.path[0])
+		inet_ntop(AF_INET, &c->conf.address.addr, a, sizeof(a));
+	snprintf(text, n, c->conf.path[0] ? "%s/%u" : "%s", a, c->conf.address.len);
+	for (unsigned i = 0; c->attached && i < c->naddrs && k < n; i++) {
+		const struct in6_addr *from = &c->addr[i].addr;
+
+		if (IN6_IS_ADDR_V4MAPPED(from))
+			inet_ntop(AF_INET, from->s6_addr + 12, a, sizeof(a));
+		else
+			inet_ntop(AF_INET6, from, a, sizeof(a));
+		k += (size_t)snprintf(text + k, n - k, "%s%s", i ? " " : "", a);
+	}
+}
+
 static void add_row(struct rte_tel_data *t, unsigned i)
 {
-	const struct gz_dispatch_client *c = &dispatch->config.clients[i];
+	const struct client *c = &dispatch->clients.place[i];
 	const struct counters *n = &dispatch->counters[i];
 	const struct sw_client *seen = &dispatch->sw.client[i];
-	char text[INET_ADDRSTRLEN + 4], mac[RTE_ETHER_ADDR_FMT_SIZE] = "-";
-	char address[INET_ADDRSTRLEN];
+	char text[RTE_TEL_MAX_STRING_LEN], mac[RTE_ETHER_ADDR_FMT_SIZE] = "-";
 
 	rte_tel_data_start_dict(t);
-	rte_tel_data_add_dict_string(t, "name", c->name);
+	rte_tel_data_add_dict_string(t, "name", c->conf.name);
 	rte_tel_data_add_dict_u64(t, "link", atomic_load(&dispatch->link[i].vid) >= 0);
 	rte_tel_data_add_dict_u64(t, "sessions", atomic_load(&dispatch->link[i].sessions));
-	inet_ntop(AF_INET, &c->address.addr, address, sizeof(address));
-	snprintf(text, sizeof(text), "%s/%u", address, c->address.len);
+	addresses_of(c, text, sizeof(text));
 	rte_tel_data_add_dict_string(t, "address", text);
 	if (seen->known)
 		rte_ether_format_addr(mac, sizeof(mac), &seen->mac);
@@ -128,22 +171,25 @@ static void add_row(struct rte_tel_data *t, unsigned i)
 
 static int handle_clients(const char *cmd, const char *params, struct rte_tel_data *t)
 {
-	unsigned from = params ? (unsigned)strtoul(params, NULL, 10) : 0, i;
+	unsigned from = params ? (unsigned)strtoul(params, NULL, 10) : 0, i, n = 0;
+	int rc = 0;
 
 	(void)cmd;
 	rte_tel_data_start_dict(t);
-	for (i = from; i < dispatch->config.nclients && i < from + CLIENTS_A_PAGE; i++) {
-		struct rte_tel_data *row = rte_tel_data_alloc();
-		char key[16];
+	pthread_mutex_lock(&dispatch->clients.lock);
+	for (i = from; i < GZ_CLIENTS_MAX && n < CLIENTS_A_PAGE && !rc; i++) {
+		struct rte_tel_data *row;
 
-		if (!row)
-			return -1;
-		add_row(row, i);
-		snprintf(key, sizeof(key), "%u", i);
-		rte_tel_data_add_dict_container(t, key, row, 0);
+		if (!dispatch->clients.place[i].used)
+			continue;
+		row = rte_tel_data_alloc();
+		if (row)
+			add_row(row, i);
+		rc = row ? add_numbered(t, n++, row) : -1;
 	}
-	rte_tel_data_add_dict_u64(t, "next", i < dispatch->config.nclients ? i : 0);
-	return 0;
+	pthread_mutex_unlock(&dispatch->clients.lock);
+	rte_tel_data_add_dict_u64(t, "next", i < GZ_CLIENTS_MAX ? i : 0);
+	return rc;
 }
 
 /* --- orders ---------------------------------------------------------------- */
@@ -208,13 +254,11 @@ static int handle_bond(const char *cmd, const char *params, struct rte_tel_data 
 	rte_tel_data_start_dict(ports);
 	for (unsigned i = 0; i < w->n; i++) {
 		struct rte_tel_data *port = rte_tel_data_alloc();
-		char key[16];
 
 		if (!port)
 			break;
 		add_port(port, i);
-		snprintf(key, sizeof(key), "%u", i);
-		rte_tel_data_add_dict_container(ports, key, port, 0);
+		add_numbered(ports, i, port);
 	}
 	rte_tel_data_start_dict(t);
 	rte_tel_data_add_dict_u64(t, "switches", w->bond.switches);
@@ -222,7 +266,7 @@ static int handle_bond(const char *cmd, const char *params, struct rte_tel_data 
 	return 0;
 }
 
-int telemetry_start(const struct dispatch *d)
+int telemetry_start(struct dispatch *d)
 {
 	dispatch = d;
 	if (rte_telemetry_register_cmd("/gazelle/dispatch/clients", handle_clients,

@@ -110,8 +110,8 @@ static void announce(struct dispatch *d)
 	uint8_t f[FRAME_ROOM];
 
 	announce_kernel(d, i);
-	for (unsigned c = 0; c < d->sw.n; c++) {
-		const struct sw_client *who = &d->sw.client[c];
+	for (uint64_t left = d->sw.table->clients; left;) {
+		const struct sw_client *who = &d->sw.client[sw_take(&left)];
 		const struct in6_addr own = link_local_of(&who->mac);
 
 		if (!who->known)

@@ -112,11 +112,16 @@ static void put_copy(struct dispatch *d, unsigned to, const struct rte_mbuf *m)
 /** put_copies() - Flood */
 static void put_copies(struct dispatch *d, unsigned from, struct rte_mbuf *m)
 {
-	for (unsigned to = 0; to < SW_PORTS; to++) {
-		if (to != from &&
-		    (to < d->sw.n || to == SW_PORT || (to == SW_KERNEL && d->kernel.fd >= 0)))
+	for (uint64_t left = d->sw.table->clients; left;) {
+		unsigned to = sw_take(&left);
+
+		if (to != from)
 			put_copy(d, to, m);
 	}
+	if (from != SW_PORT)
+		put_copy(d, SW_PORT, m);
+	if (from != SW_KERNEL && d->kernel.fd >= 0)
+		put_copy(d, SW_KERNEL, m);
 	rte_pktmbuf_free(m);
 }
 
@@ -196,8 +201,10 @@ static unsigned pass(struct dispatch *d)
 	atomic_store_explicit(&d->passes,
 			      atomic_load_explicit(&d->passes, memory_order_relaxed) + 1,
 			      memory_order_relaxed);
-	wire_tick(d);
+	/* What was found before is not to be used after a sleep: it may be freed */
+	d->sw.table = atomic_load_explicit(&d->clients.table, memory_order_acquire);
 	d->sw.kernel = atomic_load_explicit(&d->kernel.addrs, memory_order_acquire);
+	wire_tick(d);
 	n = kernel_rx(d, m, burst);
 	if (n)
 		dispatch_burst(d, SW_KERNEL, m, n);
@@ -208,7 +215,8 @@ static unsigned pass(struct dispatch *d)
 			dispatch_burst(d, SW_PORT, m, n);
 		total += came;
 	}
-	for (unsigned i = 0; i < d->sw.n; i++) {
+	for (uint64_t left = d->sw.table->clients; left;) {
+		unsigned i = sw_take(&left);
 		unsigned session = atomic_load_explicit(&d->link[i].sessions, memory_order_relaxed);
 
 		n = link_rx(&d->link[i], d->pool, m, burst);
@@ -264,11 +272,12 @@ static void wait_for_events(struct dispatch *d, int timeout)
 static void sleep_until_packets(struct dispatch *d)
 {
 	int timeout = wire_arm(d) ? SLEEP_MS : NAP_MS;
+	uint64_t armed = d->sw.table->clients;
 
 	d->kernel.next_tsc = 0; /* look, before the sleep and after it */
 
-	for (unsigned i = 0; i < d->sw.n; i++) {
-		if (!link_arm(&d->link[i]))
+	for (uint64_t left = armed; left;) {
+		if (!link_arm(&d->link[sw_take(&left)]))
 			timeout = NAP_MS;
 	}
 	if (!pass(d) && !atomic_load(&d->stop)) {
@@ -277,8 +286,8 @@ static void sleep_until_packets(struct dispatch *d)
 	}
 	d->kernel.next_tsc = 0;
 	wire_disarm(d);
-	for (unsigned i = 0; i < d->sw.n; i++)
-		link_disarm(&d->link[i]);
+	for (uint64_t left = armed; left;)
+		link_disarm(&d->link[sw_take(&left)]);
 }
 
 /* --- being watched -------------------------------------------------------- */

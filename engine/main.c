@@ -36,6 +36,7 @@
 #include <rte_launch.h>
 
 #include "config/config.h"
+#include "engine/attach.h"
 #include "engine/client.h"
 #include "engine/control.h"
 #include "engine/counters.h"
@@ -581,6 +582,11 @@ int main(int argc, char **argv)
 	}
 	gz_info("%s", err);
 	gz_telemetry_init(&cfg, err);
+	r = gz_attach_start(&cfg, err, sizeof(err));
+	if (r < 0) {
+		fail("%s", err);
+		goto out_eal;
+	}
 	r = gz_port_open(&gz_worker.port, &cfg.port, &cfg.memory, err, sizeof(err));
 	if (r < 0) {
 		fail("%s", err);

@@ -258,6 +258,7 @@ static void device_words(enum gz_driver driver, const struct gz_port_config *c, 
 		snprintf(args, 512, "%s", c->device);
 		break;
 	case GZ_DRV_AUTO:
+	case GZ_DRV_DISPATCH: /* engine/attach.c made another of it */
 		break;
 	}
 }

@@ -4,12 +4,15 @@
 # dispatch_common.bash - A dispatcher on the wire, for test/net/dispatch_*.sh
 #
 #   dispatch_wire        namespaces stack and peer (10.1.0.1) with a veth pair
-#   start_dispatch NAME=ADDRESS[,ADDRESS6][;KEY: VALUE, ...]...
+#   start_dispatch NAME[:]=ADDRESS[,ADDRESS6][;KEY: VALUE, ...]...
 #                        gazelle-dispatch in stack, with these clients; on ve1,
-#                        or as $DISPATCH_PORT has it
+#                        or as $DISPATCH_PORT has it.  With a colon it attaches, else
+#                        it has a path
 #   stop_dispatch [SIGNAL]
 #   dispatch_engine NAME ADDRESS [ADDRESS6]
 #                        the engine that is client NAME, in stack
+#   attach_engine NAME ADDRESS [ADDRESS6]
+#                        the same, of a client that attaches
 #   dispatch_counter KEY e.g. port_rx, NAME_spoofed
 
 # shellcheck source=test/lib.sh
@@ -26,9 +29,10 @@ dispatch_wire() {
 }
 
 start_dispatch() {
-	local client own more
+	local client own more name
 	{
 		echo "name: $GZ_TEST_ID-d"
+		echo "run_dir: $WORK"
 		echo "${DISPATCH_PORT:-port: {driver: af_packet, iface: ve1\}}"
 		echo "clients:"
 		for client in "$@"; do
@@ -36,7 +40,11 @@ start_dispatch() {
 			more=${own#*;}
 			[ "$more" != "$own" ] || more=
 			own=${own%%;*}
-			echo "  - {name: ${client%%=*}, path: $WORK/${client%%=*}.vhost, address: ${own%%,*}"
+			name=${client%%=*}
+			case $name in
+			*:) echo "  - {name: $GZ_TEST_ID-${name%:}, address: ${own%%,*}" ;;
+			*) echo "  - {name: $name, path: $WORK/$name.vhost, address: ${own%%,*}" ;;
+			esac
 			[ "$own" = "${own%%,*}" ] || echo "    , address6: \"${own#*,}\""
 			echo "    ${more:+, $more} }"
 		done
@@ -60,6 +68,19 @@ stack: {addresses: [$2/24]$six}
 policy: {loopback: engine}"
 	within 10 dispatch_has "$1_link" 1
 }
+
+# The name of an engine, and so of a client that attaches, has the test's before it
+attach_engine() {
+	local six=
+	[ -z "${3:-}" ] || six=", addresses6: [\"$3/64\"]"
+	start_engine "$1" stack "port: {driver: dispatch, path: $WORK/$GZ_TEST_ID-d.sock}
+stack: {addresses: [$2/24]$six}
+policy: {loopback: engine}"
+	within 10 dispatch_has "$(client_key "$1" link)" 1
+}
+
+# client_key NAME KEY - as dispatch_counter knows it, of a client that attaches
+client_key() { echo "${GZ_TEST_ID//[-.]/_}_$1_$2"; }
 
 dispatch_counter() {
 	python3 - "/var/run/dpdk/gazelle-$GZ_TEST_ID-d/dpdk_telemetry.v2" "$1" <<-'END'

@@ -91,16 +91,13 @@ static int setup(void **state)
 		const char *addr;
 		uint8_t bits;
 	} clients[] = {{"fd00::2", 128}, {"fd00::3", 128}, {"fd00:0:0:4::", 62}};
-	static struct gz_dispatch_config c;
 
 	(void)state;
-	memset(&c, 0, sizeof(c));
-	c.port.mtu = 1500;
-	c.nclients = 3;
+	memset(&table, 0, sizeof(table));
 	for (unsigned i = 0; i < 3; i++)
-		c.clients[i].address6 =
-		    (struct gz_prefix){ip6(clients[i].addr), clients[i].bits, true};
-	sw_init(&s, &c);
+		owns(i, clients[i].addr, clients[i].bits);
+	sw_table_seal(&table);
+	sw_init(&s, &table, 1500);
 	return 0;
 }
 

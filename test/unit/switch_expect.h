@@ -11,14 +11,31 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <arpa/inet.h>
+#include <string.h>
+
 #include "dispatch/switch.h"
 
 static const uint8_t mac_a[6] = {2, 0, 0, 0, 0, 0xa}, mac_b[6] = {2, 0, 0, 0, 0, 0xb},
 		     mac_out[6] = {2, 0, 0, 0, 0, 0xee};
 
+static struct sw_table table;
 static struct sw s;
 static uint8_t f[2048]; /* the frame, of len bytes */
 static unsigned len;
+
+/* An address or a network of either family is @client's */
+static inline void owns(unsigned client, const char *text, unsigned bits)
+{
+	struct gz_prefix p = {.len = (uint8_t)bits, .set = true};
+
+	if (!inet_pton(AF_INET6, text, &p.addr)) {
+		p.len = (uint8_t)(p.len + 96);
+		p.addr.s6_addr[10] = p.addr.s6_addr[11] = 0xff;
+		inet_pton(AF_INET, text, p.addr.s6_addr + 12);
+	}
+	sw_table_own(&table, client, &p);
+}
 
 static void sends(unsigned from, unsigned to)
 {

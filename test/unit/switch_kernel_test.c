@@ -13,7 +13,6 @@
 static const uint8_t mac_port[6] = {2, 0, 0, 0, 0, 0x99},
 		     mac_all[6] = {255, 255, 255, 255, 255, 255};
 static struct sw_kernel kernel;
-static struct gz_dispatch_config c;
 
 static void put16(unsigned at, uint16_t v)
 {
@@ -76,14 +75,14 @@ static struct sw_verdict verdict(unsigned from)
 static int setup(void **state)
 {
 	(void)state;
-	memset(&c, 0, sizeof(c));
-	c.nclients = 2;
-	c.clients[A].address = (struct gz_prefix4){inet_addr("10.0.0.2"), 32};
-	c.clients[B].address = (struct gz_prefix4){inet_addr("10.0.0.3"), 32};
-	c.nkernel_rules = 1;
-	c.kernel_rules[0] =
+	memset(&table, 0, sizeof(table));
+	owns(A, "10.0.0.2", 32);
+	owns(B, "10.0.0.3", 32);
+	sw_table_seal(&table);
+	table.nrules = 1;
+	table.rules[0] =
 	    (struct gz_kernel_rule){.protocol = GZ_PROTO_TCP, .port_lo = 22, .port_hi = 22};
-	sw_init(&s, &c);
+	sw_init(&s, &table, 0);
 	kernel = (struct sw_kernel){.n4 = 2, .a4 = {inet_addr("10.0.0.9"), inet_addr("10.0.0.3")}};
 	s.kernel = &kernel;
 	memcpy(&s.mac, mac_port, 6);
@@ -153,7 +152,7 @@ static void an_address_is_shared_by_rules(void **state)
 	v = verdict(SW_PORT);
 	assert_int_equal(v.to, SW_KERNEL);
 	assert_memory_equal(v.mac, mac_port, 6);
-	c.kernel_rules[0].net = (struct gz_prefix){
+	table.rules[0].net = (struct gz_prefix){
 	    .set = true, .len = 128, .addr.s6_addr = {[10] = 255, 255, 10, 0, 0, 3}};
 	sends(SW_PORT, A);
 	/* questions of ping are the client's, answers and errors both's */

@@ -85,21 +85,17 @@ static void arp(uint16_t op, const uint8_t *src_mac, const char *sender, const u
 
 static int setup(void **state)
 {
-	static struct gz_dispatch_config c;
 	static const struct {
 		const char *addr;
 		uint8_t bits;
 	} clients[] = {{"10.0.0.2", 32}, {"10.0.0.3", 32}, {"10.0.1.0", 24}, {"10.0.1.7", 32}};
 
 	(void)state;
-	memset(&c, 0, sizeof(c));
-	c.port.mtu = 1500;
-	c.nclients = 4;
-	for (unsigned i = 0; i < 4; i++) {
-		c.clients[i].address.addr = ip4(clients[i].addr);
-		c.clients[i].address.len = clients[i].bits;
-	}
-	sw_init(&s, &c);
+	memset(&table, 0, sizeof(table));
+	for (unsigned i = 0; i < 4; i++)
+		owns(i, clients[i].addr, clients[i].bits);
+	sw_table_seal(&table);
+	sw_init(&s, &table, 1500);
 	return 0;
 }
 

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * attach.h - What an engine and gazelle-dispatch say to each other
+ *
+ * Over RUN_DIR/NAME.sock, dispatch's, an AF_UNIX socket of SOCK_SEQPACKET: one request a
+ * packet, of one size, and one answer to each, in the same order.
+ *
+ *	engine			dispatch
+ *	HELLO	->		who asks (SO_PEERCRED), is there a client of that name
+ *				for that user, are the addresses within its own?
+ *			<-	0, and from now on the addresses are the engine's
+ *	LINK, a descriptor ->	of the socket at which the engine listens for
+ *				vhost-user (O_PATH will do): dispatch connects to it
+ *			<-	0: it will
+ *
+ * The engine stays connected: when it hangs up, its addresses are nobody's and its link
+ * is cut.  Dispatch hangs up on whoever does not keep to this.  Nothing that an engine
+ * says is believed; an answer of a dispatcher is, that is who the engine was told to ask.
+ */
+#ifndef GZ_DISPATCH_ATTACH_H
+#define GZ_DISPATCH_ATTACH_H
+
+#include <assert.h>
+#include <stdint.h>
+#include <netinet/in.h>
+
+#define GZ_ATTACH_MAGIC 0x747a6741u
+#define GZ_ATTACH_VERSION 1
+#define GZ_ATTACH_ADDRS 16
+
+enum gz_attach_op {
+	GZ_ATTACH_HELLO = 1,
+	GZ_ATTACH_LINK,
+};
+
+/** Numbers in the machine's order, addresses and names as they are; what is not used: 0 */
+struct gz_attach_request {
+	uint32_t magic;
+	uint16_t version;
+	uint16_t op;
+	char name[32]; /* HELLO: the engine's and the client's, NUL-terminated */
+	uint32_t naddrs;
+	struct in6_addr addr[GZ_ATTACH_ADDRS]; /* IPv4 as v4-mapped */
+};
+
+/** status: 0, or a positive errno with @text saying why; EBUSY and EAGAIN may pass */
+struct gz_attach_answer {
+	uint32_t magic;
+	uint16_t version;
+	uint16_t status;
+	char text[120];
+};
+
+static_assert(sizeof(struct gz_attach_request) == 300, "ABI");
+static_assert(sizeof(struct gz_attach_answer) == 128, "ABI");
+
+#endif

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * clients.c - Who may be a client, who is one, and whose addresses are whose: see clients.h
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <rte_rcu_qsbr.h>
+
+#include "dispatch/dispatch.h"
+
+/* --- the table ------------------------------------------------------------- */
+
+static struct gz_prefix prefix_of4(const struct gz_prefix4 *p)
+{
+	struct gz_prefix a = {.len = (uint8_t)(96 + p->len), .set = true};
+
+	a.addr.s6_addr[10] = a.addr.s6_addr[11] = 0xff;
+	memcpy(a.addr.s6_addr + 12, &p->addr, sizeof(p->addr));
+	return a;
+}
+
+static void own_addresses(struct sw_table *t, unsigned place, const struct client *c)
+{
+	struct gz_prefix four = prefix_of4(&c->conf.address);
+
+	if (c->conf.path[0]) {
+		sw_table_own(t, place, &four);
+		sw_table_own(t, place, &c->conf.address6);
+	}
+	for (unsigned i = 0; c->attached && i < c->naddrs; i++)
+		sw_table_own(t, place, &c->addr[i]);
+}
+
+/** publish() - A new table, from what there is now.  Return: 0 or -ENOMEM, all is as before */
+static int publish(struct dispatch *d)
+{
+	struct sw_table *t = calloc(1, sizeof(*t)), *was;
+
+	if (!t)
+		return -ENOMEM;
+	for (unsigned i = 0; i < GZ_CLIENTS_MAX; i++) {
+		if (d->clients.place[i].used)
+			own_addresses(t, i, &d->clients.place[i]);
+	}
+	t->nrules = d->config.nkernel_rules;
+	memcpy(t->rules, d->config.kernel_rules, sizeof(t->rules));
+	sw_table_seal(t);
+	was = atomic_exchange(&d->clients.table, t);
+	if (was) {
+		was->token = rte_rcu_qsbr_start(d->rcu);
+		was->next = d->clients.retired;
+		d->clients.retired = was;
+	}
+	return 0;
+}
+
+void clients_tend(struct dispatch *d)
+{
+	struct sw_table **at = &d->clients.retired;
+
+	while (*at) {
+		struct sw_table *t = *at;
+
+		if (rte_rcu_qsbr_check(d->rcu, t->token, false) != 1) {
+			at = &t->next;
+			continue;
+		}
+		*at = t->next;
+		free(t);
+	}
+}
+
+/* --- start and end --------------------------------------------------------- */
+
+static void link_as_configured(struct dispatch *d, unsigned i)
+{
+	const struct gz_dispatch_client *c = &d->clients.place[i].conf;
+	struct link_peer p = {.fd = -1, .uid = c->uid, .uid_set = c->uid_set};
+
+	if (!c->path[0])
+		return;
+	memcpy(p.name, c->name, sizeof(p.name));
+	memcpy(p.path, c->path, sizeof(p.path));
+	link_to(&d->link[i], &p);
+}
+
+int clients_start(struct dispatch *d)
+{
+	pthread_mutex_init(&d->clients.lock, NULL);
+	for (unsigned i = 0; i < d->config.nclients; i++) {
+		d->clients.place[i] = (struct client){.used = true, .conf = d->config.clients[i]};
+		link_as_configured(d, i);
+	}
+	return publish(d);
+}
+
+void clients_stop(struct dispatch *d)
+{
+	free(atomic_exchange(&d->clients.table, NULL));
+	while (d->clients.retired) {
+		struct sw_table *t = d->clients.retired;
+
+		d->clients.retired = t->next;
+		free(t);
+	}
+}
+
+/* --- those who attach ------------------------------------------------------ */
+
+static int find(const struct dispatch *d, const char *name)
+{
+	for (int i = 0; i < GZ_CLIENTS_MAX; i++) {
+		if (d->clients.place[i].used && !strcmp(d->clients.place[i].conf.name, name))
+			return i;
+	}
+	return -1;
+}
+
+/** is_allowed() - May the client have this address? */
+static bool is_allowed(const struct gz_dispatch_client *c, const struct in6_addr *a)
+{
+	struct gz_prefix four = prefix_of4(&c->address);
+
+	return sw_in_prefix(&four, a) || sw_in_prefix(&c->address6, a);
+}
+
+static bool is_twice(const struct gz_attach_request *r, unsigned i)
+{
+	for (unsigned k = 0; k < i; k++) {
+		if (IN6_ARE_ADDR_EQUAL(&r->addr[k], &r->addr[i]))
+			return true;
+	}
+	return false;
+}
+
+/** look_at_addresses() - Return: 0, or -errno with the reason in @text */
+static int look_at_addresses(const struct gz_dispatch_client *c, const struct gz_attach_request *r,
+			     char *text, size_t n)
+{
+	char a[INET6_ADDRSTRLEN];
+
+	if (!r->naddrs || r->naddrs > GZ_ATTACH_ADDRS)
+		return gz_failed(text, n, EINVAL, "%u addresses: expected 1 to %d", r->naddrs,
+				 GZ_ATTACH_ADDRS);
+	for (unsigned i = 0; i < r->naddrs; i++) {
+		inet_ntop(AF_INET6, &r->addr[i], a, sizeof(a));
+		if (!is_allowed(c, &r->addr[i]))
+			return gz_failed(text, n, EACCES, "%s is not within client %s's addresses",
+					 a, c->name);
+		if (is_twice(r, i))
+			return gz_failed(text, n, EINVAL, "%s is there twice", a);
+	}
+	return 0;
+}
+
+int client_attach(struct dispatch *d, const struct ucred *who, const struct gz_attach_request *r,
+		  char *text, size_t n)
+{
+	int place = find(d, r->name), rc;
+	struct client *c = &d->clients.place[place < 0 ? 0 : place];
+	uint32_t uid = c->conf.uid_set ? c->conf.uid : geteuid();
+
+	/* Whoever is not its user learns nothing of a client */
+	if (place < 0 || who->uid != uid)
+		return gz_failed(text, n, EACCES, "no client '%s' of user %u is configured",
+				 r->name, who->uid);
+	if (c->conf.path[0])
+		return gz_failed(text, n, EINVAL, "client %s has a path: it does not attach",
+				 r->name);
+	if (c->attached || !link_is_free(&d->link[place]))
+		return gz_failed(text, n, EBUSY, "client %s is there already", r->name);
+	rc = look_at_addresses(&c->conf, r, text, n);
+	if (rc)
+		return rc;
+	pthread_mutex_lock(&d->clients.lock);
+	c->naddrs = r->naddrs;
+	for (unsigned i = 0; i < r->naddrs; i++)
+		c->addr[i] = (struct gz_prefix){.addr = r->addr[i], .len = 128, .set = true};
+	c->attached = true;
+	pthread_mutex_unlock(&d->clients.lock);
+	rc = publish(d);
+	if (rc) {
+		c->attached = false;
+		return gz_failed(text, n, -rc, "no memory");
+	}
+	say(GZ_LOG_INFO, "client %s: attached by process %d of user %u", c->conf.name,
+	    (int)who->pid, who->uid);
+	return place;
+}
+
+int client_link(struct dispatch *d, unsigned place, const struct ucred *who, int fd, char *text,
+		size_t n)
+{
+	struct link_peer p = {.fd = fd, .uid = who->uid, .uid_set = true, .pid = who->pid};
+	struct stat st;
+	int rc = 0;
+
+	if (fstat(fd, &st) || !S_ISSOCK(st.st_mode))
+		rc = gz_failed(text, n, EINVAL, "no socket came with it");
+	else if (!link_is_free(&d->link[place]))
+		rc = gz_failed(text, n, EBUSY, "the link is there already");
+	if (rc) {
+		close(fd);
+		return rc;
+	}
+	memcpy(p.name, d->clients.place[place].conf.name, sizeof(p.name));
+	/* connect(2) follows it to the socket, in whatever mount namespace that lies */
+	snprintf(p.path, sizeof(p.path), "/proc/self/fd/%d", fd);
+	link_to(&d->link[place], &p);
+	return 0;
+}
+
+void client_detach(struct dispatch *d, unsigned place)
+{
+	struct client *c = &d->clients.place[place];
+
+	link_part(&d->link[place]);
+	pthread_mutex_lock(&d->clients.lock);
+	c->attached = false;
+	c->naddrs = 0;
+	pthread_mutex_unlock(&d->clients.lock);
+	if (publish(d))
+		say(GZ_LOG_ERROR, "client %s: no memory to take its addresses away", c->conf.name);
+	say(GZ_LOG_INFO, "client %s: detached", c->conf.name);
+}

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * clients.h - Who may be a client, who is one, and whose addresses are whose
+ *
+ * Theory of operation: a client has one of GZ_CLIENTS_MAX places, by which links,
+ * counters and the switch number it.  One with a path is there from the start, with all
+ * that is configured for it; another attaches (attach.c) and has the addresses that it
+ * registered.  After each change main makes a new table for the switch, which the
+ * worker takes with its next pass; the old one is freed when it has been seen outside
+ * (rte_rcu_qsbr).  Main never waits for that: the worker may be stuck in a link, out of
+ * which main has to get it.
+ */
+#ifndef GZ_DISPATCH_CLIENTS_H
+#define GZ_DISPATCH_CLIENTS_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "config/config.h"
+#include "dispatch/attach.h"
+
+struct dispatch;
+struct sw_table;
+
+/** Main writes, under clients.lock; main and whoever has the lock read */
+struct client {
+	bool used;
+	struct gz_dispatch_client conf;
+	bool attached; /* by the control socket, with: */
+	unsigned naddrs;
+	struct gz_prefix addr[GZ_ATTACH_ADDRS];
+};
+
+struct clients {
+	pthread_mutex_t lock;
+	struct client place[GZ_CLIENTS_MAX];
+	_Atomic(struct sw_table *) table; /* worker reads */
+	struct sw_table *retired;	  /* main's; the worker may still be in them */
+};
+
+/** clients_start() - Everybody who is configured.  Main.  Return: 0 or -ENOMEM */
+int clients_start(struct dispatch *d);
+
+/** clients_tend() - Free what the worker has left.  Main, now and then */
+void clients_tend(struct dispatch *d);
+
+/** clients_stop() - When the worker has ended.  Main */
+void clients_stop(struct dispatch *d);
+
+/**
+ * client_attach() - Somebody says that it is a client
+ * @who:	As the kernel says
+ * @r:		Its request, of any content but with its lengths checked
+ * @text:	Filled with the reason if it is refused
+ *
+ * Main.  Return: its place or -errno
+ */
+int client_attach(struct dispatch *d, const struct ucred *who, const struct gz_attach_request *r,
+		  char *text, size_t n);
+
+/**
+ * client_link() - Connect with the socket at which it listens
+ * @fd:		What it sent; taken
+ *
+ * Main.  Return: 0 or -errno with the reason in @text, and @fd is closed
+ */
+int client_link(struct dispatch *d, unsigned place, const struct ucred *who, int fd, char *text,
+		size_t n);
+
+/** client_detach() - It has hung up.  Main */
+void client_detach(struct dispatch *d, unsigned place);
+
+/* --- attach.c: main's too -------------------------------------------------- */
+
+/** attach_open() - Listen at the control socket.  Return: 0 or -errno, the reason in @err */
+int attach_open(struct dispatch *d, char *err, size_t n);
+
+/** attach_wait() - Serve who talks to it, until @fd is readable or @ms have passed */
+void attach_wait(struct dispatch *d, int fd, int ms);
+
+/** attach_close() - And remove it */
+void attach_close(struct dispatch *d);
+
+#endif

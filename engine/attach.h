@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * attach.h - Being a client of gazelle-dispatch, by its control socket
+ */
+#ifndef GZ_ATTACH_H
+#define GZ_ATTACH_H
+
+#include <stddef.h>
+
+#include "config/config.h"
+
+/**
+ * gz_attach_start() - Become a client, and stay one
+ * @c:		With port.driver dispatch, else nothing is done; becomes virtio_user, at a
+ *		path of the engine's own, which gz_port_open() is to open
+ *
+ * Main, before the port is opened.  Waits for a dispatcher that is not there; a signal
+ * whose handler has no SA_RESTART interrupts it.  A thread of its own then keeps the
+ * engine registered, with a dispatcher that is started again as well.
+ *
+ * Return: 0, or -errno with the reason in @err
+ */
+int gz_attach_start(struct gz_engine_config *c, char *err, size_t n);
+
+#endif
