@@ -138,6 +138,14 @@ bool gz_netif_in_groups(void)
 	return net.groups;
 }
 
+uint32_t gz_netif_mss(const ip_addr_t *peer)
+{
+	uint32_t mtu = ip_addr_isloopback(peer) ? net.lo.mtu : net.w->port.mtu;
+	uint32_t mss = mtu - (IP_IS_V6(peer) ? IP6_HLEN : IP_HLEN) - TCP_HLEN;
+
+	return LWIP_MIN(mss, (uint32_t)TCP_MSS);
+}
+
 void gz_netif_flush(struct gz_worker *w)
 {
 	unsigned sent = 0, tries = 0;

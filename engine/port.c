@@ -391,7 +391,9 @@ static int setup_device(struct gz_port *p, enum gz_driver driver, const struct g
 	p->needs_full_csum = driver != GZ_DRV_PCI || (info.tx_offload_capa & tx_csum) != tx_csum;
 	if (!p->needs_full_csum)
 		conf.txmode.offloads |= tx_csum;
-	conf.rxmode.mtu = p->mtu;
+	/* The driver knows of 1500 only, and does not ask: its frames have frame_room(). */
+	conf.rxmode.mtu =
+	    driver == GZ_DRV_AF_PACKET ? RTE_MIN(p->mtu, (uint16_t)MTU_DEFAULT) : p->mtu;
 	conf.intr_conf.lsc = !!(*info.dev_flags & RTE_ETH_DEV_INTR_LSC);
 	conf.intr_conf.rxq = driver == GZ_DRV_VIRTIO_USER;
 

@@ -378,8 +378,9 @@ static void fill(struct gz_sock *s, struct tcp_info *t)
 	t->tcpi_min_rtt = m->min_rtt ? m->min_rtt : UINT32_MAX;
 	t->tcpi_snd_ssthresh = p->ssthresh >= GZ_NO_SSTHRESH ? GZ_NO_SSTHRESH : p->ssthresh / mss;
 	t->tcpi_snd_cwnd = p->cwnd / mss;
-	t->tcpi_advmss =
-	    s->opt.maxseg && s->opt.maxseg < TCP_MSS ? (uint32_t)s->opt.maxseg : TCP_MSS;
+	t->tcpi_advmss = gz_netif_mss(&p->remote_ip);
+	if (s->opt.maxseg && (uint32_t)s->opt.maxseg < t->tcpi_advmss)
+		t->tcpi_advmss = (uint32_t)s->opt.maxseg;
 	if (stamped)
 		t->tcpi_advmss -= LWIP_TCP_OPT_LEN_TS_OUT;
 	t->tcpi_reordering = 3; /* duplicate ACKs that lwIP waits for */

@@ -24,6 +24,7 @@
 #include "engine/worker.h"
 
 #define SHORT_TRIP 200	   /* us; GZ_RX_RING fills 10 Gbit/s up to here */
+#define SEGMENT 1460	   /* of Ethernet */
 #define UNKNOWN_TRIP 10000 /* us; the handshake was a cookie's, and nothing was sent since */
 
 static uint64_t buffers; /* bytes beyond GZ_RX_RING and GZ_TX_RING, of all */
@@ -83,8 +84,8 @@ uint32_t gz_window_bound(const struct gz_options *o)
 	/* TCP_WINDOW_CLAMP, tcp(7) */
 	if (o->window_clamp && (uint32_t)o->window_clamp < limit)
 		limit = (uint32_t)o->window_clamp;
-	if (limit < 2 * TCP_MSS)
-		limit = 2 * TCP_MSS;
+	if (limit < 2 * SEGMENT)
+		limit = 2 * SEGMENT;
 	return limit;
 }
 
@@ -92,6 +93,8 @@ uint32_t gz_window_bound(const struct gz_options *o)
 static uint32_t withhold(const struct gz_options *o, uint32_t size, const struct tcp_pcb *p)
 {
 	uint32_t limit = LWIP_MIN(gz_window_bound(o), size);
+
+	limit = LWIP_MAX(limit, 2u * p->mss);
 
 	return limit < TCP_WND_MAX(p) ? TCP_WND_MAX(p) - limit : 0;
 }

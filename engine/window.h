@@ -26,7 +26,8 @@ struct gz_window {
 /**
  * gz_window_bound() - SO_RCVBUF, TCP_WINDOW_CLAMP: the largest window for the peer, bytes
  *
- * Two segments are the least, lwIP opens a closed window by no less than one.
+ * Two segments of Ethernet are the least, and of a connection two of its own: lwIP opens a
+ * closed window by no less than one.
  */
 uint32_t gz_window_bound(const struct gz_options *o);
 

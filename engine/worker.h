@@ -123,6 +123,9 @@ void gz_ip_of_end(struct ip_addr *a, struct gz_end e, const struct netif *nif);
 void gz_netif_fragments(bool may);
 /** Is what lwIP sends dropped, as if it had been sent?  (cookie.c) */
 void gz_netif_mute(bool mute);
+/** The largest segment that the way to @peer takes, without options, bytes; worker */
+struct ip_addr;
+uint32_t gz_netif_mss(const struct ip_addr *peer);
 bool gz_netif_is_mute(void);
 
 /* listener.c */

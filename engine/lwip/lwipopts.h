@@ -56,13 +56,14 @@
 
 /* TCP */
 #define LWIP_TCP 1
-#define TCP_MSS 1460
+#define TCP_MSS 9560 /* of the largest port.mtu; what the port has is less */
 #define LWIP_WND_SCALE 1
 #define TCP_RCV_SCALE 7
 #define TCP_WND (4 * 1024 * 1024) /* = GZ_RX_MOST; engine/window.c gives less */
 #define TCP_SND_BUF (256 * 1024)  /* = GZ_TX_RING */
 #define TCP_SND_QUEUELEN 0xfff0
-#define TCP_SNDLOWAT 32768
+#define TCP_SNDLOWAT 16384 /* unused; lwIP checks it */
+#define TCP_WND_UPDATE_THRESHOLD (4 * 1460)
 #define TCP_SNDQUEUELOWAT (TCP_SND_QUEUELEN / 2)
 #define TCP_OVERSIZE 0 /* data is referenced, not copied */
 #define LWIP_TCP_SACK_OUT 1

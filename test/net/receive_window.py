@@ -8,7 +8,8 @@
                                                     as fast as it goes, then after a pause
                                                     TRICKLE pieces of 64 KB, one every 25 ms;
                                                     prints the largest window of the first
-                                                    part, and the last one of the second
+                                                    part, the last one of the second, and
+                                                    the MSS
 """
 import hashlib
 import random
@@ -19,6 +20,7 @@ import time
 
 SND_WND = 228  # in struct tcp_info
 UNACKED = 24
+SND_MSS = 16
 
 
 def info(s, offset):
@@ -61,7 +63,7 @@ def send(address, port, megabytes, trickle):
         s.sendall(data)
     s.shutdown(socket.SHUT_WR)
     assert s.recv(32, socket.MSG_WAITALL) == digest.digest(), "other bytes arrived"
-    print(largest, info(s, SND_WND))
+    print(largest, info(s, SND_WND), info(s, SND_MSS))
 
 
 {"serve": serve, "send": send}[sys.argv[1]](*sys.argv[2:])

@@ -25,7 +25,7 @@ send() {
 	local out
 	out=$(in_ns peer python3 "$TEST_DIR/net/receive_window.py" send 10.1.0.2 7000 "$1" \
 		"${2:-0}") || fail "the sender: $out"
-	read -r largest last <<<"$out"
+	read -r largest last _ <<<"$out"
 	echo "$1 MB, then ${2:-0} pieces: largest $largest, last $last"
 }
 
