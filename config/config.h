@@ -213,6 +213,13 @@ void gz_dispatch_config_default(struct gz_dispatch_config *c);
  */
 int gz_engine_config_load(const char *path, struct gz_engine_config *c, FILE *err);
 int gz_dispatch_config_load(const char *path, struct gz_dispatch_config *c, FILE *err);
+/**
+ * gz_dispatch_config_reload() - Read it again, while a program runs by @running
+ *
+ * What cannot change then and has another value is an error.  Otherwise as above.
+ */
+int gz_dispatch_config_reload(const char *path, const struct gz_dispatch_config *running,
+			      struct gz_dispatch_config *c, FILE *err);
 void gz_engine_config_free(struct gz_engine_config *c);
 void gz_dispatch_config_free(struct gz_dispatch_config *c);
 

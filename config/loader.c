@@ -471,19 +471,46 @@ static void load_tree(struct gz_load *ld, const struct gz_cfg_schema *s,
 }
 
 /**
+ * check_live() - Report what is to change and cannot
+ * @ld:		Load
+ * @s:		Schema
+ * @running:	What is in force
+ * @conf:	What the file says
+ */
+static void check_live(struct gz_load *ld, const struct gz_cfg_schema *s, const void *running,
+		       const void *conf)
+{
+	for (size_t p = 0; p < s->nparts; p++) {
+		const struct gz_cfg_part *part = &s->parts[p];
+
+		for (size_t i = 0; i < part->nkeys; i++) {
+			const struct gz_cfg_key *k = &part->keys[i];
+
+			if (!(k->flags & GZ_CFG_LIVE) &&
+			    !gz_cfg_same(k, (const uint8_t *)running + part->base,
+					 (const uint8_t *)conf + part->base))
+				gz_load_error(ld, k->path, NULL,
+					      "cannot be changed while it runs: expected the "
+					      "value that it was started with");
+		}
+	}
+}
+
+/**
  * load() - Read a file over the defaults
  * @s:		Schema
  * @path:	File
  * @conf:	Filled: the defaults if anything was wrong
  * @prepare:	See load_tree()
  * @check:	See load_tree()
+ * @running:	See check_live(); NULL: nothing runs
  * @err:	Where messages go
  *
  * Return: number of errors
  */
 static int load(const struct gz_cfg_schema *s, const char *path, void *conf,
 		void (*prepare)(const struct gz_load *, void *),
-		void (*check)(struct gz_load *, void *), FILE *err)
+		void (*check)(struct gz_load *, void *), const void *running, FILE *err)
 {
 	struct gz_load ld = {.file = path};
 	void *scratch = malloc(s->size);
@@ -505,6 +532,8 @@ static int load(const struct gz_cfg_schema *s, const char *path, void *conf,
 	yaml_parser_set_input_string(&ld.yaml, (unsigned char *)ld.buf, ld.len);
 	gz_tree_build(&ld);
 	load_tree(&ld, s, prepare, check, scratch);
+	if (running && !ld.stopped)
+		check_live(&ld, s, running, scratch);
 	n = gz_load_print_errors(&ld, err);
 	gz_tree_free(&ld.root);
 	yaml_parser_delete(&ld.yaml);
@@ -520,10 +549,18 @@ out:
 
 int gz_engine_config_load(const char *path, struct gz_engine_config *c, FILE *err)
 {
-	return load(&gz_engine_schema, path, c, gz_engine_prepare, gz_engine_check, err);
+	return load(&gz_engine_schema, path, c, gz_engine_prepare, gz_engine_check, NULL, err);
 }
 
 int gz_dispatch_config_load(const char *path, struct gz_dispatch_config *c, FILE *err)
 {
-	return load(&gz_dispatch_schema, path, c, gz_dispatch_prepare, gz_dispatch_check, err);
+	return load(&gz_dispatch_schema, path, c, gz_dispatch_prepare, gz_dispatch_check, NULL,
+		    err);
+}
+
+int gz_dispatch_config_reload(const char *path, const struct gz_dispatch_config *running,
+			      struct gz_dispatch_config *c, FILE *err)
+{
+	return load(&gz_dispatch_schema, path, c, gz_dispatch_prepare, gz_dispatch_check, running,
+		    err);
 }

@@ -164,7 +164,7 @@ static_assert(offsetof(struct gz_port_config, mac_set) ==
 	  .more = "It names the control socket, RUN_DIR/NAME.sock, and is what " \
 		  "telemetry and messages say." }, \
 	{ "log", GZ_CFG_ENUM, FIELD(S, log), .names = log_names, .def = "info", \
-	  .help = "The least serious messages that are logged." }, \
+	  .flags = GZ_CFG_LIVE, .help = "The least serious messages that are logged." }, \
 	{ "run_dir", GZ_CFG_PATH, FIELD(S, run_dir), .def = "/run/gazelle", \
 	  .help = "Directory of the control socket." }
 
@@ -513,7 +513,7 @@ static const struct gz_cfg_key dispatch_keys[] = {
 		  "for afterwards." },
 	{ "kernel.rules", GZ_CFG_MAPS,
 	  LIST(struct gz_dispatch_config, kernel_rules, nkernel_rules),
-	  .def = "", .flags = GZ_CFG_OPTIONAL, .maps = &kernel_rule_schema,
+	  .def = "", .flags = GZ_CFG_OPTIONAL | GZ_CFG_LIVE, .maps = &kernel_rule_schema,
 	  .example = "  - protocol: tcp\n"
 		     "    ports: 22\n",
 	  .help = "What goes to the kernel although the address is a client's.",
@@ -524,7 +524,7 @@ static const struct gz_cfg_key dispatch_keys[] = {
 	WORKER_KEYS(struct gz_dispatch_config),
 	{ "clients", GZ_CFG_MAPS,
 	  LIST(struct gz_dispatch_config, clients, nclients), .def = "",
-	  .flags = GZ_CFG_OPTIONAL, .maps = &client_schema,
+	  .flags = GZ_CFG_OPTIONAL | GZ_CFG_LIVE, .maps = &client_schema,
 	  .example = "  - name: engine1\n"
 		     "    uid: 1000\n"
 		     "    address: 10.213.0.2/32\n"

@@ -53,6 +53,7 @@ enum gz_cfg_type {
 #define GZ_CFG_REQUIRED 2u /* each map of a list must have it */
 #define GZ_CFG_POW2 4u	   /* a power of two */
 #define GZ_CFG_SINGLE 8u   /* ports: one will do */
+#define GZ_CFG_LIVE 16u	   /* may change while the program runs */
 
 struct gz_cfg_schema;
 
@@ -103,6 +104,7 @@ uint32_t gz_prefix4_mask(unsigned len);
 
 /* value_text.c */
 void gz_cfg_format(const struct gz_cfg_key *k, const void *slot, FILE *out);
+bool gz_cfg_same(const struct gz_cfg_key *k, const void *a, const void *b);
 bool gz_cfg_isset(const struct gz_cfg_key *k, const void *base);
 const char *gz_cfg_expect(const struct gz_cfg_key *k, char *buf, size_t n);
 

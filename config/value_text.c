@@ -9,6 +9,7 @@
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 /**
@@ -303,4 +304,55 @@ const char *gz_cfg_expect(const struct gz_cfg_key *k, char *buf, size_t n)
 	fclose(f);
 	buf[n - 1] = '\0';
 	return buf;
+}
+
+static bool same_text(const struct gz_cfg_key *k, const void *a, const void *b)
+{
+	char *text[2] = {0};
+	bool same = false;
+	size_t n;
+
+	for (unsigned i = 0; i < 2; i++) {
+		FILE *f = open_memstream(&text[i], &n);
+
+		if (!f)
+			goto out;
+		gz_cfg_format(k, i ? b : a, f);
+		if (fclose(f))
+			goto out;
+	}
+	same = !strcmp(text[0], text[1]);
+out:
+	free(text[0]);
+	free(text[1]);
+	return same;
+}
+
+/**
+ * gz_cfg_same() - Has a key the same value in two structures?
+ * @k:		Key
+ * @a, @b:	What its offsets count from, in each
+ *
+ * Return: true if so; false without memory
+ */
+bool gz_cfg_same(const struct gz_cfg_key *k, const void *a, const void *b)
+{
+	const uint8_t *x = (const uint8_t *)a + k->offset, *y = (const uint8_t *)b + k->offset;
+	unsigned n = 1;
+
+	if (k->type == GZ_CFG_BLOCK)
+		return true;
+	if (k->list) {
+		if (memcmp((const uint8_t *)a + k->count, (const uint8_t *)b + k->count, sizeof(n)))
+			return false;
+		memcpy(&n, (const uint8_t *)a + k->count, sizeof(n));
+	}
+	/* Both were zero before they were filled */
+	if (k->type == GZ_CFG_MAPS)
+		return !memcmp(x, y, n * k->stride);
+	for (unsigned i = 0; i < n; i++) {
+		if (!same_text(k, x + i * k->stride, y + i * k->stride))
+			return false;
+	}
+	return true;
 }

@@ -195,6 +195,12 @@ static int order(const struct ctl *ctl, struct telemetry *t, const char *command
 {
 	json_t *answer = telemetry_get(t, command);
 
+	if (json_is_string(answer)) { /* why not */
+		fprintf(stderr, "%s%s", json_string_value(answer),
+			strchr(json_string_value(answer), '\n') ? "" : "\n");
+		json_decref(answer);
+		return CTL_FAILED;
+	}
 	if (!json_is_object(answer)) {
 		fprintf(stderr, "gazelle-ctl: %s was refused\n", command + strlen(COMMAND) + 1);
 		json_decref(answer);
@@ -219,6 +225,13 @@ static int set(const struct ctl *ctl, struct telemetry *t, const char *name, cha
 	return order(ctl, t, command);
 }
 
+static int reload(const struct ctl *ctl, struct telemetry *t, const char *name, char **args)
+{
+	(void)name;
+	(void)args;
+	return order(ctl, t, COMMAND "/reload");
+}
+
 static int quit(const struct ctl *ctl, struct telemetry *t, const char *name, char **args)
 {
 	(void)name;
@@ -233,7 +246,7 @@ static const struct {
 } verbs[] = {
     {"show", show, 0}, /* the default */
     {"rate", rate, 0}, {"clients", clients, 0}, {"bond", bond, 0},
-    {"set", set, 2},   {"quit", quit, 0},
+    {"set", set, 2},   {"reload", reload, 0},	{"quit", quit, 0},
 };
 
 int ctl_dispatch(const struct ctl *ctl, int argc, char **argv)

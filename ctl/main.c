@@ -54,7 +54,7 @@ static const struct verb {
      "traced; no-broker: gazelle-run is gone; busy; no-room; urgent; broken.\n"
      "With --json: an array of objects.\n"},
     {"dispatch", ctl_dispatch, "[WORD] [NAME]",
-     "A gazelle-dispatch: show, rate, clients, bond, set, quit",
+     "A gazelle-dispatch: show, rate, clients, bond, set, reload, quit",
      "show, the default: one line for the port and for each client: frames received\n"
      "and sent, frames dropped, beyond its limits, malformed and so on, whether the link\n"
      "is up and how often it came up.  Only the first 26 clients are in the answer.\n"
@@ -66,6 +66,8 @@ static const struct verb {
      "one, frames, those ignored because another one was active, probes answered and\n"
      "not; and how often another one took over.\n"
      "set loglevel error|warn|info|debug: which messages it logs from now on.\n"
+     "reload: it reads its configuration again, as by SIGHUP; what is wrong in it is said\n"
+     "with its line, and nothing changes.\n"
      "quit: it ends, as by SIGTERM.\n"
      "NAME is the dispatcher's, by default \"dispatch\"; -e does not matter.\n"
      "With --json: an array of objects; of bond, an object.\n"},

@@ -203,6 +203,16 @@ void attach_wait(struct dispatch *d, int fd, int ms)
 		take_peer(d);
 }
 
+void attach_cut(struct dispatch *d, unsigned place)
+{
+	for (unsigned i = 0; i < control.n; i++) {
+		if (control.peer[i].place == (int)place) {
+			hang_up(d, i);
+			return;
+		}
+	}
+}
+
 /* --- start and end --------------------------------------------------------- */
 
 int attach_open(struct dispatch *d, char *err, size_t n)

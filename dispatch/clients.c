@@ -44,19 +44,35 @@ static int publish(struct dispatch *d)
 	if (!t)
 		return -ENOMEM;
 	for (unsigned i = 0; i < GZ_CLIENTS_MAX; i++) {
-		if (d->clients.place[i].used)
-			own_addresses(t, i, &d->clients.place[i]);
+		if (!d->clients.place[i].used)
+			continue;
+		t->clients |= 1ull << i;
+		t->limits[i] = d->clients.place[i].limits;
+		own_addresses(t, i, &d->clients.place[i]);
 	}
 	t->nrules = d->config.nkernel_rules;
 	memcpy(t->rules, d->config.kernel_rules, sizeof(t->rules));
 	sw_table_seal(t);
 	was = atomic_exchange(&d->clients.table, t);
 	if (was) {
+		was->dead = d->clients.dead;
+		d->clients.dead = NULL;
 		was->token = rte_rcu_qsbr_start(d->rcu);
 		was->next = d->clients.retired;
 		d->clients.retired = was;
 	}
 	return 0;
+}
+
+static void free_table(struct sw_table *t)
+{
+	while (t && t->dead) {
+		struct limits *l = t->dead;
+
+		t->dead = l->next;
+		free(l);
+	}
+	free(t);
 }
 
 void clients_tend(struct dispatch *d)
@@ -71,7 +87,7 @@ void clients_tend(struct dispatch *d)
 			continue;
 		}
 		*at = t->next;
-		free(t);
+		free_table(t);
 	}
 }
 
@@ -89,11 +105,27 @@ static void link_as_configured(struct dispatch *d, unsigned i)
 	link_to(&d->link[i], &p);
 }
 
+/** new_limits() - Of a client.  Return: NULL without memory */
+static struct limits *new_limits(const struct gz_dispatch_client *c)
+{
+	struct limits *l = calloc(1, sizeof(*l));
+
+	if (l && limits_init(l, c)) {
+		free(l);
+		l = NULL;
+	}
+	return l;
+}
+
 int clients_start(struct dispatch *d)
 {
 	pthread_mutex_init(&d->clients.lock, NULL);
 	for (unsigned i = 0; i < d->config.nclients; i++) {
-		d->clients.place[i] = (struct client){.used = true, .conf = d->config.clients[i]};
+		d->clients.place[i] = (struct client){.used = true,
+						      .conf = d->config.clients[i],
+						      .limits = new_limits(&d->config.clients[i])};
+		if (!d->clients.place[i].limits)
+			return -ENOMEM;
 		link_as_configured(d, i);
 	}
 	return publish(d);
@@ -101,13 +133,15 @@ int clients_start(struct dispatch *d)
 
 void clients_stop(struct dispatch *d)
 {
-	free(atomic_exchange(&d->clients.table, NULL));
+	free_table(atomic_exchange(&d->clients.table, NULL));
 	while (d->clients.retired) {
 		struct sw_table *t = d->clients.retired;
 
 		d->clients.retired = t->next;
-		free(t);
+		free_table(t);
 	}
+	for (unsigned i = 0; i < GZ_CLIENTS_MAX; i++)
+		free(d->clients.place[i].limits);
 }
 
 /* --- those who attach ------------------------------------------------------ */
@@ -227,4 +261,150 @@ void client_detach(struct dispatch *d, unsigned place)
 	if (publish(d))
 		say(GZ_LOG_ERROR, "client %s: no memory to take its addresses away", c->conf.name);
 	say(GZ_LOG_INFO, "client %s: detached", c->conf.name);
+}
+
+/* --- another configuration ------------------------------------------------- */
+
+static bool same_net6(const struct gz_prefix *a, const struct gz_prefix *b)
+{
+	return a->set == b->set &&
+	       (!a->set || (a->len == b->len && IN6_ARE_ADDR_EQUAL(&a->addr, &b->addr)));
+}
+
+/** is_same() - The same client, but perhaps with other limits? */
+static bool is_same(const struct gz_dispatch_client *a, const struct gz_dispatch_client *b)
+{
+	return !strcmp(a->name, b->name) && !strcmp(a->path, b->path) && a->uid_set == b->uid_set &&
+	       a->uid == b->uid && a->address.addr == b->address.addr &&
+	       a->address.len == b->address.len && same_net6(&a->address6, &b->address6);
+}
+
+static bool same_limits(const struct gz_dispatch_client *a, const struct gz_dispatch_client *b)
+{
+	return a->send_kbits == b->send_kbits && a->send_packets == b->send_packets &&
+	       a->receive_kbits == b->receive_kbits && a->receive_packets == b->receive_packets;
+}
+
+/* What is to become of the places */
+struct plan {
+	int from[GZ_CLIENTS_MAX];	       /* number in the new list; -1: nobody */
+	struct limits *limits[GZ_CLIENTS_MAX]; /* others than it has; NULL: the same */
+};
+
+static void forget_plan(struct plan *p)
+{
+	for (unsigned i = 0; i < GZ_CLIENTS_MAX; i++)
+		free(p->limits[i]);
+}
+
+/** place_for() - Where client @c is, or a place that the worker does not know; -1: none */
+static int place_for(const struct dispatch *d, const struct plan *p,
+		     const struct gz_dispatch_client *c)
+{
+	int free_one = -1;
+
+	for (int i = 0; i < GZ_CLIENTS_MAX; i++) {
+		const struct client *at = &d->clients.place[i];
+
+		if (at->used && is_same(&at->conf, c))
+			return i;
+		if (!at->used && free_one < 0 && p->from[i] < 0 && link_is_free(&d->link[i]))
+			free_one = i;
+	}
+	return free_one;
+}
+
+/** make_plan() - Return: 0, or -errno with the reason in @text; nothing has changed */
+static int make_plan(const struct dispatch *d, const struct gz_dispatch_config *c, struct plan *p,
+		     char *text, size_t n)
+{
+	*p = (struct plan){0};
+	memset(p->from, -1, sizeof(p->from));
+	for (unsigned i = 0; i < c->nclients; i++) {
+		const struct gz_dispatch_client *want = &c->clients[i];
+		int place = place_for(d, p, want);
+		const struct client *at = &d->clients.place[place < 0 ? 0 : place];
+
+		if (place < 0)
+			return gz_failed(text, n, EBUSY,
+					 "%s:%u:1: client %s: no place is left while others "
+					 "leave theirs: expected fewer clients, or another try",
+					 d->file, want->line, want->name);
+		p->from[place] = (int)i;
+		if (at->used && same_limits(&at->conf, want))
+			continue;
+		p->limits[place] = new_limits(want);
+		if (!p->limits[place])
+			return gz_failed(text, n, ENOMEM, "%s: no memory", d->file);
+	}
+	return 0;
+}
+
+/** put_off() - Limits that the table in force has and the next one does not */
+static void put_off(struct dispatch *d, struct limits *l)
+{
+	if (!l)
+		return;
+	l->next = d->clients.dead;
+	d->clients.dead = l;
+}
+
+/** carry_out() - What the plan says of one place.  Under clients.lock */
+static void carry_out(struct dispatch *d, unsigned i, const struct gz_dispatch_client *want,
+		      struct limits *limits)
+{
+	struct client *at = &d->clients.place[i];
+
+	if (want && !at->used) {
+		*at = (struct client){.used = true};
+		memset(&d->counters[i], 0, sizeof(d->counters[i])); /* no table has it */
+	}
+	if (want) {
+		at->conf = *want;
+		if (limits) {
+			put_off(d, at->limits);
+			at->limits = limits;
+		}
+	} else if (at->used) {
+		at->used = false;
+		put_off(d, at->limits);
+		at->limits = NULL;
+	}
+}
+
+int clients_change(struct dispatch *d, const struct gz_dispatch_config *c, char *text, size_t n)
+{
+	struct plan p;
+	int rc;
+
+	/* A place is not given again before the worker has left it */
+	for (unsigned i = 0; d->clients.retired && i < 100; i++) {
+		usleep(1000);
+		clients_tend(d);
+	}
+	rc = d->clients.retired ? gz_failed(text, n, EBUSY, "%s: try again", d->file)
+				: make_plan(d, c, &p, text, n);
+	if (rc) {
+		if (!d->clients.retired)
+			forget_plan(&p);
+		return rc;
+	}
+	for (unsigned i = 0; i < GZ_CLIENTS_MAX; i++) {
+		bool stays = p.from[i] >= 0;
+
+		if (d->clients.place[i].used && !stays) {
+			attach_cut(d, i);
+			link_part(&d->link[i]);
+		}
+		pthread_mutex_lock(&d->clients.lock);
+		carry_out(d, i, stays ? &c->clients[p.from[i]] : NULL, p.limits[i]);
+		pthread_mutex_unlock(&d->clients.lock);
+		if (stays && link_is_free(&d->link[i]))
+			link_as_configured(d, i);
+	}
+	memcpy(d->config.clients, c->clients, sizeof(c->clients));
+	d->config.nclients = c->nclients;
+	memcpy(d->config.kernel_rules, c->kernel_rules, sizeof(c->kernel_rules));
+	d->config.nkernel_rules = c->nkernel_rules;
+	return publish(d);
 }

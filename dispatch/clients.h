@@ -33,13 +33,16 @@ struct client {
 	bool attached; /* by the control socket, with: */
 	unsigned naddrs;
 	struct gz_prefix addr[GZ_ATTACH_ADDRS];
+	struct limits *limits;
 };
 
 struct clients {
 	pthread_mutex_t lock;
 	struct client place[GZ_CLIENTS_MAX];
 	_Atomic(struct sw_table *) table; /* worker reads */
-	struct sw_table *retired;	  /* main's; the worker may still be in them */
+	/* main's; the worker may still be in them */
+	struct sw_table *retired;
+	struct limits *dead; /* of the table in force */
 };
 
 /** clients_start() - Everybody who is configured.  Main.  Return: 0 or -ENOMEM */
@@ -74,6 +77,31 @@ int client_link(struct dispatch *d, unsigned place, const struct ucred *who, int
 /** client_detach() - It has hung up.  Main */
 void client_detach(struct dispatch *d, unsigned place);
 
+/**
+ * clients_change() - To those of another configuration
+ * @c:		Checked.  Whoever has the same name, path, user and addresses stays, with
+ *		other limits if it has; another is cut off, a new one may come
+ *
+ * Main.  All or nothing.  Return: 0 or -errno with the reason in @text
+ */
+int clients_change(struct dispatch *d, const struct gz_dispatch_config *c, char *text, size_t n);
+
+/* --- reload.c -------------------------------------------------------------- */
+
+/** What came of the last reload; main writes under lock, telemetry waits for done */
+struct reload {
+	pthread_mutex_t lock;
+	pthread_cond_t over;
+	unsigned long done;
+	char text[2048]; /* "" if it was fine */
+};
+
+/** reload() - Read the configuration again.  Main, on SIGHUP */
+void reload(struct dispatch *d);
+
+/** reload_ask() - Have main do it, and wait.  Telemetry.  Return: 0, or -1 with @text */
+int reload_ask(struct dispatch *d, char *text, size_t n);
+
 /* --- attach.c: main's too -------------------------------------------------- */
 
 /** attach_open() - Listen at the control socket.  Return: 0 or -errno, the reason in @err */
@@ -81,6 +109,9 @@ int attach_open(struct dispatch *d, char *err, size_t n);
 
 /** attach_wait() - Serve who talks to it, until @fd is readable or @ms have passed */
 void attach_wait(struct dispatch *d, int fd, int ms);
+
+/** attach_cut() - Hang up on the client at @place, if it has attached */
+void attach_cut(struct dispatch *d, unsigned place);
 
 /** attach_close() - And remove it */
 void attach_close(struct dispatch *d);

@@ -44,13 +44,14 @@ struct counters {
 
 struct dispatch {
 	struct gz_dispatch_config config;
+	const char *file; /* it was read from; NULL: none */
+	struct reload reload;
 	struct wire wire;
 	struct kernel kernel;
 	struct rte_mempool *pool; /* of the ports and of what links send */
 	struct sw sw;		  /* worker's */
 	struct clients clients;
-	struct link *link;		      /* GZ_CLIENTS_MAX of them */
-	struct limits limits[GZ_CLIENTS_MAX]; /* worker's */
+	struct link *link; /* GZ_CLIENTS_MAX of them */
 	struct counters counters[SW_PORTS];
 	uint64_t sleeps;	  /* worker's */
 	atomic_ulong passes;	  /* worker's sign of life */

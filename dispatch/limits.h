@@ -29,6 +29,7 @@ struct limit {
 /** Of one client; zero: none */
 struct limits {
 	struct limit send, receive; /* as the client sees it */
+	struct limits *next;	    /* main's, of those that are to be freed */
 };
 
 /** limits_init() - From the configuration.  Return: 0 or -errno */

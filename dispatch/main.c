@@ -67,7 +67,7 @@ static void usage(FILE *f)
 {
 	fputs("Usage: gazelle-dispatch [OPTIONS]\n\n"
 	      "Shares one Ethernet port among several gazelle-engines.  Runs in the\n"
-	      "foreground until SIGTERM or SIGINT.\n\n"
+	      "foreground until SIGTERM or SIGINT; SIGHUP: reads FILE again.\n\n"
 	      "Options:\n"
 	      "  -c, --config FILE   Configuration; without it, the built-in one\n"
 	      "      --check FILE    Only say whether FILE is a good configuration\n"
@@ -81,10 +81,11 @@ static void usage(FILE *f)
 /**
  * options() - Read the command line and the configuration
  * @c:		Filled
+ * @config:	Filled: the file that it is from, or NULL
  *
  * Return: -1 to go on, else exit status
  */
-static int options(int argc, char **argv, struct gz_dispatch_config *c)
+static int options(int argc, char **argv, struct gz_dispatch_config *c, const char **config)
 {
 	enum { OPT_CHECK = 256, OPT_PRINT, OPT_VERSION };
 	static const struct option longs[] = {
@@ -141,6 +142,7 @@ static int options(int argc, char **argv, struct gz_dispatch_config *c)
 			file ? file : "a file given with --config");
 		return EXIT_USAGE;
 	}
+	*config = file;
 	return -1;
 }
 
@@ -232,7 +234,10 @@ static int tend_until_signal(struct dispatch *d, int signals)
 		links_tend();
 		clients_tend(d);
 		attach_wait(d, signals, TEND_MS);
-	} while (read(signals, &sig, sizeof(sig)) != sizeof(sig));
+		sig.ssi_signo = 0;
+		if (read(signals, &sig, sizeof(sig)) == sizeof(sig) && sig.ssi_signo == SIGHUP)
+			reload(d);
+	} while (!sig.ssi_signo || sig.ssi_signo == SIGHUP);
 	return (int)sig.ssi_signo;
 }
 
@@ -253,17 +258,20 @@ int main(int argc, char **argv)
 	char err[512];
 	sigset_t set;
 
-	rc = options(argc, argv, c);
+	rc = options(argc, argv, c, &d->file);
 	if (rc >= 0) {
 		gz_dispatch_config_free(c);
 		return rc;
 	}
 
 	set_log_level(c->log);
+	pthread_mutex_init(&d->reload.lock, NULL);
+	pthread_cond_init(&d->reload.over, NULL);
 	/* before there are threads, so that they all inherit it */
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	raise_limits();
@@ -308,14 +316,6 @@ int main(int argc, char **argv)
 		say(GZ_LOG_INFO, "%s", err);
 	sw_init(&d->sw, NULL, c->port.mtu);
 	d->sw.mac = d->wire.mac;
-	for (unsigned i = 0; i < c->nclients; i++) {
-		rc = limits_init(&d->limits[i], &c->clients[i]);
-		if (rc) {
-			say(GZ_LOG_ERROR, "client %s: its limits cannot be kept: %s",
-			    c->clients[i].name, strerror(-rc));
-			goto out_port;
-		}
-	}
 	rc = kernel_open(d, err, sizeof(err));
 	if (rc) {
 		say(GZ_LOG_ERROR, "%s", err);

@@ -56,8 +56,8 @@ static int64_t now_ms(void)
 
 bool wire_is_kernels(const struct wire_port *p)
 {
-	return p->config->driver == GZ_DRV_AUTO || p->config->driver == GZ_DRV_AF_XDP ||
-	       p->config->driver == GZ_DRV_AF_PACKET;
+	return p->config.driver == GZ_DRV_AUTO || p->config.driver == GZ_DRV_AF_XDP ||
+	       p->config.driver == GZ_DRV_AF_PACKET;
 }
 
 /* --- opening and closing -------------------------------------------------- */
@@ -68,7 +68,7 @@ static int open_one(struct dispatch *d, unsigned i, char *err, size_t n)
 	struct epoll_event e = {.events = EPOLLIN, .data.u32 = WAIT_WIRE + i};
 	int rc;
 
-	rc = gz_port_open_on(&p->port, p->config, d->pool, err, n);
+	rc = gz_port_open_on(&p->port, &p->config, d->pool, err, n);
 	if (rc)
 		return rc;
 	p->ifindex = wire_is_kernels(p) ? if_nametoindex(p->name) : 0;
@@ -244,11 +244,11 @@ int wire_open(struct dispatch *d, char *err, size_t n)
 	w->n = c->bond.nports ? c->bond.nports : 1;
 	err[0] = '\0';
 	for (unsigned i = 0; i < w->n; i++) {
-		struct gz_port_config *p = c->bond.nports ? &c->bond.ports[i] : &c->port;
+		struct gz_port_config *p = &w->port[i].config;
 		int failed;
 
+		*p = c->bond.nports ? c->bond.ports[i] : c->port;
 		p->promiscuous = true; /* every client has a MAC address of its own */
-		w->port[i].config = p;
 		w->port[i].name = name_of(p);
 		w->port[i].guard = -1;
 		failed = open_one(d, i, why, sizeof(why));

@@ -23,6 +23,8 @@
 #define SW_KERNEL_ADDRS 64 /* of each family */
 #define SW_ROUTES_MAX (GZ_CLIENTS_MAX * GZ_ADDRS_MAX)
 
+struct limits;
+
 enum sw_action {
 	SW_DROP,
 	SW_SEND,  /* to .to */
@@ -79,7 +81,9 @@ struct sw_table {
 	struct sw_route6 r6[SW_ROUTES_MAX];
 	unsigned nrules; /* what is the kernel's; used if there is a way to it */
 	struct gz_kernel_rule rules[GZ_KERNEL_RULES_MAX];
-	/* dispatch's, to free it when the worker has left it */
+	struct limits *limits[GZ_CLIENTS_MAX]; /* the worker's, of those in clients */
+	/* dispatch's, to free it, and limits that only it had, when the worker has left it */
+	struct limits *dead;
 	struct sw_table *next;
 	uint64_t token;
 };

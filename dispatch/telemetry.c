@@ -210,6 +210,19 @@ static int handle_loglevel(const char *cmd, const char *params, struct rte_tel_d
 	return -1;
 }
 
+static int handle_reload(const char *cmd, const char *params, struct rte_tel_data *t)
+{
+	char text[sizeof(dispatch->reload.text)];
+
+	(void)cmd;
+	(void)params;
+	if (reload_ask(dispatch, text, sizeof(text)))
+		return rte_tel_data_string(t, text);
+	rte_tel_data_start_dict(t);
+	rte_tel_data_add_dict_string(t, "reload", "fine");
+	return 0;
+}
+
 static int handle_quit(const char *cmd, const char *params, struct rte_tel_data *t)
 {
 	(void)cmd;
@@ -273,6 +286,8 @@ int telemetry_start(struct dispatch *d)
 				       "The clients. Parameter: the first's number") ||
 	    rte_telemetry_register_cmd("/gazelle/dispatch/loglevel", handle_loglevel,
 				       "Sets it. Parameter: error, warn, info or debug") ||
+	    rte_telemetry_register_cmd("/gazelle/dispatch/reload", handle_reload,
+				       "Reads the configuration again. No parameter") ||
 	    rte_telemetry_register_cmd("/gazelle/dispatch/quit", handle_quit,
 				       "Ends dispatch, as SIGTERM does. No parameter"))
 		return -1;

@@ -23,8 +23,8 @@ struct dispatch;
 struct rte_mbuf;
 
 struct wire_port {
-	const struct gz_port_config *config;
-	const char *name; /* interface, device or path */
+	struct gz_port_config config; /* as configured, and promiscuous */
+	const char *name;	      /* interface, device or path */
 
 	/* monitor writes, worker reads */
 	atomic_bool open; /* port may be used */

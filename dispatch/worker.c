@@ -61,7 +61,7 @@ static void flush(struct dispatch *d, unsigned to)
 		sent = kernel_tx(d, s->m, s->n);
 		rte_pktmbuf_free_bulk(s->m, s->n);
 	} else {
-		unsigned may = limit_burst(&d->limits[to].receive, s->m, s->n);
+		unsigned may = limit_burst(&d->sw.table->limits[to]->receive, s->m, s->n);
 
 		c->limited += s->n - may;
 		s->n = may;
@@ -227,7 +227,7 @@ static unsigned pass(struct dispatch *d)
 			sessions[i] = session;
 		}
 		total += n;
-		may = limit_burst(&d->limits[i].send, m, n);
+		may = limit_burst(&d->sw.table->limits[i]->send, m, n);
 		d->counters[i].limited += n - may;
 		dispatch_burst(d, i, m, may);
 	}

@@ -8,6 +8,8 @@
 #                        gazelle-dispatch in stack, with these clients; on ve1,
 #                        or as $DISPATCH_PORT has it.  With a colon it attaches, else
 #                        it has a path
+#   dispatch_config CLIENT...
+#                        only write its configuration
 #   stop_dispatch [SIGNAL]
 #   dispatch_engine NAME ADDRESS [ADDRESS6]
 #                        the engine that is client NAME, in stack
@@ -28,7 +30,7 @@ dispatch_wire() {
 	veth stack ve1 "" peer ve2 10.1.0.1/24
 }
 
-start_dispatch() {
+dispatch_config() {
 	local client own more name
 	{
 		echo "name: $GZ_TEST_ID-d"
@@ -49,6 +51,10 @@ start_dispatch() {
 			echo "    ${more:+, $more} }"
 		done
 	} >"$WORK/dispatch.yaml"
+}
+
+start_dispatch() {
+	dispatch_config "$@"
 	DISPATCH_LOGS=$((DISPATCH_LOGS + 1))
 	background "dispatch-$DISPATCH_LOGS.log" in_ns stack "$BIN/gazelle-dispatch" \
 		--config "$WORK/dispatch.yaml"
