@@ -44,7 +44,7 @@ int gz_addr_parse(struct gz_call_ctx *c, uint64_t addr, int len, struct gz_end *
 		sa_family_t family;
 		struct sockaddr_in in;
 		struct sockaddr_in6 in6;
-		char raw[128];
+		char raw[GZ_ADDR_MAX];
 	} a;
 	int err;
 

@@ -14,6 +14,8 @@
 
 struct gz_call_ctx;
 
+#define GZ_ADDR_MAX 128 /* bytes, struct sockaddr_storage: a longer one is EINVAL */
+
 /**
  * gz_addr_read() - The address argument of bind() or connect(), args 1 and 2
  * @whose:	GZ_KERNELS: an IPv6 address that the stack does not serve, errors and all

@@ -143,6 +143,29 @@ static int forget_failure(struct gz_call_ctx *c)
 	return gz_renew(c);
 }
 
+/* What __inet_bind() finds wrong with an address before it looks at the socket. */
+static int check_local(struct gz_call_ctx *c, sa_family_t family, struct gz_end end)
+{
+	struct gz_sock *s = c->s;
+
+	if (family != s->family &&
+	    !(s->family == AF_INET && family == AF_UNSPEC && gz_end_is_any(end)))
+		return -EAFNOSUPPORT;
+	if (IN6_IS_ADDR_MULTICAST(&end.addr))
+		return -EINVAL;
+	/* __inet6_bind() has the socket's state first. */
+	if (s->family == AF_INET && !gz_end_is_any(end) && !gz_addr_to_many(end) &&
+	    !gz_netif_is_local(end) && !s->opt.freebind && gz_sock_state(s) != GZ_FRESH &&
+	    !gz_addr_kernel_has(c->tid, end)) {
+		gz_count(GZ_C_REFUSED_ADDRESS);
+		return -EADDRNOTAVAIL;
+	}
+	if (gz_sock_state(s) != GZ_FRESH ||
+	    (family == AF_INET6 && s->opt.v6only && gz_end_is_v4(end)))
+		return -EINVAL;
+	return 0;
+}
+
 static int64_t do_bind(struct gz_call_ctx *c)
 {
 	struct gz_sock *s;
@@ -155,16 +178,11 @@ static int64_t do_bind(struct gz_call_ctx *c)
 	err = forget_failure(c);
 	if (!err)
 		err = gz_addr_read(c, &end, &family, &whose);
+	if (!err)
+		err = check_local(c, family, end);
 	if (err)
 		return err;
 	s = c->s;
-	if (family != s->family &&
-	    !(s->family == AF_INET && family == AF_UNSPEC && gz_end_is_any(end)))
-		return -EAFNOSUPPORT;
-	/* As __inet6_bind(). */
-	if (gz_sock_state(s) != GZ_FRESH || IN6_IS_ADDR_MULTICAST(&end.addr) ||
-	    (family == AF_INET6 && s->opt.v6only && gz_end_is_v4(end)))
-		return -EINVAL;
 	if (whose == GZ_KERNELS)
 		gz_policy_is(c, GZ_DIR_BIND, IPPROTO_TCP, end, GZ_WHY_FAMILY, &v);
 	else

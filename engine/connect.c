@@ -230,51 +230,67 @@ static int64_t wait_connect(struct gz_call_ctx *c)
 	return GZ_WAIT;
 }
 
+/* As __inet_stream_connect() asks before it looks at the address. */
+static bool may_connect(struct gz_sock *s)
+{
+	enum gz_state st = gz_sock_state(s);
+
+	return st == GZ_FRESH || st == GZ_BOUND || (st == GZ_FAILED && s->connect_reported);
+}
+
+/*
+ * What tcp_v4_connect() and tcp_v6_connect() say of an address, in their order, @err
+ * being what was wrong with its length.  Changes an unspecified @peer to this host.
+ */
+static int check_peer(struct gz_sock *s, int err, sa_family_t family, enum gz_whose whose,
+		      struct gz_end *peer)
+{
+	if (err)
+		return err;
+	if (family != s->family)
+		return -EAFNOSUPPORT;
+	/* There is no TCP to a group or to everybody. */
+	if (whose == GZ_OURS && gz_addr_to_many(*peer))
+		return -ENETUNREACH;
+	/* A mapped source with a native peer: ip6_dst_lookup_tail(). */
+	if (family == AF_INET6 && s->opt.v6only && gz_end_is_v4(*peer))
+		return -ENETUNREACH;
+	if (gz_end_is_any(*peer)) { /* this host */
+		if (gz_end_is_v4(*peer) || gz_end_is_v4(s->local))
+			*peer = gz_end_v4(htonl(INADDR_LOOPBACK), peer->port);
+		else
+			peer->addr = in6addr_loopback;
+	}
+	if (!gz_end_is_v4(*peer) && gz_end_is_v4(s->local) && family == AF_INET6)
+		return -EAFNOSUPPORT;
+	return 0;
+}
+
 int64_t gz_do_connect(struct gz_call_ctx *c)
 {
 	struct gz_sock *s = c->s;
 	struct gz_end peer = {0};
 	struct gz_verdict v = {0};
-	sa_family_t family;
-	enum gz_whose whose;
+	sa_family_t family = AF_UNSPEC;
+	enum gz_whose whose = GZ_OURS;
 	bool nonblock = gz_file_flags(c->fd) & O_NONBLOCK;
+	int len = (int)c->args[2], err;
 	int64_t r;
-	int err;
 
 	err = gz_addr_read(c, &peer, &family, &whose);
-	if (err)
+	if (err && (err != -EINVAL || len < (int)sizeof(family) || len > GZ_ADDR_MAX))
 		return err;
-	if (family == AF_UNSPEC) {
+	if (!err && family == AF_UNSPEC)
 		return disconnect(c);
-	}
-	if (family != s->family)
-		return -EAFNOSUPPORT;
-	/* tcp_v4_connect(): there is no TCP to a group or to everybody. */
-	if (whose == GZ_OURS && gz_addr_to_many(peer))
-		return -ENETUNREACH;
-	/* As tcp_v6_connect(); a mapped source with a native peer: ip6_dst_lookup_tail(). */
-	if (family == AF_INET6 && s->opt.v6only && gz_end_is_v4(peer))
-		return -ENETUNREACH;
-	if (gz_end_is_any(peer)) { /* this host */
-		if (gz_end_is_v4(peer) || gz_end_is_v4(s->local))
-			peer = gz_end_v4(htonl(INADDR_LOOPBACK), peer.port);
-		else
-			peer.addr = in6addr_loopback;
-	}
-	if (!gz_end_is_v4(peer) && gz_end_is_v4(s->local) && family == AF_INET6)
-		return -EAFNOSUPPORT;
-	switch (gz_sock_state(s)) {
-	case GZ_FAILED:
-	case GZ_FRESH:
-	case GZ_BOUND:
+	if (may_connect(s)) {
+		err = check_peer(s, err, family, whose, &peer);
+		if (err)
+			return err;
 		/* Without the lock: this reads files of the program's. */
 		if (whose == GZ_KERNELS)
 			gz_policy_is(c, GZ_DIR_CONNECT, IPPROTO_TCP, peer, GZ_WHY_FAMILY, &v);
 		else
 			gz_policy_ask(c, GZ_DIR_CONNECT, IPPROTO_TCP, peer, &v);
-		break;
-	default:
-		break;
 	}
 
 	pthread_mutex_lock(&s->lock);

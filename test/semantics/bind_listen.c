@@ -189,7 +189,25 @@ static void same_port_other_address(void)
 	expect_text(c, OK(accept(l, NULL, NULL)), "first");
 }
 
-CHECK_MAIN(CASE(port_zero_gets_one), CASE(address_in_use_on_bind),
+/* A second bind(): what is wrong with the address comes first, over IPv6 the state does. */
+static void address_before_state(void)
+{
+	struct sockaddr_in a = test_address(0), odd = a, foreign = a;
+	struct sockaddr_in6 a6 = {.sin6_family = AF_INET6};
+	int fd = tcp_socket(), fd6 = (int)OK(socket(AF_INET6, SOCK_STREAM, 0));
+
+	odd.sin_family = AF_INET6;
+	foreign.sin_addr.s_addr = htonl(0xcb007101); /* 203.0.113.1 */
+	OK(bind(fd, SA(&a), sizeof(a)));
+	CHECK_ERRNO(bind(fd, SA(&a), sizeof(a)), EINVAL);
+	CHECK_ERRNO(bind(fd, SA(&foreign), sizeof(foreign)), EADDRNOTAVAIL);
+	CHECK_ERRNO(bind(fd, SA(&odd), sizeof(odd)), EAFNOSUPPORT);
+	OK(bind(fd6, SA(&a6), sizeof(a6)));
+	CHECK(inet_pton(AF_INET6, "2001:db8::1", &a6.sin6_addr) == 1);
+	CHECK_ERRNO(bind(fd6, SA(&a6), sizeof(a6)), EINVAL);
+}
+
+CHECK_MAIN(CASE(address_before_state), CASE(port_zero_gets_one), CASE(address_in_use_on_bind),
 	   CASE(reuseaddr_does_not_share_listener), CASE(address_in_use_on_listen),
 	   CASE(reuseport_shares_listener), CASE(foreign_address), CASE(double_bind),
 	   CASE(bind_after_connect), CASE(bad_address), CASE(longer_address_is_fine),

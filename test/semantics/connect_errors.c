@@ -288,8 +288,33 @@ static void gives_its_port_back(void)
 	CHECK(local_name(fd).sin_port != a.sin_port);
 }
 
-CHECK_MAIN(CASE(keeps_its_port), CASE(gives_its_port_back), CASE(refused_blocking),
-	   CASE(refused_nonblocking), CASE(refused_by_second_connect),
+/* The state is looked at before the address, but for a length that cannot be one. */
+static void state_before_address(void)
+{
+	struct sockaddr_in a = test_address(9), odd = a, group = a;
+	struct sockaddr_storage big = {.ss_family = AF_INET};
+	int fd[3], fresh = tcp_socket();
+
+	tcp_pair(fd);
+	fd[2] = listener(1, &a);
+	odd.sin_family = 77;
+	group.sin_addr.s_addr = htonl(0xe0000105);
+	for (int i = 0; i < 3; i++) {
+		CHECK_ERRNO(connect(fd[i], SA(&a), sizeof(a)), EISCONN);
+		CHECK_ERRNO(connect(fd[i], SA(&a), 3), EISCONN);
+		CHECK_ERRNO(connect(fd[i], SA(&odd), sizeof(odd)), EISCONN);
+		CHECK_ERRNO(connect(fd[i], SA(&group), sizeof(group)), EISCONN);
+		CHECK_ERRNO(connect(fd[i], SA(&a), 1), EINVAL);
+		CHECK_ERRNO(connect(fd[i], SA(&big), sizeof(big) + 1), EINVAL);
+	}
+	CHECK_ERRNO(connect(fresh, SA(&a), 3), EINVAL);
+	CHECK_ERRNO(connect(fresh, SA(&odd), 8), EINVAL);
+	CHECK_ERRNO(connect(fresh, SA(&odd), sizeof(odd)), EAFNOSUPPORT);
+	expect_text(fd[0], fd[1], "as before");
+}
+
+CHECK_MAIN(CASE(state_before_address), CASE(keeps_its_port), CASE(gives_its_port_back),
+	   CASE(refused_blocking), CASE(refused_nonblocking), CASE(refused_by_second_connect),
 	   CASE(refused_by_recv_and_send), CASE(refused_in_epoll),
 	   CASE(refused_socket_connects_later), CASE(refused_and_asked),
 	   CASE(closed_listener_refuses), CASE(closed_listener_resets_queue),
