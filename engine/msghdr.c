@@ -38,7 +38,7 @@ int64_t gz_msghdr_read(struct gz_call_ctx *c, uint64_t addr, struct msghdr *m, s
 
 	if (err)
 		return err;
-	return (int)m->msg_namelen < 0 ? -EINVAL : gz_msghdr_iov(c, m, v);
+	return m->msg_name && (int)m->msg_namelen < 0 ? -EINVAL : gz_msghdr_iov(c, m, v);
 }
 
 int gz_msghdr_scatter(struct gz_call_ctx *c, const struct iovec *v, size_t nv, size_t skip,

@@ -284,22 +284,19 @@ static int check_control(struct gz_call_ctx *c, const struct msghdr *m)
 	return 0;
 }
 
-int64_t gz_stream_sendmsg(struct gz_call_ctx *c)
+/* The message at @addr, which is not the shadow's to send */
+static int64_t send_at(struct gz_call_ctx *c, uint64_t addr, int flags)
 {
-	int flags = (int)c->args[2];
 	struct iovec v[GZ_IOVS_MAX];
 	char buf[IO_MAX];
 	struct msghdr m;
 	size_t n = 0;
 	int64_t r;
 
-	r = gz_app_read(c->tid, c->args[1], &m, sizeof(m));
+	r = gz_app_read(c->tid, addr, &m, sizeof(m));
 	if (r)
 		return r;
-	if (gz_sock_state(c->s) >= GZ_CONNECTING && !(m.msg_name && m.msg_namelen) &&
-	    !(m.msg_control && m.msg_controllen) && !(flags & MSG_OOB))
-		return GZ_CONTINUE;
-	if ((int)m.msg_namelen < 0)
+	if (m.msg_name && (int)m.msg_namelen < 0)
 		return -EINVAL;
 	r = check_control(c, &m);
 	if (r)
@@ -314,9 +311,29 @@ int64_t gz_stream_sendmsg(struct gz_call_ctx *c)
 	return r < 0 ? r : put(c, buf, n, flags);
 }
 
+int64_t gz_stream_sendmsg(struct gz_call_ctx *c)
+{
+	int flags = (int)c->args[2];
+	struct msghdr m;
+	int err;
+
+	err = gz_app_read(c->tid, c->args[1], &m, sizeof(m));
+	if (err)
+		return err;
+	if (gz_sock_state(c->s) >= GZ_CONNECTING && !(m.msg_name && m.msg_namelen) &&
+	    !(m.msg_control && m.msg_controllen) && !(flags & MSG_OOB))
+		return GZ_CONTINUE;
+	return send_at(c, c->args[1], flags);
+}
+
 int64_t gz_stream_sendmmsg(struct gz_call_ctx *c)
 {
-	if (!((int)c->args[3] & MSG_OOB))
+	int flags = (int)c->args[3];
+
+	/* The first message fails, and no other is looked at. */
+	if (gz_sock_state(c->s) < GZ_CONNECTING && (unsigned)c->args[2])
+		return send_at(c, c->args[1], flags);
+	if (!(flags & MSG_OOB))
 		return GZ_CONTINUE;
 	gz_count(GZ_C_REFUSED_FLAGS);
 	return -EOPNOTSUPP;

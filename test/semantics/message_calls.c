@@ -457,9 +457,35 @@ static void send_of_nothing(void)
 	CHECK_ERRNO(recv(fd[1], &(char){0}, 1, MSG_DONTWAIT), EAGAIN);
 }
 
-CHECK_MAIN(CASE(vectors), CASE(messages), CASE(recvfrom_with_address), CASE(sendto_with_address),
-	   CASE(many_messages), CASE(sendfile_whole), CASE(sendfile_from_offset),
-	   CASE(sendfile_nonblocking), CASE(splice_both_ways), CASE(no_position),
-	   CASE(urgent_by_message), CASE(what_tcp_ignores), CASE(no_name_comes),
+static void many_not_connected(void)
+{
+	char text[] = "text";
+	struct iovec v = {text, 4};
+	struct mmsghdr m[2] = {{.msg_hdr = {.msg_iov = &v, .msg_iovlen = 1}},
+			       {.msg_hdr = {.msg_iov = &v, .msg_iovlen = 1}}};
+	struct sigaction sa = {.sa_handler = on_pipe};
+	int fd = tcp_socket(), before = pipes;
+
+	OK(sigaction(SIGPIPE, &sa, NULL));
+	CHECK_ERRNO(sendmmsg(fd, m, 2, MSG_NOSIGNAL), EPIPE);
+	CHECK_EQ(pipes, before);
+	CHECK_ERRNO(sendmmsg(fd, m, 2, 0), EPIPE);
+	CHECK_EQ(pipes, before + 1);
+	CHECK_EQ(sendmmsg(fd, m, 0, 0), 0);
+	/* A length counts only where there is a name. */
+	m[0].msg_hdr.msg_namelen = (socklen_t)-1;
+	CHECK_ERRNO(sendmmsg(fd, m, 2, MSG_NOSIGNAL), EPIPE);
+	CHECK_ERRNO(sendmsg(fd, &m[0].msg_hdr, MSG_NOSIGNAL), EPIPE);
+	CHECK_ERRNO(recvmsg(fd, &m[0].msg_hdr, 0), ENOTCONN);
+	m[0].msg_hdr.msg_name = text;
+	CHECK_ERRNO(sendmmsg(fd, m, 2, 0), EINVAL);
+	CHECK_ERRNO(recvmsg(fd, &m[0].msg_hdr, 0), EINVAL);
+	CHECK_EQ(pipes, before + 1);
+}
+
+CHECK_MAIN(CASE(many_not_connected), CASE(vectors), CASE(messages), CASE(recvfrom_with_address),
+	   CASE(sendto_with_address), CASE(many_messages), CASE(sendfile_whole),
+	   CASE(sendfile_from_offset), CASE(sendfile_nonblocking), CASE(splice_both_ways),
+	   CASE(no_position), CASE(urgent_by_message), CASE(what_tcp_ignores), CASE(no_name_comes),
 	   CASE(no_names_come), CASE(send_of_nothing), CASE(flags_of_recvmsg), CASE(waits_for_all),
 	   CASE(not_connected), CASE(both_ended))
