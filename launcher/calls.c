@@ -113,6 +113,9 @@ const struct gz_call_info gz_calls[] = {
 
 const size_t gz_ncalls = sizeof(gz_calls) / sizeof(gz_calls[0]);
 
+const int gz_mapping_calls[] = {SYS_munmap,	   SYS_mmap, SYS_mremap, SYS_mprotect,
+				SYS_pkey_mprotect, SYS_brk,  SYS_shmdt,	 -1};
+
 _Static_assert(sizeof(gz_calls) / sizeof(gz_calls[0]) == GZ_CALL_COUNT, "a handler, a row");
 
 bool gz_call_matches(const struct gz_call_info *c, const uint64_t args[6])

@@ -122,6 +122,12 @@ struct gz_call_info {
 extern const struct gz_call_info gz_calls[];
 extern const size_t gz_ncalls;
 
+/**
+ * Calls that change what an address means, ended by -1: no filter has them, but where they
+ * are led to the agent it looks on (launcher/agent/memory.c).
+ */
+extern const int gz_mapping_calls[];
+
 /** gz_call_matches() - Would a program without rings trap with these arguments? */
 bool gz_call_matches(const struct gz_call_info *c, const uint64_t args[6]);
 

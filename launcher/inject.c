@@ -128,6 +128,8 @@ static void fill_nrtab(uint8_t *nrtab)
 		if (c->nr >= 0 && c->nr < GZ_NR_MAX)
 			nrtab[c->nr] = what[c->agent];
 	}
+	for (const int *nr = gz_mapping_calls; *nr >= 0; nr++)
+		nrtab[*nr] = GZ_NR_MAP;
 }
 
 static int write_image(struct gz_tracee *t)
@@ -393,8 +395,11 @@ int gz_inject_site(struct gz_tracee *t, uint64_t site, uint64_t *block)
 	return lead(t, site, gz_frames_is_go(t, site), block);
 }
 
-/* Does a `mov $nr, %eax` of a call that the agent knows come shortly before?  0 is an xor. */
-static bool looks_known(const uint8_t *code, size_t at)
+/*
+ * Does a `mov $nr, %eax` of a call that the agent looks at come shortly before?  0 is an
+ * xor.
+ */
+static bool looks_known(const uint8_t nrtab[GZ_NR_MAX], const uint8_t *code, size_t at)
 {
 	for (size_t back = 2; back <= LOOK_BACK && back <= at; back++) {
 		const uint8_t *p = code + at - back;
@@ -406,9 +411,8 @@ static bool looks_known(const uint8_t *code, size_t at)
 			memcpy(&nr, p + 1, sizeof(nr));
 		else
 			continue;
-		for (size_t i = 0; i < gz_ncalls; i++)
-			if (gz_calls[i].agent != GZ_AGENT_NONE && (uint32_t)gz_calls[i].nr == nr)
-				return true;
+		if (nr < GZ_NR_MAX && nrtab[nr] != GZ_NR_NATIVE && nrtab[nr] != GZ_NR_TRAP)
+			return true;
 	}
 	return false;
 }
@@ -426,11 +430,13 @@ static bool is_sure(const uint8_t *code, size_t at, uint64_t site)
 void gz_inject_neighbours(struct gz_tracee *t, uint64_t site)
 {
 	bool go = gz_frames_is_go(t, site);
+	uint8_t nrtab[GZ_NR_MAX];
 	uint64_t start, block;
 	uint8_t *code, *p;
 	struct gz_map m;
 	size_t n;
 
+	fill_nrtab(nrtab);
 	if (!gz_maps_find(t->borrowed->tid, site, &m) || m.end - m.start > NEIGHBOURS_MAX)
 		return;
 	start = m.start;
@@ -441,7 +447,7 @@ void gz_inject_neighbours(struct gz_tracee *t, uint64_t site)
 	for (p = code; (p = memchr(p, 0x0f, (size_t)(code + n - p) - 1)); p++) {
 		size_t at = (size_t)(p - code);
 
-		if (p[1] == 0x05 && looks_known(code, at) && is_sure(code, at, start + at))
+		if (p[1] == 0x05 && looks_known(nrtab, code, at) && is_sure(code, at, start + at))
 			lead(t, start + at, go, &block);
 		if (p + 2 >= code + n)
 			break;

@@ -75,6 +75,7 @@
 #define GZ_NR_TRAP 2   /* the filter decides, at the program's own `syscall` */
 #define GZ_NR_CLOSE 3  /* changes what a number means */
 #define GZ_NR_READY 4  /* readiness and its descriptors: always looked at */
+#define GZ_NR_MAP 5    /* changes what an address means: the same */
 
 /* Descriptors by number, 8 bytes each, at GZ_AGENT_PRIVATE + 4096. */
 #define GZ_FD_MAX 65536
@@ -84,6 +85,8 @@
 #define GZ_FD_SOCKET 2	/* not ours at the epoch it carries */
 #define GZ_FD_POISON 3	/* its close may be missed: trap */
 #define GZ_FD_SLOT 4	/* and above: slots */
+
+#define GZ_PAGES 256 /* of the program's memory that are known to be good */
 
 /* --- shared memory ------------------------------------------------------- */
 
@@ -186,7 +189,8 @@ struct gz_agent_private {
 	uint64_t hog;	   /* TSC: until then somebody else wants the core */
 	uint32_t natives;  /* threads that wait on an epoll without sockets in the rings */
 	uint32_t hog_us;   /* for how long one does not spin then */
-	uint8_t pad[4064];
+	uint8_t pad[4064 - 8 * GZ_PAGES];
+	uint64_t page[GZ_PAGES];	  /* address >> 12:62, MAY_*:2; 0: none */
 	uint64_t fd[GZ_FD_MAX];		  /* closes:16, stamp:32, kind:16 */
 	uint64_t watched[GZ_FD_MAX / 64]; /* a bit: this process put it into an epoll */
 };

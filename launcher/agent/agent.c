@@ -14,7 +14,14 @@
 
 #define VECTORS 64
 
-/* The vectors of a call.  Return: false where the kernel is to judge them */
+/* Can the call's own structure be accessed?  Else it fails with EFAULT. */
+static bool is_given(struct io *io, uint64_t addr, uint64_t n, uint32_t how)
+{
+	io->fault = !is_memory(addr, n, how);
+	return !io->fault;
+}
+
+/* The vectors of a call.  Return: false, io->fault, or the kernel is to judge them */
 static bool vectors(struct io *io)
 {
 	const struct regs *r = io->r;
@@ -26,7 +33,8 @@ static bool vectors(struct io *io)
 		io->nv = 1;
 		return !io->len || in_space(r->rsi, io->len);
 	}
-	if (r->rdx > VECTORS || !in_space(r->rsi, r->rdx * sizeof(struct iovec)))
+	if (r->rdx > VECTORS || !in_space(r->rsi, r->rdx * sizeof(struct iovec)) ||
+	    !is_given(io, r->rsi, r->rdx * sizeof(struct iovec), MAY_READ))
 		return false;
 	io->v = (const struct iovec *)r->rsi;
 	io->nv = r->rdx;
@@ -38,15 +46,19 @@ static bool vectors(struct io *io)
 	return io->len < SPACE_END;
 }
 
-/* A message's vectors.  Return: false, there is more to it than bytes */
+/* A message's vectors.  Return: false, io->fault, or there is more to it than bytes */
 static bool message(struct io *io)
 {
 	struct msghdr *m = (struct msghdr *)io->r->rsi;
+	bool receives = io->r->rax == SYS_recvmsg;
 
-	if (!in_space(io->r->rsi, sizeof(*m)) || m->msg_iovlen > VECTORS ||
-	    !in_space((uint64_t)m->msg_iov, m->msg_iovlen * sizeof(struct iovec)))
+	if (!in_space(io->r->rsi, sizeof(*m)) ||
+	    !is_given(io, io->r->rsi, sizeof(*m), receives ? MAY_WRITE : MAY_READ) ||
+	    m->msg_iovlen > VECTORS ||
+	    !in_space((uint64_t)m->msg_iov, m->msg_iovlen * sizeof(struct iovec)) ||
+	    !is_given(io, (uint64_t)m->msg_iov, m->msg_iovlen * sizeof(struct iovec), MAY_READ))
 		return false;
-	if (io->r->rax == SYS_sendmsg && (m->msg_name || m->msg_controllen))
+	if (!receives && (m->msg_name || m->msg_controllen))
 		return false;
 	io->v = m->msg_iov;
 	io->nv = m->msg_iovlen;
@@ -115,8 +127,10 @@ static int data_call(struct regs *r)
 		return is_message ? TRAP : NATIVE;
 	if (nr == SYS_sendfile)
 		return send_file(&io);
-	if (is_message ? !message(&io) : !vectors(&io))
-		return TRAP;
+	if (is_message ? !message(&io) : !vectors(&io)) {
+		r->rax = io.fault ? -EFAULT : nr;
+		return io.fault ? DONE : TRAP;
+	}
 	rc = receives ? receive(&io) : transmit(&io);
 	if (rc == DONE && nr == SYS_recvmsg)
 		end_message(&io);
@@ -144,16 +158,15 @@ static int ioctl_call(struct regs *r)
 
 	/* Of others the filter decides, at the program's own `syscall`. */
 	if (((uint32_t)r->rsi != FIONBIO && (uint32_t)r->rsi != FIONREAD) ||
-	    !in_space(r->rdx, sizeof(int)))
+	    !in_space(r->rdx, sizeof(int)) ||
+	    !is_memory(r->rdx, sizeof(int), (uint32_t)r->rsi == FIONBIO ? MAY_READ : MAY_WRITE))
 		return TRAP;
 	if ((uint32_t)r->rsi == FIONBIO)
 		return set_nonblock(r, *(const int *)r->rdx);
 	slot = lookup((uint32_t)r->rdi);
 	if (slot < 0 || !in_rings(&SH->slot[slot]))
 		return TRAP;
-	*(int *)r->rdx =
-	    (int)(__atomic_load_n(&SH->slot[slot].rx_tail, __ATOMIC_ACQUIRE) -
-		  (__atomic_load_n(&SH->slot[slot].rx_head, __ATOMIC_RELAXED) & ~GZ_RING_CLOSED));
+	*(int *)r->rdx = (int)rx_used(&SH->slot[slot]);
 	r->rax = 0;
 	return DONE;
 }
@@ -163,7 +176,7 @@ static bool sets_cancel(const struct regs *r)
 {
 	const uint64_t *sa = (const uint64_t *)r->rsi; /* handler, flags, restorer, mask */
 
-	return in_space(r->rsi, 32) && sa[0] > 1 &&
+	return in_space(r->rsi, 32) && is_memory(r->rsi, 32, MAY_READ) && sa[0] > 1 &&
 	       (r->rdi == GZ_SIGCANCEL_GLIBC || sa[3] == UINT64_MAX);
 }
 
@@ -205,6 +218,14 @@ static int answer(struct regs *r)
 	case SYS_dup3:
 	case SYS_close_range:
 		return closing(r);
+	case SYS_mmap:
+	case SYS_munmap:
+	case SYS_mremap:
+	case SYS_mprotect:
+	case SYS_pkey_mprotect:
+	case SYS_brk:
+	case SYS_shmdt:
+		return mapping_call(r);
 	default:
 		return ready_call(r);
 	}

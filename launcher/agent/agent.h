@@ -43,6 +43,7 @@ struct io {
 	const struct iovec *v;
 	uint64_t nv, len;
 	int flags;
+	bool fault; /* a pointer of the call's is bad */
 };
 
 #define SH ((struct gz_shared *)GZ_AGENT_SHARED)
@@ -103,6 +104,14 @@ static inline bool in_space(uint64_t addr, uint64_t len)
 	return addr >= SPACE_FIRST && addr < SPACE_END && len <= SPACE_END - addr;
 }
 
+/* Bytes to be read.  Without the lock there may be less by now. */
+static inline uint64_t rx_used(const struct gz_slot *s)
+{
+	uint64_t head = __atomic_load_n(&s->rx_head, __ATOMIC_ACQUIRE) & ~GZ_RING_CLOSED;
+
+	return __atomic_load_n(&s->rx_tail, __ATOMIC_ACQUIRE) - head;
+}
+
 static inline bool is_empty(const struct gz_slot *s)
 {
 	return __atomic_load_n(&s->rx_tail, __ATOMIC_ACQUIRE) ==
@@ -137,6 +146,46 @@ struct gz_epoll *manage(uint32_t fd);
 /** @fd may be an epoll that others wait for: what it gets later must wake them. */
 void note_inner(uint32_t fd);
 bool is_inner(uint32_t fd);
+
+/* --- memory.c: which of the program's memory can be used ----------------------------- */
+
+#define MAY_READ 1
+#define MAY_WRITE 2
+
+/** Is page @page (an address without its last 12 bits) known to be so? */
+static inline bool is_known(uint64_t page, uint32_t how)
+{
+	uint64_t e = __atomic_load_n(&PRIV->page[page % GZ_PAGES], __ATOMIC_RELAXED);
+
+	return e >> 2 == page && e & how;
+}
+
+/** As memory(), of pages that are not known */
+uint64_t ask_memory(uint64_t addr, uint64_t n, uint32_t how);
+
+/**
+ * memory() - How many of @n bytes at @addr can be accessed, before one cannot
+ * @how:	MAY_READ or MAY_WRITE
+ *
+ * No lock is held.  It holds until the program unmaps them.
+ */
+static inline uint64_t memory(uint64_t addr, uint64_t n, uint32_t how)
+{
+	if (!n || (is_known(addr >> 12, how) && (addr + n - 1) >> 12 == addr >> 12))
+		return n;
+	return ask_memory(addr, n, how);
+}
+
+/** Can all of them be? */
+static inline bool is_memory(uint64_t addr, uint64_t n, uint32_t how)
+{
+	return memory(addr, n, how) == n;
+}
+
+/** memory() of a call's vectors, from byte @skip of all of them on */
+uint64_t vectors_memory(const struct io *io, uint64_t skip, uint64_t n, uint32_t how);
+/** munmap() and its kin: pages are not what they were */
+int mapping_call(const struct regs *r);
 
 /* --- ring.c: bytes ---------------------------------------------------------------- */
 

@@ -194,7 +194,7 @@ static int ctl(struct regs *r)
 	if (__atomic_load_n(&s->watch, __ATOMIC_RELAXED) == GZ_WATCH_LOUD)
 		return NATIVE;
 	if (op < EPOLL_CTL_ADD || op > EPOLL_CTL_MOD ||
-	    (op != EPOLL_CTL_DEL && !in_space(r->r10, sizeof(*ev))))
+	    (op != EPOLL_CTL_DEL && !is_memory(r->r10, sizeof(*ev), MAY_READ)))
 		return NATIVE;
 	ep = managed((uint32_t)r->rdi);
 	fresh = !ep;
@@ -354,14 +354,29 @@ static bool is_any(const struct gz_epoll *ep)
 	return any != 0;
 }
 
-/* Return: events, or -EINTR when another one is in here for too long */
+static uint32_t count_ready(const struct gz_epoll *ep, uint32_t max)
+{
+	uint32_t n = 0;
+
+	for (uint32_t k = 0; k < GZ_SLOTS / 64; k++)
+		for (uint64_t bits = __atomic_load_n(&ep->ready[k], __ATOMIC_RELAXED);
+		     bits && n < max; bits &= bits - 1)
+			n++;
+	return n;
+}
+
+/* Return: events, -EFAULT, or -EINTR when another one is in here for too long */
 static int64_t collect(struct gz_epoll *ep, int epfd, struct epoll_event *out, uint32_t max)
 {
 	const uint32_t words = GZ_SLOTS / 64, first = ep->next % GZ_SLOTS;
 	uint32_t n = 0;
 
-	if (!is_any(ep))
+	max = count_ready(ep, max);
+	if (!max)
 		return 0;
+	max = (uint32_t)(memory((uint64_t)out, max * sizeof(*out), MAY_WRITE) / sizeof(*out));
+	if (!max)
+		return -EFAULT;
 	if (!hold(ep))
 		return -EINTR;
 	/* From the one whose turn it is, and around to it. */
@@ -628,7 +643,7 @@ int epoll_call(struct regs *r)
 	if (r->rax == SYS_epoll_pwait2) {
 		const struct timespec *ts = (const struct timespec *)r->r10;
 
-		if (r->r10 && (!in_space(r->r10, sizeof(*ts)) || ts->tv_sec < 0 ||
+		if (r->r10 && (!is_memory(r->r10, sizeof(*ts), MAY_READ) || ts->tv_sec < 0 ||
 			       ts->tv_nsec < 0 || ts->tv_nsec >= 1000000000))
 			return NATIVE;
 		a.forever = !r->r10 || ts->tv_sec > 1000000000;

@@ -52,7 +52,8 @@ static int64_t send_part(const struct io *io, int in, int64_t at, uint64_t len, 
 static int64_t first_of(const struct regs *r, int in)
 {
 	if (r->rdx)
-		return in_space(r->rdx, sizeof(int64_t)) ? *(const int64_t *)r->rdx : -1;
+		return is_memory(r->rdx, sizeof(int64_t), MAY_WRITE) ? *(const int64_t *)r->rdx
+								     : -1;
 	return call(SYS_lseek, (uint64_t)in, 0, SEEK_CUR, 0);
 }
 

@@ -301,7 +301,7 @@ static bool read_time(uint64_t addr, int64_t unit, int64_t *ns)
 	*ns = -1;
 	if (!addr)
 		return true;
-	if (!in_space(addr, sizeof(*ts)) || ts->tv_sec < 0 || ts->tv_nsec < 0 ||
+	if (!is_memory(addr, sizeof(*ts), MAY_READ) || ts->tv_sec < 0 || ts->tv_nsec < 0 ||
 	    ts->tv_nsec * unit >= 1000000000)
 		return false;
 	*ns = ts->tv_sec > 1000000000 ? -1 : ts->tv_sec * 1000000000LL + ts->tv_nsec * unit;
@@ -313,7 +313,8 @@ static void write_left(const struct wait *w, uint64_t addr, int64_t unit)
 	struct timespec *ts = (struct timespec *)addr;
 	int64_t left = 0;
 
-	if (!addr || w->forever)
+	/* Nobody is told if it cannot be written. */
+	if (!addr || w->forever || !is_memory(addr, sizeof(*ts), MAY_WRITE))
 		return;
 	if (w->until > 0)
 		left = w->until - now_ns();
@@ -338,7 +339,7 @@ static int do_poll(struct regs *r)
 		return NATIVE;
 	if (w.n > POLLS)
 		return TRAP;
-	if (!in_space(r->rdi, w.n * sizeof(struct pollfd)))
+	if (!is_memory(r->rdi, w.n * sizeof(struct pollfd), MAY_WRITE))
 		return NATIVE;
 	any = sort(&w);
 	if (any <= 0)
@@ -396,7 +397,7 @@ static int do_select(struct regs *r)
 	for (int k = 0; k < 3; k++) {
 		uint64_t set = k == 0 ? r->rsi : k == 1 ? r->rdx : r->r10;
 
-		if (set && !in_space(set, (nfds + 63) / 64 * 8))
+		if (set && !is_memory(set, (nfds + 63) / 64 * 8, MAY_WRITE))
 			return NATIVE;
 	}
 	for (uint32_t fd = 0; fd < nfds; fd++) {
@@ -420,7 +421,7 @@ static int do_select(struct regs *r)
 	if (r->rax == SYS_pselect6 && r->r9) {
 		const uint64_t *arg = (const uint64_t *)r->r9;
 
-		if (!in_space(r->r9, 16))
+		if (!is_memory(r->r9, 16, MAY_READ))
 			return NATIVE;
 		w.mask = arg[0];
 		w.mask_size = arg[1];

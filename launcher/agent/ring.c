@@ -22,6 +22,7 @@
 #define WHOLE 4096 /* bytes: no more are sent all or not at all, as in the kernel */
 #define LEAVING_NS 1000000000LL
 #define FUTILE 100 /* looks at a shadow that says what is not so */
+#define FAULT (-2) /* a buffer is bad */
 
 static inline void copy(void *dst, const void *src, uint64_t n)
 {
@@ -179,8 +180,8 @@ static uint64_t scatter(const struct io *io, uint64_t skip, uint64_t pos, uint64
 	return n - left;
 }
 
-/* rx_lock held; @got bytes are there already.  Return: bytes, 0: none, -1: closed */
-static int64_t take(const struct io *io, uint64_t got)
+/* rx_lock held; @got bytes are there already.  Return: at most @most, 0: none, -1: closed */
+static int64_t take(const struct io *io, uint64_t got, uint64_t most)
 {
 	struct gz_slot *s = io->s;
 	uint64_t head = __atomic_load_n(&s->rx_head, __ATOMIC_RELAXED), n;
@@ -188,6 +189,8 @@ static int64_t take(const struct io *io, uint64_t got)
 	if (head & GZ_RING_CLOSED)
 		return -1;
 	n = __atomic_load_n(&s->rx_tail, __ATOMIC_ACQUIRE) - head;
+	if (n > most)
+		n = most;
 	if (n)
 		n = scatter(io, got, head, n);
 	if (!(io->flags & MSG_PEEK) && n &&
@@ -197,15 +200,22 @@ static int64_t take(const struct io *io, uint64_t got)
 	return (int64_t)n;
 }
 
-/* One look at the ring.  Return: bytes, 0: none, -1: it is not the ring that has them */
+/* One look at the ring.  Return: bytes, 0: none, -1: it is not the ring that has them, FAULT */
 static int64_t receive_once(const struct io *io, uint64_t got)
 {
 	struct gz_slot *s = io->s;
+	uint64_t most = rx_used(s);
 	int64_t n;
 
-	if (__atomic_load_n(&s->rx_plane, __ATOMIC_ACQUIRE) != GZ_PLANE_RING || !lock(&s->rx_lock))
+	if (__atomic_load_n(&s->rx_plane, __ATOMIC_ACQUIRE) != GZ_PLANE_RING)
 		return -1;
-	n = take(io, got);
+	if (most > io->len - got)
+		most = io->len - got;
+	if (vectors_memory(io, got, most, MAY_WRITE) < most)
+		return FAULT;
+	if (!lock(&s->rx_lock))
+		return -1;
+	n = take(io, got, most);
 	if (n > 0 && !(io->flags & MSG_PEEK)) {
 		if (is_empty(s))
 			settle(io);
@@ -321,6 +331,10 @@ int receive(struct io *io)
 				continue;
 			break;
 		}
+		if (r == FAULT && !got) {
+			io->r->rax = -EFAULT;
+			return DONE;
+		}
 		if (r < 0 && !got)
 			return by_plane(__atomic_load_n(&s->rx_plane, __ATOMIC_ACQUIRE));
 		if (r < 0)
@@ -354,8 +368,8 @@ int receive(struct io *io)
 	return DONE;
 }
 
-/* tx_lock held; @skip bytes are there already.  Return: bytes, 0: no room, -1: closed */
-static int64_t put(const struct io *io, uint64_t skip)
+/* tx_lock held; @skip bytes are there already.  Return: at most @most, 0: no room, -1: closed */
+static int64_t put(const struct io *io, uint64_t skip, uint64_t most)
 {
 	struct gz_slot *s = io->s;
 	uint64_t tail = __atomic_load_n(&s->tx_tail, __ATOMIC_RELAXED), pos = tail;
@@ -365,6 +379,8 @@ static int64_t put(const struct io *io, uint64_t skip)
 	if (tail & GZ_RING_CLOSED)
 		return -1;
 	room = tx_room(s);
+	if (room > most)
+		room = most; /* what is beyond was not looked at */
 	if (left > room && left <= WHOLE)
 		return 0;
 	if (left > room)
@@ -399,15 +415,22 @@ static int64_t put(const struct io *io, uint64_t skip)
 	return (int64_t)(pos - tail);
 }
 
-/* One attempt.  Return: as put() */
+/* One attempt.  Return: as put(), or FAULT */
 static int64_t transmit_once(const struct io *io, uint64_t sent)
 {
 	struct gz_slot *s = io->s;
+	uint64_t most = tx_room(s);
 	int64_t n;
 
-	if (__atomic_load_n(&s->tx_plane, __ATOMIC_ACQUIRE) != GZ_PLANE_RING || !lock(&s->tx_lock))
+	if (__atomic_load_n(&s->tx_plane, __ATOMIC_ACQUIRE) != GZ_PLANE_RING)
 		return -1;
-	n = put(io, sent);
+	if (most > io->len - sent)
+		most = io->len - sent;
+	if (vectors_memory(io, sent, most, MAY_READ) < most)
+		return FAULT;
+	if (!lock(&s->tx_lock))
+		return -1;
+	n = put(io, sent, most);
 	if (n > 0)
 		tell_worker(io);
 	unlock(&s->tx_lock);
@@ -539,7 +562,9 @@ int transmit(struct io *io)
 
 		sent = all > sent ? all : sent;
 	}
-	if (sent || n == -EAGAIN || n == -EINTR || n == -GZ_KICKED) {
+	if (n == FAULT)
+		n = -EFAULT;
+	if (sent || n == -EAGAIN || n == -EINTR || n == -GZ_KICKED || n == -EFAULT) {
 		io->r->rax = sent ? (int64_t)sent : n;
 		return DONE;
 	}

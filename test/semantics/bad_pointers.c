@@ -108,6 +108,110 @@ static void sending(void)
 	expect_text(fd[0], fd[1], "nothing came before this");
 }
 
+/* Two pages, of which only the first may be touched, and its last @n bytes. */
+static char *edge(size_t n)
+{
+	static char *p;
+
+	if (!p) {
+		p = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		CHECK(p != MAP_FAILED);
+		OK(mprotect(p + 4096, 4096, PROT_NONE));
+	}
+	return p + 4096 - n;
+}
+
+/* Half of it fits: nothing of it is taken, nor sent. */
+static void across_an_edge(void)
+{
+	struct iovec iov[2] = {{edge(2), 2}, {bad(), 2}};
+	char buf[8];
+	int fd[2];
+
+	tcp_pair(fd);
+	write_all(fd[0], "kept", 4);
+	wait_bits(fd[1], POLLIN);
+	CHECK_ERRNO(recv(fd[1], edge(2), 4, 0), EFAULT);
+	CHECK_ERRNO(readv(fd[1], iov, 2), EFAULT);
+	CHECK_EQ(recv(fd[1], edge(4), 8, MSG_PEEK), 4); /* no more than there is */
+	CHECK_EQ(recv(fd[1], buf, sizeof(buf), 0), 4);
+	CHECK_EQ(memcmp(buf, "kept", 4), 0);
+	CHECK_ERRNO(send(fd[0], edge(2), 4, 0), EFAULT);
+	CHECK_ERRNO(writev(fd[0], iov, 2), EFAULT);
+	expect_text(fd[0], fd[1], "nothing came before this");
+}
+
+static void read_only(void)
+{
+	char *p = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int fd[2];
+
+	CHECK(p != MAP_FAILED);
+	tcp_pair(fd);
+	write_all(fd[0], "kept", 4);
+	wait_bits(fd[1], POLLIN);
+	CHECK_EQ(send(fd[1], p, 4, 0), 4);
+	CHECK_ERRNO(recv(fd[1], p, 4, 0), EFAULT);
+	CHECK_EQ(recv(fd[0], edge(4), 4, MSG_WAITALL), 4);
+	expect_text(fd[1], fd[0], "nothing came before this");
+	OK(mprotect(p, 4096, PROT_READ | PROT_WRITE));
+	CHECK_EQ(recv(fd[1], p, 4, 0), 4);
+	CHECK_EQ(memcmp(p, "kept", 4), 0);
+	OK(munmap(p, 4096));
+}
+
+static char *use(const int fd[2])
+{
+	char *p = mmap(NULL, 16384, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	CHECK(p != MAP_FAILED);
+	for (int i = 0; i < 4; i++) {
+		p[i * 4096] = 'x';
+		CHECK_EQ(send(fd[0], p + i * 4096, 1, 0), 1);
+		CHECK_EQ(recv(fd[1], p + i * 4096 + 1, 1, MSG_WAITALL), 1);
+		CHECK_EQ(p[i * 4096 + 1], 'x');
+	}
+	return p;
+}
+
+static void check_bad(const int fd[2], char *p)
+{
+	char c;
+
+	CHECK_ERRNO(send(fd[0], p, 1, 0), EFAULT);
+	CHECK_EQ(send(fd[0], "y", 1, 0), 1);
+	wait_bits(fd[1], POLLIN);
+	CHECK_ERRNO(recv(fd[1], p, 1, 0), EFAULT);
+	CHECK_EQ(recv(fd[1], &c, 1, 0), 1);
+}
+
+/* What was a buffer before, and is none any more. */
+static void not_any_more(void)
+{
+	char *p, *q;
+	int fd[2];
+
+	tcp_pair(fd);
+	p = use(fd);
+	OK(munmap(p + 4096, 4096));
+	check_bad(fd, p + 4096);
+	OK(mprotect(p, 4096, PROT_NONE));
+	check_bad(fd, p);
+	CHECK(mmap(p + 8192, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) ==
+	      p + 8192);
+	check_bad(fd, p + 8192);
+	q = mremap(p + 12288, 4096, 4096, MREMAP_MAYMOVE | MREMAP_FIXED, p + 4096);
+	CHECK(q == p + 4096);
+	check_bad(fd, p + 12288);
+	CHECK_EQ(send(fd[0], q, 1, 0), 1);
+	CHECK_EQ(recv(fd[1], q, 1, MSG_WAITALL), 1);
+	OK(mprotect(q, 4096, PROT_READ));
+	CHECK_EQ(send(fd[0], q, 1, 0), 1);
+	wait_bits(fd[1], POLLIN);
+	CHECK_ERRNO(recv(fd[1], q, 1, 0), EFAULT);
+	OK(munmap(p, 16384));
+}
+
 static void vector_limits(void)
 {
 	static struct iovec iov[1025];
@@ -134,6 +238,8 @@ static void readiness(void)
 	OK(epoll_ctl(e, EPOLL_CTL_ADD, fd[0], &ev));
 	CHECK_ERRNO(epoll_wait(e, bad(), 1, 1000), EFAULT);
 	CHECK_EQ(epoll_wait(e, &ev, 1, 1000), 1);
+	/* No more is written than there is. */
+	CHECK_EQ(epoll_wait(e, (struct epoll_event *)edge(sizeof(ev)), 100, 1000), 1);
 }
 
 static void other(void)
@@ -147,4 +253,5 @@ static void other(void)
 }
 
 CHECK_MAIN(CASE(addresses), CASE(options), CASE(receiving), CASE(receiving_with_bad_address),
-	   CASE(sending), CASE(vector_limits), CASE(readiness), CASE(other))
+	   CASE(sending), CASE(across_an_edge), CASE(read_only), CASE(not_any_more),
+	   CASE(vector_limits), CASE(readiness), CASE(other))
