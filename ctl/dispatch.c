@@ -18,6 +18,7 @@
 
 #define COMMAND "/gazelle/dispatch"
 #define KEY_MAX 128
+#define COMMAND_MAX 1024
 
 /* Return: an array of objects, one an owner, in the order of first sight. */
 static json_t *by_owner(const json_t *flat)
@@ -136,11 +137,12 @@ static int bond(const struct ctl *ctl, struct telemetry *t, const char *name, ch
 	return CTL_OK;
 }
 
-static int clients(const struct ctl *ctl, struct telemetry *t, const char *name, char **args)
+/* What is answered in rows */
+static int print_rows(const struct ctl *ctl, struct telemetry *t, const char *name,
+		      const char *command)
 {
-	json_t *rows = telemetry_get_all(t, COMMAND "/clients");
+	json_t *rows = telemetry_get_all(t, command);
 
-	(void)args;
 	if (!json_is_array(rows))
 		return not_one(rows, name);
 	if (ctl->json)
@@ -149,6 +151,18 @@ static int clients(const struct ctl *ctl, struct telemetry *t, const char *name,
 		table_objects(rows, 0);
 	json_decref(rows);
 	return CTL_OK;
+}
+
+static int clients(const struct ctl *ctl, struct telemetry *t, const char *name, char **args)
+{
+	(void)args;
+	return print_rows(ctl, t, name, COMMAND "/clients");
+}
+
+static int latency(const struct ctl *ctl, struct telemetry *t, const char *name, char **args)
+{
+	(void)args;
+	return print_rows(ctl, t, name, COMMAND "/latency");
 }
 
 /* What changes in a second, of who passes frames */
@@ -212,17 +226,38 @@ static int order(const struct ctl *ctl, struct telemetry *t, const char *command
 	return CTL_OK;
 }
 
-static int set(const struct ctl *ctl, struct telemetry *t, const char *name, char **args)
+/* @words: as they are after "set", the last one is the value.  Of any text: the policy is */
+static int set(const struct ctl *ctl, struct telemetry *t, char **words, unsigned n)
 {
-	char command[KEY_MAX];
+	char command[COMMAND_MAX] = COMMAND "/";
+	size_t len = strlen(command);
 
-	(void)name;
-	if (strcmp(args[0], "loglevel")) {
-		fprintf(stderr, "gazelle-ctl: `%s' cannot be set: expected loglevel\n", args[0]);
-		return CTL_USAGE;
+	for (unsigned i = 0; i < n; i++) {
+		int k = snprintf(command + len, sizeof(command) - len, "%s%s",
+				 i > 1	 ? " "
+				 : i > 0 ? ","
+					 : "",
+				 words[i]);
+
+		if (k < 0 || (size_t)k >= sizeof(command) - len) {
+			fprintf(stderr, "gazelle-ctl: too long: `%s'\n", words[i]);
+			return CTL_USAGE;
+		}
+		len += (size_t)k;
 	}
-	snprintf(command, sizeof(command), COMMAND "/loglevel,%.32s", args[1]);
 	return order(ctl, t, command);
+}
+
+static int set_one(const struct ctl *ctl, struct telemetry *t, const char *name, char **args)
+{
+	(void)name;
+	return set(ctl, t, args, 2);
+}
+
+static int set_limit(const struct ctl *ctl, struct telemetry *t, const char *name, char **args)
+{
+	(void)name;
+	return set(ctl, t, args, 4);
 }
 
 static int reload(const struct ctl *ctl, struct telemetry *t, const char *name, char **args)
@@ -240,32 +275,54 @@ static int quit(const struct ctl *ctl, struct telemetry *t, const char *name, ch
 }
 
 static const struct {
-	const char *name;
+	const char *name, *word; /* word: the next one, unless NULL */
 	int (*run)(const struct ctl *ctl, struct telemetry *t, const char *name, char **args);
-	int nargs;
+	int nargs; /* with the word */
 } verbs[] = {
-    {"show", show, 0}, /* the default */
-    {"rate", rate, 0}, {"clients", clients, 0}, {"bond", bond, 0},
-    {"set", set, 2},   {"reload", reload, 0},	{"quit", quit, 0},
+    {"show", NULL, show, 0}, /* the default */
+    {"rate", NULL, rate, 0},	    {"clients", NULL, clients, 0},   {"bond", NULL, bond, 0},
+    {"latency", NULL, latency, 0},  {"set", "loglevel", set_one, 2}, {"set", "policy", set_one, 2},
+    {"set", "limit", set_limit, 4}, {"reload", NULL, reload, 0},     {"quit", NULL, quit, 0},
 };
+
+#define VERBS (sizeof(verbs) / sizeof(verbs[0]))
+
+/* Return: its number; VERBS if it is one that has another word */
+static size_t find_verb(int argc, char **argv)
+{
+	size_t found = 0; /* else it is a name */
+
+	for (size_t i = 0; i < VERBS && argc > 1; i++) {
+		if (strcmp(argv[1], verbs[i].name))
+			continue;
+		if (!verbs[i].word || (argc > 2 && !strcmp(argv[2], verbs[i].word)))
+			return i;
+		found = VERBS;
+	}
+	return found;
+}
 
 int ctl_dispatch(const struct ctl *ctl, int argc, char **argv)
 {
-	const size_t n = sizeof(verbs) / sizeof(verbs[0]);
+	size_t verb = find_verb(argc, argv);
 	const char *name = "dispatch";
 	struct telemetry *t;
-	size_t verb = 0;
 	int at = 1, status;
 
-	for (size_t i = 0; i < n && argc > 1; i++) {
-		if (!strcmp(argv[1], verbs[i].name)) {
-			verb = i;
-			at = 2 + verbs[i].nargs;
-		}
+	if (verb == VERBS) {
+		fprintf(stderr,
+			"gazelle-ctl: `%s' cannot be set: expected loglevel, limit or "
+			"policy\n",
+			argc > 2 ? argv[2] : "");
+		return CTL_USAGE;
 	}
+	if (argc > 1 && !strcmp(argv[1], verbs[verb].name))
+		at = 2 + verbs[verb].nargs;
 	if (at > argc) {
-		fprintf(stderr, "gazelle-ctl: dispatch %s: expected %d more words\n", argv[1],
-			verbs[verb].nargs);
+		const char *word = verbs[verb].word;
+
+		fprintf(stderr, "gazelle-ctl: dispatch %s%s%s: expected %d more words\n", argv[1],
+			word ? " " : "", word ? word : "", verbs[verb].nargs - (word != NULL));
 		return CTL_USAGE;
 	}
 	if (at < argc)

@@ -54,7 +54,7 @@ static const struct verb {
      "traced; no-broker: gazelle-run is gone; busy; no-room; urgent; broken.\n"
      "With --json: an array of objects.\n"},
     {"dispatch", ctl_dispatch, "[WORD] [NAME]",
-     "A gazelle-dispatch: show, rate, clients, bond, set, reload, quit",
+     "A gazelle-dispatch: show, rate, clients, bond, latency, set, reload, quit",
      "show, the default: one line for the port and for each client: frames received\n"
      "and sent, frames dropped, beyond its limits, malformed and so on, whether the link\n"
      "is up and how often it came up.  Only the first 26 clients are in the answer.\n"
@@ -65,7 +65,14 @@ static const struct verb {
      "link, but no probe is answered; good) and for how long, whether it is the active\n"
      "one, frames, those ignored because another one was active, probes answered and\n"
      "not; and how often another one took over.\n"
+     "latency: how long frames were in dispatch, from the look that found them until they\n"
+     "were handed over, since it started and since this was asked last.\n"
      "set loglevel error|warn|info|debug: which messages it logs from now on.\n"
+     "set limit CLIENT KEY VALUE: send_kbits, send_packets, receive_kbits or\n"
+     "receive_packets of a client; 0: none.\n"
+     "set policy RULES|none: kernel.rules, as the configuration has them:\n"
+     "'{protocol: tcp, ports: 22}, {net: 192.0.2.1}'.  What is set holds until the\n"
+     "configuration is read again.\n"
      "reload: it reads its configuration again, as by SIGHUP; what is wrong in it is said\n"
      "with its line, and nothing changes.\n"
      "quit: it ends, as by SIGTERM.\n"

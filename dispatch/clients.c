@@ -372,6 +372,13 @@ static void carry_out(struct dispatch *d, unsigned i, const struct gz_dispatch_c
 	}
 }
 
+int clients_rules(struct dispatch *d, const struct gz_kernel_rule *rules, unsigned n)
+{
+	memcpy(d->config.kernel_rules, rules, n * sizeof(*rules));
+	d->config.nkernel_rules = n;
+	return publish(d);
+}
+
 int clients_change(struct dispatch *d, const struct gz_dispatch_config *c, char *text, size_t n)
 {
 	struct plan p;
@@ -404,7 +411,54 @@ int clients_change(struct dispatch *d, const struct gz_dispatch_config *c, char 
 	}
 	memcpy(d->config.clients, c->clients, sizeof(c->clients));
 	d->config.nclients = c->nclients;
-	memcpy(d->config.kernel_rules, c->kernel_rules, sizeof(c->kernel_rules));
-	d->config.nkernel_rules = c->nkernel_rules;
-	return publish(d);
+	return clients_rules(d, c->kernel_rules, c->nkernel_rules);
+}
+
+/* --- orders ---------------------------------------------------------------- */
+
+/** limit_of() - Return: where the client has it, NULL if there is no such limit */
+static uint32_t *limit_of(struct gz_dispatch_client *c, const char *key)
+{
+	const struct {
+		const char *key;
+		uint32_t *value;
+	} all[] = {
+	    {"send_kbits", &c->send_kbits},
+	    {"send_packets", &c->send_packets},
+	    {"receive_kbits", &c->receive_kbits},
+	    {"receive_packets", &c->receive_packets},
+	};
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		if (!strcmp(all[i].key, key))
+			return all[i].value;
+	}
+	return NULL;
+}
+
+int client_limit(struct dispatch *d, const char *name, const char *key, uint32_t rate, char *text,
+		 size_t n)
+{
+	struct gz_dispatch_client conf;
+	int place = find(d, name);
+	struct limits *l;
+	uint32_t *value;
+
+	if (place < 0)
+		return gz_failed(text, n, ENOENT, "no client '%s'", name);
+	conf = d->clients.place[place].conf;
+	value = limit_of(&conf, key);
+	if (!value)
+		return gz_failed(text, n, EINVAL,
+				 "`%s': expected send_kbits, send_packets, receive_kbits or "
+				 "receive_packets",
+				 key);
+	*value = rate;
+	l = new_limits(&conf);
+	if (!l)
+		return gz_failed(text, n, ENOMEM, "no memory");
+	pthread_mutex_lock(&d->clients.lock);
+	carry_out(d, (unsigned)place, &conf, l);
+	pthread_mutex_unlock(&d->clients.lock);
+	return publish(d) ? gz_failed(text, n, ENOMEM, "no memory") : 0;
 }

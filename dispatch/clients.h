@@ -86,21 +86,23 @@ void client_detach(struct dispatch *d, unsigned place);
  */
 int clients_change(struct dispatch *d, const struct gz_dispatch_config *c, char *text, size_t n);
 
-/* --- reload.c -------------------------------------------------------------- */
+/**
+ * client_limit() - One of a client's limits, until the configuration is read again
+ * @key:	Its name there
+ * @rate:	0: none
+ *
+ * Main.  Return: 0 or -errno with the reason in @text
+ */
+int client_limit(struct dispatch *d, const char *name, const char *key, uint32_t rate, char *text,
+		 size_t n);
 
-/** What came of the last reload; main writes under lock, telemetry waits for done */
-struct reload {
-	pthread_mutex_t lock;
-	pthread_cond_t over;
-	unsigned long done;
-	char text[2048]; /* "" if it was fine */
-};
+/** clients_rules() - Other kernel.rules.  Main.  Return: 0 or -ENOMEM */
+int clients_rules(struct dispatch *d, const struct gz_kernel_rule *rules, unsigned n);
+
+/* --- reload.c -------------------------------------------------------------- */
 
 /** reload() - Read the configuration again.  Main, on SIGHUP */
 void reload(struct dispatch *d);
-
-/** reload_ask() - Have main do it, and wait.  Telemetry.  Return: 0, or -1 with @text */
-int reload_ask(struct dispatch *d, char *text, size_t n);
 
 /* --- attach.c: main's too -------------------------------------------------- */
 

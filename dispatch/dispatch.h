@@ -16,8 +16,10 @@
 #include "config/config.h"
 #include "dispatch/clients.h"
 #include "dispatch/kernel.h"
+#include "dispatch/latency.h"
 #include "dispatch/limits.h"
 #include "dispatch/link.h"
+#include "dispatch/orders.h"
 #include "dispatch/switch.h"
 #include "dispatch/wire.h"
 #include "engine/port.h"
@@ -45,7 +47,7 @@ struct counters {
 struct dispatch {
 	struct gz_dispatch_config config;
 	const char *file; /* it was read from; NULL: none */
-	struct reload reload;
+	struct orders orders;
 	struct wire wire;
 	struct kernel kernel;
 	struct rte_mempool *pool; /* of the ports and of what links send */
@@ -53,6 +55,7 @@ struct dispatch {
 	struct clients clients;
 	struct link *link; /* GZ_CLIENTS_MAX of them */
 	struct counters counters[SW_PORTS];
+	struct latency latency;	  /* worker's */
 	uint64_t sleeps;	  /* worker's */
 	atomic_ulong passes;	  /* worker's sign of life */
 	atomic_int tid;		  /* worker's, 0 before it runs */

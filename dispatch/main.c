@@ -229,16 +229,20 @@ static int tend_until_signal(struct dispatch *d, int signals)
 {
 	struct signalfd_siginfo sig;
 
-	do {
+	for (;;) {
 		worker_watch(d);
 		links_tend();
 		clients_tend(d);
 		attach_wait(d, signals, TEND_MS);
-		sig.ssi_signo = 0;
-		if (read(signals, &sig, sizeof(sig)) == sizeof(sig) && sig.ssi_signo == SIGHUP)
+		if (read(signals, &sig, sizeof(sig)) != sizeof(sig))
+			continue;
+		if (sig.ssi_signo == SIGHUP)
 			reload(d);
-	} while (!sig.ssi_signo || sig.ssi_signo == SIGHUP);
-	return (int)sig.ssi_signo;
+		else if (sig.ssi_signo == SIGUSR2)
+			orders_run(d);
+		else
+			return (int)sig.ssi_signo;
+	}
 }
 
 static bool has_pci(const struct gz_dispatch_config *c)
@@ -265,13 +269,13 @@ int main(int argc, char **argv)
 	}
 
 	set_log_level(c->log);
-	pthread_mutex_init(&d->reload.lock, NULL);
-	pthread_cond_init(&d->reload.over, NULL);
+	orders_init(d);
 	/* before there are threads, so that they all inherit it */
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGUSR2);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	raise_limits();

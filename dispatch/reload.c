@@ -5,20 +5,14 @@
  * Theory of operation: on SIGHUP main loads the file beside the configuration in force.
  * A mistake, and what cannot change while dispatch runs, is reported with its line, and
  * nothing changes.  Else clients, limits and rules go to the worker as one new table
- * (clients.c), of which it takes notice between two bursts.  gazelle-ctl's order
- * is the same signal; who gave it waits for what comes of it.
+ * (clients.c), of which it takes notice between two bursts.
  */
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "dispatch/dispatch.h"
-
-#define WAIT_S 10
 
 /** change() - Return: false with the reason in @text */
 static bool change(struct dispatch *d, char *text, size_t n)
@@ -63,38 +57,24 @@ static void tell(enum gz_log_level level, char *text)
 			say(level, "%s", line);
 }
 
-void reload(struct dispatch *d)
+bool order_reload(struct dispatch *d, char *params, char *text, size_t n)
 {
-	char text[sizeof(d->reload.text)];
-	bool fine = change(d, text, sizeof(text));
+	char lines[ORDER_TEXT_MAX];
 
-	pthread_mutex_lock(&d->reload.lock);
-	memcpy(d->reload.text, fine ? "" : text, fine ? 1 : sizeof(text));
-	d->reload.done++;
-	pthread_cond_broadcast(&d->reload.over);
-	pthread_mutex_unlock(&d->reload.lock);
-	if (fine) {
+	(void)params;
+	if (change(d, text, n)) {
 		say(GZ_LOG_INFO, "%s: read again, %u clients", d->file, d->config.nclients);
-		return;
+		return true;
 	}
 	say(GZ_LOG_ERROR, "the configuration stays as it was:");
-	tell(GZ_LOG_ERROR, text);
+	snprintf(lines, sizeof(lines), "%s", text);
+	tell(GZ_LOG_ERROR, lines);
+	return false;
 }
 
-int reload_ask(struct dispatch *d, char *text, size_t n)
+void reload(struct dispatch *d)
 {
-	struct timespec until;
-	unsigned long done;
-	int rc = 0;
+	char text[ORDER_TEXT_MAX];
 
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += WAIT_S;
-	pthread_mutex_lock(&d->reload.lock);
-	done = d->reload.done;
-	kill(getpid(), SIGHUP);
-	while (d->reload.done == done && !rc)
-		rc = pthread_cond_timedwait(&d->reload.over, &d->reload.lock, &until);
-	snprintf(text, n, "%s", rc ? "no answer: see the log" : d->reload.text);
-	pthread_mutex_unlock(&d->reload.lock);
-	return text[0] ? -1 : 0;
+	order_reload(d, NULL, text, sizeof(text));
 }

@@ -210,17 +210,35 @@ static int handle_loglevel(const char *cmd, const char *params, struct rte_tel_d
 	return -1;
 }
 
-static int handle_reload(const char *cmd, const char *params, struct rte_tel_data *t)
+/** give() - An order of main's.  The answer is {@name: "fine"}, or text that says why not */
+static int give(struct rte_tel_data *t, const char *name, order_fn *fn, const char *params)
 {
-	char text[sizeof(dispatch->reload.text)];
+	char text[ORDER_TEXT_MAX];
 
-	(void)cmd;
-	(void)params;
-	if (reload_ask(dispatch, text, sizeof(text)))
+	if (order_ask(dispatch, fn, params ? params : "", text, sizeof(text)))
 		return rte_tel_data_string(t, text);
 	rte_tel_data_start_dict(t);
-	rte_tel_data_add_dict_string(t, "reload", "fine");
+	rte_tel_data_add_dict_string(t, name, "fine");
 	return 0;
+}
+
+static int handle_reload(const char *cmd, const char *params, struct rte_tel_data *t)
+{
+	(void)cmd;
+	(void)params;
+	return give(t, "reload", order_reload, NULL);
+}
+
+static int handle_limit(const char *cmd, const char *params, struct rte_tel_data *t)
+{
+	(void)cmd;
+	return give(t, "limit", order_limit, params);
+}
+
+static int handle_policy(const char *cmd, const char *params, struct rte_tel_data *t)
+{
+	(void)cmd;
+	return give(t, "policy", order_policy, params);
 }
 
 static int handle_quit(const char *cmd, const char *params, struct rte_tel_data *t)
@@ -231,6 +249,48 @@ static int handle_quit(const char *cmd, const char *params, struct rte_tel_data 
 	rte_tel_data_add_dict_u64(t, "pid", (uint64_t)getpid());
 	kill(getpid(), SIGTERM); /* main waits for it */
 	return 0;
+}
+
+/* --- latency --------------------------------------------------------------- */
+
+static uint64_t nanoseconds(uint64_t cycles)
+{
+	return (uint64_t)((double)cycles * 1e9 / (double)rte_get_tsc_hz());
+}
+
+static int add_latency(struct rte_tel_data *rows, unsigned number, const char *since,
+		       const struct latency *now, const struct latency *before)
+{
+	struct rte_tel_data *t = rte_tel_data_alloc();
+
+	if (!t)
+		return -1;
+	rte_tel_data_start_dict(t);
+	rte_tel_data_add_dict_string(t, "since", since);
+	rte_tel_data_add_dict_u64(t, "frames", latency_frames(now, before));
+	rte_tel_data_add_dict_u64(t, "median_ns", nanoseconds(latency_at(now, before, 500)));
+	rte_tel_data_add_dict_u64(t, "p99_ns", nanoseconds(latency_at(now, before, 990)));
+	rte_tel_data_add_dict_u64(t, "max_ns", nanoseconds(latency_at(now, before, 1000)));
+	return add_numbered(rows, number, t);
+}
+
+static int handle_latency(const char *cmd, const char *params, struct rte_tel_data *t)
+{
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	static struct latency last; /* as it was when somebody asked */
+	struct latency now = dispatch->latency;
+	int rc;
+
+	(void)cmd;
+	(void)params;
+	rte_tel_data_start_dict(t);
+	rc = add_latency(t, 0, "start", &now, NULL);
+	pthread_mutex_lock(&lock);
+	if (!rc)
+		rc = add_latency(t, 1, "asked", &now, &last);
+	last = now;
+	pthread_mutex_unlock(&lock);
+	return rc;
 }
 
 /* --- the bond -------------------------------------------------------------- */
@@ -290,6 +350,13 @@ int telemetry_start(struct dispatch *d)
 				       "Reads the configuration again. No parameter") ||
 	    rte_telemetry_register_cmd("/gazelle/dispatch/quit", handle_quit,
 				       "Ends dispatch, as SIGTERM does. No parameter"))
+		return -1;
+	if (rte_telemetry_register_cmd("/gazelle/dispatch/limit", handle_limit,
+				       "Sets one. Parameter: client, key and value") ||
+	    rte_telemetry_register_cmd("/gazelle/dispatch/policy", handle_policy,
+				       "Sets kernel.rules. Parameter: rules, or none") ||
+	    rte_telemetry_register_cmd("/gazelle/dispatch/latency", handle_latency,
+				       "How long frames were in dispatch. No parameter"))
 		return -1;
 	if (rte_telemetry_register_cmd("/gazelle/dispatch/bond", handle_bond,
 				       "The Ethernet ports, and which is active. No parameter"))

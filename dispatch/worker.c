@@ -191,11 +191,21 @@ static void dispatch_burst(struct dispatch *d, unsigned from, struct rte_mbuf **
 	flush_all(d);
 }
 
+/** note() - A burst has left.  @since: a look before the one that found it; now from here */
+static void note(struct dispatch *d, uint64_t *since, unsigned n)
+{
+	uint64_t now = rte_rdtsc();
+
+	latency_note(&d->latency, now - *since, n);
+	*since = now;
+}
+
 /** pass() - A burst from everywhere.  Return: frames */
 static unsigned pass(struct dispatch *d)
 {
 	unsigned burst = RTE_MIN(d->config.burst, (unsigned)BURST_MAX), total = 0, n, came, may;
 	struct rte_mbuf *m[BURST_MAX];
+	uint64_t since = rte_rdtsc();
 
 	/* the only writer: no need for a locked instruction */
 	atomic_store_explicit(&d->passes,
@@ -206,13 +216,17 @@ static unsigned pass(struct dispatch *d)
 	d->sw.kernel = atomic_load_explicit(&d->kernel.addrs, memory_order_acquire);
 	wire_tick(d);
 	n = kernel_rx(d, m, burst);
-	if (n)
+	if (n) {
 		dispatch_burst(d, SW_KERNEL, m, n);
+		note(d, &since, n);
+	}
 	total += n;
 	for (unsigned i = 0; i < d->wire.n; i++) {
 		n = wire_rx(d, i, m, burst, &came);
-		if (n)
+		if (n) {
 			dispatch_burst(d, SW_PORT, m, n);
+			note(d, &since, n);
+		}
 		total += came;
 	}
 	for (uint64_t left = d->sw.table->clients; left;) {
@@ -230,6 +244,7 @@ static unsigned pass(struct dispatch *d)
 		may = limit_burst(&d->sw.table->limits[i]->send, m, n);
 		d->counters[i].limited += n - may;
 		dispatch_burst(d, i, m, may);
+		note(d, &since, n);
 	}
 	return total;
 }
