@@ -281,6 +281,8 @@ $(T)/unit/switch6_test: $(OBJ)/dispatch/switch.o $(OBJ)/dispatch/switch6.o
 $(T)/unit/switch6_test: private UNIT_CFLAGS = $(DPDK_CFLAGS)
 $(T)/unit/switch_kernel_test: $(OBJ)/dispatch/switch.o $(OBJ)/dispatch/switch6.o
 $(T)/unit/switch_kernel_test: private UNIT_CFLAGS = $(DPDK_CFLAGS)
+$(T)/unit/switch_shared_test: $(OBJ)/dispatch/switch.o $(OBJ)/dispatch/switch6.o
+$(T)/unit/switch_shared_test: private UNIT_CFLAGS = $(DPDK_CFLAGS)
 $(T)/unit/latency_test: $(OBJ)/dispatch/latency.o
 $(T)/unit/bond_test: $(OBJ)/dispatch/bond.o $(OBJ)/dispatch/frames.o
 $(T)/unit/bond_test: private UNIT_CFLAGS = $(DPDK_CFLAGS)

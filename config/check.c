@@ -380,9 +380,15 @@ static void check_clients(struct gz_load *ld, struct gz_dispatch_config *c)
 		snprintf(mine, sizeof(mine), "clients[%u].address6", i);
 		if (a->address6.set && IN6_IS_ADDR_V4MAPPED(&a->address6.addr))
 			gz_load_error(ld, mine, NULL, "of IPv4: expected one of IPv6");
+		snprintf(mine, sizeof(mine), "clients[%u].shared", i);
+		if (a->shared && (a->address.len != 32 || a->address6.set || a->path[0]))
+			gz_load_error(ld, mine, NULL,
+				      "expected a single address, no address6 and no path, of "
+				      "a client that shares");
 		for (unsigned j = 0; j < i; j++) {
 			const struct gz_dispatch_client *b = &c->clients[j];
 			bool wider = a->address.len < b->address.len;
+			bool share = a->shared && b->shared && a->address.addr == b->address.addr;
 
 			snprintf(mine, sizeof(mine), "clients[%u].name", i);
 			snprintf(other, sizeof(other), "clients[%u].name", j);
@@ -400,8 +406,8 @@ static void check_clients(struct gz_load *ld, struct gz_dispatch_config *c)
 					      a->path, b->line);
 			snprintf(mine, sizeof(mine), "clients[%u].address", i);
 			snprintf(other, sizeof(other), "clients[%u].address", j);
-			if (same_net(wider ? &a->address : &b->address,
-				     wider ? b->address.addr : a->address.addr))
+			if (!share && same_net(wider ? &a->address : &b->address,
+					       wider ? b->address.addr : a->address.addr))
 				gz_load_error(ld, mine, other,
 					      "overlaps with the client's on line "
 					      "%u: expected addresses that are "

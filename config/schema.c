@@ -389,6 +389,9 @@ static const struct gz_cfg_key client_keys[] = {
 	{ "uid", GZ_CFG_UID, .offset = offsetof(struct gz_dispatch_client, uid), .size = 5,
 	  .flags = GZ_CFG_OPTIONAL, RANGE(0, 4294967294),
 	  .help = "The user that the engine must run as." },
+	{ "shared", GZ_CFG_BOOL, FIELD(struct gz_dispatch_client, shared),
+	  .flags = GZ_CFG_OPTIONAL,
+	  .help = "Whether other clients have its address too." },
 	{ "send_kbits", GZ_CFG_UINT, FIELD(struct gz_dispatch_client, send_kbits),
 	  .flags = GZ_CFG_OPTIONAL, RANGE(1, UINT32_MAX),
 	  .help = "Thousand bits a second that it may send." },
@@ -544,6 +547,8 @@ static const struct gz_cfg_key dispatch_keys[] = {
 		  "listen there, left out: any that can make the socket. "
 		  "address, address6: the address or the network that "
 		  "is the client's alone; what it sends from elsewhere is dropped. "
+		  "shared: address, a single one, is that of other clients with shared "
+		  "as well; each has ports of its own there. "
 		  "send_kbits, send_packets, receive_kbits, receive_packets: limits, a "
 		  "second, of what it may send and what it receives, frames' headers "
 		  "included; more is dropped. Left out: none." },

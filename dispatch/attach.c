@@ -41,7 +41,7 @@ static struct {
 /* --- messages -------------------------------------------------------------- */
 
 /** answer() - Return: false if the peer does not take it */
-static bool answer(int fd, int rc, const char *text)
+static bool answer(int fd, int rc, const char *text, const struct client *leased)
 {
 	struct gz_attach_answer a = {
 	    .magic = GZ_ATTACH_MAGIC,
@@ -49,6 +49,10 @@ static bool answer(int fd, int rc, const char *text)
 	    .status = (uint16_t)(rc < 0 ? -rc : 0),
 	};
 
+	if (leased && leased->ports) {
+		a.lease_lo = leased->lease_lo;
+		a.lease_hi = leased->lease_hi;
+	}
 	snprintf(a.text, sizeof(a.text), "%s", rc < 0 ? text : "");
 	return send(fd, &a, sizeof(a), MSG_DONTWAIT | MSG_NOSIGNAL) == sizeof(a);
 }
@@ -109,6 +113,12 @@ static int serve(struct dispatch *d, struct peer *p, const struct gz_attach_requ
 			return gz_failed(text, n, EINVAL, "expected a descriptor with it");
 		*fd = -1;
 		return client_link(d, (unsigned)p->place, &p->who, taken, text, n);
+	case GZ_ATTACH_CLAIM:
+	case GZ_ATTACH_RELEASE:
+		if (p->place < 0)
+			return gz_failed(text, n, EPROTO, "expected HELLO first");
+		return (r->op == GZ_ATTACH_CLAIM ? client_claim : client_release)(
+		    d, (unsigned)p->place, r->udp, r->port_lo, text, n);
 	default:
 		return gz_failed(text, n, EOPNOTSUPP, "unknown request %u", r->op);
 	}
@@ -130,14 +140,16 @@ static bool hear(struct dispatch *d, int from, struct peer *p)
 		goes_on = false;
 	} else if (len != sizeof(r) || r.magic != GZ_ATTACH_MAGIC ||
 		   r.version != GZ_ATTACH_VERSION) {
-		answer(from, -EPROTO, "engine and dispatch are of different versions");
+		answer(from, -EPROTO, "engine and dispatch are of different versions", NULL);
 		goes_on = false;
 	} else if (!memchr(r.name, 0, sizeof(r.name))) {
-		answer(from, -EPROTO, "a name without an end");
+		answer(from, -EPROTO, "a name without an end", NULL);
 		goes_on = false;
 	} else {
 		rc = serve(d, p, &r, &fd, text, sizeof(text));
-		goes_on = answer(from, rc, text);
+		goes_on =
+		    answer(from, rc, text,
+			   r.op == GZ_ATTACH_HELLO && !rc ? &d->clients.place[p->place] : NULL);
 	}
 	if (fd >= 0)
 		close(fd);

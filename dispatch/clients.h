@@ -34,6 +34,8 @@ struct client {
 	unsigned naddrs;
 	struct gz_prefix addr[GZ_ATTACH_ADDRS];
 	struct limits *limits;
+	struct sw_ports *ports; /* of the address that it shares, while it is attached */
+	uint16_t lease_lo, lease_hi;
 };
 
 struct clients {
@@ -42,7 +44,8 @@ struct clients {
 	_Atomic(struct sw_table *) table; /* worker reads */
 	/* main's; the worker may still be in them */
 	struct sw_table *retired;
-	struct limits *dead; /* of the table in force */
+	struct sw_ports *ports; /* one for each shared address that there has been */
+	struct limits *dead;	/* of the table in force */
 };
 
 /** clients_start() - Everybody who is configured.  Main.  Return: 0 or -ENOMEM */
@@ -73,6 +76,17 @@ int client_attach(struct dispatch *d, const struct ucred *who, const struct gz_a
  */
 int client_link(struct dispatch *d, unsigned place, const struct ucred *who, int fd, char *text,
 		size_t n);
+
+/**
+ * client_claim() - A port of the address that it shares is to be its own
+ *
+ * Main.  Return: 0 or -errno with the reason in @text
+ */
+int client_claim(struct dispatch *d, unsigned place, bool udp, uint16_t port, char *text, size_t n);
+
+/** client_release() - And is not any more.  Main.  Return: 0 or -errno */
+int client_release(struct dispatch *d, unsigned place, bool udp, uint16_t port, char *text,
+		   size_t n);
 
 /** client_detach() - It has hung up.  Main */
 void client_detach(struct dispatch *d, unsigned place);

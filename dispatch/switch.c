@@ -25,6 +25,12 @@
  * can be a client's and the kernel's: rules by port say what the kernel gets, the
  * rest is the client's, and the kernel answers ARP, so that the network finds the
  * same MAC address with and without us.
+ *
+ * An address can be several clients' (struct sw_ports).  The network knows it by the
+ * port's MAC address, and we answer ARP for it.  What comes for it goes by destination
+ * port; an ICMP error by the port of the packet that it is about; answers of ARP and of
+ * echo, which have none, to all of them; and what is nobody's to the first, that it be
+ * refused.  A later fragment goes where the first one went, if that came before it.
  */
 #include <arpa/inet.h>
 #include <stddef.h>
@@ -73,6 +79,22 @@ void sw_table_own(struct sw_table *t, unsigned client, const struct gz_prefix *p
 	}
 }
 
+void sw_table_share(struct sw_table *t, unsigned client, const struct sw_ports *ports)
+{
+	struct sw_route *r = t->r4, *end = t->r4 + t->n4;
+
+	while (r < end && r->ports != ports)
+		r++;
+	if (r == end) {
+		*r = (struct sw_route){
+		    .addr = ports->addr, .mask = UINT32_MAX, .client = client, .ports = ports};
+		t->n4++;
+		t->nshared++;
+	}
+	r->members |= 1ull << client;
+	t->clients |= 1ull << client;
+}
+
 void sw_table_seal(struct sw_table *t)
 {
 	qsort(t->r4, t->n4, sizeof(t->r4[0]), by_length);
@@ -108,6 +130,23 @@ unsigned sw_lookup(const struct sw *s, uint32_t addr)
 		break;
 	}
 	return is_host(s, addr) ? SW_KERNEL : SW_PORT;
+}
+
+/* NULL: it is not shared by clients */
+static const struct sw_route *shared_route(const struct sw *s, uint32_t addr)
+{
+	for (unsigned i = 0; s->table->nshared && i < s->table->n4; i++) {
+		const struct sw_route *r = &s->table->r4[i];
+
+		if (r->ports && r->addr == addr)
+			return r;
+	}
+	return NULL;
+}
+
+bool sw_is_shared(const struct sw *s, uint32_t addr)
+{
+	return shared_route(s, addr);
 }
 
 /* Has a client this address, and the kernel as well? */
@@ -208,7 +247,8 @@ bool sw_learn(struct sw *s, unsigned client, const struct rte_ether_addr *mac)
 static bool sender_allowed(struct sw *s, unsigned from, const struct rte_ether_addr *mac,
 			   uint32_t addr)
 {
-	unsigned owner = sw_lookup(s, addr);
+	const struct sw_route *shared = from < SW_PORT ? shared_route(s, addr) : NULL;
+	unsigned owner = shared && shared->members >> from & 1 ? from : sw_lookup(s, addr);
 
 	/* the kernel is a host, and may be others' router */
 	if (from == SW_KERNEL)
@@ -276,10 +316,107 @@ static bool l4_fits(const struct rte_ipv4_hdr *ip, const uint8_t *l4, unsigned l
 	}
 }
 
+/* --- addresses of several clients ------------------------------------------ */
+
+/* Whose a port is: client + 1, 0: nobody's or none */
+static unsigned port_owner(const struct sw_route *r, uint8_t proto, uint16_t port)
+{
+	if (!port || (proto != IPPROTO_TCP && proto != IPPROTO_UDP))
+		return 0;
+	return atomic_load_explicit(&r->ports->owner[proto == IPPROTO_UDP][port],
+				    memory_order_relaxed);
+}
+
+/* May @from, which has the address too, send this?  A later fragment has no port. */
+static bool port_allowed(const struct sw *s, unsigned from, const struct rte_ipv4_hdr *ip,
+			 const uint8_t *l4)
+{
+	const struct sw_route *r = from < SW_PORT ? shared_route(s, ip->src_addr) : NULL;
+	unsigned owner = r ? port_owner(r, ip->next_proto_id, port_at(ip, l4, 0)) : 0;
+
+	return !owner || owner == from + 1;
+}
+
+static struct sw_fragment *fragment_of(struct sw *s, const struct rte_ipv4_hdr *ip)
+{
+	return &s->fragment[ntohs(ip->packet_id) % SW_FRAGMENTS];
+}
+
+static bool is_of_packet(const struct sw_fragment *f, const struct rte_ipv4_hdr *ip)
+{
+	return f->src == ip->src_addr && f->dst == ip->dst_addr && f->id == ip->packet_id &&
+	       f->proto == ip->next_proto_id;
+}
+
+/* Whom an ICMP message is about: client + 1, 0: the first; *all: whoever asked */
+static unsigned icmp_member(const struct sw_route *r, const uint8_t *l4, unsigned len, bool *all)
+{
+	struct rte_ipv4_hdr about;
+	unsigned header;
+
+	*all = false;
+	switch (l4[0]) {
+	case RTE_IP_ICMP_ECHO_REQUEST:
+		return 0;
+	case 3: /* unreachable, redirect, time exceeded, parameter: RFC 792 */
+	case 5:
+	case 11:
+	case 12:
+		break;
+	default:
+		*all = true;
+		return 0;
+	}
+	if (len < 8 + sizeof(about))
+		return 0;
+	memcpy(&about, l4 + 8, sizeof(about));
+	header = (about.version_ihl & RTE_IPV4_HDR_IHL_MASK) * RTE_IPV4_IHL_MULTIPLIER;
+	*all = about.next_proto_id == IPPROTO_ICMP;
+	if (header < sizeof(about) || len < 8 + header + 4)
+		return 0;
+	return port_owner(r, about.next_proto_id, port_at(&about, l4 + 8 + header, 0));
+}
+
+/* To which of those that have the address?  Perhaps to the one that sent it */
+static struct sw_verdict to_member(struct sw *s, unsigned from, const struct sw_route *r,
+				   const struct rte_ipv4_hdr *ip, const uint8_t *l4, unsigned len)
+{
+	uint16_t fragment = ntohs(ip->fragment_offset);
+	struct sw_fragment *f = fragment_of(s, ip);
+	unsigned owner = 0, to;
+	struct sw_verdict v;
+	bool all;
+
+	if (fragment & RTE_IPV4_HDR_OFFSET_MASK) {
+		to = is_of_packet(f, ip) ? f->client : r->client;
+	} else {
+		if (ip->next_proto_id == IPPROTO_ICMP) {
+			owner = icmp_member(r, l4, len, &all);
+			if (all)
+				return sw_flood_members(r->members &
+							~(from < SW_PORT ? 1ull << from : 0));
+		} else {
+			owner = port_owner(r, ip->next_proto_id, port_at(ip, l4, 2));
+		}
+		to = owner && r->members >> (owner - 1) & 1 ? owner - 1 : r->client;
+		if (fragment & RTE_IPV4_HDR_MF_FLAG)
+			*f = (struct sw_fragment){.src = ip->src_addr,
+						  .dst = ip->dst_addr,
+						  .id = ip->packet_id,
+						  .proto = ip->next_proto_id,
+						  .client = (uint8_t)to};
+	}
+	v = sw_send(to);
+	if (s->client[to].known)
+		v.mac = &s->client[to].mac;
+	return v;
+}
+
 static struct sw_verdict decide_ipv4(struct sw *s, unsigned from, const struct rte_ether_hdr *eth,
 				     unsigned len)
 {
 	const uint8_t *bytes = (const uint8_t *)(eth + 1);
+	const struct sw_route *shared;
 	struct in6_addr src, dst;
 	struct rte_ipv4_hdr ip;
 	struct sw_verdict v;
@@ -307,6 +444,8 @@ static struct sw_verdict decide_ipv4(struct sw *s, unsigned from, const struct r
 	      (sw_is_kernels(s, ip.next_proto_id, &src, port_at(&ip, bytes + header, 0)) ||
 	       (ip.next_proto_id == IPPROTO_ICMP && is_shared(s, ip.src_addr)))))
 		return sw_drop(SW_SPOOFED);
+	if (!port_allowed(s, from, &ip, bytes + header))
+		return sw_drop(SW_SPOOFED);
 
 	if (is_multicast(ip.dst_addr) || ip.dst_addr == htonl(INADDR_BROADCAST))
 		return sw_flood();
@@ -314,6 +453,9 @@ static struct sw_verdict decide_ipv4(struct sw *s, unsigned from, const struct r
 	if (to < SW_PORT &&
 	    sw_is_kernels(s, ip.next_proto_id, &dst, port_at(&ip, bytes + header, 2)))
 		to = SW_KERNEL;
+	shared = to < SW_PORT ? shared_route(s, ip.dst_addr) : NULL;
+	if (shared)
+		return to_member(s, from, shared, &ip, bytes + header, total - header);
 	if (to == from && to != SW_PORT)
 		return sw_drop(SW_UNCLAIMED);
 	if (to != SW_PORT) {
@@ -340,9 +482,23 @@ static struct sw_verdict arp_target(const struct sw *s, unsigned from,
 				    const struct rte_ether_hdr *eth, uint16_t op, uint32_t sender,
 				    uint32_t target)
 {
+	const struct sw_route *shared = shared_route(s, target);
 	unsigned to = sw_lookup(s, target);
 	struct sw_verdict v;
 
+	if (shared) {
+		uint64_t self = from < SW_PORT ? 1ull << from : 0;
+
+		if (sender == target) { /* an announcement: the others that have it know */
+			v = sw_flood();
+			v.only = ~shared->members;
+			return v;
+		}
+		if (op == RTE_ARP_OP_REPLY)
+			return sw_flood_members(shared->members & ~self);
+		return shared->members & self ? sw_drop(SW_UNCLAIMED)
+					      : (struct sw_verdict){.action = SW_ANSWER};
+	}
 	if (sender == target) /* an announcement, to all who may have it cached */
 		return sw_flood();
 	if (from != SW_KERNEL && is_shared(s, target)) {
@@ -386,6 +542,9 @@ static struct sw_verdict decide_arp(struct sw *s, unsigned from, const struct rt
 	if (!sender && op == RTE_ARP_OP_REQUEST) {
 		if (from < SW_PORT && !sender_allowed(s, from, &eth->src_addr, target))
 			return sw_drop(SW_SPOOFED);
+		if (sw_is_shared(s, target))
+			return from < SW_PORT ? sw_send(SW_PORT)
+					      : (struct sw_verdict){.action = SW_ANSWER};
 		if (from < SW_PORT)
 			return sw_flood();
 		to = sw_lookup(s, target);
@@ -395,9 +554,9 @@ static struct sw_verdict decide_arp(struct sw *s, unsigned from, const struct rt
 	    !(from == SW_KERNEL && is_shared(s, sender)))
 		return sw_drop(SW_SPOOFED);
 	v = arp_target(s, from, eth, op, sender, target);
-	/* Of an address that it shares with the kernel the network knows one MAC
-	 * address, the port's */
-	v.proxy = from < SW_PORT && is_shared(s, sender);
+	/* Of an address that it shares with the kernel or others the network knows one
+	 * MAC address, the port's */
+	v.proxy = from < SW_PORT && (is_shared(s, sender) || sw_is_shared(s, sender));
 	return v;
 }
 

@@ -10,6 +10,7 @@
 #define GZ_DISPATCH_SWITCH_H
 
 #include <assert.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <rte_ether.h>
@@ -27,8 +28,9 @@ struct limits;
 
 enum sw_action {
 	SW_DROP,
-	SW_SEND,  /* to .to */
-	SW_FLOOD, /* to all ports but the one it came from */
+	SW_SEND,   /* to .to */
+	SW_FLOOD,  /* to all ports but the one it came from, see .only and .inside */
+	SW_ANSWER, /* an ARP request, to be answered with the port's MAC address */
 };
 
 /** Why a frame is dropped.  Each has its counter at the port it came from. */
@@ -42,9 +44,11 @@ enum sw_reason {
 struct sw_verdict {
 	enum sw_action action;
 	enum sw_reason reason;
-	unsigned to; /* SW_SEND: a port of the switch */
-	bool both;   /* SW_SEND: and to the kernel */
-	bool proxy;  /* an ARP message: the port's MAC address is to stand for the sender's */
+	unsigned to;   /* SW_SEND: a port of the switch */
+	bool both;     /* SW_SEND: and to the kernel */
+	bool proxy;    /* an ARP message: the port's MAC address is to stand for the sender's */
+	uint64_t only; /* SW_FLOOD: of the clients to these */
+	bool inside;   /* SW_FLOOD: to no others than clients */
 	const struct rte_ether_addr *mac; /* SW_SEND: to be the destination's, unless NULL */
 };
 
@@ -60,12 +64,27 @@ static inline struct sw_verdict sw_send(unsigned port)
 
 static inline struct sw_verdict sw_flood(void)
 {
-	return (struct sw_verdict){.action = SW_FLOOD};
+	return (struct sw_verdict){.action = SW_FLOOD, .only = UINT64_MAX};
 }
 
+/** sw_flood_members() - Only to these clients */
+static inline struct sw_verdict sw_flood_members(uint64_t clients)
+{
+	return (struct sw_verdict){.action = SW_FLOOD, .only = clients, .inside = true};
+}
+
+/** Whose the ports of a shared address are: client + 1, 0: nobody's.  Main writes */
+struct sw_ports {
+	_Atomic uint8_t owner[2][65536]; /* TCP, UDP; host order */
+	uint32_t addr;			 /* network byte order */
+	struct sw_ports *next;
+};
+
 struct sw_route {
-	uint32_t addr, mask; /* network byte order, addr without host bits */
-	unsigned client;
+	uint32_t addr, mask;	      /* network byte order, addr without host bits */
+	unsigned client;	      /* the first, if it is shared */
+	uint64_t members;	      /* of a shared one */
+	const struct sw_ports *ports; /* of a shared one, else NULL */
 };
 
 struct sw_route6 {
@@ -77,6 +96,7 @@ struct sw_route6 {
 struct sw_table {
 	uint64_t clients; /* a bit each */
 	unsigned n4, n6;
+	unsigned nshared;		   /* of r4 */
 	struct sw_route r4[SW_ROUTES_MAX]; /* longest prefix first */
 	struct sw_route6 r6[SW_ROUTES_MAX];
 	unsigned nrules; /* what is the kernel's; used if there is a way to it */
@@ -114,10 +134,20 @@ struct sw_kernel {
 	struct in6_addr a6[SW_KERNEL_ADDRS];
 };
 
+/** Where the first fragment went, of a packet to a shared address */
+struct sw_fragment {
+	uint32_t src, dst;
+	uint16_t id;
+	uint8_t proto, client;
+};
+
+#define SW_FRAGMENTS 64
+
 struct sw {
 	const struct sw_table *table;
 	uint16_t max_frame; /* bytes, without FCS; one VLAN tag allowed */
 	struct sw_client client[GZ_CLIENTS_MAX];
+	struct sw_fragment fragment[SW_FRAGMENTS];
 	/* The way to the kernel; NULL: there is none.  What follows is used with it. */
 	const struct sw_kernel *kernel;
 	struct rte_ether_addr mac; /* the port's, and the kernel's behind it */
@@ -128,6 +158,10 @@ void sw_init(struct sw *s, const struct sw_table *table, uint16_t mtu);
 
 /** sw_table_own() - An address or a network is @client's; IPv4 as v4-mapped.  Main */
 void sw_table_own(struct sw_table *t, unsigned client, const struct gz_prefix *p);
+/** sw_table_share() - An IPv4 address is @client's and others', by @ports.  Main */
+void sw_table_share(struct sw_table *t, unsigned client, const struct sw_ports *ports);
+/** sw_is_shared() - Do several clients have this address?  Network byte order */
+bool sw_is_shared(const struct sw *s, uint32_t addr);
 /** sw_table_seal() - When all is in it.  Main */
 void sw_table_seal(struct sw_table *t);
 

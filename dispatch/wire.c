@@ -117,7 +117,10 @@ static void announce(struct dispatch *d)
 		if (!who->known)
 			continue;
 		if (who->last4)
-			send_own(d, i, f, frame_arp_announcement(f, &who->mac, who->last4));
+			send_own(d, i, f,
+				 frame_arp_announcement(
+				     f, sw_is_shared(&d->sw, who->last4) ? &d->sw.mac : &who->mac,
+				     who->last4));
 		if (!IN6_IS_ADDR_UNSPECIFIED(&who->last6)) {
 			send_own(d, i, f, frame_advertisement(f, &who->mac, &who->last6));
 			send_own(d, i, f, frame_advertisement(f, &who->mac, &own));

@@ -15,6 +15,7 @@
  * adaptive): it asks port and links to tell of packets, makes one more pass for
  * what came in between, and waits for one of their descriptors.
  */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <signal.h>
 #include <stddef.h>
@@ -110,17 +111,18 @@ static void put_copy(struct dispatch *d, unsigned to, const struct rte_mbuf *m)
 }
 
 /** put_copies() - Flood */
-static void put_copies(struct dispatch *d, unsigned from, struct rte_mbuf *m)
+static void put_copies(struct dispatch *d, unsigned from, const struct sw_verdict *v,
+		       struct rte_mbuf *m)
 {
-	for (uint64_t left = d->sw.table->clients; left;) {
+	for (uint64_t left = d->sw.table->clients & v->only; left;) {
 		unsigned to = sw_take(&left);
 
 		if (to != from)
 			put_copy(d, to, m);
 	}
-	if (from != SW_PORT)
+	if (from != SW_PORT && !v->inside)
 		put_copy(d, SW_PORT, m);
-	if (from != SW_KERNEL && d->kernel.fd >= 0)
+	if (from != SW_KERNEL && !v->inside && d->kernel.fd >= 0)
 		put_copy(d, SW_KERNEL, m);
 	rte_pktmbuf_free(m);
 }
@@ -154,6 +156,25 @@ static void stand_for(const struct dispatch *d, struct rte_mbuf *m)
 	       sizeof(d->sw.mac));
 }
 
+/** answer_arp() - Make a request the answer to it: it is at the port's MAC address */
+static void answer_arp(const struct dispatch *d, struct rte_mbuf *m)
+{
+	struct rte_ether_hdr *eth = rte_pktmbuf_mtod(m, struct rte_ether_hdr *);
+	struct rte_arp_hdr arp;
+	uint32_t asked;
+
+	memcpy(&arp, eth + 1, sizeof(arp)); /* at any address */
+	asked = arp.arp_data.arp_tip;
+	arp.arp_opcode = htons(RTE_ARP_OP_REPLY);
+	arp.arp_data.arp_tha = arp.arp_data.arp_sha;
+	arp.arp_data.arp_tip = arp.arp_data.arp_sip;
+	arp.arp_data.arp_sha = d->sw.mac;
+	arp.arp_data.arp_sip = asked;
+	rte_ether_addr_copy(&eth->src_addr, &eth->dst_addr);
+	rte_ether_addr_copy(&d->sw.mac, &eth->src_addr);
+	memcpy(eth + 1, &arp, sizeof(arp));
+}
+
 static void dispatch_burst(struct dispatch *d, unsigned from, struct rte_mbuf **m, unsigned n)
 {
 	struct counters *c = &d->counters[from];
@@ -180,7 +201,11 @@ static void dispatch_burst(struct dispatch *d, unsigned from, struct rte_mbuf **
 			put(d, v.to, m[i]);
 			break;
 		case SW_FLOOD:
-			put_copies(d, from, m[i]);
+			put_copies(d, from, &v, m[i]);
+			break;
+		case SW_ANSWER:
+			answer_arp(d, m[i]);
+			put(d, from, m[i]);
 			break;
 		case SW_DROP:
 			count_drop(c, v.reason);

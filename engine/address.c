@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "engine/address.h"
+#include "engine/attach.h"
 #include "engine/iface.h"
 #include "engine/inner.h"
 #include "engine/ipv6.h"
@@ -150,6 +151,12 @@ bool gz_addr_has_scope(struct gz_end end)
 void gz_addr_set_scope(struct gz_end *end)
 {
 	end->scope = gz_addr_has_scope(*end) ? (uint32_t)gz_addr_ifindex(*end) : 0;
+}
+
+bool gz_addr_is_others(struct gz_end end)
+{
+	return gz_attach_shares() && !gz_addr_is_loopback(end) &&
+	       !gz_attach_is_mine(true, ntohs(end.port));
 }
 
 /* A multicast or broadcast address? */

@@ -37,6 +37,8 @@ int64_t gz_addr_write_raw(struct gz_call_ctx *c, const void *a, int full, uint64
 			  uint64_t lenp);
 
 bool gz_addr_is_loopback(struct gz_end end);
+/** Is @end, an address of ours, a UDP port of another engine's that shares it? */
+bool gz_addr_is_others(struct gz_end end);
 /** 127.0.0.1 or ::1, port 0 */
 struct gz_end gz_addr_loopback(bool v4);
 /** Multicast or broadcast? */

@@ -5,7 +5,9 @@
 #ifndef GZ_ATTACH_H
 #define GZ_ATTACH_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "config/config.h"
 
@@ -16,10 +18,16 @@
  *
  * Main, before the port is opened.  Waits for a dispatcher that is not there; a signal
  * whose handler has no SA_RESTART interrupts it.  A thread of its own then keeps the
- * engine registered, with a dispatcher that is started again as well.
+ * engine registered, with a dispatcher that is started again as well.  Of an address
+ * that engines share, tcp.ephemeral_ports becomes what dispatch leases.
  *
  * Return: 0, or -errno with the reason in @err
  */
 int gz_attach_start(struct gz_engine_config *c, char *err, size_t n);
+
+/** gz_attach_shares() - Do other engines have our address too?  Any thread */
+bool gz_attach_shares(void);
+/** gz_attach_is_mine() - Is this port of it ours, host order?  Any thread */
+bool gz_attach_is_mine(bool udp, uint16_t port);
 
 #endif

@@ -23,6 +23,7 @@
 #define ip6_hdr lwip_ip6_hdr
 #include "lwip/etharp.h"
 #include "lwip/ethip6.h"
+#include "lwip/icmp.h"
 #include "lwip/igmp.h"
 #include "lwip/ip.h"
 #include "lwip/ip4.h"
@@ -31,6 +32,7 @@
 #include "lwip/prot/tcp.h"
 #include "netif/ethernet.h"
 
+#include "engine/attach.h"
 #include "engine/counters.h"
 #include "engine/ipv6.h"
 #include "engine/log.h"
@@ -258,6 +260,44 @@ bool gz_netif_is_mute(void)
 	return net.mute;
 }
 
+/*
+ * Of a packet to an address of ours that other engines have too: is it one of theirs?
+ * An error is whose the port is that it is about, a later fragment goes the way of the
+ * first: lwIP sends them in a row.
+ */
+static bool is_elsewhere(struct pbuf *p)
+{
+	static bool last;
+	uint8_t b[60 + 8 + 60 + 4];
+	unsigned len = pbuf_copy_partial(p, b, sizeof(b), 0), at = (b[0] & 15) * 4u;
+	unsigned fragment = (b[6] & 31u) << 8 | b[7], proto = b[9];
+
+	if (fragment)
+		return last;
+	last = false;
+	if (proto == IP_PROTO_ICMP) {
+		unsigned about = at + 8;
+
+		/* 3: unreachable, 11: time exceeded; we send no other */
+		if (len < about + 24 || (b[at] != ICMP_DUR && b[at] != ICMP_TE))
+			return false;
+		proto = b[about + 9];
+		at = about + (b[about] & 15) * 4u - 2; /* its source port */
+	}
+	if ((proto != IP_PROTO_TCP && proto != IP_PROTO_UDP) || len < at + 4)
+		return false;
+	last = !gz_attach_is_mine(proto == IP_PROTO_UDP, (uint16_t)(b[at + 2] << 8 | b[at + 3]));
+	return last;
+}
+
+/* To dispatch, which finds out whose it is; the MAC address does not matter to it. */
+static err_t to_other_engine(struct netif *nif, struct pbuf *p)
+{
+	const struct eth_addr *mac = (const struct eth_addr *)nif->hwaddr;
+
+	return ethernet_output(nif, p, mac, mac, ETHTYPE_IP);
+}
+
 static err_t port_output(struct netif *nif, struct pbuf *p, const ip4_addr_t *dst)
 {
 	if (net.mute)
@@ -265,7 +305,8 @@ static err_t port_output(struct netif *nif, struct pbuf *p, const ip4_addr_t *ds
 	forbid_fragments(p->payload);
 	for (unsigned i = 0; i < net.n; i++)
 		if (ip4_addr_eq(dst, netif_ip4_addr(&net.nif[i])))
-			return loop_put(&net.nif[i], p);
+			return gz_attach_shares() && is_elsewhere(p) ? to_other_engine(nif, p)
+								     : loop_put(&net.nif[i], p);
 	return etharp_output(nif, p, dst);
 }
 
@@ -369,7 +410,7 @@ static bool martian(const uint8_t *src, const uint8_t *dst)
 	from = gz_end_v4(a, 0);
 	/* 0.0.0.0 asks for groups (IGMP) and addresses (DHCP), of many only. */
 	return src[0] == 127 || dst[0] == 127 || src[0] >= 224 || (!src[0] && dst[0] < 224) ||
-	       gz_netif_is_local(from);
+	       (gz_netif_is_local(from) && !gz_attach_shares());
 }
 
 /*

@@ -24,12 +24,41 @@ static struct {
 	uint32_t nflows[65536], nreuseaddr[65536], nreuseport[65536];
 	struct flows flows[FLOW_BUCKETS];
 	uint16_t lo, hi;
+	const struct gz_ports_outside *outside; /* who else is to agree; NULL: nobody */
 } ports = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 void gz_ports_init(uint16_t lo, uint16_t hi)
 {
 	ports.lo = lo;
 	ports.hi = hi;
+}
+
+void gz_ports_ask(const struct gz_ports_outside *o)
+{
+	ports.outside = o;
+}
+
+/* Locked */
+static bool is_used(bool udp, uint16_t port)
+{
+	return !LIST_EMPTY(&ports.claims[udp][port]) || (!udp && ports.nflows[port]);
+}
+
+bool gz_port_used(bool udp, uint16_t port)
+{
+	bool used;
+
+	pthread_mutex_lock(&ports.lock);
+	used = is_used(udp, port);
+	pthread_mutex_unlock(&ports.lock);
+	return used;
+}
+
+/* A claim or a flow is gone; locked */
+static void left(bool udp, uint16_t port)
+{
+	if (ports.outside && !is_used(udp, port))
+		ports.outside->leave(udp, port);
 }
 
 static uint32_t random32(void)
@@ -107,7 +136,14 @@ static void insert(struct gz_claim *c)
 	c->held = true;
 }
 
-int gz_claim(struct gz_sock *s, struct gz_end end, struct gz_sock **blocker)
+/* 127/8 and ::1 are this engine's own */
+static bool asks_outside(struct gz_end end)
+{
+	return ports.outside && !IN6_IS_ADDR_LOOPBACK(&end.addr) &&
+	       !(gz_end_is_v4(end) && ntohl(gz_end_v4_addr(end)) >> 24 == 127);
+}
+
+static int claim_here(struct gz_sock *s, struct gz_end end, struct gz_sock **blocker)
 {
 	struct gz_claim *c = &s->claim, *o;
 	uint32_t lo, span, start, i;
@@ -149,6 +185,18 @@ int gz_claim(struct gz_sock *s, struct gz_end end, struct gz_sock **blocker)
 	ret = -EADDRINUSE; /* as Linux does for bind() to port 0 */
 out:
 	pthread_mutex_unlock(&ports.lock);
+	return ret;
+}
+
+int gz_claim(struct gz_sock *s, struct gz_end end, struct gz_sock **blocker)
+{
+	int ret = claim_here(s, end, blocker);
+
+	if (ret || !asks_outside(end))
+		return ret;
+	ret = ports.outside->take(s->claim.udp, ntohs(s->claim.end.port));
+	if (ret)
+		gz_claim_drop(s);
 	return ret;
 }
 
@@ -208,6 +256,7 @@ void gz_claim_drop(struct gz_sock *s)
 		LIST_REMOVE(&s->claim, next);
 		s->claim.held = false;
 		s->claim.listening = false;
+		left(s->claim.udp, ntohs(s->claim.end.port));
 	}
 	pthread_mutex_unlock(&ports.lock);
 }
@@ -358,6 +407,7 @@ void gz_flow_leave_port(struct gz_flow *f)
 		set_reuse(f, false, false);
 		ports.nflows[ntohs(f->local.port)]--;
 		f->holds_port = false;
+		left(false, ntohs(f->local.port));
 	}
 	pthread_mutex_unlock(&ports.lock);
 }

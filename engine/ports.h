@@ -76,6 +76,16 @@ void gz_claim_drop(struct gz_sock *s);
 /** @to takes the claim of @from, but does not listen. */
 void gz_claim_hand(struct gz_sock *from, struct gz_sock *to);
 
+/** Who has to agree before a port is taken: another process, of an address that engines share */
+struct gz_ports_outside {
+	int (*take)(bool udp, uint16_t port);	/* host order; 0 or -errno; may wait */
+	void (*leave)(bool udp, uint16_t port); /* no socket has it any more; does not wait */
+};
+/** gz_ports_ask() - From now on; NULL: nobody.  Main, before there are claims */
+void gz_ports_ask(const struct gz_ports_outside *o);
+/** gz_port_used() - Has a socket or a connection the port, host order? */
+bool gz_port_used(bool udp, uint16_t port);
+
 /** The address of a UDP claim changes, its port stays: connect() and its undoing. */
 void gz_claim_move(struct gz_sock *s, struct gz_end end);
 /** References to at most @max UDP sockets that may get a datagram for @dst, the

@@ -572,7 +572,7 @@ static void send_datagram(struct gz_sock *s, struct gz_datagram *d, struct gz_en
 		gz_count(GZ_C_UDP_TX_DROPPED);
 		return;
 	}
-	if (!many && gz_netif_is_local(d->dst)) {
+	if (!many && gz_netif_is_local(d->dst) && !gz_addr_is_others(d->dst)) {
 		if (!deliver(d, false))
 			refuse_own(d);
 		return;

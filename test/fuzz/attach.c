@@ -65,13 +65,20 @@ static void fill(struct gz_attach_request *r)
 {
 	*r = (struct gz_attach_request){.magic = GZ_ATTACH_MAGIC,
 					.version = GZ_ATTACH_VERSION,
-					.op = (uint16_t)(1 + rnd(2)),
-					.naddrs = 1};
+					.op = (uint16_t)(1 + rnd(4)),
+					.naddrs = 1,
+					.port_lo = (uint16_t)(rnd(4) ? 1 + rnd(100) : rnd(65536)),
+					.port_hi = (uint16_t)rnd(65536),
+					.lease_lo = (uint16_t)(rnd(4) ? 0 : rnd(65536)),
+					.lease_hi = (uint16_t)rnd(65536),
+					.udp = rnd(3)};
 	snprintf(r->name, sizeof(r->name), "%s", names[rnd(3)]);
 	for (unsigned i = 0; i < GZ_ATTACH_ADDRS; i++) {
 		r->addr[i].s6_addr[10] = r->addr[i].s6_addr[11] = 0xff;
 		r->addr[i].s6_addr32[3] = htonl(0x0a010000u + rnd(64));
 	}
+	if (rnd(2)) /* the one that is shared */
+		r->addr[0].s6_addr32[3] = htonl(0x0a010021u);
 	switch (rnd(8)) {
 	case 0:
 		r->naddrs = rnd(3) ? rnd(20) : (uint32_t)seed;

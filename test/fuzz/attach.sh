@@ -15,7 +15,7 @@ SEED=${GZ_FUZZ_SEED:-$RANDOM}
 echo "seed $SEED, $LONG s"
 
 dispatch_wire
-start_dispatch e1:=10.1.0.2 e2:=10.1.0.32/27
+start_dispatch e1:=10.1.0.2 "e2:=10.1.0.33;shared: true" "e3:=10.1.0.33;shared: true"
 attach_engine e1 10.1.0.2
 within 10 in_ns peer ping -q -c 1 -W 1 10.1.0.2
 sessions=$(dispatch_counter "$(client_key e1 sessions)")
@@ -34,5 +34,6 @@ assert_eq "$(dispatch_counter "$(client_key e1 sessions)")" "$sessions" "session
 no_more() { [ "$(descriptors)" -le "$before" ]; }
 within 20 no_more
 attach_engine e2 10.1.0.33
+attach_engine e3 10.1.0.33
 within 10 in_ns peer ping -q -c 1 -W 1 10.1.0.33
 stop_dispatch
