@@ -81,6 +81,11 @@ DPDK_CFLAGS := $(patsubst -I%,-isystem %,$(DPDK_PC))
 DPDK_DRIVERS ?= bus_vdev bus_pci mempool_ring net_null net_ring net_af_packet \
 	net_af_xdp net_tap net_pcap net_vhost net_virtio net_vmxnet3 net_ena \
 	net_e1000 net_igc net_ixgbe net_i40e net_iavf net_ice
+# Mellanox's driver goes through rdma-core, which the programs would need everywhere.
+ifneq ($(MLX5),)
+override DPDK_DRIVERS += bus_auxiliary common_mlx5 net_mlx5
+MLX5_LIBS := -lmlx5 -libverbs
+endif
 # What these need; releases split and merge libraries, so absent ones are left out.
 DPDK_LIBRARIES := common_iavf vhost cryptodev dmadev ip_frag sched gro gso security \
 	ethdev net mbuf mempool ring stack hash rcu timer pci meter cmdline kvargs \
@@ -90,7 +95,7 @@ dpdk-archives = $(patsubst $(DPDK_LIBDIR)/%,-l:%,$(wildcard $(1:%=$(DPDK_LIBDIR)
 DPDK_LIBS := -L$(DPDK_LIBDIR) \
 	-Wl,--whole-archive $(call dpdk-archives,$(DPDK_DRIVERS)) -Wl,--no-whole-archive \
 	-Wl,--start-group $(call dpdk-archives,$(DPDK_LIBRARIES)) -Wl,--end-group \
-	-lpcap -lxdp -lbpf -lelf -lz -lnuma -lbsd -lcrypto -lpthread -ldl -lm \
+	-lpcap -lxdp -lbpf -lelf -lz -lnuma -lbsd -lcrypto $(MLX5_LIBS) -lpthread -ldl -lm \
 	-Wl,--wrap=setsockopt # engine/port.c
 
 # --- lwIP -------------------------------------------------------------------
