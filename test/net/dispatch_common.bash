@@ -15,7 +15,8 @@
 #                        the engine that is client NAME, in stack
 #   attach_engine NAME ADDRESS [ADDRESS6]
 #                        the same, of a client that attaches
-#   dispatch_counter KEY e.g. port_rx, NAME_spoofed
+#   dispatch_counter KEY...
+#                        e.g. port_rx, NAME_spoofed
 
 # shellcheck source=test/lib.sh
 . "$(dirname "$0")/../lib.sh"
@@ -89,13 +90,14 @@ policy: {loopback: engine}"
 client_key() { echo "${GZ_TEST_ID//[-.]/_}_$1_$2"; }
 
 dispatch_counter() {
-	python3 - "/var/run/dpdk/gazelle-$GZ_TEST_ID-d/dpdk_telemetry.v2" "$1" <<-'END'
+	python3 -S - "/var/run/dpdk/gazelle-$GZ_TEST_ID-d/dpdk_telemetry.v2" "$@" <<-'END'
 		import json, socket, sys
 		s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 		s.connect(sys.argv[1])
 		s.recv(1024)
 		s.send(b'/gazelle/dispatch')
-		print(json.loads(s.recv(16384))['/gazelle/dispatch'][sys.argv[2]])
+		answer = json.loads(s.recv(16384))['/gazelle/dispatch']
+		print(*[answer[key] for key in sys.argv[2:]])
 	END
 }
 
