@@ -14,7 +14,7 @@ BUILD='gcc g++ libc6-dev make pkgconf|pkg-config xz-utils curl ca-certificates
 	libzydis-dev libzycore-dev libxdp-dev libbpf-dev libpcap-dev libelf-dev
 	zlib1g-dev libbsd-dev libssl-dev libjansson-dev libnl-route-3-dev libnl-3-dev
 	iproute2 ethtool'
-TEST='libcmocka-dev redis-server redis-tools nginx-light|nginx memcached iperf3
+TEST='libcmocka-dev dpdk-dev redis-server redis-tools nginx-light|nginx memcached iperf3
 	socat ncat netcat-openbsd python3 busybox-static golang-go musl-tools
 	procps util-linux tcpdump openssh-server openssh-client strace gdb iputils-ping
 	openssl rsync mosquitto mosquitto-clients nodejs haproxy postgresql mariadb-server-core

@@ -10,6 +10,7 @@ import json
 import os
 import re
 import shutil
+import time
 from dataclasses import dataclass, field
 
 from world import Failed, World, need
@@ -334,6 +335,79 @@ def flows():
     ], limit=60)
 
 
+class Forwarding(Case):
+    """256 frames that go round: testpmd's 5tswap at both links of a forwarder, which is
+    dispatch, or testpmd in io mode.  Each has a processor."""
+
+    DISPATCH = """name: {id}-d
+run_dir: {at}
+port: {{driver: vdev, device: "net_null0,no-rx=1"}}
+worker: {{cpu: 1, power: poll}}
+clients:
+  - {{name: a, path: {at}/a, address: 198.18.0.1}}
+  - {{name: b, path: {at}/b, address: 198.18.0.2}}
+"""
+
+    @staticmethod
+    def testpmd(world, name, cpu, devices, *more):
+        argv = [need("dpdk-testpmd"), "--no-huge", "-m", "128", "--no-pci", "--no-telemetry",
+                f"--file-prefix={world.id}-{name}", f"--lcores=(0-1)@{cpu}"]
+        for device in devices:
+            argv += ["--vdev", device]
+        return argv + ["--", "--total-num-mbufs=8192", "--no-mlockall", *more]
+
+    def forwarder(self, world, who, at):
+        if who == "dispatch":
+            with open(f"{at}/d.yaml", "w", encoding="ascii") as f:
+                f.write(self.DISPATCH.format(id=world.id, at=at))
+            return [f"{world.build}/bin/gazelle-dispatch", "--config", f"{at}/d.yaml"]
+        # --stats-period: it ends when its input does, else
+        return self.testpmd(world, "io", 1,
+                            [f"net_vhost{i},iface={at}/{link},client=1" for i, link in enumerate("ab")],
+                            "--forward-mode=io", "--stats-period=3600")
+
+    def measure(self, world, place, side, server, port):
+        who, size = side.flows
+        at = f"{world.work}/forwarding"
+        shutil.rmtree(at, ignore_errors=True)
+        os.mkdir(at)
+        os.mkfifo(f"{at}/orders")
+        links = self.testpmd(
+            world, "links", 0,
+            [f"net_virtio_user{i},path={at}/{link},server=1" for i, link in enumerate("ab")],
+            "-i", "--forward-mode=5tswap", "--port-topology=loop",
+            "--tx-ip=198.18.0.1,198.18.0.2", f"--txpkts={size}")
+        ends = world.serve(["sh", "-c", f'exec "$@" <>{at}/orders', "sh", *links], "links")
+        try:
+            world.wait(5, "testpmd", ends, lambda: os.path.exists(f"{at}/a"))
+            forwarder = world.serve(self.forwarder(world, who, at), "forwarder")
+        except BaseException:
+            world.end(ends)
+            raise
+        try:
+            world.wait(15, "testpmd", ends, lambda: "testpmd>" in ends.text())
+            with open(f"{at}/orders", "w", encoding="ascii", buffering=1) as orders:
+                # Of dispatch's clients one has the source address: the other's are dropped
+                orders.write(f"start tx_first {8 if who == 'dispatch' else 4}\n")
+                time.sleep(2)
+                orders.write("stop\nquit\n")
+                ends.process.wait(10)
+            forwarder.check("the forwarder")
+            count = re.search(r"all ports\W+RX-packets: (\d+)", ends.text())
+            return {"rate": int(count[1]) / 2}
+        finally:
+            world.end(ends)
+            world.end(forwarder)
+
+
+def forwarding():
+    sides = {f"{who}, {size}": Side("kernel", flows=(who, size))
+             for who in ("dispatch", "testpmd") for size in (64, 1500)}
+    return Forwarding(sides, [
+        Row(f"dispatch, link to link, {size} B (/ testpmd io)", "packets/s", "rate", 1 / 1.3,
+            f"dispatch, {size}", f"testpmd, {size}", more=True) for size in (64, 1500)])
+
+
 def goodput(loss):
     """Over 10 ms and a wire that loses by chance; the kernel's default may be no CUBIC."""
     sides = {"kernel": Side(f"kernel, loss {loss}"), "cubic": Side(f"cubic, loss {loss}"),
@@ -393,6 +467,7 @@ def all_cases(cpu):
         Connections(both(), [Row("connections: accept, a request, close", "connections/s",
                                  target=1, **rate)]),
         flows(),
+        forwarding(),
         goodput("0.1"),
         goodput("1"),
     ]
