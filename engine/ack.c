@@ -11,6 +11,7 @@
 #include "lwip/tcp.h"
 
 #include "engine/ack.h"
+#include "engine/pcb.h"
 #include "engine/sock.h"
 
 /* Linux: TCP_MAX_QUICKACKS */
@@ -43,8 +44,22 @@ void gz_ack_quick(struct gz_sock *s, struct tcp_pcb *p)
 		tcp_send_empty_ack(p);
 }
 
+void gz_ack_joined(struct gz_sock *s)
+{
+	if (!s->flow)
+		return;
+	GZ_PCB_SCOPE(p, s->flow);
+	if (p->flags & TF_ACK_DELAY)
+		tcp_send_empty_ack(p);
+}
+
 void gz_ack_received(struct gz_sock *s, struct tcp_pcb *p)
 {
+	/* What is not acknowledged keeps its direction in TCP, and Nagle what comes after it. */
+	if (s->ring.joined) {
+		tcp_ack_now(p);
+		return;
+	}
 	if (!s->quick_acks)
 		return;
 	s->quick_acks--;

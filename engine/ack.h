@@ -15,6 +15,8 @@ void gz_ack_late(struct tcp_pcb *p);
 /** Options changed.  If TCP_QUICKACK was set, what is delayed goes now, and the next
  * ones are not delayed. */
 void gz_ack_quick(struct gz_sock *s, struct tcp_pcb *p);
+/** Its other end is in this engine, too: what is delayed goes now. */
+void gz_ack_joined(struct gz_sock *s);
 /** Bytes were received. */
 void gz_ack_received(struct gz_sock *s, struct tcp_pcb *p);
 

@@ -15,6 +15,7 @@
 #include <sched.h>
 #include <string.h>
 
+#include "engine/ack.h"
 #include "engine/counters.h"
 #include "engine/pcb.h"
 #include "engine/plane_inner.h"
@@ -35,6 +36,8 @@ void gz_join(struct gz_sock *s)
 	s->ring.joined = o;
 	o->ring.joined = s;
 	gz_count(GZ_C_RING_JOINED);
+	gz_ack_joined(s);
+	gz_ack_joined(o);
 }
 
 void gz_join_end(struct gz_sock *s)
