@@ -57,6 +57,7 @@
 	X(RING_FORCED, ring_left_by_force)                                                         \
 	X(RING_NO_SLOT, ring_no_slot)                                                              \
 	X(RING_JOINED, ring_joined)                                                                \
+	X(RING_LANES, ring_lanes)                                                                  \
 	X(RING_DIRECT, ring_direct_bytes)                                                          \
 	X(RING_BROKEN, ring_broken)                                                                \
 	X(RING_RX, ring_to_app_bytes)                                                              \

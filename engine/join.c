@@ -7,9 +7,10 @@
  * the worker copies them from the one's tx ring to the other's rx ring.  Order holds
  * because that is done only while nothing of that direction is on its way through
  * lwIP, and what cannot be copied for want of room stays where it is.  A FIN and a RST
- * go through lwIP, after the bytes.
+ * go through lwIP, after the bytes.  As soon as nothing is on its way the programs move
+ * the bytes themselves (lane.c), until something else than bytes happens.
  *
- * Neither program sees the other's memory.
+ * Neither program sees the other's memory, but for the lanes between the two.
  */
 #include <linux/tcp.h>
 #include <sched.h>
@@ -17,28 +18,11 @@
 
 #include "engine/ack.h"
 #include "engine/counters.h"
+#include "engine/lane.h"
 #include "engine/pcb.h"
 #include "engine/plane_inner.h"
 #include "engine/ports.h"
 #include "engine/worker.h"
-
-void gz_join(struct gz_sock *s)
-{
-	struct gz_flow *f;
-	struct gz_sock *o;
-
-	if (s->ring.joined || !s->flow || !gz_plane_is_ring(s))
-		return;
-	f = gz_pcb_find(s->flow->peer, s->flow->local);
-	o = f ? f->sock : NULL;
-	if (!o || o == s || o->ring.joined || !gz_plane_is_ring(o))
-		return;
-	s->ring.joined = o;
-	o->ring.joined = s;
-	gz_count(GZ_C_RING_JOINED);
-	gz_ack_joined(s);
-	gz_ack_joined(o);
-}
 
 void gz_join_end(struct gz_sock *s)
 {
@@ -46,6 +30,7 @@ void gz_join_end(struct gz_sock *s)
 
 	if (!o)
 		return;
+	gz_lane_end(s);
 	s->ring.joined = o->ring.joined = NULL;
 	/* What waits for room goes through lwIP now. */
 	gz_worker_dirty(&gz_worker, o);
@@ -64,23 +49,63 @@ static bool is_direct(const struct gz_sock *from, const struct gz_sock *to)
 	       gz_plane_is_ring(to);
 }
 
-/* @n bytes; both may wrap around */
-static void copy(const struct gz_sock *from, const struct gz_sock *to, uint32_t n)
+/* May the programs move the bytes of @s themselves? */
+static bool is_calm(struct gz_sock *s)
 {
-	const uint8_t *src = gz_slot_tx(from->client->plane->sh, (uint32_t)from->ring.i);
-	uint8_t *dst = gz_slot_rx(to->client->plane->sh, (uint32_t)to->ring.i);
-	uint64_t a = from->ring.tx_head, b = to->ring.rx_tail;
+	const struct gz_slot *slot = slot_of(s);
 
+	return !s->hup && !s->rdhup && !s->app_eof && !s->fin_passed &&
+	       !atomic_load(&s->app_shut_wr) && !atomic_load(&s->closed) &&
+	       !__atomic_load_n(&slot->leave, __ATOMIC_RELAXED) &&
+	       !__atomic_load_n(&slot->no_lane, __ATOMIC_RELAXED) && is_direct(s, s->ring.joined);
+}
+
+void gz_join_calm(struct gz_sock *s)
+{
+	if (s->ring.pair && !(s->ring.joined && is_calm(s) && is_calm(s->ring.joined)))
+		gz_lane_end(s);
+}
+
+/* Nothing is on its way: the programs need the worker no more.  Return: false, they do */
+static bool begin(struct gz_sock *s)
+{
+	struct gz_sock *o = s->ring.joined;
+
+	return o && is_calm(s) && is_calm(o) && gz_lane_begin(s, o);
+}
+
+void gz_join(struct gz_sock *s)
+{
+	struct gz_flow *f;
+	struct gz_sock *o;
+
+	if (s->ring.joined || !s->flow || !gz_plane_is_ring(s))
+		return;
+	f = gz_pcb_find(s->flow->peer, s->flow->local);
+	o = f ? f->sock : NULL;
+	if (!o || o == s || o->ring.joined || !gz_plane_is_ring(o))
+		return;
+	s->ring.joined = o;
+	o->ring.joined = s;
+	gz_count(GZ_C_RING_JOINED);
+	gz_ack_joined(s);
+	gz_ack_joined(o);
+	begin(s);
+}
+
+void gz_bytes_copy(uint8_t *dst, uint32_t dst_size, uint64_t to, const uint8_t *src,
+		   uint32_t src_size, uint64_t from, uint64_t n)
+{
 	while (n) {
-		uint32_t i = a % GZ_SLOT_RING, k = b % GZ_SLOT_RING, part = n;
+		uint64_t i = from & (src_size - 1), k = to & (dst_size - 1), part = n;
 
-		if (part > GZ_SLOT_RING - i)
-			part = GZ_SLOT_RING - i;
-		if (part > GZ_SLOT_RING - k)
-			part = GZ_SLOT_RING - k;
+		if (part > src_size - i)
+			part = src_size - i;
+		if (part > dst_size - k)
+			part = dst_size - k;
 		memcpy(dst + k, src + i, part);
-		a += part;
-		b += part;
+		from += part;
+		to += part;
 		n -= part;
 	}
 }
@@ -105,7 +130,9 @@ static int64_t move_once(struct gz_sock *from, struct gz_sock *to, bool *left)
 	*left = n > GZ_SLOT_RING - used;
 	if (*left)
 		n = GZ_SLOT_RING - used;
-	copy(from, to, (uint32_t)n);
+	gz_bytes_copy(gz_slot_rx(to->client->plane->sh, (uint32_t)to->ring.i), GZ_SLOT_RING,
+		      to->ring.rx_tail, gz_slot_tx(from->client->plane->sh, (uint32_t)from->ring.i),
+		      GZ_SLOT_RING, from->ring.tx_head, (uint64_t)n);
 	to->ring.rx_tail += n;
 	__atomic_store_n(&b->rx_tail, to->ring.rx_tail, __ATOMIC_SEQ_CST);
 	from->ring.tx_head += n;
@@ -114,10 +141,31 @@ static int64_t move_once(struct gz_sock *from, struct gz_sock *to, bool *left)
 }
 
 /* The worker alone writes it. */
-static void count(_Atomic uint64_t *c, uint64_t n)
+static void add(_Atomic uint64_t *c, uint64_t n)
 {
 	atomic_store_explicit(c, atomic_load_explicit(c, memory_order_relaxed) + n,
 			      memory_order_relaxed);
+}
+
+/* Segments that TCP would have sent, at least */
+static uint64_t segments(uint64_t bytes)
+{
+	return bytes ? 1 + bytes / UINT16_MAX : 0;
+}
+
+void gz_join_count(struct gz_sock *from, struct gz_sock *to, uint64_t n, uint64_t at)
+{
+	if (!n)
+		return;
+	gz_add(GZ_C_RING_DIRECT, n);
+	atomic_fetch_add_explicit(&from->client->tx_bytes, n, memory_order_relaxed);
+	atomic_fetch_add_explicit(&to->client->rx_bytes, n, memory_order_relaxed);
+	add(&from->ring.direct.tx, n);
+	add(&from->ring.direct.moves_tx, segments(n));
+	add(&to->ring.direct.rx, n);
+	add(&to->ring.direct.moves_rx, segments(n));
+	atomic_store_explicit(&from->ring.direct.tx_at, at, memory_order_relaxed);
+	atomic_store_explicit(&to->ring.direct.rx_at, at, memory_order_relaxed);
 }
 
 bool gz_join_move(struct gz_sock *s)
@@ -131,6 +179,8 @@ bool gz_join_move(struct gz_sock *s)
 		return true;
 	if (!to || !is_direct(s, to))
 		return false;
+	if (begin(s))
+		return true;
 	b = slot_of(to);
 	for (;;) {
 		int64_t n = move_once(s, to, &left);
@@ -155,49 +205,57 @@ bool gz_join_move(struct gz_sock *s)
 	if (s->hup || s->rdhup || s->app_gone || atomic_load(&s->app_shut_wr))
 		gz_worker_dirty(&gz_worker, s);
 	gz_plane_room_made(s);
-	gz_add(GZ_C_RING_DIRECT, sum);
-	atomic_fetch_add_explicit(&s->client->tx_bytes, sum, memory_order_relaxed);
-	atomic_fetch_add_explicit(&to->client->rx_bytes, sum, memory_order_relaxed);
 	atomic_store_explicit(&to->info.cpu, sched_getcpu() + 1, memory_order_relaxed);
-	count(&s->ring.direct.tx, sum);
-	count(&s->ring.direct.moves_tx, 1);
-	count(&to->ring.direct.rx, sum);
-	count(&to->ring.direct.moves_rx, 1);
-	atomic_store_explicit(&s->ring.direct.tx_at, gz_worker.now, memory_order_relaxed);
-	atomic_store_explicit(&to->ring.direct.rx_at, gz_worker.now, memory_order_relaxed);
+	gz_join_count(s, to, sum, gz_worker.now);
 	return true;
 }
 
-static uint32_t later(uint32_t ms, const _Atomic uint64_t *ns)
+/* The later of three times.  @ms: as TCP has it; ns: as the worker, and a lane */
+static uint32_t latest(uint32_t ms, const _Atomic uint64_t *ns, uint64_t lane)
 {
-	uint32_t t = (uint32_t)(atomic_load_explicit(ns, memory_order_relaxed) / 1000000);
+	uint64_t t = atomic_load_explicit(ns, memory_order_relaxed);
 
-	return t > ms ? t : ms;
+	t = (t > lane ? t : lane) / 1000000;
+	return t > ms ? (uint32_t)t : ms;
 }
 
-void gz_join_info(const struct gz_sock *s, struct tcp_info *t)
+void gz_join_info(struct gz_sock *s, struct tcp_info *t)
 {
 	const struct gz_direct *d = &s->ring.direct;
+	struct gz_lane_news n = {0};
+	uint64_t sent, received;
 
-	if (!d->moves_tx && !d->moves_rx)
+	if (s->ring.i >= 0)
+		n = gz_lane_news(s);
+	sent = d->moves_tx + segments(n.tx);
+	received = d->moves_rx + segments(n.rx);
+	if (!sent && !received)
 		return;
-	t->tcpi_bytes_acked += d->tx;
-	t->tcpi_bytes_sent += d->tx;
-	t->tcpi_bytes_received += d->rx;
-	t->tcpi_data_segs_out += (uint32_t)d->moves_tx;
+	t->tcpi_bytes_acked += d->tx + n.tx;
+	t->tcpi_bytes_sent += d->tx + n.tx;
+	t->tcpi_bytes_received += d->rx + n.rx;
 	/* As many segments as TCP would have sent, an ACK for each move among them */
-	t->tcpi_segs_out += (uint32_t)(d->moves_tx + d->moves_rx);
-	t->tcpi_data_segs_in += (uint32_t)d->moves_rx;
-	t->tcpi_segs_in += (uint32_t)(d->moves_rx + d->moves_tx);
-	t->tcpi_last_data_sent = later(t->tcpi_last_data_sent, &d->tx_at);
-	t->tcpi_last_data_recv = later(t->tcpi_last_data_recv, &d->rx_at);
-	t->tcpi_last_ack_recv = later(t->tcpi_last_ack_recv, &d->tx_at);
+	t->tcpi_data_segs_out += (uint32_t)sent;
+	t->tcpi_segs_out += (uint32_t)(sent + received);
+	t->tcpi_data_segs_in += (uint32_t)received;
+	t->tcpi_segs_in += (uint32_t)(sent + received);
+	t->tcpi_last_data_sent = latest(t->tcpi_last_data_sent, &d->tx_at, n.tx_at);
+	t->tcpi_last_data_recv = latest(t->tcpi_last_data_recv, &d->rx_at, n.rx_at);
+	t->tcpi_last_ack_recv = latest(t->tcpi_last_ack_recv, &d->tx_at, n.tx_at);
 }
 
 bool gz_join_poll(struct gz_sock *s)
 {
 	struct gz_slot *slot = slot_of(s);
 
+	if (s->ring.pair) {
+		gz_join_calm(s);
+		if (!s->ring.pair)
+			return false;
+		gz_lane_poll(s);
+		gz_plane_poked(s);
+		return true;
+	}
 	if (s->dirty || gz_ring_used(&s->rx) || s->hup || s->rdhup || s->app_eof || s->fin_passed ||
 	    __atomic_load_n(&slot->leave, __ATOMIC_RELAXED) || !gz_join_move(s) ||
 	    !s->ring.joined || !gz_join_move(s->ring.joined))

@@ -47,6 +47,7 @@
 
 #include "engine/client.h"
 #include "engine/counters.h"
+#include "engine/lane.h"
 #include "engine/log.h"
 #include "engine/plane_inner.h"
 #include "engine/worker.h"
@@ -58,7 +59,8 @@
 #define APP_SPIN_US 50 /* a program, before it sleeps */
 #define LEAVE_NS 100000000ull
 #define FADE_NS 20000000ull
-#define LOOK_NS 200000ull /* until something of these is due */
+#define LANES_NS 1000000000ull /* what went by them is counted so often */
+#define LOOK_NS 200000ull      /* until something of these is due */
 
 /* --- slots ------------------------------------------------------------------ */
 
@@ -229,12 +231,18 @@ bool gz_plane_is_ring(const struct gz_sock *s)
 	return s->ring.i >= 0 && atomic_load(&s->ring.plane) == GZ_PLANE_RING;
 }
 
-/* Who sleeps until there is room looks again. */
 static void wake_senders(struct gz_slot *slot)
 {
-	if (__atomic_load_n(&slot->tx_want, __ATOMIC_SEQ_CST) &&
-	    __atomic_exchange_n(&slot->tx_want, 0, __ATOMIC_SEQ_CST))
-		syscall(SYS_futex, &slot->tx_head, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+	if (!__atomic_load_n(&slot->tx_want, __ATOMIC_SEQ_CST) ||
+	    !__atomic_exchange_n(&slot->tx_want, 0, __ATOMIC_SEQ_CST))
+		return;
+	__atomic_fetch_add(&slot->room, 1, __ATOMIC_SEQ_CST);
+	syscall(SYS_futex, &slot->room, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+}
+
+void gz_plane_wake_senders(struct gz_sock *s)
+{
+	wake_senders(slot_of(s));
 }
 
 void gz_plane_stop_sending(struct gz_sock *s)
@@ -257,23 +265,27 @@ static uint32_t between(uint64_t head, uint64_t tail)
 	return n <= GZ_SLOT_RING ? (uint32_t)n : 0;
 }
 
-uint32_t gz_plane_unread(const struct gz_sock *s)
+uint32_t gz_plane_unread(struct gz_sock *s)
 {
 	struct gz_slot *slot;
 
 	if (s->ring.i < 0)
 		return 0;
+	if (atomic_load(&s->ring.pair))
+		return gz_lane_unread(s);
 	slot = slot_of(s);
 	return between(__atomic_load_n(&slot->rx_head, __ATOMIC_RELAXED),
 		       __atomic_load_n(&slot->rx_tail, __ATOMIC_RELAXED));
 }
 
-uint32_t gz_plane_unseen(const struct gz_sock *s)
+uint32_t gz_plane_unseen(struct gz_sock *s)
 {
 	struct gz_slot *slot;
 
 	if (s->ring.i < 0)
 		return 0;
+	if (atomic_load(&s->ring.pair))
+		return gz_lane_unsent(s);
 	slot = slot_of(s);
 	return between(__atomic_load_n(&slot->tx_head, __ATOMIC_RELAXED),
 		       __atomic_load_n(&slot->tx_tail, __ATOMIC_RELAXED));
@@ -309,12 +321,12 @@ void gz_plane_detach(struct gz_client *c)
 }
 
 /* The worker is prompt; what it waits for has a deadline. */
-static void ask(enum gz_op op, struct gz_sock *s, int fd)
+static void ask(enum gz_op op, struct gz_sock *s, struct gz_client *c, int fd)
 {
 	struct gz_leave l = {.sock = s, .fd = fd};
 
 	sem_init(&l.done, 0, 0);
-	post(op, s, NULL, &l);
+	post(op, s, c, &l);
 	while (sem_wait(&l.done) < 0 && errno == EINTR)
 		;
 	sem_destroy(&l.done);
@@ -322,13 +334,18 @@ static void ask(enum gz_op op, struct gz_sock *s, int fd)
 
 void gz_plane_begin(struct gz_sock *s)
 {
-	ask(GZ_OP_BEGIN, s, -1);
+	ask(GZ_OP_BEGIN, s, NULL, -1);
 }
 
 void gz_plane_leave(struct gz_sock *s, int fd)
 {
 	if (gz_plane_is_ring(s))
-		ask(GZ_OP_LEAVE, s, fd);
+		ask(GZ_OP_LEAVE, s, NULL, fd);
+}
+
+void gz_plane_no_lanes(struct gz_client *c)
+{
+	ask(GZ_OP_NO_LANES, NULL, c, -1);
 }
 
 /* --- the worker: sockets -------------------------------------------------------- */
@@ -376,14 +393,20 @@ static struct gz_epoll *watched_by(struct gz_sock *s)
 	return watch && watch <= GZ_EPOLLS ? &s->client->plane->sh->epoll[watch - 1] : NULL;
 }
 
-/* Something happened to the socket: its epoll is to look. */
-static void mark_ready(struct gz_sock *s)
+void gz_plane_mark_ready(struct gz_sock *s)
 {
 	struct gz_epoll *ep = watched_by(s);
 	uint32_t i = (uint32_t)s->ring.i;
 
 	if (ep)
 		__atomic_fetch_or(&ep->ready[i / 64], 1ULL << i % 64, __ATOMIC_SEQ_CST);
+}
+
+bool gz_plane_is_eager(struct gz_sock *s)
+{
+	const struct gz_epoll *ep = watched_by(s);
+
+	return ep && __atomic_load_n(&ep->eager, __ATOMIC_SEQ_CST);
 }
 
 /* Is a token wanted?  One for each sleep, unless somebody reads them who is no agent. */
@@ -401,13 +424,16 @@ static bool is_slept_on(struct gz_sock *s)
 		!__atomic_exchange_n(&ep->woken, 1, __ATOMIC_SEQ_CST));
 }
 
+void gz_plane_wake(struct gz_sock *s)
+{
+	if (is_slept_on(s) || __atomic_load_n(&slot_of(s)->want, __ATOMIC_SEQ_CST))
+		send_token(s);
+}
+
 void gz_plane_tell(struct gz_sock *s)
 {
-	struct gz_slot *slot = slot_of(s);
-
-	mark_ready(s);
-	if (is_slept_on(s) || __atomic_load_n(&slot->want, __ATOMIC_SEQ_CST))
-		send_token(s);
+	gz_plane_mark_ready(s);
+	gz_plane_wake(s);
 }
 
 void gz_plane_poked(struct gz_sock *s)
@@ -428,8 +454,10 @@ void gz_plane_room_made(struct gz_sock *s)
 	struct gz_slot *slot = slot_of(s);
 	uint64_t tail = __atomic_load_n(&slot->tx_tail, __ATOMIC_SEQ_CST) & ~GZ_RING_CLOSED;
 
-	if (!__atomic_load_n(&slot->tx_want, __ATOMIC_SEQ_CST) ||
-	    GZ_SLOT_RING - (tail - s->ring.tx_head) < GZ_SLOT_WRITABLE)
+	if (!__atomic_load_n(&slot->tx_want, __ATOMIC_SEQ_CST))
+		return;
+	if (s->ring.pair ? !gz_lane_has_room(s)
+			 : GZ_SLOT_RING - (tail - s->ring.tx_head) < GZ_SLOT_WRITABLE)
 		return;
 	wake_senders(slot);
 	gz_plane_tell(s);
@@ -441,7 +469,7 @@ void gz_plane_connected(struct gz_sock *s)
 		return;
 	__atomic_store_n(&slot_of(s)->tx_plane, GZ_PLANE_RING, __ATOMIC_SEQ_CST);
 	__atomic_fetch_and(&slot_of(s)->news, ~(uint32_t)GZ_NEWS_CONNECTING, __ATOMIC_SEQ_CST);
-	mark_ready(s);
+	gz_plane_mark_ready(s);
 }
 
 void gz_plane_ended(struct gz_sock *s, bool over)
@@ -452,7 +480,7 @@ void gz_plane_ended(struct gz_sock *s, bool over)
 		return;
 	/* An agent may have seen the shadow first. */
 	if (news & ~__atomic_fetch_or(&slot_of(s)->news, news, __ATOMIC_SEQ_CST))
-		mark_ready(s);
+		gz_plane_mark_ready(s);
 }
 
 static void go_native(struct gz_sock *s)
@@ -465,13 +493,14 @@ static void go_native(struct gz_sock *s)
 		__atomic_store_n(&slot->rx_plane, GZ_PLANE_NATIVE, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&slot->tx_plane, GZ_PLANE_NATIVE, __ATOMIC_SEQ_CST);
 	wake_senders(slot);
-	mark_ready(s);
+	gz_plane_mark_ready(s);
 }
 
 static void close_rings(struct gz_sock *s)
 {
 	struct gz_slot *slot = slot_of(s);
 
+	gz_lane_end(s);
 	__atomic_fetch_or(&slot->tx_tail, GZ_RING_CLOSED, __ATOMIC_SEQ_CST);
 	__atomic_fetch_or(&slot->rx_head, GZ_RING_CLOSED, __ATOMIC_SEQ_CST);
 	wake_senders(slot);
@@ -709,7 +738,7 @@ int gz_plane_rest(struct gz_sock *s, struct iovec v[2])
 	return pieces(s, n, v);
 }
 
-int gz_plane_orphan(const struct gz_sock *s, struct iovec v[2])
+int gz_plane_orphan(struct gz_sock *s, struct iovec v[2])
 {
 	if (s->ring.i < 0 || !atomic_load(&s->ring.orphan))
 		return 0;
@@ -877,6 +906,11 @@ unsigned gz_plane_poll(struct gz_worker *w)
 	}
 	LIST_FOREACH(s, &w->fading, ring.fading)
 	gz_worker_dirty(w, s);
+	if (w->now - w->lanes_counted > LANES_NS) {
+		w->lanes_counted = w->now;
+		LIST_FOREACH(p, &w->planes, entry)
+		gz_lane_count_all(p);
+	}
 	return sum + look_at_leaving(w);
 }
 

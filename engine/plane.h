@@ -33,7 +33,8 @@ struct gz_plane {
 	uint16_t free[GZ_SLOTS];
 	uint32_t gen[GZ_SLOTS]; /* as in the slot, which may have been overwritten */
 	uint32_t epoch;
-	bool no_more; /* no socket gets a slot any more */
+	bool no_more;			    /* no socket gets a slot any more */
+	struct gz_pair *window[GZ_WINDOWS]; /* lane.c; the worker writes it */
 
 	/* the client's service thread */
 	int broker;	/* gazelle-run, which injects (sites.c); -1: it is gone */
@@ -42,6 +43,8 @@ struct gz_plane {
 
 	/* the worker */
 	struct gz_sock *owner[GZ_SLOTS];
+	uint32_t windows; /* that ever were */
+	bool no_lanes;
 	LIST_ENTRY(gz_plane) entry;
 	struct gz_client *client; /* while it is on the worker's list */
 };
@@ -77,7 +80,13 @@ struct gz_ring_end {
 	uint64_t fades; /* ns; 0: no */
 	LIST_ENTRY(gz_sock) fading;
 	struct gz_sock *joined; /* the other end of the connection, join.c */
-	struct gz_direct {	/* what did not go through TCP; the worker writes */
+	/* lane.c; the worker writes these under the plane's lock */
+	struct gz_pair *_Atomic pair; /* NULL: it has no lane */
+	uint16_t lane;
+	uint8_t end;
+	uint64_t lane_counted, lane_counted_rx; /* bytes */
+	uint64_t lane_told;			/* what the other end's sleepers were woken for */
+	struct gz_direct {			/* what did not go through TCP; the worker writes */
 		_Atomic uint64_t tx, rx, moves_tx, moves_rx;
 		_Atomic uint64_t tx_at, rx_at; /* ns */
 	} direct;
@@ -122,9 +131,11 @@ void gz_plane_drop(struct gz_sock *s);
 bool gz_plane_is_ring(const struct gz_sock *s);
 /** The program sends no more, or its connection is over: sending is the shadow's to refuse. */
 void gz_plane_stop_sending(struct gz_sock *s);
+/** No connection of the client goes by lanes any more; returns when that is so. */
+void gz_plane_no_lanes(struct gz_client *c);
 /** Bytes in the ring that the program has not read, that the worker has not seen. */
-uint32_t gz_plane_unread(const struct gz_sock *s);
-uint32_t gz_plane_unseen(const struct gz_sock *s);
+uint32_t gz_plane_unread(struct gz_sock *s);
+uint32_t gz_plane_unseen(struct gz_sock *s);
 /** The same, by what the worker believes alone.  The worker */
 uint32_t gz_plane_untaken(const struct gz_sock *s);
 /** The worker takes an accepted socket's bytes to its ring; returns when that is done. */
@@ -139,10 +150,10 @@ void gz_plane_leave(struct gz_sock *s, int fd);
 
 /** Bytes that went to the other end's ring are among the connection's (join.c). */
 struct tcp_info;
-void gz_join_info(const struct gz_sock *s, struct tcp_info *t);
+void gz_join_info(struct gz_sock *s, struct tcp_info *t);
 
 /** What an orphan has left.  Return: pieces, 0: nothing */
-int gz_plane_orphan(const struct gz_sock *s, struct iovec v[2]);
+int gz_plane_orphan(struct gz_sock *s, struct iovec v[2]);
 void gz_plane_orphan_taken(struct gz_sock *s, uint32_t n);
 
 /* --- the worker -------------------------------------------------------------- */
@@ -163,6 +174,8 @@ unsigned gz_plane_poll(struct gz_worker *w);
 bool gz_plane_asleep(struct gz_worker *w, bool asleep);
 /** Return: ns until gz_plane_poll() must be called again */
 uint64_t gz_plane_wait(const struct gz_worker *w);
+/** Something happened, or may be about to: are its bytes still for the programs alone? (join.c) */
+void gz_join_calm(struct gz_sock *s);
 /** Bytes from s->rx to the program.  Return: how many */
 uint32_t gz_plane_to_app(struct gz_sock *s);
 /** Bytes from the program to s->tx.  Return: whether there are no more */

@@ -19,14 +19,27 @@ void gz_plane_broken(struct gz_sock *s);
 bool gz_plane_rx_used(struct gz_sock *s, uint32_t *used);
 /** Something happened to the socket: who looks at it, or sleeps on it, is told. */
 void gz_plane_tell(struct gz_sock *s);
+/** Is each arrival told, to whoever waits on its epoll in the kernel? */
+bool gz_plane_is_eager(struct gz_sock *s);
+/** Who sleeps on the socket is woken. */
+void gz_plane_wake(struct gz_sock *s);
+/** Its epoll is to look at it. */
+void gz_plane_mark_ready(struct gz_sock *s);
 /** An agent asks for a token, for somebody who may sleep. */
 void gz_plane_poked(struct gz_sock *s);
+/** Copy @n bytes from a ring at position @from to one at @to; both sizes are powers of two. */
+void gz_bytes_copy(uint8_t *dst, uint32_t dst_size, uint64_t to, const uint8_t *src,
+		   uint32_t src_size, uint64_t from, uint64_t n);
+/** Who sleeps until there is room looks again. */
+void gz_plane_wake_senders(struct gz_sock *s);
 /** Bytes were taken from the tx ring: who waits for room is told, once there is enough. */
 void gz_plane_room_made(struct gz_sock *s);
 
 /** Two sockets of this engine are the ends of one connection: look for the other one. */
 void gz_join(struct gz_sock *s);
 void gz_join_end(struct gz_sock *s);
+/** @n bytes of @from's went to @to past TCP, the last of them at @at (ns). */
+void gz_join_count(struct gz_sock *from, struct gz_sock *to, uint64_t n, uint64_t at);
 /** Bytes from @s's ring to the other end's.  Return: false, TCP must carry them */
 bool gz_join_move(struct gz_sock *s);
 /** The program told of @s.  Return: false, there is more to do than to move bytes */

@@ -298,7 +298,7 @@ static bool rest_to_app(struct gz_sock *s)
 }
 
 /* Bytes that the application cannot have yet, wherever they are */
-static bool rx_left(const struct gz_sock *s)
+static bool rx_left(struct gz_sock *s)
 {
 	return gz_ring_used(&s->rx) ||
 	       (!gz_plane_is_ring(s) && !atomic_load(&s->ring.orphan) && gz_plane_unread(s));
@@ -499,6 +499,7 @@ void gz_relay_pump(struct gz_worker *w, struct gz_sock *s)
 
 	if (s->deferred && !undefer(w, s))
 		return;
+	gz_join_calm(s);
 	if (st == GZ_ESTABLISHED || st == GZ_CLOSED) {
 		bool abort_it = false;
 

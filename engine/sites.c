@@ -31,6 +31,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "engine/lane.h"
 #include "engine/lead.h"
 #include "engine/off_ring.h"
 #include "engine/service.h"
@@ -499,6 +500,10 @@ static enum gz_sites ready_call(struct gz_call_ctx *c, const struct gz_call_info
 
 enum gz_sites gz_sites_trap(struct gz_call_ctx *c, const struct gz_call_info *call)
 {
+	if (call->id == GZ_CALL_GETSOCKOPT && (uint32_t)c->args[1] == GZ_SOL_AGENT) {
+		gz_service_answer(c, gz_lane_asked(c));
+		return GZ_SITES_ANSWERED;
+	}
 	if (call->agent == GZ_AGENT_DATA)
 		return data_call(c, call);
 	if (call->agent == GZ_AGENT_CLOSE)

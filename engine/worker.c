@@ -19,6 +19,7 @@
 
 #include "engine/client.h"
 #include "engine/counters.h"
+#include "engine/lane.h"
 #include "engine/icmp.h"
 #include "engine/log.h"
 #include "engine/ping.h"
@@ -219,6 +220,7 @@ static void handle(struct gz_worker *w, struct gz_msg *m)
 		LIST_INSERT_HEAD(&w->planes, m->client->plane, entry);
 		break;
 	case GZ_OP_PLANE_GONE:
+		gz_lane_no_more(m->client->plane);
 		LIST_REMOVE(m->client->plane, entry);
 		gz_client_unref(m->client);
 		break;
@@ -231,6 +233,10 @@ static void handle(struct gz_worker *w, struct gz_msg *m)
 		break;
 	case GZ_OP_LEAVE:
 		gz_plane_on_leave(w, m->leave);
+		break;
+	case GZ_OP_NO_LANES:
+		gz_lane_no_more(m->client->plane);
+		sem_post(&m->leave->done);
 		break;
 	case GZ_OP_LOOK:
 		break; /* it is awake */

@@ -42,6 +42,7 @@ enum gz_op {
 	GZ_OP_BEGIN,	 /* sock was accepted, its bytes go through its ring */
 	GZ_OP_LEAVE,	 /* sock leaves the rings, see leave */
 	GZ_OP_DATAGRAMS, /* some were left to the worker to send */
+	GZ_OP_NO_LANES,	 /* client: none of its connections goes by lanes any more; leave */
 	GZ_OP_LOOK,	 /* programs' words changed: no more than to wake */
 	GZ_OP_STOP,	 /* end the loop */
 };
@@ -77,6 +78,7 @@ struct gz_worker {
 	LIST_HEAD(, gz_sock) socks;
 	unsigned half_open; /* connections in SYN-RECEIVED */
 	LIST_HEAD(, gz_plane) planes;
+	uint64_t lanes_counted; /* ns */
 	TAILQ_HEAD(, gz_leave) leaving;
 	LIST_HEAD(, gz_sock) fading;
 };

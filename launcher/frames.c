@@ -112,7 +112,7 @@ int gz_frames_lead(const struct gz_tracee *t, const uint64_t *addr, unsigned n)
 	while (!rc && gz_maps_next(f, &m)) {
 		/* Our own is not where frames of the program's are. */
 		if (m.mode[1] != 'w' || m.mode[0] != 'r' ||
-		    (m.start >= GZ_AGENT_BASE && m.start < GZ_AGENT_SHARED + GZ_SHARED_SIZE))
+		    (m.start >= GZ_AGENT_BASE && m.start < GZ_AGENT_END))
 			continue;
 		rc = search_map(t, pagemap, &m, addr, n, &budget);
 	}

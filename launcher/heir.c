@@ -37,7 +37,7 @@
 
 static struct {
 	int listener;
-	struct gz_shared *sh; /* read only; any bits */
+	struct gz_shared *sh; /* any bits */
 } heir = {.listener = -1};
 
 int gz_heir_send(int broker, int listener)
@@ -58,7 +58,7 @@ void gz_heir_set_rings(int fd)
 	void *p = MAP_FAILED;
 
 	if (!fstat(fd, &st) && st.st_size >= (off_t)GZ_SHARED_SIZE)
-		p = mmap(NULL, GZ_SHARED_SIZE, PROT_READ, MAP_SHARED, fd, 0);
+		p = mmap(NULL, GZ_SHARED_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	close(fd);
 	if (p != MAP_FAILED && !heir.sh)
 		heir.sh = p;
@@ -110,13 +110,24 @@ static int answer(uint64_t id, int tid, int fd, int nr, bool native)
 	return ioctl(heir.listener, SECCOMP_IOCTL_NOTIF_SEND, &r) ? errno : 0;
 }
 
-/* Who waits for room in a ring sees now that nobody makes any. */
-static void wake_senders(void)
+/*
+ * Who waits for room in a ring sees now that nobody makes any.  Bytes that need no engine
+ * stop too, or some connections would live and others not.
+ */
+static void end_rings(void)
 {
-	for (unsigned i = 0; i < GZ_SLOTS; i++)
-		if (heir.sh->slot[i].gen & 1)
-			syscall(SYS_futex, &heir.sh->slot[i].tx_head, FUTEX_WAKE, INT_MAX, NULL,
-				NULL, 0);
+	for (unsigned i = 0; i < GZ_SLOTS; i++) {
+		struct gz_slot *s = &heir.sh->slot[i];
+
+		if (!(s->gen & 1))
+			continue;
+		if (s->lane) {
+			__atomic_store_n(&s->rx_plane, GZ_PLANE_TRAP, __ATOMIC_SEQ_CST);
+			__atomic_store_n(&s->tx_plane, GZ_PLANE_TRAP, __ATOMIC_SEQ_CST);
+		}
+		__atomic_fetch_add(&s->room, 1, __ATOMIC_SEQ_CST);
+		syscall(SYS_futex, &s->room, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+	}
 }
 
 bool gz_heir_begin(void)
@@ -128,7 +139,7 @@ bool gz_heir_begin(void)
 		gz_heir_drop();
 		return false;
 	}
-	wake_senders();
+	end_rings();
 	all = gz_shared_served(heir.sh);
 	for (unsigned i = 0; i < GZ_SERVED; i++) {
 		struct gz_served s = all[i];

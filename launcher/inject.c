@@ -134,6 +134,7 @@ static void fill_nrtab(uint8_t *nrtab)
 
 static int write_image(struct gz_tracee *t)
 {
+	static const uint8_t ask[] = {0x0f, 0x05, 0xc3}; /* syscall; ret */
 	size_t n = (size_t)(gz_agent_image_end - gz_agent_image);
 	struct gz_agent_book book = {.magic = GZ_AGENT_MAGIC, .version = GZ_AGENT_VERSION};
 	uint8_t nrtab[GZ_NR_MAX];
@@ -143,6 +144,8 @@ static int write_image(struct gz_tracee *t)
 	rc = gz_tracee_write(t, GZ_AGENT_BASE, gz_agent_image, n);
 	if (!rc)
 		rc = gz_tracee_write(t, GZ_AGENT_NRTAB, nrtab, sizeof(nrtab));
+	if (!rc)
+		rc = gz_tracee_write(t, GZ_AGENT_ASK, ask, sizeof(ask));
 	return rc ? rc : gz_tracee_write(t, GZ_AGENT_BOOK, &book, sizeof(book));
 }
 
@@ -175,14 +178,14 @@ int gz_inject_region(struct gz_tracee *t, int fd)
 {
 	uint64_t site = t->site;
 	int64_t r;
-	int rc = map(t, GZ_AGENT_BASE, GZ_AGENT_EXEMPT_SIZE, PROT_READ | PROT_WRITE,
+	int rc = map(t, GZ_AGENT_BASE, GZ_AGENT_CODE_SIZE, PROT_READ | PROT_WRITE,
 		     MAP_PRIVATE | MAP_ANONYMOUS, -1);
 
 	if (rc)
 		return rc; /* @fd is close-on-exec; its close() would trap here */
 	rc = write_image(t);
 	if (!rc)
-		rc = call(t, &r, SYS_mprotect, GZ_AGENT_BASE, GZ_AGENT_EXEMPT_SIZE,
+		rc = call(t, &r, SYS_mprotect, GZ_AGENT_BASE, GZ_AGENT_CODE_SIZE,
 			  PROT_READ | PROT_EXEC, 0, 0);
 	if (!rc) {
 		rc = map_all(t, fd);
@@ -191,7 +194,7 @@ int gz_inject_region(struct gz_tracee *t, int fd)
 		t->site = site;
 	}
 	if (rc)
-		unmap(t, GZ_AGENT_BASE, GZ_AGENT_EXEMPT_SIZE);
+		unmap(t, GZ_AGENT_BASE, GZ_AGENT_CODE_SIZE);
 	return rc;
 }
 

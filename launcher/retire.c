@@ -27,7 +27,7 @@
 
 static bool in_region(uint64_t addr)
 {
-	return addr - GZ_AGENT_BASE < GZ_AGENT_EXEMPT_SIZE;
+	return addr - GZ_AGENT_BASE < GZ_AGENT_CODE_SIZE;
 }
 
 /* The sites as they were.  Return: 0 or a negative errno */
@@ -52,7 +52,8 @@ static bool move_back(const struct gz_tracee *t, struct user_regs_struct *r)
 		 block = GZ_AGENT_SITES + at / GZ_SITE_SIZE * GZ_SITE_SIZE;
 	struct gz_agent_block k;
 
-	if (r->rip < GZ_AGENT_SITES || gz_tracee_read(t, block, &k, sizeof(k)))
+	if (r->rip < GZ_AGENT_SITES || r->rip >= GZ_AGENT_ASK ||
+	    gz_tracee_read(t, block, &k, sizeof(k)))
 		return false;
 	if (at % GZ_SITE_SIZE == GZ_SITE_NATIVE + 2)
 		r->rip = k.after;

@@ -7,7 +7,8 @@
  * (inject.c) and keeps there what it must know of the process, so that fork()
  * copies it and exec() forgets it without anybody's doing.  The *shared memory* is
  * one sealed memfd a client, made by the engine; whatever the engine reads there
- * may be any bits at all.
+ * may be any bits at all.  Two clients with connections between them share another one,
+ * a *pair*, whose lanes their agents move bytes through themselves.
  *
  * Positions in a byte ring count bytes for ever.  Each side keeps what it owns:
  * the producer its tail, the consumer its head.  The agents' two words, rx.head and
@@ -20,7 +21,7 @@
 #ifndef GZ_AGENT_ABI_H
 #define GZ_AGENT_ABI_H
 
-#define GZ_AGENT_VERSION 3
+#define GZ_AGENT_VERSION 4
 #define GZ_AGENT_MAGIC 0x31746e6567417a47 /* "GzAgent1" */
 
 /* --- the region ---------------------------------------------------------- */
@@ -38,8 +39,14 @@
 #define GZ_AGENT_STACKS (GZ_AGENT_BASE + 0x1000000) /* where a Go site was patched */
 #define GZ_AGENT_STACKS_SIZE (GZ_STACKS * GZ_STACK_SIZE)
 #define GZ_AGENT_SHARED (GZ_AGENT_BASE + 0x10000000)
+#define GZ_AGENT_WINDOWS (GZ_AGENT_BASE + 0x20000000) /* where pairs are mapped */
+#define GZ_AGENT_END (GZ_AGENT_WINDOWS + GZ_WINDOWS * GZ_WINDOW_STRIDE)
 
 #define GZ_AGENT_SYSCALL (GZ_AGENT_BASE) /* a bare `syscall`, for gazelle-run */
+#define GZ_AGENT_ASK                                                                               \
+	(GZ_AGENT_BASE + GZ_AGENT_EXEMPT_SIZE) /* a `syscall` that traps, and `ret`                \
+						*/
+#define GZ_AGENT_CODE_SIZE (GZ_AGENT_EXEMPT_SIZE + 0x1000)
 #define GZ_AGENT_ENTRY (GZ_AGENT_BASE + 16)
 #define GZ_AGENT_ENTRY_GO (GZ_AGENT_BASE + 0x200)
 
@@ -94,6 +101,12 @@
 #define GZ_SLOT_RING 65536
 #define GZ_SLOT_WRITABLE (GZ_SLOT_RING / 3) /* room from which one polls writable */
 #define GZ_EPOLLS 64
+#define GZ_WINDOWS 64 /* pairs that a client has */
+#define GZ_LANES 256  /* of a pair */
+#define GZ_LANE_RING 131072
+#define GZ_PAIR_DATA 0x40000
+#define GZ_PAIR_SIZE (GZ_PAIR_DATA + GZ_LANES * 2 * GZ_LANE_RING)
+#define GZ_WINDOW_STRIDE 0x5000000ULL
 #define GZ_RING_CLOSED (1ULL << 63)
 
 #define GZ_PLANE_RING 0	  /* bytes are in the rings */
@@ -109,6 +122,13 @@
 #define GZ_POKE_ANY 2	/* for an agent that sleeps: whatever is there */
 
 #define GZ_WATCH_LOUD UINT32_MAX /* gz_slot.watch: each arrival brings a token */
+
+/*
+ * getsockopt() at this level, from GZ_AGENT_ASK, is the agent's: a descriptor of the pair
+ * whose window is the option; with GZ_ASK_REFUSE no lanes are wanted any more.
+ */
+#define GZ_SOL_AGENT 0x677a6c00
+#define GZ_ASK_REFUSE 0x10000
 
 #ifndef __ASSEMBLER__
 #include <assert.h>
@@ -176,7 +196,8 @@ struct gz_agent_kept {
 	uint32_t pad0;
 	uint64_t refused[GZ_REFUSED]; /* calls that the agent has left to the engine */
 	uint64_t scratch[4];	      /* gazelle-run's, while the process is stopped */
-	uint8_t pad[4048 - 8 * GZ_REFUSED];
+	uint32_t window[GZ_WINDOWS];  /* which pair is mapped there; as gz_shared.window */
+	uint8_t pad[4048 - 8 * GZ_REFUSED - 4 * GZ_WINDOWS];
 	uint32_t epoll[GZ_FD_MAX]; /* gen:24, index + 1:8, of a descriptor; 0: not known */
 };
 
@@ -189,7 +210,9 @@ struct gz_agent_private {
 	uint64_t hog;	   /* TSC: until then somebody else wants the core */
 	uint32_t natives;  /* threads that wait on an epoll without sockets in the rings */
 	uint32_t hog_us;   /* for how long one does not spin then */
-	uint8_t pad[4064 - 8 * GZ_PAGES];
+	uint32_t map_lock; /* the thread that maps a pair */
+	uint32_t pad0;
+	uint8_t pad[4056 - 8 * GZ_PAGES];
 	uint64_t page[GZ_PAGES];	  /* address >> 12:62, MAY_*:2; 0: none */
 	uint64_t fd[GZ_FD_MAX];		  /* closes:16, stamp:32, kind:16 */
 	uint64_t watched[GZ_FD_MAX / 64]; /* a bit: this process put it into an epoll */
@@ -203,6 +226,7 @@ struct gz_slot {
 	uint32_t news;	   /* GZ_NEWS_*; agents add what they see */
 	uint32_t timed;	   /* SO_SNDTIMEO */
 	uint32_t nonblock; /* O_NONBLOCK of the shadow; who sets the one sets the other */
+	uint32_t lane;	   /* where its bytes are instead of its rings: gz_lane_word(); 0: none */
 	_Alignas(64) uint64_t rx_tail;
 	_Alignas(64) uint64_t tx_head;
 	/* the agents', and GZ_RING_CLOSED the engine's */
@@ -219,6 +243,33 @@ struct gz_slot {
 	uint32_t poke;	  /* GZ_POKE_*: a token, please */
 	uint32_t tx_want; /* somebody waits for room */
 	uint32_t leave;	  /* the rings cannot serve it: it is to leave */
+	uint32_t no_lane; /* its lane holds what cannot be */
+	uint32_t room;	  /* counts up when there is room; futex(2) */
+};
+
+/**
+ * One end of a lane.  Its own agents write it, and those of the other end read it: two
+ * programs, of which neither may believe the other.  GZ_RING_CLOSED is the engine's.
+ */
+struct gz_lane_end {
+	_Alignas(64) uint64_t tail; /* bytes that it has sent */
+	uint64_t at;		    /* TSC, when it sent last */
+	uint32_t full;		    /* it waits for room; who makes some tells the worker */
+	_Alignas(64) uint64_t head; /* bytes that it has taken */
+	uint32_t call;		    /* somebody sleeps: who sends tells the worker */
+	uint32_t watch;		    /* as gz_slot.watch */
+};
+
+/** What an epoll of one end has in a pair's lanes */
+struct gz_lane_watch {
+	_Alignas(64) uint64_t ready[GZ_LANES / 64]; /* the other end sets bits */
+	uint32_t asleep;			    /* as gz_lane_end.call */
+};
+
+/** What two clients share, or one with itself; then GZ_PAIR_DATA, and each end's ring */
+struct gz_pair_memory {
+	struct gz_lane_watch watch[2][GZ_EPOLLS];
+	struct gz_lane_end lane[GZ_LANES][2];
 };
 
 /** A socket in an epoll, as the program has it and as the kernel's epoll does. */
@@ -228,7 +279,8 @@ struct gz_reg {
 	uint32_t events; /* 0: it was taken out */
 	uint32_t gen;	 /* of the slot; another one: it is of an earlier socket */
 	int32_t fd;	 /* its number where it was added */
-	uint32_t native; /* GZ_REG_* */
+	uint16_t native; /* GZ_REG_* */
+	uint16_t told;	 /* with EPOLLET: what of its end the program knows */
 };
 
 #define GZ_REG_ABSENT 0
@@ -267,8 +319,12 @@ struct gz_shared {
 	uint32_t loud;		      /* somebody waits on an epoll past the agent */
 	uint64_t ino[GZ_SLOTS];	      /* of the shadow; 0: none */
 	_Alignas(64) uint64_t dirty[GZ_SLOTS / 64];
+	_Alignas(64) uint32_t windows; /* that ever were */
+	uint32_t window[GZ_WINDOWS];   /* the pair's number, another one each time; 0: none */
+	uint8_t ends[GZ_WINDOWS];      /* which of its ends are this client's: bits */
 	_Alignas(4096) struct gz_slot slot[GZ_SLOTS];
 	_Alignas(4096) struct gz_epoll epoll[GZ_EPOLLS];
+	uint16_t lane_slot[GZ_WINDOWS][2][GZ_LANES];
 };
 
 #define GZ_SHARED_DATA 0x400000
@@ -293,6 +349,51 @@ static inline uint8_t *gz_slot_tx(struct gz_shared *sh, uint32_t i)
 	return gz_slot_rx(sh, i) + GZ_SLOT_RING;
 }
 
+static inline uint32_t gz_lane_word(uint32_t window, uint32_t end, uint32_t lane)
+{
+	return 1U << 31 | window << 16 | end << 8 | lane;
+}
+
+static inline bool gz_slot_is_slept_on(const struct gz_slot *s)
+{
+	return __atomic_load_n(&s->want, __ATOMIC_SEQ_CST) ||
+	       __atomic_load_n(&s->watch, __ATOMIC_SEQ_CST) == GZ_WATCH_LOUD;
+}
+
+/**
+ * gz_lane_settle() - Who sends by lane's end @e need tell nobody, if nobody sleeps on the slot
+ *
+ * Return: somebody began to, and what was sent at that moment was not told: look at it
+ */
+static inline bool gz_lane_settle(const struct gz_slot *s, struct gz_lane_end *e)
+{
+	if (gz_slot_is_slept_on(s))
+		return false;
+	__atomic_store_n(&e->call, 0, __ATOMIC_SEQ_CST);
+	if (!gz_slot_is_slept_on(s))
+		return false;
+	__atomic_store_n(&e->call, 1, __ATOMIC_SEQ_CST);
+	return true;
+}
+
+/** The same of an epoll, and what a pair has of it */
+static inline bool gz_lane_settle_watch(const struct gz_epoll *ep, struct gz_lane_watch *w)
+{
+	if (__atomic_load_n(&ep->sleepers, __ATOMIC_SEQ_CST))
+		return false;
+	__atomic_store_n(&w->asleep, 0, __ATOMIC_SEQ_CST);
+	if (!__atomic_load_n(&ep->sleepers, __ATOMIC_SEQ_CST))
+		return false;
+	__atomic_store_n(&w->asleep, 1, __ATOMIC_SEQ_CST);
+	return true;
+}
+
+/** The ring that end @end sends by */
+static inline uint8_t *gz_lane_data(struct gz_pair_memory *m, uint32_t lane, uint32_t end)
+{
+	return (uint8_t *)m + GZ_PAIR_DATA + ((uint64_t)lane * 2 + end) * GZ_LANE_RING;
+}
+
 static inline struct gz_served *gz_shared_served(struct gz_shared *sh)
 {
 	return (struct gz_served *)((uint8_t *)sh + GZ_SHARED_SERVED);
@@ -307,6 +408,8 @@ static_assert(offsetof(struct gz_shared, slot) == 12288, "ABI");
 static_assert(sizeof(struct gz_agent_kept) == GZ_AGENT_KEPT_SIZE, "ABI");
 static_assert(sizeof(struct gz_reg) == 32 && sizeof(struct gz_epoll) == 33088, "ABI");
 static_assert(sizeof(struct gz_shared) <= GZ_SHARED_DATA, "ABI");
+static_assert(sizeof(struct gz_pair_memory) <= GZ_PAIR_DATA, "ABI");
+static_assert(GZ_PAIR_SIZE <= GZ_WINDOW_STRIDE && GZ_LANES == 256 && GZ_WINDOWS <= 256, "ABI");
 static_assert(GZ_FD_SLOT + GZ_SLOTS <= 0xffff, "a kind has 16 bits");
 #endif
 #endif

@@ -82,6 +82,14 @@ static inline int64_t call(long nr, uint64_t a, uint64_t b, uint64_t c, uint64_t
  */
 int64_t gz_sleep(long nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e, uint64_t f);
 
+/**
+ * gz_ask() - Ask the engine, by a call that traps (entry.S)
+ * @what:	A window, for a descriptor of its pair; or GZ_ASK_REFUSE
+ *
+ * Return: a descriptor; 0; -errno
+ */
+int64_t gz_ask(uint64_t what);
+
 static inline uint64_t tsc(void)
 {
 	uint32_t lo, hi;
@@ -104,24 +112,108 @@ static inline bool in_space(uint64_t addr, uint64_t len)
 	return addr >= SPACE_FIRST && addr < SPACE_END && len <= SPACE_END - addr;
 }
 
+/* --- lane.c: bytes that go to another program's memory -------------------------------- */
+
+/** A lane, where it is mapped here */
+struct lane {
+	struct gz_pair_memory *pair;
+	struct gz_lane_end *mine, *other;
+	uint32_t end, number;
+};
+
+/** Map window @w, if it is not.  Return: false, that cannot be */
+bool map_window(uint32_t w);
+
+static inline struct gz_pair_memory *window(uint32_t w)
+{
+	return (struct gz_pair_memory *)(GZ_AGENT_WINDOWS + (uint64_t)w * GZ_WINDOW_STRIDE);
+}
+
+static inline bool know_window(uint32_t w)
+{
+	uint32_t pair = __atomic_load_n(&SH->window[w], __ATOMIC_ACQUIRE);
+
+	return pair &&
+	       (__atomic_load_n(&KEPT->window[w], __ATOMIC_ACQUIRE) == pair || map_window(w));
+}
+
+/** The lane that the slot's bytes are in.  Return: false, they are in its own rings */
+static inline bool lane_of(const struct gz_slot *s, struct lane *l)
+{
+	uint32_t word = __atomic_load_n(&s->lane, __ATOMIC_SEQ_CST);
+
+	if (!word || !know_window(word >> 16 & (GZ_WINDOWS - 1)))
+		return false;
+	l->pair = window(word >> 16 & (GZ_WINDOWS - 1));
+	l->end = word >> 8 & 1;
+	l->number = word & (GZ_LANES - 1);
+	l->mine = &l->pair->lane[l->number][l->end];
+	l->other = &l->pair->lane[l->number][!l->end];
+	return true;
+}
+
+/** Where a direction's bytes are.  A lock of the slot is held, or it may be gone. */
+struct ring {
+	uint64_t *head, *tail;
+	uint8_t *data;
+	uint64_t size;
+	struct lane lane;
+	bool is_lane;
+};
+
+struct ring rx_ring(struct gz_slot *s);
+struct ring tx_ring(struct gz_slot *s);
+
+/** Bytes were sent by a lane: the other end is to know.  tx_lock held */
+void lane_sent(const struct io *io, const struct lane *l);
+/** Bytes were taken: who waits for room is to know.  rx_lock held */
+void lane_taken(const struct io *io, const struct lane *l, uint64_t room);
+/** One more sleeps on the shadow, or one less: what comes brings a token, until then. */
+void expect_tokens(struct gz_slot *s);
+void expect_none(struct gz_slot *s, int fd);
+/** gz_slot.watch was changed. */
+void watch_changed(struct gz_slot *s);
+/** One more thread is about to sleep in the epoll, or one less. */
+void epoll_sleeps(struct gz_epoll *ep);
+void epoll_wakes(struct gz_epoll *ep);
+/** Is there something in a lane for the epoll? */
+bool is_any_in_lanes(const struct gz_epoll *ep);
+/** Mark what there is */
+void gather(struct gz_epoll *ep);
+/** Who waits for room from here on is told. */
+void want_room(struct gz_slot *s);
+
 /* Bytes to be read.  Without the lock there may be less by now. */
 static inline uint64_t rx_used(const struct gz_slot *s)
 {
-	uint64_t head = __atomic_load_n(&s->rx_head, __ATOMIC_ACQUIRE) & ~GZ_RING_CLOSED;
+	uint64_t head, n;
+	struct lane l;
 
-	return __atomic_load_n(&s->rx_tail, __ATOMIC_ACQUIRE) - head;
+	if (lane_of(s, &l)) {
+		head = __atomic_load_n(&l.mine->head, __ATOMIC_ACQUIRE) & ~GZ_RING_CLOSED;
+		n = (__atomic_load_n(&l.other->tail, __ATOMIC_SEQ_CST) & ~GZ_RING_CLOSED) - head;
+		return n <= GZ_LANE_RING ? n : GZ_LANE_RING;
+	}
+	head = __atomic_load_n(&s->rx_head, __ATOMIC_ACQUIRE) & ~GZ_RING_CLOSED;
+	return __atomic_load_n(&s->rx_tail, __ATOMIC_SEQ_CST) - head;
 }
 
 static inline bool is_empty(const struct gz_slot *s)
 {
-	return __atomic_load_n(&s->rx_tail, __ATOMIC_ACQUIRE) ==
-	       (__atomic_load_n(&s->rx_head, __ATOMIC_RELAXED) & ~GZ_RING_CLOSED);
+	return !rx_used(s);
 }
 
 static inline uint32_t tx_room(const struct gz_slot *s)
 {
-	uint64_t tail = __atomic_load_n(&s->tx_tail, __ATOMIC_RELAXED) & ~GZ_RING_CLOSED;
+	uint64_t tail, n;
+	struct lane l;
 
+	if (lane_of(s, &l)) {
+		tail = __atomic_load_n(&l.mine->tail, __ATOMIC_RELAXED) & ~GZ_RING_CLOSED;
+		n = tail - (__atomic_load_n(&l.other->head, __ATOMIC_SEQ_CST) & ~GZ_RING_CLOSED);
+		return n <= GZ_LANE_RING ? GZ_LANE_RING - (uint32_t)n : 0;
+	}
+	tail = __atomic_load_n(&s->tx_tail, __ATOMIC_RELAXED) & ~GZ_RING_CLOSED;
 	return GZ_SLOT_RING - (uint32_t)(tail - __atomic_load_n(&s->tx_head, __ATOMIC_SEQ_CST));
 }
 
@@ -195,6 +287,14 @@ bool lock(uint32_t *l);
 void unlock(uint32_t *l);
 /** Tell the worker to look at the slot.  A lock of the slot is held: see engine/plane.c */
 void tell_worker(const struct io *io);
+/** Bytes were committed to the tx ring @r.  tx_lock held */
+void tx_told(const struct io *io, const struct ring *r);
+/**
+ * is_moving() - A ring was closed: do its bytes go elsewhere from now on?
+ *
+ * That takes a moment, which is waited for.  Return: false, it was closed for good
+ */
+bool is_moving(struct gz_slot *s, bool receives);
 /** Until there is room for @need bytes.  Return: 0 to try again, -EINTR, or -1: not in the ring */
 int64_t await_room(const struct io *io, uint64_t need);
 /** Have the worker look at slot @i and send a token, GZ_POKE_*.  @fd: any socket in the rings */
@@ -232,8 +332,15 @@ int epoll_call(struct regs *r);
 void unwatch(uint32_t fd);
 /** Whoever waits natively on the epoll @epfd, or on what it is in, sees tokens from now on. */
 void epoll_loud(struct gz_epoll *ep, int epfd);
+/** Its epoll is to look at the slot. */
+static inline void mark_ready(struct gz_epoll *ep, uint32_t i)
+{
+	__atomic_fetch_or(&ep->ready[i / 64], 1ULL << i % 64, __ATOMIC_SEQ_CST);
+}
 /** A socket in the rings of which the epoll is to tell, or -1 */
 int ready_one(const struct gz_epoll *ep);
+/** There may be more than this thread takes: another one that sleeps is woken for it. */
+void pass_on(struct gz_epoll *ep);
 /** Its number is closed, and others may have it: the kernel alone has it from now on. */
 void epoll_given_up(struct gz_epoll *ep, int epfd);
 /** The kernel's epolls of this process are as the program has them, from now on. */

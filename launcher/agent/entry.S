@@ -15,6 +15,8 @@
  *
  * Leaving is by jumps only, so that no shadow stack disagrees.
  */
+#include <sys/syscall.h>
+
 #include "launcher/agent/abi.h"
 
 /* Go on if the call may be ours; else it is native or traps. */
@@ -92,6 +94,19 @@ gz_sleep:
 1:	syscall
 	ret
 
+/* int64_t gz_ask(uint64_t what): getsockopt() where it traps */
+	.balign 16, 0xcc
+	.globl gz_ask
+	.hidden gz_ask
+gz_ask:
+	mov	%rdi, %rdx
+	mov	$SYS_getsockopt, %eax
+	mov	$-1, %rdi
+	mov	$GZ_SOL_AGENT, %esi
+	xor	%r10d, %r10d
+	xor	%r8d, %r8d
+	jmp	*ask(%rip)
+
 	.balign 16, 0xcc
 	.globl agent_entry
 agent_entry:
@@ -113,6 +128,7 @@ native:
 nrtab:	.quad	GZ_AGENT_NRTAB
 fdtab:	.quad	GZ_FD_TABLE
 stacks:	.quad	GZ_AGENT_STACKS
+ask:	.quad	GZ_AGENT_ASK
 
 #define SAVED 32
 

@@ -42,17 +42,12 @@ static bool hold(struct gz_epoll *ep)
 	return false;
 }
 
-static void mark(struct gz_epoll *ep, uint32_t i)
-{
-	__atomic_fetch_or(&ep->ready[i / 64], 1ULL << i % 64, __ATOMIC_SEQ_CST);
-}
-
 /* --- epoll_ctl() -------------------------------------------------------------------- */
 
 /* It is looked at anew; whoever sleeps is to know. */
 static void look_anew(struct gz_epoll *ep, int fd, uint32_t i)
 {
-	mark(ep, i);
+	mark_ready(ep, i);
 	if (__atomic_load_n(&ep->sleepers, __ATOMIC_SEQ_CST))
 		ask_for_token(fd, i, GZ_POKE_BYTES);
 }
@@ -62,8 +57,9 @@ static void remove_reg(struct gz_epoll *ep, uint32_t i)
 	uint32_t mine = index_of(ep);
 
 	ep->reg[i].gen = 0;
-	__atomic_compare_exchange_n(&SH->slot[i].watch, &mine, 0, false, __ATOMIC_SEQ_CST,
-				    __ATOMIC_RELAXED);
+	if (__atomic_compare_exchange_n(&SH->slot[i].watch, &mine, 0, false, __ATOMIC_SEQ_CST,
+					__ATOMIC_RELAXED))
+		watch_changed(&SH->slot[i]);
 }
 
 /* Tell the kernel of one.  Return: as epoll_ctl() */
@@ -136,6 +132,7 @@ static int64_t ctl_locked(struct gz_epoll *ep, const struct regs *r, uint32_t i,
 		reg->events = ev->events | EPOLLHUP | EPOLLERR;
 		reg->data = ev->data.u64;
 		reg->fd = fd;
+		reg->told = 0;
 		if (!known)
 			reg->native = GZ_REG_ABSENT;
 		reg->gen = __atomic_load_n(&s->gen, __ATOMIC_ACQUIRE);
@@ -218,6 +215,8 @@ static int ctl(struct regs *r)
 		return TRAP;
 	if (!hold(ep))
 		return TRAP;
+	if (!none && op != EPOLL_CTL_DEL)
+		watch_changed(s);
 	r->rax = ctl_locked(ep, r, (uint32_t)slot, fresh);
 	if (r->rax && !none && op != EPOLL_CTL_DEL && !is_valid(reg, (uint32_t)slot))
 		remove_reg(ep, (uint32_t)slot);
@@ -260,7 +259,7 @@ void epoll_loud(struct gz_epoll *ep, int epfd)
 {
 	/* One that never goes away. */
 	if (!__atomic_exchange_n(&ep->eager, 1, __ATOMIC_SEQ_CST))
-		__atomic_fetch_add(&ep->sleepers, 1, __ATOMIC_SEQ_CST);
+		epoll_sleeps(ep);
 	if (!hold(ep))
 		return;
 	tell_kernel_all(ep, epfd);
@@ -282,9 +281,10 @@ void epoll_given_up(struct gz_epoll *ep, int epfd)
 	for (uint32_t i = 0; i < GZ_SLOTS; i++) {
 		uint32_t watch = mine;
 
-		if (is_valid(&ep->reg[i], i))
-			__atomic_compare_exchange_n(&SH->slot[i].watch, &watch, GZ_WATCH_LOUD,
-						    false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+		if (is_valid(&ep->reg[i], i) &&
+		    __atomic_compare_exchange_n(&SH->slot[i].watch, &watch, GZ_WATCH_LOUD, false,
+						__ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+			watch_changed(&SH->slot[i]);
 		ep->reg[i].gen = 0;
 	}
 	unlock(&ep->lock);
@@ -339,8 +339,10 @@ static bool look_at(struct gz_epoll *ep, int epfd, uint32_t i, struct epoll_even
 		change(ep, i);
 		if (ep->eager || __atomic_load_n(&ep->sleepers, __ATOMIC_SEQ_CST))
 			tell_kernel(ep, epfd, reg);
-	} else if (!(reg->events & EPOLLET)) {
-		mark(ep, i);
+	} else if (reg->events & EPOLLET) {
+		reg->told |= ev & (EPOLLHUP | EPOLLERR | EPOLLRDHUP);
+	} else {
+		mark_ready(ep, i);
 	}
 	return true;
 }
@@ -351,7 +353,7 @@ static bool is_any(const struct gz_epoll *ep)
 
 	for (uint32_t k = 0; k < GZ_SLOTS / 64; k++)
 		any |= __atomic_load_n(&ep->ready[k], __ATOMIC_RELAXED);
-	return any != 0;
+	return any || is_any_in_lanes(ep);
 }
 
 static uint32_t count_ready(const struct gz_epoll *ep, uint32_t max)
@@ -371,6 +373,7 @@ static int64_t collect(struct gz_epoll *ep, int epfd, struct epoll_event *out, u
 	const uint32_t words = GZ_SLOTS / 64, first = ep->next % GZ_SLOTS;
 	uint32_t n = 0;
 
+	gather(ep);
 	max = count_ready(ep, max);
 	if (!max)
 		return 0;
@@ -433,7 +436,9 @@ static bool is_news(struct gz_epoll *ep, uint32_t i, uint32_t events)
 	if (!(events & NEWS))
 		return false;
 	news_of(i, events);
-	mark(ep, i);
+	/* The ring said it first. */
+	if (events & NEWS & ~(uint32_t)ep->reg[i].told)
+		mark_ready(ep, i);
 	return true;
 }
 
@@ -448,7 +453,7 @@ static bool explains(struct gz_epoll *ep, uint32_t i, const struct epoll_event *
 		return true;
 	if (!(ev->events & ~events_of(reg->fd, i, ev->events & 0xffff))) {
 		if (__atomic_load_n(&s->news, __ATOMIC_SEQ_CST))
-			mark(ep, i);
+			mark_ready(ep, i);
 		return true;
 	}
 	call(SYS_poll, (uint64_t)&p, 1, 0, 0);
@@ -540,9 +545,9 @@ static int64_t sleep_natively(struct ask *a, bool *over)
 
 	*over = false;
 	/* Who changes it from here on tells the kernel at once. */
-	__atomic_fetch_add(&a->ep->sleepers, 1, __ATOMIC_SEQ_CST);
+	epoll_sleeps(a->ep);
 	if (!hold(a->ep)) {
-		__atomic_fetch_sub(&a->ep->sleepers, 1, __ATOMIC_SEQ_CST);
+		epoll_wakes(a->ep);
 		return 0;
 	}
 	tell_kernel_all(a->ep, a->epfd);
@@ -567,17 +572,17 @@ static int64_t sleep_natively(struct ask *a, bool *over)
 	}
 	/* What comes from here on is for those who sleep still. */
 	__atomic_store_n(&a->ep->woken, 0, __ATOMIC_SEQ_CST);
-	__atomic_fetch_sub(&a->ep->sleepers, 1, __ATOMIC_SEQ_CST);
+	epoll_wakes(a->ep);
 	return r;
 }
 
-/* There may be more than one thread has taken: another one that sleeps is woken for it. */
-static void pass_on(struct gz_epoll *ep)
+void pass_on(struct gz_epoll *ep)
 {
 	int other;
 
 	if (!__atomic_load_n(&ep->sleepers, __ATOMIC_SEQ_CST))
 		return;
+	gather(ep);
 	other = ready_one(ep);
 	if (other >= 0 && is_valid(&ep->reg[other], (uint32_t)other))
 		ask_for_token(ep->reg[other].fd, (uint32_t)other, GZ_POKE_ANY);

@@ -18,32 +18,37 @@ static int64_t send_part(const struct io *io, int in, int64_t at, uint64_t len, 
 {
 	struct gz_slot *s = io->s;
 	uint64_t tail, room;
+	struct ring r;
 
 	*rc = 1;
-	if (__atomic_load_n(&s->tx_plane, __ATOMIC_ACQUIRE) != GZ_PLANE_RING || !lock(&s->tx_lock))
+	if (__atomic_load_n(&s->tx_plane, __ATOMIC_ACQUIRE) != GZ_PLANE_RING)
 		return -1;
-	tail = __atomic_load_n(&s->tx_tail, __ATOMIC_RELAXED);
+	if (!lock(&s->tx_lock)) {
+		*rc = 0;
+		return -1;
+	}
+	r = tx_ring(s);
+	tail = __atomic_load_n(r.tail, __ATOMIC_RELAXED);
 	room = tail & GZ_RING_CLOSED ? 0 : tx_room(s);
 	if (len > room)
 		len = room;
 	if (len > PART)
 		len = PART;
-	if (len > GZ_SLOT_RING - tail % GZ_SLOT_RING)
-		len = GZ_SLOT_RING - tail % GZ_SLOT_RING;
+	if (len > r.size - (tail & (r.size - 1)))
+		len = r.size - (tail & (r.size - 1));
 	if (len) {
-		*rc =
-		    call(SYS_pread64, (uint64_t)in,
-			 (uint64_t)gz_slot_tx(SH, io->i) + tail % GZ_SLOT_RING, len, (uint64_t)at);
+		*rc = call(SYS_pread64, (uint64_t)in, (uint64_t)r.data + (tail & (r.size - 1)), len,
+			   (uint64_t)at);
 		len = *rc > 0 ? (uint64_t)*rc : 0;
 	}
 	if (tail & GZ_RING_CLOSED ||
-	    (len && !__atomic_compare_exchange_n(&s->tx_tail, &tail, tail + len, false,
-						 __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))) {
+	    (len && !__atomic_compare_exchange_n(r.tail, &tail, tail + len, false, __ATOMIC_SEQ_CST,
+						 __ATOMIC_RELAXED))) {
 		unlock(&s->tx_lock);
 		return -1;
 	}
 	if (len)
-		tell_worker(io);
+		tx_told(io, &r);
 	unlock(&s->tx_lock);
 	return (int64_t)len;
 }
@@ -72,10 +77,12 @@ int send_file(struct io *io)
 			sent += (uint64_t)n;
 			continue;
 		}
+		if (n == -1 && is_moving(io->s, false))
+			continue;
 		if (n < 0 || rc <= 0)
 			break;
 		if (__atomic_load_n(&io->s->nonblock, __ATOMIC_RELAXED)) {
-			__atomic_store_n(&io->s->tx_want, 1, __ATOMIC_SEQ_CST);
+			want_room(io->s);
 			if (tx_room(io->s))
 				continue;
 			n = -EAGAIN;

@@ -46,7 +46,7 @@ static bool is_writable(struct gz_slot *s)
 	if (tx_room(s) >= GZ_SLOT_WRITABLE)
 		return true;
 	/* Who makes room from here on tells. */
-	__atomic_store_n(&s->tx_want, 1, __ATOMIC_SEQ_CST);
+	want_room(s);
 	return tx_room(s) >= GZ_SLOT_WRITABLE;
 }
 
@@ -208,13 +208,19 @@ static bool spin_for(const struct wait *w)
 	return found;
 }
 
-/* What happens from here on brings tokens, or no more. */
-static void want(const struct wait *w, int by)
+/* What happens from here on brings tokens. */
+static void expect_all(const struct wait *w)
 {
 	for (uint32_t k = 0; k < w->n; k++)
 		if (w->slot[k] >= 0)
-			__atomic_fetch_add(&SH->slot[w->slot[k]].want, (uint32_t)by,
-					   __ATOMIC_SEQ_CST);
+			expect_tokens(&SH->slot[w->slot[k]]);
+}
+
+static void expect_no_more(const struct wait *w)
+{
+	for (uint32_t k = 0; k < w->n; k++)
+		if (w->slot[k] >= 0)
+			expect_none(&SH->slot[w->slot[k]], w->fds[k].fd);
 }
 
 /* Sleep until something may be there.  Return: 0, it is the time; -errno */
@@ -232,11 +238,11 @@ static int64_t sleep_natively(struct wait *w)
 		if (__atomic_load_n(&SH->slot[w->slot[k]].news, __ATOMIC_RELAXED))
 			w->asked[k].events = w->fds[k].events; /* the shadow knows more */
 	}
-	want(w, 1);
+	expect_all(w);
 	for (uint32_t k = 0; k < w->n; k++)
 		if (w->slot[k] >= 0 &&
 		    events_of(w->fds[k].fd, (uint32_t)w->slot[k], (uint16_t)w->fds[k].events)) {
-			want(w, -1);
+			expect_no_more(w);
 			return 1;
 		}
 	if (!w->forever) {
@@ -248,7 +254,7 @@ static int64_t sleep_natively(struct wait *w)
 	}
 	r = gz_sleep(SYS_ppoll, (uint64_t)w->asked, w->n, (uint64_t)timeout, w->mask, w->mask_size,
 		     0);
-	want(w, -1);
+	expect_no_more(w);
 	if (r <= 0)
 		return r;
 	for (uint32_t k = 0; k < w->n; k++) {

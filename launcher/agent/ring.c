@@ -6,8 +6,11 @@
  * sleeps.  Who is about to sleep says so (want), and then bytes that come bring a token
  * byte into the shadow.  Who empties the ring takes the tokens.  An empty ring is
  * answered by peeking at the shadow natively: end of file, errors, time-outs, signals
- * and restarts are then the kernel's own.  Who waits for room sleeps in futex(2) on the
- * worker's position, which restarts as send() does.
+ * and restarts are then the kernel's own.  Who waits for room sleeps in futex(2) on a
+ * counter of the worker's, which restarts as send() does.
+ *
+ * The rings are the slot's own, or those of a lane to another program (lane.c).  The worker
+ * changes that, with the rings closed: who finds one closed looks anew.
  */
 #include <errno.h>
 #include <linux/futex.h>
@@ -21,8 +24,10 @@
 #define DRAINS 100
 #define WHOLE 4096 /* bytes: no more are sent all or not at all, as in the kernel */
 #define LEAVING_NS 1000000000LL
-#define FUTILE 100 /* looks at a shadow that says what is not so */
-#define FAULT (-2) /* a buffer is bad */
+#define MOVING_NS 100000000LL
+#define FUTILE 100  /* looks at a shadow that says what is not so */
+#define FAULT (-2)  /* a buffer is bad */
+#define LOCKED (-3) /* another thread is there, or this one in a frame below */
 
 static inline void copy(void *dst, const void *src, uint64_t n)
 {
@@ -120,6 +125,7 @@ static void drain(const struct io *io, uint32_t n)
 	if (ep && __atomic_load_n(&ep->sleepers, __ATOMIC_SEQ_CST) &&
 	    !__atomic_load_n(&ep->eager, __ATOMIC_RELAXED)) {
 		__atomic_store_n(&ep->woken, 0, __ATOMIC_SEQ_CST);
+		gather(ep);
 		other = ready_one(ep);
 		if (other >= 0)
 			ask_for_token(io->fd, (uint32_t)other, GZ_POKE_ANY);
@@ -148,9 +154,9 @@ static void settle(const struct io *io)
 }
 
 /* Bytes @skip to the end of the vectors, at most @n.  Return: how many were copied */
-static uint64_t scatter(const struct io *io, uint64_t skip, uint64_t pos, uint64_t n)
+static uint64_t scatter(const struct io *io, const struct ring *r, uint64_t skip, uint64_t pos,
+			uint64_t n)
 {
-	const uint8_t *data = gz_slot_rx(SH, io->i);
 	uint64_t left = n;
 
 	for (uint64_t k = 0; k < io->nv && left; k++) {
@@ -168,10 +174,10 @@ static uint64_t scatter(const struct io *io, uint64_t skip, uint64_t pos, uint64
 			len = left;
 		left -= len;
 		while (len) {
-			uint64_t at = pos % GZ_SLOT_RING;
-			uint64_t part = len < GZ_SLOT_RING - at ? len : GZ_SLOT_RING - at;
+			uint64_t at = pos & (r->size - 1);
+			uint64_t part = len < r->size - at ? len : r->size - at;
 
-			copy(to, data + at, part);
+			copy(to, r->data + at, part);
 			to += part;
 			pos += part;
 			len -= part;
@@ -181,30 +187,56 @@ static uint64_t scatter(const struct io *io, uint64_t skip, uint64_t pos, uint64
 }
 
 /* rx_lock held; @got bytes are there already.  Return: at most @most, 0: none, -1: closed */
-static int64_t take(const struct io *io, uint64_t got, uint64_t most)
+static int64_t take(const struct io *io, const struct ring *r, uint64_t got, uint64_t most)
 {
-	struct gz_slot *s = io->s;
-	uint64_t head = __atomic_load_n(&s->rx_head, __ATOMIC_RELAXED), n;
+	uint64_t head = __atomic_load_n(r->head, __ATOMIC_RELAXED), n;
 
 	if (head & GZ_RING_CLOSED)
 		return -1;
-	n = __atomic_load_n(&s->rx_tail, __ATOMIC_ACQUIRE) - head;
+	n = (__atomic_load_n(r->tail, __ATOMIC_ACQUIRE) & ~GZ_RING_CLOSED) - head;
+	if (n > r->size && r->is_lane) {
+		/* Another program's doing: the worker judges it. */
+		__atomic_store_n(&io->s->no_lane, 1, __ATOMIC_SEQ_CST);
+		tell_worker(io);
+		return -1;
+	}
 	if (n > most)
 		n = most;
 	if (n)
-		n = scatter(io, got, head, n);
+		n = scatter(io, r, got, head, n);
 	if (!(io->flags & MSG_PEEK) && n &&
-	    !__atomic_compare_exchange_n(&s->rx_head, &head, head + n, false, __ATOMIC_SEQ_CST,
+	    !__atomic_compare_exchange_n(r->head, &head, head + n, false, __ATOMIC_SEQ_CST,
 					 __ATOMIC_RELAXED))
 		return -1;
 	return (int64_t)n;
 }
 
-/* One look at the ring.  Return: bytes, 0: none, -1: it is not the ring that has them, FAULT */
+bool is_moving(struct gz_slot *s, bool receives)
+{
+	const uint32_t *plane = receives ? &s->rx_plane : &s->tx_plane;
+	int64_t until = 0;
+
+	while (__atomic_load_n(plane, __ATOMIC_SEQ_CST) == GZ_PLANE_RING) {
+		struct ring r = receives ? rx_ring(s) : tx_ring(s);
+
+		if (!(__atomic_load_n(receives ? r.head : r.tail, __ATOMIC_SEQ_CST) &
+		      GZ_RING_CLOSED))
+			return !__atomic_load_n(&s->no_lane, __ATOMIC_SEQ_CST) || !r.is_lane;
+		if (!until)
+			until = now_ns() + MOVING_NS;
+		else if (now_ns() > until)
+			break;
+		call(SYS_sched_yield, 0, 0, 0, 0);
+	}
+	return false;
+}
+
+/* One look at the ring.  Return: as take(), FAULT or LOCKED */
 static int64_t receive_once(const struct io *io, uint64_t got)
 {
 	struct gz_slot *s = io->s;
 	uint64_t most = rx_used(s);
+	struct ring r;
 	int64_t n;
 
 	if (__atomic_load_n(&s->rx_plane, __ATOMIC_ACQUIRE) != GZ_PLANE_RING)
@@ -214,12 +246,15 @@ static int64_t receive_once(const struct io *io, uint64_t got)
 	if (vectors_memory(io, got, most, MAY_WRITE) < most)
 		return FAULT;
 	if (!lock(&s->rx_lock))
-		return -1;
-	n = take(io, got, most);
+		return LOCKED;
+	r = rx_ring(s);
+	n = take(io, &r, got, most);
 	if (n > 0 && !(io->flags & MSG_PEEK)) {
 		if (is_empty(s))
 			settle(io);
-		if (__atomic_load_n(&s->rx_full, __ATOMIC_SEQ_CST))
+		if (r.is_lane)
+			lane_taken(io, &r.lane, r.size - rx_used(s));
+		else if (__atomic_load_n(&s->rx_full, __ATOMIC_SEQ_CST))
 			tell_worker(io);
 	}
 	unlock(&s->rx_lock);
@@ -255,11 +290,11 @@ static int64_t ask_shadow(const struct io *io)
 
 	if (!r) {
 		/* From here on bytes bring a token. */
-		__atomic_fetch_add(&s->want, 1, __ATOMIC_SEQ_CST);
+		expect_tokens(s);
 		if (is_empty(s))
 			r = gz_sleep(SYS_recvfrom, (uint64_t)io->fd, (uint64_t)&byte, 1,
 				     MSG_PEEK | (io->flags & MSG_DONTWAIT), 0, 0);
-		__atomic_fetch_sub(&s->want, 1, __ATOMIC_SEQ_CST);
+		expect_none(s, io->fd);
 	}
 	if (r > 0 || is_empty(s))
 		return r;
@@ -335,6 +370,8 @@ int receive(struct io *io)
 			io->r->rax = -EFAULT;
 			return DONE;
 		}
+		if (r == -1 && is_moving(s, true))
+			continue;
 		if (r < 0 && !got)
 			return by_plane(__atomic_load_n(&s->rx_plane, __ATOMIC_ACQUIRE));
 		if (r < 0)
@@ -369,16 +406,14 @@ int receive(struct io *io)
 }
 
 /* tx_lock held; @skip bytes are there already.  Return: at most @most, 0: no room, -1: closed */
-static int64_t put(const struct io *io, uint64_t skip, uint64_t most)
+static int64_t put(const struct io *io, const struct ring *r, uint64_t skip, uint64_t most)
 {
-	struct gz_slot *s = io->s;
-	uint64_t tail = __atomic_load_n(&s->tx_tail, __ATOMIC_RELAXED), pos = tail;
-	uint8_t *data = gz_slot_tx(SH, io->i);
+	uint64_t tail = __atomic_load_n(r->tail, __ATOMIC_RELAXED), pos = tail;
 	uint64_t left = io->len - skip, room;
 
 	if (tail & GZ_RING_CLOSED)
 		return -1;
-	room = tx_room(s);
+	room = tx_room(io->s);
 	if (room > most)
 		room = most; /* what is beyond was not looked at */
 	if (left > room && left <= WHOLE)
@@ -400,26 +435,42 @@ static int64_t put(const struct io *io, uint64_t skip, uint64_t most)
 			n = left;
 		left -= n;
 		while (n) {
-			uint64_t at = pos % GZ_SLOT_RING;
-			uint64_t part = n < GZ_SLOT_RING - at ? n : GZ_SLOT_RING - at;
+			uint64_t at = pos & (r->size - 1);
+			uint64_t part = n < r->size - at ? n : r->size - at;
 
-			copy(data + at, from, part);
+			copy(r->data + at, from, part);
 			from += part;
 			pos += part;
 			n -= part;
 		}
 	}
-	if (!__atomic_compare_exchange_n(&s->tx_tail, &tail, pos, false, __ATOMIC_SEQ_CST,
+	if (!__atomic_compare_exchange_n(r->tail, &tail, pos, false, __ATOMIC_SEQ_CST,
 					 __ATOMIC_RELAXED))
 		return -1;
 	return (int64_t)(pos - tail);
 }
 
-/* One attempt.  Return: as put(), or FAULT */
+void tx_told(const struct io *io, const struct ring *r)
+{
+	if (r->is_lane)
+		lane_sent(io, &r->lane);
+	else
+		tell_worker(io);
+}
+
+/* Who asked for a token meanwhile could not have the lock. */
+static void pass_poke_on(const struct io *io, const struct ring *r)
+{
+	if (r->is_lane && __atomic_load_n(&io->s->poke, __ATOMIC_SEQ_CST))
+		ask_for_token(io->fd, io->i, 0);
+}
+
+/* One attempt.  Return: as put(), FAULT or LOCKED */
 static int64_t transmit_once(const struct io *io, uint64_t sent)
 {
 	struct gz_slot *s = io->s;
 	uint64_t most = tx_room(s);
+	struct ring r;
 	int64_t n;
 
 	if (__atomic_load_n(&s->tx_plane, __ATOMIC_ACQUIRE) != GZ_PLANE_RING)
@@ -429,11 +480,13 @@ static int64_t transmit_once(const struct io *io, uint64_t sent)
 	if (vectors_memory(io, sent, most, MAY_READ) < most)
 		return FAULT;
 	if (!lock(&s->tx_lock))
-		return -1;
-	n = put(io, sent, most);
+		return LOCKED;
+	r = tx_ring(s);
+	n = put(io, &r, sent, most);
 	if (n > 0)
-		tell_worker(io);
+		tx_told(io, &r);
 	unlock(&s->tx_lock);
+	pass_poke_on(io, &r);
 	return n;
 }
 
@@ -447,7 +500,7 @@ int64_t await_room(const struct io *io, uint64_t need)
 {
 	struct gz_slot *s = io->s;
 	struct spin sp;
-	uint32_t head;
+	uint32_t count;
 	int64_t r;
 
 	spin_begin(&sp);
@@ -455,14 +508,14 @@ int64_t await_room(const struct io *io, uint64_t need)
 	       __atomic_load_n(&s->tx_plane, __ATOMIC_RELAXED) == GZ_PLANE_RING && spin_more(&sp))
 		;
 	spin_end(&sp, tx_room(s) >= need);
-	head = (uint32_t)__atomic_load_n(&s->tx_head, __ATOMIC_SEQ_CST);
-	__atomic_store_n(&s->tx_want, 1, __ATOMIC_SEQ_CST);
+	count = __atomic_load_n(&s->room, __ATOMIC_SEQ_CST);
+	want_room(s);
 	if (tx_room(s) >= need || __atomic_load_n(&s->tx_plane, __ATOMIC_SEQ_CST) != GZ_PLANE_RING)
 		return 0;
 	if (is_deserted(io))
 		return -1;
 	/* Its restarts are those of send(). */
-	r = gz_sleep(SYS_futex, (uint64_t)&s->tx_head, FUTEX_WAIT, head, 0, 0, 0);
+	r = gz_sleep(SYS_futex, (uint64_t)&s->room, FUTEX_WAIT, count, 0, 0, 0);
 	return r == -EINTR || r == -GZ_KICKED ? r : 0;
 }
 
@@ -527,15 +580,18 @@ int transmit(struct io *io)
 			sent += (uint64_t)n;
 			continue;
 		}
+		if (n == -1 && is_moving(s, false))
+			continue;
 		if (n < 0)
 			break;
 		if (io->flags & MSG_DONTWAIT || __atomic_load_n(&s->nonblock, __ATOMIC_RELAXED)) {
 			/* The worker needs no more than a moment, if there is room elsewhere. */
-			if (yields++ < YIELDS && !sent) {
+			if (yields++ < YIELDS && !sent &&
+			    !__atomic_load_n(&s->lane, __ATOMIC_RELAXED)) {
 				call(SYS_sched_yield, 0, 0, 0, 0);
 				continue;
 			}
-			__atomic_store_n(&s->tx_want, 1, __ATOMIC_SEQ_CST);
+			want_room(s);
 			if (tx_room(s) >= need(io, sent))
 				continue;
 			/* No token comes after the peer's end: the shadow is to tell of room. */
@@ -557,6 +613,8 @@ int transmit(struct io *io)
 		if (n < 0)
 			break;
 	}
+	if (n == LOCKED)
+		n = -1;
 	if (sent && n == -1 && sent < io->len) {
 		uint64_t all = transmit_natively(io, sent);
 

@@ -2,14 +2,14 @@
  *
  * hostile.c - A program that writes what it likes into the memory that it shares
  *
- *	hostile ADDRESS PORT SECONDS SEED SECRET
+ *	hostile ADDRESS PORT SECONDS SEED SECRET VICTIM
  *
- * Under gazelle-run --ring.  It makes connections to itself and uses them, so that they
- * are in the rings, while other threads write random bits: anywhere in what is not
- * bytes, and where it hurts: positions, locks, tokens, words that say who is where, the
- * book, the numbers of calls.  One thread gives back what it has read, again and again.
- * This happens in a child that is killed and made anew, for the agent need not live
- * through it.
+ * Under gazelle-run --ring.  It makes connections to itself, and to another client's
+ * server at port VICTIM, and uses them, so that they are in the rings and in lanes, while other
+ *threads write random bits: anywhere in what is not bytes, and where it hurts: positions, locks,
+ *tokens, words that say who is where, the book, the numbers of calls; the same in what it shares
+ *with the other client.  One thread gives back what it has read, again and again. This happens in a
+ *child that is killed and made anew, for the agent need not live through it.
  *
  * SECRET is what others send over the same engine.  It must be nowhere in here: neither
  * among what is received nor in the shared memory.  Status 0, or 3 and a line that
@@ -36,11 +36,14 @@
 #include "launcher/agent/abi.h"
 
 #define PAIRS 6
+#define PAIRS_OUT 2 /* of these, with the victim */
+#define WINDOWS_USED 4
+#define LANES_USED 16
 #define CHILD_MS 700
 #define SLOTS_USED 64 /* more than there are connections at a time */
 #define LEAK 3
 
-static struct sockaddr_in where;
+static struct sockaddr_in where, victim;
 static const char *secret;
 static struct gz_shared *const sh = (struct gz_shared *)GZ_AGENT_SHARED;
 static int pair[PAIRS][2];
@@ -89,6 +92,29 @@ static bool connect_pair(int listener, int fd[2])
 	return true;
 }
 
+/* What goes out comes back. */
+static bool connect_victim(int fd[2])
+{
+	struct timeval limit = {.tv_usec = 50000};
+
+	fd[0] = socket(AF_INET, SOCK_STREAM, 0);
+	if (fd[0] < 0)
+		return false;
+	if (connect(fd[0], (struct sockaddr *)&victim, sizeof(victim)) ||
+	    (fd[1] = dup(fd[0])) < 0) {
+		close(fd[0]);
+		return false;
+	}
+	setsockopt(fd[0], SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	return true;
+}
+
+static void make(int listener, int fd[2])
+{
+	if (fd - pair[0] < 2 * PAIRS_OUT ? !connect_victim(fd) : !connect_pair(listener, fd))
+		fd[0] = fd[1] = -1;
+}
+
 /* Use the connections; what fails is made anew. */
 static void *use(void *arg)
 {
@@ -101,8 +127,7 @@ static void *use(void *arg)
 		return NULL;
 	memset(buf, 'h', sizeof(buf));
 	for (int i = 0; i < PAIRS; i++)
-		if (!connect_pair(listener, pair[i]))
-			pair[i][0] = pair[i][1] = -1;
+		make(listener, pair[i]);
 	for (;;) {
 		int *fd = pair[next(&r) % PAIRS], way = (int)(next(&r) % 2), size = 65536;
 		size_t len = next(&r) % sizeof(buf) + 1;
@@ -120,23 +145,22 @@ static void *use(void *arg)
 			close(fd[0]);
 			close(fd[1]);
 		}
-		if (!connect_pair(listener, fd))
-			fd[0] = fd[1] = -1;
+		make(listener, fd);
 	}
 	return NULL;
 }
 
 /* --- what it writes ------------------------------------------------------------- */
 
-static uint64_t bad_position(uint64_t *r, uint64_t at)
+static uint64_t bad_position(uint64_t *r, uint64_t at, uint64_t size)
 {
 	switch (next(r) % 6) {
 	case 0:
 		return next(r);
 	case 1:
-		return at + GZ_SLOT_RING + next(r) % 3 - 1;
+		return at + size + next(r) % 3 - 1;
 	case 2:
-		return at - next(r) % GZ_SLOT_RING;
+		return at - next(r) % size;
 	case 3:
 		return at | GZ_RING_CLOSED;
 	case 4:
@@ -154,16 +178,16 @@ static void hurt(uint64_t *r)
 
 	switch (next(r) % 14) {
 	case 0:
-		s->rx_head = bad_position(r, s->rx_tail);
+		s->rx_head = bad_position(r, s->rx_tail, GZ_SLOT_RING);
 		break;
 	case 1:
-		s->tx_tail = bad_position(r, s->tx_head);
+		s->tx_tail = bad_position(r, s->tx_head, GZ_SLOT_RING);
 		break;
 	case 2:
-		s->rx_tail = bad_position(r, s->rx_head);
+		s->rx_tail = bad_position(r, s->rx_head, GZ_SLOT_RING);
 		break;
 	case 3:
-		s->tx_head = bad_position(r, s->tx_tail);
+		s->tx_head = bad_position(r, s->tx_tail, GZ_SLOT_RING);
 		break;
 	case 4:
 		s->rx_lock = (uint32_t)next(r) % 3;
@@ -210,11 +234,54 @@ static void hurt_book(uint64_t *r)
 	words[next(r) % (sizeof(struct gz_agent_book) / sizeof(*words))] ^= 1u << next(r) % 32;
 }
 
-static bool is_mapped(void)
+static bool is_mapped_at(uint64_t at)
 {
 	unsigned char there;
 
-	return mincore((void *)GZ_AGENT_SHARED, 4096, &there) == 0;
+	return mincore((void *)at, 4096, &there) == 0;
+}
+
+static bool is_mapped(void)
+{
+	return is_mapped_at(GZ_AGENT_SHARED);
+}
+
+/* What it shares with itself, or with the victim */
+static void hurt_pair(uint64_t *r)
+{
+	uint64_t at = GZ_AGENT_WINDOWS + next(r) % WINDOWS_USED * GZ_WINDOW_STRIDE;
+	struct gz_pair_memory *m = (struct gz_pair_memory *)at;
+	struct gz_lane_end *e = &m->lane[next(r) % LANES_USED][next(r) % 2],
+			   *f = &m->lane[next(r) % LANES_USED][next(r) % 2];
+	struct gz_lane_watch *w = &m->watch[next(r) % 2][next(r) % GZ_EPOLLS];
+	uint32_t *words = (uint32_t *)m;
+
+	if (!is_mapped_at(at))
+		return;
+	switch (next(r) % 7) {
+	case 0:
+		e->head = bad_position(r, f->tail, GZ_LANE_RING);
+		break;
+	case 1:
+		e->tail = bad_position(r, f->head, GZ_LANE_RING);
+		break;
+	case 2:
+		e->full = (uint32_t)next(r) % 2;
+		e->call = (uint32_t)next(r) % 2;
+		break;
+	case 3:
+		e->watch = (uint32_t)next(r) % (2 * GZ_EPOLLS);
+		break;
+	case 4:
+		w->ready[next(r) % (GZ_LANES / 64)] = next(r);
+		w->asleep = (uint32_t)next(r) % 2;
+		break;
+	case 5:
+		words[next(r) % (sizeof(*m) / sizeof(*words))] ^= 1u << next(r) % 32;
+		break;
+	default:
+		words[next(r) % (sizeof(*m) / sizeof(*words))] = (uint32_t)next(r);
+	}
 }
 
 static void *write_bits(void *arg)
@@ -227,6 +294,8 @@ static void *write_bits(void *arg)
 	book = mprotect((void *)(GZ_AGENT_BOOK & ~4095ULL), 4096, PROT_READ | PROT_WRITE) == 0;
 	for (;; n++) {
 		hurt(&r);
+		if (n % 8 == 0)
+			hurt_pair(&r);
 		if (book && n % 4096 == 0)
 			hurt_book(&r);
 		/* Some rounds quick, some slow enough for connections to work between. */
@@ -277,6 +346,11 @@ static void child(uint64_t seed)
 		look_for_secret((void *)GZ_AGENT_SHARED,
 				GZ_SHARED_DATA + SLOTS_USED * 2 * GZ_SLOT_RING,
 				"in the shared memory");
+	for (unsigned w = 0; w < WINDOWS_USED; w++)
+		if (is_mapped_at(GZ_AGENT_WINDOWS + w * GZ_WINDOW_STRIDE))
+			look_for_secret((void *)(GZ_AGENT_WINDOWS + w * GZ_WINDOW_STRIDE),
+					GZ_PAIR_DATA + LANES_USED * 2 * GZ_LANE_RING,
+					"in what two clients share");
 	_exit(is_mapped() ? 0 : 4);
 }
 
@@ -286,11 +360,13 @@ int main(int argc, char **argv)
 	int status;
 	pid_t pid;
 
-	if (argc != 6)
+	if (argc != 7)
 		return 2;
 	where =
 	    (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(argv[2]))};
 	inet_pton(AF_INET, argv[1], &where.sin_addr);
+	victim = where;
+	victim.sin_port = htons((uint16_t)atoi(argv[6]));
 	end = now_ms() + (uint64_t)atoi(argv[3]) * 1000;
 	seed = strtoull(argv[4], NULL, 0);
 	secret = argv[5];

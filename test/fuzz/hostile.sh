@@ -30,7 +30,7 @@ wait_line victim ready
 
 status=0
 gz e timeout -k 5 $((SECONDS_LONG + 20)) "$T/fuzz/hostile" 10.213.0.2 7002 "$SECONDS_LONG" \
-	"$SEED" $SECRET || status=$?
+	"$SEED" $SECRET 7001 || status=$?
 assert_eq $status 0 "the hostile program's status"
 refute gone "$(engine_pid e)"
 

@@ -2,6 +2,8 @@
 #
 # victim.py - A client beside a hostile one: its bytes are its own, and in time
 #
+# It serves whoever connects: the hostile one shares memory with it, too.
+#
 #	victim.py ADDRESS PORT SECRET	until SIGTERM; prints how many round trips there
 #					were, and the longest in ms
 
@@ -21,12 +23,18 @@ def stop(*_):
     going = False
 
 
-def echo():
-    while True:
-        c = server.accept()[0]
+def serve(c):
+    try:
         with c:
             while block := c.recv(65536):
                 c.sendall(block)
+    except OSError:
+        pass  # the hostile one's, which ends as it likes
+
+
+def echo():
+    while True:
+        threading.Thread(target=serve, args=(server.accept()[0],), daemon=True).start()
 
 
 def receive(c, n):

@@ -11,6 +11,41 @@ GZ_RUN_ARGS=--ring
 wire
 start_wire_engine e
 
+# --- with the engine stopped: the programs need it for nothing but to sleep and wake
+cat >"$WORK/itself.py" <<'END'
+import os, socket, sys, time
+
+server = socket.create_server(("10.1.0.2", 7002))
+a = socket.create_connection(("10.1.0.2", 7002))
+b = server.accept()[0]
+for i in range(100):
+    a.sendall(b"warm")
+    assert b.recv(4) == b"warm"
+    b.sendall(b"too")
+    assert a.recv(4) == b"too"
+print("ready", flush=True)
+while not os.path.exists(sys.argv[1]):
+    time.sleep(0.01)
+for i in range(5000):
+    a.sendall(b"%8d" % i)
+    assert b.recv(8) == b"%8d" % i
+    b.sendall(b"%9d" % i)
+    assert a.recv(9) == b"%9d" % i
+print("done", flush=True)
+END
+lanes=$(counter e ring_lanes)
+background itself gz e python3 "$WORK/itself.py" "$WORK/go"
+itself=$PID
+wait_line itself ready
+[ "$(counter e ring_lanes)" -gt "$lanes" ] || fail "there is no lane"
+kill -STOP "$(engine_pid e)"
+touch "$WORK/go"
+status=0
+wait_for 10 grep -q "^done" "$WORK/itself" || status=1
+kill -CONT "$(engine_pid e)"
+assert_eq $status 0 "bytes that go without the engine"
+finish "$itself" || fail "what comes after that"
+
 # --- many connections
 background redis gz e redis-server --bind 10.1.0.2 --port 6399 --protected-mode no --save ''
 redis=$PID

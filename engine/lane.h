@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * lane.h - Joined connections whose bytes the programs move themselves
+ *
+ * Two clients share a pair: memory with lanes, each for one connection between them
+ * (launcher/agent/abi.h).  A socket's bytes are either in its slot's rings or in its lane.
+ */
+#ifndef GZ_LANE_H
+#define GZ_LANE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct gz_call_ctx;
+struct gz_plane;
+struct gz_sock;
+
+/* --- the worker ---------------------------------------------------------------- */
+
+/**
+ * gz_lane_begin() - Give the joined sockets @a and @b a lane
+ *
+ * They are calm, and nothing of theirs is on its way (join.c).  What they have sent comes along.
+ * Return: false, one has not read all, or there is no lane, and nothing happened
+ */
+bool gz_lane_begin(struct gz_sock *a, struct gz_sock *b);
+/** Its bytes are in its rings again, and the other end's in that one's.  Nothing without a lane */
+void gz_lane_end(struct gz_sock *s);
+/** The program told of @s, whose bytes are in a lane: the other end's sleepers are to know. */
+void gz_lane_poll(struct gz_sock *s);
+/** Is there room that is worth to wake somebody for?  Else who makes some tells of it. */
+bool gz_lane_has_room(struct gz_sock *s);
+/** Count what went by lanes until now. */
+void gz_lane_count_all(struct gz_plane *p);
+/** No connection of the client has a lane from now on. */
+void gz_lane_no_more(struct gz_plane *p);
+
+/* --- any thread ------------------------------------------------------------------ */
+
+/** Bytes that @s has not read.  0 without a lane */
+uint32_t gz_lane_unread(struct gz_sock *s);
+/** And those that would not be in the other end's receive buffer yet */
+uint32_t gz_lane_unsent(struct gz_sock *s);
+
+/** What went by the lane and was not counted yet; when the last bytes were sent, ns */
+struct gz_lane_news {
+	uint64_t tx, rx;
+	uint64_t tx_at, rx_at;
+};
+struct gz_lane_news gz_lane_news(struct gz_sock *s);
+
+/* --- service threads --------------------------------------------------------------- */
+
+/** What the agent asks by getsockopt() at GZ_SOL_AGENT.  Return: a descriptor, 0, -errno */
+int64_t gz_lane_asked(struct gz_call_ctx *c);
+
+#endif
