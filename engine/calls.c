@@ -406,8 +406,6 @@ static int64_t do_shutdown(struct gz_call_ctx *c)
 	/* The flag first: the HUP that may follow is not the last close. */
 	if (wr)
 		atomic_store(&s->app_shut_wr, true);
-	if (rd)
-		atomic_store(&s->app_shut_rd, true);
 	if (wr) {
 		gz_plane_stop_sending(s); /* the shadow says EPIPE */
 		/* And it takes no bell any more. */
@@ -415,6 +413,9 @@ static int64_t do_shutdown(struct gz_call_ctx *c)
 			gz_off_sock(s, GZ_OFF_HALF);
 		gz_plane_leave(s, c->fd);
 	}
+	/* Only now: what was unread in the ring has gone to the shadow, and is read there. */
+	if (rd)
+		atomic_store(&s->app_shut_rd, true);
 	if (shutdown(c->fd, (int)how) < 0 && errno != ENOTCONN)
 		return -errno;
 	return gz_worker_post(&gz_worker, &(struct gz_msg){.op = GZ_OP_SHUT, .sock = s, .fd = -1});

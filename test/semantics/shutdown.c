@@ -111,6 +111,26 @@ static void shut_rd_keeps_what_came(void)
 	expect_eof(fd[0]);
 }
 
+/* So it does when nothing is sent any more either, and after the peer's end. */
+static void shut_rdwr_keeps_what_came(void)
+{
+	char buf[8];
+	int fd[2];
+
+	for (int ends = 0; ends < 2; ends++) {
+		tcp_pair(fd);
+		write_all(fd[1], "abc", 3);
+		if (ends)
+			OK(shutdown(fd[1], SHUT_WR));
+		wait_bits(fd[0], ends ? POLLRDHUP : POLLIN);
+		OK(shutdown(fd[0], SHUT_RDWR));
+		CHECK_EQ(recv(fd[0], buf, sizeof(buf), 0), 3);
+		CHECK_EQ(memcmp(buf, "abc", 3), 0);
+		expect_eof(fd[0]);
+		expect_eof(fd[1]);
+	}
+}
+
 static void shut_rdwr(void)
 {
 	int fd[2];
@@ -205,5 +225,5 @@ static void listener_ignores_shut_wr(void)
 
 CHECK_MAIN(CASE(client_half_closes), CASE(server_half_closes), CASE(write_after_shut_wr),
 	   CASE(poll_while_half_closed), CASE(shut_rd), CASE(shut_rd_keeps_what_came),
-	   CASE(shut_rdwr), CASE(not_connected), CASE(bad_how), CASE(wakes_a_blocked_recv),
-	   CASE(listener_wakes_accept), CASE(listener_ignores_shut_wr))
+	   CASE(shut_rdwr_keeps_what_came), CASE(shut_rdwr), CASE(not_connected), CASE(bad_how),
+	   CASE(wakes_a_blocked_recv), CASE(listener_wakes_accept), CASE(listener_ignores_shut_wr))
