@@ -39,8 +39,19 @@
 bool gz_iface_is_request(unsigned request)
 {
 	/* Those below are of sockets, not of devices; 0x8b: wireless extensions. */
-	return (request >= SIOCADDRT && request <= 0x89ff && request != SIOCOUTQNSD) ||
-	       request >> 8 == 0x8b;
+	if (request == SIOCOUTQNSD)
+		return false;
+	switch (request) {
+	case SIOCADDRT ... SIOCSIFMAP:
+	case SIOCADDDLCI ... SIOCSIFVLAN:
+	case SIOCBONDENSLAVE ... SIOCBONDCHANGEACTIVE:
+	case SIOCBRADDBR ... SIOCGHWTSTAMP:
+	case SIOCPROTOPRIVATE ... 0x89ff:
+	case 0x8b00 ... 0x8bff:
+		return true;
+	default: /* what is between is nobody's: ENOTTY */
+		return false;
+	}
 }
 
 /* Questions whose answer is in struct ifreq itself, for anybody who asks. */

@@ -139,6 +139,9 @@ static void is_a_socket(void)
 	CHECK_EQ(errno, ENOTTY);
 	CHECK_ERRNO(tcgetattr(fd[0], &t), ENOTTY);
 	CHECK_ERRNO(ioctl(fd[0], 0x12345, &n), ENOTTY);
+	/* Among those of devices, but of none. */
+	CHECK_ERRNO(ioctl(fd[0], 0x8999, &n), ENOTTY);
+	CHECK_ERRNO(ioctl(tcp_socket(), 0x8999, &n), ENOTTY);
 }
 
 /* The lowest free descriptor, like every call that makes one. */
