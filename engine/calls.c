@@ -269,6 +269,8 @@ int64_t gz_do_getsockname(struct gz_call_ctx *c)
 	if (gz_sock_state(c->s) == GZ_FAILED) {
 		end = c->s->chose_port ? c->s->claim.end : gz_end_any(c->s->family);
 		end.port = c->s->local.port;
+	} else if (gz_sock_state(c->s) == GZ_FRESH && c->s->type == SOCK_STREAM) {
+		end.port = c->s->last_port;
 	}
 	pthread_mutex_unlock(&c->s->lock);
 	return gz_addr_write(c, end, c->args[1], c->args[2]);

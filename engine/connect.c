@@ -69,6 +69,7 @@ int gz_renew(struct gz_call_ctx *c)
 	s->named = true;
 	s->name = name;
 	s->opt = old->opt;
+	s->last_port = old->local.port;
 	gz_options_natively(&s->opt, fd);
 	gz_table_add(s, ino);
 	hand_port(old, s);

@@ -122,6 +122,7 @@ struct gz_sock {
 	struct gz_claim claim;
 	struct gz_end local, peer; /* set before the state says so */
 	bool chose_port;	   /* TCP: bind() with a port, which no failure takes away */
+	in_port_t last_port;	   /* what getsockname() tells after a disconnect */
 	int backlog;
 	struct gz_arrival arrival;
 	uid_t uid;		   /* who binds: SO_REUSEPORT shares a port within one user */

@@ -17,6 +17,15 @@ static struct sockaddr_in refusing(void)
 	return local_name(fd);
 }
 
+/* Port 0 is nobody's. */
+static void port_zero(void)
+{
+	struct sockaddr_in a = test_address(0);
+
+	a.sin_port = 0;
+	CHECK_ERRNO(connect(tcp_socket(), SA(&a), sizeof(a)), ECONNREFUSED);
+}
+
 static void refused_blocking(void)
 {
 	struct sockaddr_in a = refusing();
@@ -313,9 +322,9 @@ static void state_before_address(void)
 	expect_text(fd[0], fd[1], "as before");
 }
 
-CHECK_MAIN(CASE(state_before_address), CASE(keeps_its_port), CASE(gives_its_port_back),
-	   CASE(refused_blocking), CASE(refused_nonblocking), CASE(refused_by_second_connect),
-	   CASE(refused_by_recv_and_send), CASE(refused_in_epoll),
+CHECK_MAIN(CASE(port_zero), CASE(state_before_address), CASE(keeps_its_port),
+	   CASE(gives_its_port_back), CASE(refused_blocking), CASE(refused_nonblocking),
+	   CASE(refused_by_second_connect), CASE(refused_by_recv_and_send), CASE(refused_in_epoll),
 	   CASE(refused_socket_connects_later), CASE(refused_and_asked),
 	   CASE(closed_listener_refuses), CASE(closed_listener_resets_queue),
 	   CASE(to_group_or_broadcast), CASE(never_connected), CASE(pending_io),

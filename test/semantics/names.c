@@ -93,6 +93,65 @@ static void after_both_closed(void)
 	CHECK_ERRNO(getpeername(fd[1], SA(&a), &len), ENOTCONN);
 }
 
+/* What it was called it is called, when all is over. */
+static void name_outlives_the_end(void)
+{
+	struct sockaddr_in mine;
+	int fd[2];
+
+	for (int reset = 0; reset < 2; reset++) {
+		struct linger zero = {.l_onoff = reset};
+
+		tcp_pair(fd);
+		mine = local_name(fd[1]);
+		OK(setsockopt(fd[0], SOL_SOCKET, SO_LINGER, &zero, sizeof(zero)));
+		OK(close(fd[0]));
+		wait_bits(fd[1], reset ? POLLHUP : POLLRDHUP);
+		if (!reset)
+			OK(shutdown(fd[1], SHUT_WR));
+		wait_bits(fd[1], POLLHUP);
+		sleep_ms(50);
+		CHECK(same_address(local_name(fd[1]), mine));
+	}
+}
+
+/* The address goes with the connection, the port is told still; the next one has its own. */
+static void port_outlives_a_disconnect(void)
+{
+	struct sockaddr any = {.sa_family = AF_UNSPEC};
+	struct sockaddr_in a, mine;
+	int l = listener(5, &a), c = connected(a);
+
+	mine = local_name(c);
+	OK(connect(c, &any, sizeof(any)));
+	CHECK_EQ(local_name(c).sin_addr.s_addr, INADDR_ANY);
+	CHECK_EQ(local_name(c).sin_port, mine.sin_port);
+	OK(connect(c, SA(&a), sizeof(a)));
+	CHECK(local_name(c).sin_addr.s_addr != INADDR_ANY);
+	OK(close(l));
+}
+
+/* TCP tells no address with the bytes: its length is 0. */
+static void recvfrom_tells_none(void)
+{
+	struct sockaddr_in a;
+	socklen_t len = sizeof(a);
+	char buf[8];
+	int fd[2];
+
+	tcp_pair(fd);
+	write_all(fd[0], "abc", 3);
+	CHECK_EQ(recvfrom(fd[1], buf, 2, 0, SA(&a), &len), 2);
+	CHECK_EQ(len, 0);
+	len = sizeof(a);
+	CHECK_EQ(recvfrom(fd[1], buf, 2, 0, SA(&a), &len), 1);
+	CHECK_EQ(len, 0);
+	OK(shutdown(fd[0], SHUT_WR));
+	len = sizeof(a);
+	CHECK_EQ(recvfrom(fd[1], buf, 2, 0, SA(&a), &len), 0);
+	CHECK_EQ(len, 0);
+}
+
 static void any_becomes_the_address_used(void)
 {
 	struct sockaddr_in a = {.sin_family = AF_INET}, to;
@@ -111,4 +170,6 @@ static void any_becomes_the_address_used(void)
 }
 
 CHECK_MAIN(CASE(fresh), CASE(listening), CASE(both_ends_agree), CASE(truncated),
-	   CASE(after_the_peer_closed), CASE(after_both_closed), CASE(any_becomes_the_address_used))
+	   CASE(after_the_peer_closed), CASE(after_both_closed), CASE(name_outlives_the_end),
+	   CASE(recvfrom_tells_none), CASE(port_outlives_a_disconnect),
+	   CASE(any_becomes_the_address_used))
