@@ -197,6 +197,11 @@ static int neighbour(struct gz_end end)
 	return -1;
 }
 
+bool gz_addr_on_link(struct gz_end end)
+{
+	return neighbour(end) >= 0;
+}
+
 bool gz_addr_routed(struct gz_end end)
 {
 	struct in6_addr source;

@@ -180,6 +180,16 @@ static bool on_link(const struct in6_addr *a)
 	return false;
 }
 
+bool gz_ipv6_on_link(const struct in6_addr *a)
+{
+	bool is;
+
+	pthread_mutex_lock(&v6.lock);
+	is = on_link(a);
+	pthread_mutex_unlock(&v6.lock);
+	return is;
+}
+
 bool gz_ipv6_source(const struct in6_addr *peer, struct in6_addr *source)
 {
 	const struct own *best = NULL;

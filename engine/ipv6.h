@@ -23,6 +23,8 @@ bool gz_ipv6_is_local(const struct in6_addr *a);
 /** Addresses that programs may use: no link-local one, no duplicate.  Any thread; return: how
  * many were put into @list */
 unsigned gz_ipv6_list(struct in6_addr *list, unsigned max);
+/** Is it on one network with the stack?  Any thread. */
+bool gz_ipv6_on_link(const struct in6_addr *a);
 /** The source for what goes to @peer, a group too.  Any thread; false: the stack has no way
  * to it */
 bool gz_ipv6_source(const struct in6_addr *peer, struct in6_addr *source);

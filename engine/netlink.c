@@ -65,7 +65,7 @@ struct gz_netlink {
 	int end; /* ours of the shadow; -1: it gave way, or was closed */
 	int fd;	 /* the netlink socket */
 	bool strict;
-	struct nlmsghdr dump[2]; /* the one that is under way: header and family */
+	struct nlmsghdr dump[5]; /* the one that is under way, with its filters */
 	bool dumping;
 	_Alignas(struct nlmsghdr) char buf[GZ_NETLINK_MAX];
 };
@@ -224,12 +224,14 @@ static int request(struct gz_netlink *n, const void *data, size_t len)
 		return send_plainly(n->fd, data, len);
 	switch (gz_rtnl_ask(h, n->strict)) {
 	case GZ_RTNL_OWN:
-		gz_rtnl_answer(&b, h, port_of(n));
+		gz_rtnl_answer(&b, h, n->strict, port_of(n));
 		to_shadow(n, b.data, b.len);
 		return 0;
 	case GZ_RTNL_JOIN:
 		memset(n->dump, 0, sizeof(n->dump));
 		memcpy(n->dump, h, len < sizeof(n->dump) ? len : sizeof(n->dump));
+		if (n->dump->nlmsg_len > sizeof(n->dump))
+			n->dump->nlmsg_len = sizeof(n->dump);
 		n->dumping = true;
 		gz_count(GZ_C_NETLINK_DUMPS);
 		break;
@@ -255,7 +257,7 @@ static void answer(struct gz_netlink *n, const void *data, size_t len)
 				break;
 			before = len - left;
 			to_shadow(n, data, before);
-			gz_rtnl_records(&b, n->dump, h->nlmsg_pid);
+			gz_rtnl_records(&b, n->dump, n->strict, h->nlmsg_pid);
 			to_shadow(n, b.data, b.len);
 			data = h;
 			len -= before;

@@ -3,8 +3,8 @@
  * rtnl.c - rtnetlink: requests that concern the stack's interface, and the records
  *
  * As net/core/rtnetlink.c and net/ipv4/devinet.c have them: RTM_GETLINK and RTM_GETADDR,
- * as a dump or for one interface by index or name.  Without NETLINK_GET_STRICT_CHK the
- * kernel takes nothing but the family of a dump's header for a filter.
+ * as a dump or for one interface by index or name; RTM_GETROUTE is in rtnl_route.c.  Without
+ * NETLINK_GET_STRICT_CHK the kernel takes nothing but the family of a dump's header for a filter.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -20,6 +20,7 @@
 #include "engine/iface.h"
 #include "engine/ipv6.h"
 #include "engine/rtnl.h"
+#include "engine/rtnl_put.h"
 #include "engine/worker.h"
 
 #ifndef IFF_LOWER_UP
@@ -43,11 +44,12 @@ static bool is_dump(const struct nlmsghdr *h)
 
 static size_t header_len(const struct nlmsghdr *h)
 {
+	if (h->nlmsg_type == RTM_GETROUTE)
+		return sizeof(struct rtmsg);
 	return h->nlmsg_type == RTM_GETLINK ? sizeof(struct ifinfomsg) : sizeof(struct ifaddrmsg);
 }
 
-/* Attribute @type of a request whose fixed part has @fixed bytes; NULL: not there */
-static const struct rtattr *attribute(const struct nlmsghdr *h, size_t fixed, unsigned type)
+const struct rtattr *gz_rtnl_attribute(const struct nlmsghdr *h, size_t fixed, unsigned type)
 {
 	size_t skip = NLMSG_LENGTH(NLMSG_ALIGN(fixed));
 	const struct rtattr *a = (const struct rtattr *)((const char *)h + skip);
@@ -73,6 +75,8 @@ static int index_of(const struct nlmsghdr *h)
 
 	if (h->nlmsg_len < NLMSG_LENGTH(header_len(h)))
 		return 0;
+	if (h->nlmsg_type == RTM_GETROUTE)
+		return gz_rtnl_route_index(h);
 	if (h->nlmsg_type == RTM_GETADDR) {
 		memcpy(&addr, NLMSG_DATA(h), sizeof(addr));
 		return (int)addr.ifa_index;
@@ -88,7 +92,7 @@ static bool names_own(const struct nlmsghdr *h)
 	if (h->nlmsg_type != RTM_GETLINK)
 		return false;
 	for (unsigned i = 0; i < 2; i++) {
-		const struct rtattr *a = attribute(h, sizeof(struct ifinfomsg), names[i]);
+		const struct rtattr *a = gz_rtnl_attribute(h, sizeof(struct ifinfomsg), names[i]);
 
 		if (a && RTA_PAYLOAD(a) >= sizeof(GZ_IFACE_NAME) - 1 &&
 		    !strncmp(RTA_DATA(a), GZ_IFACE_NAME, RTA_PAYLOAD(a)))
@@ -101,8 +105,8 @@ static bool names_own(const struct nlmsghdr *h)
 static bool is_narrow(const struct nlmsghdr *h)
 {
 	return h->nlmsg_type == RTM_GETLINK &&
-	       (attribute(h, sizeof(struct ifinfomsg), IFLA_MASTER) ||
-		attribute(h, sizeof(struct ifinfomsg), IFLA_LINKINFO));
+	       (gz_rtnl_attribute(h, sizeof(struct ifinfomsg), IFLA_MASTER) ||
+		gz_rtnl_attribute(h, sizeof(struct ifinfomsg), IFLA_LINKINFO));
 }
 
 static bool knows_family(const struct nlmsghdr *h)
@@ -117,11 +121,14 @@ enum gz_rtnl_what gz_rtnl_ask(const struct nlmsghdr *h, bool strict)
 {
 	int index;
 
-	if ((h->nlmsg_type != RTM_GETLINK && h->nlmsg_type != RTM_GETADDR) || !knows_family(h) ||
-	    !gz_rtnl_may_stay(h))
+	if ((h->nlmsg_type != RTM_GETLINK && h->nlmsg_type != RTM_GETADDR &&
+	     h->nlmsg_type != RTM_GETROUTE) ||
+	    !knows_family(h) || !gz_rtnl_may_stay(h))
 		return GZ_RTNL_KERNEL;
 	index = index_of(h);
 	if (!is_dump(h)) {
+		if (h->nlmsg_type == RTM_GETROUTE)
+			return gz_rtnl_route_own(h) ? GZ_RTNL_OWN : GZ_RTNL_KERNEL;
 		/* RTM_GETADDR of IPv4 is a dump or nothing (inet_rtnl_doit). */
 		if (h->nlmsg_type != RTM_GETLINK)
 			return GZ_RTNL_KERNEL;
@@ -143,16 +150,16 @@ bool gz_rtnl_may_stay(const struct nlmsghdr *h)
 	if (!is_get(h) || h->nlmsg_type == RTM_GETNSID)
 		return false;
 	return !(h->nlmsg_type == RTM_GETLINK &&
-		 (attribute(h, sizeof(struct ifinfomsg), IFLA_TARGET_NETNSID) ||
-		  attribute(h, sizeof(struct ifinfomsg), IFLA_NET_NS_PID) ||
-		  attribute(h, sizeof(struct ifinfomsg), IFLA_NET_NS_FD))) &&
+		 (gz_rtnl_attribute(h, sizeof(struct ifinfomsg), IFLA_TARGET_NETNSID) ||
+		  gz_rtnl_attribute(h, sizeof(struct ifinfomsg), IFLA_NET_NS_PID) ||
+		  gz_rtnl_attribute(h, sizeof(struct ifinfomsg), IFLA_NET_NS_FD))) &&
 	       !(h->nlmsg_type == RTM_GETADDR &&
-		 attribute(h, sizeof(struct ifaddrmsg), IFA_TARGET_NETNSID));
+		 gz_rtnl_attribute(h, sizeof(struct ifaddrmsg), IFA_TARGET_NETNSID));
 }
 
 /* --- records ------------------------------------------------------------- */
 
-static void *put(struct gz_rtnl *b, size_t n)
+void *gz_rtnl_put(struct gz_rtnl *b, size_t n)
 {
 	void *p = b->data + b->len;
 
@@ -161,10 +168,10 @@ static void *put(struct gz_rtnl *b, size_t n)
 	return p;
 }
 
-static struct nlmsghdr *begin(struct gz_rtnl *b, const struct nlmsghdr *request, uint16_t type,
-			      uint16_t flags, uint32_t pid)
+struct nlmsghdr *gz_rtnl_begin(struct gz_rtnl *b, const struct nlmsghdr *request, uint16_t type,
+			       uint16_t flags, uint32_t pid)
 {
-	struct nlmsghdr *h = put(b, sizeof(*h));
+	struct nlmsghdr *h = gz_rtnl_put(b, sizeof(*h));
 
 	h->nlmsg_type = type;
 	h->nlmsg_flags = flags;
@@ -173,28 +180,28 @@ static struct nlmsghdr *begin(struct gz_rtnl *b, const struct nlmsghdr *request,
 	return h;
 }
 
-static void finish(struct gz_rtnl *b, struct nlmsghdr *h)
+void gz_rtnl_finish(struct gz_rtnl *b, struct nlmsghdr *h)
 {
 	h->nlmsg_len = (uint32_t)(b->data + b->len - (uint8_t *)h);
 }
 
-static void attr(struct gz_rtnl *b, unsigned short type, const void *value, size_t n)
+void gz_rtnl_attr(struct gz_rtnl *b, unsigned short type, const void *value, size_t n)
 {
-	struct rtattr *a = put(b, RTA_LENGTH(n));
+	struct rtattr *a = gz_rtnl_put(b, RTA_LENGTH(n));
 
 	a->rta_len = (unsigned short)RTA_LENGTH(n);
 	a->rta_type = type;
 	memcpy(RTA_DATA(a), value, n);
 }
 
-static void attr32(struct gz_rtnl *b, unsigned short type, uint32_t v)
+void gz_rtnl_attr32(struct gz_rtnl *b, unsigned short type, uint32_t v)
 {
-	attr(b, type, &v, sizeof(v));
+	gz_rtnl_attr(b, type, &v, sizeof(v));
 }
 
 static void attr8(struct gz_rtnl *b, unsigned short type, uint8_t v)
 {
-	attr(b, type, &v, sizeof(v));
+	gz_rtnl_attr(b, type, &v, sizeof(v));
 }
 
 static void stats(struct gz_rtnl *b)
@@ -213,16 +220,16 @@ static void stats(struct gz_rtnl *b)
 
 	for (size_t i = 0; i < sizeof(old) / sizeof(old[0]); i++)
 		old[i] = (uint32_t)wide[i];
-	attr(b, IFLA_STATS64, &s, sizeof(s));
-	attr(b, IFLA_STATS, old, sizeof(old));
+	gz_rtnl_attr(b, IFLA_STATS64, &s, sizeof(s));
+	gz_rtnl_attr(b, IFLA_STATS, old, sizeof(old));
 }
 
 static void link_record(struct gz_rtnl *b, const struct nlmsghdr *request, uint16_t flags,
 			uint32_t pid)
 {
-	struct nlmsghdr *h = begin(b, request, RTM_NEWLINK, flags, pid);
+	struct nlmsghdr *h = gz_rtnl_begin(b, request, RTM_NEWLINK, flags, pid);
 	uint8_t family = family_of(request);
-	struct ifinfomsg *i = put(b, sizeof(*i));
+	struct ifinfomsg *i = gz_rtnl_put(b, sizeof(*i));
 	static const uint8_t everybody[6] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
 
 	/* IPv6 has a dump of its own, the other families have none. */
@@ -230,46 +237,46 @@ static void link_record(struct gz_rtnl *b, const struct nlmsghdr *request, uint1
 	i->ifi_type = ARPHRD_ETHER;
 	i->ifi_index = GZ_IFACE_INDEX;
 	i->ifi_flags = IFF_UP | IFF_BROADCAST | IFF_RUNNING | IFF_MULTICAST | IFF_LOWER_UP;
-	attr(b, IFLA_IFNAME, GZ_IFACE_NAME, sizeof(GZ_IFACE_NAME));
+	gz_rtnl_attr(b, IFLA_IFNAME, GZ_IFACE_NAME, sizeof(GZ_IFACE_NAME));
 	attr8(b, IFLA_OPERSTATE, OPER_UP);
-	attr32(b, IFLA_MTU, gz_worker.port.mtu);
-	attr(b, IFLA_ADDRESS, gz_worker.port.mac.addr_bytes, 6);
+	gz_rtnl_attr32(b, IFLA_MTU, gz_worker.port.mtu);
+	gz_rtnl_attr(b, IFLA_ADDRESS, gz_worker.port.mac.addr_bytes, 6);
 	if (family != AF_INET6) {
-		attr32(b, IFLA_TXQLEN, 1000);
+		gz_rtnl_attr32(b, IFLA_TXQLEN, 1000);
 		attr8(b, IFLA_LINKMODE, 0);
-		attr32(b, IFLA_GROUP, 0);
+		gz_rtnl_attr32(b, IFLA_GROUP, 0);
 		attr8(b, IFLA_CARRIER, 1);
-		attr(b, IFLA_BROADCAST, everybody, sizeof(everybody));
+		gz_rtnl_attr(b, IFLA_BROADCAST, everybody, sizeof(everybody));
 		stats(b);
 	}
-	finish(b, h);
+	gz_rtnl_finish(b, h);
 }
 
 static void address(struct gz_rtnl *b, const struct nlmsghdr *request, uint32_t pid, uint8_t family,
 		    uint8_t len, const void *addr, size_t n, const uint32_t *broadcast)
 {
-	struct nlmsghdr *h = begin(b, request, RTM_NEWADDR, NLM_F_MULTI, pid);
+	struct nlmsghdr *h = gz_rtnl_begin(b, request, RTM_NEWADDR, NLM_F_MULTI, pid);
 	struct ifa_cacheinfo forever = {.ifa_prefered = UINT32_MAX, .ifa_valid = UINT32_MAX};
-	struct ifaddrmsg *a = put(b, sizeof(*a));
+	struct ifaddrmsg *a = gz_rtnl_put(b, sizeof(*a));
 
 	a->ifa_family = family;
 	a->ifa_prefixlen = len;
 	a->ifa_flags = IFA_F_PERMANENT;
 	a->ifa_scope = RT_SCOPE_UNIVERSE;
 	a->ifa_index = GZ_IFACE_INDEX;
-	attr(b, IFA_ADDRESS, addr, n);
+	gz_rtnl_attr(b, IFA_ADDRESS, addr, n);
 	if (family == AF_INET) {
-		attr(b, IFA_LOCAL, addr, n);
+		gz_rtnl_attr(b, IFA_LOCAL, addr, n);
 		if (broadcast)
-			attr(b, IFA_BROADCAST, broadcast, sizeof(*broadcast));
-		attr(b, IFA_LABEL, GZ_IFACE_NAME, sizeof(GZ_IFACE_NAME));
+			gz_rtnl_attr(b, IFA_BROADCAST, broadcast, sizeof(*broadcast));
+		gz_rtnl_attr(b, IFA_LABEL, GZ_IFACE_NAME, sizeof(GZ_IFACE_NAME));
 	}
-	attr32(b, IFA_FLAGS, IFA_F_PERMANENT);
-	attr(b, IFA_CACHEINFO, &forever, sizeof(forever));
-	finish(b, h);
+	gz_rtnl_attr32(b, IFA_FLAGS, IFA_F_PERMANENT);
+	gz_rtnl_attr(b, IFA_CACHEINFO, &forever, sizeof(forever));
+	gz_rtnl_finish(b, h);
 }
 
-void gz_rtnl_records(struct gz_rtnl *b, const struct nlmsghdr *request, uint32_t pid)
+void gz_rtnl_records(struct gz_rtnl *b, const struct nlmsghdr *request, bool strict, uint32_t pid)
 {
 	const struct gz_engine_config *cfg = gz_worker.cfg;
 	struct in6_addr v6[ADDRS6_MAX];
@@ -278,6 +285,10 @@ void gz_rtnl_records(struct gz_rtnl *b, const struct nlmsghdr *request, uint32_t
 
 	if (request->nlmsg_type == RTM_GETLINK) {
 		link_record(b, request, NLM_F_MULTI, pid);
+		return;
+	}
+	if (request->nlmsg_type == RTM_GETROUTE) {
+		gz_rtnl_routes(b, request, strict, pid);
 		return;
 	}
 	for (unsigned i = 0; family != AF_INET6 && i < cfg->naddrs; i++) {
@@ -294,25 +305,28 @@ void gz_rtnl_records(struct gz_rtnl *b, const struct nlmsghdr *request, uint32_t
 
 void gz_rtnl_error(struct gz_rtnl *b, const struct nlmsghdr *request, int error, uint32_t pid)
 {
-	struct nlmsghdr *h = begin(b, request, NLMSG_ERROR, NLM_F_CAPPED, pid);
+	struct nlmsghdr *h = gz_rtnl_begin(b, request, NLMSG_ERROR, NLM_F_CAPPED, pid);
 	struct nlmsgerr e = {.error = error, .msg = *request};
 
-	memcpy(put(b, sizeof(e)), &e, sizeof(e));
-	finish(b, h);
+	memcpy(gz_rtnl_put(b, sizeof(e)), &e, sizeof(e));
+	gz_rtnl_finish(b, h);
 }
 
-void gz_rtnl_answer(struct gz_rtnl *b, const struct nlmsghdr *request, uint32_t pid)
+void gz_rtnl_answer(struct gz_rtnl *b, const struct nlmsghdr *request, bool strict, uint32_t pid)
 {
 	struct nlmsghdr *h;
 
 	if (is_dump(request)) {
-		gz_rtnl_records(b, request, pid);
-		h = begin(b, request, NLMSG_DONE, NLM_F_MULTI, pid);
-		put(b, sizeof(int));
-		finish(b, h);
+		gz_rtnl_records(b, request, strict, pid);
+		h = gz_rtnl_begin(b, request, NLMSG_DONE, NLM_F_MULTI, pid);
+		gz_rtnl_put(b, sizeof(int));
+		gz_rtnl_finish(b, h);
 		return;
 	}
-	link_record(b, request, 0, pid);
+	if (request->nlmsg_type == RTM_GETROUTE)
+		gz_rtnl_route(b, request, pid);
+	else
+		link_record(b, request, 0, pid);
 	if (request->nlmsg_flags & NLM_F_ACK)
 		gz_rtnl_error(b, request, 0, pid);
 }

@@ -10,10 +10,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/** Messages being made; there is room for one interface and all its addresses. */
+/** Messages being made; there is room for one interface, all its addresses and routes. */
 struct gz_rtnl {
 	size_t len;
-	_Alignas(struct nlmsghdr) uint8_t data[4096];
+	_Alignas(struct nlmsghdr) uint8_t data[8192];
 };
 
 /** What becomes of a request. */
@@ -38,10 +38,10 @@ enum gz_rtnl_what gz_rtnl_ask(const struct nlmsghdr *h, bool strict);
 bool gz_rtnl_may_stay(const struct nlmsghdr *h);
 
 /** Append the records of the dump @h as parts of a multipart message from @pid. */
-void gz_rtnl_records(struct gz_rtnl *b, const struct nlmsghdr *h, uint32_t pid);
+void gz_rtnl_records(struct gz_rtnl *b, const struct nlmsghdr *h, bool strict, uint32_t pid);
 /** Append an error, 0 or -errno, about @h. */
 void gz_rtnl_error(struct gz_rtnl *b, const struct nlmsghdr *h, int error, uint32_t pid);
 /** Append the whole answer to GZ_RTNL_OWN. */
-void gz_rtnl_answer(struct gz_rtnl *b, const struct nlmsghdr *h, uint32_t pid);
+void gz_rtnl_answer(struct gz_rtnl *b, const struct nlmsghdr *h, bool strict, uint32_t pid);
 
 #endif

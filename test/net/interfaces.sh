@@ -15,6 +15,7 @@ start_engine e stack "port:
   iface: gz0e
 stack:
   addresses: [10.213.0.2/24, 10.213.0.7/24]
+  gateway: 10.213.0.1
   addresses6: [\"fd67:617a:656c::2/64\"]"
 
 # says TEXT CMD... - its output has the words TEXT
@@ -47,12 +48,28 @@ l = socket.if_nameindex()
 print(l[-1:] + l)
 assert socket.if_indextoname(socket.if_nametoindex("gazelle0")) == "gazelle0"'
 
-# Routes, neighbours and rules are the kernel's.
-for what in route neigh rule "route show table all"; do
-	# shellcheck disable=SC2086
+# Routes: the stack's beside the kernel's, and one by its destination.
+assert_eq "$(gz e ip route | grep -v gazelle0)" "$(in_ns stack ip route)" "the kernel's routes"
+assert_eq "$(gz e ip route | grep gazelle0 | tr -s ' ' | sed 's/ $//')" \
+	"default via 10.213.0.1 dev gazelle0 proto static
+10.213.0.0/24 dev gazelle0 proto kernel scope link src 10.213.0.2
+10.213.0.0/24 dev gazelle0 proto kernel scope link src 10.213.0.7" "the stack's routes"
+says "fd67:617a:656c::/64 dev gazelle0 proto kernel metric 256" ip -6 route
+says "local 10.213.0.7 dev gazelle0" ip route show table local
+[[ $(gz e ip route show table local) != *10.213.0.0/24* ]] || fail "the table is no filter"
+[[ $(gz e ip route show dev gz0) != *gazelle0* ]] || fail "the device is no filter"
+says "10.213.0.0/24 proto kernel scope link src 10.213.0.2" ip route show dev gazelle0
+says "10.213.0.0/24 dev gazelle0" busybox ip route
+says "10.213.0.1 dev gazelle0 src 10.213.0.2" ip route get 10.213.0.1
+says "192.0.2.77 via 10.213.0.1 dev gazelle0 src 10.213.0.2" ip route get 192.0.2.77
+says "local 10.213.0.2 dev lo src 10.213.0.2 cache <local>" ip route get 10.213.0.2
+says "local 127.0.0.1 dev lo" ip route get 127.0.0.1
+says "fd67:617a:656c::1 dev gazelle0 src fd67:617a:656c::2" ip -6 route get fd67:617a:656c::1
+
+# Neighbours and rules are the kernel's.
+for what in neigh rule; do
 	assert_eq "$(gz e ip $what)" "$(in_ns stack ip $what)" "ip $what"
 done
-says "10.213.0.2 dev gz0" ip route get 10.213.0.2
 
 # Changes are made, by netlink and by ioctl(), and a watcher hears of them.
 background watch gz e ip monitor address

@@ -356,6 +356,55 @@ static void routes(void)
 	CHECK_EQ(((struct rtmsg *)NLMSG_DATA(h))->rtm_type, RTN_LOCAL);
 }
 
+/* What a dump of @table, or of all without one, has of the route to GZ_ADDR itself */
+static int own_routes(int fd, uint32_t seq, uint32_t table)
+{
+	uint32_t want = test_address(0).sin_addr.s_addr;
+	struct request r = dump_of(RTM_GETROUTE, AF_INET, seq);
+	char *buf = malloc(ROOM);
+	int found = 0;
+
+	CHECK(buf);
+	r.h.nlmsg_len = NLMSG_LENGTH(sizeof(struct rtmsg));
+	if (table)
+		add_attr(&r, RTA_TABLE, &table, sizeof(table));
+	OK(send(fd, &r, r.h.nlmsg_len, 0));
+	for (;;) {
+		struct nlmsghdr *h = (struct nlmsghdr *)buf;
+		size_t left = (size_t)OK(recv(fd, buf, ROOM, 0));
+
+		for (; NLMSG_OK(h, left); h = NLMSG_NEXT(h, left)) {
+			const struct rtmsg *m = NLMSG_DATA(h);
+			const struct rtattr *a = RTM_RTA(m);
+			size_t rest = RTM_PAYLOAD(h);
+
+			CHECK_EQ(h->nlmsg_seq, seq);
+			if (h->nlmsg_type == NLMSG_DONE) {
+				free(buf);
+				return found;
+			}
+			CHECK_EQ(h->nlmsg_type, RTM_NEWROUTE);
+			if (table)
+				CHECK_EQ(m->rtm_table, table);
+			for (; RTA_OK(a, rest); a = RTA_NEXT(a, rest))
+				if (a->rta_type == RTA_DST && m->rtm_type == RTN_LOCAL &&
+				    m->rtm_dst_len == 32)
+					found += !memcmp(RTA_DATA(a), &want, sizeof(want));
+		}
+	}
+}
+
+/* A dump has the routes of GZ_ADDR's interface; if it is strict, its table is a filter. */
+static void route_dumps(void)
+{
+	int fd = route_socket(SOCK_RAW);
+
+	CHECK(own_routes(fd, 71, 0) >= 1);
+	set_option(fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, 1);
+	CHECK(own_routes(fd, 72, RT_TABLE_LOCAL) >= 1);
+	CHECK_EQ(own_routes(fd, 73, RT_TABLE_MAIN), 0);
+}
+
 /* A change is made, and whoever watches is told. */
 static void change_and_watch(void)
 {
@@ -548,7 +597,7 @@ static void no_request(void)
 }
 
 CHECK_MAIN(CASE(links_and_addresses), CASE(by_send_and_write), CASE(at_once), CASE(peek_the_length),
-	   CASE(single_link), CASE(filtered), CASE(other_families), CASE(routes), CASE(not_padded),
-	   CASE(change_and_watch), CASE(watch_and_dump), CASE(dump_then_change), CASE(names),
-	   CASE(port_is_the_pid), CASE(time_out), CASE(two_threads), CASE(without_rights),
-	   CASE(no_request))
+	   CASE(single_link), CASE(filtered), CASE(other_families), CASE(routes), CASE(route_dumps),
+	   CASE(not_padded), CASE(change_and_watch), CASE(watch_and_dump), CASE(dump_then_change),
+	   CASE(names), CASE(port_is_the_pid), CASE(time_out), CASE(two_threads),
+	   CASE(without_rights), CASE(no_request))
