@@ -345,6 +345,10 @@ void gz_engine_check(struct gz_load *ld, void *conf)
 
 	check_control(ld, c->run_dir, c->name);
 	check_port(ld, &c->port, &c->memory);
+	if (c->port.vlan)
+		gz_load_error(ld, "port.vlan", NULL,
+			      "an engine has none of its own: expected it in gazelle-dispatch's "
+			      "configuration");
 	check_stack(ld, c);
 	check_stack6(ld, c);
 	check_rules(ld, c);
@@ -388,7 +392,8 @@ static void check_clients(struct gz_load *ld, struct gz_dispatch_config *c)
 		for (unsigned j = 0; j < i; j++) {
 			const struct gz_dispatch_client *b = &c->clients[j];
 			bool wider = a->address.len < b->address.len;
-			bool share = a->shared && b->shared && a->address.addr == b->address.addr;
+			bool share = a->shared && b->shared && a->address.addr == b->address.addr &&
+				     a->vlan == b->vlan;
 
 			snprintf(mine, sizeof(mine), "clients[%u].name", i);
 			snprintf(other, sizeof(other), "clients[%u].name", j);

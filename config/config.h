@@ -93,6 +93,7 @@ struct gz_port_config {
 	uint16_t mtu;	     /* bytes of IP packet */
 	uint16_t queue_size; /* descriptors, a power of two */
 	bool promiscuous;
+	uint16_t vlan; /* its frames' tag; 0: none.  Dispatch's only */
 	/* A veth pair that the program makes itself; empty host_iface: none. */
 	char veth_host[IFNAMSIZ];	/* the kernel's end, e.g. gz0 */
 	struct gz_prefix4 veth_address; /* its address */
@@ -172,7 +173,8 @@ struct gz_dispatch_client {
 	struct gz_prefix address6; /* of IPv6, if it is set */
 	uint32_t uid;		   /* of the engine's process */
 	bool uid_set;
-	bool shared; /* address is other clients' too, who say so as well */
+	uint16_t vlan; /* 0: the port's */
+	bool shared;   /* address is other clients' too, who say so as well */
 	/* Limits a second, as the client sees it; 0: none */
 	uint32_t send_kbits, send_packets;
 	uint32_t receive_kbits, receive_packets;

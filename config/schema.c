@@ -137,6 +137,10 @@ static const struct gz_cfg_key port_keys[] = {
 	{ "port.promiscuous", GZ_CFG_BOOL, FIELD(struct gz_port_config, promiscuous),
 	  .def = "false",
 	  .help = "Receive frames for other MAC addresses too." },
+	{ "port.vlan", GZ_CFG_UINT, FIELD(struct gz_port_config, vlan),
+	  RANGE(0, 4094), .def = "0",
+	  .help = "VLAN whose tag (802.1Q) frames have on the wire; 0: none.",
+	  .more = "Of gazelle-dispatch only." },
 	{ "port.veth", GZ_CFG_BLOCK,
 	  .help = "A veth pair made at start and removed at the end.",
 	  .more = "iface: is our end, the kernel keeps the other: programs "
@@ -389,6 +393,9 @@ static const struct gz_cfg_key client_keys[] = {
 	{ "uid", GZ_CFG_UID, .offset = offsetof(struct gz_dispatch_client, uid), .size = 5,
 	  .flags = GZ_CFG_OPTIONAL, RANGE(0, 4294967294),
 	  .help = "The user that the engine must run as." },
+	{ "vlan", GZ_CFG_UINT, FIELD(struct gz_dispatch_client, vlan),
+	  .flags = GZ_CFG_OPTIONAL, RANGE(1, 4094),
+	  .help = "Its VLAN on the wire." },
 	{ "shared", GZ_CFG_BOOL, FIELD(struct gz_dispatch_client, shared),
 	  .flags = GZ_CFG_OPTIONAL,
 	  .help = "Whether other clients have its address too." },
@@ -547,6 +554,7 @@ static const struct gz_cfg_key dispatch_keys[] = {
 		  "listen there, left out: any that can make the socket. "
 		  "address, address6: the address or the network that "
 		  "is the client's alone; what it sends from elsewhere is dropped. "
+		  "vlan: its VLAN on the wire (802.1Q), left out: port.vlan. "
 		  "shared: address, a single one, is that of other clients with shared "
 		  "as well; each has ports of its own there. "
 		  "send_kbits, send_packets, receive_kbits, receive_packets: limits, a "

@@ -45,11 +45,13 @@ static int publish(struct dispatch *d)
 
 	if (!t)
 		return -ENOMEM;
+	t->native = d->config.port.vlan;
 	for (unsigned i = 0; i < GZ_CLIENTS_MAX; i++) {
 		if (!d->clients.place[i].used)
 			continue;
 		t->clients |= 1ull << i;
 		t->limits[i] = d->clients.place[i].limits;
+		sw_table_vlan(t, i, d->clients.place[i].conf.vlan);
 		own_addresses(t, i, &d->clients.place[i]);
 	}
 	t->nrules = d->config.nkernel_rules;
@@ -432,9 +434,10 @@ static bool same_net6(const struct gz_prefix *a, const struct gz_prefix *b)
 /** is_same() - The same client, but perhaps with other limits? */
 static bool is_same(const struct gz_dispatch_client *a, const struct gz_dispatch_client *b)
 {
-	return !strcmp(a->name, b->name) && a->shared == b->shared && !strcmp(a->path, b->path) &&
-	       a->uid_set == b->uid_set && a->uid == b->uid && a->address.addr == b->address.addr &&
-	       a->address.len == b->address.len && same_net6(&a->address6, &b->address6);
+	return !strcmp(a->name, b->name) && a->shared == b->shared && a->vlan == b->vlan &&
+	       !strcmp(a->path, b->path) && a->uid_set == b->uid_set && a->uid == b->uid &&
+	       a->address.addr == b->address.addr && a->address.len == b->address.len &&
+	       same_net6(&a->address6, &b->address6);
 }
 
 static bool same_limits(const struct gz_dispatch_client *a, const struct gz_dispatch_client *b)

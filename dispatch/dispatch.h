@@ -42,6 +42,7 @@ struct counters {
 	uint64_t malformed; /* of rx, dropped: see enum sw_reason */
 	uint64_t spoofed;
 	uint64_t unclaimed;
+	uint64_t vlan;
 };
 
 struct dispatch {

@@ -95,6 +95,17 @@ void sw_table_share(struct sw_table *t, unsigned client, const struct sw_ports *
 	t->clients |= 1ull << client;
 }
 
+void sw_table_vlan(struct sw_table *t, unsigned client, uint16_t vlan)
+{
+	t->vlan[client] = vlan ? vlan : t->native;
+	t->vlans[t->vlan[client] / 8] |= (uint8_t)(1 << t->vlan[client] % 8);
+}
+
+bool sw_is_vlan(const struct sw_table *t, uint16_t vlan)
+{
+	return vlan == t->native || t->vlans[vlan / 8] >> vlan % 8 & 1;
+}
+
 void sw_table_seal(struct sw_table *t)
 {
 	qsort(t->r4, t->n4, sizeof(t->r4[0]), by_length);
@@ -253,6 +264,9 @@ static bool sender_allowed(struct sw *s, unsigned from, const struct rte_ether_a
 	/* the kernel is a host, and may be others' router */
 	if (from == SW_KERNEL)
 		return owner == SW_KERNEL || owner == SW_PORT;
+	/* By way of a router between VLANs */
+	if (from == SW_PORT && owner < SW_PORT && s->table->vlan[owner] != s->vlan)
+		return true;
 	if (owner != from || from == SW_PORT)
 		return owner == from;
 	if (!sw_learn(s, from, mac))
@@ -585,4 +599,42 @@ struct sw_verdict sw_decide(struct sw *s, unsigned from, const void *frame, unsi
 			return sw_send(SW_KERNEL);
 		return sw_drop(SW_UNCLAIMED);
 	}
+}
+
+/* --- VLANs ---------------------------------------------------------------- */
+
+/* Clients of the frame's VLAN */
+static uint64_t in_vlan(const struct sw *s)
+{
+	uint64_t set = 0;
+
+	for (uint64_t left = s->table->clients; left;) {
+		unsigned i = sw_take(&left);
+
+		if (s->table->vlan[i] == s->vlan)
+			set |= 1ull << i;
+	}
+	return set;
+}
+
+struct sw_verdict sw_decide_in(struct sw *s, unsigned from, uint16_t vlan, const void *frame,
+			       unsigned len)
+{
+	struct sw_verdict v;
+	uint16_t theirs = vlan;
+
+	s->vlan = vlan;
+	v = sw_decide(s, from, frame, len);
+	if (v.action == SW_FLOOD)
+		v.only &= in_vlan(s);
+	if (vlan != s->table->native)
+		v.both = false;
+	if (v.action == SW_SEND && v.to < SW_PORT)
+		theirs = s->table->vlan[v.to];
+	else if (v.action == SW_SEND && v.to == SW_KERNEL)
+		theirs = s->table->native;
+	if (theirs == vlan)
+		return v;
+	/* A router may know a way there */
+	return from == SW_PORT ? sw_drop(SW_VLAN) : sw_send(SW_PORT);
 }

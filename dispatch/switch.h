@@ -38,6 +38,7 @@ enum sw_reason {
 	SW_FINE,
 	SW_MALFORMED, /* lengths or header fields that cannot be */
 	SW_SPOOFED,   /* an address that is not the sender's to use */
+	SW_VLAN,      /* of a VLAN that is not the sender's or not the receiver's */
 	SW_UNCLAIMED, /* nobody's: no client's address, or no IP or ARP */
 };
 
@@ -101,6 +102,9 @@ struct sw_table {
 	struct sw_route6 r6[SW_ROUTES_MAX];
 	unsigned nrules; /* what is the kernel's; used if there is a way to it */
 	struct gz_kernel_rule rules[GZ_KERNEL_RULES_MAX];
+	uint16_t vlan[GZ_CLIENTS_MAX];	       /* of each client */
+	uint16_t native;		       /* of the kernel, and of clients without another */
+	uint8_t vlans[4096 / 8];	       /* a bit for each that somebody has */
 	struct limits *limits[GZ_CLIENTS_MAX]; /* the worker's, of those in clients */
 	/* dispatch's, to free it, and limits that only it had, when the worker has left it */
 	struct limits *dead;
@@ -145,6 +149,7 @@ struct sw_fragment {
 
 struct sw {
 	const struct sw_table *table;
+	uint16_t vlan;	    /* of the frame that is being looked at */
 	uint16_t max_frame; /* bytes, without FCS; one VLAN tag allowed */
 	struct sw_client client[GZ_CLIENTS_MAX];
 	struct sw_fragment fragment[SW_FRAGMENTS];
@@ -208,6 +213,19 @@ struct sw_verdict sw_decide6(struct sw *s, unsigned from, const struct rte_ether
  * A client's first valid frame teaches its MAC address.
  */
 struct sw_verdict sw_decide(struct sw *s, unsigned from, const void *frame, unsigned len);
+
+/**
+ * sw_decide_in() - sw_decide(), within a VLAN
+ * @vlan:	Of the frame; it has no tag.  What is another VLAN's is outside, if the
+ *		sender is not
+ */
+struct sw_verdict sw_decide_in(struct sw *s, unsigned from, uint16_t vlan, const void *frame,
+			       unsigned len);
+
+/** sw_table_vlan() - A client's VLAN, 0: the native one, which is to be set before.  Main */
+void sw_table_vlan(struct sw_table *t, unsigned client, uint16_t vlan);
+/** sw_is_vlan() - Has anybody this VLAN?  0: no tag */
+bool sw_is_vlan(const struct sw_table *t, uint16_t vlan);
 
 /** sw_forget() - A client left: the next one may have another MAC address */
 void sw_forget(struct sw *s, unsigned client);

@@ -79,6 +79,9 @@ static bool owns(struct sw *s, unsigned from, const struct rte_ether_addr *mac,
 
 	if (from == SW_KERNEL)
 		return owner == SW_KERNEL || owner == SW_PORT;
+	/* By way of a router between VLANs */
+	if (from == SW_PORT && owner < SW_PORT && s->table->vlan[owner] != s->vlan)
+		return true;
 	/* Its first frame may be from the address that its MAC address makes. */
 	if (from != SW_PORT && owner == SW_PORT && is_of_mac(a, mac))
 		owner = from;

@@ -33,7 +33,8 @@ static const struct {
 	{                                                                                          \
 #field, offsetof(struct counters, field)                                           \
 	}
-    ROW(rx), ROW(tx), ROW(dropped), ROW(limited), ROW(malformed), ROW(spoofed), ROW(unclaimed),
+    ROW(rx),	    ROW(tx),	  ROW(dropped),	  ROW(limited),
+    ROW(malformed), ROW(spoofed), ROW(unclaimed), ROW(vlan),
 #undef ROW
 };
 

@@ -36,8 +36,24 @@ void wire_start(struct dispatch *d)
 	atomic_store(&d->wire.changed, true);
 }
 
-/** send_own() - Send a frame of dispatch's own over port @i */
-static void send_own(struct dispatch *d, unsigned i, const uint8_t *f, unsigned len)
+/** tag_all() - With the VLAN of mbuf.vlan_tci, if any.  Return: how many of @m are left */
+static unsigned tag_all(struct rte_mbuf **m, unsigned n)
+{
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		struct rte_mbuf *one = m[i];
+
+		if (one->vlan_tci && rte_vlan_insert(&one))
+			rte_pktmbuf_free(one);
+		else
+			m[kept++] = one;
+	}
+	return kept;
+}
+
+/** send_in() - Send a frame of dispatch's own over port @i, in a VLAN; 0: none */
+static void send_in(struct dispatch *d, unsigned i, uint16_t vlan, const uint8_t *f, unsigned len)
 {
 	struct wire_port *p = &d->wire.port[i];
 	struct rte_mbuf *m = rte_pktmbuf_alloc(d->pool);
@@ -48,8 +64,17 @@ static void send_own(struct dispatch *d, unsigned i, const uint8_t *f, unsigned 
 		return;
 	}
 	memcpy(to, f, len);
+	m->vlan_tci = vlan;
+	if (!tag_all(&m, 1))
+		return;
 	if (rte_eth_tx_burst(p->port.id, 0, &m, 1) != 1)
 		rte_pktmbuf_free(m);
+}
+
+/** send_own() - In the port's VLAN */
+static void send_own(struct dispatch *d, unsigned i, const uint8_t *f, unsigned len)
+{
+	send_in(d, i, d->config.port.vlan, f, len);
 }
 
 /* --- probes --------------------------------------------------------------- */
@@ -80,8 +105,10 @@ static bool is_answer(const struct dispatch *d, unsigned i, const struct rte_mbu
 	const struct gz_bond_config *c = &d->config.bond;
 	struct in6_addr a;
 
-	if (m->nb_segs != 1 || !frame_answers(rte_pktmbuf_mtod(m, const uint8_t *), m->pkt_len,
-					      &d->wire.port[i].port.mac, &a))
+	if (m->nb_segs != 1 ||
+	    (d->config.port.vlan && (m->vlan_tci & RTE_VLAN_ID_MASK) != d->config.port.vlan) ||
+	    !frame_answers(rte_pktmbuf_mtod(m, const uint8_t *), m->pkt_len,
+			   &d->wire.port[i].port.mac, &a))
 		return false;
 	for (unsigned t = 0; t < c->ntargets; t++) {
 		if (IN6_ARE_ADDR_EQUAL(&c->targets[t].addr, &a))
@@ -106,24 +133,27 @@ static void announce_kernel(struct dispatch *d, unsigned i)
 
 static void announce(struct dispatch *d)
 {
+	const struct sw_table *t = d->sw.table;
 	unsigned i = (unsigned)d->wire.bond.active;
 	uint8_t f[FRAME_ROOM];
 
 	announce_kernel(d, i);
 	for (uint64_t left = d->sw.table->clients; left;) {
-		const struct sw_client *who = &d->sw.client[sw_take(&left)];
+		unsigned k = sw_take(&left);
+		const struct sw_client *who = &d->sw.client[k];
 		const struct in6_addr own = link_local_of(&who->mac);
 
 		if (!who->known)
 			continue;
 		if (who->last4)
-			send_own(d, i, f,
-				 frame_arp_announcement(
-				     f, sw_is_shared(&d->sw, who->last4) ? &d->sw.mac : &who->mac,
-				     who->last4));
+			send_in(d, i, t->vlan[k], f,
+				frame_arp_announcement(
+				    f, sw_is_shared(&d->sw, who->last4) ? &d->sw.mac : &who->mac,
+				    who->last4));
 		if (!IN6_IS_ADDR_UNSPECIFIED(&who->last6)) {
-			send_own(d, i, f, frame_advertisement(f, &who->mac, &who->last6));
-			send_own(d, i, f, frame_advertisement(f, &who->mac, &own));
+			send_in(d, i, t->vlan[k], f,
+				frame_advertisement(f, &who->mac, &who->last6));
+			send_in(d, i, t->vlan[k], f, frame_advertisement(f, &who->mac, &own));
 		}
 	}
 }
@@ -237,6 +267,9 @@ unsigned wire_rx(struct dispatch *d, unsigned i, struct rte_mbuf **m, unsigned n
 		return 0;
 	*total = n;
 	p->rx += n;
+	/* The probes' answers have the port's tag */
+	for (unsigned k = 0; d->config.port.vlan && k < n; k++)
+		rte_vlan_strip(m[k]);
 	if ((int)i == d->wire.bond.active && !d->config.bond.ntargets)
 		return n;
 	return sift(d, i, m, n);
@@ -248,6 +281,7 @@ unsigned wire_tx(struct dispatch *d, struct rte_mbuf **m, unsigned n)
 	struct wire_port *p = i < 0 ? NULL : &d->wire.port[i];
 	unsigned sent = 0;
 
+	n = tag_all(m, n);
 	if (p && atomic_load_explicit(&p->open, memory_order_acquire)) {
 		sent = rte_eth_tx_burst(p->port.id, 0, m, (uint16_t)n);
 		p->tx += sent;

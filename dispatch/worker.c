@@ -122,7 +122,8 @@ static void put_copies(struct dispatch *d, unsigned from, const struct sw_verdic
 	}
 	if (from != SW_PORT && !v->inside)
 		put_copy(d, SW_PORT, m);
-	if (from != SW_KERNEL && !v->inside && d->kernel.fd >= 0)
+	if (from != SW_KERNEL && !v->inside && m->vlan_tci == d->config.port.vlan &&
+	    d->kernel.fd >= 0)
 		put_copy(d, SW_KERNEL, m);
 	rte_pktmbuf_free(m);
 }
@@ -139,6 +140,9 @@ static void count_drop(struct counters *c, enum sw_reason why)
 		break;
 	case SW_SPOOFED:
 		c->spoofed++;
+		break;
+	case SW_VLAN:
+		c->vlan++;
 		break;
 	case SW_UNCLAIMED:
 		c->unclaimed++;
@@ -175,6 +179,62 @@ static void answer_arp(const struct dispatch *d, struct rte_mbuf *m)
 	memcpy(eth + 1, &arp, sizeof(arp));
 }
 
+#define VLAN_LEN (sizeof(struct rte_ether_hdr) + sizeof(struct rte_vlan_hdr))
+
+static bool has_tag(const struct rte_mbuf *m)
+{
+	return m->data_len >= VLAN_LEN &&
+	       rte_pktmbuf_mtod(m, const struct rte_ether_hdr *)->ether_type ==
+		   RTE_BE16(RTE_ETHER_TYPE_VLAN);
+}
+
+/* Of a frame that has a tag */
+static uint16_t tag_of(const struct rte_mbuf *m)
+{
+	const uint8_t *tci =
+	    rte_pktmbuf_mtod_offset(m, const uint8_t *, sizeof(struct rte_ether_hdr));
+
+	return (uint16_t)((tci[0] << 8 | tci[1]) & RTE_VLAN_ID_MASK);
+}
+
+/**
+ * take_tag() - The frame's VLAN to mbuf.vlan_tci, its tag off
+ *
+ * Of the wire any that somebody has; others keep their tag, with which only the kernel
+ * takes them.  Of a client its own, with a tag or without.
+ *
+ * Return: false if it is none that may come from there
+ */
+static bool take_tag(const struct dispatch *d, unsigned from, struct rte_mbuf *m)
+{
+	const struct sw_table *t = d->sw.table;
+	uint16_t vlan = 0;
+
+	if (from == SW_PORT && m->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED)
+		vlan = m->vlan_tci & RTE_VLAN_ID_MASK; /* the device did, or wire.c */
+	else if (from != SW_KERNEL && has_tag(m) && (from != SW_PORT || sw_is_vlan(t, tag_of(m))) &&
+		 !rte_vlan_strip(m))
+		vlan = m->vlan_tci & RTE_VLAN_ID_MASK;
+	m->ol_flags &= ~(RTE_MBUF_F_RX_VLAN | RTE_MBUF_F_RX_VLAN_STRIPPED);
+	m->vlan_tci = from < SW_PORT		       ? t->vlan[from]
+		      : from == SW_PORT && !has_tag(m) ? vlan
+						       : t->native;
+	return from == SW_PORT ? sw_is_vlan(t, m->vlan_tci) : !vlan || vlan == m->vlan_tci;
+}
+
+static struct sw_verdict decide(struct dispatch *d, unsigned from, struct rte_mbuf *m)
+{
+	struct sw_verdict v;
+
+	if (!take_tag(d, from, m))
+		return sw_drop(SW_VLAN);
+	v = sw_decide_in(&d->sw, from, m->vlan_tci, rte_pktmbuf_mtod(m, void *), m->pkt_len);
+	/* With a tag that nobody has it is nothing that we know */
+	if (v.reason == SW_UNCLAIMED && has_tag(m))
+		v.reason = SW_VLAN;
+	return v;
+}
+
 static void dispatch_burst(struct dispatch *d, unsigned from, struct rte_mbuf **m, unsigned n)
 {
 	struct counters *c = &d->counters[from];
@@ -187,7 +247,7 @@ static void dispatch_burst(struct dispatch *d, unsigned from, struct rte_mbuf **
 			rte_prefetch0(rte_pktmbuf_mtod(m[i + 1], void *));
 		/* An mbuf holds a frame of our MTU, so more than one is too long */
 		if (m[i]->nb_segs == 1)
-			v = sw_decide(&d->sw, from, rte_pktmbuf_mtod(m[i], void *), m[i]->pkt_len);
+			v = decide(d, from, m[i]);
 		if (v.proxy)
 			stand_for(d, m[i]);
 		switch (v.action) {
