@@ -7,11 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <rte_rcu_qsbr.h>
 
 #include "dispatch/dispatch.h"
+
+#define SETTLE_S 5 /* engines look for a dispatcher that is back every REFUSED_MS at least */
 
 /* --- the table ------------------------------------------------------------- */
 
@@ -79,10 +82,37 @@ static void free_table(struct sw_table *t)
 	free(t);
 }
 
+/** settle() - All who may have the address are there with their ports, or had time for it */
+static void settle(struct dispatch *d)
+{
+	static int64_t begin;
+	struct timespec t;
+	bool late;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	if (!begin)
+		begin = t.tv_sec;
+	late = t.tv_sec - begin >= SETTLE_S;
+	for (struct sw_ports *p = d->clients.ports; p; p = p->next) {
+		bool all = true;
+
+		for (unsigned i = 0; i < GZ_CLIENTS_MAX; i++) {
+			const struct client *c = &d->clients.place[i];
+
+			/* It says which ports it has before it offers its link */
+			all &= !c->used || !c->conf.shared || c->conf.address.addr != p->addr ||
+			       !link_is_free(&d->link[i]);
+		}
+		if (all || late)
+			atomic_store(&p->settled, true);
+	}
+}
+
 void clients_tend(struct dispatch *d)
 {
 	struct sw_table **at = &d->clients.retired;
 
+	settle(d);
 	while (*at) {
 		struct sw_table *t = *at;
 

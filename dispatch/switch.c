@@ -411,6 +411,10 @@ static struct sw_verdict to_member(struct sw *s, unsigned from, const struct sw_
 							~(from < SW_PORT ? 1ull << from : 0));
 		} else {
 			owner = port_owner(r, ip->next_proto_id, port_at(ip, l4, 2));
+			/* Else it would be refused in the name of one that is still to come */
+			if (!owner &&
+			    !atomic_load_explicit(&r->ports->settled, memory_order_relaxed))
+				return sw_drop(SW_UNCLAIMED);
 		}
 		to = owner && r->members >> (owner - 1) & 1 ? owner - 1 : r->client;
 		if (fragment & RTE_IPV4_HDR_MF_FLAG)

@@ -78,6 +78,7 @@ static inline struct sw_verdict sw_flood_members(uint64_t clients)
 struct sw_ports {
 	_Atomic uint8_t owner[2][65536]; /* TCP, UDP; host order */
 	uint32_t addr;			 /* network byte order */
+	atomic_bool settled;		 /* who had ports before us has said so, or had time to */
 	struct sw_ports *next;
 };
 

@@ -19,6 +19,7 @@ static int setup(void **state)
 	(void)state;
 	memset(&table, 0, sizeof(table));
 	memset(&ports, 0, sizeof(ports));
+	atomic_store(&ports.settled, true);
 	ports.addr = inet_addr("10.0.0.9");
 	for (unsigned udp = 0; udp < 2; udp++) {
 		ports.owner[udp][80] = A + 1;
@@ -48,6 +49,12 @@ static void goes_by_port(void **state)
 	sends(SW_PORT, B);
 	tcp(mac_c, "10.0.0.4", 5, mac_b, "10.0.0.9", 80);
 	sends(C, A);
+	/* Whoever had a port before dispatch was started again may be still to come */
+	atomic_store(&ports.settled, false);
+	sends(C, A);
+	tcp(mac_out, "10.0.0.1", 5, mac_b, "10.0.0.9", 99);
+	drops(SW_PORT, SW_UNCLAIMED);
+	atomic_store(&ports.settled, true);
 	/* Nobody's: the first refuses it, even what it sent itself */
 	tcp(mac_out, "10.0.0.1", 5, mac_b, "10.0.0.9", 99);
 	sends(SW_PORT, A);
