@@ -14,7 +14,7 @@
 
 #include "dispatch/dispatch.h"
 
-#define SETTLE_S 5 /* engines look for a dispatcher that is back every REFUSED_MS at least */
+#define SETTLE_S 30 /* where many want the processors it takes them seconds to come again */
 
 /* --- the table ------------------------------------------------------------- */
 

@@ -63,7 +63,7 @@ refute grep DUP <(in_ns peer ping -c 3 -i 0.1 10.1.0.2)
 
 serve a 7001
 serve b 7002
-redis_b=$REDIS
+redis_b=$REDIS program_b=$(program_of "$REDIS")
 in_ns peer redis-cli -h 10.1.0.2 -p 7001 set who a >/dev/null
 in_ns peer redis-cli -h 10.1.0.2 -p 7002 set who b >/dev/null
 for from in "in_ns peer" "gz a" "gz b" "gz c" "gz e"; do
@@ -114,11 +114,13 @@ for round in 1 2 3; do
 	before=$(in_ns peer redis-cli -h 10.1.0.2 -p 7001 info stats | tr -d '\r' |
 		sed -n 's/^total_commands_processed://p')
 	kill -KILL "$(engine_pid b)"
+	# The program too, or it would go on without its engine
+	kill -KILL "$program_b"
 	end "$redis_b" KILL
 	within 10 dispatch_has "$(client_key b link)" 0
 	attach_engine b 10.1.0.2
 	serve b 7002
-	redis_b=$REDIS
+	redis_b=$REDIS program_b=$(program_of "$REDIS")
 	assert_eq "$(gz a redis-cli -h 10.1.0.2 -p 7002 ping)" PONG "round $round"
 	after=$(in_ns peer redis-cli -h 10.1.0.2 -p 7001 info stats | tr -d '\r' |
 		sed -n 's/^total_commands_processed://p')
