@@ -36,6 +36,10 @@ static const struct verb {
      "happened) and one line per client.  Counters run from the engine's start.\n"
      "With --json: one object with the members engine, port, proto, refused (all\n"
      "counters, zeros too) and clients (an array).\n"},
+    {"port", ctl_port, "", "The Ethernet port: driver, link, offloads, counters",
+     "Prints the driver, MAC address, MTU, queues, the link as the driver reports it,\n"
+     "the offloads that the device offers and those in use, and counters.\n"
+     "With --json: one object; the offloads are arrays of DPDK's names.\n"},
     {"ss", ctl_ss, "", "Sockets, in the manner of ss(8)",
      "One line per socket: tcp, udp or icmp, state, of TCP the bytes received that the\n"
      "program has not read and those written that the peer has not acknowledged,\n"

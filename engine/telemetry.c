@@ -6,6 +6,7 @@
  * locks and sockets by reference; numbers of one answer may be of slightly
  * different moments.  A reply has at most 16 KB, so lists come in pages.
  */
+#define ALLOW_EXPERIMENTAL_API /* rte_eth_dev_conf_get(), rte_eth_link_speed_to_str() */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
@@ -83,6 +84,41 @@ static int on_engine(const char *cmd, const char *params, struct rte_tel_data *d
 	return 0;
 }
 
+/** offloads() - The names of the bits of @set, as a list */
+static void offloads(struct rte_tel_data *d, const char *key, uint64_t set,
+		     const char *(*name)(uint64_t bit))
+{
+	struct rte_tel_data *list = rte_tel_data_alloc();
+
+	if (!list)
+		return;
+	rte_tel_data_start_array(list, RTE_TEL_STRING_VAL);
+	for (; set; set &= set - 1)
+		rte_tel_data_add_array_string(list, name(set & -set));
+	rte_tel_data_add_dict_container(d, key, list, 0);
+}
+
+/** device() - What the device says of itself */
+static void device(struct rte_tel_data *d, uint16_t id)
+{
+	struct rte_eth_dev_info info;
+	struct rte_eth_conf conf;
+	struct rte_eth_link link;
+
+	if (!rte_eth_link_get_nowait(id, &link)) {
+		str(d, "link", link.link_status == RTE_ETH_LINK_UP ? "up" : "down");
+		str(d, "speed", rte_eth_link_speed_to_str(link.link_speed));
+	}
+	if (rte_eth_dev_info_get(id, &info) || rte_eth_dev_conf_get(id, &conf))
+		return;
+	u64(d, "rx_queues", info.nb_rx_queues);
+	u64(d, "tx_queues", info.nb_tx_queues);
+	offloads(d, "rx_offered", info.rx_offload_capa, rte_eth_dev_rx_offload_name);
+	offloads(d, "rx_used", conf.rxmode.offloads, rte_eth_dev_rx_offload_name);
+	offloads(d, "tx_offered", info.tx_offload_capa, rte_eth_dev_tx_offload_name);
+	offloads(d, "tx_used", conf.txmode.offloads, rte_eth_dev_tx_offload_name);
+}
+
 static int on_port(const char *cmd, const char *params, struct rte_tel_data *d)
 {
 	const struct gz_port *p = &gz_worker.port;
@@ -98,6 +134,7 @@ static int on_port(const char *cmd, const char *params, struct rte_tel_data *d)
 	str(d, "mac", mac);
 	u64(d, "mtu", p->mtu);
 	str(d, "sleeps_on", p->rx_intr ? "interrupt" : p->nwait ? "descriptor" : "nap");
+	device(d, p->id);
 	counters(d, GZ_C_PORT_RX, GZ_C_LOOPED);
 	if (rte_eth_stats_get(p->id, &st) == 0) {
 		u64(d, "rx_missed", st.imissed);
