@@ -506,7 +506,8 @@ struct ask {
 	uint32_t max;
 	uint64_t mask, mask_size;
 	bool forever;
-	int64_t until; /* ns */
+	int64_t timeout; /* ns; it begins when one sleeps for the first time: the clock is a call */
+	int64_t until;	 /* ns; 0: it has not begun */
 };
 
 /* What the kernel has, without waiting */
@@ -555,7 +556,11 @@ static int64_t sleep_natively(struct ask *a, bool *over)
 	__atomic_store_n(&a->ep->woken, 0, __ATOMIC_SEQ_CST);
 	if (!is_any(a->ep)) {
 		if (!a->forever) {
-			left = a->until - now_ns();
+			left = a->timeout;
+			if (!a->until)
+				a->until = now_ns() + left;
+			else
+				left = a->until - now_ns();
 			if (left < 0)
 				left = 0;
 			ts = (struct timespec){left / 1000000000, left % 1000000000};
@@ -590,7 +595,7 @@ void pass_on(struct gz_epoll *ep)
 
 static int64_t wait(struct ask *a)
 {
-	bool over = !a->forever && a->until <= 0;
+	bool over = !a->forever && a->timeout <= 0;
 	int64_t n;
 
 	for (;;) {
@@ -653,11 +658,11 @@ int epoll_call(struct regs *r)
 			return NATIVE;
 		a.forever = !r->r10 || ts->tv_sec > 1000000000;
 		if (!a.forever && (ts->tv_sec || ts->tv_nsec))
-			a.until = now_ns() + ts->tv_sec * 1000000000LL + ts->tv_nsec;
+			a.timeout = ts->tv_sec * 1000000000LL + ts->tv_nsec;
 	} else {
 		a.forever = (int)r->r10 < 0;
 		if ((int)r->r10 > 0)
-			a.until = now_ns() + (int)r->r10 * 1000000LL;
+			a.timeout = (int)r->r10 * 1000000LL;
 	}
 	if (r->rax != SYS_epoll_wait) {
 		a.mask = r->r8;

@@ -107,10 +107,17 @@ static struct gz_epoll *epoll_of(uint32_t e)
 	return (__atomic_load_n(&ep->gen, __ATOMIC_ACQUIRE) & 0xffffff) == e >> 8 ? ep : NULL;
 }
 
-/* One more process, or number, that has it: nobody knows its last close any more. */
+/*
+ * One more process, or number, that has it: nobody knows its last close any more.  A vfork()
+ * child may pass for its parent here: that it has the epoll is not known before it uses it.
+ */
 static struct gz_epoll *share(struct gz_epoll *ep)
 {
-	if (!ep->shared && ep->owner != (int32_t)call(SYS_getpid, 0, 0, 0, 0))
+	int32_t self = __atomic_load_n(&PRIV->owner, __ATOMIC_RELAXED);
+
+	if (!self)
+		self = may_keep() ? PRIV->owner : (int32_t)call(SYS_getpid, 0, 0, 0, 0);
+	if (!ep->shared && ep->owner != self)
 		ep->shared = 1;
 	return ep;
 }
