@@ -56,7 +56,7 @@
 #define PIDFD_THREAD O_EXCL /* Linux 6.9 */
 #endif
 
-#define APP_SPIN_US 50 /* a program, before it sleeps */
+#define APP_SPIN_US 200 /* a program, before it sleeps */
 #define LEAVE_NS 100000000ull
 #define FADE_NS 20000000ull
 #define LANES_NS 1000000000ull /* what went by them is counted so often */
