@@ -14,7 +14,7 @@
 
 #include "dispatch/dispatch.h"
 
-#define SETTLE_S 30 /* where many want the processors it takes them seconds to come again */
+#define SETTLE_S 30 /* for engines to come again, where others want the processors too */
 
 /* --- the table ------------------------------------------------------------- */
 
