@@ -398,8 +398,10 @@ static int64_t do_shutdown(struct gz_call_ctx *c)
 	switch (gz_sock_state(s)) {
 	case GZ_LISTENING:
 		if (rd)
-			gz_stop_listening(c);
+			gz_disconnect(c);
 		return 0;
+	case GZ_CONNECTING:
+		return gz_disconnect(c);
 	case GZ_ESTABLISHED:
 		break;
 	default:

@@ -35,7 +35,12 @@ int64_t gz_do_connect(struct gz_call_ctx *c);
  * Return: 0, with another c->s and c->fd, or -errno
  */
 int gz_renew(struct gz_call_ctx *c);
-/** shutdown() of a listener: it listens no more, who waits gets EINVAL. */
-void gz_stop_listening(struct gz_call_ctx *c);
+/**
+ * gz_disconnect() - As tcp_disconnect(): what the socket was is given up, it is as new
+ *
+ * A connection is reset, which SO_ERROR tells; a listener listens no more, and who waits
+ * on it gets EINVAL.  Return: 0, with another c->s and c->fd, or -errno
+ */
+int64_t gz_disconnect(struct gz_call_ctx *c);
 
 #endif

@@ -27,6 +27,7 @@ struct gz_client {
 	uid_t uid;
 	char program[64];
 	int listener; /* seccomp notification descriptor */
+	int wake;     /* an eventfd: its thread is to look at what it has parked */
 	pthread_t thread;
 	_Atomic unsigned sockets;
 	_Atomic uint64_t notifications;

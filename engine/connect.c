@@ -90,8 +90,8 @@ int gz_renew(struct gz_call_ctx *c)
 	return 0;
 }
 
-/* shutdown() of a listener: it listens no more, who waits gets EINVAL. */
-void gz_stop_listening(struct gz_call_ctx *c)
+/* It listens no more, who waits gets EINVAL. */
+static void stop_listening(struct gz_call_ctx *c)
 {
 	struct gz_call_ctx *p;
 	struct gz_sock *s = c->s;
@@ -112,26 +112,52 @@ void gz_stop_listening(struct gz_call_ctx *c)
 	gz_worker_post(&gz_worker, &(struct gz_msg){.op = GZ_OP_UNLISTEN, .sock = s, .fd = -1});
 }
 
-/* connect() to AF_UNSPEC: the connection is reset, the socket is as new. */
-static int64_t disconnect(struct gz_call_ctx *c)
+/* Another socket has a listener's place: nothing is bound to this one any more. */
+static void unbind(struct gz_sock *s)
+{
+	pthread_mutex_lock(&s->lock);
+	gz_twin_close(s);
+	gz_claim_drop(s);
+	s->local = gz_end_any(s->family);
+	if (gz_sock_state(s) == GZ_BOUND)
+		gz_sock_set_state(s, GZ_FRESH);
+	pthread_mutex_unlock(&s->lock);
+}
+
+int64_t gz_disconnect(struct gz_call_ctx *c)
 {
 	struct gz_sock *s = c->s;
+	struct linger linger;
+	enum gz_state was;
+	int err;
 
 	switch (gz_sock_state(s)) {
 	case GZ_FRESH:
 	case GZ_BOUND:
 		return 0;
 	case GZ_LISTENING:
-		gz_stop_listening(c);
+		stop_listening(c);
+		gz_sock_ref(s);
+		if (!gz_renew(c))
+			unbind(s);
+		gz_sock_unref(s);
 		return 0;
 	default:
 		break;
 	}
 	pthread_mutex_lock(&s->lock);
+	linger = s->opt.linger;
 	s->opt.linger = (struct linger){.l_onoff = 1, .l_linger = 0};
 	pthread_mutex_unlock(&s->lock);
 	gz_worker_post(&gz_worker, &(struct gz_msg){.op = GZ_OP_OPTIONS, .sock = s, .fd = -1});
-	return gz_renew(c);
+	was = gz_sock_state(s);
+	err = gz_renew(c);
+	if (err)
+		return err;
+	c->s->opt.linger = linger;
+	if (was == GZ_ESTABLISHED || was == GZ_CONNECTING)
+		atomic_store(&c->s->error, ECONNRESET);
+	return 0;
 }
 
 #define REUSE_TRIES 400 /* of half a millisecond */
@@ -207,6 +233,7 @@ static int start_connect(struct gz_call_ctx *c, struct gz_end peer, bool nonbloc
 		atomic_store(&s->parked, 0);
 	} else {
 		atomic_store(&s->parked_fd, c->sv->client->listener);
+		atomic_store(&s->parked_wake, c->sv->client->wake);
 		atomic_store(&s->parked, c->id);
 	}
 	err = gz_worker_post(&gz_worker, &m);
@@ -267,6 +294,25 @@ static int check_peer(struct gz_sock *s, int err, sa_family_t family, enum gz_wh
 	return 0;
 }
 
+/* What a connect() came to, to whoever asks; the socket is as new then.  @c->s is locked. */
+static int64_t report(struct gz_call_ctx *c)
+{
+	int err = atomic_exchange(&c->s->error, 0);
+
+	c->s->connect_reported = true;
+	pthread_mutex_unlock(&c->s->lock);
+	gz_renew(c);
+	/* SO_ERROR told it, __inet_stream_connect() knows no more. */
+	return err ? -err : -ECONNABORTED;
+}
+
+static bool take_back(struct gz_call_ctx *c)
+{
+	uint64_t id = c->id;
+
+	return atomic_compare_exchange_strong(&c->s->parked, &id, 0);
+}
+
 int64_t gz_do_connect(struct gz_call_ctx *c)
 {
 	struct gz_sock *s = c->s;
@@ -282,7 +328,7 @@ int64_t gz_do_connect(struct gz_call_ctx *c)
 	if (err && (err != -EINVAL || len < (int)sizeof(family) || len > GZ_ADDR_MAX))
 		return err;
 	if (!err && family == AF_UNSPEC)
-		return disconnect(c);
+		return gz_disconnect(c);
 	if (may_connect(s)) {
 		err = check_peer(s, err, family, whose, &peer);
 		if (err)
@@ -298,13 +344,8 @@ int64_t gz_do_connect(struct gz_call_ctx *c)
 	switch (gz_sock_state(s)) {
 	case GZ_FAILED:
 		/* An outcome that nobody asked for yet comes first. */
-		err = atomic_exchange(&s->error, 0);
-		if (!s->connect_reported) {
-			s->connect_reported = true;
-			/* SO_ERROR told it, __inet_stream_connect() knows no more. */
-			r = err ? -err : -ECONNABORTED;
-			break;
-		}
+		if (!s->connect_reported)
+			return report(c);
 		pthread_mutex_unlock(&s->lock);
 		r = gz_renew(c);
 		if (r)
@@ -345,13 +386,14 @@ int64_t gz_do_connect(struct gz_call_ctx *c)
 			break;
 		}
 		atomic_store(&s->parked_fd, c->sv->client->listener);
+		atomic_store(&s->parked_wake, c->sv->client->wake);
 		atomic_store(&s->parked, c->id);
-		r = wait_connect(c);
 		/* It may have ended between the look and the parking. */
-		if (gz_sock_state(s) != GZ_CONNECTING)
-			gz_relay_answer(s, gz_sock_state(s) == GZ_ESTABLISHED
-					       ? 0
-					       : atomic_exchange(&s->error, 0));
+		if (gz_sock_state(s) == GZ_FAILED && take_back(c))
+			return report(c);
+		r = wait_connect(c);
+		if (gz_sock_state(s) == GZ_ESTABLISHED)
+			gz_relay_answer(s, 0);
 		break;
 	case GZ_ESTABLISHED:
 		r = s->connect_reported ? -EISCONN : 0;

@@ -151,12 +151,6 @@ static void close_end(struct gz_sock *s, bool reset)
 		gz_reaper_watch(s, true);
 }
 
-static void answer_connect(struct gz_sock *s, int error)
-{
-	s->deadline = 0;
-	gz_relay_answer(s, error);
-}
-
 void gz_relay_connected(struct gz_worker *w, struct gz_sock *s)
 {
 	/* First the state: who sees the shadow writable must find it connected. */
@@ -171,18 +165,18 @@ void gz_relay_connected(struct gz_worker *w, struct gz_sock *s)
 		s->reset = true;
 		atomic_store(&s->error, ENOMEM);
 	}
-	answer_connect(s, 0);
+	s->deadline = 0;
+	gz_relay_answer(s, 0);
 	gz_worker_dirty(w, s);
 }
 
 void gz_relay_failed(struct gz_worker *w, struct gz_sock *s, int error)
 {
 	bool waited = atomic_load(&s->parked);
+	const uint64_t one = 1;
 
 	gz_count(GZ_C_CONNECT_FAILED);
-	/* A blocking connect() returns the error, the others find it. */
-	if (!waited)
-		atomic_store(&s->error, error);
+	atomic_store(&s->error, error);
 	/* Whoever sees that it failed may bind() what it had. */
 	if (s->flow)
 		gz_flow_leave_port(s->flow);
@@ -199,7 +193,10 @@ void gz_relay_failed(struct gz_worker *w, struct gz_sock *s, int error)
 	}
 	close_end(s, !waited);
 	gz_plane_failed(s);
-	answer_connect(s, error);
+	s->deadline = 0;
+	/* The service makes the socket as new before it answers. */
+	if (waited && write(atomic_load(&s->parked_wake), &one, sizeof(one)) < 0)
+		gz_debug("socket %lu: %s", (unsigned long)s->id, strerror(errno));
 	gz_worker_dirty(w, s);
 }
 

@@ -26,6 +26,7 @@
 #include <unistd.h>
 
 #include "engine/asked.h"
+#include "engine/calls.h"
 #include "engine/counters.h"
 #include "engine/dgram.h"
 #include "engine/iface.h"
@@ -50,6 +51,7 @@
 #define ERESTARTNOINTR 513
 #define SIGNAL_LOOK_MS 50
 #define PARKED_MAX 4096
+#define FIXED 2 /* descriptors that are waited for besides those of parked calls */
 
 static struct {
 	pthread_mutex_t lock;
@@ -263,6 +265,44 @@ static bool connect_done(const struct gz_call_ctx *p)
 	return p->events == 0 && !p->follows && atomic_load(&p->s->parked) != p->id;
 }
 
+/*
+ * Take a call back from the worker that is to answer it.  Return: false, it was first.
+ * A connect() that ends so goes on, and the next one tells what came of it.
+ */
+static bool take_back(struct gz_call_ctx *p)
+{
+	uint64_t id = p->id;
+
+	if (!atomic_compare_exchange_strong(&p->s->parked, &id, 0))
+		return false;
+	if (p->nr == SYS_connect) {
+		pthread_mutex_lock(&p->s->lock);
+		p->s->connect_reported = false;
+		pthread_mutex_unlock(&p->s->lock);
+	}
+	return true;
+}
+
+/* A blocking connect() has failed: its socket is as new (tcp_disconnect()), then it returns. */
+static bool failed(struct gz_call_ctx *p)
+{
+	struct gz_call_ctx c = {.sv = p->sv, .id = p->id, .tid = p->tid, .fd = -1};
+	uint64_t id = p->id;
+	int err;
+
+	if (p->events || p->follows || gz_sock_state(p->s) != GZ_FAILED ||
+	    !atomic_compare_exchange_strong(&p->s->parked, &id, 0))
+		return false;
+	err = atomic_exchange(&p->s->error, 0);
+	c.args[0] = p->args[0];
+	/* Another thread may have put something else there. */
+	if (gz_service_resolve(&c) && c.s == p->s)
+		gz_renew(&c);
+	finish(&c);
+	gz_service_answer(p, err ? -err : -ECONNABORTED);
+	return true;
+}
+
 /* A second connect() of one socket: what the first came to (af_inet.c). */
 static bool followed(struct gz_call_ctx *p)
 {
@@ -348,20 +388,12 @@ void gz_service_restart(struct gz_service *sv, pid_t pid)
 
 	restart_waiting(sv, pid);
 	for (p = TAILQ_FIRST(&sv->parked); p; p = next) {
-		uint64_t id = p->id;
-
 		next = TAILQ_NEXT(p, entry);
 		if (gz_app_process(p->tid) != pid)
 			continue;
-		if (!p->events && !p->follows) {
-			if (!atomic_compare_exchange_strong(&p->s->parked, &id, 0)) {
-				unpark(sv, p); /* the worker was first */
-				continue;
-			}
-			/* The connect() that begins again is the same one. */
-			pthread_mutex_lock(&p->s->lock);
-			p->s->connect_reported = false;
-			pthread_mutex_unlock(&p->s->lock);
+		if (!p->events && !p->follows && !take_back(p)) {
+			unpark(sv, p);
+			continue;
 		}
 		drop_fd(p);
 		gz_service_answer(p, p->done ? (int64_t)p->done : again(gz_call_by_nr(p->nr)));
@@ -388,13 +420,9 @@ static void look_at_signals(struct gz_service *sv)
 		err = gz_app_interrupted(p->tid);
 		if (!err)
 			continue;
-		if (!p->events && !p->follows) {
-			uint64_t id = p->id;
-
-			if (!atomic_compare_exchange_strong(&p->s->parked, &id, 0)) {
-				unpark(sv, p); /* the worker was first */
-				continue;
-			}
+		if (!p->events && !p->follows && !take_back(p)) {
+			unpark(sv, p);
+			continue;
 		}
 		/* A call with a time-out is not restarted (sock_intr_errno()). */
 		if (p->deadline)
@@ -410,14 +438,14 @@ static void retry_parked(struct gz_service *sv, const struct pollfd *pfd)
 {
 	struct gz_call_ctx *p, *next;
 	uint64_t now = gz_now_ns();
-	unsigned i = 1;
+	unsigned i = FIXED;
 
 	for (p = TAILQ_FIRST(&sv->parked); p; p = next) {
 		bool dead = p->pidfd >= 0 ? pfd[i++].revents != 0 : false;
 		bool ready = p->events ? pfd[i++].revents != 0 : false;
 
 		next = TAILQ_NEXT(p, entry);
-		if (dead || connect_done(p) || followed(p)) {
+		if (dead || connect_done(p) || followed(p) || failed(p)) {
 			uint64_t id = p->id;
 
 			if (!p->events && !p->follows)
@@ -427,11 +455,8 @@ static void retry_parked(struct gz_service *sv, const struct pollfd *pfd)
 			if (run(p, gz_call_by_nr(p->nr)->id))
 				unpark(sv, p);
 		} else if (p->deadline && now >= p->deadline) {
-			uint64_t id = p->id;
-
 			drop_fd(p);
-			if (p->events || p->follows ||
-			    atomic_compare_exchange_strong(&p->s->parked, &id, 0))
+			if (p->events || p->follows || take_back(p))
 				gz_service_answer(p, p->on_deadline);
 			unpark(sv, p);
 		}
@@ -462,18 +487,19 @@ static int wait_ms(struct gz_service *sv)
 /* Serve until the last process under the filter is gone. */
 static void loop(struct gz_service *sv)
 {
-	struct pollfd *pfd = malloc((2 * PARKED_MAX + 1) * sizeof(*pfd));
-	uint64_t next_look = 0;
+	struct pollfd *pfd = malloc((2 * PARKED_MAX + FIXED) * sizeof(*pfd));
+	uint64_t next_look = 0, told;
 
 	if (!pfd)
 		return;
 	for (;; serve_waiting(sv)) {
 		struct seccomp_notif n;
 		struct gz_call_ctx *p;
-		unsigned npfd = 1;
+		unsigned npfd = FIXED;
 		int r;
 
 		pfd[0] = (struct pollfd){.fd = sv->client->listener, .events = POLLIN};
+		pfd[1] = (struct pollfd){.fd = sv->client->wake, .events = POLLIN};
 		TAILQ_FOREACH(p, &sv->parked, entry)
 		{
 			if (p->pidfd >= 0)
@@ -484,6 +510,8 @@ static void loop(struct gz_service *sv)
 		r = poll(pfd, npfd, wait_ms(sv));
 		if (r < 0 && errno != EINTR)
 			break;
+		if (r > 0 && pfd[1].revents && read(pfd[1].fd, &told, sizeof(told)) < 0)
+			gz_debug("client %u: %s", sv->client->id, strerror(errno));
 		if (sv->nparked) {
 			uint64_t now = gz_now_ns();
 
@@ -568,6 +596,8 @@ void gz_client_unref(struct gz_client *c)
 	if (atomic_fetch_sub(&c->refs, 1) != 1)
 		return;
 	close(c->listener);
+	if (c->wake >= 0)
+		close(c->wake);
 	gz_plane_free(c->plane);
 	pthread_mutex_destroy(&c->record.lock);
 	free(c);
@@ -588,6 +618,7 @@ struct gz_client *gz_client_start(int listener, int broker, pid_t pid, uid_t uid
 		return NULL;
 	}
 	c->listener = listener;
+	c->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (broker >= 0) {
 		c->plane = gz_plane_new(broker);
 		if (!c->plane)
@@ -603,7 +634,7 @@ struct gz_client *gz_client_start(int listener, int broker, pid_t pid, uid_t uid
 			*p = '?';
 	gz_client_event();
 	pthread_mutex_lock(&clients.lock);
-	if (clients.n >= max) {
+	if (clients.n >= max || c->wake < 0) {
 		pthread_mutex_unlock(&clients.lock);
 		gz_client_unref(c);
 		errno = EUSERS;

@@ -82,6 +82,7 @@ struct gz_sock *gz_sock_new(struct gz_client *client, int family)
 	s->type = SOCK_STREAM;
 	s->end_fd = s->held_fd = s->twin_fd = s->ring.i = -1;
 	atomic_init(&s->parked_fd, -1);
+	atomic_init(&s->parked_wake, -1);
 	TAILQ_INIT(&s->pending);
 	TAILQ_INIT(&s->half_open);
 	gz_options_init(&s->opt);

@@ -152,6 +152,7 @@ struct gz_sock {
 	_Atomic int queued;	  /* listener: half-open and pending */
 	_Atomic uint64_t parked;  /* notification of a blocking connect() */
 	_Atomic int parked_fd;	  /* the listener to answer it on */
+	_Atomic int parked_wake;  /* tells the thread that has it; both live while it is parked */
 	_Atomic bool app_shut_wr; /* shutdown(SHUT_WR) was asked for */
 	_Atomic bool app_shut_rd;
 	_Atomic bool has_sentinel; /* a byte of ours lies unread at end_fd */

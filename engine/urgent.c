@@ -65,6 +65,7 @@ int64_t gz_urgent_call(struct gz_call_ctx *c, const char *data, size_t n, int fl
 	}
 	/* One at a time: another thread's is on its way for no longer than this one. */
 	atomic_store(&s->parked_fd, c->sv->client->listener);
+	atomic_store(&s->parked_wake, c->sv->client->wake);
 	if (!atomic_compare_exchange_strong(&s->parked, &none, c->id))
 		return gz_would_block(c, flags, POLLOUT, &s->opt.sndtimeo);
 	m.urgent = (struct gz_urgent){

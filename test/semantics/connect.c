@@ -103,6 +103,29 @@ static void unspec_disconnects(void)
 	expect_text(c, OK(accept(l, NULL, NULL)), "again");
 }
 
+/* What was given up is an error that nobody was told of. */
+static void unspec_leaves_an_error(void)
+{
+	struct sockaddr none = {.sa_family = AF_UNSPEC};
+	int fd[2];
+
+	tcp_pair(fd);
+	OK(connect(fd[0], &none, sizeof(none)));
+	CHECK_EQ(socket_error(fd[0]), ECONNRESET);
+	CHECK_EQ(socket_error(fd[0]), 0);
+	CHECK_EQ(poll_bits(fd[0]), POLLOUT | POLLHUP);
+}
+
+static void unspec_polls_an_error(void)
+{
+	struct sockaddr none = {.sa_family = AF_UNSPEC};
+	int fd[2];
+
+	tcp_pair(fd);
+	OK(connect(fd[0], &none, sizeof(none)));
+	CHECK_EQ(poll_bits(fd[0]), POLLOUT | POLLHUP | POLLERR);
+}
+
 static void unspec_on_fresh(void)
 {
 	struct sockaddr none = {.sa_family = AF_UNSPEC};
@@ -197,6 +220,6 @@ static void send_timeout_applies(void)
 
 CHECK_MAIN(CASE(blocking), CASE(nonblocking_in_progress), CASE(second_call_after_success),
 	   CASE(second_call_while_pending), CASE(connected_is_eisconn), CASE(bad_address),
-	   CASE(unspec_disconnects), CASE(unspec_on_fresh), CASE(from_bound_port),
-	   CASE(to_any_is_loopback), CASE(wildcard_listener), CASE(own_address_to_loopback),
-	   CASE(send_timeout_applies))
+	   CASE(unspec_disconnects), CASE(unspec_leaves_an_error), CASE(unspec_polls_an_error),
+	   CASE(unspec_on_fresh), CASE(from_bound_port), CASE(to_any_is_loopback),
+	   CASE(wildcard_listener), CASE(own_address_to_loopback), CASE(send_timeout_applies))

@@ -117,6 +117,31 @@ static void refused_and_asked(void)
 	expect_text(c, OK(accept(l, NULL, NULL)), "at last");
 }
 
+/* tcp_disconnect(): whoever was told of it has a socket as new. */
+static void refused_is_as_new(void)
+{
+	struct epoll_event ev = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP};
+	struct sockaddr_in a = refusing();
+	char b;
+
+	for (int nonblock = 0; nonblock < 2; nonblock++) {
+		int c = tcp_socket(), e = OK(epoll_create1(0));
+
+		OK(epoll_ctl(e, EPOLL_CTL_ADD, c, &ev));
+		if (nonblock) {
+			set_nonblock(c);
+			CHECK_ERRNO(connect(c, SA(&a), sizeof(a)), EINPROGRESS);
+			wait_bits(c, POLLERR | POLLHUP);
+		}
+		CHECK_ERRNO(connect(c, SA(&a), sizeof(a)), ECONNREFUSED);
+		CHECK_EQ(poll_bits(c), POLLOUT | POLLHUP);
+		CHECK_EQ(epoll_wait(e, &ev, 1, 0), 1);
+		CHECK_EQ(ev.events, EPOLLOUT | EPOLLHUP);
+		CHECK_EQ(socket_error(c), 0);
+		CHECK(recv(c, &b, 1, MSG_DONTWAIT) < 0);
+	}
+}
+
 static void closed_listener_refuses(void)
 {
 	struct sockaddr_in a;
@@ -325,7 +350,7 @@ static void state_before_address(void)
 CHECK_MAIN(CASE(port_zero), CASE(state_before_address), CASE(keeps_its_port),
 	   CASE(gives_its_port_back), CASE(refused_blocking), CASE(refused_nonblocking),
 	   CASE(refused_by_second_connect), CASE(refused_by_recv_and_send), CASE(refused_in_epoll),
-	   CASE(refused_socket_connects_later), CASE(refused_and_asked),
+	   CASE(refused_is_as_new), CASE(refused_socket_connects_later), CASE(refused_and_asked),
 	   CASE(closed_listener_refuses), CASE(closed_listener_resets_queue),
 	   CASE(to_group_or_broadcast), CASE(never_connected), CASE(pending_io),
 	   CASE(loopback_does_not_leave), CASE(timed_out), CASE(two_threads_connect),

@@ -213,6 +213,38 @@ static void listener_wakes_accept(void)
 	}
 }
 
+static void listener_is_as_new(void)
+{
+	for (int how = SHUT_RD; how <= SHUT_RDWR; how += 2) {
+		struct sockaddr_in a;
+		int l = listener(5, &a);
+
+		OK(shutdown(l, how));
+		CHECK_EQ(poll_bits(l), POLLOUT | POLLHUP);
+		CHECK_EQ(socket_error(l), 0);
+		CHECK_ERRNO(shutdown(l, how), ENOTCONN);
+	}
+}
+
+/* What is on its way is given up. */
+static void connecting_is_given_up(void)
+{
+	for (int how = SHUT_RD; how <= SHUT_RDWR; how++) {
+		struct sockaddr_in a;
+		int fd[16], l = listener(0, &a), c = fd[fill_backlog(a, fd, 16) - 1];
+
+		OK(shutdown(c, how));
+		CHECK_EQ(socket_error(c), ECONNRESET);
+		CHECK_EQ(poll_bits(c), POLLOUT | POLLHUP);
+		CHECK_ERRNO(getpeername(c, SA(&a), &(socklen_t){sizeof(a)}), ENOTCONN);
+		OK(close(l));
+		l = listener(1, &a);
+		CHECK_ERRNO(connect(c, SA(&a), sizeof(a)), EINPROGRESS);
+		wait_bits(c, POLLOUT);
+		expect_text(c, OK(accept(l, NULL, NULL)), "the next one");
+	}
+}
+
 static void listener_ignores_shut_wr(void)
 {
 	struct sockaddr_in a;
@@ -226,4 +258,5 @@ static void listener_ignores_shut_wr(void)
 CHECK_MAIN(CASE(client_half_closes), CASE(server_half_closes), CASE(write_after_shut_wr),
 	   CASE(poll_while_half_closed), CASE(shut_rd), CASE(shut_rd_keeps_what_came),
 	   CASE(shut_rdwr_keeps_what_came), CASE(shut_rdwr), CASE(not_connected), CASE(bad_how),
-	   CASE(wakes_a_blocked_recv), CASE(listener_wakes_accept), CASE(listener_ignores_shut_wr))
+	   CASE(wakes_a_blocked_recv), CASE(listener_wakes_accept), CASE(listener_is_as_new),
+	   CASE(connecting_is_given_up), CASE(listener_ignores_shut_wr))
