@@ -115,21 +115,6 @@ static void close_one(struct dispatch *d, unsigned i)
 
 /* --- looking -------------------------------------------------------------- */
 
-/** kernel_link() - The interface's index, 0 if there is none; @up: has it a link? */
-static unsigned kernel_link(const char *name, bool *up)
-{
-	struct rtnl_link *link;
-	unsigned index;
-
-	*up = false;
-	if (!mon.ask || rtnl_link_get_kernel(mon.ask, 0, name, &link) < 0)
-		return 0;
-	index = (unsigned)rtnl_link_get_ifindex(link);
-	*up = (rtnl_link_get_flags(link) & (IFF_UP | IFF_RUNNING)) == (IFF_UP | IFF_RUNNING);
-	rtnl_link_put(link);
-	return index;
-}
-
 static bool device_link(const struct wire_port *p)
 {
 	struct rte_eth_link l;
@@ -147,7 +132,7 @@ static bool look(struct dispatch *d, unsigned i)
 	char err[512];
 
 	if (wire_is_kernels(p))
-		index = kernel_link(p->name, &up);
+		index = gz_netdev_link(mon.ask, 0, p->name, &up);
 	if (open && wire_is_kernels(p) && index != p->ifindex) {
 		say(GZ_LOG_WARN, "port %s: the interface is gone", p->name);
 		close_one(d, i);
@@ -166,7 +151,7 @@ static bool look(struct dispatch *d, unsigned i)
 		p->complained = false;
 		say(GZ_LOG_INFO, "port %s: open (%s)", p->name, p->port.device);
 		if (wire_is_kernels(p))
-			kernel_link(p->name, &up);
+			gz_netdev_link(mon.ask, 0, p->name, &up);
 	}
 	if (!wire_is_kernels(p))
 		up = device_link(p);
@@ -196,17 +181,6 @@ static void look_at_all(struct dispatch *d, bool told)
 	worker_wake(d);
 }
 
-/* What was told is asked for: only that something was matters */
-static void drain(int fd)
-{
-	char buf[8192];
-	ssize_t n;
-
-	do
-		n = recv(fd, buf, sizeof(buf), MSG_DONTWAIT);
-	while (n > 0 || (n < 0 && errno == ENOBUFS));
-}
-
 static void *run(void *arg)
 {
 	struct dispatch *d = arg;
@@ -219,7 +193,7 @@ static void *run(void *arg)
 		bool told = fds[1].revents;
 
 		if (told)
-			drain(fds[1].fd);
+			gz_netdev_drain(mon.hear);
 		look_at_all(d, told);
 		poll(fds, 2, timeout);
 	}
@@ -277,24 +251,13 @@ void wire_close(struct dispatch *d)
 	}
 }
 
-static struct nl_sock *connected(void)
-{
-	struct nl_sock *s = nl_socket_alloc();
-
-	if (s && nl_connect(s, NETLINK_ROUTE)) {
-		nl_socket_free(s);
-		s = NULL;
-	}
-	return s;
-}
-
 int monitor_start(struct dispatch *d)
 {
 	int rc;
 
 	mon.stop = eventfd(0, EFD_CLOEXEC);
-	mon.ask = connected();
-	mon.hear = connected();
+	mon.ask = gz_netdev_socket();
+	mon.hear = gz_netdev_socket();
 	if (mon.stop < 0 || !mon.ask || !mon.hear ||
 	    nl_socket_add_membership(mon.hear, RTNLGRP_LINK) ||
 	    (d->kernel.fd >= 0 &&

@@ -27,6 +27,7 @@
 #include "engine/counters.h"
 #include "engine/dgram.h"
 #include "engine/iface.h"
+#include "engine/link.h"
 #include "engine/netlink.h"
 #include "engine/policy.h"
 #include "engine/service.h"
@@ -139,7 +140,9 @@ static int own(unsigned request, struct ifreq *r)
 		r->ifr_ifindex = GZ_IFACE_INDEX;
 		return 0;
 	case SIOCGIFFLAGS:
-		r->ifr_flags = IFF_UP | IFF_BROADCAST | IFF_RUNNING | IFF_MULTICAST;
+		r->ifr_flags = IFF_UP | IFF_BROADCAST | IFF_MULTICAST;
+		if (gz_link_is_up())
+			r->ifr_flags |= IFF_RUNNING;
 		return 0;
 	case SIOCGIFMTU:
 		r->ifr_mtu = gz_worker.port.mtu;

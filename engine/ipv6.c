@@ -134,6 +134,12 @@ int gz_ipv6_init(const struct gz_engine_config *cfg, struct netif *nif)
 	return 0;
 }
 
+void gz_ipv6_link_up(void)
+{
+	if (v6.nif && !v6.slaac)
+		v6.nif->rs_count = 0;
+}
+
 void gz_ipv6_second(void)
 {
 	ip6_reass_tmr();

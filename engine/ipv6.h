@@ -17,6 +17,8 @@ struct netif;
 int gz_ipv6_init(const struct gz_engine_config *cfg, struct netif *nif);
 /** lwIP's IPv6 timers, once a second; worker's. */
 void gz_ipv6_second(void);
+/** lwIP was told that the link came up. */
+void gz_ipv6_link_up(void);
 
 /** ::1 or an address of the stack's that is not a duplicate?  Any thread. */
 bool gz_ipv6_is_local(const struct in6_addr *a);

@@ -40,6 +40,7 @@
 #include "engine/client.h"
 #include "engine/control.h"
 #include "engine/counters.h"
+#include "engine/link.h"
 #include "engine/log.h"
 #include "engine/ports.h"
 #include "engine/reaper.h"
@@ -50,6 +51,7 @@
 #include "engine/worker.h"
 
 #define SWEEP_MS 100
+#define LINK_MS 1000
 #define PEERS_MAX 64
 
 static struct gz_engine_config cfg;
@@ -57,12 +59,12 @@ static int ready_fd = -1;
 
 /* A launcher's child between connect and welcome. */
 static struct {
-	struct pollfd fd[4 + PEERS_MAX];
-	uint64_t since[4 + PEERS_MAX];
+	struct pollfd fd[8 + PEERS_MAX];
+	uint64_t since[8 + PEERS_MAX];
 	unsigned n;
 } io;
 
-enum { FD_SIGNAL, FD_LISTEN, FD_CLIENTS, FD_FIRST_PEER };
+enum { FD_SIGNAL, FD_LISTEN, FD_CLIENTS, FD_LINK, FD_FIRST_PEER };
 
 static void tell_ready(const char *line)
 {
@@ -396,17 +398,22 @@ static void accept_peers(void)
  * Return: false when the end was asked for */
 static void run(bool embedded)
 {
-	uint64_t idle_since = gz_now_ns(), next_sweep = 0;
+	uint64_t idle_since = gz_now_ns(), next_sweep = 0, next_link = 0;
 	unsigned char signo;
 	uint64_t junk;
 
 	for (;;) {
 		uint64_t now;
 		unsigned socks = gz_table_count(), clients = gz_client_count();
+		int wait = socks || embedded ? SWEEP_MS : gz_link_fd() < 0 ? LINK_MS : -1;
 
-		if (poll(io.fd, io.n, socks || embedded ? SWEEP_MS : -1) < 0 && errno != EINTR)
+		if (poll(io.fd, io.n, wait) < 0 && errno != EINTR)
 			break;
 		now = gz_now_ns();
+		if (io.fd[FD_LINK].revents || (gz_link_fd() < 0 && now >= next_link)) {
+			next_link = now + LINK_MS * 1000000ull;
+			gz_link_look();
+		}
 		if (io.fd[FD_SIGNAL].revents & POLLIN &&
 		    read(io.fd[FD_SIGNAL].fd, &signo, 1) == 1) {
 			gz_info("%s: ending", strsignal(signo));
@@ -594,6 +601,9 @@ int main(int argc, char **argv)
 	}
 	if (err[0])
 		gz_info("%s", err);
+	r = gz_link_start(&gz_worker.port);
+	if (r < 0)
+		gz_warn("changes of the port's link are not seen: %s", strerror(-r));
 	if (setns(private, CLONE_NEWNET) < 0) {
 		fail("Couldn't enter the private network namespace: %s", strerror(errno));
 		goto out_port;
@@ -614,6 +624,7 @@ int main(int argc, char **argv)
 	}
 	io.fd[FD_SIGNAL] = (struct pollfd){.fd = signal_pipe[0], .events = POLLIN};
 	io.fd[FD_LISTEN] = (struct pollfd){.fd = control, .events = POLLIN};
+	io.fd[FD_LINK] = (struct pollfd){.fd = gz_link_fd(), .events = POLLIN};
 	io.fd[FD_CLIENTS] = (struct pollfd){.fd = gz_client_event(), .events = POLLIN};
 	io.n = FD_FIRST_PEER;
 	gz_info("engine '%s' on %s (%s), ready at %s", cfg.name, gz_worker.port.device,

@@ -25,6 +25,7 @@
 #include <stdlib.h>
 #include <signal.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <netlink/netlink.h>
@@ -233,6 +234,42 @@ static int netns_open(struct netns *ns, int fd)
 	if (ns->error)
 		netns_close(ns);
 	return -ns->error;
+}
+
+/* --- link state ----------------------------------------------------------- */
+
+struct nl_sock *gz_netdev_socket(void)
+{
+	struct nl_sock *s = nl_socket_alloc();
+
+	if (s && nl_connect(s, NETLINK_ROUTE)) {
+		nl_socket_free(s);
+		s = NULL;
+	}
+	return s;
+}
+
+unsigned gz_netdev_link(struct nl_sock *ask, unsigned index, const char *iface, bool *up)
+{
+	struct rtnl_link *link;
+
+	*up = false;
+	if (!ask || rtnl_link_get_kernel(ask, (int)index, iface, &link) < 0)
+		return 0;
+	index = (unsigned)rtnl_link_get_ifindex(link);
+	*up = (rtnl_link_get_flags(link) & (IFF_UP | IFF_RUNNING)) == (IFF_UP | IFF_RUNNING);
+	rtnl_link_put(link);
+	return index;
+}
+
+void gz_netdev_drain(struct nl_sock *hear)
+{
+	char buf[8192];
+	ssize_t n;
+
+	do
+		n = recv(nl_socket_get_fd(hear), buf, sizeof(buf), MSG_DONTWAIT);
+	while (n > 0 || (n < 0 && errno == ENOBUFS));
 }
 
 /* --- the pair ------------------------------------------------------------- */

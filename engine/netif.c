@@ -35,6 +35,7 @@
 #include "engine/attach.h"
 #include "engine/counters.h"
 #include "engine/ipv6.h"
+#include "engine/link.h"
 #include "engine/log.h"
 #include "engine/worker.h"
 
@@ -61,8 +62,9 @@ static struct {
 	struct gz_worker *w;
 	struct looped loop[LOOP_MAX];
 	unsigned loop_head, loop_tail;
-	bool fragments;	 /* may be made of the segment that is being sent */
-	bool mute;	 /* what lwIP sends is not for the wire */
+	bool fragments; /* may be made of the segment that is being sent */
+	bool mute;	/* what lwIP sends is not for the wire */
+	bool no_link;
 	unsigned groups; /* joined, by lwIP's count of users */
 } net;
 
@@ -171,10 +173,15 @@ void gz_netif_flush(struct gz_worker *w)
 /* netif->linkoutput: an Ethernet frame for the wire. */
 static err_t link_output(struct netif *nif, struct pbuf *p)
 {
-	struct rte_mbuf *m = rte_pktmbuf_alloc(net.w->port.pool);
+	struct rte_mbuf *m;
 	char *d;
 
 	LWIP_UNUSED_ARG(nif);
+	if (net.no_link) { /* as noop_enqueue() */
+		gz_count(GZ_C_PORT_TX_DROPPED);
+		return ERR_OK;
+	}
+	m = rte_pktmbuf_alloc(net.w->port.pool);
 	if (!m) {
 		gz_count(GZ_C_PORT_NO_MBUF);
 		return ERR_MEM;
@@ -365,11 +372,36 @@ static err_t lo_init(struct netif *nif)
 	return ERR_OK;
 }
 
+/*
+ * lwIP takes no route by a netif without a link, Linux does: so lwIP does not hear of it
+ * before the link is there again, and does then what is to be done (gratuitous ARP, reports
+ * of groups, solicitations of routers).
+ */
+void gz_netif_link(void)
+{
+	bool up = gz_link_is_up();
+
+	if (up == !net.no_link)
+		return;
+	net.no_link = !up;
+	for (unsigned i = 0; i < net.n; i++) {
+		if (!up) {
+			etharp_cleanup_netif(&net.nif[i]);
+			continue;
+		}
+		netif_set_link_down(&net.nif[i]);
+		netif_set_link_up(&net.nif[i]);
+	}
+	if (up)
+		gz_ipv6_link_up();
+}
+
 int gz_netif_init(struct gz_worker *w)
 {
 	ip4_addr_t a, m, g;
 
 	net.w = w;
+	net.no_link = !gz_link_is_up();
 	for (unsigned i = 0; i < w->cfg->naddrs; i++) {
 		const struct gz_prefix4 *p = &w->cfg->addrs[i];
 		struct netif *nif = &net.nif[net.n];

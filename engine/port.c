@@ -395,6 +395,7 @@ static int setup_device(struct gz_port *p, enum gz_driver driver, const struct g
 	conf.rxmode.mtu =
 	    driver == GZ_DRV_AF_PACKET ? RTE_MIN(p->mtu, (uint16_t)MTU_DEFAULT) : p->mtu;
 	conf.intr_conf.lsc = !!(*info.dev_flags & RTE_ETH_DEV_INTR_LSC);
+	p->lsc = conf.intr_conf.lsc;
 	conf.intr_conf.rxq = driver == GZ_DRV_VIRTIO_USER;
 
 	rc = rte_eth_dev_configure(p->id, 1, 1, &conf);

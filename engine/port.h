@@ -19,6 +19,8 @@
 
 #include "config/config.h"
 
+struct nl_sock;
+
 #define GZ_PORT_WAIT_FDS 4
 #define GZ_MBUF_PRIV 128 /* bytes behind each mbuf, the stack's own */
 
@@ -36,6 +38,7 @@ struct gz_port {
 	int wait_fd[GZ_PORT_WAIT_FDS];
 	unsigned nwait;
 	bool rx_intr;	      /* wait_fd[0] is an rx interrupt's eventfd */
+	bool lsc;	      /* interrupts tell of changes of the link */
 	bool needs_full_csum; /* no tx offload: software checksums */
 	bool own_pool;	      /* gz_port_close() frees pool */
 };
@@ -135,6 +138,21 @@ int gz_veth_create(const struct gz_port_config *c, int netns, char *err, size_t 
  * Return: 0 or -errno with the reason in @err.
  */
 int gz_netdev_prepare(const struct gz_port_config *c, char *err, size_t n);
+
+/** gz_netdev_socket() - A socket of rtnetlink(7) in this thread's network namespace; NULL: none */
+struct nl_sock *gz_netdev_socket(void);
+
+/**
+ * gz_netdev_link() - Has an interface a link?
+ * @index, @iface:	It, by the one or by the other (0, NULL)
+ * @up:			Answer
+ *
+ * Return: its index; 0: there is none
+ */
+unsigned gz_netdev_link(struct nl_sock *ask, unsigned index, const char *iface, bool *up);
+
+/** gz_netdev_drain() - What was told is asked for: only that something was matters */
+void gz_netdev_drain(struct nl_sock *hear);
 
 /** Is @iface a veth?  Its receive side needs nobody's system call. */
 bool gz_netdev_is_veth(const char *iface);

@@ -19,6 +19,7 @@
 #include "engine/counters.h"
 #include "engine/iface.h"
 #include "engine/ipv6.h"
+#include "engine/link.h"
 #include "engine/rtnl.h"
 #include "engine/rtnl_put.h"
 #include "engine/worker.h"
@@ -26,7 +27,8 @@
 #ifndef IFF_LOWER_UP
 #define IFF_LOWER_UP 0x10000 /* linux/if.h, which net/if.h excludes */
 #endif
-#define OPER_UP 6 /* IF_OPER_UP, RFC 2863 */
+#define OPER_DOWN 2 /* IF_OPER_DOWN, RFC 2863 */
+#define OPER_UP 6
 #define ADDRS6_MAX 16
 
 /* --- requests ------------------------------------------------------------ */
@@ -230,22 +232,26 @@ static void link_record(struct gz_rtnl *b, const struct nlmsghdr *request, uint1
 	struct nlmsghdr *h = gz_rtnl_begin(b, request, RTM_NEWLINK, flags, pid);
 	uint8_t family = family_of(request);
 	struct ifinfomsg *i = gz_rtnl_put(b, sizeof(*i));
+	bool up = gz_link_is_up();
 	static const uint8_t everybody[6] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
 
 	/* IPv6 has a dump of its own, the other families have none. */
 	i->ifi_family = family == AF_INET6 ? AF_INET6 : AF_UNSPEC;
 	i->ifi_type = ARPHRD_ETHER;
 	i->ifi_index = GZ_IFACE_INDEX;
-	i->ifi_flags = IFF_UP | IFF_BROADCAST | IFF_RUNNING | IFF_MULTICAST | IFF_LOWER_UP;
+	i->ifi_flags = IFF_UP | IFF_BROADCAST | IFF_MULTICAST;
+	if (up)
+		i->ifi_flags |= IFF_RUNNING | IFF_LOWER_UP;
 	gz_rtnl_attr(b, IFLA_IFNAME, GZ_IFACE_NAME, sizeof(GZ_IFACE_NAME));
-	attr8(b, IFLA_OPERSTATE, OPER_UP);
+	attr8(b, IFLA_OPERSTATE, up ? OPER_UP : OPER_DOWN);
 	gz_rtnl_attr32(b, IFLA_MTU, gz_worker.port.mtu);
 	gz_rtnl_attr(b, IFLA_ADDRESS, gz_worker.port.mac.addr_bytes, 6);
 	if (family != AF_INET6) {
 		gz_rtnl_attr32(b, IFLA_TXQLEN, 1000);
 		attr8(b, IFLA_LINKMODE, 0);
 		gz_rtnl_attr32(b, IFLA_GROUP, 0);
-		attr8(b, IFLA_CARRIER, 1);
+		attr8(b, IFLA_CARRIER, up);
+		gz_rtnl_attr32(b, IFLA_CARRIER_CHANGES, (uint32_t)gz_counter(GZ_C_CARRIER_CHANGES));
 		gz_rtnl_attr(b, IFLA_BROADCAST, everybody, sizeof(everybody));
 		stats(b);
 	}

@@ -22,6 +22,7 @@
 #include "engine/client.h"
 #include "engine/counters.h"
 #include "engine/inner.h"
+#include "engine/link.h"
 #include "engine/off_ring.h"
 #include "engine/service.h"
 #include "engine/stats.h"
@@ -105,10 +106,9 @@ static void device(struct rte_tel_data *d, uint16_t id)
 	struct rte_eth_conf conf;
 	struct rte_eth_link link;
 
-	if (!rte_eth_link_get_nowait(id, &link)) {
-		str(d, "link", link.link_status == RTE_ETH_LINK_UP ? "up" : "down");
+	str(d, "link", gz_link_is_up() ? "up" : "down");
+	if (!rte_eth_link_get_nowait(id, &link))
 		str(d, "speed", rte_eth_link_speed_to_str(link.link_speed));
-	}
 	if (rte_eth_dev_info_get(id, &info) || rte_eth_dev_conf_get(id, &conf))
 		return;
 	u64(d, "rx_queues", info.nb_rx_queues);

@@ -238,6 +238,9 @@ static void handle(struct gz_worker *w, struct gz_msg *m)
 		gz_lane_no_more(m->client->plane);
 		sem_post(&m->leave->done);
 		break;
+	case GZ_OP_LINK:
+		gz_netif_link();
+		break;
 	case GZ_OP_LOOK:
 		break; /* it is awake */
 	case GZ_OP_STOP:

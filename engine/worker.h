@@ -43,6 +43,7 @@ enum gz_op {
 	GZ_OP_LEAVE,	 /* sock leaves the rings, see leave */
 	GZ_OP_DATAGRAMS, /* some were left to the worker to send */
 	GZ_OP_NO_LANES,	 /* client: none of its connections goes by lanes any more; leave */
+	GZ_OP_LINK,	 /* the port's link went or came, see gz_link_is_up() */
 	GZ_OP_LOOK,	 /* programs' words changed: no more than to wake */
 	GZ_OP_STOP,	 /* end the loop */
 };
@@ -111,6 +112,7 @@ void gz_worker_release(struct gz_worker *w, struct gz_sock *s);
 int gz_netif_init(struct gz_worker *w);
 unsigned gz_netif_rx(struct gz_worker *w, void (*before)(struct gz_worker *));
 bool gz_netif_loop(void); /* one round of looped packets */
+void gz_netif_link(void); /* it may have changed: gz_link_is_up() */
 void gz_netif_flush(struct gz_worker *w);
 bool gz_netif_is_local(struct gz_end end); /* its address; any thread */
 struct netif;
