@@ -345,10 +345,6 @@ void gz_engine_check(struct gz_load *ld, void *conf)
 
 	check_control(ld, c->run_dir, c->name);
 	check_port(ld, &c->port, &c->memory);
-	if (c->port.vlan)
-		gz_load_error(ld, "port.vlan", NULL,
-			      "an engine has none of its own: expected it in gazelle-dispatch's "
-			      "configuration");
 	check_stack(ld, c);
 	check_stack6(ld, c);
 	check_rules(ld, c);

@@ -93,7 +93,7 @@ struct gz_port_config {
 	uint16_t mtu;	     /* bytes of IP packet */
 	uint16_t queue_size; /* descriptors, a power of two */
 	bool promiscuous;
-	uint16_t vlan; /* its frames' tag; 0: none.  Dispatch's only */
+	uint16_t vlan; /* its frames' tag; 0: none */
 	/* A veth pair that the program makes itself; empty host_iface: none. */
 	char veth_host[IFNAMSIZ];	/* the kernel's end, e.g. gz0 */
 	struct gz_prefix4 veth_address; /* its address */

@@ -140,7 +140,8 @@ static const struct gz_cfg_key port_keys[] = {
 	{ "port.vlan", GZ_CFG_UINT, FIELD(struct gz_port_config, vlan),
 	  RANGE(0, 4094), .def = "0",
 	  .help = "VLAN whose tag (802.1Q) frames have on the wire; 0: none.",
-	  .more = "Of gazelle-dispatch only." },
+	  .more = "An engine hears and sends that one alone; a client of gazelle-dispatch "
+		  "may have another." },
 	{ "port.veth", GZ_CFG_BLOCK,
 	  .help = "A veth pair made at start and removed at the end.",
 	  .more = "iface: is our end, the kernel keeps the other: programs "

@@ -73,6 +73,7 @@
 	X(PORT_NO_MBUF, tx_no_mbuf)                                                                \
 	X(PORT_MALFORMED, rx_malformed)                                                            \
 	X(PORT_OTHER, rx_other_protocol)                                                           \
+	X(PORT_VLAN, rx_other_vlan)                                                                \
 	X(CARRIER_CHANGES, carrier_changes)                                                        \
 	X(LOOPED, looped_packets)                                                                  \
 	/* refused */                                                                              \

@@ -37,6 +37,7 @@
 #include "engine/ipv6.h"
 #include "engine/link.h"
 #include "engine/log.h"
+#include "engine/vlan.h"
 #include "engine/worker.h"
 
 #define TX_BATCH 32
@@ -193,6 +194,11 @@ static err_t link_output(struct netif *nif, struct pbuf *p)
 		return ERR_BUF;
 	}
 	pbuf_copy_partial(p, d, p->tot_len, 0);
+	if (!gz_vlan_put(&m, &net.w->port)) {
+		rte_pktmbuf_free(m);
+		gz_count(GZ_C_PORT_TX_DROPPED);
+		return ERR_BUF;
+	}
 	net.tx[net.ntx++] = m;
 	if (net.ntx == TX_BATCH)
 		gz_netif_flush(net.w);
@@ -559,7 +565,12 @@ unsigned gz_netif_rx(struct gz_worker *w, void (*before)(struct gz_worker *))
 	for (uint16_t i = 0; i < n; i++) {
 		if (i + 1 < n)
 			rte_prefetch0(rte_pktmbuf_mtod(b[i + 1], void *));
-		input(b[i]);
+		if (gz_vlan_take(b[i], w->port.vlan)) {
+			input(b[i]);
+			continue;
+		}
+		gz_count(GZ_C_PORT_VLAN);
+		rte_pktmbuf_free(b[i]);
 	}
 	return n;
 }

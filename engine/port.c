@@ -395,6 +395,12 @@ static int setup_device(struct gz_port *p, enum gz_driver driver, const struct g
 	conf.rxmode.mtu =
 	    driver == GZ_DRV_AF_PACKET ? RTE_MIN(p->mtu, (uint16_t)MTU_DEFAULT) : p->mtu;
 	conf.intr_conf.lsc = !!(*info.dev_flags & RTE_ETH_DEV_INTR_LSC);
+	if (c->vlan) {
+		conf.rxmode.offloads |= info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_VLAN_STRIP;
+		conf.txmode.offloads |= info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_VLAN_INSERT;
+	}
+	p->vlan = c->vlan;
+	p->vlan_insert = !!(conf.txmode.offloads & RTE_ETH_TX_OFFLOAD_VLAN_INSERT);
 	p->lsc = conf.intr_conf.lsc;
 	conf.intr_conf.rxq = driver == GZ_DRV_VIRTIO_USER;
 

@@ -38,6 +38,8 @@ struct gz_port {
 	int wait_fd[GZ_PORT_WAIT_FDS];
 	unsigned nwait;
 	bool rx_intr;	      /* wait_fd[0] is an rx interrupt's eventfd */
+	uint16_t vlan;	      /* its frames' tag; 0: none */
+	bool vlan_insert;     /* the device puts it on */
 	bool lsc;	      /* interrupts tell of changes of the link */
 	bool needs_full_csum; /* no tx offload: software checksums */
 	bool own_pool;	      /* gz_port_close() frees pool */

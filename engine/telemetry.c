@@ -133,6 +133,8 @@ static int on_port(const char *cmd, const char *params, struct rte_tel_data *d)
 	str(d, "device", p->device);
 	str(d, "mac", mac);
 	u64(d, "mtu", p->mtu);
+	if (p->vlan)
+		u64(d, "vlan", p->vlan);
 	str(d, "sleeps_on", p->rx_intr ? "interrupt" : p->nwait ? "descriptor" : "nap");
 	device(d, p->id);
 	counters(d, GZ_C_PORT_RX, GZ_C_LOOPED);
