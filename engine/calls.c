@@ -321,6 +321,7 @@ static int64_t do_setsockopt(struct gz_call_ctx *c)
 		memcpy(val, name, (size_t)len);
 	}
 	pthread_mutex_lock(&c->s->lock);
+	gz_plane_take_options(c->s); /* they came before */
 	err = gz_option_set(c->s, c->fd, c->tid, level, opt, val, (socklen_t)len);
 	if (!err)
 		gz_twin_option(c->s, level, opt, val, (socklen_t)len);
@@ -364,6 +365,7 @@ static int64_t do_getsockopt(struct gz_call_ctx *c)
 	int level = (int)c->args[1], opt = (int)c->args[2], room, err;
 	char val[512];
 	socklen_t len;
+	bool took;
 
 	gz_asked_option(gz_option_row(level, opt), false);
 	if (level == SOL_SOCKET && opt == SO_PEEK_OFF)
@@ -375,8 +377,12 @@ static int64_t do_getsockopt(struct gz_call_ctx *c)
 		return -EINVAL;
 	len = (socklen_t)(room > (int)sizeof(val) ? (int)sizeof(val) : room);
 	pthread_mutex_lock(&c->s->lock);
+	took = gz_plane_take_options(c->s);
 	err = gz_option_get(c->s, level, opt, val, &len);
 	pthread_mutex_unlock(&c->s->lock);
+	if (took)
+		gz_worker_post(&gz_worker,
+			       &(struct gz_msg){.op = GZ_OP_OPTIONS, .sock = c->s, .fd = -1});
 	if (err && level == IPPROTO_TCP && opt == TCP_SAVED_SYN)
 		gz_app_write(c->tid, c->args[4], &len, sizeof(len)); /* what it takes */
 	if (err)

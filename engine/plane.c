@@ -33,6 +33,8 @@
 #include <limits.h>
 #include <linux/futex.h>
 #include <linux/sockios.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -219,6 +221,36 @@ void gz_plane_set_timed(struct gz_sock *s, bool on)
 {
 	if (s->ring.i >= 0)
 		__atomic_store_n(&slot_of(s)->timed, on, __ATOMIC_SEQ_CST);
+}
+
+bool gz_plane_take_options(struct gz_sock *s)
+{
+	static const struct {
+		int level, name;
+	} of[GZ_SETS] = {
+	    [GZ_SET_NODELAY] = {IPPROTO_TCP, TCP_NODELAY},
+	    [GZ_SET_KEEPALIVE] = {SOL_SOCKET, SO_KEEPALIVE},
+	    [GZ_SET_KEEPIDLE] = {IPPROTO_TCP, TCP_KEEPIDLE},
+	    [GZ_SET_KEEPINTVL] = {IPPROTO_TCP, TCP_KEEPINTVL},
+	    [GZ_SET_KEEPCNT] = {IPPROTO_TCP, TCP_KEEPCNT},
+	};
+	struct gz_slot *slot;
+	uint32_t bits;
+
+	if (s->ring.i < 0)
+		return false;
+	slot = slot_of(s);
+	if (!__atomic_load_n(&slot->set, __ATOMIC_SEQ_CST))
+		return false;
+	bits = __atomic_exchange_n(&slot->set, 0, __ATOMIC_SEQ_CST);
+	for (unsigned k = 0; k < GZ_SETS; k++) {
+		int v = __atomic_load_n(&slot->option[k], __ATOMIC_RELAXED);
+
+		/* One that cannot be is nobody's but the program's fault. */
+		if (bits & 1U << k)
+			gz_option_set(s, -1, 0, of[k].level, of[k].name, &v, sizeof(v));
+	}
+	return true;
 }
 
 bool gz_plane_is_used(const struct gz_plane *p)
@@ -858,6 +890,27 @@ static unsigned look_at_leaving(struct gz_worker *w)
 	return n;
 }
 
+/* What agents have set; another thread may have the lock: then in the next round */
+static void take_options(struct gz_sock *s)
+{
+	const uint32_t i = (uint32_t)s->ring.i;
+	bool any;
+
+	if (!__atomic_load_n(&slot_of(s)->set, __ATOMIC_SEQ_CST))
+		return;
+	if (pthread_mutex_trylock(&s->lock)) {
+		__atomic_fetch_or(&s->client->plane->sh->dirty[i / 64], 1ULL << i % 64,
+				  __ATOMIC_SEQ_CST);
+		return;
+	}
+	any = gz_plane_take_options(s);
+	pthread_mutex_unlock(&s->lock);
+	if (!any)
+		return;
+	gz_stack_options(s);
+	gz_worker_dirty(&gz_worker, s);
+}
+
 /* --- the worker: its round --------------------------------------------------------- */
 
 void gz_plane_loud(struct gz_plane *p)
@@ -899,6 +952,7 @@ unsigned gz_plane_poll(struct gz_worker *w)
 				if (!s)
 					continue;
 				sum++;
+				take_options(s);
 				if (!s->ring.joined || !gz_join_poll(s))
 					gz_worker_dirty(w, s);
 			}

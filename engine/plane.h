@@ -117,6 +117,8 @@ bool gz_plane_has(const struct gz_options *o);
 /** O_NONBLOCK of the shadow, or whether it has SO_SNDTIMEO, was changed. */
 void gz_plane_set_nonblock(struct gz_sock *s, bool on);
 void gz_plane_set_timed(struct gz_sock *s, bool on);
+/** What agents have set is in @s->opt from now on; @s locked.  Return: there was something */
+bool gz_plane_take_options(struct gz_sock *s);
 /** Does any socket of the client have a slot? */
 bool gz_plane_is_used(const struct gz_plane *p);
 /** Whoever waits natively on an epoll of the client's sees tokens from now on. */

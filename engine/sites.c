@@ -498,6 +498,16 @@ static enum gz_sites ready_call(struct gz_call_ctx *c, const struct gz_call_info
 	}
 }
 
+/* As without an agent, but for the next ones of its site */
+static enum gz_sites control_call(struct gz_call_ctx *c, const struct gz_call_info *call)
+{
+	return !gz_lead_is_refused(c) &&
+		       gz_lead_look_up(c->tid, c->ip - GZ_SYSCALL_BYTES) == GZ_SITE_NEW &&
+		       gz_lead_patch(c, gz_app_process(c->tid), call)
+		   ? GZ_SITES_ANSWERED
+		   : GZ_SITES_SERVE;
+}
+
 enum gz_sites gz_sites_trap(struct gz_call_ctx *c, const struct gz_call_info *call)
 {
 	if (call->id == GZ_CALL_GETSOCKOPT && (uint32_t)c->args[1] == GZ_SOL_AGENT) {
@@ -510,6 +520,8 @@ enum gz_sites gz_sites_trap(struct gz_call_ctx *c, const struct gz_call_info *ca
 		return close_call(c, call);
 	if (call->agent == GZ_AGENT_READY)
 		return ready_call(c, call);
+	if (call->agent == GZ_AGENT_CONTROL)
+		return control_call(c, call);
 	switch (call->id) {
 	case GZ_CALL_SENDMMSG:
 		leave_all_passed(c);

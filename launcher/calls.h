@@ -82,10 +82,11 @@ enum gz_call_plane {
 
 /** What the agent (launcher/agent/agent.c) does about a call at a patched site. */
 enum gz_call_agent {
-	GZ_AGENT_NONE,	/* the filter decides */
-	GZ_AGENT_DATA,	/* answered there, if the descriptor is one of ours */
-	GZ_AGENT_CLOSE, /* what the number meant is forgotten */
-	GZ_AGENT_READY, /* readiness, and flags of descriptors */
+	GZ_AGENT_NONE,	  /* the filter decides */
+	GZ_AGENT_DATA,	  /* answered there, if the descriptor is one of ours */
+	GZ_AGENT_CLOSE,	  /* what the number meant is forgotten */
+	GZ_AGENT_READY,	  /* readiness, and flags of descriptors */
+	GZ_AGENT_CONTROL, /* answered there where it can be; else as without an agent */
 };
 
 /**

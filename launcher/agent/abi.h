@@ -21,7 +21,7 @@
 #ifndef GZ_AGENT_ABI_H
 #define GZ_AGENT_ABI_H
 
-#define GZ_AGENT_VERSION 4
+#define GZ_AGENT_VERSION 5
 #define GZ_AGENT_MAGIC 0x31746e6567417a47 /* "GzAgent1" */
 
 /* --- the region ---------------------------------------------------------- */
@@ -120,6 +120,14 @@
 
 #define GZ_POKE_BYTES 1 /* if there are bytes */
 #define GZ_POKE_ANY 2	/* for an agent that sleeps: whatever is there */
+
+/* Options that an agent may set, gz_slot.option */
+#define GZ_SET_NODELAY 0
+#define GZ_SET_KEEPALIVE 1
+#define GZ_SET_KEEPIDLE 2
+#define GZ_SET_KEEPINTVL 3
+#define GZ_SET_KEEPCNT 4
+#define GZ_SETS 5
 
 #define GZ_WATCH_LOUD UINT32_MAX /* gz_slot.watch: each arrival brings a token */
 
@@ -245,6 +253,8 @@ struct gz_slot {
 	uint32_t leave;	  /* the rings cannot serve it: it is to leave */
 	uint32_t no_lane; /* its lane holds what cannot be */
 	uint32_t room;	  /* counts up when there is room; futex(2) */
+	uint32_t set;	  /* bits: options that were set, and that the engine has not taken */
+	int32_t option[GZ_SETS];
 };
 
 /**
@@ -403,7 +413,7 @@ static_assert(sizeof(struct gz_agent_book) <= 0x1000, "one page");
 static_assert(sizeof(struct gz_agent_block) == GZ_SITE_SIZE, "ABI");
 static_assert(sizeof(struct gz_agent_private) == GZ_AGENT_PRIVATE_SIZE, "ABI");
 static_assert(offsetof(struct gz_agent_private, fd) == GZ_FD_TABLE - GZ_AGENT_PRIVATE, "ABI");
-static_assert(sizeof(struct gz_slot) == 448, "ABI");
+static_assert(sizeof(struct gz_slot) == 512, "ABI");
 static_assert(offsetof(struct gz_shared, slot) == 12288, "ABI");
 static_assert(sizeof(struct gz_agent_kept) == GZ_AGENT_KEPT_SIZE, "ABI");
 static_assert(sizeof(struct gz_reg) == 32 && sizeof(struct gz_epoll) == 33088, "ABI");

@@ -184,7 +184,7 @@ static bool sets_cancel(const struct regs *r)
 static int answer(struct regs *r)
 {
 	if (__atomic_load_n(&KEPT->quiet, __ATOMIC_RELAXED))
-		return NATIVE;
+		return is_control(r) ? TRAP : NATIVE;
 	switch (r->rax) {
 	case SYS_read:
 	case SYS_readv:
@@ -196,6 +196,8 @@ static int answer(struct regs *r)
 	case SYS_sendmsg:
 	case SYS_sendfile:
 		return data_call(r);
+	case SYS_setsockopt:
+		return control_call(r);
 	case SYS_fcntl:
 		return (int)r->rsi == F_SETFL ? set_nonblock(r, r->rdx & O_NONBLOCK) : NATIVE;
 	case SYS_ioctl:

@@ -307,6 +307,12 @@ bool take_stale_token(int fd, uint32_t i);
 /** sendfile() */
 int send_file(struct io *io);
 
+/* --- control.c: calls that are about a socket as such --------------------------------- */
+
+/** Natively it would be about the shadow */
+bool is_control(const struct regs *r);
+int control_call(struct regs *r);
+
 /* --- wait.c: before one sleeps ------------------------------------------------------ */
 
 struct spin {

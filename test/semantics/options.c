@@ -289,7 +289,50 @@ static void corked_data_waits(void)
 	CHECK_EQ(recv(fd[1], buf, sizeof(buf), 0), 4);
 }
 
+/* Of a connection that bytes go through, set and asked for by several calls in a row */
+static void while_bytes_go(void)
+{
+	static const struct {
+		int level, name, value, bad;
+	} o[] = {
+	    {IPPROTO_TCP, TCP_NODELAY, 1, 0},	    {SOL_SOCKET, SO_KEEPALIVE, 1, 0},
+	    {IPPROTO_TCP, TCP_KEEPIDLE, 31, 32768}, {IPPROTO_TCP, TCP_KEEPINTVL, 8, 32768},
+	    {IPPROTO_TCP, TCP_KEEPCNT, 5, 128},
+	};
+	int fd[2], v = 77;
+	char byte = 0;
+
+	tcp_pair(fd);
+	for (size_t round = 0; round < 5; round++) {
+		for (size_t i = 0; i < sizeof(o) / sizeof(o[0]); i++) {
+			int value = o[i].bad ? o[i].value + (int)round : (int)round % 2;
+
+			write_all(fd[0], "x", 1);
+			set_option(fd[0], o[i].level, o[i].name, 1);
+			set_option(fd[0], o[i].level, o[i].name, value);
+			CHECK_EQ(get_option(fd[0], o[i].level, o[i].name), value);
+			if (o[i].bad) {
+				CHECK_ERRNO(setsockopt(fd[0], o[i].level, o[i].name, &o[i].bad,
+						       sizeof(o[i].bad)),
+					    EINVAL);
+				CHECK_ERRNO(setsockopt(fd[0], o[i].level, o[i].name, "", 0),
+					    EINVAL);
+			}
+			CHECK_ERRNO(setsockopt(fd[0], o[i].level, o[i].name, &v, 3), EINVAL);
+			CHECK_ERRNO(setsockopt(fd[0], o[i].level, o[i].name, NULL, sizeof(v)),
+				    EFAULT);
+			CHECK_EQ(get_option(fd[0], o[i].level, o[i].name), value);
+			CHECK_EQ(read_all(fd[1], &byte, 1), 1);
+		}
+	}
+	/* The other end has its own. */
+	CHECK_EQ(get_option(fd[1], IPPROTO_TCP, TCP_KEEPIDLE), 7200);
+	set_option(fd[0], IPPROTO_TCP, TCP_NODELAY, 8);
+	CHECK_EQ(get_option(fd[0], IPPROTO_TCP, TCP_NODELAY), 1);
+}
+
 CHECK_MAIN(CASE(what_it_is), CASE(booleans), CASE(numbers), CASE(keepalive_defaults),
 	   CASE(out_of_range), CASE(buffers_double), CASE(linger), CASE(timeouts), CASE(unknown),
 	   CASE(short_lengths), CASE(truncated_get), CASE(error_clears), CASE(accepted_inherits),
-	   CASE(info_tells_the_state), CASE(segment_size), CASE(corked_data_waits))
+	   CASE(info_tells_the_state), CASE(segment_size), CASE(corked_data_waits),
+	   CASE(while_bytes_go))
