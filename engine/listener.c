@@ -453,6 +453,16 @@ static void bequeath(struct gz_sock *s)
 	}
 }
 
+/* Linux has no socket there yet: the peer gets a RST when it sends.  The pump drops it. */
+static void forget_deferred(struct gz_sock *s)
+{
+	if (!s->flow)
+		return;
+	GZ_PCB_SCOPE(p, s->flow);
+	tcp_err(p, NULL);
+	tcp_abandon(p, 0);
+}
+
 void gz_stack_unlisten(struct gz_sock *s)
 {
 	struct gz_sock *o;
@@ -466,7 +476,7 @@ void gz_stack_unlisten(struct gz_sock *s)
 	if (s->ndeferred)
 		LIST_FOREACH(o, &gz_worker.socks, worker_entry)
 	if (o->deferred == s)
-		gz_stack_abort(o); /* the pump drops it */
+		forget_deferred(o);
 	/* Half-open connections go with their listener, with a RST. */
 	while ((f = TAILQ_FIRST(&s->half_open)))
 		abort_half_open(f);

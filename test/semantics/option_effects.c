@@ -66,7 +66,7 @@ static void deferred_connections_go_with_the_listener(void)
 	set_option(l, IPPROTO_TCP, TCP_DEFER_ACCEPT, 10);
 	c = connected(a);
 	OK(close(l));
-	sleep_ms(50);
+	sleep_ms(150);
 	/* Linux has not even a socket there, and tells when bytes come. */
 	send(c, "x", 1, MSG_NOSIGNAL);
 	CHECK_ERRNO(recv(c, &b, 1, 0), ECONNRESET);
