@@ -168,6 +168,26 @@ static gz_handler handler(const struct gz_call_ctx *c, enum gz_call call)
 										  : NULL;
 }
 
+static void unpark(struct gz_service *sv, struct gz_call_ctx *p)
+{
+	TAILQ_REMOVE(&sv->parked, p, entry);
+	sv->nparked--;
+	if (p->pidfd >= 0)
+		close(p->pidfd);
+	finish(p);
+	free(p);
+}
+
+/* Nobody waits for it any more. */
+static void forget(struct gz_service *sv, struct gz_call_ctx *p)
+{
+	uint64_t id = p->id;
+
+	if (!p->events && !p->follows)
+		atomic_compare_exchange_strong(&p->s->parked, &id, 0);
+	unpark(sv, p);
+}
+
 static void park(struct gz_service *sv, const struct gz_call_ctx *c)
 {
 	struct gz_call_ctx *p;
@@ -186,16 +206,9 @@ static void park(struct gz_service *sv, const struct gz_call_ctx *c)
 	TAILQ_INSERT_TAIL(&sv->parked, p, entry);
 	sv->nparked++;
 	gz_count(GZ_C_PARKED);
-}
-
-static void unpark(struct gz_service *sv, struct gz_call_ctx *p)
-{
-	TAILQ_REMOVE(&sv->parked, p, entry);
-	sv->nparked--;
-	if (p->pidfd >= 0)
-		close(p->pidfd);
-	finish(p);
-	free(p);
+	/* It was, before it could be watched. */
+	if (p->pidfd < 0 && !gz_service_alive(p))
+		forget(sv, p);
 }
 
 /* Run the handler of @c and dispose of the result.  Return: false when it must
@@ -409,12 +422,8 @@ static void look_at_signals(struct gz_service *sv)
 		int err;
 
 		next = TAILQ_NEXT(p, entry);
-		if (!gz_service_alive(p)) { /* killed meanwhile */
-			uint64_t id = p->id;
-
-			if (!p->events && !p->follows)
-				atomic_compare_exchange_strong(&p->s->parked, &id, 0);
-			unpark(sv, p);
+		if (!gz_service_alive(p)) {
+			forget(sv, p);
 			continue;
 		}
 		err = gz_app_interrupted(p->tid);
@@ -446,11 +455,7 @@ static void retry_parked(struct gz_service *sv, const struct pollfd *pfd)
 
 		next = TAILQ_NEXT(p, entry);
 		if (dead || connect_done(p) || followed(p) || failed(p)) {
-			uint64_t id = p->id;
-
-			if (!p->events && !p->follows)
-				atomic_compare_exchange_strong(&p->s->parked, &id, 0);
-			unpark(sv, p);
+			forget(sv, p);
 		} else if (ready) {
 			if (run(p, gz_call_by_nr(p->nr)->id))
 				unpark(sv, p);
@@ -460,6 +465,23 @@ static void retry_parked(struct gz_service *sv, const struct pollfd *pfd)
 				gz_service_answer(p, p->on_deadline);
 			unpark(sv, p);
 		}
+	}
+}
+
+/*
+ * Who calls this may have seen a thread end after our poll(): what was held for that one, its
+ * listener say, must not answer for it.
+ */
+static void forget_killed(struct gz_service *sv)
+{
+	struct gz_call_ctx *p, *next;
+
+	for (p = TAILQ_FIRST(&sv->parked); p; p = next) {
+		struct pollfd end = {.fd = p->pidfd, .events = POLLIN};
+
+		next = TAILQ_NEXT(p, entry);
+		if (poll(&end, 1, 0) > 0)
+			forget(sv, p);
 	}
 }
 
@@ -528,6 +550,8 @@ static void loop(struct gz_service *sv)
 			memset(&n, 0, sizeof(n));
 			if (ioctl(sv->client->listener, SECCOMP_IOCTL_NOTIF_RECV, &n) == 0) {
 				gz_served_note(sv->client, &n);
+				if (n.data.nr == SYS_connect || n.data.nr == SYS_bind)
+					forget_killed(sv);
 				serve(sv, &n);
 			} else if (errno != EINTR && errno != ENOENT) {
 				break;

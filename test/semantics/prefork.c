@@ -5,6 +5,9 @@
  * A server answers a request byte with its number.  Only that every client is
  * served is asserted, and that nobody is served twice: who serves is a race.
  */
+#include <sched.h>
+#include <stdlib.h>
+
 #include "check.h"
 
 #define SERVERS 4
@@ -152,6 +155,32 @@ static void survivors_serve(void)
 	reap_status(pid[SERVERS - 1]);
 }
 
+/* A server that is killed on its way to the next accept() keeps no listener. */
+static void killed_at_the_door(void)
+{
+	unsigned seed = 1;
+
+	for (int i = 0; i < 100; i++) {
+		struct sockaddr_in a;
+		int l = listener(4, &a), c;
+		pid_t pid = child();
+		char b;
+
+		if (!pid)
+			blocking_server(l, 0);
+		OK(close(l));
+		c = connected(a);
+		write_all(c, "?", 1);
+		CHECK_EQ(recv(c, &b, 1, 0), 1);
+		OK(close(c));
+		for (int n = rand_r(&seed) % 400; n > 0; n--)
+			sched_yield();
+		OK(kill(pid, SIGKILL));
+		reap_status(pid);
+		CHECK_ERRNO(connect(tcp_socket(), SA(&a), sizeof(a)), ECONNREFUSED);
+	}
+}
+
 static int shared;
 
 static void *accepting_thread(void *arg)
@@ -171,4 +200,4 @@ static void threads_accept(void)
 }
 
 CHECK_MAIN(CASE(blocking_accept), CASE(epoll_exclusive), CASE(polled), CASE(survivors_serve),
-	   CASE(threads_accept))
+	   CASE(killed_at_the_door), CASE(threads_accept))
