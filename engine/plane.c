@@ -622,13 +622,27 @@ static int find_fd(const struct gz_sock *s)
 }
 
 /*
+ * The rings are closed for good: whatever is called now traps.  Who sleeps on the shadow until
+ * there is room is told by nobody else.
+ */
+static void trap(struct gz_sock *s, struct gz_leave *l)
+{
+	struct gz_slot *slot = slot_of(s);
+
+	__atomic_store_n(&slot->rx_plane, GZ_PLANE_TRAP, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&slot->tx_plane, GZ_PLANE_TRAP, __ATOMIC_SEQ_CST);
+	if (l)
+		l->wakes = __atomic_load_n(&slot->want, __ATOMIC_SEQ_CST);
+	gz_plane_wake(s);
+}
+
+/*
  * Urgent data has no place in a ring.  The program's next call is to find the rings
  * closed; until then the bytes wait where they are, and a token says that there are some.
  * But where the descriptor is found, the socket leaves now, and its owner sees POLLPRI.
  */
 static void evict(struct gz_sock *s)
 {
-	struct gz_slot *slot = slot_of(s);
 	struct gz_leave *l;
 
 	if (s->ring.evicted)
@@ -640,8 +654,7 @@ static void evict(struct gz_sock *s)
 		*l = (struct gz_leave){
 		    .sock = s, .own = true, .fd = find_fd(s), .deadline = gz_worker.now + LEAVE_NS};
 	close_rings(s);
-	__atomic_store_n(&slot->rx_plane, GZ_PLANE_TRAP, __ATOMIC_SEQ_CST);
-	__atomic_store_n(&slot->tx_plane, GZ_PLANE_TRAP, __ATOMIC_SEQ_CST);
+	trap(s, l);
 	send_token(s);
 	if (l && l->fd >= 0) {
 		gz_sock_ref(s);
@@ -820,6 +833,10 @@ static bool try_leave(struct gz_worker *w, struct gz_leave *l)
 	bool rx, tx;
 
 	if (gz_plane_is_ring(s)) {
+		/* Its token must not be taken before it has seen it. */
+		if (l->wakes && w->now < l->deadline &&
+		    __atomic_load_n(&slot->want, __ATOMIC_SEQ_CST))
+			return false;
 		rx = try_lock(&slot->rx_lock);
 		tx = try_lock(&slot->tx_lock);
 		if ((!rx || !tx) && w->now < l->deadline)
@@ -855,13 +872,10 @@ static void finish_leave(struct gz_leave *l)
 
 void gz_plane_on_leave(struct gz_worker *w, struct gz_leave *l)
 {
-	struct gz_slot *slot = slot_of(l->sock);
-
 	l->deadline = w->now + LEAVE_NS;
 	if (gz_plane_is_ring(l->sock)) {
 		close_rings(l->sock);
-		__atomic_store_n(&slot->rx_plane, GZ_PLANE_TRAP, __ATOMIC_SEQ_CST);
-		__atomic_store_n(&slot->tx_plane, GZ_PLANE_TRAP, __ATOMIC_SEQ_CST);
+		trap(l->sock, l);
 	}
 	if (try_leave(w, l)) {
 		finish_leave(l);

@@ -55,7 +55,8 @@ struct gz_leave {
 	struct gz_sock *sock;
 	int fd; /* of the shadow */
 	uint64_t deadline;
-	bool own; /* nobody waits; @fd and this are the worker's to free */
+	bool own;   /* nobody waits; @fd and this are the worker's to free */
+	bool wakes; /* somebody slept on the shadow, and is to look anew first */
 	sem_t done;
 };
 

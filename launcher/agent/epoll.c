@@ -311,8 +311,9 @@ static bool look_at(struct gz_epoll *ep, int epfd, uint32_t i, struct epoll_even
 	if (!is_valid(reg, i))
 		return false;
 	if (!in_rings(&SH->slot[i])) {
-		/* From here on the kernel's registration is all there is. */
-		if (reg->native == GZ_REG_SAME && (reg->events & (EPOLLIN | EPOLLOUT)) == EPOLLOUT)
+		/* From here on the kernel's registration is all there is: let it look, too. */
+		if (reg->native == GZ_REG_SAME &&
+		    ((reg->events & (EPOLLIN | EPOLLOUT)) == EPOLLOUT || reg->events & EPOLLET))
 			reg->native = GZ_REG_OTHER;
 		if (reg->native != GZ_REG_SAME)
 			tell_kernel(ep, epfd, reg);
@@ -480,7 +481,9 @@ static int64_t filter(struct gz_epoll *ep, int epfd, struct epoll_event *ev, int
 		int i = owner_of(ep, &ev[k]);
 
 		if (i >= 0 && !in_rings(&SH->slot[i])) {
-			if (!was_changed(ep, epfd, (uint32_t)i))
+			/* A token can be read, and may not have been asked for. */
+			ev[k].events &= ep->reg[i].events;
+			if (!was_changed(ep, epfd, (uint32_t)i) && ev[k].events)
 				ev[left++] = ev[k];
 			continue;
 		}

@@ -26,6 +26,7 @@
 #define SET_OUT (POLLWRBAND | POLLWRNORM | POLLOUT | POLLERR)
 #define SET_EX POLLPRI
 #define BEGIN_AGAIN INT64_MIN
+#define LEAVING_NS 20000000LL
 
 bool in_rings(const struct gz_slot *s)
 {
@@ -117,6 +118,21 @@ static bool only_shadow_tells(const struct gz_slot *s, uint32_t events)
 	       __atomic_load_n(&s->news, __ATOMIC_SEQ_CST) & GZ_NEWS_END;
 }
 
+/* It is about to leave, and a token that can be read may be on its way out: a moment */
+static void await_leave(const struct gz_slot *s)
+{
+	int64_t until = 0;
+
+	while (__atomic_load_n(&s->rx_plane, __ATOMIC_SEQ_CST) == GZ_PLANE_TRAP &&
+	       __atomic_load_n(&s->tx_plane, __ATOMIC_SEQ_CST) == GZ_PLANE_TRAP) {
+		if (!until)
+			until = now_ns() + LEAVING_NS;
+		else if (now_ns() > until)
+			return;
+		call(SYS_sched_yield, 0, 0, 0, 0);
+	}
+}
+
 /* Find out whose each is.  Return: whether one is in the rings; ASK: that is not known */
 static int sort(struct wait *w)
 {
@@ -139,6 +155,8 @@ static int sort(struct wait *w)
 		}
 		if (w->fds[k].fd < 0)
 			continue;
+		if (slot >= 0)
+			await_leave(&SH->slot[slot]);
 		w->natives++;
 		ep = managed((uint32_t)w->fds[k].fd);
 		if (ep)
