@@ -199,7 +199,8 @@ static void give_lane(struct gz_sock *s, struct gz_pair *p, uint32_t lane, uint3
 	pthread_mutex_unlock(&s->client->plane->lock);
 	p->sock[lane][e] = s;
 	p->slot[lane][e] = (uint16_t)s->ring.i;
-	s->client->plane->sh->lane_slot[p->window[e]][e][lane] = (uint16_t)s->ring.i;
+	__atomic_store_n(&s->client->plane->sh->lane_slot[p->window[e]][e][lane],
+			 (uint16_t)s->ring.i, __ATOMIC_SEQ_CST);
 }
 
 /* Close the slot's tx ring: what is there goes first.  Return: false, that cannot be */
@@ -266,7 +267,8 @@ bool gz_lane_begin(struct gz_sock *a, struct gz_sock *b)
 		atomic_store_explicit(&both[i]->info.cpu, sched_getcpu() + 1, memory_order_relaxed);
 		/* Who waits for room has it, or hears of it. */
 		gz_plane_room_made(both[i]);
-		if (both[!i]->ring.lane_told)
+		/* Who sent just now may not have seen the other end's epoll. */
+		if (position(&end_of(both[!i])->tail))
 			gz_plane_tell(both[i]);
 	}
 	return true;
@@ -331,13 +333,31 @@ static void wake_for(struct gz_sock *from, struct gz_sock *to)
 	gz_plane_wake(to);
 }
 
-/* What an epoll was to look at in the lane it is to look at in the slot. */
-static void keep_edge(struct gz_sock *s)
+/* Is an agent of its at sending, whose bytes may be there already, and their bit not? */
+static bool is_sending(const struct gz_sock *s)
 {
-	uint64_t bit, *word = ready_word(s, &bit);
+	return __atomic_load_n(&slot_of(s)->tx_lock, __ATOMIC_SEQ_CST);
+}
 
-	if (word && __atomic_fetch_and(word, ~bit, __ATOMIC_SEQ_CST) & bit)
-		gz_plane_mark_ready(s);
+/*
+ * The lane of both was closed: what the epoll of @to was to look at there it is to look at in
+ * the slot.  Who sends, and has not set the bit yet, will set one that tells nobody.  As ever
+ * the mark comes before the token: who wakes looks for it.
+ *
+ * Who is about to sleep may still look at the lane, which is another one's by then, and find
+ * nothing: it gets a token for what is unread, whoever was woken for it before.
+ */
+static void pass_edge(struct gz_sock *from, struct gz_sock *to)
+{
+	uint64_t bit, *word = ready_word(to, &bit);
+	bool unread = position(&end_of(from)->tail) != position(&end_of(to)->head);
+	bool pending = is_pending(to);
+
+	if ((word && __atomic_fetch_and(word, ~bit, __ATOMIC_SEQ_CST) & bit) ||
+	    (unread && is_sending(from)))
+		gz_plane_mark_ready(to);
+	if (unread || pending)
+		gz_plane_wake(to);
 }
 
 /* @n bytes that @to has not read, at position @pos.  Return: false, they have no room */
@@ -397,10 +417,8 @@ void gz_lane_end(struct gz_sock *s)
 	count(o, s);
 	good = move_back(s, o, position(&f->head), position(&e->tail) - position(&f->head)) &&
 	       move_back(o, s, position(&e->head), position(&f->tail) - position(&e->head));
-	wake_for(s, o);
-	wake_for(o, s);
-	keep_edge(s);
-	keep_edge(o);
+	pass_edge(s, o);
+	pass_edge(o, s);
 	p->sock[s->ring.lane][0] = p->sock[s->ring.lane][1] = NULL;
 	take_lane(s);
 	take_lane(o);

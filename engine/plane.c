@@ -263,18 +263,21 @@ bool gz_plane_is_ring(const struct gz_sock *s)
 	return s->ring.i >= 0 && atomic_load(&s->ring.plane) == GZ_PLANE_RING;
 }
 
-static void wake_senders(struct gz_slot *slot)
+/* Return: somebody waited for room, in a send() or for readiness */
+static bool wake_senders(struct gz_slot *slot)
 {
 	if (!__atomic_load_n(&slot->tx_want, __ATOMIC_SEQ_CST) ||
 	    !__atomic_exchange_n(&slot->tx_want, 0, __ATOMIC_SEQ_CST))
-		return;
+		return false;
 	__atomic_fetch_add(&slot->room, 1, __ATOMIC_SEQ_CST);
 	syscall(SYS_futex, &slot->room, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+	return true;
 }
 
 void gz_plane_wake_senders(struct gz_sock *s)
 {
-	wake_senders(slot_of(s));
+	if (wake_senders(slot_of(s)))
+		gz_plane_tell(s);
 }
 
 void gz_plane_stop_sending(struct gz_sock *s)
@@ -284,8 +287,9 @@ void gz_plane_stop_sending(struct gz_sock *s)
 	if (s->ring.i < 0)
 		return;
 	slot = slot_of(s);
-	__atomic_fetch_or(&slot->tx_tail, GZ_RING_CLOSED, __ATOMIC_SEQ_CST);
+	/* In this order: the worker may be opening the ring after a lane (open_tx()). */
 	__atomic_store_n(&slot->tx_plane, GZ_PLANE_NATIVE, __ATOMIC_SEQ_CST);
+	__atomic_fetch_or(&slot->tx_tail, GZ_RING_CLOSED, __ATOMIC_SEQ_CST);
 	wake_senders(slot);
 }
 

@@ -289,6 +289,8 @@ void unlock(uint32_t *l);
 void tell_worker(const struct io *io);
 /** Bytes were committed to the tx ring @r.  tx_lock held */
 void tx_told(const struct io *io, const struct ring *r);
+/** tx_lock was given up: who asked for a token meanwhile could not have it. */
+void pass_poke_on(const struct io *io, const struct ring *r);
 /**
  * is_moving() - A ring was closed: do its bytes go elsewhere from now on?
  *

@@ -178,23 +178,32 @@ void expect_tokens(struct gz_slot *s)
 
 void expect_none(struct gz_slot *s, int fd)
 {
+	bool look = false;
 	struct lane l;
 
-	if (__atomic_fetch_sub(&s->want, 1, __ATOMIC_SEQ_CST) == 1 && lane_of(s, &l) &&
-	    gz_lane_settle(s, l.mine) && !is_empty(s))
+	/* Without the lock it may be another socket's lane by now, that somebody sleeps on. */
+	if (__atomic_fetch_sub(&s->want, 1, __ATOMIC_SEQ_CST) != 1 || !lock(&s->rx_lock))
+		return;
+	if (lane_of(s, &l))
+		look = gz_lane_settle(s, l.mine);
+	unlock(&s->rx_lock);
+	if (look && !is_empty(s))
 		ask_for_token(fd, (uint32_t)(s - SH->slot), GZ_POKE_ANY);
 }
 
 void watch_changed(struct gz_slot *s)
 {
+	bool locked = lock(&s->rx_lock); /* the same */
 	uint32_t watch = __atomic_load_n(&s->watch, __ATOMIC_SEQ_CST);
 	struct lane l;
 
-	if (!lane_of(s, &l))
-		return;
-	__atomic_store_n(&l.mine->watch, watch, __ATOMIC_SEQ_CST);
-	if (watch == GZ_WATCH_LOUD)
-		__atomic_store_n(&l.mine->call, 1, __ATOMIC_SEQ_CST);
+	if (lane_of(s, &l)) {
+		__atomic_store_n(&l.mine->watch, watch, __ATOMIC_SEQ_CST);
+		if (watch == GZ_WATCH_LOUD)
+			__atomic_store_n(&l.mine->call, 1, __ATOMIC_SEQ_CST);
+	}
+	if (locked)
+		unlock(&s->rx_lock);
 }
 
 /* What pairs have of the epoll, one after the other.  *@k: from 0 on.  Return: NULL, no more */
@@ -244,22 +253,29 @@ bool is_any_in_lanes(const struct gz_epoll *ep)
 	return any != 0;
 }
 
+/* The slot that has the lane in window @k / 2 by its end @k % 2 */
+static uint32_t slot_in(uint32_t k, uint32_t lane)
+{
+	return __atomic_load_n(&SH->lane_slot[k / 2][k % 2][lane], __ATOMIC_SEQ_CST) % GZ_SLOTS;
+}
+
 void gather(struct gz_epoll *ep)
 {
 	struct gz_lane_watch *w;
 
 	for (uint32_t k = 0; (w = next_watch(ep, &k)); k++)
 		for (uint32_t i = 0; i < GZ_LANES / 64; i++) {
-			uint64_t bits = 0;
+			uint64_t bits = __atomic_load_n(&w->ready[i], __ATOMIC_SEQ_CST);
 
-			if (__atomic_load_n(&w->ready[i], __ATOMIC_RELAXED))
-				bits = __atomic_exchange_n(&w->ready[i], 0, __ATOMIC_SEQ_CST);
 			for (; bits; bits &= bits - 1) {
 				uint32_t lane = i * 64 + (uint32_t)__builtin_ctzll(bits);
-				uint32_t slot = SH->lane_slot[k / 2][k % 2][lane];
+				uint32_t slot = slot_in(k, lane);
 
-				if (slot < GZ_SLOTS)
-					mark_ready(ep, slot);
+				__atomic_fetch_and(&w->ready[i], ~(bits & -bits), __ATOMIC_SEQ_CST);
+				mark_ready(ep, slot);
+				/* It may have been another one's bit by then. */
+				if (slot_in(k, lane) != slot)
+					mark_ready(ep, slot_in(k, lane));
 			}
 		}
 }

@@ -458,8 +458,7 @@ void tx_told(const struct io *io, const struct ring *r)
 		tell_worker(io);
 }
 
-/* Who asked for a token meanwhile could not have the lock. */
-static void pass_poke_on(const struct io *io, const struct ring *r)
+void pass_poke_on(const struct io *io, const struct ring *r)
 {
 	if (r->is_lane && __atomic_load_n(&io->s->poke, __ATOMIC_SEQ_CST))
 		ask_for_token(io->fd, io->i, 0);

@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * hand_over.c - Options and calls that change how a connection's bytes are carried, while
+ * they flow and others wait: no byte and no wake-up is lost, whatever way it goes then
+ */
+#include <poll.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+
+#include "test/check.h"
+
+/* --- disturbances --------------------------------------------------------------------- */
+
+/* Of a connection @fd, whose other end is @peer; nobody loses anything by it. */
+static void cork(int fd)
+{
+	set_option(fd, IPPROTO_TCP, TCP_CORK, 1);
+	set_option(fd, IPPROTO_TCP, TCP_CORK, 0);
+}
+
+static void buffers(int fd)
+{
+	set_option(fd, SOL_SOCKET, SO_SNDBUF, 300000);
+}
+
+/* Flags that only some ways have: none is there */
+static void urgent(int fd)
+{
+	char b;
+
+	CHECK(recv(fd, &b, 1, MSG_OOB) < 0);
+}
+
+static void (*const disturb[])(int) = {cork, buffers, urgent};
+
+#define DISTURBANCES (sizeof(disturb) / sizeof(disturb[0]))
+
+/* --- waiting ----------------------------------------------------------------------------- */
+
+enum how { CALL, POLL, EPOLL, EDGES, HOWS };
+
+/* Wait for @events of @fd; @e: a set that has it.  CALL: not here.  Return: false, in vain */
+static bool wait_one(enum how how, int fd, int e, short events, int ms)
+{
+	struct pollfd p = {.fd = fd, .events = events};
+	struct epoll_event ev;
+
+	switch (how) {
+	case POLL:
+		return OK(poll(&p, 1, ms)) == 1;
+	case EPOLL:
+	case EDGES:
+		return OK(epoll_wait(e, &ev, 1, ms)) == 1;
+	default:
+		return true;
+	}
+}
+
+static int set_of(enum how how, int fd, uint32_t events)
+{
+	struct epoll_event ev = {.events = events | (how == EDGES ? EPOLLET : 0)};
+	int e;
+
+	if (how != EPOLL && how != EDGES)
+		return -1;
+	e = OK(epoll_create1(0));
+	OK(epoll_ctl(e, EPOLL_CTL_ADD, fd, &ev));
+	return e;
+}
+
+/* --- room ----------------------------------------------------------------------------------- */
+
+static char big[1 << 20];
+
+/* Return: bytes */
+static size_t fill(int fd)
+{
+	size_t sum = 0;
+
+	for (int full = 0; full < 3; full++) {
+		ssize_t n;
+
+		while ((n = send(fd, big, sizeof(big), MSG_DONTWAIT | MSG_NOSIGNAL)) > 0) {
+			sum += (size_t)n;
+			full = 0;
+		}
+		sleep_ms(5);
+	}
+	return sum;
+}
+
+struct waiter {
+	enum how how;
+	int fd, e;
+};
+
+static void *wait_for_room(void *arg)
+{
+	struct waiter *w = arg;
+
+	if (w->how == CALL)
+		return (void *)(intptr_t)(send(w->fd, big, 1, MSG_NOSIGNAL) == 1);
+	return (void *)(intptr_t)wait_one(w->how, w->fd, w->e, POLLOUT, 8000);
+}
+
+static void take(int fd, size_t n)
+{
+	while (n) {
+		ssize_t k = OK(recv(fd, big, n < sizeof(big) ? n : sizeof(big), 0));
+
+		CHECK(k > 0);
+		n -= (size_t)k;
+	}
+}
+
+/* Whoever waits for room hears of it, though the way was changed meanwhile. */
+static void room_is_told(enum how how, unsigned what, int end)
+{
+	struct waiter w = {.how = how};
+	int fd[2];
+	pthread_t t;
+	size_t n;
+
+	tcp_pair(fd);
+	w.fd = fd[0];
+	w.e = set_of(how, fd[0], EPOLLOUT);
+	expect_text(fd[0], fd[1], "one way");
+	expect_text(fd[1], fd[0], "and the other");
+	n = fill(fd[0]);
+	/* A moment in which there is room is not the end of it. */
+	while (how != CALL && wait_one(how, fd[0], w.e, POLLOUT, 0))
+		n += fill(fd[0]);
+	t = thread(wait_for_room, &w);
+	sleep_ms(30);
+	disturb[what](fd[end]);
+	sleep_ms(10);
+	take(fd[1], n);
+	if (!join(t))
+		check_fail(__FILE__, __LINE__, "waiter %d, disturbance %u of end %d: in vain", how,
+			   what, end);
+	OK(close(fd[0]));
+	OK(close(fd[1]));
+	if (w.e >= 0)
+		OK(close(w.e));
+}
+
+static void room(enum how how)
+{
+	DEADLINE(60);
+	for (unsigned what = 0; what < DISTURBANCES; what++)
+		for (int end = 0; end < 2; end++)
+			room_is_told(how, what, end);
+}
+
+static void room_for_send(void)
+{
+	room(CALL);
+}
+
+static void room_for_poll(void)
+{
+	room(POLL);
+}
+
+static void room_for_epoll(void)
+{
+	room(EPOLL);
+}
+
+static void room_for_edges(void)
+{
+	room(EDGES);
+}
+
+/* --- streams ---------------------------------------------------------------------------------- */
+
+#define PAIRS 3
+#define PIECE 40000
+
+struct stream {
+	int fd;
+	enum how how;
+	unsigned seed;
+	size_t total;
+};
+
+static uint8_t byte_at(size_t pos)
+{
+	return (uint8_t)(pos * 7 + (pos >> 9) * 31);
+}
+
+/* How many next: mostly a few, at times more than any buffer has at once */
+static size_t some(unsigned *seed)
+{
+	unsigned r = (unsigned)rand_r(seed);
+
+	return r % 8 ? 1 + r / 8 % 200 : 1 + r / 8 % PIECE;
+}
+
+static void *send_stream(void *arg)
+{
+	struct stream *s = arg;
+	uint8_t buf[PIECE];
+	int e = set_of(s->how, s->fd, EPOLLOUT);
+
+	for (size_t pos = 0; pos < s->total;) {
+		size_t n = some(&s->seed), done = 0;
+
+		n = n < s->total - pos ? n : s->total - pos;
+		for (size_t i = 0; i < n; i++)
+			buf[i] = byte_at(pos + i);
+		while (done < n) {
+			ssize_t k = send(s->fd, buf + done, n - done,
+					 MSG_NOSIGNAL | (s->how == CALL ? 0 : MSG_DONTWAIT));
+
+			if (k >= 0) {
+				done += (size_t)k;
+				continue;
+			}
+			CHECK_EQ(errno, EAGAIN);
+			if (!wait_one(s->how, s->fd, e, POLLOUT, 10000))
+				check_fail(__FILE__, __LINE__, "no room in 10 s, waiter %d, at %zu",
+					   s->how, pos);
+		}
+		pos += n;
+	}
+	if (e >= 0)
+		OK(close(e));
+	return NULL;
+}
+
+static void *receive_stream(void *arg)
+{
+	struct stream *s = arg;
+	uint8_t buf[PIECE];
+	int e = set_of(s->how, s->fd, EPOLLIN);
+
+	for (size_t pos = 0; pos < s->total;) {
+		ssize_t k = recv(s->fd, buf, some(&s->seed), s->how == CALL ? 0 : MSG_DONTWAIT);
+
+		CHECK(k);
+		if (k < 0) {
+			CHECK_EQ(errno, EAGAIN);
+			if (!wait_one(s->how, s->fd, e, POLLIN, 10000))
+				check_fail(__FILE__, __LINE__, "nothing in 10 s, waiter %d, at %zu",
+					   s->how, pos);
+			continue;
+		}
+		for (ssize_t i = 0; i < k; i++)
+			if (buf[i] != byte_at(pos + (size_t)i))
+				check_fail(__FILE__, __LINE__, "waiter %d: wrong byte at %zu",
+					   s->how, pos + (size_t)i);
+		pos += (size_t)k;
+	}
+	if (e >= 0)
+		OK(close(e));
+	return NULL;
+}
+
+struct both_ways {
+	int fd[2];
+	struct stream s[4];
+	pthread_t t[4];
+};
+
+/* Bytes both ways.  A socket is in one set at most. */
+static void begin(struct both_ways *b, unsigned n, size_t total)
+{
+	static const enum how receives[] = {EPOLL, EDGES, POLL, CALL};
+	static const enum how sends[] = {POLL, CALL};
+
+	tcp_pair(b->fd);
+	for (int i = 0; i < 4; i++) {
+		b->s[i] = (struct stream){.fd = b->fd[i / 2],
+					  .how = i % 2 ? receives[(n + (unsigned)i / 2) % 4]
+						       : sends[(n / 4 + (unsigned)i / 2) % 2],
+					  .seed = n * 4 + (unsigned)i,
+					  .total = total};
+		b->t[i] = thread(i % 2 ? receive_stream : send_stream, &b->s[i]);
+	}
+}
+
+static void end(struct both_ways *b)
+{
+	for (int i = 0; i < 4; i++)
+		join(b->t[i]);
+	OK(close(b->fd[0]));
+	OK(close(b->fd[1]));
+}
+
+/* The way is changed to and fro. */
+static void streams_under_corks(void)
+{
+	struct both_ways b[PAIRS];
+	unsigned seed = 1;
+
+	DEADLINE(60);
+	for (unsigned round = 0; round < 4; round++) {
+		long long until = now_ms() + 300;
+
+		for (unsigned i = 0; i < PAIRS; i++)
+			begin(&b[i], round * PAIRS + i, 2000000);
+		while (now_ms() < until) {
+			cork(b[rand_r(&seed) % PAIRS].fd[rand_r(&seed) % 2]);
+			if (rand_r(&seed) % 4 == 0)
+				sched_yield();
+		}
+		for (unsigned i = 0; i < PAIRS; i++)
+			end(&b[i]);
+	}
+}
+
+/* The way is changed for good, in the midst of it. */
+static void streams_that_leave(void)
+{
+	struct both_ways b;
+	unsigned seed = 2;
+
+	DEADLINE(60);
+	for (unsigned round = 0; round < 60; round++) {
+		begin(&b, round, 300000);
+		for (unsigned us = (unsigned)rand_r(&seed) % 5000; us > 200; us -= 200)
+			usleep(200);
+		disturb[rand_r(&seed) % DISTURBANCES](b.fd[rand_r(&seed) % 2]);
+		end(&b);
+	}
+}
+
+CHECK_MAIN(CASE(room_for_send), CASE(room_for_poll), CASE(room_for_epoll), CASE(room_for_edges),
+	   CASE(streams_under_corks), CASE(streams_that_leave))
