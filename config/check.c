@@ -466,6 +466,7 @@ static void check_bond(struct gz_load *ld, struct gz_dispatch_config *c)
 		p->mtu = c->port.mtu;
 		p->queue_size = c->port.queue_size;
 		p->promiscuous = c->port.promiscuous;
+		p->offloads = c->port.offloads;
 		check_device(ld, p, path, false);
 		snprintf(other, sizeof(other), "bond.ports[%u].driver", i);
 		check_owner(ld, p, other);

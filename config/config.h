@@ -83,6 +83,13 @@ struct gz_rule {
 	unsigned line; /* in the file, for messages */
 };
 
+/** What is left to the device, or to the other end of a link, where it can it. */
+struct gz_offloads {
+	bool checksum; /* of TCP, both ways */
+	bool tso;      /* segments of TCP larger than the MSS, sent */
+	bool lro;      /* and received */
+};
+
 struct gz_port_config {
 	enum gz_driver driver;
 	char iface[IFNAMSIZ];	/* af_xdp, af_packet, tap */
@@ -94,6 +101,7 @@ struct gz_port_config {
 	uint16_t queue_size; /* descriptors, a power of two */
 	bool promiscuous;
 	uint16_t vlan; /* its frames' tag; 0: none */
+	struct gz_offloads offloads;
 	/* A veth pair that the program makes itself; empty host_iface: none. */
 	char veth_host[IFNAMSIZ];	/* the kernel's end, e.g. gz0 */
 	struct gz_prefix4 veth_address; /* its address */

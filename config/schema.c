@@ -162,6 +162,25 @@ static const struct gz_cfg_key port_keys[] = {
 static_assert(offsetof(struct gz_port_config, mac_set) ==
 	      offsetof(struct gz_port_config, mac) + 6, "GZ_CFG_MAC");
 
+static const struct gz_cfg_key offload_keys[] = {
+	{ "port.offloads", GZ_CFG_BLOCK,
+	  .help = "What is left to the device, where it offers it.",
+	  .more = "gazelle-ctl port shows what is offered and what is used." },
+	{ "port.offloads.checksum", GZ_CFG_BOOL, FIELD(struct gz_port_config, offloads.checksum),
+	  .def = "true",
+	  .help = "Checksums of TCP: of pci, virtio_user, vhost and dispatch.",
+	  .more = "What was not on a wire has none. vhost takes such frames in any case: "
+		  "its driver offers it." },
+	{ "port.offloads.tso", GZ_CFG_BOOL, FIELD(struct gz_port_config, offloads.tso),
+	  .def = "true",
+	  .help = "Sending segments of TCP that are larger than the MSS.",
+	  .more = "Goes with checksum. Of pci, virtio_user, vhost and dispatch." },
+	{ "port.offloads.lro", GZ_CFG_BOOL, FIELD(struct gz_port_config, offloads.lro),
+	  .def = "true",
+	  .help = "Receiving them.",
+	  .more = "Goes with checksum. Of virtio_user, vhost and dispatch." },
+};
+
 /* The fields lie in both structures, not in one that they share. */
 #define HEAD_KEYS(S, default_name, name_help) \
 	{ "name", GZ_CFG_NAME, FIELD(S, name), .def = (default_name), \
@@ -371,6 +390,7 @@ static const struct gz_cfg_part engine_parts[] = {
 	{ engine_head_keys, LEN(engine_head_keys), 0 },
 	{ memory_keys, LEN(memory_keys), offsetof(struct gz_engine_config, memory) },
 	{ port_keys, LEN(port_keys), offsetof(struct gz_engine_config, port) },
+	{ offload_keys, LEN(offload_keys), offsetof(struct gz_engine_config, port) },
 	{ engine_keys, LEN(engine_keys), 0 },
 };
 

@@ -53,10 +53,14 @@ void gz_ack_joined(struct gz_sock *s)
 		tcp_send_empty_ack(p);
 }
 
-void gz_ack_received(struct gz_sock *s, struct tcp_pcb *p)
+void gz_ack_received(struct gz_sock *s, struct tcp_pcb *p, uint32_t n)
 {
-	/* What is not acknowledged keeps its direction in TCP, and Nagle what comes after it. */
-	if (s->ring.joined) {
+	/*
+	 * What is not acknowledged keeps its direction in TCP, and Nagle what comes after it.
+	 * Of two segments the second is acknowledged at once (RFC 5681 section 4.2), also where
+	 * lwIP gets them as one.
+	 */
+	if (s->ring.joined || n >= 2u * tcp_mss(p)) {
 		tcp_ack_now(p);
 		return;
 	}

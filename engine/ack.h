@@ -5,6 +5,8 @@
 #ifndef GZ_ACK_H
 #define GZ_ACK_H
 
+#include <stdint.h>
+
 struct gz_sock;
 struct tcp_pcb;
 
@@ -18,6 +20,6 @@ void gz_ack_quick(struct gz_sock *s, struct tcp_pcb *p);
 /** Its other end is in this engine, too: what is delayed goes now. */
 void gz_ack_joined(struct gz_sock *s);
 /** Bytes were received. */
-void gz_ack_received(struct gz_sock *s, struct tcp_pcb *p);
+void gz_ack_received(struct gz_sock *s, struct tcp_pcb *p, uint32_t n);
 
 #endif

@@ -48,6 +48,8 @@
 	X(CHALLENGE_ACKS, challenge_acks)                                                          \
 	X(OLD_TIMESTAMPS, tcp_old_timestamps)                                                      \
 	X(PATH_MTU, path_mtu_shrunk)                                                               \
+	X(TSO, tso)                                                                                \
+	X(TSO_CUT, tso_cut)                                                                        \
 	X(RECOVERIES, tcp_recoveries)                                                              \
 	X(TAIL_PROBES, tcp_tail_probes)                                                            \
 	X(WINDOWS_GROWN, tcp_windows_grown)                                                        \

@@ -42,6 +42,7 @@
 
 #define TX_BATCH 32
 #define LOOP_MAX 4096
+#define LOOK_NS 100000000 /* at what the other end of a link takes */
 
 /* Lives in rte_mbuf_to_priv(). */
 struct rx_pbuf {
@@ -63,8 +64,12 @@ static struct {
 	struct gz_worker *w;
 	struct looped loop[LOOP_MAX];
 	unsigned loop_head, loop_tail;
-	bool fragments; /* may be made of the segment that is being sent */
-	bool mute;	/* what lwIP sends is not for the wire */
+	bool fragments;		     /* may be made of the segment that is being sent */
+	uint16_t segment;	     /* it is to be cut into such of so many bytes; 0: it is not */
+	u16_t mtu6[GZ_ADDRS_MAX];    /* what lwIP takes meanwhile for having no limit */
+	struct gz_offloads offloads; /* of the port, as lwIP was told */
+	uint64_t looked;
+	bool mute; /* what lwIP sends is not for the wire */
 	bool no_link;
 	unsigned groups; /* joined, by lwIP's count of users */
 } net;
@@ -151,49 +156,121 @@ uint32_t gz_netif_mss(const ip_addr_t *peer)
 	return LWIP_MIN(mss, (uint32_t)TCP_MSS);
 }
 
+static void drop_from(unsigned i)
+{
+	gz_add(GZ_C_PORT_TX_DROPPED, net.ntx - i);
+	rte_pktmbuf_free_bulk(net.tx + i, net.ntx - i);
+	net.ntx = i;
+}
+
 void gz_netif_flush(struct gz_worker *w)
 {
 	unsigned sent = 0, tries = 0;
 	uint64_t bytes = 0;
 
+	gz_netif_segment(0);
 	if (!net.ntx)
 		return;
+	if (net.offloads.checksum || w->port.vlan_insert) {
+		sent = rte_eth_tx_prepare(w->port.id, 0, net.tx, (uint16_t)net.ntx);
+		/* Frames of our own making that the driver does not take */
+		if (sent < net.ntx)
+			drop_from(sent);
+		sent = 0;
+	}
 	for (unsigned i = 0; i < net.ntx; i++)
 		bytes += net.tx[i]->pkt_len;
 	while (sent < net.ntx && tries++ < 64)
 		sent += rte_eth_tx_burst(w->port.id, 0, net.tx + sent, (uint16_t)(net.ntx - sent));
 	gz_add(GZ_C_PORT_TX, sent);
 	gz_add(GZ_C_PORT_TX_BYTES, bytes);
-	if (sent < net.ntx) {
-		gz_add(GZ_C_PORT_TX_DROPPED, net.ntx - sent);
-		rte_pktmbuf_free_bulk(net.tx + sent, net.ntx - sent);
-	}
+	if (sent < net.ntx)
+		drop_from(sent);
 	net.ntx = 0;
+}
+
+/* Copy @p into an mbuf, and more behind it as needed, the headers into the first one */
+static struct rte_mbuf *mbuf_of(const struct pbuf *p)
+{
+	struct rte_mbuf *head = rte_pktmbuf_alloc(net.w->port.pool), *m = head;
+
+	for (; m && p; p = p->next) {
+		const char *from = p->payload;
+		uint16_t left = p->len, n;
+
+		while (left) {
+			if (!rte_pktmbuf_tailroom(m)) {
+				m->next = rte_pktmbuf_alloc(net.w->port.pool);
+				m = m->next;
+				if (!m) {
+					rte_pktmbuf_free(head);
+					return NULL;
+				}
+				head->nb_segs++;
+			}
+			n = (uint16_t)RTE_MIN(left, rte_pktmbuf_tailroom(m));
+			memcpy(rte_pktmbuf_mtod_offset(m, char *, m->data_len), from, n);
+			m->data_len += n;
+			head->pkt_len += n;
+			from += n;
+			left -= n;
+		}
+	}
+	return head;
+}
+
+/* What of a frame of TCP is left to the port.  Return: false, it cannot be sent */
+static bool leave_to_port(struct rte_mbuf *m)
+{
+	const struct gz_port *port = &net.w->port;
+	const struct rte_ether_hdr *eth = rte_pktmbuf_mtod(m, const struct rte_ether_hdr *);
+	const uint8_t *l3 = (const uint8_t *)(eth + 1), *l4;
+	bool v6 = eth->ether_type == RTE_BE16(RTE_ETHER_TYPE_IPV6);
+	bool large = m->pkt_len > sizeof(*eth) + port->mtu;
+
+	if (eth->ether_type != RTE_BE16(RTE_ETHER_TYPE_IPV4) && !v6)
+		return !large;
+	/* lwIP makes no extension headers before TCP's, and no fragments of it */
+	if (l3[v6 ? 6 : 9] != IP_PROTO_TCP)
+		return !large;
+	l4 = l3 + (v6 ? IP6_HLEN : (l3[0] & 15) * 4);
+	m->l2_len = sizeof(*eth);
+	m->l3_len = (uint64_t)(l4 - l3);
+	m->l4_len = (l4[12] >> 4) * 4u;
+	m->ol_flags |= (v6 ? RTE_MBUF_F_TX_IPV6 : RTE_MBUF_F_TX_IPV4) | RTE_MBUF_F_TX_TCP_CKSUM;
+	if (!large)
+		return true;
+	/* It waited for an address, and who knows how large its parts may be */
+	if (!net.segment)
+		return false;
+	m->ol_flags |= RTE_MBUF_F_TX_TCP_SEG;
+	if (port->csum_ipv4 && !v6)
+		m->ol_flags |= RTE_MBUF_F_TX_IP_CKSUM;
+	m->tso_segsz = net.segment;
+	gz_count(GZ_C_TSO);
+	return true;
 }
 
 /* netif->linkoutput: an Ethernet frame for the wire. */
 static err_t link_output(struct netif *nif, struct pbuf *p)
 {
 	struct rte_mbuf *m;
-	char *d;
 
 	LWIP_UNUSED_ARG(nif);
 	if (net.no_link) { /* as noop_enqueue() */
 		gz_count(GZ_C_PORT_TX_DROPPED);
 		return ERR_OK;
 	}
-	m = rte_pktmbuf_alloc(net.w->port.pool);
+	m = mbuf_of(p);
 	if (!m) {
 		gz_count(GZ_C_PORT_NO_MBUF);
 		return ERR_MEM;
 	}
-	d = rte_pktmbuf_append(m, p->tot_len);
-	if (!d) {
+	if (net.offloads.checksum && !leave_to_port(m)) {
 		rte_pktmbuf_free(m);
 		gz_count(GZ_C_PORT_TX_DROPPED);
-		return ERR_BUF;
+		return ERR_OK; /* as if it had been lost */
 	}
-	pbuf_copy_partial(p, d, p->tot_len, 0);
 	if (!gz_vlan_put(&m, &net.w->port)) {
 		rte_pktmbuf_free(m);
 		gz_count(GZ_C_PORT_TX_DROPPED);
@@ -221,6 +298,19 @@ static err_t loop_put(struct netif *nif, struct pbuf *p)
 	return ERR_OK;
 }
 
+/* To lwIP, without a look at the checksums: it was on no wire, or the port has looked. */
+static err_t give_unchecked(struct pbuf *p, struct netif *nif, netif_input_fn input)
+{
+	u16_t flags = nif->chksum_flags;
+	err_t err;
+
+	NETIF_SET_CHECKSUM_CTRL(nif,
+				flags & ~(NETIF_CHECKSUM_CHECK_TCP | NETIF_CHECKSUM_CHECK_UDP));
+	err = input(p, nif);
+	NETIF_SET_CHECKSUM_CTRL(nif, flags);
+	return err;
+}
+
 bool gz_netif_loop(void)
 {
 	unsigned end = net.loop_tail;
@@ -239,7 +329,7 @@ bool gz_netif_loop(void)
 		 */
 		if (l.nif == &net.lo && *(const uint8_t *)l.p->payload >> 4 == 4 && dst[0] == 127)
 			memcpy(&ip_2_ip4(&net.lo.ip_addr)->addr, dst, 4);
-		if (ip_input(l.p, l.nif) != ERR_OK)
+		if (give_unchecked(l.p, l.nif, ip_input) != ERR_OK)
 			pbuf_free(l.p);
 	}
 	return true;
@@ -256,6 +346,40 @@ static void forbid_fragments(struct ip_hdr *h)
 	/* RFC 1624: the field that was 0 is subtracted from the sum. */
 	sum = sum >= IP_DF ? sum - IP_DF : sum + 0xffff - IP_DF;
 	IPH_CHKSUM_SET(h, lwip_htons((uint16_t)sum));
+}
+
+void gz_netif_segment(uint16_t mss)
+{
+	bool large = mss, was = net.segment;
+
+	net.segment = mss;
+	if (large == was)
+		return;
+	/* lwIP makes fragments of what is larger than the MTU; 0 is none */
+	for (unsigned i = 0; i < net.n; i++) {
+		struct netif *nif = &net.nif[i];
+
+		if (large)
+			net.mtu6[i] = nif->mtu6;
+		nif->mtu = large ? 0 : net.w->port.mtu;
+		nif->mtu6 = large ? 0 : net.mtu6[i];
+	}
+}
+
+void gz_netif_look(struct gz_worker *w)
+{
+	if (w->now - net.looked < LOOK_NS)
+		return;
+	net.looked = w->now;
+	gz_port_look(&w->port);
+	net.offloads = w->port.offloads;
+	for (unsigned i = 0; i < net.n; i++) {
+		u16_t flags = NETIF_CHECKSUM_ENABLE_ALL;
+
+		if (net.offloads.checksum)
+			flags &= (u16_t)~NETIF_CHECKSUM_GEN_TCP;
+		NETIF_SET_CHECKSUM_CTRL(&net.nif[i], flags);
+	}
 }
 
 void gz_netif_fragments(bool may)
@@ -313,6 +437,8 @@ static err_t to_other_engine(struct netif *nif, struct pbuf *p)
 
 static err_t port_output(struct netif *nif, struct pbuf *p, const ip4_addr_t *dst)
 {
+	err_t err;
+
 	if (net.mute)
 		return ERR_OK;
 	forbid_fragments(p->payload);
@@ -320,7 +446,9 @@ static err_t port_output(struct netif *nif, struct pbuf *p, const ip4_addr_t *ds
 		if (ip4_addr_eq(dst, netif_ip4_addr(&net.nif[i])))
 			return gz_attach_shares() && is_elsewhere(p) ? to_other_engine(nif, p)
 								     : loop_put(&net.nif[i], p);
-	return etharp_output(nif, p, dst);
+	err = etharp_output(nif, p, dst);
+	gz_netif_segment(0);
+	return err;
 }
 
 static err_t lo_output(struct netif *nif, struct pbuf *p, const ip4_addr_t *dst)
@@ -332,13 +460,16 @@ static err_t lo_output(struct netif *nif, struct pbuf *p, const ip4_addr_t *dst)
 static err_t port_output6(struct netif *nif, struct pbuf *p, const ip6_addr_t *dst)
 {
 	int i = netif_get_ip6_addr_match(nif, dst);
+	err_t err;
 
 	if (net.mute)
 		return ERR_OK;
 	/* What was found to be a duplicate is another host's. */
 	if (i >= 0 && !ip6_addr_isduplicated(netif_ip6_addr_state(nif, i)))
 		return loop_put(nif, p);
-	return ethip6_output(nif, p, dst);
+	err = ethip6_output(nif, p, dst);
+	gz_netif_segment(0);
+	return err;
 }
 
 static err_t lo_output6(struct netif *nif, struct pbuf *p, const ip6_addr_t *dst)
@@ -514,11 +645,24 @@ static struct netif *classify(struct rte_mbuf *m, bool *malformed)
 	return net.n ? &net.nif[0] : NULL;
 }
 
+/*
+ * Did the port check the sums of TCP and UDP, or are they none, because the frame came
+ * through memory?  vhost's driver offers the latter to its peer whatever we say.
+ */
+static bool is_checked(const struct rte_mbuf *m)
+{
+	uint64_t sum = m->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK;
+
+	return (net.w->port.asked.checksum || net.w->port.kind == GZ_DRV_VHOST) &&
+	       (sum == RTE_MBUF_F_RX_L4_CKSUM_GOOD || sum == RTE_MBUF_F_RX_L4_CKSUM_NONE);
+}
+
 static void input(struct rte_mbuf *m)
 {
+	bool malformed, unchecked = is_checked(m);
 	struct pbuf *head = NULL;
 	struct netif *nif;
-	bool malformed;
+	err_t err;
 
 	gz_add(GZ_C_PORT_RX_BYTES, m->pkt_len);
 	nif = classify(m, &malformed);
@@ -544,7 +688,8 @@ static void input(struct rte_mbuf *m)
 			pbuf_cat(head, p);
 		m = next;
 	}
-	if (nif->input(head, nif) != ERR_OK)
+	err = unchecked ? give_unchecked(head, nif, nif->input) : nif->input(head, nif);
+	if (err != ERR_OK)
 		pbuf_free(head);
 }
 

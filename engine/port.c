@@ -26,10 +26,12 @@
 
 #include <rte_dev.h>
 #include <rte_errno.h>
+#include <rte_eth_vhost.h>
 #include <rte_ethdev.h>
 #include <rte_log.h>
 #include <rte_mbuf.h>
 #include <rte_mbuf_pool_ops.h>
+#include <rte_vhost.h>
 
 #include "engine/port.h"
 
@@ -41,6 +43,7 @@
 /* The AF_XDP driver fills this many mbufs into the kernel's ring at once */
 #define AF_XDP_FILL 2048
 #define FDS_MAX 4096
+#define TX_KEPT 32 /* mbufs that virtio has sent and not given back */
 
 /* --- mbufs ---------------------------------------------------------------- */
 
@@ -247,7 +250,8 @@ static void device_words(enum gz_driver driver, const struct gz_port_config *c, 
 		break;
 	case GZ_DRV_VHOST:
 		snprintf(name, 32, "net_vhost");
-		snprintf(args, 512, "iface=%s,client=1,queues=1", c->path);
+		snprintf(args, 512, "iface=%s,client=1,queues=1,tso=%d", c->path,
+			 c->offloads.checksum && c->offloads.lro); /* its TSO is the peer's */
 		break;
 	case GZ_DRV_VDEV:
 		k = strcspn(c->device, ",");
@@ -363,11 +367,93 @@ static void remove_device(const struct gz_port *p)
 		rte_dev_remove(dev);
 }
 
+/* --- offloads ------------------------------------------------------------- */
+
+#define TX_CSUM (RTE_ETH_TX_OFFLOAD_TCP_CKSUM | RTE_ETH_TX_OFFLOAD_UDP_CKSUM)
+#define RX_CSUM (RTE_ETH_RX_OFFLOAD_TCP_CKSUM | RTE_ETH_RX_OFFLOAD_UDP_CKSUM)
+
+/* Features of virtio, by number (linux/virtio_net.h collides with DPDK's) */
+#define F_GUEST_CSUM (1ull << 1)
+#define F_GUEST_TSO (1ull << 7 | 1ull << 8)
+#define F_HOST_TSO (1ull << 11 | 1ull << 12)
+
+/**
+ * offered() - What of our wishes a device can, by what it says
+ *
+ * A NIC that segments is to compute the sum of each IPv4 header too.  The virtual ones
+ * but for links compute in software, as we can ourselves.
+ */
+static struct gz_offloads offered(const struct gz_port *p, enum gz_driver driver,
+				  const struct rte_eth_dev_info *info)
+{
+	uint64_t tx = info->tx_offload_capa, rx = info->rx_offload_capa;
+	struct gz_offloads o = {0};
+
+	if (driver != GZ_DRV_PCI && driver != GZ_DRV_VIRTIO_USER && driver != GZ_DRV_VHOST)
+		return o;
+	o.checksum = p->wanted.checksum && (tx & TX_CSUM) == TX_CSUM && (rx & RX_CSUM) == RX_CSUM;
+	o.tso = o.checksum && p->wanted.tso &&
+		(driver == GZ_DRV_VHOST || tx & RTE_ETH_TX_OFFLOAD_TCP_TSO) &&
+		tx & RTE_ETH_TX_OFFLOAD_MULTI_SEGS &&
+		(driver != GZ_DRV_PCI || tx & RTE_ETH_TX_OFFLOAD_IPV4_CKSUM);
+	o.lro = o.checksum && p->wanted.lro && driver == GZ_DRV_VIRTIO_USER &&
+		rx & RTE_ETH_RX_OFFLOAD_TCP_LRO;
+	return o;
+}
+
+/** ask_for() - The same in the words of rte_eth_dev_configure() */
+static void ask_for(const struct gz_offloads *o, const struct gz_port *p, enum gz_driver driver,
+		    struct rte_eth_conf *conf)
+{
+	if (o->checksum) {
+		conf->txmode.offloads |= TX_CSUM;
+		conf->rxmode.offloads |= RX_CSUM;
+	}
+	if (o->tso &&
+	    driver != GZ_DRV_VHOST) /* its driver knows it by a word, see device_words() */
+		conf->txmode.offloads |= RTE_ETH_TX_OFFLOAD_TCP_TSO;
+	if (o->tso && p->csum_ipv4)
+		conf->txmode.offloads |= RTE_ETH_TX_OFFLOAD_IPV4_CKSUM;
+	if (o->lro)
+		conf->rxmode.offloads |= RTE_ETH_RX_OFFLOAD_TCP_LRO;
+	/* The driver would complete partial checksums itself, by header lengths
+	 * of the peer's that nobody has looked at: claim that we do. */
+	if (driver == GZ_DRV_VHOST)
+		conf->rxmode.offloads |= RX_CSUM;
+}
+
+/** look_at_vhost() - What the other end has agreed to; nothing without one */
+static void look_at_vhost(struct gz_port *p)
+{
+	int vid = rte_eth_vhost_get_vid_from_port_id(p->id);
+	uint64_t features = 0;
+
+	if (vid < 0 || rte_vhost_get_negotiated_features(vid, &features))
+		features = 0;
+	p->offloads.checksum = p->wanted.checksum && features & F_GUEST_CSUM;
+	p->offloads.tso =
+	    p->offloads.checksum && p->wanted.tso && (features & F_GUEST_TSO) == F_GUEST_TSO;
+	p->offloads.lro = p->wanted.lro && (features & F_HOST_TSO) == F_HOST_TSO;
+}
+
+void gz_port_look(struct gz_port *p)
+{
+	struct rte_eth_dev_info info;
+	struct gz_offloads now;
+
+	if (p->kind == GZ_DRV_VHOST) {
+		look_at_vhost(p);
+	} else if (p->wanted.checksum && !rte_eth_dev_info_get(p->id, &info)) {
+		/* virtio's driver says what the back end has that is there now */
+		now = offered(p, p->kind, &info);
+		p->offloads.checksum = now.checksum && p->asked.checksum;
+		p->offloads.tso = now.tso && p->asked.tso;
+	}
+}
+
 /** setup_device() - Queues, MAC, MTU, start.  Return: 0 or -errno */
 static int setup_device(struct gz_port *p, enum gz_driver driver, const struct gz_port_config *c)
 {
-	static const uint64_t tx_csum = RTE_ETH_TX_OFFLOAD_IPV4_CKSUM |
-					RTE_ETH_TX_OFFLOAD_TCP_CKSUM | RTE_ETH_TX_OFFLOAD_UDP_CKSUM;
 	uint16_t rxd = c->queue_size, txd = rxd;
 	struct rte_eth_conf conf = {0};
 	struct rte_eth_dev_info info;
@@ -380,17 +466,11 @@ static int setup_device(struct gz_port *p, enum gz_driver driver, const struct g
 	snprintf(p->driver, sizeof(p->driver), "%s", info.driver_name);
 	conf.txmode.offloads = info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
 	conf.rxmode.offloads = info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_SCATTER;
-	/* The driver would complete partial checksums itself, by header lengths
-	 * of the peer's that nobody has looked at: claim that we do.  What needs
-	 * it fails our check; good enough for a peer that was not to ask. */
-	if (driver == GZ_DRV_VHOST)
-		conf.rxmode.offloads |= info.rx_offload_capa & (RTE_ETH_RX_OFFLOAD_TCP_CKSUM |
-								RTE_ETH_RX_OFFLOAD_UDP_CKSUM);
-	/* Only real devices: the virtual ones compute them in software too, or
-	 * leave the work to the peer. */
-	p->needs_full_csum = driver != GZ_DRV_PCI || (info.tx_offload_capa & tx_csum) != tx_csum;
-	if (!p->needs_full_csum)
-		conf.txmode.offloads |= tx_csum;
+	p->kind = driver;
+	p->wanted = c->offloads;
+	p->csum_ipv4 = driver == GZ_DRV_PCI;
+	p->asked = p->offloads = offered(p, driver, &info);
+	ask_for(&p->asked, p, driver, &conf);
 	/* The driver knows of 1500 only, and does not ask: its frames have frame_room(). */
 	conf.rxmode.mtu =
 	    driver == GZ_DRV_AF_PACKET ? RTE_MIN(p->mtu, (uint16_t)MTU_DEFAULT) : p->mtu;
@@ -411,7 +491,10 @@ static int setup_device(struct gz_port *p, enum gz_driver driver, const struct g
 	rc = rte_eth_rx_queue_setup(p->id, 0, rxd, SOCKET_ID_ANY, NULL, p->pool);
 	if (rc)
 		return rc;
-	rc = rte_eth_tx_queue_setup(p->id, 0, txd, SOCKET_ID_ANY, NULL);
+	info.default_txconf.offloads = conf.txmode.offloads;
+	if (driver == GZ_DRV_VIRTIO_USER) /* what was sent is given back soon: it may be large */
+		info.default_txconf.tx_free_thresh = txd - TX_KEPT;
+	rc = rte_eth_tx_queue_setup(p->id, 0, txd, SOCKET_ID_ANY, &info.default_txconf);
 	if (rc)
 		return rc;
 	/* gz_netdev_prepare() did a kernel interface; vhost has no MAC */

@@ -37,12 +37,16 @@ struct gz_port {
 	 * never close or read them, see gz_port_arm(). */
 	int wait_fd[GZ_PORT_WAIT_FDS];
 	unsigned nwait;
-	bool rx_intr;	      /* wait_fd[0] is an rx interrupt's eventfd */
-	uint16_t vlan;	      /* its frames' tag; 0: none */
-	bool vlan_insert;     /* the device puts it on */
-	bool lsc;	      /* interrupts tell of changes of the link */
-	bool needs_full_csum; /* no tx offload: software checksums */
-	bool own_pool;	      /* gz_port_close() frees pool */
+	bool rx_intr;	  /* wait_fd[0] is an rx interrupt's eventfd */
+	uint16_t vlan;	  /* its frames' tag; 0: none */
+	bool vlan_insert; /* the device puts it on */
+	bool lsc;	  /* interrupts tell of changes of the link */
+	bool own_pool;	  /* gz_port_close() frees pool */
+	/* What may be left to it, and what it may say of frames: see gz_port_look() */
+	struct gz_offloads offloads;
+	struct gz_offloads wanted, asked;
+	enum gz_driver kind;
+	bool csum_ipv4; /* tso computes that of the header as well */
 };
 
 /** gz_failed() - Put why into @err, of @n bytes.  Return: -@error */
@@ -100,6 +104,14 @@ void gz_port_close(struct gz_port *p);
  */
 int gz_port_open_on(struct gz_port *p, const struct gz_port_config *c, struct rte_mempool *pool,
 		    char *err, size_t n);
+
+/**
+ * gz_port_look() - Set port.offloads to what is there now
+ *
+ * The other end of a link may have been replaced by one that takes less, or more.
+ * Cheap enough for ten times a second.  Worker's thread.
+ */
+void gz_port_look(struct gz_port *p);
 
 /** Make a pool of @mbufs for frames of ports with up to @mtu; NULL: see rte_errno */
 struct rte_mempool *gz_port_pool(const char *name, unsigned mbufs, uint16_t mtu);

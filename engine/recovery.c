@@ -12,6 +12,7 @@
 
 #include "engine/recovery.h"
 #include "engine/segment.h"
+#include "engine/tso.h"
 
 #define MS 1000000ull
 #define RTO_MIN 200    /* ms; Linux's TCP_RTO_MIN */
@@ -44,15 +45,9 @@ static bool cut(struct tcp_pcb *p, u16_t len)
 
 void gz_recovery_resize(struct tcp_pcb *p)
 {
-	struct tcp_seg *first;
-
 	if (p->unacked && tcp_rexmit_rto_prepare(p) != ERR_OK)
 		return; /* the timeout will try again */
-	first = p->unsent;
-	for (; p->unsent; p->unsent = p->unsent->next)
-		if (!cut(p, tcp_mss(p)))
-			break;
-	p->unsent = first;
+	gz_tso_cut(p);
 	tcp_output(p);
 }
 
@@ -89,6 +84,8 @@ static void time_probe(struct tcp_pcb *p, struct gz_measure *m, uint64_t now)
 void gz_recovery_tick(struct tcp_pcb *p, struct gz_measure *m, uint64_t now)
 {
 	p->rto = LWIP_MIN(p->rto, RTO_MAX / TCP_SLOW_INTERVAL);
+	if (p->unacked && p->rtime + 2 >= p->rto) /* lwIP is about to send it again */
+		gz_tso_cut(p);
 	time_probe(p, m, now);
 	gz_sack_tick(p, m, now);
 }

@@ -29,6 +29,7 @@
 #include "engine/counters.h"
 #include "engine/sack.h"
 #include "engine/segment.h"
+#include "engine/tso.h"
 #include "engine/worker.h"
 
 #define THRESH 3
@@ -295,14 +296,19 @@ void gz_sack_done(void)
 {
 	struct tcp_pcb *p = current;
 	struct gz_measure *m;
+	struct gz_flow *f;
 	struct gz_loss *l;
 
 	current = NULL;
 	/* lwIP puts it first; it may have freed it as well. */
 	if (!p || p != tcp_active_pcbs || p->state < ESTABLISHED)
 		return;
-	m = &gz_stack_flow(p)->measure;
+	f = gz_stack_flow(p);
+	m = &f->measure;
 	l = &m->loss;
+	/* What the window did not take may go now; lwIP does not have it yet (tso.c). */
+	if (f->sock && f->sock->tx.mid < f->sock->tx.tail)
+		gz_worker_dirty(f->sock->worker, f->sock);
 	if (!l->begun) {
 		l->begun = true;
 		p->cwnd = LWIP_MAX(p->cwnd, 10u * tcp_mss(p));
@@ -343,9 +349,10 @@ void gz_sack_tick(struct tcp_pcb *p, struct gz_measure *m, uint64_t now)
 	/* New data asks as well. */
 	if (p->unsent && end_of(p->unsent) - p->lastack <= LWIP_MIN(p->snd_wnd, p->cwnd))
 		return;
-	while ((*at)->next)
+	gz_tso_cut(p);
+	while (*at && (*at)->next)
 		at = &(*at)->next;
-	if (end_of(*at) - p->lastack > p->snd_wnd || !send_again(p, at))
+	if (!*at || end_of(*at) - p->lastack > p->snd_wnd || !send_again(p, at))
 		return;
 	gz_count(GZ_C_TAIL_PROBES);
 	m->loss.asked = true;

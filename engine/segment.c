@@ -28,6 +28,7 @@
 #include "engine/recovery.h"
 #include "engine/segment.h"
 #include "engine/service.h"
+#include "engine/tso.h"
 #include "engine/urgent.h"
 #include "engine/worker.h"
 
@@ -160,8 +161,10 @@ err_t gz_segment_in(struct tcp_pcb *pcb, const struct tcp_hdr *h, const struct p
 		return ERR_OK;
 	m = &f->measure;
 	now = gz_now_ns();
-	m->segs_in++;
+	m->segs_in += gz_tso_segments(pcb, p->tot_len);
 	gz_sack_read(pcb, &m->loss, h);
+	if (m->loss.blocks || (flags & TCP_ACK && pcb->dupacks && h->ackno == pcb->lastack))
+		gz_tso_cut(pcb);
 	m->stamps.here = gz_timestamp_find(h, &m->stamps.val, &m->stamps.ecr);
 	if (f->sock &&
 	    (ip_current_is_v6() ? IP6H_HOPLIM(ip6_current_header()) < f->sock->opt.minhops
@@ -220,7 +223,7 @@ err_t gz_segment_in(struct tcp_pcb *pcb, const struct tcp_hdr *h, const struct p
 		return ERR_VAL;
 	}
 	if (p->tot_len) {
-		m->data_in++;
+		m->data_in += gz_tso_segments(pcb, p->tot_len);
 		m->received_at = now;
 		if (TCP_SEQ_GT(h->seqno, pcb->rcv_nxt))
 			m->ooo++;
@@ -284,11 +287,12 @@ static void point_at_urgent(const struct gz_measure *m, struct tcp_hdr *h, uint3
 uint32_t *gz_segment_out(const struct pbuf *p, struct tcp_hdr *h, const struct tcp_pcb *pcb,
 			 uint32_t *opts)
 {
-	uint32_t seq = lwip_ntohl(h->seqno), len, end;
+	uint32_t seq = lwip_ntohl(h->seqno), len, end, n;
 	struct gz_measure *m;
 	struct gz_flow *f;
 
 	gz_netif_fragments(false);
+	gz_netif_segment(0);
 	if (!pcb || pcb->state == LISTEN)
 		return opts;
 	f = gz_stack_flow(pcb);
@@ -301,18 +305,21 @@ uint32_t *gz_segment_out(const struct pbuf *p, struct tcp_hdr *h, const struct t
 		return opts;
 	assert(gz_pcb_is_entered(f));
 	m = &f->measure;
-	m->segs_out++;
+	len = p->tot_len - TCPH_HDRLEN_BYTES(h);
+	n = gz_tso_segments(pcb, len);
+	m->segs_out += n;
+	if (n > 1)
+		gz_netif_segment((uint16_t)tcp_mss(pcb));
 	point_at_urgent(m, h, seq, pcb->snd_nxt);
 	if (TCPH_FLAGS(h) & TCP_SYN)
 		bound_offer(f, h);
-	len = p->tot_len - TCPH_HDRLEN_BYTES(h);
 	end = seq + len + !!(TCPH_FLAGS(h) & (TCP_SYN | TCP_FIN));
 	if (end == seq) {
 		keep_in_window(h, pcb);
 		return opts;
 	}
 	if (len) {
-		m->data_out++;
+		m->data_out += n;
 		m->bytes_sent += len;
 		m->sent_at = gz_now_ns();
 	}

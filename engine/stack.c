@@ -22,6 +22,7 @@
 #include "engine/ack.h"
 #include "engine/client.h"
 #include "engine/pcb.h"
+#include "engine/tso.h"
 #include "engine/urgent.h"
 #include "engine/window.h"
 #include "engine/worker.h"
@@ -136,7 +137,7 @@ static err_t on_recv(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t err)
 	if (!gz_ring_ready(&s->rx, gz_window_ring(s)) || gz_ring_room(&s->rx) < p->tot_len)
 		return ERR_MEM; /* lwIP offers it again */
 	gz_urgent_arrives(s, p->tot_len);
-	gz_ack_received(s, pcb);
+	gz_ack_received(s, pcb, p->tot_len);
 	gz_arrival_lock(s);
 	for (struct pbuf *q = p; q; q = q->next)
 		gz_ring_put(&s->rx, q->payload, q->len);
@@ -322,14 +323,17 @@ void gz_stack_tx(struct gz_sock *s)
 {
 	struct gz_ring *r = &s->tx;
 	bool wrote = false;
+	uint32_t most;
 
 	if (!s->flow || s->fin_sent || gz_pcb_look(s->flow)->state < ESTABLISHED)
 		return;
 	GZ_PCB_SCOPE(p, s->flow);
+	most = gz_tso_most(s, p);
 	while (r->mid < r->tail && !s->tx_blocked) {
 		uint32_t n = (uint32_t)(r->tail - r->mid), room, next;
 		struct iovec v[2];
-		bool more;
+		uint32_t limit;
+		u8_t flags;
 		err_t err;
 
 		/* tcp(7): a corked socket sends full segments only, for 200 ms. */
@@ -343,18 +347,29 @@ void gz_stack_tx(struct gz_sock *s)
 		room = p->snd_buf;
 		if (n > room)
 			n = room;
-		if (n > 0x8000)
-			n = 0x8000;
+		if (n > (most ? most : 0x8000))
+			n = most ? most : 0x8000;
 		if (!n) {
 			s->tx_blocked = true;
 			break;
 		}
+		if (most)
+			n = gz_tso_fits(p, n);
 		if (!gz_ring_iov(r, r->mid, n, v))
 			break;
 		n = (uint32_t)v[0].iov_len;
-		more = r->mid + n < r->tail;
+		limit = most;
+		if (most && r->mid + n == r->tail && !s->opt.nodelay) {
+			/* What is less than a segment at the end is one by itself, for Nagle */
+			if (n > (uint32_t)tcp_mss(p))
+				n -= n % tcp_mss(p);
+			else if (n < (uint32_t)tcp_mss(p))
+				limit = n;
+		}
+		flags = r->mid + n < r->tail ? TCP_WRITE_FLAG_MORE : 0;
 		next = p->snd_lbb;
-		err = tcp_write(p, v[0].iov_base, (u16_t)n, more ? TCP_WRITE_FLAG_MORE : 0);
+		err = most ? gz_tso_write(p, v[0].iov_base, (u16_t)n, limit, flags)
+			   : tcp_write(p, v[0].iov_base, (u16_t)n, flags);
 		if (err != ERR_OK) {
 			s->tx_blocked = true; /* until something is acknowledged */
 			break;

@@ -119,11 +119,19 @@ static void device(struct rte_tel_data *d, uint16_t id)
 	offloads(d, "tx_used", conf.txmode.offloads, rte_eth_dev_tx_offload_name);
 }
 
+/** in_use() - What is left to the port now, which of a link is its other end's say, too */
+static const char *in_use(const struct gz_offloads *o, char used[64])
+{
+	snprintf(used, 64, "%s%s%s", o->checksum ? "checksum" : "none", o->tso ? ", tso" : "",
+		 o->lro ? ", lro" : "");
+	return used;
+}
+
 static int on_port(const char *cmd, const char *params, struct rte_tel_data *d)
 {
 	const struct gz_port *p = &gz_worker.port;
 	struct rte_eth_stats st;
-	char mac[RTE_ETHER_ADDR_FMT_SIZE];
+	char mac[RTE_ETHER_ADDR_FMT_SIZE], used[64];
 
 	(void)cmd;
 	(void)params;
@@ -137,6 +145,7 @@ static int on_port(const char *cmd, const char *params, struct rte_tel_data *d)
 		u64(d, "vlan", p->vlan);
 	str(d, "sleeps_on", p->rx_intr ? "interrupt" : p->nwait ? "descriptor" : "nap");
 	device(d, p->id);
+	str(d, "offloads", in_use(&p->offloads, used));
 	counters(d, GZ_C_PORT_RX, GZ_C_LOOPED);
 	if (rte_eth_stats_get(p->id, &st) == 0) {
 		u64(d, "rx_missed", st.imissed);

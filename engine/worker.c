@@ -375,6 +375,7 @@ static unsigned whole_round(struct gz_worker *w, uint64_t *wait)
 	unsigned work;
 
 	gz_stack_clock(w->now);
+	gz_netif_look(w);
 	work = gz_netif_rx(w, drain_inbox);
 	work += relay_events(w);
 	work += gz_plane_poll(w);

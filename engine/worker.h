@@ -114,6 +114,7 @@ unsigned gz_netif_rx(struct gz_worker *w, void (*before)(struct gz_worker *));
 bool gz_netif_loop(void); /* one round of looped packets */
 void gz_netif_link(void); /* it may have changed: gz_link_is_up() */
 void gz_netif_flush(struct gz_worker *w);
+void gz_netif_look(struct gz_worker *w);   /* what the port takes may have changed */
 bool gz_netif_is_local(struct gz_end end); /* its address; any thread */
 struct netif;
 struct netif *gz_netif_of(uint32_t addr);	     /* the one with this address, or NULL */
@@ -125,6 +126,8 @@ void gz_ip_of_end(struct ip_addr *a, struct gz_end e, const struct netif *nif);
 
 /** May the segments that follow be fragmented?  Of IPv4 */
 void gz_netif_fragments(bool may);
+/** The segment that is being sent is to be cut into such of @mss bytes; 0: it is not */
+void gz_netif_segment(uint16_t mss);
 /** Is what lwIP sends dropped, as if it had been sent?  (cookie.c) */
 void gz_netif_mute(bool mute);
 /** The largest segment that the way to @peer takes, without options, bytes; worker */
