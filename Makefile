@@ -92,6 +92,9 @@ DPDK_LIBRARIES := common_iavf vhost cryptodev dmadev ip_frag sched gro gso secur
 	telemetry argparse log eal
 DPDK_LIBDIR := $(shell $(PKG_CONFIG) --variable=libdir libdpdk 2>/dev/null)
 dpdk-archives = $(patsubst $(DPDK_LIBDIR)/%,-l:%,$(wildcard $(1:%=$(DPDK_LIBDIR)/librte_%.a)))
+# Without drivers, for unit tests of what uses a library
+DPDK_NO_DRIVERS := -L$(DPDK_LIBDIR) \
+	-Wl,--start-group $(call dpdk-archives,$(DPDK_LIBRARIES)) -Wl,--end-group -lnuma -lbsd
 DPDK_LIBS := -L$(DPDK_LIBDIR) \
 	-Wl,--whole-archive $(call dpdk-archives,$(DPDK_DRIVERS)) -Wl,--no-whole-archive \
 	-Wl,--start-group $(call dpdk-archives,$(DPDK_LIBRARIES)) -Wl,--end-group \
@@ -280,14 +283,14 @@ $(T)/unit/agent_test $(T)/unit/go_site_test: \
 	$(addprefix $(OBJ)/launcher/,tracee.o maps.o proc.o interrupted.o frames.o \
 	retire.o inject.o patch.o calls.o agent/blob.o)
 $(T)/unit/agent_test $(T)/unit/go_site_test: private LIBS := -lZydis
-$(T)/unit/switch_test: $(OBJ)/dispatch/switch.o $(OBJ)/dispatch/switch6.o
-$(T)/unit/switch_test: private UNIT_CFLAGS = $(DPDK_CFLAGS)
-$(T)/unit/switch6_test: $(OBJ)/dispatch/switch.o $(OBJ)/dispatch/switch6.o
-$(T)/unit/switch6_test: private UNIT_CFLAGS = $(DPDK_CFLAGS)
-$(T)/unit/switch_kernel_test: $(OBJ)/dispatch/switch.o $(OBJ)/dispatch/switch6.o
-$(T)/unit/switch_kernel_test: private UNIT_CFLAGS = $(DPDK_CFLAGS)
-$(T)/unit/switch_shared_test: $(OBJ)/dispatch/switch.o $(OBJ)/dispatch/switch6.o
-$(T)/unit/switch_shared_test: private UNIT_CFLAGS = $(DPDK_CFLAGS)
+SWITCH_TESTS := $(patsubst %,$(T)/unit/%_test,switch switch6 switch_kernel switch_shared switch_groups groups)
+$(SWITCH_TESTS): $(addprefix $(OBJ)/dispatch/,switch.o switch6.o snoop.o groups.o frames.o)
+$(SWITCH_TESTS): private UNIT_CFLAGS = $(DPDK_CFLAGS)
+$(SWITCH_TESTS): private LIBS = $(DPDK_NO_DRIVERS)
+$(T)/unit/connections_test: $(OBJ)/dispatch/connections.o
+$(T)/unit/backlog_test: $(OBJ)/dispatch/backlog.o
+$(T)/unit/connections_test $(T)/unit/backlog_test: private UNIT_CFLAGS = $(DPDK_CFLAGS)
+$(T)/unit/connections_test $(T)/unit/backlog_test: private LIBS = $(DPDK_NO_DRIVERS)
 $(T)/unit/latency_test: $(OBJ)/dispatch/latency.o
 $(T)/unit/bond_test: $(OBJ)/dispatch/bond.o $(OBJ)/dispatch/frames.o
 $(T)/unit/bond_test: private UNIT_CFLAGS = $(DPDK_CFLAGS)

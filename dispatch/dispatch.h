@@ -20,6 +20,7 @@
 #include "dispatch/limits.h"
 #include "dispatch/link.h"
 #include "dispatch/orders.h"
+#include "dispatch/querier.h"
 #include "dispatch/switch.h"
 #include "dispatch/wire.h"
 #include "engine/port.h"
@@ -57,6 +58,7 @@ struct dispatch {
 	struct link *link; /* GZ_CLIENTS_MAX of them */
 	struct counters counters[SW_PORTS];
 	struct latency latency;	  /* worker's */
+	struct querier querier;	  /* worker's */
 	uint64_t sleeps;	  /* worker's */
 	atomic_ulong passes;	  /* worker's sign of life */
 	atomic_int tid;		  /* worker's, 0 before it runs */

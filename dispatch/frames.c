@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * frames.c - ARP and neighbour discovery frames of dispatch's own: see frames.h
+ * frames.c - Frames of dispatch's own: see frames.h
  */
 #include <arpa/inet.h>
 #include <netinet/icmp6.h>
@@ -10,6 +10,7 @@
 #include <rte_ip.h>
 
 #include "dispatch/frames.h"
+#include "dispatch/groups.h"
 
 #define ETH_LEN sizeof(struct rte_ether_hdr)
 #define FRAME_MIN (RTE_ETHER_MIN_LEN - RTE_ETHER_CRC_LEN)
@@ -115,6 +116,78 @@ unsigned frame_advertisement(uint8_t *f, const struct rte_ether_addr *mac,
 	    .s6_addr = {0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}};
 
 	return discovery(f, mac, addr, &all, ND_NEIGHBOR_ADVERT, 1u << 29 /* override */, addr);
+}
+
+/* Both answered within a second, repeated twice if lost, every GROUPS_QUERY_S */
+#define QUERY_RESPONSE_S 1
+#define QUERY_ROBUSTNESS 2
+#define ROUTER_ALERT_LEN 4 /* RFC 2113; of IPv6 8, RFC 2711 */
+
+unsigned frame_igmp_query(uint8_t *f, const struct rte_ether_addr *mac)
+{
+	static const uint8_t all[RTE_ETHER_ADDR_LEN] = {1, 0, 0x5e, 0, 0, 1};
+	struct {
+		struct rte_ipv4_hdr ip;
+		uint8_t alert[ROUTER_ALERT_LEN];
+		uint8_t type, response; /* 1/10 s */
+		uint16_t sum;
+		uint32_t group;
+		uint8_t robustness, interval;
+		uint16_t sources;
+	} __attribute__((packed)) m = {
+	    .ip = {.version_ihl = 0x40 | (sizeof(m.ip) + ROUTER_ALERT_LEN) / 4,
+		   .type_of_service = 0xc0,
+		   .total_length = htons(sizeof(m)),
+		   .time_to_live = 1,
+		   .next_proto_id = IPPROTO_IGMP,
+		   .dst_addr = htonl(INADDR_ALLHOSTS_GROUP)},
+	    .alert = {0x94, ROUTER_ALERT_LEN},
+	    .type = 0x11,
+	    .response = QUERY_RESPONSE_S * 10,
+	    .robustness = QUERY_ROBUSTNESS,
+	    .interval = GROUPS_QUERY_S,
+	};
+
+	m.ip.hdr_checksum = (uint16_t)~rte_raw_cksum(&m, sizeof(m.ip) + ROUTER_ALERT_LEN);
+	m.sum = (uint16_t)~rte_raw_cksum(&m.type, sizeof(m) - sizeof(m.ip) - ROUTER_ALERT_LEN);
+	ether(f, all, mac, RTE_ETHER_TYPE_IPV4);
+	memcpy(f + ETH_LEN, &m, sizeof(m));
+	return FRAME_MIN;
+}
+
+unsigned frame_mld_query(uint8_t *f, const struct rte_ether_addr *mac)
+{
+	static const uint8_t all[RTE_ETHER_ADDR_LEN] = {0x33, 0x33, 0, 0, 0, 1};
+	const struct in6_addr src = link_local_of(mac);
+	struct {
+		uint8_t type, code;
+		uint16_t sum, response; /* ms */
+		uint16_t zero;
+		struct in6_addr group;
+		uint8_t robustness, interval;
+		uint16_t sources;
+	} m = {.type = MLD_LISTENER_QUERY,
+	       .response = htons(QUERY_RESPONSE_S * 1000),
+	       .robustness = QUERY_ROBUSTNESS,
+	       .interval = GROUPS_QUERY_S};
+	const uint8_t alert[8] = {IPPROTO_ICMPV6, 0, 5, 2};
+	struct rte_ipv6_hdr ip = {
+	    .vtc_flow = htonl(6u << 28),
+	    .payload_len = htons(sizeof(m)),
+	    .proto = IPPROTO_ICMPV6,
+	    .hop_limits = 1,
+	    .dst_addr = {0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1},
+	};
+
+	memcpy(ip.src_addr, &src, sizeof(ip.src_addr));
+	m.sum = rte_ipv6_udptcp_cksum(&ip, &m);
+	ip.payload_len = htons(sizeof(alert) + sizeof(m));
+	ip.proto = IPPROTO_HOPOPTS;
+	ether(f, all, mac, RTE_ETHER_TYPE_IPV6);
+	memcpy(f + ETH_LEN, &ip, sizeof(ip));
+	memcpy(f + ETH_LEN + sizeof(ip), alert, sizeof(alert));
+	memcpy(f + ETH_LEN + sizeof(ip) + sizeof(alert), &m, sizeof(m));
+	return ETH_LEN + sizeof(ip) + sizeof(alert) + sizeof(m);
 }
 
 bool frame_answers(const uint8_t *f, unsigned len, const struct rte_ether_addr *mac,

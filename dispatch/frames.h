@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * frames.h - ARP and neighbour discovery frames of dispatch's own
+ * frames.h - ARP, neighbour discovery, IGMP and MLD frames of dispatch's own
  *
  * Pure functions.  Each fills @f, of FRAME_ROOM bytes, and returns the frame's
  * length, padded to Ethernet's least.
@@ -28,6 +28,12 @@ unsigned frame_solicitation(uint8_t *f, const struct rte_ether_addr *mac,
 /** frame_advertisement() - Unsolicited, to all: @addr is at @mac (RFC 4861 7.2.6) */
 unsigned frame_advertisement(uint8_t *f, const struct rte_ether_addr *mac,
 			     const struct in6_addr *addr);
+
+/** frame_igmp_query() - Who is in any group?  IGMPv3 (RFC 3376 4.1), of nobody's address */
+unsigned frame_igmp_query(uint8_t *f, const struct rte_ether_addr *mac);
+
+/** frame_mld_query() - The same of IPv6, MLDv2 (RFC 3810 5.1) */
+unsigned frame_mld_query(uint8_t *f, const struct rte_ether_addr *mac);
 
 /** link_local_of() - The address that a MAC address makes (RFC 4291 appendix A) */
 struct in6_addr link_local_of(const struct rte_ether_addr *mac);

@@ -32,6 +32,7 @@
 #include <rte_rcu_qsbr.h>
 
 #include "dispatch/dispatch.h"
+#include "dispatch/groups.h"
 
 #ifndef GZ_VERSION
 #define GZ_VERSION "0.1"
@@ -320,6 +321,11 @@ int main(int argc, char **argv)
 		say(GZ_LOG_INFO, "%s", err);
 	sw_init(&d->sw, NULL, c->port.mtu);
 	d->sw.mac = d->wire.mac;
+	d->sw.groups = groups_new();
+	if (!d->sw.groups) {
+		say(GZ_LOG_ERROR, "no memory");
+		goto out_port;
+	}
 	rc = kernel_open(d, err, sizeof(err));
 	if (rc) {
 		say(GZ_LOG_ERROR, "%s", err);
@@ -361,6 +367,7 @@ out_links:
 	clients_stop(d);
 	kernel_close(d);
 out_port:
+	groups_free(d->sw.groups);
 	wire_close(d);
 out_pool:
 	rte_free(d->rcu);

@@ -16,8 +16,8 @@
  * port nobody may claim a client's address either.
  *
  * What is flooded is copied to every client.  Only that which must be is:
- * limited and directed broadcast, multicast, and ARP that announces the sender's
- * own address.  Of IPv6 see switch6.c.
+ * limited and directed broadcast, and ARP that announces the sender's own
+ * address.  Multicast goes to whom snoop.c says.  Of IPv6 see switch6.c.
  *
  * With a way to the kernel, that is one more port of the switch, to which goes what
  * is for its addresses, for the port's MAC address without being a client's, or of no
@@ -43,6 +43,7 @@
 #include <rte_tcp.h>
 #include <rte_udp.h>
 
+#include "dispatch/groups.h"
 #include "dispatch/switch.h"
 
 #define ETH_LEN sizeof(struct rte_ether_hdr)
@@ -169,6 +170,8 @@ static bool is_shared(const struct sw *s, uint32_t addr)
 void sw_forget(struct sw *s, unsigned client)
 {
 	memset(&s->client[client], 0, sizeof(s->client[client]));
+	if (s->groups)
+		groups_forget(s->groups, client);
 }
 
 /* --- the kernel's share --------------------------------------------------- */
@@ -430,6 +433,18 @@ static struct sw_verdict to_member(struct sw *s, unsigned from, const struct sw_
 	return v;
 }
 
+static struct sw_verdict to_group(struct sw *s, unsigned from, const struct rte_ipv4_hdr *ip,
+				  const uint8_t *l4, unsigned len)
+{
+	const struct in6_addr group = mapped(ip->dst_addr);
+
+	if (ip->next_proto_id != IPPROTO_IGMP)
+		return sw_flood_group(s, &group);
+	if (ip->fragment_offset & htons(RTE_IPV4_HDR_OFFSET_MASK | RTE_IPV4_HDR_MF_FLAG))
+		return sw_drop(SW_MALFORMED);
+	return sw_snoop4(s, from, ip->dst_addr, l4, len);
+}
+
 static struct sw_verdict decide_ipv4(struct sw *s, unsigned from, const struct rte_ether_hdr *eth,
 				     unsigned len)
 {
@@ -465,7 +480,9 @@ static struct sw_verdict decide_ipv4(struct sw *s, unsigned from, const struct r
 	if (!port_allowed(s, from, &ip, bytes + header))
 		return sw_drop(SW_SPOOFED);
 
-	if (is_multicast(ip.dst_addr) || ip.dst_addr == htonl(INADDR_BROADCAST))
+	if (is_multicast(ip.dst_addr))
+		return to_group(s, from, &ip, bytes + header, total - header);
+	if (ip.dst_addr == htonl(INADDR_BROADCAST))
 		return sw_flood();
 	to = sw_lookup(s, ip.dst_addr);
 	if (to < SW_PORT &&

@@ -24,6 +24,7 @@
 #define SW_KERNEL_ADDRS 64 /* of each family */
 #define SW_ROUTES_MAX (GZ_CLIENTS_MAX * GZ_ADDRS_MAX)
 
+struct groups;
 struct limits;
 
 enum sw_action {
@@ -154,6 +155,7 @@ struct sw {
 	uint16_t max_frame; /* bytes, without FCS; one VLAN tag allowed */
 	struct sw_client client[GZ_CLIENTS_MAX];
 	struct sw_fragment fragment[SW_FRAGMENTS];
+	struct groups *groups; /* NULL: multicast goes to everybody */
 	/* The way to the kernel; NULL: there is none.  What follows is used with it. */
 	const struct sw_kernel *kernel;
 	struct rte_ether_addr mac; /* the port's, and the kernel's behind it */
@@ -201,6 +203,26 @@ bool sw_is_kernels(const struct sw *s, uint8_t proto, const struct in6_addr *a, 
 bool sw_in_prefix(const struct gz_prefix *p, const struct in6_addr *a);
 /** sw_is_ours() - Is the frame for the port's MAC address? */
 bool sw_is_ours(const struct sw *s, const struct rte_ether_hdr *eth);
+
+/* --- snoop.c --------------------------------------------------------------- */
+
+/** sw_flood_group() - To its members, outside and to the kernel; IPv4 as v4-mapped */
+struct sw_verdict sw_flood_group(const struct sw *s, const struct in6_addr *group);
+/**
+ * sw_snoop4() - A message of IGMP to a group: note what a client reports
+ * @dst:	The group, network byte order
+ * @m:		Behind the IP header
+ */
+struct sw_verdict sw_snoop4(struct sw *s, unsigned from, uint32_t dst, const uint8_t *m,
+			    unsigned len);
+/** sw_snoop6() - The same of MLD */
+struct sw_verdict sw_snoop6(struct sw *s, unsigned from, const struct in6_addr *src,
+			    const struct in6_addr *dst, const uint8_t *m, unsigned len);
+/** sw_is_mld() - Of a message of ICMPv6 */
+bool sw_is_mld(const uint8_t *m);
+
+/* --- the decision ---------------------------------------------------------- */
+
 /** sw_decide6() - sw_decide() for IPv6; @len: bytes after the Ethernet header */
 struct sw_verdict sw_decide6(struct sw *s, unsigned from, const struct rte_ether_hdr *eth,
 			     unsigned len);

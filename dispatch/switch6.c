@@ -20,7 +20,6 @@
 
 #define ETH_LEN sizeof(struct rte_ether_hdr)
 #define HEADERS_MAX 8 /* extension headers; more is nobody's but an attacker's */
-#define MLD2_REPORT 143
 
 /* A packet, after its lengths were looked at */
 struct packet {
@@ -276,12 +275,23 @@ static struct sw_verdict decide_discovery(struct sw *s, unsigned from, const str
 
 /* --- the decision --------------------------------------------------------- */
 
-/* RFC 3590: who has no address yet reports its groups as ::. */
-static bool reports_groups(const struct packet *p)
+static bool is_mld(const struct packet *p)
 {
-	return p->proto == IPPROTO_ICMPV6 && p->hops == 1 &&
-	       (p->data[0] == MLD_LISTENER_REPORT || p->data[0] == MLD_LISTENER_REDUCTION ||
-		p->data[0] == MLD2_REPORT);
+	return p->proto == IPPROTO_ICMPV6 && IN6_IS_ADDR_MULTICAST(&p->dst) && sw_is_mld(p->data);
+}
+
+/* RFC 3810 section 5: of one hop, from a link-local address; RFC 3590: who has none yet
+ * reports its groups as :: */
+static struct sw_verdict decide_mld(struct sw *s, unsigned from, const struct packet *p)
+{
+	bool nobody = IN6_IS_ADDR_UNSPECIFIED(&p->src) && p->data[0] != MLD_LISTENER_QUERY;
+
+	if (p->fragment || p->hops != 1 || (!nobody && !IN6_IS_ADDR_LINKLOCAL(&p->src)))
+		return sw_drop(SW_MALFORMED);
+	if (!nobody && !owns(s, from, &p->eth->src_addr, &p->src) &&
+	    !(from == SW_KERNEL && is_host(s, &p->src)))
+		return sw_drop(SW_SPOOFED);
+	return sw_snoop6(s, from, &p->src, &p->dst, p->data, p->len);
 }
 
 struct sw_verdict sw_decide6(struct sw *s, unsigned from, const struct rte_ether_hdr *eth,
@@ -295,12 +305,13 @@ struct sw_verdict sw_decide6(struct sw *s, unsigned from, const struct rte_ether
 		return sw_drop(SW_MALFORMED);
 	if (is_discovery(&p))
 		return decide_discovery(s, from, &p);
-	if (IN6_IS_ADDR_UNSPECIFIED(&p.src)
-		? !reports_groups(&p)
-		: !owns(s, from, &eth->src_addr, &p.src) && !by_rule(s, from, &p))
+	if (is_mld(&p))
+		return decide_mld(s, from, &p);
+	if (IN6_IS_ADDR_UNSPECIFIED(&p.src) ||
+	    (!owns(s, from, &eth->src_addr, &p.src) && !by_rule(s, from, &p)))
 		return sw_drop(SW_SPOOFED);
 	if (IN6_IS_ADDR_MULTICAST(&p.dst))
-		return sw_flood();
+		return sw_flood_group(s, &p.dst);
 	to = sw_lookup6(s, &p.dst);
 	if (to < SW_PORT && sw_is_kernels(s, p.proto, &p.dst, port_at(&p, 2)))
 		return from == SW_KERNEL ? sw_drop(SW_UNCLAIMED) : sw_deliver(s, SW_KERNEL, eth);

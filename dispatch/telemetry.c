@@ -24,6 +24,7 @@
 #include <rte_telemetry.h>
 
 #include "dispatch/dispatch.h"
+#include "dispatch/groups.h"
 
 static const struct {
 	const char *name;
@@ -155,6 +156,7 @@ static void add_row(struct rte_tel_data *t, unsigned i)
 	const struct counters *n = &dispatch->counters[i];
 	const struct sw_client *seen = &dispatch->sw.client[i];
 	char text[RTE_TEL_MAX_STRING_LEN], mac[RTE_ETHER_ADDR_FMT_SIZE] = "-";
+	uint64_t refused;
 
 	rte_tel_data_start_dict(t);
 	rte_tel_data_add_dict_string(t, "name", c->conf.name);
@@ -165,6 +167,8 @@ static void add_row(struct rte_tel_data *t, unsigned i)
 	if (seen->known)
 		rte_ether_format_addr(mac, sizeof(mac), &seen->mac);
 	rte_tel_data_add_dict_string(t, "mac", mac);
+	rte_tel_data_add_dict_u64(t, "groups", groups_of(dispatch->sw.groups, i, &refused));
+	rte_tel_data_add_dict_u64(t, "refused", refused);
 	for (size_t k = 0; k < ROWS; k++)
 		rte_tel_data_add_dict_u64(t, table[k].name,
 					  *(const uint64_t *)((const char *)n + table[k].offset));

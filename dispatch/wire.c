@@ -196,6 +196,7 @@ void wire_tick(struct dispatch *d)
 		look_at_ports(d, now);
 	if (bond_tick(&w->bond, now, &bits)) {
 		tell_of_switch(d);
+		querier_ask_all(d);
 		w->announcements = w->bond.active >= 0 && w->n > 1 ? ANNOUNCEMENTS : 0;
 		w->announce_ms = now;
 	}

@@ -300,6 +300,7 @@ static unsigned pass(struct dispatch *d)
 	d->sw.table = atomic_load_explicit(&d->clients.table, memory_order_acquire);
 	d->sw.kernel = atomic_load_explicit(&d->kernel.addrs, memory_order_acquire);
 	wire_tick(d);
+	querier_tick(d);
 	n = kernel_rx(d, m, burst);
 	if (n) {
 		dispatch_burst(d, SW_KERNEL, m, n);
@@ -318,13 +319,14 @@ static unsigned pass(struct dispatch *d)
 		unsigned i = sw_take(&left);
 		unsigned session = atomic_load_explicit(&d->link[i].sessions, memory_order_relaxed);
 
+		if (session != sessions[i]) {
+			sw_forget(&d->sw, i);
+			querier_ask(d, i);
+			sessions[i] = session;
+		}
 		n = link_rx(&d->link[i], d->pool, m, burst);
 		if (!n)
 			continue;
-		if (session != sessions[i]) {
-			sw_forget(&d->sw, i);
-			sessions[i] = session;
-		}
 		total += n;
 		may = limit_burst(&d->sw.table->limits[i]->send, m, n);
 		d->counters[i].limited += n - may;

@@ -37,7 +37,7 @@ static inline void owns(unsigned client, const char *text, unsigned bits)
 	sw_table_own(&table, client, &p);
 }
 
-static void sends(unsigned from, unsigned to)
+static inline void sends(unsigned from, unsigned to)
 {
 	struct sw_verdict v = sw_decide(&s, from, f, len);
 
@@ -45,12 +45,12 @@ static void sends(unsigned from, unsigned to)
 	assert_int_equal(v.to, to);
 }
 
-static void floods(unsigned from)
+static inline void floods(unsigned from)
 {
 	assert_int_equal(sw_decide(&s, from, f, len).action, SW_FLOOD);
 }
 
-static void drops(unsigned from, enum sw_reason why)
+static inline void drops(unsigned from, enum sw_reason why)
 {
 	struct sw_verdict v = sw_decide(&s, from, f, len);
 
