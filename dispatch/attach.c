@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "dispatch/dispatch.h"
+#include "dispatch/takeover.h"
 
 #define PEERS_SPARE 32
 #define PEERS_MAX (GZ_CLIENTS_MAX + PEERS_SPARE)
@@ -119,6 +120,8 @@ static int serve(struct dispatch *d, struct peer *p, const struct gz_attach_requ
 			return gz_failed(text, n, EPROTO, "expected HELLO first");
 		return (r->op == GZ_ATTACH_CLAIM ? client_claim : client_release)(
 		    d, (unsigned)p->place, r->udp, r->port_lo, text, n);
+	case GZ_ATTACH_TAKEOVER:
+		return gz_failed(text, n, EACCES, "user %u may not take over", p->who.uid);
 	default:
 		return gz_failed(text, n, EOPNOTSUPP, "unknown request %u", r->op);
 	}
@@ -144,6 +147,9 @@ static bool hear(struct dispatch *d, int from, struct peer *p)
 		goes_on = false;
 	} else if (!memchr(r.name, 0, sizeof(r.name))) {
 		answer(from, -EPROTO, "a name without an end", NULL);
+		goes_on = false;
+	} else if (r.op == GZ_ATTACH_TAKEOVER && p->place < 0 && p->who.uid == geteuid()) {
+		takeover_asked(from); /* it is answered when there is something to take */
 		goes_on = false;
 	} else {
 		rc = serve(d, p, &r, &fd, text, sizeof(text));
@@ -238,6 +244,11 @@ int attach_open(struct dispatch *d, char *err, size_t n)
 	if (gz_control_path(control.path, sizeof(control.path), c->run_dir, c->name))
 		return gz_failed(err, n, ENAMETOOLONG, "%s/%s.sock is too long", c->run_dir,
 				 c->name);
+	control.fd[FD_LISTEN] = (struct pollfd){.fd = takeover_take("control"), .events = POLLIN};
+	if (control.fd[FD_LISTEN].fd >= 0) {
+		listen(control.fd[FD_LISTEN].fd, GZ_CLIENTS_MAX); /* SO_PEERCRED is ours now */
+		return 0;
+	}
 	memcpy(a.sun_path, control.path, sizeof(a.sun_path));
 	unlink(a.sun_path); /* of a predecessor: EAL lets only one of a name run */
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -249,7 +260,7 @@ int attach_open(struct dispatch *d, char *err, size_t n)
 			close(fd);
 		return -1;
 	}
-	control.fd[FD_LISTEN] = (struct pollfd){.fd = fd, .events = POLLIN};
+	control.fd[FD_LISTEN].fd = fd;
 	return 0;
 }
 
@@ -257,7 +268,9 @@ void attach_close(struct dispatch *d)
 {
 	if (control.fd[FD_LISTEN].fd < 0)
 		return;
-	unlink(control.path);
+	takeover_give(control.fd[FD_LISTEN].fd, "control", "");
+	if (!takeover_wanted())
+		unlink(control.path);
 	close(control.fd[FD_LISTEN].fd);
 	control.fd[FD_LISTEN].fd = -1;
 	while (control.n)

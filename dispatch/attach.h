@@ -17,6 +17,11 @@
  *	RELEASE, a port ->	it is not needed any more
  *			<-	0
  *
+ *	another dispatcher
+ *	TAKEOVER ->		of our user: it is to take our place (takeover.h)
+ *			<-	a descriptor with each answer, text says which; then
+ *			<-	0 without one: all else is closed
+ *
  * When the client's address is shared (clients[].shared), the answer to HELLO leases a
  * range to the engine, out of its ephemeral ports: those are its own there, of TCP and of
  * UDP.  Others it claims, one at a time.  An engine that comes to a dispatcher that was
@@ -42,6 +47,7 @@ enum gz_attach_op {
 	GZ_ATTACH_LINK,
 	GZ_ATTACH_CLAIM,
 	GZ_ATTACH_RELEASE,
+	GZ_ATTACH_TAKEOVER,
 };
 
 /** Numbers in the machine's order, addresses and names as they are; what is not used: 0 */

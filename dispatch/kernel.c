@@ -26,6 +26,7 @@
 #include <rte_mbuf.h>
 
 #include "dispatch/dispatch.h"
+#include "dispatch/takeover.h"
 
 #define LOOK_US 20
 
@@ -86,26 +87,39 @@ out:
 	return rc;
 }
 
-int kernel_open(struct dispatch *d, char *err, size_t n)
+/** make() - A new one, or who had our place gave us its own.  Return: 0 or -errno */
+static int make(struct kernel *k, const char *name, char *err, size_t n)
 {
-	const char *name = d->config.kernel_iface;
-	struct epoll_event e = {.events = EPOLLIN, .data.u32 = SW_KERNEL};
 	struct ifreq r = {.ifr_flags = IFF_TAP | IFF_NO_PI};
-	struct kernel *k = &d->kernel;
-	int rc;
+	char what[16 + IFNAMSIZ];
 
-	k->fd = -1;
-	if (!name[0])
+	snprintf(what, sizeof(what), "tap %s", name);
+	k->fd = takeover_take(what);
+	if (k->fd >= 0)
 		return 0;
 	if (if_nametoindex(name))
 		return gz_failed(err, n, EEXIST,
 				 "interface %s exists already: choose another kernel.iface", name);
 	k->fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
 	snprintf(r.ifr_name, sizeof(r.ifr_name), "%s", name);
-	if (k->fd < 0 || ioctl(k->fd, TUNSETIFF, &r)) {
-		rc = gz_failed(err, n, errno, "the interface %s cannot be made: %m", name);
+	if (k->fd < 0 || ioctl(k->fd, TUNSETIFF, &r))
+		return gz_failed(err, n, errno, "the interface %s cannot be made: %m", name);
+	return 0;
+}
+
+int kernel_open(struct dispatch *d, char *err, size_t n)
+{
+	const char *name = d->config.kernel_iface;
+	struct epoll_event e = {.events = EPOLLIN, .data.u32 = SW_KERNEL};
+	struct kernel *k = &d->kernel;
+	int rc;
+
+	k->fd = -1;
+	if (!name[0])
+		return 0;
+	rc = make(k, name, err, n);
+	if (rc)
 		goto out;
-	}
 	k->ifindex = if_nametoindex(name);
 	rc = set_up(d);
 	if (rc) {
@@ -127,6 +141,7 @@ void kernel_close(struct dispatch *d)
 {
 	struct kernel *k = &d->kernel;
 
+	takeover_give(k->fd, "tap", d->config.kernel_iface);
 	if (k->fd >= 0)
 		close(k->fd);
 	k->fd = -1;

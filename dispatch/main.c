@@ -33,6 +33,7 @@
 
 #include "dispatch/dispatch.h"
 #include "dispatch/groups.h"
+#include "dispatch/takeover.h"
 
 #ifndef GZ_VERSION
 #define GZ_VERSION "0.1"
@@ -71,6 +72,7 @@ static void usage(FILE *f)
 	      "foreground until SIGTERM or SIGINT; SIGHUP: reads FILE again.\n\n"
 	      "Options:\n"
 	      "  -c, --config FILE   Configuration; without it, the built-in one\n"
+	      "      --takeover      In place of the one of that name that runs\n"
 	      "      --check FILE    Only say whether FILE is a good configuration\n"
 	      "      --print-config  Print the configuration, commented, and end\n"
 	      "  -h, --help          This text\n"
@@ -83,16 +85,19 @@ static void usage(FILE *f)
  * options() - Read the command line and the configuration
  * @c:		Filled
  * @config:	Filled: the file that it is from, or NULL
+ * @takeover:	Filled
  *
  * Return: -1 to go on, else exit status
  */
-static int options(int argc, char **argv, struct gz_dispatch_config *c, const char **config)
+static int options(int argc, char **argv, struct gz_dispatch_config *c, const char **config,
+		   bool *takeover)
 {
-	enum { OPT_CHECK = 256, OPT_PRINT, OPT_VERSION };
+	enum { OPT_CHECK = 256, OPT_PRINT, OPT_TAKEOVER, OPT_VERSION };
 	static const struct option longs[] = {
 	    {"config", required_argument, NULL, 'c'},
 	    {"check", required_argument, NULL, OPT_CHECK},
 	    {"print-config", no_argument, NULL, OPT_PRINT},
+	    {"takeover", no_argument, NULL, OPT_TAKEOVER},
 	    {"help", no_argument, NULL, 'h'},
 	    {"version", no_argument, NULL, OPT_VERSION},
 	    {0},
@@ -110,6 +115,9 @@ static int options(int argc, char **argv, struct gz_dispatch_config *c, const ch
 			break;
 		case OPT_PRINT:
 			print = true;
+			break;
+		case OPT_TAKEOVER:
+			*takeover = true;
 			break;
 		case 'h':
 			usage(stdout);
@@ -197,6 +205,23 @@ out:
 	return rc;
 }
 
+/** enter_netns_of() - Where the one that we take over from has its veth pair */
+static int enter_netns_of(pid_t pid, char *err, size_t n)
+{
+	char path[32];
+	int fd, rc = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || setns(fd, CLONE_NEWNET))
+		rc = gz_failed(err, n, errno,
+			       "the network namespace of process %d cannot be entered: %m",
+			       (int)pid);
+	if (fd >= 0)
+		close(fd);
+	return rc;
+}
+
 /** make_sleep() - What the worker sleeps on, and how others learn where it is */
 static int make_sleep(struct dispatch *d)
 {
@@ -225,8 +250,27 @@ static void tell_of_ports(const struct dispatch *d)
 	say(GZ_LOG_INFO, "'%s' serves %u clients on %s", d->config.name, d->config.nclients, names);
 }
 
-/** tend_until_signal() - Return: the signal that ends us */
-static int tend_until_signal(struct dispatch *d, int signals)
+/** take_name() - When the one that had it has ended.  Return: the name of EAL's files */
+static const char *take_name(const struct dispatch *d, const char *name)
+{
+	static bool tried;
+
+	if (name == d->config.name || tried || !takeover_over())
+		return name;
+	tried = true;
+	if (!gz_eal_rename(name, d->config.name))
+		return d->config.name;
+	say(GZ_LOG_ERROR, "gazelle-ctl finds us as '%s' only: %m", name);
+	return name;
+}
+
+/**
+ * tend_until_signal() - And until another process takes over
+ * @name:	Of EAL's files; changed when they have got the right one
+ *
+ * Return: why it ends
+ */
+static const char *tend_until_signal(struct dispatch *d, int signals, const char **name)
 {
 	struct signalfd_siginfo sig;
 
@@ -234,7 +278,10 @@ static int tend_until_signal(struct dispatch *d, int signals)
 		worker_watch(d);
 		links_tend();
 		clients_tend(d);
+		*name = take_name(d, *name);
 		attach_wait(d, signals, TEND_MS);
+		if (takeover_wanted())
+			return "another process takes over";
 		if (read(signals, &sig, sizeof(sig)) != sizeof(sig))
 			continue;
 		if (sig.ssi_signo == SIGHUP)
@@ -242,7 +289,7 @@ static int tend_until_signal(struct dispatch *d, int signals)
 		else if (sig.ssi_signo == SIGUSR2)
 			orders_run(d);
 		else
-			return (int)sig.ssi_signo;
+			return strsignal((int)sig.ssi_signo);
 	}
 }
 
@@ -259,11 +306,14 @@ int main(int argc, char **argv)
 {
 	struct dispatch *d = &self;
 	struct gz_dispatch_config *c = &d->config;
+	char err[512], next[GZ_NAME_MAX + 16];
 	int rc, signals, status = EXIT_FAILED;
-	char err[512];
+	const char *name = c->name, *why;
+	bool takeover = false;
+	pid_t before = 0;
 	sigset_t set;
 
-	rc = options(argc, argv, c, &d->file);
+	rc = options(argc, argv, c, &d->file, &takeover);
 	if (rc >= 0) {
 		gz_dispatch_config_free(c);
 		return rc;
@@ -281,7 +331,16 @@ int main(int argc, char **argv)
 	signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	raise_limits();
 
-	rc = gz_eal_start(&(struct gz_eal_config){.name = c->name,
+	if (takeover) {
+		before = takeover_find(d, err, sizeof(err));
+		if (before < 0) {
+			say(GZ_LOG_ERROR, "%s", err);
+			goto out_config;
+		}
+		snprintf(next, sizeof(next), "%s~%d", c->name, (int)getpid());
+		name = next;
+	}
+	rc = gz_eal_start(&(struct gz_eal_config){.name = name,
 						  .memory = &c->memory,
 						  .workers = 1,
 						  .cpu = c->cpu,
@@ -296,7 +355,9 @@ int main(int argc, char **argv)
 	}
 	say(GZ_LOG_INFO, "%s", err);
 
-	rc = c->port.veth_host[0] ? enter_private_netns(&c->port, err, sizeof(err)) : 0;
+	if (c->port.veth_host[0])
+		rc = takeover ? enter_netns_of(before, err, sizeof(err))
+			      : enter_private_netns(&c->port, err, sizeof(err));
 	if (rc) {
 		say(GZ_LOG_ERROR, "%s", err);
 		goto out_eal;
@@ -310,6 +371,11 @@ int main(int argc, char **argv)
 	rc = make_sleep(d);
 	if (rc) {
 		say(GZ_LOG_ERROR, "nothing to sleep on: %s", strerror(-rc));
+		goto out_pool;
+	}
+	rc = takeover ? takeover_begin(err, sizeof(err)) : 0;
+	if (rc) {
+		say(GZ_LOG_ERROR, "%s", err);
 		goto out_pool;
 	}
 	rc = wire_open(d, err, sizeof(err));
@@ -350,10 +416,11 @@ int main(int argc, char **argv)
 		say(GZ_LOG_ERROR, "the worker cannot be started: %s", strerror(-rc));
 		goto out_links;
 	}
+	takeover_done();
 	tell_of_ports(d);
 
-	rc = tend_until_signal(d, signals);
-	say(GZ_LOG_INFO, "%s: ending", strsignal(rc));
+	why = tend_until_signal(d, signals, &name);
+	say(GZ_LOG_INFO, "%s: ending", why);
 	status = EXIT_FINE;
 
 	monitor_stop(d); /* before the worker, which it may wait for */
@@ -369,11 +436,12 @@ out_links:
 out_port:
 	groups_free(d->sw.groups);
 	wire_close(d);
+	takeover_given();
 out_pool:
 	rte_free(d->rcu);
 	rte_mempool_free(d->pool);
 out_eal:
-	gz_eal_stop(c->name);
+	gz_eal_stop(name);
 out_config:
 	gz_dispatch_config_free(c);
 	return status;

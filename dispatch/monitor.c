@@ -33,6 +33,7 @@
 #include <rte_rcu_qsbr.h>
 
 #include "dispatch/dispatch.h"
+#include "dispatch/takeover.h"
 
 #define RETRY_MS 1000
 #define SYNC_MS 5000 /* should a message have been lost */
@@ -62,6 +63,17 @@ bool wire_is_kernels(const struct wire_port *p)
 
 /* --- opening and closing -------------------------------------------------- */
 
+/** guard() - Of an interface.  Who had our place may have given us its own */
+static int guard(const struct dispatch *d, const struct wire_port *p, char *err, size_t n)
+{
+	char what[16 + IFNAMSIZ];
+	int fd;
+
+	snprintf(what, sizeof(what), "guard %s", p->name);
+	fd = takeover_take(what);
+	return fd >= 0 ? fd : guard_open(d->config.name, p->name, err, n);
+}
+
 static int open_one(struct dispatch *d, unsigned i, char *err, size_t n)
 {
 	struct wire_port *p = &d->wire.port[i];
@@ -82,7 +94,7 @@ static int open_one(struct dispatch *d, unsigned i, char *err, size_t n)
 	/* Before there is a TAP, too: the kernel would answer for both then */
 	if (d->config.kernel_iface[0] && !strcmp(p->port.driver, "net_af_packet") &&
 	    wire_is_kernels(p)) {
-		p->guard = guard_open(d->config.name, p->name, err, n);
+		p->guard = guard(d, p, err, n);
 		if (p->guard < 0) {
 			rc = p->guard;
 			gz_port_close(&p->port);
@@ -245,6 +257,7 @@ int wire_open(struct dispatch *d, char *err, size_t n)
 void wire_close(struct dispatch *d)
 {
 	for (unsigned i = 0; i < d->wire.n; i++) {
+		takeover_give(d->wire.port[i].guard, "guard", d->wire.port[i].name);
 		if (atomic_exchange(&d->wire.port[i].open, false))
 			gz_port_close(&d->wire.port[i].port);
 		close_guard(&d->wire.port[i]);

@@ -359,6 +359,16 @@ int gz_eal_start(const struct gz_eal_config *c, bool pci, char *err, size_t n)
 			 reason[0] ? reason : rte_strerror(rc));
 }
 
+int gz_eal_rename(const char *from, const char *to)
+{
+	char dir[80], now[80];
+
+	runtime_dir(dir, sizeof(dir), from);
+	runtime_dir(now, sizeof(now), to);
+	runtime_remove(now);
+	return rename(dir, now) ? -errno : 0;
+}
+
 void gz_eal_stop(const char *name)
 {
 	char dir[80];

@@ -78,6 +78,9 @@ struct gz_eal_config {
  */
 int gz_eal_start(const struct gz_eal_config *c, bool pci, char *err, size_t n);
 
+/** gz_eal_rename() - After its start: the run-time files get another name.  Return: 0 or -errno */
+int gz_eal_rename(const char *from, const char *to);
+
 /** Stop EAL and remove the run-time files it left behind. */
 void gz_eal_stop(const char *name);
 

@@ -111,6 +111,8 @@ static void say(int fd)
 	int with[4], n = (int)rnd(5);
 
 	fill(&p.r);
+	if (p.r.op == GZ_ATTACH_TAKEOVER) /* whoever is dispatch's user is obeyed */
+		p.r.op = 0;
 	for (int i = 0; i < n; i++)
 		with[i] = descriptors[rnd(DESCRIPTORS)];
 	if (n) {
