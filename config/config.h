@@ -174,6 +174,9 @@ struct gz_kernel_rule {
 	uint16_t port_lo, port_hi; /* host order; 0, 0: any */
 };
 
+#define GZ_CONNECTIONS_MAX 65536
+#define GZ_PRIORITY_MAX 7
+
 struct gz_dispatch_client {
 	char name[GZ_NAME_MAX];
 	char path[GZ_PATH_MAX];	   /* vhost-user socket, engine is server; "": it attaches */
@@ -186,6 +189,8 @@ struct gz_dispatch_client {
 	/* Limits a second, as the client sees it; 0: none */
 	uint32_t send_kbits, send_packets;
 	uint32_t receive_kbits, receive_packets;
+	uint32_t connections; /* of TCP at a time; 0: any number */
+	uint32_t priority;    /* at a port that is short */
 	unsigned line; /* in the file, for messages */
 };
 
@@ -196,6 +201,7 @@ struct gz_dispatch_config {
 	struct gz_memory_config memory;
 	struct gz_port_config port; /* with a bond only what holds for all its ports */
 	struct gz_bond_config bond;
+	uint32_t send_kbits;	     /* all that leaves; 0: as the port takes it */
 	char kernel_iface[IFNAMSIZ]; /* kernel.iface; "": no way to the kernel */
 	unsigned nkernel_rules;
 	struct gz_kernel_rule kernel_rules[GZ_KERNEL_RULES_MAX];

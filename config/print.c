@@ -166,7 +166,7 @@ static void print_key(const struct gz_cfg_part *part, const struct gz_cfg_key *k
 		      const uint8_t *base, FILE *out)
 {
 	const char *dot = strrchr(k->path, '.'), *name = dot ? dot + 1 : k->path;
-	char text[1024], expect[GZ_CFG_EXPECT_MAX];
+	char text[2048], expect[GZ_CFG_EXPECT_MAX];
 	int indent = 2 * depth(k->path);
 
 	snprintf(text, sizeof(text), "%s%s%s", k->help, k->more ? " " : "", k->more ? k->more : "");

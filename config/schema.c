@@ -432,6 +432,12 @@ static const struct gz_cfg_key client_keys[] = {
 	{ "receive_packets", GZ_CFG_UINT, FIELD(struct gz_dispatch_client, receive_packets),
 	  .flags = GZ_CFG_OPTIONAL, RANGE(1, UINT32_MAX),
 	  .help = "Packets a second that it receives." },
+	{ "connections", GZ_CFG_UINT, FIELD(struct gz_dispatch_client, connections),
+	  .flags = GZ_CFG_OPTIONAL, RANGE(1, GZ_CONNECTIONS_MAX),
+	  .help = "TCP connections that it may have at a time." },
+	{ "priority", GZ_CFG_UINT, FIELD(struct gz_dispatch_client, priority),
+	  .flags = GZ_CFG_OPTIONAL, RANGE(1, GZ_PRIORITY_MAX),
+	  .help = "Whose frames go first at a port that is short." },
 };
 
 static_assert(offsetof(struct gz_dispatch_client, uid_set) ==
@@ -534,6 +540,12 @@ static const struct gz_cfg_schema kernel_rule_schema = {
 };
 
 static const struct gz_cfg_key dispatch_keys[] = {
+	{ "send_kbits", GZ_CFG_UINT, FIELD(struct gz_dispatch_config, send_kbits),
+	  .flags = GZ_CFG_OPTIONAL, .def = "", .example = "900000", RANGE(1, UINT32_MAX),
+	  .help = "Thousand bits a second that leave by the port, if that is less than it "
+		  "takes.",
+	  .more = "What is more waits here, where clients have priorities, and not in the "
+		  "network." },
 	{ "kernel", GZ_CFG_BLOCK,
 	  .help = "The way to the host's own kernel, for what is no client's." },
 	{ "kernel.iface", GZ_CFG_IFACE, FIELD(struct gz_dispatch_config, kernel_iface),
@@ -580,7 +592,10 @@ static const struct gz_cfg_key dispatch_keys[] = {
 		  "as well; each has ports of its own there. "
 		  "send_kbits, send_packets, receive_kbits, receive_packets: limits, a "
 		  "second, of what it may send and what it receives, frames' headers "
-		  "included; more is dropped. Left out: none." },
+		  "included; more is dropped. Left out: none. "
+		  "connections: TCP connections that it may have at a time; a SYN beyond "
+		  "them is dropped. priority: when the port takes less than there is, "
+		  "frames of the client with the higher one go first, left out: 0." },
 	EAL_KEYS(struct gz_dispatch_config),
 };
 

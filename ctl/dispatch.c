@@ -186,7 +186,8 @@ static int rate(const struct ctl *ctl, struct telemetry *t, const char *name, ch
 		const char *cut = strrchr(key, '_');
 
 		if (cut && strcmp(cut, "_link") && strcmp(cut, "_sessions") &&
-		    strcmp(key, "mbufs_free") && strcmp(key, "memory_faults"))
+		    strcmp(key, "mbufs_free") && strcmp(key, "backlog_frames") &&
+		    strcmp(key, "memory_faults"))
 			json_object_set_new(
 			    rates, key,
 			    json_integer(json_integer_value(v) -

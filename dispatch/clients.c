@@ -77,7 +77,7 @@ static void free_table(struct sw_table *t)
 		struct limits *l = t->dead;
 
 		t->dead = l->next;
-		free(l);
+		limits_free(l);
 	}
 	free(t);
 }
@@ -139,25 +139,13 @@ static void link_as_configured(struct dispatch *d, unsigned i)
 	link_to(&d->link[i], &p);
 }
 
-/** new_limits() - Of a client.  Return: NULL without memory */
-static struct limits *new_limits(const struct gz_dispatch_client *c)
-{
-	struct limits *l = calloc(1, sizeof(*l));
-
-	if (l && limits_init(l, c)) {
-		free(l);
-		l = NULL;
-	}
-	return l;
-}
-
 int clients_start(struct dispatch *d)
 {
 	pthread_mutex_init(&d->clients.lock, NULL);
 	for (unsigned i = 0; i < d->config.nclients; i++) {
 		d->clients.place[i] = (struct client){.used = true,
 						      .conf = d->config.clients[i],
-						      .limits = new_limits(&d->config.clients[i])};
+						      .limits = limits_new(&d->config.clients[i])};
 		if (!d->clients.place[i].limits)
 			return -ENOMEM;
 		link_as_configured(d, i);
@@ -175,7 +163,7 @@ void clients_stop(struct dispatch *d)
 		free_table(t);
 	}
 	for (unsigned i = 0; i < GZ_CLIENTS_MAX; i++)
-		free(d->clients.place[i].limits);
+		limits_free(d->clients.place[i].limits);
 	while (d->clients.ports) {
 		struct sw_ports *p = d->clients.ports;
 
@@ -473,7 +461,8 @@ static bool is_same(const struct gz_dispatch_client *a, const struct gz_dispatch
 static bool same_limits(const struct gz_dispatch_client *a, const struct gz_dispatch_client *b)
 {
 	return a->send_kbits == b->send_kbits && a->send_packets == b->send_packets &&
-	       a->receive_kbits == b->receive_kbits && a->receive_packets == b->receive_packets;
+	       a->receive_kbits == b->receive_kbits && a->receive_packets == b->receive_packets &&
+	       a->connections == b->connections && a->priority == b->priority;
 }
 
 /* What is to become of the places */
@@ -485,7 +474,7 @@ struct plan {
 static void forget_plan(struct plan *p)
 {
 	for (unsigned i = 0; i < GZ_CLIENTS_MAX; i++)
-		free(p->limits[i]);
+		limits_free(p->limits[i]);
 }
 
 /** place_for() - Where client @c is, or a place that the worker does not know; -1: none */
@@ -524,7 +513,7 @@ static int make_plan(const struct dispatch *d, const struct gz_dispatch_config *
 		p->from[place] = (int)i;
 		if (at->used && same_limits(&at->conf, want))
 			continue;
-		p->limits[place] = new_limits(want);
+		p->limits[place] = limits_new(want);
 		if (!p->limits[place])
 			return gz_failed(text, n, ENOMEM, "%s: no memory", d->file);
 	}
@@ -607,24 +596,38 @@ int clients_change(struct dispatch *d, const struct gz_dispatch_config *c, char 
 
 /* --- orders ---------------------------------------------------------------- */
 
-/** limit_of() - Return: where the client has it, NULL if there is no such limit */
-static uint32_t *limit_of(struct gz_dispatch_client *c, const char *key)
-{
-	const struct {
-		const char *key;
-		uint32_t *value;
-	} all[] = {
-	    {"send_kbits", &c->send_kbits},
-	    {"send_packets", &c->send_packets},
-	    {"receive_kbits", &c->receive_kbits},
-	    {"receive_packets", &c->receive_packets},
-	};
-
-	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
-		if (!strcmp(all[i].key, key))
-			return all[i].value;
+static const struct {
+	const char *key;
+	size_t offset;
+	uint32_t max;
+} limit_keys[] = {
+#define ROW(field, max)                                                                            \
+	{                                                                                          \
+#field, offsetof(struct gz_dispatch_client, field), max                            \
 	}
-	return NULL;
+    ROW(send_kbits, UINT32_MAX),	  ROW(send_packets, UINT32_MAX),
+    ROW(receive_kbits, UINT32_MAX),	  ROW(receive_packets, UINT32_MAX),
+    ROW(connections, GZ_CONNECTIONS_MAX), ROW(priority, GZ_PRIORITY_MAX),
+#undef ROW
+};
+
+/** set_limit() - In @c.  Return: 0, or -errno with the reason in @text */
+static int set_limit(struct gz_dispatch_client *c, const char *key, uint32_t value, char *text,
+		     size_t n)
+{
+	for (size_t i = 0; i < sizeof(limit_keys) / sizeof(limit_keys[0]); i++) {
+		if (strcmp(limit_keys[i].key, key))
+			continue;
+		if (value > limit_keys[i].max)
+			return gz_failed(text, n, EINVAL, "%s: expected 0 to %u", key,
+					 limit_keys[i].max);
+		memcpy((char *)c + limit_keys[i].offset, &value, sizeof(value));
+		return 0;
+	}
+	return gz_failed(text, n, EINVAL,
+			 "`%s': expected send_kbits, send_packets, receive_kbits, "
+			 "receive_packets, connections or priority",
+			 key);
 }
 
 int client_limit(struct dispatch *d, const char *name, const char *key, uint32_t rate, char *text,
@@ -633,19 +636,15 @@ int client_limit(struct dispatch *d, const char *name, const char *key, uint32_t
 	struct gz_dispatch_client conf;
 	int place = find(d, name);
 	struct limits *l;
-	uint32_t *value;
+	int rc;
 
 	if (place < 0)
 		return gz_failed(text, n, ENOENT, "no client '%s'", name);
 	conf = d->clients.place[place].conf;
-	value = limit_of(&conf, key);
-	if (!value)
-		return gz_failed(text, n, EINVAL,
-				 "`%s': expected send_kbits, send_packets, receive_kbits or "
-				 "receive_packets",
-				 key);
-	*value = rate;
-	l = new_limits(&conf);
+	rc = set_limit(&conf, key, rate, text, n);
+	if (rc)
+		return rc;
+	l = limits_new(&conf);
 	if (!l)
 		return gz_failed(text, n, ENOMEM, "no memory");
 	pthread_mutex_lock(&d->clients.lock);

@@ -103,7 +103,7 @@ int clients_change(struct dispatch *d, const struct gz_dispatch_config *c, char 
 /**
  * client_limit() - One of a client's limits, until the configuration is read again
  * @key:	Its name there
- * @rate:	0: none
+ * @rate:	Or number; 0: none
  *
  * Main.  Return: 0 or -errno with the reason in @text
  */

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "config/config.h"
+#include "dispatch/backlog.h"
 #include "dispatch/clients.h"
 #include "dispatch/kernel.h"
 #include "dispatch/latency.h"
@@ -59,6 +60,7 @@ struct dispatch {
 	struct counters counters[SW_PORTS];
 	struct latency latency;	  /* worker's */
 	struct querier querier;	  /* worker's */
+	struct backlog backlog;	  /* worker's */
 	uint64_t sleeps;	  /* worker's */
 	atomic_ulong passes;	  /* worker's sign of life */
 	atomic_int tid;		  /* worker's, 0 before it runs */

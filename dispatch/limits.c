@@ -2,10 +2,13 @@
  *
  * limits.c - How much a client may send and receive: see limits.h
  */
+#include <stdlib.h>
+
 #include <rte_common.h>
 #include <rte_cycles.h>
 #include <rte_mbuf.h>
 
+#include "dispatch/connections.h"
 #include "dispatch/limits.h"
 
 /* What TCP sends at once must fit, whatever the rate */
@@ -27,18 +30,36 @@ static int bucket_init(struct bucket *b, uint64_t rate, uint64_t burst_min)
 	return rc ? rc : rte_meter_srtcm_config(&b->meter, &b->profile);
 }
 
-static int limit_init(struct limit *l, uint32_t kbits, uint32_t packets)
+int limit_init(struct limit *l, uint32_t kbits, uint32_t packets)
 {
 	int rc = bucket_init(&l->bytes, kbits * 125ull, BURST_BYTES_MIN);
 
 	return rc ? rc : bucket_init(&l->packets, packets, BURST_PACKETS_MIN);
 }
 
-int limits_init(struct limits *l, const struct gz_dispatch_client *c)
+struct limits *limits_new(const struct gz_dispatch_client *c)
 {
-	int rc = limit_init(&l->send, c->send_kbits, c->send_packets);
+	struct limits *l = calloc(1, sizeof(*l));
 
-	return rc ? rc : limit_init(&l->receive, c->receive_kbits, c->receive_packets);
+	if (!l)
+		return NULL;
+	l->priority = (uint8_t)c->priority;
+	if (c->connections)
+		l->connections = connections_new(c->connections);
+	if (limit_init(&l->send, c->send_kbits, c->send_packets) ||
+	    limit_init(&l->receive, c->receive_kbits, c->receive_packets) ||
+	    (c->connections && !l->connections)) {
+		limits_free(l);
+		return NULL;
+	}
+	return l;
+}
+
+void limits_free(struct limits *l)
+{
+	if (l)
+		connections_free(l->connections);
+	free(l);
 }
 
 static bool fits(struct bucket *b, uint64_t now, uint32_t units)
@@ -62,4 +83,18 @@ unsigned limit_burst(struct limit *l, struct rte_mbuf **m, unsigned n)
 			rte_pktmbuf_free(m[i]);
 	}
 	return kept;
+}
+
+unsigned limit_fit(struct limit *l, struct rte_mbuf **m, unsigned n)
+{
+	uint64_t now;
+
+	if (!l->bytes.on && !l->packets.on)
+		return n;
+	now = rte_rdtsc();
+	for (unsigned i = 0; i < n; i++) {
+		if (!fits(&l->packets, now, 1) || !fits(&l->bytes, now, m[i]->pkt_len))
+			return i;
+	}
+	return n;
 }

@@ -16,6 +16,7 @@
 
 #include "config/config.h"
 
+struct connections;
 struct rte_mbuf;
 
 struct limit {
@@ -28,12 +29,21 @@ struct limit {
 
 /** Of one client; zero: none */
 struct limits {
-	struct limit send, receive; /* as the client sees it */
-	struct limits *next;	    /* main's, of those that are to be freed */
+	struct limit send, receive;	 /* as the client sees it */
+	struct connections *connections; /* NULL: any number */
+	uint8_t priority;		 /* at a port that is short, see backlog.h */
+	struct limits *next;		 /* main's, of those that are to be freed */
 };
 
-/** limits_init() - From the configuration.  Return: 0 or -errno */
-int limits_init(struct limits *l, const struct gz_dispatch_client *c);
+/** limit_init() - @kbits, @packets: a second, 0: any.  Return: 0 or -errno */
+int limit_init(struct limit *l, uint32_t kbits, uint32_t packets);
+
+/** limit_fit() - How many of the first ones may pass now; they count */
+unsigned limit_fit(struct limit *l, struct rte_mbuf **m, unsigned n);
+
+/** limits_new() - From the configuration.  Main.  Return: NULL without memory */
+struct limits *limits_new(const struct gz_dispatch_client *c);
+void limits_free(struct limits *l);
 
 /**
  * limit_burst() - Drop what exceeds it

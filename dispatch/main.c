@@ -368,6 +368,10 @@ int main(int argc, char **argv)
 		    c->memory.mbufs);
 		goto out_eal;
 	}
+	if (backlog_init(&d->backlog)) {
+		say(GZ_LOG_ERROR, "no memory");
+		goto out_pool;
+	}
 	rc = make_sleep(d);
 	if (rc) {
 		say(GZ_LOG_ERROR, "nothing to sleep on: %s", strerror(-rc));
@@ -438,6 +442,7 @@ out_port:
 	wire_close(d);
 	takeover_given();
 out_pool:
+	backlog_free(&d->backlog);
 	rte_free(d->rcu);
 	rte_mempool_free(d->pool);
 out_eal:

@@ -228,6 +228,9 @@ int wire_open(struct dispatch *d, char *err, size_t n)
 	int rc = 0;
 
 	w->n = c->bond.nports ? c->bond.nports : 1;
+	rc = limit_init(&w->rate, c->send_kbits, 0);
+	if (rc)
+		return gz_failed(err, n, -rc, "send_kbits: %s", strerror(-rc));
 	err[0] = '\0';
 	for (unsigned i = 0; i < w->n; i++) {
 		struct gz_port_config *p = &w->port[i].config;

@@ -470,6 +470,9 @@ static struct sw_verdict decide_ipv4(struct sw *s, unsigned from, const struct r
 		return sw_drop(SW_MALFORMED);
 	if (!l4_fits(&ip, bytes + header, total - header))
 		return sw_drop(SW_MALFORMED);
+	if (ip.next_proto_id == IPPROTO_TCP &&
+	    !(ip.fragment_offset & htons(RTE_IPV4_HDR_OFFSET_MASK)))
+		s->tcp = (uint16_t)(ETH_LEN + header);
 	src = mapped(ip.src_addr);
 	dst = mapped(ip.dst_addr);
 	if (!sender_allowed(s, from, &eth->src_addr, ip.src_addr) &&
@@ -601,6 +604,7 @@ struct sw_verdict sw_decide(struct sw *s, unsigned from, const void *frame, unsi
 {
 	const struct rte_ether_hdr *eth = frame;
 
+	s->tcp = 0;
 	if (len < ETH_LEN || len > s->max_frame || rte_is_multicast_ether_addr(&eth->src_addr) ||
 	    rte_is_zero_ether_addr(&eth->src_addr))
 		return sw_drop(SW_MALFORMED);

@@ -152,6 +152,7 @@ struct sw_fragment {
 struct sw {
 	const struct sw_table *table;
 	uint16_t vlan;	    /* of the frame that is being looked at */
+	uint16_t tcp;	    /* where it has a TCP header, all of it; 0: nowhere */
 	uint16_t max_frame; /* bytes, without FCS; one VLAN tag allowed */
 	struct sw_client client[GZ_CLIENTS_MAX];
 	struct sw_fragment fragment[SW_FRAGMENTS];

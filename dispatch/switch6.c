@@ -303,6 +303,8 @@ struct sw_verdict sw_decide6(struct sw *s, unsigned from, const struct rte_ether
 
 	if (!read_packet(eth, len, &p))
 		return sw_drop(SW_MALFORMED);
+	if (p.proto == IPPROTO_TCP)
+		s->tcp = (uint16_t)(p.data - (const uint8_t *)eth);
 	if (is_discovery(&p))
 		return decide_discovery(s, from, &p);
 	if (is_mld(&p))

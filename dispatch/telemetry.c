@@ -23,6 +23,7 @@
 #include <rte_mempool.h>
 #include <rte_telemetry.h>
 
+#include "dispatch/connections.h"
 #include "dispatch/dispatch.h"
 #include "dispatch/groups.h"
 
@@ -39,9 +40,9 @@ static const struct {
 #undef ROW
 };
 
-/* Entries besides the tables: link and sessions of a client; three of ours */
+/* Entries besides the tables: link and sessions of a client; four of ours */
 #define ROWS (sizeof(table) / sizeof(table[0]))
-#define CLIENTS_IN_ONE ((unsigned)((RTE_TEL_MAX_DICT_ENTRIES - 2 * ROWS - 3) / (ROWS + 2)))
+#define CLIENTS_IN_ONE ((unsigned)((RTE_TEL_MAX_DICT_ENTRIES - 2 * ROWS - 4) / (ROWS + 2)))
 
 static struct dispatch *dispatch;
 
@@ -105,6 +106,7 @@ static int handle(const char *cmd, const char *params, struct rte_tel_data *t)
 	if (d->kernel.fd >= 0)
 		add_counters(t, "kernel", &d->counters[SW_KERNEL]);
 	add(t, "worker", "sleeps", d->sleeps);
+	add(t, "backlog", "frames", d->backlog.n);
 	add(t, "memory", "faults", links_faults());
 	add(t, "mbufs", "free", rte_mempool_avail_count(d->pool));
 	pthread_mutex_lock(&dispatch->clients.lock);
@@ -169,6 +171,10 @@ static void add_row(struct rte_tel_data *t, unsigned i)
 	rte_tel_data_add_dict_string(t, "mac", mac);
 	rte_tel_data_add_dict_u64(t, "groups", groups_of(dispatch->sw.groups, i, &refused));
 	rte_tel_data_add_dict_u64(t, "refused", refused);
+	rte_tel_data_add_dict_u64(t, "connections",
+				  c->limits->connections ? connections_count(c->limits->connections)
+							 : 0);
+	rte_tel_data_add_dict_u64(t, "priority", c->limits->priority);
 	for (size_t k = 0; k < ROWS; k++)
 		rte_tel_data_add_dict_u64(t, table[k].name,
 					  *(const uint64_t *)((const char *)n + table[k].offset));

@@ -36,8 +36,7 @@ void wire_start(struct dispatch *d)
 	atomic_store(&d->wire.changed, true);
 }
 
-/** tag_all() - With the VLAN of mbuf.vlan_tci, if any.  Return: how many of @m are left */
-static unsigned tag_all(struct rte_mbuf **m, unsigned n)
+unsigned wire_tag(struct rte_mbuf **m, unsigned n)
 {
 	unsigned kept = 0;
 
@@ -65,7 +64,7 @@ static void send_in(struct dispatch *d, unsigned i, uint16_t vlan, const uint8_t
 	}
 	memcpy(to, f, len);
 	m->vlan_tci = vlan;
-	if (!tag_all(&m, 1))
+	if (!wire_tag(&m, 1))
 		return;
 	if (rte_eth_tx_burst(p->port.id, 0, &m, 1) != 1)
 		rte_pktmbuf_free(m);
@@ -276,19 +275,30 @@ unsigned wire_rx(struct dispatch *d, unsigned i, struct rte_mbuf **m, unsigned n
 	return sift(d, i, m, n);
 }
 
-unsigned wire_tx(struct dispatch *d, struct rte_mbuf **m, unsigned n)
+bool wire_is_open(const struct dispatch *d)
 {
 	int i = d->wire.bond.active;
-	struct wire_port *p = i < 0 ? NULL : &d->wire.port[i];
+
+	return i >= 0 && atomic_load_explicit(&d->wire.port[i].open, memory_order_acquire);
+}
+
+unsigned wire_drop(struct dispatch *d, struct rte_mbuf **m, unsigned n)
+{
+	if (wire_is_open(d))
+		d->wire.port[d->wire.bond.active].dropped += n;
+	rte_pktmbuf_free_bulk(m, n);
+	return n;
+}
+
+unsigned wire_tx(struct dispatch *d, struct rte_mbuf **m, unsigned n)
+{
+	struct wire_port *p = &d->wire.port[RTE_MAX(d->wire.bond.active, 0)];
 	unsigned sent = 0;
 
-	n = tag_all(m, n);
-	if (p && atomic_load_explicit(&p->open, memory_order_acquire)) {
+	n = limit_fit(&d->wire.rate, m, n);
+	if (wire_is_open(d))
 		sent = rte_eth_tx_burst(p->port.id, 0, m, (uint16_t)n);
-		p->tx += sent;
-		p->dropped += n - sent;
-	}
-	rte_pktmbuf_free_bulk(m + sent, n - sent);
+	p->tx += sent;
 	return sent;
 }
 

@@ -17,6 +17,7 @@
 
 #include "config/config.h"
 #include "dispatch/bond.h"
+#include "dispatch/limits.h"
 #include "engine/port.h"
 
 struct dispatch;
@@ -50,6 +51,7 @@ struct wire {
 
 	/* worker's */
 	struct bond bond;
+	struct limit rate; /* of what is sent */
 	uint64_t next_tsc; /* when wire_tick() has something to do */
 	unsigned announcements;
 	uint64_t announce_ms; /* of the next */
@@ -93,7 +95,16 @@ int wire_sleep_ms(const struct dispatch *d, int ms);
  */
 unsigned wire_rx(struct dispatch *d, unsigned i, struct rte_mbuf **m, unsigned n, unsigned *total);
 
-/** wire_tx() - Send over the active port; what is not sent is freed.  Return: how many */
+/** wire_tag() - With their VLANs' tags.  Return: how many of @m are left, others are freed */
+unsigned wire_tag(struct rte_mbuf **m, unsigned n);
+
+/** wire_is_open() - Is there an active port? */
+bool wire_is_open(const struct dispatch *d);
+
+/** wire_drop() - Free them; they count at the active port, if any.  Return: @n */
+unsigned wire_drop(struct dispatch *d, struct rte_mbuf **m, unsigned n);
+
+/** wire_tx() - Send over the active port, as much as it takes, or may (send_kbits).  Return: how many */
 unsigned wire_tx(struct dispatch *d, struct rte_mbuf **m, unsigned n);
 
 /** wire_arm(), wire_disarm() - gz_port_arm() of all.  Return: false if one must be polled */

@@ -30,6 +30,7 @@
 #include <rte_pause.h>
 #include <rte_rcu_qsbr.h>
 
+#include "dispatch/connections.h"
 #include "dispatch/dispatch.h"
 
 #define BURST_MAX 512 /* worker.burst's limit */
@@ -47,8 +48,46 @@ struct stage {
 static struct stage stage[SW_PORTS];
 static unsigned dirty[SW_PORTS], ndirty;  /* stages with something in them */
 static unsigned sessions[GZ_CLIENTS_MAX]; /* as last seen */
+static unsigned priority;		  /* of whose burst is being dispatched */
 
 /* --- sending -------------------------------------------------------------- */
+
+static unsigned send_wire(void *d, struct rte_mbuf **m, unsigned n)
+{
+	unsigned sent = wire_tx(d, m, n);
+
+	((struct dispatch *)d)->counters[SW_PORT].tx += sent;
+	return sent;
+}
+
+static unsigned drop_wire(void *d, struct rte_mbuf **m, unsigned n)
+{
+	((struct dispatch *)d)->counters[SW_PORT].dropped += n;
+	return wire_drop(d, m, n);
+}
+
+/** send_backlog() - As much as the port takes; what there is no port for is dropped */
+static unsigned send_backlog(struct dispatch *d)
+{
+	if (!d->backlog.n)
+		return 0;
+	return backlog_send(&d->backlog, wire_is_open(d) ? send_wire : drop_wire, d);
+}
+
+/** flush_wire() - The port takes it, or it waits.  Return: how many are dropped */
+static unsigned flush_wire(struct dispatch *d, struct rte_mbuf **m, unsigned n)
+{
+	unsigned done = 0;
+
+	n = wire_tag(m, n);
+	if (!d->backlog.n)
+		done = send_wire(d, m, n);
+	if (done < n && wire_is_open(d))
+		done += backlog_put(&d->backlog, priority, m + done, n - done);
+	wire_drop(d, m + done, n - done);
+	send_backlog(d);
+	return n - done;
+}
 
 static void flush(struct dispatch *d, unsigned to)
 {
@@ -57,7 +96,9 @@ static void flush(struct dispatch *d, unsigned to)
 	unsigned sent;
 
 	if (to == SW_PORT) {
-		sent = wire_tx(d, s->m, s->n);
+		c->dropped += flush_wire(d, s->m, s->n);
+		s->n = 0;
+		return;
 	} else if (to == SW_KERNEL) {
 		sent = kernel_tx(d, s->m, s->n);
 		rte_pktmbuf_free_bulk(s->m, s->n);
@@ -235,11 +276,33 @@ static struct sw_verdict decide(struct dispatch *d, unsigned from, struct rte_mb
 	return v;
 }
 
+/** has_room() - At one end of it, for a segment.  Else it is counted there */
+static bool has_room(struct dispatch *d, unsigned client, const struct rte_mbuf *m, bool sent)
+{
+	struct connections *c = client < SW_PORT ? d->sw.table->limits[client]->connections : NULL;
+
+	if (!c || connection_passes(c, rte_pktmbuf_mtod(m, const uint8_t *), d->sw.tcp, sent,
+				    (uint32_t)(rte_rdtsc() / rte_get_tsc_hz())))
+		return true;
+	d->counters[client].limited++;
+	return false;
+}
+
+/** may_connect() - Else it is freed: beyond the connections of a client */
+static bool may_connect(struct dispatch *d, unsigned from, unsigned to, struct rte_mbuf *m)
+{
+	if (has_room(d, from, m, true) && has_room(d, to, m, false))
+		return true;
+	rte_pktmbuf_free(m);
+	return false;
+}
+
 static void dispatch_burst(struct dispatch *d, unsigned from, struct rte_mbuf **m, unsigned n)
 {
 	struct counters *c = &d->counters[from];
 
 	c->rx += n;
+	priority = from < SW_PORT ? d->sw.table->limits[from]->priority : 0;
 	for (unsigned i = 0; i < n; i++) {
 		struct sw_verdict v = {.action = SW_DROP, .reason = SW_MALFORMED};
 
@@ -248,6 +311,8 @@ static void dispatch_burst(struct dispatch *d, unsigned from, struct rte_mbuf **
 		/* An mbuf holds a frame of our MTU, so more than one is too long */
 		if (m[i]->nb_segs == 1)
 			v = decide(d, from, m[i]);
+		if (v.action == SW_SEND && d->sw.tcp && !may_connect(d, from, v.to, m[i]))
+			continue;
 		if (v.proxy)
 			stand_for(d, m[i]);
 		switch (v.action) {
@@ -300,6 +365,7 @@ static unsigned pass(struct dispatch *d)
 	d->sw.table = atomic_load_explicit(&d->clients.table, memory_order_acquire);
 	d->sw.kernel = atomic_load_explicit(&d->kernel.addrs, memory_order_acquire);
 	wire_tick(d);
+	total += send_backlog(d);
 	querier_tick(d);
 	n = kernel_rx(d, m, burst);
 	if (n) {
@@ -384,7 +450,7 @@ static void sleep_until_packets(struct dispatch *d)
 	}
 	if (!pass(d) && !atomic_load(&d->stop)) {
 		d->sleeps++;
-		wait_for_events(d, wire_sleep_ms(d, timeout));
+		wait_for_events(d, wire_sleep_ms(d, d->backlog.n ? NAP_MS : timeout));
 	}
 	d->kernel.next_tsc = 0;
 	wire_disarm(d);

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * backlog.h - What waits for the Ethernet port, by priority
+ *
+ * Theory of operation: as long as the port takes all, nothing waits.  Else frames queue
+ * (rte_ring, one a priority), and the port gets those of the highest priority first
+ * (strict order); a queue that is full drops what comes.  Of one priority nothing is
+ * overtaken.  The worker's.
+ */
+#ifndef GZ_DISPATCH_BACKLOG_H
+#define GZ_DISPATCH_BACKLOG_H
+
+#include "config/config.h"
+
+#define PRIORITIES (GZ_PRIORITY_MAX + 1)
+#define BACKLOG_EACH 255 /* frames; a power of two less one */
+
+struct rte_mbuf;
+struct rte_ring;
+
+struct backlog {
+	unsigned n;
+	struct rte_ring *queue[PRIORITIES];
+};
+
+/** Sends frames, of which it takes the first ones.  Return: how many */
+typedef unsigned backlog_send_fn(void *arg, struct rte_mbuf **m, unsigned n);
+
+/** backlog_init() - After EAL's start.  Return: 0 or -ENOMEM */
+int backlog_init(struct backlog *b);
+void backlog_free(struct backlog *b);
+
+/**
+ * backlog_put() - Queue what the port did not take
+ * @priority:	0 to PRIORITIES - 1, the highest
+ *
+ * Return: how many; the others are the caller's
+ */
+unsigned backlog_put(struct backlog *b, unsigned priority, struct rte_mbuf **m, unsigned n);
+
+/** backlog_send() - As much as the port takes.  Return: how many */
+unsigned backlog_send(struct backlog *b, backlog_send_fn *fn, void *arg);
+
+#endif
