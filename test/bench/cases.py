@@ -10,6 +10,7 @@ import json
 import os
 import re
 import shutil
+import subprocess
 import time
 from dataclasses import dataclass, field
 
@@ -336,12 +337,13 @@ def flows():
 
 
 class Forwarding(Case):
-    """256 frames that go round: testpmd's 5tswap at both links of a forwarder, which is
-    dispatch, or testpmd in io mode.  Each has a processor."""
+    """256 frames that go round: testpmd's 5tswap at both ends of a forwarder, which is
+    dispatch, or testpmd in io mode, each with a processor.  The ends are two links, or one and
+    a veth pair."""
 
     DISPATCH = """name: {id}-d
 run_dir: {at}
-port: {{driver: vdev, device: "net_null0,no-rx=1"}}
+port: {port}
 worker: {{cpu: 1, power: poll}}
 clients:
   - {{name: a, path: {at}/a, address: 198.18.0.1}}
@@ -356,38 +358,60 @@ clients:
             argv += ["--vdev", device]
         return argv + ["--", "--total-num-mbufs=8192", "--no-mlockall", *more]
 
-    def forwarder(self, world, who, at):
+    def forwarder(self, world, who, at, veth):
         if who == "dispatch":
+            port = ("{driver: af_packet, iface: v0}" if veth
+                    else '{driver: vdev, device: "net_null0,no-rx=1"}')
+            config = self.DISPATCH.format(id=world.id, at=at, port=port)
+            if veth:  # whatever is no client's goes to the port
+                config = config[:config.index("  - {name: b")]
             with open(f"{at}/d.yaml", "w", encoding="ascii") as f:
-                f.write(self.DISPATCH.format(id=world.id, at=at))
+                f.write(config)
             return [f"{world.build}/bin/gazelle-dispatch", "--config", f"{at}/d.yaml"]
         # --stats-period: it ends when its input does, else
         return self.testpmd(world, "io", 1,
-                            [f"net_vhost{i},iface={at}/{link},client=1" for i, link in enumerate("ab")],
+                            [f"net_vhost0,iface={at}/a,client=1",
+                             "net_af_packet1,iface=v0" if veth
+                             else f"net_vhost1,iface={at}/b,client=1"],
                             "--forward-mode=io", "--stats-period=3600")
 
+    @staticmethod
+    def veth(world):
+        """v0 and v1 in a namespace.  Return: its name"""
+        made = "forwarding" in world.namespaces
+        ns = world.ns("forwarding")
+        if not made:
+            for command in (
+                    f"ip netns exec {ns} sysctl -qw net.ipv6.conf.default.disable_ipv6=1",
+                    f"ip -n {ns} link add v0 type veth peer name v1"):
+                subprocess.run(command.split(), check=True)
+            world.plain((ns, "v0"), (ns, "v1"))
+        return ns
+
     def measure(self, world, place, side, server, port):
-        who, size = side.flows
+        who, size, veth = side.flows
         at = f"{world.work}/forwarding"
         shutil.rmtree(at, ignore_errors=True)
         os.mkdir(at)
         os.mkfifo(f"{at}/orders")
+        within = ["ip", "netns", "exec", self.veth(world)] if veth else []
         links = self.testpmd(
             world, "links", 0,
-            [f"net_virtio_user{i},path={at}/{link},server=1" for i, link in enumerate("ab")],
+            [f"net_virtio_user0,path={at}/a,server=1",
+             "net_af_packet1,iface=v1" if veth else f"net_virtio_user1,path={at}/b,server=1"],
             "-i", "--forward-mode=5tswap", "--port-topology=loop",
             "--tx-ip=198.18.0.1,198.18.0.2", f"--txpkts={size}")
-        ends = world.serve(["sh", "-c", f'exec "$@" <>{at}/orders', "sh", *links], "links")
+        ends = world.serve(within + ["sh", "-c", f'exec "$@" <>{at}/orders', "sh", *links], "links")
         try:
             world.wait(5, "testpmd", ends, lambda: os.path.exists(f"{at}/a"))
-            forwarder = world.serve(self.forwarder(world, who, at), "forwarder")
+            forwarder = world.serve(within + self.forwarder(world, who, at, veth), "forwarder")
         except BaseException:
             world.end(ends)
             raise
         try:
             world.wait(15, "testpmd", ends, lambda: "testpmd>" in ends.text())
             with open(f"{at}/orders", "w", encoding="ascii", buffering=1) as orders:
-                # Of dispatch's clients one has the source address: the other's are dropped
+                # Of dispatch's ends one has the source address: the other's are dropped
                 orders.write(f"start tx_first {8 if who == 'dispatch' else 4}\n")
                 time.sleep(2)
                 orders.write("stop\nquit\n")
@@ -400,12 +424,20 @@ clients:
             world.end(forwarder)
 
 
-def forwarding():
-    sides = {f"{who}, {size}": Side("kernel", flows=(who, size))
+def forwarding(veth):
+    sides = {f"{who}, {size}": Side("kernel", flows=(who, size, veth))
              for who in ("dispatch", "testpmd") for size in (64, 1500)}
+    way = "link to veth" if veth else "link to link"
     return Forwarding(sides, [
-        Row(f"dispatch, link to link, {size} B (/ testpmd io)", "packets/s", "rate", 1 / 1.3,
+        Row(f"dispatch, {way}, {size} B (/ testpmd io)", "packets/s", "rate", 1 / 1.3,
             f"dispatch, {size}", f"testpmd, {size}", more=True) for size in (64, 1500)])
+
+
+def behind_dispatch():
+    """What dispatch adds to the way of an engine: to a client of the kernel's, and back."""
+    return PingPong({"dispatch": Side("dispatch"), "wire": Side("wire")}, [
+        Row(f"ping-pong 64 B, behind dispatch (/ without), {at}", "us", at,
+            ours="dispatch", kernel="wire") for at in ("p50", "p99")])
 
 
 def goodput(loss):
@@ -467,7 +499,9 @@ def all_cases(cpu):
         Connections(both(), [Row("connections: accept, a request, close", "connections/s",
                                  target=1, **rate)]),
         flows(),
-        forwarding(),
+        forwarding(False),
+        forwarding(True),
+        behind_dispatch(),
         goodput("0.1"),
         goodput("1"),
     ]

@@ -146,6 +146,10 @@ class World:
         **{f"loss-{loss}": (f"near-{loss}", "port: {driver: af_packet, iface: w0}\n"
                                             "stack: {addresses: [10.2.0.2/24]}\n")
            for loss in ("0.1", "1")},
+        "wire": ("wire-near", "port: {driver: af_packet, iface: w0}\n"
+                              "stack: {addresses: [10.3.0.2/24]}\n"),
+        "dispatch": ("dispatch-near", "port: {driver: dispatch, path: %s/dispatch.sock}\n"
+                                      "stack: {addresses: [10.3.0.2/24]}\n"),
     }
 
     def __init__(self, build, work):
@@ -204,6 +208,38 @@ class World:
                 f"ip -n {a} link set v0 up", f"ip -n {b} link set v0 up"):
             subprocess.run(command.split(), check=True)
 
+    @staticmethod
+    def plain(*interfaces):
+        """Up, with offloads off: each a namespace and a name."""
+        for ns, iface in interfaces:
+            subprocess.run(["ip", "netns", "exec", ns, need("ethtool"), "-K", iface, "tx", "off",
+                            "tso", "off", "gso", "off", "gro", "off"], check=True,
+                           stdout=subprocess.DEVNULL)
+            subprocess.run(["ip", "-n", ns, "link", "set", iface, "up"], check=True)
+
+    def wire(self, name):
+        """An engine's, in the namespaces NAME-near and NAME-far, of which far is the kernel's."""
+        if f"{name}-near" in self.namespaces:
+            return
+        near, far = self.ns(f"{name}-near"), self.ns(f"{name}-far")
+        for command in (f"ip -n {near} link add w0 type veth peer name w0 netns {far}",
+                        f"ip -n {far} address add 10.3.0.1/24 dev w0"):
+            subprocess.run(command.split(), check=True)
+        self.plain((near, "w0"), (far, "w0"))
+        if name == "dispatch":
+            self.dispatch(near)
+
+    def dispatch(self, ns):
+        """For the engine of that name, over its wire."""
+        with open(f"{self.work}/d.yaml", "w", encoding="ascii") as f:
+            f.write(f"name: {self.id}-d\nrun_dir: {self.work}\n"
+                    "port: {driver: af_packet, iface: w0}\n"
+                    f"clients: [{{name: {self.id}-dispatch, address: 10.3.0.2}}]\n")
+        server = self.serve(["ip", "netns", "exec", ns, f"{self.build}/bin/gazelle-dispatch",
+                             "--config", f"{self.work}/d.yaml"], "dispatch")
+        self.wait(10, "dispatch", server, lambda: " serves " in server.text())
+        os.symlink(f"{self.id}-d.sock", f"{self.work}/dispatch.sock")
+
     def bad_wire(self, loss):
         """near and far, 10 ms of round trip apart; @loss percent of what near sends is lost.
         Near's interface is the kernel's and an engine's, with an address each."""
@@ -217,11 +253,7 @@ class World:
                 f"ip -n {near} address add 10.2.0.3/24 dev w0",
                 f"ip -n {far} address add 10.2.0.1/24 dev w0"):
             subprocess.run(command.split(), check=True)
-        for ns, iface in ((near, "w0"), (mid, "m1"), (mid, "m2"), (far, "w0")):
-            subprocess.run(["ip", "netns", "exec", ns, need("ethtool"), "-K", iface, "tx", "off",
-                            "tso", "off", "gso", "off", "gro", "off"], check=True,
-                           stdout=subprocess.DEVNULL)
-            subprocess.run(["ip", "-n", ns, "link", "set", iface, "up"], check=True)
+        self.plain((near, "w0"), (mid, "m1"), (mid, "m2"), (far, "w0"))
         wire = self.serve(["ip", "netns", "exec", mid, f"{self.build}/test/net/forwarder", "1",
                            "m1", "m2", f"loss={float(loss) / 100},delay=5", "delay=5"],
                           f"wire-{loss}")
@@ -247,6 +279,11 @@ class World:
         if name == "kernel, veth":
             self.veth()
             return Place(self, ("b", KERNEL, None), ("a", KERNEL, None), "10.1.0.2")
+        if name in ("wire", "dispatch"):
+            self.wire(name)
+            self.engine(name)
+            return Place(self, (f"{name}-near", RING, name), (f"{name}-far", KERNEL, None),
+                         "10.3.0.2")
         if name == "two engines":
             self.engine("left", "right")
             return Place(self, ("right", RING, "right"), ("left", RING, "left"), "10.1.0.2")
