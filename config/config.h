@@ -191,7 +191,7 @@ struct gz_dispatch_client {
 	uint32_t receive_kbits, receive_packets;
 	uint32_t connections; /* of TCP at a time; 0: any number */
 	uint32_t priority;    /* at a port that is short */
-	unsigned line; /* in the file, for messages */
+	unsigned line;	      /* in the file, for messages */
 };
 
 struct gz_dispatch_config {

@@ -104,7 +104,7 @@ bool wire_is_open(const struct dispatch *d);
 /** wire_drop() - Free them; they count at the active port, if any.  Return: @n */
 unsigned wire_drop(struct dispatch *d, struct rte_mbuf **m, unsigned n);
 
-/** wire_tx() - Send over the active port, as much as it takes, or may (send_kbits).  Return: how many */
+/** wire_tx() - Send over the active port, as much as it takes or may.  Return: how many */
 unsigned wire_tx(struct dispatch *d, struct rte_mbuf **m, unsigned n);
 
 /** wire_arm(), wire_disarm() - gz_port_arm() of all.  Return: false if one must be polled */

@@ -15,6 +15,8 @@
 #                        the engine that is client NAME, in stack
 #   attach_engine NAME ADDRESS [ADDRESS6]
 #                        the same, of a client that attaches
+#   two_engines6         all that for two of both families: e1, 10.1.0.2 and fd00:1::2, and e2,
+#                        10.1.0.3 and fd00:1::3; the peer has fd00:1::1
 #   dispatch_counter KEY...
 #                        e.g. port_rx, NAME_spoofed
 
@@ -84,6 +86,15 @@ attach_engine() {
 stack: {addresses: [$2/24]$six}
 policy: {loopback: engine}"
 	within 10 dispatch_has "$(client_key "$1" link)" 1
+}
+
+two_engines6() {
+	dispatch_wire
+	in_ns stack sysctl -qw net.ipv6.conf.ve1.disable_ipv6=1 || skip "the kernel has no IPv6"
+	in_ns peer ip address add fd00:1::1/64 dev ve2 nodad
+	start_dispatch e1=10.1.0.2,fd00:1::2 e2=10.1.0.3,fd00:1::3
+	dispatch_engine e1 10.1.0.2 fd00:1::2
+	dispatch_engine e2 10.1.0.3 fd00:1::3
 }
 
 # client_key NAME KEY - as dispatch_counter knows it, of a client that attaches

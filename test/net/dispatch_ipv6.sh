@@ -19,12 +19,7 @@ spoofed() { [ "$(dispatch_counter e2_spoofed)" -gt 0 ]; }
 
 pings() { in_ns peer ping -6 -q -c 1 -W 1 "$1"; }
 
-dispatch_wire
-in_ns stack sysctl -qw net.ipv6.conf.ve1.disable_ipv6=1 || skip "the kernel has no IPv6"
-in_ns peer ip address add fd00:1::1/64 dev ve2 nodad
-start_dispatch e1=10.1.0.2,fd00:1::2 e2=10.1.0.3,fd00:1::3
-dispatch_engine e1 10.1.0.2 fd00:1::2
-dispatch_engine e2 10.1.0.3 fd00:1::3
+two_engines6
 # Found by neighbour discovery, once duplicate address detection is over
 within 10 pings fd00:1::2
 within 10 pings fd00:1::3

@@ -67,12 +67,7 @@ told() { # GROUP E1 E2: at least and at most 50 stand for 100 and 0
 		"fifties of frames of $1 to e1 and e2"
 }
 
-dispatch_wire
-in_ns stack sysctl -qw net.ipv6.conf.ve1.disable_ipv6=1 || skip "the kernel has no IPv6"
-in_ns peer ip address add fd00:1::1/64 dev ve2 nodad
-start_dispatch e1=10.1.0.2,fd00:1::2 e2=10.1.0.3,fd00:1::3
-dispatch_engine e1 10.1.0.2 fd00:1::2
-dispatch_engine e2 10.1.0.3 fd00:1::3
+two_engines6
 within 10 in_ns peer ping -6 -q -c 1 -W 1 fd00:1::3
 
 told 239.1.2.3 0 0

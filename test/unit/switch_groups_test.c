@@ -92,9 +92,9 @@ static void igmp3(const uint8_t *mac, const char *src, uint8_t kind, const char 
 	igmp(mac, src, "224.0.0.22", m, 16 + 4u * sources);
 }
 
-static void mld(const uint8_t *mac, const char *src, const char *dst, const uint8_t *m, unsigned n)
+/* A header; what follows is not there yet */
+static void ip6(const uint8_t *mac, const char *src, const char *dst, uint8_t next)
 {
-	static const uint8_t alert[8] = {IPPROTO_ICMPV6, 0, 5, 2};
 	struct in6_addr from, to;
 
 	inet_pton(AF_INET6, src, &from);
@@ -104,10 +104,19 @@ static void mld(const uint8_t *mac, const char *src, const char *dst, const uint
 	memcpy(f + 6, mac, 6);
 	put16(12, 0x86dd);
 	f[14] = 0x60;
-	put16(18, (uint16_t)(8 + n));
+	f[20] = next;
 	f[21] = 1;
 	memcpy(f + 22, &from, 16);
 	memcpy(f + 38, &to, 16);
+	len = 54;
+}
+
+static void mld(const uint8_t *mac, const char *src, const char *dst, const uint8_t *m, unsigned n)
+{
+	static const uint8_t alert[8] = {IPPROTO_ICMPV6, 0, 5, 2};
+
+	ip6(mac, src, dst, IPPROTO_HOPOPTS);
+	put16(18, (uint16_t)(8 + n));
 	memcpy(f + 54, alert, 8);
 	memcpy(f + 62, m, n);
 	put16(64, folded(sum(f + 22, 32) + n + IPPROTO_ICMPV6 + sum(f + 62, n)));
@@ -149,19 +158,7 @@ static void data_goes_to(uint64_t clients)
 
 static void data6_goes_to(const char *group, uint64_t clients)
 {
-	struct in6_addr from, to;
-
-	inet_pton(AF_INET6, "fd00::99", &from);
-	inet_pton(AF_INET6, group, &to);
-	memset(f, 0, sizeof(f));
-	f[0] = f[1] = 0x33;
-	memcpy(f + 6, mac_out, 6);
-	put16(12, 0x86dd);
-	f[14] = 0x60;
-	f[20] = 253;
-	memcpy(f + 22, &from, 16);
-	memcpy(f + 38, &to, 16);
-	len = 60;
+	ip6(mac_out, "fd00::99", group, 253);
 	goes_to(SW_PORT, clients);
 }
 
