@@ -145,12 +145,12 @@ static void never_more_than_the_limit(void **state)
 
 int main(void)
 {
-#define T(name) cmocka_unit_test_teardown(name, teardown)
+#define C(name) cmocka_unit_test_teardown(name, teardown)
 	const struct CMUnitTest tests[] = {
-	    T(a_syn_beyond_the_limit_is_dropped),
-	    T(a_connection_ends),
-	    T(one_of_before_counts_by_its_data),
-	    T(never_more_than_the_limit),
+	    C(a_syn_beyond_the_limit_is_dropped),
+	    C(a_connection_ends),
+	    C(one_of_before_counts_by_its_data),
+	    C(never_more_than_the_limit),
 	};
 
 	return cmocka_run_group_tests_name("connections", tests, start_eal, stop_eal);

@@ -16,6 +16,9 @@
 
 #include "dispatch/switch.h"
 
+/* A case of a program's, with its setup() */
+#define T(name) cmocka_unit_test_setup(name, setup)
+
 static const uint8_t mac_a[6] = {2, 0, 0, 0, 0, 0xa}, mac_b[6] = {2, 0, 0, 0, 0, 0xb},
 		     mac_out[6] = {2, 0, 0, 0, 0, 0xee};
 

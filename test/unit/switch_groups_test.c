@@ -328,15 +328,15 @@ static void random_reports_are_read_within_bounds(void **state)
 
 int main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define G(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-	    T(a_group_is_heard_by_who_joined),
-	    T(igmp3_reports_by_records),
-	    T(control_groups_go_to_all),
-	    T(queries_are_the_networks),
-	    T(a_foreign_report_is_refused),
-	    T(mld_joins_and_leaves),
-	    T(random_reports_are_read_within_bounds),
+	    G(a_group_is_heard_by_who_joined),
+	    G(igmp3_reports_by_records),
+	    G(control_groups_go_to_all),
+	    G(queries_are_the_networks),
+	    G(a_foreign_report_is_refused),
+	    G(mld_joins_and_leaves),
+	    G(random_reports_are_read_within_bounds),
 	};
 
 	return cmocka_run_group_tests_name("switch_groups", tests, start_eal, stop_eal);

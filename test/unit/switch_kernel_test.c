@@ -149,11 +149,11 @@ static void dhcp_is_the_kernels(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test_setup(what_is_for_the_host_is_the_kernels, setup),
-	    cmocka_unit_test_setup(nobody_takes_the_hosts_addresses, setup),
-	    cmocka_unit_test_setup(an_address_is_shared_by_rules, setup),
-	    cmocka_unit_test_setup(a_shared_address_has_the_ports_mac, setup),
-	    cmocka_unit_test_setup(dhcp_is_the_kernels, setup),
+	    T(what_is_for_the_host_is_the_kernels),
+	    T(nobody_takes_the_hosts_addresses),
+	    T(an_address_is_shared_by_rules),
+	    T(a_shared_address_has_the_ports_mac),
+	    T(dhcp_is_the_kernels),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

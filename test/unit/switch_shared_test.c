@@ -162,12 +162,12 @@ static void arp_is_dispatchs(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test_setup(goes_by_port, setup),
-	    cmocka_unit_test_setup(a_port_is_its_owners, setup),
-	    cmocka_unit_test_setup(fragments_follow_the_first, setup),
-	    cmocka_unit_test_setup(errors_go_to_whom_they_are_about, setup),
-	    cmocka_unit_test_setup(answers_to_echo_go_to_all, setup),
-	    cmocka_unit_test_setup(arp_is_dispatchs, setup),
+	    T(goes_by_port),
+	    T(a_port_is_its_owners),
+	    T(fragments_follow_the_first),
+	    T(errors_go_to_whom_they_are_about),
+	    T(answers_to_echo_go_to_all),
+	    T(arp_is_dispatchs),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "switch_expect.h"
+#include "switch_frames.h"
 
 #define A 0	 /* 10.0.0.2/32 */
 #define B 1	 /* 10.0.0.3/32 */
@@ -24,63 +25,16 @@ static uint32_t ip4(const char *text)
 	return inet_addr(text);
 }
 
-static void put16(unsigned at, uint16_t v)
-{
-	f[at] = (uint8_t)(v >> 8);
-	f[at + 1] = (uint8_t)v;
-}
-
-static void put32(unsigned at, uint32_t network_order)
-{
-	memcpy(f + at, &network_order, 4);
-}
-
-static void ether(const uint8_t *dst, const uint8_t *src, uint16_t type)
-{
-	memset(f, 0, sizeof(f));
-	memcpy(f, dst, 6);
-	memcpy(f + 6, src, 6);
-	put16(12, type);
-}
-
 /* A UDP packet of 8 bytes payload, without checksums: nobody here looks at them */
 static void udp(const uint8_t *src_mac, const char *src, const uint8_t *dst_mac, const char *dst)
 {
-	ether(dst_mac, src_mac, 0x0800);
-	f[14] = 0x45;
+	ip(src_mac, src, dst_mac, dst, IPPROTO_UDP);
 	put16(16, 20 + 8 + 8);
-	f[22] = 64;
-	f[23] = 17;
-	put32(26, ip4(src));
-	put32(30, ip4(dst));
 	put16(34, 1000);
 	put16(36, 2000);
 	put16(38, 8 + 8);
+	f[46] = 0;
 	len = 14 + 36;
-}
-
-static void tcp(const uint8_t *src_mac, const char *src, const char *dst)
-{
-	udp(src_mac, src, mac_out, dst);
-	f[23] = 6;
-	put16(16, 20 + 20);
-	f[34 + 12] = 0x50;
-	len = 14 + 40;
-}
-
-static void arp(uint16_t op, const uint8_t *src_mac, const char *sender, const uint8_t *dst_mac,
-		const char *target)
-{
-	ether(dst_mac, src_mac, 0x0806);
-	put16(14, 1);
-	put16(16, 0x0800);
-	f[18] = 6;
-	f[19] = 4;
-	put16(20, op);
-	memcpy(f + 22, src_mac, 6);
-	put32(28, ip4(sender));
-	put32(38, ip4(target));
-	len = 42;
 }
 
 static int setup(void **state)
@@ -119,7 +73,7 @@ static void ipv4_goes_by_destination(void **state)
 	sends(A, SW_PORT);
 	udp(mac_a, "10.0.0.2", mac_b, "10.0.0.3");
 	sends(A, B);
-	tcp(mac_a, "10.0.0.2", "10.0.1.99");
+	tcp(mac_a, "10.0.0.2", 1000, mac_out, "10.0.1.99", 2000);
 	sends(A, WIDE);
 }
 
@@ -323,14 +277,14 @@ static void impossible_transport_headers_are_malformed(void **state)
 	drops(A, SW_MALFORMED);
 
 	for (unsigned words = 0; words < 16; words++) {
-		tcp(mac_a, "10.0.0.2", "192.0.2.9");
+		tcp(mac_a, "10.0.0.2", 1000, mac_out, "192.0.2.9", 2000);
 		f[34 + 12] = (uint8_t)(words << 4);
 		if (words == 5)
 			sends(A, SW_PORT);
 		else
 			drops(A, SW_MALFORMED);
 	}
-	tcp(mac_a, "10.0.0.2", "192.0.2.9");
+	tcp(mac_a, "10.0.0.2", 1000, mac_out, "192.0.2.9", 2000);
 	put16(16, 20 + 19);
 	drops(A, SW_MALFORMED);
 
@@ -353,7 +307,7 @@ static void fragments_must_fit(void **state)
 	put16(20, 8191);
 	drops(A, SW_MALFORMED); /* ends behind 65535 */
 
-	tcp(mac_a, "10.0.0.2", "192.0.2.9");
+	tcp(mac_a, "10.0.0.2", 1000, mac_out, "192.0.2.9", 2000);
 	put16(20, 0x2000);
 	put16(16, 20 + 16);
 	drops(A, SW_MALFORMED); /* TCP header cut in two (RFC 1858) */
@@ -395,7 +349,7 @@ static void random_frames_are_read_within_bounds(void **state)
 			udp(mac_a, "10.0.0.2", mac_out, "10.0.0.3");
 			break;
 		case 1:
-			tcp(mac_b, "10.0.0.3", "10.0.1.3");
+			tcp(mac_b, "10.0.0.3", 1000, mac_out, "10.0.1.3", 2000);
 			break;
 		default:
 			arp(1, mac_a, "10.0.0.2", mac_all, "10.0.0.3");
@@ -415,7 +369,6 @@ static void random_frames_are_read_within_bounds(void **state)
 
 int main(void)
 {
-#define T(name) cmocka_unit_test_setup(name, setup)
 	const struct CMUnitTest tests[] = {
 	    T(longest_prefix_owns_an_address),
 	    T(ipv4_goes_by_destination),
