@@ -32,10 +32,11 @@ ctl_finds_it() { dispatch_has "$1" 1 2>/dev/null; }
 refused() { # TEXT USER
 	assert_match "$(in_ns stack python3 -S - "$WORK/$GZ_TEST_ID-d.sock" "$2" <<-'END'
 		import os, socket, struct, sys
+		os.chdir(os.path.dirname(sys.argv[1])) # above it only root may search
 		os.setgroups([])
 		os.setuid(int(sys.argv[2]))
 		s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-		s.connect(sys.argv[1])
+		s.connect(os.path.basename(sys.argv[1]))
 		s.send(struct.pack('IHH304x', 0x747a6741, 2, 5))
 		print(s.recv(200))
 	END
@@ -78,10 +79,13 @@ BENCH=$PID
 background ping in_ns peer ping -q -i 0.01 -W 1 10.1.0.2
 PING=$PID
 sleep 1
+same() { in_ns stack stat -c %i "$WORK/$GZ_TEST_ID-d.sock" && in_ns stack cat /sys/class/net/gzk0/ifindex; }
+handed=$(same)
 for ((i = 0; i < TIMES; i++)); do
 	take_over
 	within 10 ctl_finds_it "$(client_key e1 link)"
 	within 10 ctl_finds_it e2_link
+	assert_eq "$(same)" "$handed" "the control socket and gzk0"
 	sleep 1
 done
 end "$PING" INT
