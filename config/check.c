@@ -360,6 +360,12 @@ static bool overlap6(const struct gz_prefix *a, const struct gz_prefix *b)
 	return a->set && b->set;
 }
 
+/** same_prefix() - Neither is set, or both are and equal */
+static bool same_prefix(const struct gz_prefix *a, const struct gz_prefix *b)
+{
+	return a->set == b->set && a->len == b->len && IN6_ARE_ADDR_EQUAL(&a->addr, &b->addr);
+}
+
 /**
  * check_clients() - Do two of dispatch's clients claim the same thing?
  * @ld:		Load
@@ -381,15 +387,16 @@ static void check_clients(struct gz_load *ld, struct gz_dispatch_config *c)
 		if (a->address6.set && IN6_IS_ADDR_V4MAPPED(&a->address6.addr))
 			gz_load_error(ld, mine, NULL, "of IPv4: expected one of IPv6");
 		snprintf(mine, sizeof(mine), "clients[%u].shared", i);
-		if (a->shared && (a->address.len != 32 || a->address6.set || a->path[0]))
+		if (a->shared && (a->address.len != 32 || a->path[0] ||
+				  (a->address6.set && a->address6.len != 128)))
 			gz_load_error(ld, mine, NULL,
-				      "expected a single address, no address6 and no path, of "
-				      "a client that shares");
+				      "expected single addresses and no path, of a client that "
+				      "shares");
 		for (unsigned j = 0; j < i; j++) {
 			const struct gz_dispatch_client *b = &c->clients[j];
 			bool wider = a->address.len < b->address.len;
 			bool share = a->shared && b->shared && a->address.addr == b->address.addr &&
-				     a->vlan == b->vlan;
+				     a->vlan == b->vlan && same_prefix(&a->address6, &b->address6);
 
 			snprintf(mine, sizeof(mine), "clients[%u].name", i);
 			snprintf(other, sizeof(other), "clients[%u].name", j);
@@ -416,7 +423,7 @@ static void check_clients(struct gz_load *ld, struct gz_dispatch_config *c)
 					      b->line);
 			snprintf(mine, sizeof(mine), "clients[%u].address6", i);
 			snprintf(other, sizeof(other), "clients[%u].address6", j);
-			if (overlap6(&a->address6, &b->address6))
+			if (!share && overlap6(&a->address6, &b->address6))
 				gz_load_error(ld, mine, other,
 					      "overlaps with the client's on line "
 					      "%u: expected addresses that are "

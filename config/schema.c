@@ -419,7 +419,7 @@ static const struct gz_cfg_key client_keys[] = {
 	  .help = "Its VLAN on the wire." },
 	{ "shared", GZ_CFG_BOOL, FIELD(struct gz_dispatch_client, shared),
 	  .flags = GZ_CFG_OPTIONAL,
-	  .help = "Whether other clients have its address too." },
+	  .help = "Whether other clients have its addresses too." },
 	{ "send_kbits", GZ_CFG_UINT, FIELD(struct gz_dispatch_client, send_kbits),
 	  .flags = GZ_CFG_OPTIONAL, RANGE(1, UINT32_MAX),
 	  .help = "Thousand bits a second that it may send." },
@@ -588,8 +588,8 @@ static const struct gz_cfg_key dispatch_keys[] = {
 		  "address, address6: the address or the network that "
 		  "is the client's alone; what it sends from elsewhere is dropped. "
 		  "vlan: its VLAN on the wire (802.1Q), left out: port.vlan. "
-		  "shared: address, a single one, is that of other clients with shared "
-		  "as well; each has ports of its own there. "
+		  "shared: address, a single one, and address6, if it is there, are those "
+		  "of other clients with shared as well; each has ports of its own there. "
 		  "send_kbits, send_packets, receive_kbits, receive_packets: limits, a "
 		  "second, of what it may send and what it receives, frames' headers "
 		  "included; more is dropped. Left out: none. "

@@ -27,6 +27,16 @@ static struct gz_prefix prefix_of4(const struct gz_prefix4 *p)
 	return a;
 }
 
+/** has_address6() - Has it registered one of IPv6? */
+static bool has_address6(const struct client *c)
+{
+	for (unsigned i = 0; i < c->naddrs; i++) {
+		if (!IN6_IS_ADDR_V4MAPPED(&c->addr[i].addr))
+			return true;
+	}
+	return false;
+}
+
 static void own_addresses(struct sw_table *t, unsigned place, const struct client *c)
 {
 	struct gz_prefix four = prefix_of4(&c->conf.address);
@@ -37,6 +47,8 @@ static void own_addresses(struct sw_table *t, unsigned place, const struct clien
 	}
 	if (c->attached && c->ports)
 		sw_table_share(t, place, c->ports);
+	if (c->attached && c->ports && has_address6(c))
+		sw_table_share6(t, place, c->ports);
 	for (unsigned i = 0; c->attached && !c->ports && i < c->naddrs; i++)
 		sw_table_own(t, place, &c->addr[i]);
 }
@@ -186,19 +198,22 @@ static unsigned owner_of(const struct sw_ports *p, bool udp, uint16_t port)
 	return atomic_load_explicit(&p->owner[udp][port], memory_order_relaxed);
 }
 
-/** ports_of() - Of a shared address.  Kept for good: the worker may be in them.  NULL: no memory */
-static struct sw_ports *ports_of(struct dispatch *d, uint32_t addr)
+/** ports_of() - Of a client's shared addresses.  Kept for good: the worker may be in them.  NULL:
+ * no memory */
+static struct sw_ports *ports_of(struct dispatch *d, const struct gz_dispatch_client *c)
 {
 	struct sw_ports *p = d->clients.ports;
 
-	while (p && p->addr != addr)
+	while (p &&
+	       (p->addr != c->address.addr || !IN6_ARE_ADDR_EQUAL(&p->addr6, &c->address6.addr)))
 		p = p->next;
 	if (p)
 		return p;
 	p = calloc(1, sizeof(*p));
 	if (!p)
 		return NULL;
-	p->addr = addr;
+	p->addr = c->address.addr;
+	p->addr6 = c->address6.addr;
 	p->next = d->clients.ports;
 	d->clients.ports = p;
 	return p;
@@ -263,7 +278,7 @@ static int share(struct dispatch *d, unsigned place, const struct gz_attach_requ
 		 size_t n)
 {
 	struct client *c = &d->clients.place[place];
-	struct sw_ports *p = ports_of(d, c->conf.address.addr);
+	struct sw_ports *p = ports_of(d, &c->conf);
 
 	if (!p)
 		return gz_failed(text, n, ENOMEM, "no memory");

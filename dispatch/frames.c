@@ -4,6 +4,7 @@
  */
 #include <arpa/inet.h>
 #include <netinet/icmp6.h>
+#include <stddef.h>
 #include <string.h>
 
 #include <rte_arp.h>
@@ -116,6 +117,47 @@ unsigned frame_advertisement(uint8_t *f, const struct rte_ether_addr *mac,
 	    .s6_addr = {0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}};
 
 	return discovery(f, mac, addr, &all, ND_NEIGHBOR_ADVERT, 1u << 29 /* override */, addr);
+}
+
+void frame_solicit_for(uint8_t *f, unsigned at, const struct rte_ether_addr *mac)
+{
+	struct rte_ether_hdr *eth = (struct rte_ether_hdr *)f;
+	uint8_t *sum = f + at + offsetof(struct nd_neighbor_solicit, nd_ns_hdr.icmp6_cksum);
+	uint32_t s = UINT16_MAX - (uint32_t)(sum[0] << 8 | sum[1]);
+	unsigned end = ETH_LEN + sizeof(struct rte_ipv6_hdr) + (unsigned)(f[18] << 8 | f[19]);
+
+	rte_ether_addr_copy(mac, &eth->src_addr);
+	for (at += sizeof(struct nd_neighbor_solicit); at + 8 <= end && f[at + 1];
+	     at += f[at + 1] * 8u) {
+		uint8_t *own = f + at + 2;
+
+		if (f[at] != ND_OPT_SOURCE_LINKADDR)
+			continue;
+		/* RFC 1624 */
+		s += ntohs((uint16_t)~rte_raw_cksum(own, RTE_ETHER_ADDR_LEN)) +
+		     (uint32_t)ntohs(rte_raw_cksum(mac, RTE_ETHER_ADDR_LEN));
+		memcpy(own, mac, RTE_ETHER_ADDR_LEN);
+	}
+	while (s >> 16)
+		s = (s >> 16) + (s & UINT16_MAX);
+	sum[0] = (uint8_t)(~s >> 8);
+	sum[1] = (uint8_t)~s;
+}
+
+unsigned frame_answer(uint8_t *f, const struct rte_ether_addr *mac, const uint8_t *asked)
+{
+	struct rte_ether_hdr *eth = (struct rte_ether_hdr *)f;
+	struct in6_addr target, from;
+	unsigned len;
+
+	memcpy(&from, asked + ETH_LEN + offsetof(struct rte_ipv6_hdr, src_addr), sizeof(from));
+	memcpy(&target, asked + ETH_LEN + sizeof(struct rte_ipv6_hdr) + 8, sizeof(target));
+	if (IN6_IS_ADDR_UNSPECIFIED(&from))
+		return frame_advertisement(f, mac, &target);
+	len = discovery(f, mac, &target, &from, ND_NEIGHBOR_ADVERT,
+			1u << 30 | 1u << 29 /* solicited, override */, &target);
+	rte_ether_addr_copy(&((const struct rte_ether_hdr *)asked)->src_addr, &eth->dst_addr);
+	return len;
 }
 
 /* Both answered within a second, repeated twice if lost, every GROUPS_QUERY_S */

@@ -29,6 +29,19 @@ unsigned frame_solicitation(uint8_t *f, const struct rte_ether_addr *mac,
 unsigned frame_advertisement(uint8_t *f, const struct rte_ether_addr *mac,
 			     const struct in6_addr *addr);
 
+/**
+ * frame_solicit_for() - Have a solicitation ask in the name of @mac
+ * @f:		The whole frame, looked at by the switch
+ * @at:		Where the message is
+ */
+void frame_solicit_for(uint8_t *f, unsigned at, const struct rte_ether_addr *mac);
+
+/**
+ * frame_answer() - To a solicitation: its target is at @mac (RFC 4861 7.2.4)
+ * @asked:	The whole frame, looked at by the switch
+ */
+unsigned frame_answer(uint8_t *f, const struct rte_ether_addr *mac, const uint8_t *asked);
+
 /** frame_igmp_query() - Who is in any group?  IGMPv3 (RFC 3376 4.1), of nobody's address */
 unsigned frame_igmp_query(uint8_t *f, const struct rte_ether_addr *mac);
 

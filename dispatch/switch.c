@@ -335,12 +335,11 @@ static bool l4_fits(const struct rte_ipv4_hdr *ip, const uint8_t *l4, unsigned l
 
 /* --- addresses of several clients ------------------------------------------ */
 
-/* Whose a port is: client + 1, 0: nobody's or none */
-static unsigned port_owner(const struct sw_route *r, uint8_t proto, uint16_t port)
+unsigned sw_port_owner(const struct sw_ports *ports, uint8_t proto, uint16_t port)
 {
 	if (!port || (proto != IPPROTO_TCP && proto != IPPROTO_UDP))
 		return 0;
-	return atomic_load_explicit(&r->ports->owner[proto == IPPROTO_UDP][port],
+	return atomic_load_explicit(&ports->owner[proto == IPPROTO_UDP][port],
 				    memory_order_relaxed);
 }
 
@@ -349,7 +348,7 @@ static bool port_allowed(const struct sw *s, unsigned from, const struct rte_ipv
 			 const uint8_t *l4)
 {
 	const struct sw_route *r = from < SW_PORT ? shared_route(s, ip->src_addr) : NULL;
-	unsigned owner = r ? port_owner(r, ip->next_proto_id, port_at(ip, l4, 0)) : 0;
+	unsigned owner = r ? sw_port_owner(r->ports, ip->next_proto_id, port_at(ip, l4, 0)) : 0;
 
 	return !owner || owner == from + 1;
 }
@@ -391,7 +390,7 @@ static unsigned icmp_member(const struct sw_route *r, const uint8_t *l4, unsigne
 	*all = about.next_proto_id == IPPROTO_ICMP;
 	if (header < sizeof(about) || len < 8 + header + 4)
 		return 0;
-	return port_owner(r, about.next_proto_id, port_at(&about, l4 + 8 + header, 0));
+	return sw_port_owner(r->ports, about.next_proto_id, port_at(&about, l4 + 8 + header, 0));
 }
 
 /* To which of those that have the address?  Perhaps to the one that sent it */
@@ -413,7 +412,7 @@ static struct sw_verdict to_member(struct sw *s, unsigned from, const struct sw_
 				return sw_flood_members(r->members &
 							~(from < SW_PORT ? 1ull << from : 0));
 		} else {
-			owner = port_owner(r, ip->next_proto_id, port_at(ip, l4, 2));
+			owner = sw_port_owner(r->ports, ip->next_proto_id, port_at(ip, l4, 2));
 			/* Else it would be refused in the name of one that is still to come */
 			if (!owner &&
 			    !atomic_load_explicit(&r->ports->settled, memory_order_relaxed))

@@ -31,7 +31,8 @@ enum sw_action {
 	SW_DROP,
 	SW_SEND,   /* to .to */
 	SW_FLOOD,  /* to all ports but the one it came from, see .only and .inside */
-	SW_ANSWER, /* an ARP request, to be answered with the port's MAC address */
+	SW_ANSWER, /* an ARP request or a solicitation, to be answered with the port's MAC address
+		    */
 };
 
 /** Why a frame is dropped.  Each has its counter at the port it came from. */
@@ -46,11 +47,11 @@ enum sw_reason {
 struct sw_verdict {
 	enum sw_action action;
 	enum sw_reason reason;
-	unsigned to;   /* SW_SEND: a port of the switch */
-	bool both;     /* SW_SEND: and to the kernel */
-	bool proxy;    /* an ARP message: the port's MAC address is to stand for the sender's */
-	uint64_t only; /* SW_FLOOD: of the clients to these */
-	bool inside;   /* SW_FLOOD: to no others than clients */
+	unsigned to; /* SW_SEND: a port of the switch */
+	bool both;   /* SW_SEND: and to the kernel */
+	bool proxy; /* ARP or a solicitation: the port's MAC address is to stand for the sender's */
+	uint64_t only;			  /* SW_FLOOD: of the clients to these */
+	bool inside;			  /* SW_FLOOD: to no others than clients */
 	const struct rte_ether_addr *mac; /* SW_SEND: to be the destination's, unless NULL */
 };
 
@@ -75,10 +76,11 @@ static inline struct sw_verdict sw_flood_members(uint64_t clients)
 	return (struct sw_verdict){.action = SW_FLOOD, .only = clients, .inside = true};
 }
 
-/** Whose the ports of a shared address are: client + 1, 0: nobody's.  Main writes */
+/** Whose the ports of shared addresses are: client + 1, 0: nobody's.  Main writes */
 struct sw_ports {
 	_Atomic uint8_t owner[2][65536]; /* TCP, UDP; host order */
 	uint32_t addr;			 /* network byte order */
+	struct in6_addr addr6;		 /* of the same clients; ::, if they have none */
 	atomic_bool settled;		 /* who had ports before us has said so, or had time to */
 	struct sw_ports *next;
 };
@@ -93,13 +95,15 @@ struct sw_route {
 struct sw_route6 {
 	struct gz_prefix net;
 	unsigned client;
+	uint64_t members; /* as of IPv4 */
+	const struct sw_ports *ports;
 };
 
 /** Who there is, and whose which address is; replaced as a whole */
 struct sw_table {
 	uint64_t clients; /* a bit each */
 	unsigned n4, n6;
-	unsigned nshared;		   /* of r4 */
+	unsigned nshared, nshared6;	   /* of r4, r6 */
 	struct sw_route r4[SW_ROUTES_MAX]; /* longest prefix first */
 	struct sw_route6 r6[SW_ROUTES_MAX];
 	unsigned nrules; /* what is the kernel's; used if there is a way to it */
@@ -147,15 +151,24 @@ struct sw_fragment {
 	uint8_t proto, client;
 };
 
+/** The same of IPv6 */
+struct sw_fragment6 {
+	struct in6_addr src, dst;
+	uint32_t id;
+	uint8_t client;
+};
+
 #define SW_FRAGMENTS 64
 
 struct sw {
 	const struct sw_table *table;
 	uint16_t vlan;	    /* of the frame that is being looked at */
 	uint16_t tcp;	    /* where it has a TCP header, all of it; 0: nowhere */
+	uint16_t discovery; /* where it has a message of neighbour discovery */
 	uint16_t max_frame; /* bytes, without FCS; one VLAN tag allowed */
 	struct sw_client client[GZ_CLIENTS_MAX];
 	struct sw_fragment fragment[SW_FRAGMENTS];
+	struct sw_fragment6 fragment6[SW_FRAGMENTS];
 	struct groups *groups; /* NULL: multicast goes to everybody */
 	/* The way to the kernel; NULL: there is none.  What follows is used with it. */
 	const struct sw_kernel *kernel;
@@ -169,8 +182,13 @@ void sw_init(struct sw *s, const struct sw_table *table, uint16_t mtu);
 void sw_table_own(struct sw_table *t, unsigned client, const struct gz_prefix *p);
 /** sw_table_share() - An IPv4 address is @client's and others', by @ports.  Main */
 void sw_table_share(struct sw_table *t, unsigned client, const struct sw_ports *ports);
+/** sw_table_share6() - The same of the ports' address of IPv6 */
+void sw_table_share6(struct sw_table *t, unsigned client, const struct sw_ports *ports);
 /** sw_is_shared() - Do several clients have this address?  Network byte order */
 bool sw_is_shared(const struct sw *s, uint32_t addr);
+bool sw_is_shared6(const struct sw *s, const struct in6_addr *a);
+/** sw_port_owner() - Whose a port is: client + 1, 0: nobody's, or the protocol has none */
+unsigned sw_port_owner(const struct sw_ports *ports, uint8_t proto, uint16_t port);
 /** sw_table_seal() - When all is in it.  Main */
 void sw_table_seal(struct sw_table *t);
 

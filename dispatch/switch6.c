@@ -10,10 +10,14 @@
  * nor redirect.  In a message of neighbour discovery the link-layer address must be
  * the frame's, all lengths must fit, and it must come in one piece (RFC 6980), as
  * must the headers of any first fragment (RFC 7112).
+ *
+ * An address of several clients is as one of IPv4 (switch.c): dispatch advertises it, asks
+ * in its name with the port's MAC address, and what comes for it goes by port.
  */
 #include <arpa/inet.h>
 #include <netinet/icmp6.h>
 #include <netinet/ip6.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "dispatch/switch.h"
@@ -26,8 +30,9 @@ struct packet {
 	const struct rte_ether_hdr *eth;
 	struct in6_addr src, dst;
 	uint8_t hops, proto; /* proto: of the transport, IPPROTO_NONE behind a first fragment */
-	bool fragment;
-	const uint8_t *data; /* of the transport */
+	bool fragment, first, more; /* first: it begins here */
+	uint32_t id;		    /* of the fragment's packet */
+	const uint8_t *data;	    /* of the transport */
 	unsigned len;
 };
 
@@ -49,6 +54,40 @@ static bool is_host(const struct sw *s, const struct in6_addr *a)
 		if (IN6_ARE_ADDR_EQUAL(&s->kernel->a6[i], a))
 			return true;
 	return false;
+}
+
+void sw_table_share6(struct sw_table *t, unsigned client, const struct sw_ports *ports)
+{
+	struct sw_route6 *r = t->r6, *end = t->r6 + t->n6;
+
+	while (r < end && r->ports != ports)
+		r++;
+	if (r == end) {
+		*r = (struct sw_route6){.net = {.addr = ports->addr6, .len = 128, .set = true},
+					.client = client,
+					.ports = ports};
+		t->n6++;
+		t->nshared6++;
+	}
+	r->members |= 1ull << client;
+	t->clients |= 1ull << client;
+}
+
+/* NULL: it is not shared by clients */
+static const struct sw_route6 *shared_route(const struct sw *s, const struct in6_addr *a)
+{
+	for (unsigned i = 0; s->table->nshared6 && i < s->table->n6; i++) {
+		const struct sw_route6 *r = &s->table->r6[i];
+
+		if (r->ports && IN6_ARE_ADDR_EQUAL(&r->net.addr, a))
+			return r;
+	}
+	return NULL;
+}
+
+bool sw_is_shared6(const struct sw *s, const struct in6_addr *a)
+{
+	return shared_route(s, a);
 }
 
 unsigned sw_lookup6(const struct sw *s, const struct in6_addr *a)
@@ -74,7 +113,8 @@ unsigned sw_lookup6(const struct sw *s, const struct in6_addr *a)
 static bool owns(struct sw *s, unsigned from, const struct rte_ether_addr *mac,
 		 const struct in6_addr *a)
 {
-	unsigned owner = sw_lookup6(s, a);
+	const struct sw_route6 *shared = from < SW_PORT ? shared_route(s, a) : NULL;
+	unsigned owner = shared && shared->members >> from & 1 ? from : sw_lookup6(s, a);
 
 	if (from == SW_KERNEL)
 		return owner == SW_KERNEL || owner == SW_PORT;
@@ -138,6 +178,9 @@ static bool headers_fit(struct packet *p, uint8_t next)
 			unsigned at = (unsigned)p->data[2] << 8 | p->data[3];
 
 			p->fragment = true;
+			p->first = !(at & ~7u);
+			p->more = at & 1;
+			memcpy(&p->id, p->data + 4, sizeof(p->id));
 			if ((at & ~7u) + p->len - 8 > UINT16_MAX)
 				return false;
 			if (at & ~7u) {
@@ -233,11 +276,29 @@ static bool by_rule(const struct sw *s, unsigned from, const struct packet *p)
 				     (p->proto == IPPROTO_ICMPV6 && is_host(s, &p->src)));
 }
 
+/* About an address of several clients: they look whether somebody else has it, and for
+ * the rest we are the one who does */
+static struct sw_verdict discover_shared(struct sw *s, unsigned from, const struct packet *p,
+					 const struct in6_addr *target)
+{
+	bool member = from < SW_PORT && shared_route(s, target)->members >> from & 1;
+
+	if (p->data[0] != ND_NEIGHBOR_SOLICIT)
+		return sw_drop(member ? SW_UNCLAIMED : SW_SPOOFED);
+	if (!member)
+		return (struct sw_verdict){.action = SW_ANSWER};
+	return IN6_IS_ADDR_UNSPECIFIED(&p->src) && owns(s, from, &p->eth->src_addr, target)
+		   ? sw_send(SW_PORT)
+		   : sw_drop(SW_UNCLAIMED);
+}
+
 static struct sw_verdict decide_discovery(struct sw *s, unsigned from, const struct packet *p)
 {
 	enum sw_reason why = look_at_options(p);
 	bool nobody = IN6_IS_ADDR_UNSPECIFIED(&p->src);
+	const struct sw_route6 *shared;
 	struct in6_addr target;
+	struct sw_verdict v;
 
 	if (why != SW_FINE)
 		return sw_drop(why);
@@ -259,18 +320,93 @@ static struct sw_verdict decide_discovery(struct sw *s, unsigned from, const str
 	memcpy(&target, p->data + 8, sizeof(target));
 	if (IN6_IS_ADDR_MULTICAST(&target))
 		return sw_drop(SW_MALFORMED);
+	if (sw_is_shared6(s, &target))
+		return discover_shared(s, from, p, &target);
 	if (p->data[0] == ND_NEIGHBOR_SOLICIT) {
 		/* Without an address: it is about to take the target (RFC 4862 5.4.2). */
 		if (nobody && from != SW_PORT)
 			return owns(s, from, &p->eth->src_addr, &target) ? sw_flood()
 									 : sw_drop(SW_SPOOFED);
-		return to_owner(s, from, p->eth, &target);
+		v = to_owner(s, from, p->eth, &target);
+		v.proxy = from < SW_PORT && sw_is_shared6(s, &p->src);
+		s->discovery = (uint16_t)(p->data - (const uint8_t *)p->eth);
+		return v;
 	}
 	if (!owns(s, from, &p->eth->src_addr, &target))
 		return sw_drop(SW_SPOOFED);
+	shared = shared_route(s, &p->dst);
+	if (shared) /* one of them asked */
+		return sw_flood_members(shared->members & ~(from < SW_PORT ? 1ull << from : 0));
 	if (sw_is_ours(s, p->eth) && from != SW_KERNEL)
 		return sw_send(SW_KERNEL); /* who asked with that MAC address */
 	return IN6_IS_ADDR_MULTICAST(&p->dst) ? sw_flood() : to_owner(s, from, p->eth, &p->dst);
+}
+
+/* --- addresses of several clients ------------------------------------------ */
+
+/* Whom a message of ICMPv6 is about: client + 1, 0: the first; *all: whoever asked */
+static unsigned icmp_member(const struct sw_route6 *r, const struct packet *p, bool *all)
+{
+	struct ip6_hdr about;
+
+	*all = false;
+	if (p->data[0] == ICMP6_ECHO_REQUEST)
+		return 0;
+	if (p->data[0] & ICMP6_INFOMSG_MASK) {
+		*all = true;
+		return 0;
+	}
+	if (p->len < 8 + sizeof(about) + 4)
+		return 0;
+	memcpy(&about, p->data + 8, sizeof(about));
+	*all = about.ip6_nxt == IPPROTO_ICMPV6;
+	return sw_port_owner(
+	    r->ports, about.ip6_nxt,
+	    (uint16_t)(p->data[8 + sizeof(about)] << 8 | p->data[8 + sizeof(about) + 1]));
+}
+
+/* May @from, which has the address too, send this?  A later fragment has no port. */
+static bool port_allowed(const struct sw *s, unsigned from, const struct packet *p)
+{
+	const struct sw_route6 *r = from < SW_PORT ? shared_route(s, &p->src) : NULL;
+	unsigned owner = r ? sw_port_owner(r->ports, p->proto, port_at(p, 0)) : 0;
+
+	return !owner || owner == from + 1;
+}
+
+/* To which of those that have the address?  Perhaps to the one that sent it */
+static struct sw_verdict to_member(struct sw *s, unsigned from, const struct sw_route6 *r,
+				   const struct packet *p)
+{
+	struct sw_fragment6 *f = &s->fragment6[p->id % SW_FRAGMENTS];
+	unsigned owner = 0, to = r->client;
+	struct sw_verdict v;
+	bool all = false;
+
+	if (p->fragment && !p->first) {
+		if (f->id == p->id && IN6_ARE_ADDR_EQUAL(&f->src, &p->src) &&
+		    IN6_ARE_ADDR_EQUAL(&f->dst, &p->dst))
+			to = f->client;
+	} else {
+		owner = p->proto == IPPROTO_ICMPV6
+			    ? icmp_member(r, p, &all)
+			    : sw_port_owner(r->ports, p->proto, port_at(p, 2));
+		if (all)
+			return sw_flood_members(r->members & ~(from < SW_PORT ? 1ull << from : 0));
+		/* Else it would be refused in the name of one that is still to come */
+		if (!owner && p->proto != IPPROTO_ICMPV6 &&
+		    !atomic_load_explicit(&r->ports->settled, memory_order_relaxed))
+			return sw_drop(SW_UNCLAIMED);
+		if (owner && r->members >> (owner - 1) & 1)
+			to = owner - 1;
+		if (p->fragment && p->more)
+			*f = (struct sw_fragment6){
+			    .src = p->src, .dst = p->dst, .id = p->id, .client = (uint8_t)to};
+	}
+	v = sw_send(to);
+	if (s->client[to].known)
+		v.mac = &s->client[to].mac;
+	return v;
 }
 
 /* --- the decision --------------------------------------------------------- */
@@ -297,6 +433,7 @@ static struct sw_verdict decide_mld(struct sw *s, unsigned from, const struct pa
 struct sw_verdict sw_decide6(struct sw *s, unsigned from, const struct rte_ether_hdr *eth,
 			     unsigned len)
 {
+	const struct sw_route6 *shared;
 	struct sw_verdict v;
 	struct packet p;
 	unsigned to;
@@ -312,8 +449,13 @@ struct sw_verdict sw_decide6(struct sw *s, unsigned from, const struct rte_ether
 	if (IN6_IS_ADDR_UNSPECIFIED(&p.src) ||
 	    (!owns(s, from, &eth->src_addr, &p.src) && !by_rule(s, from, &p)))
 		return sw_drop(SW_SPOOFED);
+	if (!port_allowed(s, from, &p))
+		return sw_drop(SW_SPOOFED);
 	if (IN6_IS_ADDR_MULTICAST(&p.dst))
 		return sw_flood_group(s, &p.dst);
+	shared = shared_route(s, &p.dst);
+	if (shared)
+		return to_member(s, from, shared, &p);
 	to = sw_lookup6(s, &p.dst);
 	if (to < SW_PORT && sw_is_kernels(s, p.proto, &p.dst, port_at(&p, 2)))
 		return from == SW_KERNEL ? sw_drop(SW_UNCLAIMED) : sw_deliver(s, SW_KERNEL, eth);

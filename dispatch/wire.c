@@ -151,7 +151,9 @@ static void announce(struct dispatch *d)
 				    who->last4));
 		if (!IN6_IS_ADDR_UNSPECIFIED(&who->last6)) {
 			send_in(d, i, t->vlan[k], f,
-				frame_advertisement(f, &who->mac, &who->last6));
+				frame_advertisement(
+				    f, sw_is_shared6(&d->sw, &who->last6) ? &d->sw.mac : &who->mac,
+				    &who->last6));
 			send_in(d, i, t->vlan[k], f, frame_advertisement(f, &who->mac, &own));
 		}
 	}

@@ -32,6 +32,7 @@
 
 #include "dispatch/connections.h"
 #include "dispatch/dispatch.h"
+#include "dispatch/frames.h"
 
 #define BURST_MAX 512 /* worker.burst's limit */
 /* Without a descriptor to wait for: short enough for TCP not to notice much */
@@ -191,11 +192,15 @@ static void count_drop(struct counters *c, enum sw_reason why)
 	}
 }
 
-/** stand_for() - The port's MAC address in place of the sender's, in an ARP message */
+/** stand_for() - The port's MAC address in place of the sender's, in ARP or a solicitation */
 static void stand_for(const struct dispatch *d, struct rte_mbuf *m)
 {
 	struct rte_ether_hdr *eth = rte_pktmbuf_mtod(m, struct rte_ether_hdr *);
 
+	if (eth->ether_type == RTE_BE16(RTE_ETHER_TYPE_IPV6)) {
+		frame_solicit_for((uint8_t *)eth, d->sw.discovery, &d->sw.mac);
+		return;
+	}
 	rte_ether_addr_copy(&d->sw.mac, &eth->src_addr);
 	memcpy((char *)(eth + 1) + offsetof(struct rte_arp_hdr, arp_data.arp_sha), &d->sw.mac,
 	       sizeof(d->sw.mac));
@@ -218,6 +223,28 @@ static void answer_arp(const struct dispatch *d, struct rte_mbuf *m)
 	rte_ether_addr_copy(&eth->src_addr, &eth->dst_addr);
 	rte_ether_addr_copy(&d->sw.mac, &eth->src_addr);
 	memcpy(eth + 1, &arp, sizeof(arp));
+}
+
+/** answer_solicitation() - The same of IPv6; who has no address asks for all (RFC 4861 7.2.4) */
+static void answer_solicitation(const struct dispatch *d, struct rte_mbuf *m)
+{
+	uint8_t f[FRAME_ROOM];
+	unsigned len = frame_answer(f, &d->sw.mac, rte_pktmbuf_mtod(m, const uint8_t *));
+
+	rte_pktmbuf_reset_headroom(m);
+	m->data_len = (uint16_t)len;
+	m->pkt_len = len;
+	memcpy(rte_pktmbuf_mtod(m, void *), f, len);
+}
+
+/** answer() - A question about an address of several clients */
+static void answer(const struct dispatch *d, struct rte_mbuf *m)
+{
+	if (rte_pktmbuf_mtod(m, const struct rte_ether_hdr *)->ether_type ==
+	    RTE_BE16(RTE_ETHER_TYPE_ARP))
+		answer_arp(d, m);
+	else
+		answer_solicitation(d, m);
 }
 
 #define VLAN_LEN (sizeof(struct rte_ether_hdr) + sizeof(struct rte_vlan_hdr))
@@ -329,7 +356,7 @@ static void dispatch_burst(struct dispatch *d, unsigned from, struct rte_mbuf **
 			put_copies(d, from, &v, m[i]);
 			break;
 		case SW_ANSWER:
-			answer_arp(d, m[i]);
+			answer(d, m[i]);
 			put(d, from, m[i]);
 			break;
 		case SW_DROP:

@@ -427,12 +427,39 @@ static bool is_elsewhere(struct pbuf *p)
 	return last;
 }
 
+/* The same of IPv6: lwIP sends no other extension header than a fragment's */
+static bool is_elsewhere6(struct pbuf *p)
+{
+	static bool last;
+	uint8_t b[IP6_HLEN + IP6_FRAG_HLEN + 8 + IP6_HLEN + 4];
+	unsigned len = pbuf_copy_partial(p, b, sizeof(b), 0), at = IP6_HLEN, proto = b[6];
+
+	if (proto == IP6_NEXTH_FRAGMENT) {
+		if (b[at + 2] || b[at + 3] & 0xf8)
+			return last;
+		proto = b[at];
+		at += IP6_FRAG_HLEN;
+	}
+	last = false;
+	if (proto == IP6_NEXTH_ICMP6) {
+		/* errors only */
+		if (len < at + 8 + IP6_HLEN + 4 || b[at] & 0x80)
+			return false;
+		proto = b[at + 8 + 6];
+		at += 8 + IP6_HLEN - 2; /* its source port */
+	}
+	if ((proto != IP6_NEXTH_TCP && proto != IP6_NEXTH_UDP) || len < at + 4)
+		return false;
+	last = !gz_attach_is_mine(proto == IP6_NEXTH_UDP, (uint16_t)(b[at + 2] << 8 | b[at + 3]));
+	return last;
+}
+
 /* To dispatch, which finds out whose it is; the MAC address does not matter to it. */
-static err_t to_other_engine(struct netif *nif, struct pbuf *p)
+static err_t to_other_engine(struct netif *nif, struct pbuf *p, u16_t type)
 {
 	const struct eth_addr *mac = (const struct eth_addr *)nif->hwaddr;
 
-	return ethernet_output(nif, p, mac, mac, ETHTYPE_IP);
+	return ethernet_output(nif, p, mac, mac, type);
 }
 
 static err_t port_output(struct netif *nif, struct pbuf *p, const ip4_addr_t *dst)
@@ -444,8 +471,9 @@ static err_t port_output(struct netif *nif, struct pbuf *p, const ip4_addr_t *ds
 	forbid_fragments(p->payload);
 	for (unsigned i = 0; i < net.n; i++)
 		if (ip4_addr_eq(dst, netif_ip4_addr(&net.nif[i])))
-			return gz_attach_shares() && is_elsewhere(p) ? to_other_engine(nif, p)
-								     : loop_put(&net.nif[i], p);
+			return gz_attach_shares() && is_elsewhere(p)
+				   ? to_other_engine(nif, p, ETHTYPE_IP)
+				   : loop_put(&net.nif[i], p);
 	err = etharp_output(nif, p, dst);
 	gz_netif_segment(0);
 	return err;
@@ -466,7 +494,9 @@ static err_t port_output6(struct netif *nif, struct pbuf *p, const ip6_addr_t *d
 		return ERR_OK;
 	/* What was found to be a duplicate is another host's. */
 	if (i >= 0 && !ip6_addr_isduplicated(netif_ip6_addr_state(nif, i)))
-		return loop_put(nif, p);
+		return gz_attach_shares() && !ip6_addr_islinklocal(dst) && is_elsewhere6(p)
+			   ? to_other_engine(nif, p, ETHTYPE_IPV6)
+			   : loop_put(nif, p);
 	err = ethip6_output(nif, p, dst);
 	gz_netif_segment(0);
 	return err;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "switch_expect.h"
+#include "dispatch/frames.h"
 
 #define A 0    /* fd00::2 */
 #define B 1    /* fd00::3 */
@@ -206,6 +207,168 @@ static void advertisements_are_the_owners(void **state)
 	drops(SW_PORT, SW_SPOOFED);
 }
 
+/* --- an address of several ------------------------------------------------ */
+
+#define BOTH "fd00::9"
+
+static struct sw_ports ports;
+
+static int setup_shared(void **state)
+{
+	setup(state);
+	ports.addr6 = ip6(BOTH);
+	atomic_store(&ports.settled, true);
+	atomic_store(&ports.owner[1][2000], A + 1);
+	atomic_store(&ports.owner[1][2001], B + 1);
+	sw_table_share6(&table, A, &ports);
+	sw_table_share6(&table, B, &ports);
+	return 0;
+}
+
+/* UDP between two ports */
+static void udp_ports(const uint8_t *mac, const char *src, uint16_t sport, const char *dst,
+		      uint16_t dport)
+{
+	udp(mac, src, dst);
+	f[54] = (uint8_t)(sport >> 8);
+	f[55] = (uint8_t)sport;
+	f[56] = (uint8_t)(dport >> 8);
+	f[57] = (uint8_t)dport;
+}
+
+static void a_shared_address_goes_by_port(void **state)
+{
+	(void)state;
+	udp_ports(mac_out, OUT, 5, BOTH, 2000);
+	sends(SW_PORT, A);
+	udp_ports(mac_out, OUT, 5, BOTH, 2001);
+	sends(SW_PORT, B);
+	udp_ports(mac_out, OUT, 5, BOTH, 2002); /* nobody's: the first refuses it */
+	sends(SW_PORT, A);
+	udp_ports(mac_a, BOTH, 2000, BOTH, 2001);
+	sends(A, B);
+	/* each with its own ports only, and nobody else with any */
+	udp_ports(mac_b, BOTH, 2000, OUT, 5);
+	drops(B, SW_SPOOFED);
+	udp_ports(mac_out, BOTH, 5, "fd00:0:0:7::9", 2000);
+	drops(WIDE, SW_SPOOFED);
+	drops(SW_PORT, SW_SPOOFED);
+	atomic_store(&ports.settled, false);
+	udp_ports(mac_out, OUT, 5, BOTH, 2002); /* an owner may be still to come */
+	drops(SW_PORT, SW_UNCLAIMED);
+}
+
+static void fragments_follow_the_first(void **state)
+{
+	static const uint8_t first[8] = {IPPROTO_UDP, 0, 0, 1, 0, 0, 0, 7},
+			     later[8] = {IPPROTO_UDP, 0, 1, 0, 0, 0, 0, 7};
+	static const uint8_t data[16] = {0, 5, 2001 >> 8, 2001 & 255, 0, 16};
+
+	(void)state;
+	packet(mac_out, OUT, BOTH, IPPROTO_FRAGMENT, 64);
+	put(first, 8);
+	put(data, 16);
+	lengths();
+	sends(SW_PORT, B);
+	packet(mac_out, OUT, BOTH, IPPROTO_FRAGMENT, 64);
+	put(later, 8);
+	put(data, 16);
+	lengths();
+	sends(SW_PORT, B);
+	f[61] = 8; /* of another packet */
+	sends(SW_PORT, A);
+}
+
+static void icmp(const char *src, uint8_t type, const void *about, unsigned n)
+{
+	uint8_t head[8] = {type};
+
+	packet(mac_out, src, BOTH, IPPROTO_ICMPV6, 64);
+	put(head, sizeof(head));
+	put(about, n);
+	lengths();
+}
+
+static void icmp_goes_to_whom_it_is_about(void **state)
+{
+	struct sw_verdict v;
+	uint8_t about[48];
+
+	(void)state;
+	udp_ports(mac_b, BOTH, 2001, OUT, 5);
+	memcpy(about, f + 14, sizeof(about));
+	icmp(OUT, ICMP6_DST_UNREACH, about, sizeof(about));
+	sends(SW_PORT, B);
+	icmp(OUT, ICMP6_DST_UNREACH, about, 42); /* cut off */
+	sends(SW_PORT, A);
+	icmp(OUT, ICMP6_ECHO_REQUEST, about, 8);
+	sends(SW_PORT, A);
+	icmp(OUT, ICMP6_ECHO_REPLY, about, 8);
+	v = sw_decide(&s, SW_PORT, f, len);
+	assert_int_equal(v.action, SW_FLOOD);
+	assert_true(v.inside && v.only == (1 << A | 1 << B));
+}
+
+static void answers(unsigned from)
+{
+	assert_int_equal(sw_decide(&s, from, f, len).action, SW_ANSWER);
+}
+
+/* Of the message, with its checksum: that it is valid stays */
+static unsigned sum6(void)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 54; i < len; i += 2)
+		n += (unsigned)f[i] << 8 | f[i + 1];
+	return n % 0xffff;
+}
+
+static void a_shared_address_is_advertised_by_us(void **state)
+{
+	uint8_t answer[FRAME_ROOM];
+	struct sw_verdict v;
+	struct in6_addr a;
+	unsigned before;
+
+	(void)state;
+	discovery(mac_out, OUT, "ff02::1:ff00:9", ND_NEIGHBOR_SOLICIT, BOTH, 1, mac_out);
+	answers(SW_PORT);
+	/* It is what a host takes for an answer */
+	assert_int_equal(frame_answer(answer, (const struct rte_ether_addr *)mac_b, f), 86);
+	assert_memory_equal(answer, mac_out, 6);
+	assert_memory_equal(answer + 6, mac_b, 6);
+	a = ip6(OUT);
+	assert_memory_equal(answer + 38, &a, 16);
+	assert_int_equal(answer[54], ND_NEIGHBOR_ADVERT);
+	assert_int_equal(answer[58], 0x60); /* solicited, override */
+	a = ip6(BOTH);
+	assert_memory_equal(answer + 62, &a, 16);
+	discovery(mac_out, "::", "ff02::1:ff00:9", ND_NEIGHBOR_SOLICIT, BOTH, 0, NULL);
+	answers(SW_PORT);
+	/* Those that have it look whether somebody outside has, and do not meet each other */
+	discovery(mac_a, "::", "ff02::1:ff00:9", ND_NEIGHBOR_SOLICIT, BOTH, 0, NULL);
+	sends(A, SW_PORT);
+	discovery(mac_a, LOCAL_A, "ff02::1:ff00:9", ND_NEIGHBOR_SOLICIT, BOTH, 1, mac_a);
+	drops(A, SW_UNCLAIMED);
+	discovery(mac_a, BOTH, "ff02::1", ND_NEIGHBOR_ADVERT, BOTH, 2, mac_a);
+	drops(A, SW_UNCLAIMED);
+	/* What they ask for is asked as by the port; the answer is for whoever asked */
+	discovery(mac_b, BOTH, "ff02::1:ff00:99", ND_NEIGHBOR_SOLICIT, OUT, 1, mac_b);
+	v = sw_decide(&s, B, f, len);
+	assert_true(v.action == SW_SEND && v.to == SW_PORT && v.proxy);
+	before = sum6();
+	frame_solicit_for(f, s.discovery, (const struct rte_ether_addr *)mac_out);
+	assert_memory_equal(f + 6, mac_out, 6);
+	assert_memory_equal(f + 80, mac_out, 6);
+	assert_int_equal(sum6(), before);
+	discovery(mac_out, OUT, BOTH, ND_NEIGHBOR_ADVERT, OUT, 2, mac_out);
+	v = sw_decide(&s, SW_PORT, f, len);
+	assert_true(v.action == SW_FLOOD && v.inside && v.only == (1 << A | 1 << B));
+	discovery(mac_out, OUT, "ff02::1", ND_NEIGHBOR_ADVERT, BOTH, 2, mac_out);
+	drops(SW_PORT, SW_SPOOFED);
+}
+
 /* --- lengths -------------------------------------------------------------- */
 
 static void impossible_headers_are_malformed(void **state)
@@ -312,7 +475,6 @@ static void random_frames_are_read_within_bounds(void **state)
 
 int main(void)
 {
-#define T(name) cmocka_unit_test_setup(name, setup)
 	const struct CMUnitTest tests[] = {
 	    T(packets_go_by_destination),
 	    T(a_link_local_address_follows_from_the_mac),
@@ -320,6 +482,10 @@ int main(void)
 	    T(routers_are_outside),
 	    T(a_foreign_source_is_spoofed),
 	    T(advertisements_are_the_owners),
+	    cmocka_unit_test_setup(a_shared_address_goes_by_port, setup_shared),
+	    cmocka_unit_test_setup(fragments_follow_the_first, setup_shared),
+	    cmocka_unit_test_setup(icmp_goes_to_whom_it_is_about, setup_shared),
+	    cmocka_unit_test_setup(a_shared_address_is_advertised_by_us, setup_shared),
 	    T(impossible_headers_are_malformed),
 	    T(extension_headers_are_walked),
 	    T(discovery_must_be_whole),
