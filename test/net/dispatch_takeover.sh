@@ -102,3 +102,27 @@ done
 assert_eq "$(in_ns peer redis-cli -h 10.1.0.2 ping)" PONG
 stop_dispatch
 [ ! -e "$WORK/$GZ_TEST_ID-d.sock" ] || fail "the control socket was left"
+
+# A port in a namespace of dispatch's own goes over with it
+netns alone
+cat >"$WORK/alone.yaml" <<END
+name: $GZ_TEST_ID-v
+run_dir: $WORK
+port: {driver: af_packet, iface: gz0e, veth: {host: gz0, address: 10.2.0.1/24}}
+clients: [{name: $GZ_TEST_ID-e3, address: 10.2.0.2}]
+END
+background alone-0.log in_ns alone "$BIN/gazelle-dispatch" --config "$WORK/alone.yaml"
+before=$PID
+wait_line alone-0.log ' serves '
+start_engine e3 alone "port: {driver: dispatch, path: $WORK/$GZ_TEST_ID-v.sock}
+stack: {addresses: [10.2.0.2/24]}
+policy: {loopback: engine}"
+within 10 in_ns alone ping -q -c 1 -W 1 10.2.0.2
+for i in 1 2; do
+	background "alone-$i.log" in_ns alone "$BIN/gazelle-dispatch" --takeover --config "$WORK/alone.yaml"
+	wait_line "alone-$i.log" 'took over from process' 20
+	assert finish "$before" 10
+	before=$PID
+	within 10 in_ns alone ping -q -c 1 -W 1 10.2.0.2
+done
+end "$before"
