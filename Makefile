@@ -145,7 +145,7 @@ $(OBJ)/lwip/%.o: private LWIP_SAN := $(if $(SANITIZE),-fno-sanitize=shift)
 $(OBJ)/lwip/%.o: $(LWIP)/src/%.c $(BUILD)/.flags
 	$(call say,CC,$(patsubst $(CACHE)/%,%,$<))
 	$(Q)mkdir -p $(@D)
-	$(Q)$(COMPILE) -w -fno-strict-aliasing $(LWIP_SAN) $(LWIP_HOOK) $(DPDK_CFLAGS) $(LWIP_CPPFLAGS)
+	$(Q)$(COMPILE) $(SECTIONS) -w -fno-strict-aliasing $(LWIP_SAN) $(LWIP_HOOK) $(DPDK_CFLAGS) $(LWIP_CPPFLAGS)
 
 $(BUILD)/liblwip.a: $(LWIP_OBJ)
 
@@ -158,6 +158,16 @@ ENGINE_SRC := $(wildcard engine/*.c engine/lwip/*.c)
 DISPATCH_OWN := $(wildcard dispatch/*.c)
 DISPATCH_SRC := $(if $(DISPATCH_OWN),$(DISPATCH_OWN) $(wildcard engine/port.c engine/netdev.c engine/eal.c))
 CTL_SRC := $(wildcard ctl/*.c)
+# Linked once for each worker, with lwIP, and with variables of its own (engine/codes.h):
+# what has to do with lwIP ...
+WORKER_SRC := $(addprefix engine/, ack.c code.c cookie.c demux.c icmp_wire.c ipv6.c listener.c \
+	netif.c opening.c path.c pcbs.c rate.c recovery.c relay.c sack.c segment.c stack.c stats.c \
+	timers.c timestamp.c tso.c udp_wire.c window.c worker.c lwip/sys.c)
+# ... and what both sides need a part of: either side's is without the functions that it does
+# not use, or it would not be linked.  No variables but counters.c's.
+BOTH_SRC := $(addprefix engine/, arrival.c counters.c join.c lane.c plane.c relay.c segment.c \
+	urgent.c lwip/sys.c)
+PROCESS_SRC := $(filter-out $(WORKER_SRC), $(ENGINE_SRC)) $(BOTH_SRC)
 
 CONFIG_LIB := $(if $(CONFIG_SRC),$(BUILD)/libgzconfig.a)
 
@@ -201,9 +211,30 @@ $(OBJ)/launcher/agent/blob.o: launcher/agent/blob.S $(OBJ)/launcher/agent/agent.
 $(BIN)/gazelle-run: $(call objects,$(RUN_SRC)) $(OBJ)/launcher/agent/blob.o $(CONFIG_LIB)
 $(BIN)/gazelle-run: private LIBS := -lseccomp -lyaml -lZydis -lpthread
 
+WORKERS_MAX := $(shell sed -n 's/.define GZ_WORKERS_MAX \([0-9]*\).*/\1/p' engine/codes.h)
+CODES := $(foreach n,$(shell seq 0 $$(($(WORKERS_MAX) - 1))),$(OBJ)/codes/$(n).o)
+
 # The engine dispatches on the launcher's table of calls.
-$(BIN)/gazelle-engine: $(call objects,$(ENGINE_SRC) launcher/calls.c) $(LWIP_LIB) $(CONFIG_LIB)
-$(BIN)/gazelle-engine: private LIBS = $(DPDK_LIBS) -lnl-route-3 -lnl-3 -lyaml
+$(BIN)/gazelle-engine: $(call objects,$(sort $(PROCESS_SRC)) launcher/calls.c) $(OBJ)/engine/codes.o \
+	$(CODES) $(CONFIG_LIB)
+$(BIN)/gazelle-engine: private LIBS = -Wl,--gc-sections $(DPDK_LIBS) -lnl-route-3 -lnl-3 -lyaml
+
+# All of a worker's code as one object, in which nothing but gz_code can be seen; one copy
+# of it for each worker that there may be.
+$(OBJ)/codes/all.o: $(call objects,$(sort $(WORKER_SRC) $(BOTH_SRC))) $(LWIP_OBJ) $(BUILD)/.sources
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(LD) -r -o $@ $(filter %.o,$^)
+
+$(OBJ)/codes/%.o: $(OBJ)/codes/all.o
+	$(Q)objcopy --redefine-sym gz_code=gz_code_$* --keep-global-symbol=gz_code_$* $< $@
+
+$(OBJ)/engine/codes.o: engine/codes.S $(BUILD)/.flags
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(STD) $(DEPS) -c -o $@ $<
+
+# What a copy does not use of both sides' files is left out.
+$(OBJ)/engine/%.o $(OBJ)/lwip/%.o: private SECTIONS := -ffunction-sections -fdata-sections
 
 $(BIN)/gazelle-dispatch: $(call objects,$(DISPATCH_SRC)) $(CONFIG_LIB)
 $(BIN)/gazelle-dispatch: private LIBS = $(DPDK_LIBS) -lnl-route-3 -lnl-3 -lyaml
@@ -225,7 +256,7 @@ $(BUILD)/%.a: $(BUILD)/.flags $(BUILD)/.sources
 $(OBJ)/engine/%.o: engine/%.c $(BUILD)/.flags | $(LWIP_FETCHED)
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(COMPILE) $(WARN) $(DPDK_CFLAGS) $(LWIP_CPPFLAGS)
+	$(Q)$(COMPILE) $(SECTIONS) $(WARN) $(DPDK_CFLAGS) $(LWIP_CPPFLAGS)
 
 $(OBJ)/dispatch/%.o: dispatch/%.c $(BUILD)/.flags
 	$(call say,CC,$<)

@@ -146,8 +146,7 @@ static int64_t accept_flags(struct gz_call_ctx *c, int flags)
 		atomic_thread_fence(memory_order_seq_cst);
 		/* Reset while it waited: the worker can say so now. */
 		if (gz_sock_state(s) == GZ_CLOSED)
-			gz_worker_post(&gz_worker,
-				       &(struct gz_msg){.op = GZ_OP_SHUT, .sock = s, .fd = -1});
+			gz_post(&(struct gz_msg){.op = GZ_OP_SHUT, .sock = s, .fd = -1});
 		gz_shadow_sndbuf(fd);
 		gz_options_natively(&s->opt, fd);
 		fstat(fd, &st);
@@ -172,8 +171,7 @@ static int64_t accept_flags(struct gz_call_ctx *c, int flags)
 			s->listener = l;
 			TAILQ_INSERT_HEAD(&l->pending, s, pending_entry);
 			pthread_mutex_unlock(&l->lock);
-			gz_worker_post(
-			    &gz_worker,
+			gz_post(
 			    &(struct gz_msg){.op = GZ_OP_REOFFER, .sock = l, .id = s_id, .fd = -1});
 			return err == -ENOENT ? -EINTR : err;
 		}

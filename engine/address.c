@@ -162,7 +162,7 @@ bool gz_addr_is_others(struct gz_end end)
 /* A multicast or broadcast address? */
 bool gz_addr_to_many(struct gz_end end)
 {
-	const struct gz_engine_config *cfg = gz_worker.cfg;
+	const struct gz_engine_config *cfg = gz_cfg;
 	uint32_t addr = gz_end_v4_addr(end);
 
 	if (!gz_end_is_v4(end))
@@ -183,7 +183,7 @@ bool gz_addr_to_many(struct gz_end end)
 /* Which of the stack's addresses is on one network with @end?  -1: none */
 static int neighbour(struct gz_end end)
 {
-	const struct gz_engine_config *cfg = gz_worker.cfg;
+	const struct gz_engine_config *cfg = gz_cfg;
 
 	if (!gz_end_is_v4(end))
 		return -1;
@@ -208,7 +208,7 @@ bool gz_addr_routed(struct gz_end end)
 
 	if (!gz_end_is_v4(end))
 		return gz_ipv6_source(&end.addr, &source);
-	return gz_worker.cfg->gateway || neighbour(end) >= 0;
+	return gz_cfg->gateway || neighbour(end) >= 0;
 }
 
 struct gz_end gz_addr_source(struct gz_end peer)
@@ -218,14 +218,14 @@ struct gz_end gz_addr_source(struct gz_end peer)
 
 	if (gz_end_is_v4(peer) && gz_addr_is_loopback(peer))
 		return gz_addr_loopback(true);
-	if (gz_netif_is_local(peer))
+	if (gz_addr_is_local(peer))
 		return same;
 	if (!gz_end_is_v4(peer)) {
 		gz_ipv6_source(&peer.addr, &same.addr);
 		gz_addr_set_scope(&same);
 		return same;
 	}
-	return gz_end_v4(gz_worker.cfg->addrs[i < 0 ? 0 : i].addr, 0);
+	return gz_end_v4(gz_cfg->addrs[i < 0 ? 0 : i].addr, 0);
 }
 
 int gz_addr_ifindex(struct gz_end local)
@@ -294,4 +294,18 @@ bool gz_addr_kernel_listens(pid_t tid, struct gz_end end, int type)
 		fclose(f);
 	}
 	return found;
+}
+
+bool gz_addr_is_local(struct gz_end end)
+{
+	uint32_t addr = gz_end_v4_addr(end);
+
+	if (!gz_end_is_v4(end))
+		return gz_ipv6_is_local(&end.addr);
+	if ((ntohl(addr) >> 24) == 127)
+		return true;
+	for (unsigned i = 0; i < gz_cfg->naddrs; i++)
+		if (gz_cfg->addrs[i].addr == addr)
+			return true;
+	return false;
 }

@@ -65,4 +65,7 @@ bool gz_addr_kernel_has(pid_t tid, struct gz_end end);
  * @type: SOCK_STREAM or SOCK_DGRAM */
 bool gz_addr_kernel_listens(pid_t tid, struct gz_end end, int type);
 
+/** This host's address?  Any thread */
+bool gz_addr_is_local(struct gz_end end);
+
 #endif

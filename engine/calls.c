@@ -155,7 +155,7 @@ static int check_local(struct gz_call_ctx *c, sa_family_t family, struct gz_end 
 		return -EINVAL;
 	/* __inet6_bind() has the socket's state first. */
 	if (s->family == AF_INET && !gz_end_is_any(end) && !gz_addr_to_many(end) &&
-	    !gz_netif_is_local(end) && !s->opt.freebind && gz_sock_state(s) != GZ_FRESH &&
+	    !gz_addr_is_local(end) && !s->opt.freebind && gz_sock_state(s) != GZ_FRESH &&
 	    !gz_addr_kernel_has(c->tid, end)) {
 		gz_count(GZ_C_REFUSED_ADDRESS);
 		return -EADDRNOTAVAIL;
@@ -189,7 +189,7 @@ static int64_t do_bind(struct gz_call_ctx *c)
 		gz_policy_ask(c, GZ_DIR_BIND, IPPROTO_TCP, end, &v);
 	if (v.whose == GZ_KERNELS)
 		return gz_swap_to_kernel(c, &v);
-	if (!gz_end_is_any(end) && !gz_netif_is_local(end) && !s->opt.freebind) {
+	if (!gz_end_is_any(end) && !gz_addr_is_local(end) && !s->opt.freebind) {
 		gz_count(GZ_C_REFUSED_ADDRESS);
 		return -EADDRNOTAVAIL;
 	}
@@ -247,8 +247,7 @@ static int64_t do_listen(struct gz_call_ctx *c)
 			break;
 		}
 		gz_sock_set_state(s, GZ_LISTENING);
-		err = gz_worker_post(&gz_worker,
-				     &(struct gz_msg){.op = GZ_OP_LISTEN, .sock = s, .fd = -1});
+		err = gz_post(&(struct gz_msg){.op = GZ_OP_LISTEN, .sock = s, .fd = -1});
 		break;
 	default:
 		err = -EINVAL;
@@ -334,8 +333,7 @@ static int64_t do_setsockopt(struct gz_call_ctx *c)
 	if (!err)
 		gz_plane_set_timed(c->s, c->s->opt.sndtimeo.tv_sec || c->s->opt.sndtimeo.tv_usec);
 	if (!err && gz_sock_state(c->s) >= GZ_CONNECTING)
-		err = gz_worker_post(&gz_worker,
-				     &(struct gz_msg){.op = GZ_OP_OPTIONS, .sock = c->s, .fd = -1});
+		err = gz_post(&(struct gz_msg){.op = GZ_OP_OPTIONS, .sock = c->s, .fd = -1});
 	return err;
 }
 
@@ -381,8 +379,7 @@ static int64_t do_getsockopt(struct gz_call_ctx *c)
 	err = gz_option_get(c->s, level, opt, val, &len);
 	pthread_mutex_unlock(&c->s->lock);
 	if (took)
-		gz_worker_post(&gz_worker,
-			       &(struct gz_msg){.op = GZ_OP_OPTIONS, .sock = c->s, .fd = -1});
+		gz_post(&(struct gz_msg){.op = GZ_OP_OPTIONS, .sock = c->s, .fd = -1});
 	if (err && level == IPPROTO_TCP && opt == TCP_SAVED_SYN)
 		gz_app_write(c->tid, c->args[4], &len, sizeof(len)); /* what it takes */
 	if (err)
@@ -428,7 +425,7 @@ static int64_t do_shutdown(struct gz_call_ctx *c)
 		atomic_store(&s->app_shut_rd, true);
 	if (shutdown(c->fd, (int)how) < 0 && errno != ENOTCONN)
 		return -errno;
-	return gz_worker_post(&gz_worker, &(struct gz_msg){.op = GZ_OP_SHUT, .sock = s, .fd = -1});
+	return gz_post(&(struct gz_msg){.op = GZ_OP_SHUT, .sock = s, .fd = -1});
 }
 
 /* SIOCGSKNS: the namespace that the socket is in, which is not the shadow's. */

@@ -32,9 +32,9 @@ struct gz_client {
 	_Atomic unsigned sockets;
 	_Atomic uint64_t notifications;
 	_Atomic uint64_t rx_bytes, tx_bytes;
-	uint64_t buffers;	 /* the worker's: window.c */
-	struct gz_record record; /* what went to the kernel */
-	struct gz_plane *plane;	 /* NULL: its bytes are the relay's */
+	_Atomic uint64_t buffers; /* buffers.c */
+	struct gz_record record;  /* what went to the kernel */
+	struct gz_plane *plane;	  /* NULL: its bytes are the relay's */
 	struct gz_off_processes off_ring;
 	LIST_ENTRY(gz_client) next;
 };

@@ -109,7 +109,7 @@ static void stop_listening(struct gz_call_ctx *c)
 			p->on_deadline = -EINVAL;
 		}
 	}
-	gz_worker_post(&gz_worker, &(struct gz_msg){.op = GZ_OP_UNLISTEN, .sock = s, .fd = -1});
+	gz_post(&(struct gz_msg){.op = GZ_OP_UNLISTEN, .sock = s, .fd = -1});
 }
 
 /* Another socket has a listener's place: nothing is bound to this one any more. */
@@ -149,7 +149,7 @@ int64_t gz_disconnect(struct gz_call_ctx *c)
 	linger = s->opt.linger;
 	s->opt.linger = (struct linger){.l_onoff = 1, .l_linger = 0};
 	pthread_mutex_unlock(&s->lock);
-	gz_worker_post(&gz_worker, &(struct gz_msg){.op = GZ_OP_OPTIONS, .sock = s, .fd = -1});
+	gz_post(&(struct gz_msg){.op = GZ_OP_OPTIONS, .sock = s, .fd = -1});
 	was = gz_sock_state(s);
 	err = gz_renew(c);
 	if (err)
@@ -175,7 +175,7 @@ static struct gz_flow *new_flow(struct gz_sock *s, struct gz_end local, struct g
 
 	for (int tries = 0;; tries++) {
 		f = gz_flow_add(local, peer, (uint32_t)s->opt.port_range, err);
-		if (f || !local.port || *err != -EADDRNOTAVAIL || !gz_netif_is_local(peer) ||
+		if (f || !local.port || *err != -EADDRNOTAVAIL || !gz_addr_is_local(peer) ||
 		    tries == REUSE_TRIES)
 			return f;
 		nanosleep(&pause, NULL);
@@ -200,10 +200,10 @@ static int start_connect(struct gz_call_ctx *c, struct gz_end peer, bool nonbloc
 		local.port = port;
 	}
 	/* Loopback's addresses do not leave the host (__ip_route_output_key()). */
-	if (gz_addr_is_loopback(local) && !gz_netif_is_local(peer))
+	if (gz_addr_is_loopback(local) && !gz_addr_is_local(peer))
 		return -EINVAL;
 	/* One that IP_FREEBIND let be bound is nobody's to send from. */
-	if (!gz_netif_is_local(local))
+	if (!gz_addr_is_local(local))
 		return -ENETUNREACH;
 	f = new_flow(s, local, peer, &err);
 	if (!f)
@@ -236,7 +236,7 @@ static int start_connect(struct gz_call_ctx *c, struct gz_end peer, bool nonbloc
 		atomic_store(&s->parked_wake, c->sv->client->wake);
 		atomic_store(&s->parked, c->id);
 	}
-	err = gz_worker_post(&gz_worker, &m);
+	err = gz_post(&m);
 	if (err) {
 		atomic_store(&s->parked, 0);
 		close(m.fd);
@@ -364,7 +364,7 @@ int64_t gz_do_connect(struct gz_call_ctx *c)
 			break;
 		}
 		/* A rule may take what the stack cannot reach. */
-		if (!gz_netif_is_local(peer) && !gz_addr_routed(peer)) {
+		if (!gz_addr_is_local(peer) && !gz_addr_routed(peer)) {
 			r = -ENETUNREACH;
 			break;
 		}

@@ -2,7 +2,8 @@
  *
  * counters.h - Named counters, one table
  *
- * Relaxed atomics, any thread.  gazelle-ctl shows GZ_REFUSED_* as "refused":
+ * Relaxed atomics, any thread.  Each worker has its own, and the process has some for its
+ * other threads; who asks is told the sum.  gazelle-ctl shows GZ_REFUSED_* as "refused":
  * what the stack does not have, answered with the kernel's errno.
  */
 #ifndef GZ_COUNTERS_H
@@ -117,6 +118,9 @@ static inline void gz_count(enum gz_counter c)
 	gz_add(c, 1);
 }
 
+/** Of the process and all workers; workers.c */
+uint64_t gz_counter_of_all(enum gz_counter c);
+/** The caller's own */
 static inline uint64_t gz_counter(enum gz_counter c)
 {
 	return atomic_load_explicit(&gz_counters[c], memory_order_relaxed);

@@ -291,7 +291,7 @@ int64_t gz_dgram_target(struct gz_call_ctx *c, uint64_t addr, int len, struct gz
 	    !gz_dgram_option(c->fd, SOL_SOCKET, SO_BROADCAST))
 		return -EACCES;
 	/* ip_route_output_key_hash_rcu(): such a source leaves by lo only. */
-	if (gz_addr_is_loopback(s->local) && !gz_netif_is_local(*peer) &&
+	if (gz_addr_is_loopback(s->local) && !gz_addr_is_local(*peer) &&
 	    !gz_addr_is_loopback(*peer) && gz_end_is_v4(*peer) && !group_by_lo(s, *peer))
 		return -EINVAL;
 	return 0;
@@ -371,7 +371,7 @@ static int64_t do_bind(struct gz_call_ctx *c)
 	if (v.whose == GZ_KERNELS)
 		return gz_dgram_to_kernel(c, &v);
 	/* A group or a broadcast address is a filter of what is received, but for ping. */
-	if (!gz_end_is_any(end) && !gz_netif_is_local(end) &&
+	if (!gz_end_is_any(end) && !gz_addr_is_local(end) &&
 	    (s->dgram.ping || !gz_addr_to_many(end))) {
 		gz_count(GZ_C_REFUSED_ADDRESS);
 		return -EADDRNOTAVAIL;

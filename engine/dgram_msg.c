@@ -278,7 +278,7 @@ static int source_of(const struct cmsghdr *x, struct gz_end *local)
 	    index != (unsigned)gz_addr_ifindex(gz_end_v4(0, 0)))
 		return -ENODEV;
 	/* ip_cmsg_send(), ip6_datagram_send_ctl(): only an address of this host. */
-	return gz_end_is_any(*local) || gz_netif_is_local(*local) ? 0 : -EINVAL;
+	return gz_end_is_any(*local) || gz_addr_is_local(*local) ? 0 : -EINVAL;
 }
 
 /* Does the shadow's own sendmsg() know what to do with it?  (Extension headers would
@@ -383,7 +383,7 @@ static int64_t send_one(struct gz_call_ctx *c, const struct msghdr *m, const str
 	/* It is there when the call returns, as with the kernel. */
 	if (!named)
 		peer = s->peer;
-	if (!s->dgram.ping && (gz_netif_is_local(peer) || gz_addr_to_many(peer)))
+	if (!s->dgram.ping && (gz_addr_is_local(peer) || gz_addr_to_many(peer)))
 		gz_udp_pass();
 	return r;
 }

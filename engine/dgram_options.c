@@ -161,11 +161,11 @@ int64_t gz_dgram_setsockopt(struct gz_call_ctx *c)
 /* What the shadow learned from ICMP, or the port's.  Return: it, or -ENOTCONN */
 static int path_mtu(struct gz_call_ctx *c, int level, int opt)
 {
-	int v, most = gz_worker.port.mtu;
+	int v, most = gz_port.mtu;
 
 	if (gz_sock_state(c->s) != GZ_ESTABLISHED)
 		return -ENOTCONN;
-	if (gz_netif_is_local(c->s->peer))
+	if (gz_addr_is_local(c->s->peer))
 		return 65536; /* lo's */
 	v = gz_dgram_option(c->fd, level, opt);
 	return v && v < most ? v : most;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * icmp.c - ICMP's errors about datagrams, of both families, in and out; about segments, in
+ * icmp.c - ICMP's errors about datagrams, of both families, to and from the shadows
  *
  * lwIP answers echo requests and makes errors about what it could not deliver; it
  * does not tell who sent of errors that come in.  The kernel, in the namespace of the
@@ -8,6 +8,7 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -33,29 +34,19 @@
 #include "engine/udp.h"
 #include "engine/worker.h"
 
-void gz_icmp_input(struct pbuf *p, struct netif *inp);
-
-#define HEADER 8u    /* of ICMP, and of UDP */
-#define QUOTED 1280u /* bytes of a packet that an error has, at most */
-#define FILTER 1     /* ICMP_FILTER, ICMP6_FILTER: the headers do not go with lwIP's */
+#define HEADER 8u /* of ICMP, and of UDP */
+#define FILTER 1  /* ICMP_FILTER, ICMP6_FILTER: the headers do not go with lwIP's */
 #define ROOM (1 << 20)
 #define EVENTS_MAX 64 /* a round */
 
 static struct {
-	int v4, v6; /* the kernel's own errors */
-} icmp = {.v4 = -1, .v6 = -1};
+	pthread_mutex_t lock; /* of who reads these; before any socket's */
+	int v4, v6;	      /* the kernel's own errors */
+} icmp = {.lock = PTHREAD_MUTEX_INITIALIZER, .v4 = -1, .v6 = -1};
 
 /* --- the packet in an error ---------------------------------------------- */
 
-/** What is to be known of it. */
-struct quote {
-	struct gz_end src, dst;
-	uint8_t proto;
-	const uint8_t *data; /* of the transport */
-	size_t len;
-};
-
-static bool quote_v4(const uint8_t *b, size_t n, struct quote *q)
+static bool quote_v4(const uint8_t *b, size_t n, struct gz_quote *q)
 {
 	size_t header = (b[0] & 15u) * 4;
 	uint32_t src, dst;
@@ -73,7 +64,7 @@ static bool quote_v4(const uint8_t *b, size_t n, struct quote *q)
 	return true;
 }
 
-static bool quote_v6(const uint8_t *b, size_t n, struct quote *q)
+static bool quote_v6(const uint8_t *b, size_t n, struct gz_quote *q)
 {
 	size_t header = IP6_HLEN;
 
@@ -93,8 +84,7 @@ static bool quote_v6(const uint8_t *b, size_t n, struct quote *q)
 	return n >= header + HEADER;
 }
 
-/* @n bytes at @b are a packet, cut off somewhere.  false: nothing to go by */
-static bool quote(const uint8_t *b, size_t n, struct quote *q)
+bool gz_icmp_quote(const uint8_t *b, size_t n, struct gz_quote *q)
 {
 	bool ok = n >= IP_HLEN && (b[0] >> 4 == 4   ? quote_v4(b, n, q)
 				   : b[0] >> 4 == 6 ? quote_v6(b, n, q)
@@ -107,62 +97,7 @@ static bool quote(const uint8_t *b, size_t n, struct quote *q)
 	return ok;
 }
 
-/* --- from the wire -------------------------------------------------------- */
-
-static bool is_error(uint8_t type, bool v6)
-{
-	return v6 ? type >= ICMP6_TYPE_DUR && type <= ICMP6_TYPE_PP
-		  : type == ICMP_DUR || type == ICMP_TE || type == ICMP_PP;
-}
-
-static bool checksum_ok(struct pbuf *p, bool v6)
-{
-	return (v6 ? ip6_chksum_pseudo(p, IP6_NEXTH_ICMP6, p->tot_len, ip6_current_src_addr(),
-				       ip6_current_dest_addr())
-		   : inet_chksum_pbuf(p)) == 0;
-}
-
-static bool about_segment(const struct quote *q, const struct gz_icmp *e)
-{
-	uint32_t seq;
-
-	memcpy(&seq, q->data + 4, 4);
-	return gz_path_error(q->src, q->dst, ntohl(seq), e);
-}
-
-bool gz_icmp_errors(struct pbuf *p)
-{
-	bool v6 = ip_current_is_v6();
-	uint8_t b[HEADER + QUOTED];
-	size_t n = pbuf_copy_partial(p, b, sizeof(b), 0);
-	struct gz_icmp e = {b[0], b[1], 0};
-	struct gz_end offender;
-	struct gz_datagram d;
-	struct iovec data;
-	struct quote q;
-
-	if (n < HEADER || !is_error(e.type, v6) || !checksum_ok(p, v6) ||
-	    !quote(b + HEADER, n - HEADER, &q))
-		return true;
-	memcpy(&e.info, b + 4, 4);
-	e.info = ntohl(e.info);
-	if (q.proto == IPPROTO_TCP)
-		return about_segment(&q, &e);
-	if (q.proto != IPPROTO_UDP && q.proto != (v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP))
-		return true;
-	offender = v6 ? gz_ipv6_end(ip6_current_src_addr(), 0)
-		      : gz_end_v4(ip4_current_src_addr()->addr, 0);
-	data = (struct iovec){(void *)(uintptr_t)(q.data + HEADER), q.len - HEADER};
-	d = (struct gz_datagram){
-	    .src = q.src, .dst = q.dst, .data = &data, .ndata = 1, .len = data.iov_len};
-	if (q.proto != IPPROTO_UDP) {
-		gz_ping_error(&d, q.data, offender, &e);
-		return true;
-	}
-	gz_count(GZ_C_UDP_ERRORS);
-	gz_udp_error(&d, offender, &e);
-	return true;
-}
+/* --- to the shadows ------------------------------------------------------- */
 
 void gz_icmp_to_shadow(const struct gz_datagram *d, uint8_t proto, uint32_t to, const uint8_t *h,
 		       struct gz_end offender, const struct gz_icmp *e)
@@ -189,14 +124,6 @@ void gz_icmp_to_shadow(const struct gz_datagram *d, uint8_t proto, uint32_t to, 
 	if (d->ndata)
 		v[2] = d->data[0];
 	gz_inner_put(&ip, v, 3, 2);
-}
-
-/* What ip4.c calls in place of icmp_input(); of IPv6 it is in ipv6.c. */
-void gz_icmp_input(struct pbuf *p, struct netif *inp)
-{
-	gz_icmp_errors(p);
-	gz_ping_input(p);
-	icmp_input(p, inp);
 }
 
 /* --- to the wire ---------------------------------------------------------- */
@@ -244,38 +171,8 @@ static size_t put_datagram(uint8_t *b, struct gz_end src, struct gz_end dst, siz
 	return n + HEADER;
 }
 
-bool gz_icmp_send(const struct gz_datagram *d, struct netif *nif)
-{
-	bool v6 = !gz_end_is_v4(d->dst);
-	ip_addr_t src, dst;
-	struct pbuf *p;
-	size_t at = 0;
-	uint16_t sum = 0;
-	err_t err;
-
-	p = nif && d->len + (v6 ? IP6_HLEN : IP_HLEN) <= UINT16_MAX
-		? pbuf_alloc(PBUF_IP, (u16_t)d->len, PBUF_RAM)
-		: NULL;
-	if (!p)
-		return false;
-	for (int i = 0; i < d->ndata; i++) {
-		memcpy((uint8_t *)p->payload + at, d->data[i].iov_base, d->data[i].iov_len);
-		at += d->data[i].iov_len;
-	}
-	gz_ip_of_end(&src, d->src, nif);
-	gz_ip_of_end(&dst, d->dst, nif);
-	memcpy((uint8_t *)p->payload + 2, &sum, 2);
-	sum = v6 ? ip6_chksum_pseudo(p, IP6_NEXTH_ICMP6, p->tot_len, ip_2_ip6(&src), ip_2_ip6(&dst))
-		 : inet_chksum(p->payload, p->tot_len);
-	memcpy((uint8_t *)p->payload + 2, &sum, 2);
-	err =
-	    ip_output_if(p, &src, &dst, d->ttl, d->tos, v6 ? IP6_NEXTH_ICMP6 : IP_PROTO_ICMP, nif);
-	pbuf_free(p);
-	return err == ERR_OK;
-}
-
 /* @peer sent to a port that nobody has, any more; @q is the datagram inside. */
-static void refuse(struct gz_end peer, struct gz_end port, const struct quote *q)
+static void refuse(struct gz_end peer, struct gz_end port, const struct gz_quote *q)
 {
 	struct gz_icmp e = gz_icmp_no_port(!gz_end_is_v4(peer));
 	struct iovec data = {(void *)(uintptr_t)(q->data + HEADER), q->len - HEADER};
@@ -283,7 +180,7 @@ static void refuse(struct gz_end peer, struct gz_end port, const struct quote *q
 	uint8_t b[HEADER + IP6_HLEN + HEADER] = {e.type, e.code};
 	size_t n;
 
-	if (gz_netif_is_local(peer)) {
+	if (gz_addr_is_local(peer)) {
 		gz_udp_error(
 		    &(struct gz_datagram){
 			.src = peer, .dst = port, .data = &data, .ndata = 1, .len = data.iov_len},
@@ -293,12 +190,12 @@ static void refuse(struct gz_end peer, struct gz_end port, const struct quote *q
 	n = HEADER + put_datagram(b + HEADER, peer, port, (size_t)q->data[4] << 8 | q->data[5]);
 	m.data = (struct iovec[]){{b, n}, data};
 	m.len = n + data.iov_len;
-	gz_icmp_send(&m, gz_udp_way_out(&m, NULL));
+	gz_here->code->icmp(&m, NULL);
 }
 
 /* --- from the kernel: closed shadows -------------------------------------- */
 
-static void closed_shadow(struct gz_worker *w, const struct quote *q)
+static void closed_shadow(const struct gz_quote *q)
 {
 	struct gz_sock *s = gz_nest_find(ntohs(q->dst.port));
 	struct gz_end port;
@@ -306,7 +203,7 @@ static void closed_shadow(struct gz_worker *w, const struct quote *q)
 
 	if (!s)
 		return;
-	if (gz_reaper_check(s, &w->probe_fd) && gz_alias_find(gz_name_of(&q->src.addr), &a)) {
+	if (gz_reaper_check(s, &gz_here->probe_fd) && gz_alias_find(gz_name_of(&q->src.addr), &a)) {
 		port = s->local;
 		if (!a.peer.port)
 			a.peer.port = q->src.port;
@@ -321,12 +218,12 @@ static void closed_shadow(struct gz_worker *w, const struct quote *q)
 }
 
 /* A message from the shadows' namespace, of @n bytes at @b. */
-static void from_kernel(struct gz_worker *w, struct msghdr *m, uint8_t *b, size_t n, bool v6)
+static void from_kernel(struct msghdr *m, uint8_t *b, size_t n, bool v6)
 {
 	struct gz_datagram d = {.ttl = 64};
 	size_t header = 0;
 	struct iovec data;
-	struct quote q;
+	struct gz_quote q;
 	uint32_t to;
 
 	if (v6) {
@@ -345,13 +242,14 @@ static void from_kernel(struct gz_worker *w, struct msghdr *m, uint8_t *b, size_
 	d.len = data.iov_len;
 	if (b[header] == (v6 ? ICMP6_TYPE_EREQ : ICMP_ECHO))
 		gz_ping_request(&d, to);
-	else if (quote(b + header + HEADER, data.iov_len - HEADER, &q) && q.proto == IPPROTO_UDP)
-		closed_shadow(w, &q);
+	else if (gz_icmp_quote(b + header + HEADER, data.iov_len - HEADER, &q) &&
+		 q.proto == IPPROTO_UDP)
+		closed_shadow(&q);
 }
 
-bool gz_icmp_events(struct gz_worker *w, const void *ptr)
+bool gz_icmp_events(const void *ptr)
 {
-	static uint8_t b[65536];
+	static uint8_t b[65536]; /* under the lock */
 	char control[128];
 	struct iovec v = {b, sizeof(b)};
 	struct msghdr m;
@@ -359,6 +257,7 @@ bool gz_icmp_events(struct gz_worker *w, const void *ptr)
 
 	if (ptr != &icmp.v4 && ptr != &icmp.v6)
 		return false;
+	pthread_mutex_lock(&icmp.lock);
 	for (int i = 0; i < EVENTS_MAX; i++) {
 		m = (struct msghdr){.msg_iov = &v,
 				    .msg_iovlen = 1,
@@ -367,21 +266,21 @@ bool gz_icmp_events(struct gz_worker *w, const void *ptr)
 		n = recvmsg(*(const int *)ptr, &m, MSG_DONTWAIT);
 		if (n <= 0)
 			break;
-		from_kernel(w, &m, b, (size_t)n, ptr == &icmp.v6);
+		from_kernel(&m, b, (size_t)n, ptr == &icmp.v6);
 	}
+	pthread_mutex_unlock(&icmp.lock);
 	return true;
 }
 
-void gz_icmp_drain(struct gz_worker *w)
+void gz_icmp_drain(void)
 {
-	gz_icmp_events(w, &icmp.v4);
+	gz_icmp_events(&icmp.v4);
 	if (icmp.v6 >= 0)
-		gz_icmp_events(w, &icmp.v6);
+		gz_icmp_events(&icmp.v6);
 }
 
-static int watch(struct gz_worker *w, int *fd)
+static int set_up(const int *fd)
 {
-	struct epoll_event e = {.events = EPOLLIN, .data.ptr = fd};
 	int room = ROOM, one = 1;
 
 	if (fd == &icmp.v6 &&
@@ -391,10 +290,17 @@ static int watch(struct gz_worker *w, int *fd)
 		return -errno;
 	if (setsockopt(*fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room)) < 0)
 		setsockopt(*fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room));
-	return epoll_ctl(w->relay_ep, EPOLL_CTL_ADD, *fd, &e) < 0 ? -errno : 0;
+	return 0;
 }
 
-int gz_icmp_init(struct gz_worker *w)
+int gz_icmp_watch(struct gz_worker *w)
+{
+	int err = gz_worker_watch(w, &icmp.v4);
+
+	return err || icmp.v6 < 0 ? err : gz_worker_watch(w, &icmp.v6);
+}
+
+int gz_icmp_init(void)
 {
 	/* A bit that is set is a type that is not wanted; IPv6 has 256 of them. */
 	uint32_t only = ~(1u << ICMP_DUR | 1u << ICMP_ECHO), only6[8];
@@ -403,7 +309,7 @@ int gz_icmp_init(struct gz_worker *w)
 	icmp.v4 = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ICMP);
 	if (icmp.v4 < 0 || setsockopt(icmp.v4, SOL_RAW, FILTER, &only, sizeof(only)) < 0)
 		return -errno;
-	err = watch(w, &icmp.v4);
+	err = set_up(&icmp.v4);
 	if (err || !gz_inner_has_v6())
 		return err;
 	memset(only6, 0xff, sizeof(only6));
@@ -412,5 +318,5 @@ int gz_icmp_init(struct gz_worker *w)
 	icmp.v6 = socket(AF_INET6, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ICMPV6);
 	if (icmp.v6 < 0 || setsockopt(icmp.v6, IPPROTO_ICMPV6, FILTER, only6, sizeof(only6)) < 0)
 		return -errno;
-	return watch(w, &icmp.v6);
+	return set_up(&icmp.v6);
 }

@@ -109,7 +109,7 @@ static void put_ipv4(struct sockaddr *a, uint32_t addr)
 /* devinet_ioctl(): of several addresses the one that the program names, or the first */
 static int own_address(unsigned request, struct ifreq *r)
 {
-	const struct gz_engine_config *cfg = gz_worker.cfg;
+	const struct gz_engine_config *cfg = gz_cfg;
 	const struct gz_prefix4 *p = &cfg->addrs[0];
 	struct sockaddr_in in;
 	uint32_t mask;
@@ -145,11 +145,11 @@ static int own(unsigned request, struct ifreq *r)
 			r->ifr_flags |= IFF_RUNNING;
 		return 0;
 	case SIOCGIFMTU:
-		r->ifr_mtu = gz_worker.port.mtu;
+		r->ifr_mtu = gz_port.mtu;
 		return 0;
 	case SIOCGIFHWADDR:
 		r->ifr_hwaddr.sa_family = ARPHRD_ETHER;
-		memcpy(r->ifr_hwaddr.sa_data, gz_worker.port.mac.addr_bytes, 6);
+		memcpy(r->ifr_hwaddr.sa_data, gz_port.mac.addr_bytes, 6);
 		return 0;
 	case SIOCGIFMETRIC:
 		r->ifr_metric = 0;
@@ -203,7 +203,7 @@ static int ask_kernel(struct gz_call_ctx *c, unsigned request, void *arg)
 /* SIOCGIFCONF: the kernel's list, and the stack's addresses behind it */
 static int64_t conf(struct gz_call_ctx *c)
 {
-	const struct gz_engine_config *cfg = gz_worker.cfg;
+	const struct gz_engine_config *cfg = gz_cfg;
 	struct ifconf user, mine;
 	int64_t err;
 
@@ -297,7 +297,7 @@ int64_t gz_iface_ioctl(struct gz_call_ctx *c)
 static bool is_own(const char *name)
 {
 	return !*name || !strcmp(name, GZ_IFACE_NAME) || !strcmp(name, "lo") ||
-	       !strcmp(name, gz_worker.cfg->port.iface);
+	       !strcmp(name, gz_cfg->port.iface);
 }
 
 bool gz_iface_is_lo(const char *name)

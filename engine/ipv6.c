@@ -7,14 +7,13 @@
  * 5.4) and, with stack.slaac, autoconfiguration.  Address 0 is the link-local one,
  * lwIP's source of solicitations.  Addresses come and go while the engine runs,
  * and lwIP's tables are the worker's: so once a second the worker publishes what
- * other threads may know, a list under a lock.
+ * other threads may know (own6.c).
  *
  * lwIP takes a static address's network to be a /64, so the configuration allows
  * no other; its router is the one of stack.gateway6 or an advertised one.
  */
-#include <arpa/inet.h>
+#include <assert.h>
 #include <errno.h>
-#include <pthread.h>
 #include <string.h>
 
 #include "lwip/ethip6.h"
@@ -36,72 +35,40 @@
 #include "engine/ping.h"
 #include "engine/worker.h"
 
-struct own {
-	struct in6_addr addr;
-	bool static_; /* its /64 is on the link */
-	bool preferred;
-	bool duplicate;
-};
+static_assert(LWIP_IPV6_NUM_ADDRESSES <= GZ_OWN6_MAX && LWIP_ND6_NUM_PREFIXES <= GZ_OWN6_MAX,
+	      "all are published");
 
 static struct {
-	pthread_mutex_t lock;
-	/* Under the lock; the worker writes. */
-	struct own own[LWIP_IPV6_NUM_ADDRESSES];
-	unsigned n;
-	struct in6_addr prefix[LWIP_ND6_NUM_PREFIXES]; /* advertised as on-link */
-	unsigned nprefix;
-	bool router;
-	/* The worker's. */
 	struct netif *nif;
 	ip6_addr_t gateway;
 	bool slaac;
-} v6 = {.lock = PTHREAD_MUTEX_INITIALIZER};
+} v6;
 
-static bool same64(const struct in6_addr *a, const struct in6_addr *b)
-{
-	return !memcmp(a, b, 8);
-}
-
-/* Worker: what lwIP has now, for everybody. */
+/* What lwIP has now, for everybody. */
 static void publish(void)
 {
-	static bool told[LWIP_IPV6_NUM_ADDRESSES];
 	struct netif *nif = v6.nif;
-	unsigned n = 0, np = 0;
-	bool router = !ip6_addr_isany(&v6.gateway);
+	struct gz_own6 o = {.router = !ip6_addr_isany(&v6.gateway)};
 
-	pthread_mutex_lock(&v6.lock);
 	for (int i = 0; i < LWIP_IPV6_NUM_ADDRESSES; i++) {
 		u8_t st = netif_ip6_addr_state(nif, i);
-		struct own *o = &v6.own[n];
+		struct gz_own6_addr *a = &o.own[o.n];
 
-		if (ip6_addr_isinvalid(st)) {
-			told[i] = false;
+		if (ip6_addr_isinvalid(st))
 			continue;
-		}
-		memcpy(&o->addr, netif_ip6_addr(nif, i)->addr, sizeof(o->addr));
-		o->static_ = netif_ip6_addr_isstatic(nif, i) &&
+		memcpy(&a->addr, netif_ip6_addr(nif, i)->addr, sizeof(a->addr));
+		a->static_ = netif_ip6_addr_isstatic(nif, i) &&
 			     !ip6_addr_islinklocal(netif_ip6_addr(nif, i));
-		o->preferred = ip6_addr_ispreferred(st);
-		o->duplicate = ip6_addr_isduplicated(st);
-		n++;
-		if (o->duplicate && !told[i]) {
-			char text[INET6_ADDRSTRLEN];
-
-			gz_err("%s is another host's address already: not used",
-			       inet_ntop(AF_INET6, &o->addr, text, sizeof(text)));
-			told[i] = true;
-		}
+		a->preferred = ip6_addr_ispreferred(st);
+		a->duplicate = ip6_addr_isduplicated(st);
+		o.n++;
 	}
 	for (int i = 0; i < LWIP_ND6_NUM_PREFIXES; i++)
 		if (prefix_list[i].netif)
-			memcpy(&v6.prefix[np++], prefix_list[i].prefix.addr, 16);
+			memcpy(&o.prefix[o.nprefix++], prefix_list[i].prefix.addr, 16);
 	for (int i = 0; i < LWIP_ND6_NUM_ROUTERS; i++)
-		router = router || default_router_list[i].neighbor_entry;
-	v6.n = n;
-	v6.nprefix = np;
-	v6.router = router;
-	pthread_mutex_unlock(&v6.lock);
+		o.router = o.router || default_router_list[i].neighbor_entry;
+	gz_own6_publish(&o);
 }
 
 int gz_ipv6_init(const struct gz_engine_config *cfg, struct netif *nif)
@@ -151,99 +118,9 @@ void gz_ipv6_second(void)
 	publish();
 }
 
-bool gz_ipv6_is_local(const struct in6_addr *a)
-{
-	bool found = IN6_IS_ADDR_LOOPBACK(a);
-
-	pthread_mutex_lock(&v6.lock);
-	for (unsigned i = 0; i < v6.n && !found; i++)
-		found = !v6.own[i].duplicate && IN6_ARE_ADDR_EQUAL(&v6.own[i].addr, a);
-	pthread_mutex_unlock(&v6.lock);
-	return found;
-}
-
-unsigned gz_ipv6_list(struct in6_addr *list, unsigned max)
-{
-	unsigned n = 0;
-
-	pthread_mutex_lock(&v6.lock);
-	for (unsigned i = 0; i < v6.n && n < max; i++)
-		if (!v6.own[i].duplicate && !IN6_IS_ADDR_LINKLOCAL(&v6.own[i].addr))
-			list[n++] = v6.own[i].addr;
-	pthread_mutex_unlock(&v6.lock);
-	return n;
-}
-
-/* Under the lock: is @a on the link? */
-static bool on_link(const struct in6_addr *a)
-{
-	for (unsigned i = 0; i < v6.n; i++)
-		if (v6.own[i].static_ && !v6.own[i].duplicate && same64(&v6.own[i].addr, a))
-			return true;
-	for (unsigned i = 0; i < v6.nprefix; i++)
-		if (same64(&v6.prefix[i], a))
-			return true;
-	return false;
-}
-
-bool gz_ipv6_on_link(const struct in6_addr *a)
-{
-	bool is;
-
-	pthread_mutex_lock(&v6.lock);
-	is = on_link(a);
-	pthread_mutex_unlock(&v6.lock);
-	return is;
-}
-
-bool gz_ipv6_source(const struct in6_addr *peer, struct in6_addr *source)
-{
-	const struct own *best = NULL;
-	bool routed;
-	bool local = IN6_IS_ADDR_LINKLOCAL(peer) || IN6_IS_ADDR_MC_LINKLOCAL(peer) ||
-		     IN6_IS_ADDR_MC_NODELOCAL(peer);
-
-	pthread_mutex_lock(&v6.lock);
-	routed = local || IN6_IS_ADDR_MULTICAST(peer) || v6.router || on_link(peer);
-	for (unsigned i = 0; i < v6.n && routed; i++) {
-		const struct own *o = &v6.own[i];
-
-		/* RFC 6724 section 5: rules 2 and 3, then the longest prefix, by halves. */
-		if (o->duplicate || (bool)IN6_IS_ADDR_LINKLOCAL(&o->addr) != local)
-			continue;
-		if (!best || (o->preferred && !best->preferred) ||
-		    (o->preferred == best->preferred && same64(&o->addr, peer) &&
-		     !same64(&best->addr, peer)))
-			best = o;
-	}
-	if (best)
-		*source = best->addr;
-	pthread_mutex_unlock(&v6.lock);
-	return best;
-}
-
-struct gz_end gz_ipv6_end(const void *addr, uint16_t port)
-{
-	struct gz_end e = {.port = port};
-
-	memcpy(&e.addr, addr, sizeof(e.addr));
-	gz_addr_set_scope(&e);
-	return e;
-}
-
 struct netif *gz_ipv6_netif(void)
 {
 	return v6.nif;
-}
-
-bool gz_ipv6_is_up(void)
-{
-	bool up;
-
-	pthread_mutex_lock(&v6.lock);
-	up = v6.n;
-	pthread_mutex_unlock(&v6.lock);
-	return up;
 }
 
 /** gz_nd6_gateway() - LWIP_HOOK_ND6_GET_GW: the next hop to what is not on the link */

@@ -20,6 +20,24 @@ void gz_ipv6_second(void);
 /** lwIP was told that the link came up. */
 void gz_ipv6_link_up(void);
 
+/* --- own6.c ---------------------------------------------------------------- */
+
+#define GZ_OWN6_MAX 16
+struct gz_own6 {
+	struct gz_own6_addr {
+		struct in6_addr addr;
+		bool static_; /* its /64 is on the link */
+		bool preferred;
+		bool duplicate;
+	} own[GZ_OWN6_MAX];
+	unsigned n;
+	struct in6_addr prefix[GZ_OWN6_MAX]; /* advertised as on-link */
+	unsigned nprefix;
+	bool router;
+};
+
+/** These are the stack's now.  Worker's */
+void gz_own6_publish(const struct gz_own6 *o);
 /** ::1 or an address of the stack's that is not a duplicate?  Any thread. */
 bool gz_ipv6_is_local(const struct in6_addr *a);
 /** Addresses that programs may use: no link-local one, no duplicate.  Any thread; return: how

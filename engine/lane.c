@@ -87,14 +87,12 @@ static uint32_t free_window(const struct gz_plane *p)
 
 static void set_window(struct gz_plane *p, uint32_t w, struct gz_pair *pair, uint32_t ends)
 {
-	static uint32_t numbers; /* the worker's */
-
 	pthread_mutex_lock(&p->lock);
 	p->window[w] = pair;
 	pthread_mutex_unlock(&p->lock);
 	p->sh->ends[w] = (uint8_t)ends;
-	numbers += !numbers || pair;
-	__atomic_store_n(&p->sh->window[w], pair ? numbers : 0, __ATOMIC_SEQ_CST);
+	p->numbers += pair != NULL;
+	__atomic_store_n(&p->sh->window[w], pair ? p->numbers : 0, __ATOMIC_SEQ_CST);
 	if (w < p->windows)
 		return;
 	p->windows = w + 1;

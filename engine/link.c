@@ -109,8 +109,8 @@ void gz_link_look(void)
 	atomic_store(&link_of_port.down, !up);
 	gz_count(GZ_C_CARRIER_CHANGES);
 	if (up)
-		gz_info("port %s: link up", gz_worker.port.device);
+		gz_info("port %s: link up", gz_port.device);
 	else
-		gz_warn("port %s: link down", gz_worker.port.device);
-	gz_worker_post(&gz_worker, &(struct gz_msg){.op = GZ_OP_LINK, .fd = -1});
+		gz_warn("port %s: link down", gz_port.device);
+	gz_post(&(struct gz_msg){.op = GZ_OP_LINK, .fd = -1});
 }

@@ -181,7 +181,7 @@ enum fate { PASS, DROP, COOKIE };
 
 static enum fate judge(struct gz_sock *s)
 {
-	enum gz_cookies cookies = gz_worker.cfg->cookies;
+	enum gz_cookies cookies = gz_cfg->cookies;
 
 	if (is_full(s) || gz_table_room(s->client) <= gz_worker.half_open)
 		return DROP;

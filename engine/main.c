@@ -33,7 +33,6 @@
 #include <unistd.h>
 
 #include <rte_eal.h>
-#include <rte_launch.h>
 
 #include "config/config.h"
 #include "engine/attach.h"
@@ -534,6 +533,7 @@ int main(int argc, char **argv)
 	}
 	gz_log_level = cfg.log;
 	veth = cfg.port.veth_host[0];
+	gz_cfg = &cfg;
 	status = 1;
 
 	signal(SIGPIPE, SIG_IGN);
@@ -546,6 +546,7 @@ int main(int argc, char **argv)
 	if (lock < 0)
 		return 1;
 	r = enter_private_netns(&host, &private);
+	gz_netns = private;
 	if (r < 0) {
 		fail("Couldn't make a network namespace: %s%s", strerror(-r),
 		     r == -EPERM ? " (CAP_SYS_ADMIN is needed)" : "");
@@ -594,14 +595,14 @@ int main(int argc, char **argv)
 		fail("%s", err);
 		goto out_eal;
 	}
-	r = gz_port_open(&gz_worker.port, &cfg.port, &cfg.memory, err, sizeof(err));
+	r = gz_port_open(&gz_port, &cfg.port, &cfg.memory, err, sizeof(err));
 	if (r < 0) {
 		fail("%s", err);
 		goto out_eal;
 	}
 	if (err[0])
 		gz_info("%s", err);
-	r = gz_link_start(&gz_worker.port);
+	r = gz_link_start(&gz_port);
 	if (r < 0)
 		gz_warn("changes of the port's link are not seen: %s", strerror(-r));
 	if (setns(private, CLONE_NEWNET) < 0) {
@@ -610,7 +611,7 @@ int main(int argc, char **argv)
 	}
 	gz_table_limit(most_sockets(&cfg, files), cfg.client_sockets);
 	gz_ports_init(cfg.port_lo, cfg.port_hi);
-	r = gz_worker_init(&gz_worker, &cfg, private);
+	r = gz_workers_init(1, gz_codes);
 	if (r < 0) {
 		fail("Couldn't set the worker up: %s", strerror(-r));
 		goto out_port;
@@ -618,7 +619,7 @@ int main(int argc, char **argv)
 	control = open_control(path, sizeof(path));
 	if (control < 0)
 		goto out_worker;
-	if (rte_eal_remote_launch(gz_worker_main, &gz_worker, 1) != 0) {
+	if (gz_workers_start() < 0) {
 		fail("Couldn't start the worker");
 		goto out_control;
 	}
@@ -627,16 +628,16 @@ int main(int argc, char **argv)
 	io.fd[FD_LINK] = (struct pollfd){.fd = gz_link_fd(), .events = POLLIN};
 	io.fd[FD_CLIENTS] = (struct pollfd){.fd = gz_client_event(), .events = POLLIN};
 	io.n = FD_FIRST_PEER;
-	gz_info("engine '%s' on %s (%s), ready at %s", cfg.name, gz_worker.port.device,
-		gz_worker.port.driver, path);
+	gz_info("engine '%s' on %s (%s), ready at %s", cfg.name, gz_port.device, gz_port.driver,
+		path);
 	tell_ready("ok\n");
 
 	run(a.embedded);
 
 	/* New launchers must not find us: first the name, then the rest. */
 	unlink(path);
-	gz_worker_post(&gz_worker, &(struct gz_msg){.op = GZ_OP_STOP, .fd = -1});
-	rte_eal_wait_lcore(1);
+	gz_post(&(struct gz_msg){.op = GZ_OP_STOP, .fd = -1});
+	gz_workers_wait();
 	status = 0;
 	/* Whoever is still served sees its calls fail and its sockets hang up when
 	 * this process ends; service threads may be in the middle of a call. */
@@ -646,11 +647,11 @@ out_control:
 		unlink(path);
 out_worker:
 	if (status)
-		gz_worker_destroy(&gz_worker);
+		gz_workers_destroy();
 out_port:
 	if (setns(veth ? private : host, CLONE_NEWNET) < 0)
 		gz_warn("the port is closed in the wrong network namespace: %s", strerror(errno));
-	gz_port_close(&gz_worker.port);
+	gz_port_close(&gz_port);
 out_eal:
 	gz_eal_stop(cfg.name);
 out_veth:

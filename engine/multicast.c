@@ -76,8 +76,7 @@ bool gz_groups_allow(struct gz_sock *s, struct gz_end dst, struct gz_end src)
 
 static void tell_worker(struct gz_end group, bool join)
 {
-	gz_worker_post(
-	    &gz_worker,
+	gz_post(
 	    &(struct gz_msg){.op = GZ_OP_GROUP, .group = group, .prefix = join ? 1 : 0, .fd = -1});
 }
 
@@ -124,10 +123,10 @@ static int interface(bool v4, uint32_t addr, int index, struct gz_end *local)
 		if (index != gz_addr_ifindex(none))
 			return -ENODEV;
 		if (v4)
-			*local = gz_end_v4(gz_worker.cfg->addrs[0].addr, 0);
+			*local = gz_end_v4(gz_cfg->addrs[0].addr, 0);
 	} else if (addr) {
 		*local = gz_end_v4(addr, 0);
-		if (!gz_netif_is_local(*local))
+		if (!gz_addr_is_local(*local))
 			return -ENODEV;
 	}
 	return 0;

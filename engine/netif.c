@@ -32,6 +32,7 @@
 #include "lwip/prot/tcp.h"
 #include "netif/ethernet.h"
 
+#include "engine/address.h"
 #include "engine/attach.h"
 #include "engine/counters.h"
 #include "engine/ipv6.h"
@@ -61,7 +62,6 @@ static struct {
 	struct netif lo;
 	struct rte_mbuf *tx[TX_BATCH];
 	unsigned ntx;
-	struct gz_worker *w;
 	struct looped loop[LOOP_MAX];
 	unsigned loop_head, loop_tail;
 	bool fragments;		     /* may be made of the segment that is being sent */
@@ -81,20 +81,6 @@ static void rx_pbuf_free(struct pbuf *p)
 	struct rx_pbuf *r = (struct rx_pbuf *)p;
 
 	rte_pktmbuf_free_seg(r->mbuf);
-}
-
-bool gz_netif_is_local(struct gz_end end)
-{
-	uint32_t addr = gz_end_v4_addr(end);
-
-	if (!gz_end_is_v4(end))
-		return gz_ipv6_is_local(&end.addr);
-	if ((ntohl(addr) >> 24) == 127)
-		return true;
-	for (unsigned i = 0; i < net.w->cfg->naddrs; i++)
-		if (net.w->cfg->addrs[i].addr == addr)
-			return true;
-	return false;
 }
 
 struct netif *gz_netif_of(uint32_t addr)
@@ -137,8 +123,8 @@ void gz_netif_group(struct gz_end group, bool join)
 {
 	if (!net.n)
 		return;
-	if (join && !net.groups && rte_eth_allmulticast_enable(net.w->port.id) < 0)
-		gz_debug("port %s takes all frames of groups, or none", net.w->port.device);
+	if (join && !net.groups && rte_eth_allmulticast_enable(gz_port.id) < 0)
+		gz_debug("port %s takes all frames of groups, or none", gz_port.device);
 	if (join_or_leave(&net.nif[0], group, join) == ERR_OK)
 		net.groups += join ? 1u : -1u;
 }
@@ -150,7 +136,7 @@ bool gz_netif_in_groups(void)
 
 uint32_t gz_netif_mss(const ip_addr_t *peer)
 {
-	uint32_t mtu = ip_addr_isloopback(peer) ? net.lo.mtu : net.w->port.mtu;
+	uint32_t mtu = ip_addr_isloopback(peer) ? net.lo.mtu : gz_port.mtu;
 	uint32_t mss = mtu - (IP_IS_V6(peer) ? IP6_HLEN : IP_HLEN) - TCP_HLEN;
 
 	return LWIP_MIN(mss, (uint32_t)TCP_MSS);
@@ -163,7 +149,7 @@ static void drop_from(unsigned i)
 	net.ntx = i;
 }
 
-void gz_netif_flush(struct gz_worker *w)
+void gz_netif_flush(void)
 {
 	unsigned sent = 0, tries = 0;
 	uint64_t bytes = 0;
@@ -171,8 +157,8 @@ void gz_netif_flush(struct gz_worker *w)
 	gz_netif_segment(0);
 	if (!net.ntx)
 		return;
-	if (net.offloads.checksum || w->port.vlan_insert) {
-		sent = rte_eth_tx_prepare(w->port.id, 0, net.tx, (uint16_t)net.ntx);
+	if (net.offloads.checksum || gz_port.vlan_insert) {
+		sent = rte_eth_tx_prepare(gz_port.id, 0, net.tx, (uint16_t)net.ntx);
 		/* Frames of our own making that the driver does not take */
 		if (sent < net.ntx)
 			drop_from(sent);
@@ -181,7 +167,7 @@ void gz_netif_flush(struct gz_worker *w)
 	for (unsigned i = 0; i < net.ntx; i++)
 		bytes += net.tx[i]->pkt_len;
 	while (sent < net.ntx && tries++ < 64)
-		sent += rte_eth_tx_burst(w->port.id, 0, net.tx + sent, (uint16_t)(net.ntx - sent));
+		sent += rte_eth_tx_burst(gz_port.id, 0, net.tx + sent, (uint16_t)(net.ntx - sent));
 	gz_add(GZ_C_PORT_TX, sent);
 	gz_add(GZ_C_PORT_TX_BYTES, bytes);
 	if (sent < net.ntx)
@@ -192,7 +178,7 @@ void gz_netif_flush(struct gz_worker *w)
 /* Copy @p into an mbuf, and more behind it as needed, the headers into the first one */
 static struct rte_mbuf *mbuf_of(const struct pbuf *p)
 {
-	struct rte_mbuf *head = rte_pktmbuf_alloc(net.w->port.pool), *m = head;
+	struct rte_mbuf *head = rte_pktmbuf_alloc(gz_port.pool), *m = head;
 
 	for (; m && p; p = p->next) {
 		const char *from = p->payload;
@@ -200,7 +186,7 @@ static struct rte_mbuf *mbuf_of(const struct pbuf *p)
 
 		while (left) {
 			if (!rte_pktmbuf_tailroom(m)) {
-				m->next = rte_pktmbuf_alloc(net.w->port.pool);
+				m->next = rte_pktmbuf_alloc(gz_port.pool);
 				m = m->next;
 				if (!m) {
 					rte_pktmbuf_free(head);
@@ -222,7 +208,7 @@ static struct rte_mbuf *mbuf_of(const struct pbuf *p)
 /* What of a frame of TCP is left to the port.  Return: false, it cannot be sent */
 static bool leave_to_port(struct rte_mbuf *m)
 {
-	const struct gz_port *port = &net.w->port;
+	const struct gz_port *port = &gz_port;
 	const struct rte_ether_hdr *eth = rte_pktmbuf_mtod(m, const struct rte_ether_hdr *);
 	const uint8_t *l3 = (const uint8_t *)(eth + 1), *l4;
 	bool v6 = eth->ether_type == RTE_BE16(RTE_ETHER_TYPE_IPV6);
@@ -271,14 +257,14 @@ static err_t link_output(struct netif *nif, struct pbuf *p)
 		gz_count(GZ_C_PORT_TX_DROPPED);
 		return ERR_OK; /* as if it had been lost */
 	}
-	if (!gz_vlan_put(&m, &net.w->port)) {
+	if (!gz_vlan_put(&m, &gz_port)) {
 		rte_pktmbuf_free(m);
 		gz_count(GZ_C_PORT_TX_DROPPED);
 		return ERR_BUF;
 	}
 	net.tx[net.ntx++] = m;
 	if (net.ntx == TX_BATCH)
-		gz_netif_flush(net.w);
+		gz_netif_flush();
 	return ERR_OK;
 }
 
@@ -361,7 +347,7 @@ void gz_netif_segment(uint16_t mss)
 
 		if (large)
 			net.mtu6[i] = nif->mtu6;
-		nif->mtu = large ? 0 : net.w->port.mtu;
+		nif->mtu = large ? 0 : gz_port.mtu;
 		nif->mtu6 = large ? 0 : net.mtu6[i];
 	}
 }
@@ -371,8 +357,8 @@ void gz_netif_look(struct gz_worker *w)
 	if (w->now - net.looked < LOOK_NS)
 		return;
 	net.looked = w->now;
-	gz_port_look(&w->port);
-	net.offloads = w->port.offloads;
+	gz_port_look(&gz_port);
+	net.offloads = gz_port.offloads;
 	for (unsigned i = 0; i < net.n; i++) {
 		u16_t flags = NETIF_CHECKSUM_ENABLE_ALL;
 
@@ -515,9 +501,9 @@ static err_t nif_init(struct netif *nif)
 	nif->output = port_output;
 	nif->output_ip6 = port_output6;
 	nif->linkoutput = link_output;
-	nif->mtu = net.w->port.mtu;
+	nif->mtu = gz_port.mtu;
 	nif->hwaddr_len = 6;
-	memcpy(nif->hwaddr, net.w->port.mac.addr_bytes, 6);
+	memcpy(nif->hwaddr, gz_port.mac.addr_bytes, 6);
 	nif->flags =
 	    NETIF_FLAG_BROADCAST | NETIF_FLAG_ETHARP | NETIF_FLAG_ETHERNET | NETIF_FLAG_LINK_UP;
 	/* All of our addresses are on one wire: the first speaks IGMP for it. */
@@ -563,19 +549,18 @@ void gz_netif_link(void)
 		gz_ipv6_link_up();
 }
 
-int gz_netif_init(struct gz_worker *w)
+int gz_netif_init(void)
 {
 	ip4_addr_t a, m, g;
 
-	net.w = w;
 	net.no_link = !gz_link_is_up();
-	for (unsigned i = 0; i < w->cfg->naddrs; i++) {
-		const struct gz_prefix4 *p = &w->cfg->addrs[i];
+	for (unsigned i = 0; i < gz_cfg->naddrs; i++) {
+		const struct gz_prefix4 *p = &gz_cfg->addrs[i];
 		struct netif *nif = &net.nif[net.n];
 
 		a.addr = p->addr;
 		m.addr = p->len ? htonl(0xffffffffu << (32 - p->len)) : 0;
-		g.addr = i ? 0 : w->cfg->gateway;
+		g.addr = i ? 0 : gz_cfg->gateway;
 		if (!netif_add(nif, &a, &m, &g, NULL, nif_init, ethernet_input))
 			return -ENOMEM;
 		net.n++;
@@ -593,7 +578,7 @@ int gz_netif_init(struct gz_worker *w)
 	IP_SET_TYPE_VAL(net.lo.ip6_addr[0], IPADDR_TYPE_V6);
 	netif_ip6_addr_set_state(&net.lo, 0, IP6_ADDR_PREFERRED);
 	/* IPv6 needs a netif of the port's, with or without an IPv4 address. */
-	return net.n ? gz_ipv6_init(w->cfg, &net.nif[0]) : 0;
+	return net.n ? gz_ipv6_init(gz_cfg, &net.nif[0]) : 0;
 }
 
 /*
@@ -609,7 +594,7 @@ static bool martian(const uint8_t *src, const uint8_t *dst)
 	from = gz_end_v4(a, 0);
 	/* 0.0.0.0 asks for groups (IGMP) and addresses (DHCP), of many only. */
 	return src[0] == 127 || dst[0] == 127 || src[0] >= 224 || (!src[0] && dst[0] < 224) ||
-	       (gz_netif_is_local(from) && !gz_attach_shares());
+	       (gz_addr_is_local(from) && !gz_attach_shares());
 }
 
 /*
@@ -683,7 +668,7 @@ static bool is_checked(const struct rte_mbuf *m)
 {
 	uint64_t sum = m->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK;
 
-	return (net.w->port.asked.checksum || net.w->port.kind == GZ_DRV_VHOST) &&
+	return (gz_port.asked.checksum || gz_port.kind == GZ_DRV_VHOST) &&
 	       (sum == RTE_MBUF_F_RX_L4_CKSUM_GOOD || sum == RTE_MBUF_F_RX_L4_CKSUM_NONE);
 }
 
@@ -726,8 +711,8 @@ static void input(struct rte_mbuf *m)
 unsigned gz_netif_rx(struct gz_worker *w, void (*before)(struct gz_worker *))
 {
 	struct rte_mbuf *b[512]; /* worker.burst at most */
-	uint16_t want = (uint16_t)RTE_MIN(w->cfg->burst, RTE_DIM(b));
-	uint16_t n = rte_eth_rx_burst(w->port.id, 0, b, want);
+	uint16_t want = (uint16_t)RTE_MIN(gz_cfg->burst, RTE_DIM(b));
+	uint16_t n = rte_eth_rx_burst(gz_port.id, 0, b, want);
 
 	/*
 	 * Messages after the burst was taken and before it is looked at: a
@@ -740,7 +725,7 @@ unsigned gz_netif_rx(struct gz_worker *w, void (*before)(struct gz_worker *))
 	for (uint16_t i = 0; i < n; i++) {
 		if (i + 1 < n)
 			rte_prefetch0(rte_pktmbuf_mtod(b[i + 1], void *));
-		if (gz_vlan_take(b[i], w->port.vlan)) {
+		if (gz_vlan_take(b[i], gz_port.vlan)) {
 			input(b[i]);
 			continue;
 		}

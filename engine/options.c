@@ -33,7 +33,7 @@ void gz_options_init(struct gz_options *o)
 	for (size_t i = 0; i < gz_option_nrows; i++)
 		if (gz_option_is_int(&gz_option_rows[i]))
 			*gz_option_int(o, &gz_option_rows[i]) = gz_option_rows[i].dfl;
-	o->syncnt = gz_worker.cfg ? (int)gz_worker.cfg->syn_retries : 6;
+	o->syncnt = gz_cfg ? (int)gz_cfg->syn_retries : 6;
 }
 
 static int set_time(struct gz_sock *s, const struct gz_option_row *r, int shadow, const void *val,
@@ -66,7 +66,7 @@ static int refuse(const struct gz_option_row *r)
 /* SO_BINDTODEVICE: the stack's interface, by the port's name too, or lo; "": any. */
 static int set_device(struct gz_sock *s, const char *val, socklen_t len)
 {
-	const char *own = gz_worker.cfg->port.iface;
+	const char *own = gz_cfg->port.iface;
 	char name[sizeof(s->opt.device)] = "";
 
 	memcpy(name, val, len < sizeof(name) - 1 ? len : sizeof(name) - 1);
@@ -427,7 +427,7 @@ static int compute(struct gz_sock *s, const struct gz_option_row *r, void *val, 
 		if (gz_sock_state(s) != GZ_ESTABLISHED)
 			return -ENOTCONN;
 		gz_segment_info(s, &info);
-		v = info.tcpi_pmtu ? (int)info.tcpi_pmtu : gz_worker.port.mtu;
+		v = info.tcpi_pmtu ? (int)info.tcpi_pmtu : gz_port.mtu;
 		break;
 	default:
 		switch (r->opt) {

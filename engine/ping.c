@@ -123,7 +123,7 @@ static void set_id(struct gz_sock *s, uint16_t id)
 
 void gz_ping_gone(struct gz_sock *s)
 {
-	gz_icmp_drain(&gz_worker);
+	gz_icmp_drain();
 	pthread_mutex_lock(&ping.lock);
 	if (ping.sock[s->dgram.nest] == s)
 		ping.sock[s->dgram.nest] = NULL;
@@ -277,8 +277,7 @@ static bool is_for(const struct gz_sock *s, struct gz_end dst)
 	       (gz_end_is_any(local) || gz_end_same_addr(local, dst));
 }
 
-/* Hand reply @d to the socket that has its id.  false: nobody has it */
-static bool reply(const struct gz_datagram *d)
+bool gz_ping_reply(const struct gz_datagram *d)
 {
 	struct gz_inner ip = {
 	    .v6 = !gz_end_is_v4(d->src),
@@ -310,27 +309,6 @@ static bool reply(const struct gz_datagram *d)
 	}
 	gz_sock_unref(s);
 	return mine;
-}
-
-void gz_ping_input(struct pbuf *p)
-{
-	bool v6 = ip_current_is_v6();
-	const uint8_t *h = p->payload;
-	struct iovec v[PIECES];
-	struct gz_datagram d = {.data = v};
-
-	if (p->len < HEADER || h[0] != (v6 ? ICMP6_TYPE_EREP : ICMP_ER) ||
-	    (v6 ? ip6_chksum_pseudo(p, IP6_NEXTH_ICMP6, p->tot_len, ip6_current_src_addr(),
-				    ip6_current_dest_addr())
-		: inet_chksum_pbuf(p)) != 0)
-		return;
-	gz_udp_addresses(&d, 0, 0);
-	for (struct pbuf *q = p; q && d.ndata < PIECES; q = q->next) {
-		v[d.ndata++] = (struct iovec){q->payload, q->len};
-		d.len += q->len;
-	}
-	if (d.len == p->tot_len)
-		reply(&d);
 }
 
 void gz_ping_error(const struct gz_datagram *d, const uint8_t *h, struct gz_end offender,
@@ -371,12 +349,12 @@ void gz_ping_request(struct gz_datagram *d, uint32_t alias)
 	d->dst = a.peer;
 	gz_udp_choose_source(s, d, a.local, &mc);
 	d->src.port = d->dst.port = 0;
-	if (!gz_addr_to_many(d->dst) && gz_netif_is_local(d->dst)) {
+	if (!gz_addr_to_many(d->dst) && gz_addr_is_local(d->dst)) {
 		back.src = d->dst;
 		back.dst = d->src;
 		back.ttl = 64;
-		reply(&back);
-	} else if (!gz_icmp_send(d, gz_udp_way_out(d, &mc))) {
+		gz_ping_reply(&back);
+	} else if (!gz_here->code->icmp(d, &mc)) {
 		gz_count(GZ_C_UDP_TX_DROPPED);
 	}
 	gz_sock_unref(s);

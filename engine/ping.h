@@ -36,6 +36,8 @@ bool gz_ping_is_gone(struct gz_sock *s);
 void gz_ping_request(struct gz_datagram *d, uint32_t alias);
 /** A message from the wire, of the packet that lwIP looks at: is it a reply for somebody? */
 void gz_ping_input(struct pbuf *p);
+/** Hand reply @d to the socket that has its id.  false: nobody has it */
+bool gz_ping_reply(const struct gz_datagram *d);
 /** Request @d, whose first eight bytes are at @h, came back with an error. */
 void gz_ping_error(const struct gz_datagram *d, const uint8_t *h, struct gz_end offender,
 		   const struct gz_icmp *e);

@@ -341,7 +341,7 @@ static void post(enum gz_op op, struct gz_sock *s, struct gz_client *c, struct g
 	struct gz_msg m = {.op = op, .sock = s, .client = c, .leave = l, .fd = -1};
 
 	/* Without memory for a message nothing else would do. */
-	while (gz_worker_post(&gz_worker, &m) < 0)
+	while (gz_post(&m) < 0)
 		usleep(1000);
 }
 
@@ -947,7 +947,7 @@ void gz_plane_loud(struct gz_plane *p)
 			__atomic_fetch_or(&sh->slot[i].poke, GZ_POKE_BYTES, __ATOMIC_SEQ_CST);
 	for (unsigned k = 0; k < GZ_SLOTS / 64; k++)
 		__atomic_store_n(&sh->dirty[k], UINT64_MAX, __ATOMIC_SEQ_CST);
-	while (gz_worker_post(&gz_worker, &m) < 0)
+	while (gz_post(&m) < 0)
 		usleep(1000);
 }
 

@@ -44,6 +44,7 @@ struct gz_plane {
 	/* the worker */
 	struct gz_sock *owner[GZ_SLOTS];
 	uint32_t windows; /* that ever were */
+	uint32_t numbers; /* that were given to them */
 	bool no_lanes;
 	LIST_ENTRY(gz_plane) entry;
 	struct gz_client *client; /* while it is on the worker's list */

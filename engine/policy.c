@@ -58,11 +58,11 @@ static enum gz_why by_default(struct gz_call_ctx *c, const struct gz_verdict *v)
 {
 	bool loopback = gz_addr_is_loopback(v->end);
 
-	if (loopback && gz_worker.cfg->loopback == GZ_LO_KERNEL)
+	if (loopback && gz_cfg->loopback == GZ_LO_KERNEL)
 		return GZ_WHY_LOOPBACK;
 	if (v->direction == GZ_DIR_BIND) {
 		bool ours = loopback || gz_end_is_any(v->end) || gz_addr_to_many(v->end) ||
-			    gz_netif_is_local(v->end);
+			    gz_addr_is_local(v->end);
 
 		return ours || !gz_addr_kernel_has(c->tid, v->end) ? GZ_WHY_BIND
 								   : GZ_WHY_KERNEL_BIND;
@@ -76,7 +76,7 @@ static enum gz_why by_default(struct gz_call_ctx *c, const struct gz_verdict *v)
 			   ? GZ_WHY_LO_KERNEL
 			   : GZ_WHY_LO_NOBODY;
 	}
-	if (gz_netif_is_local(v->end))
+	if (gz_addr_is_local(v->end))
 		return GZ_WHY_OWN;
 	return gz_addr_routed(v->end) || (gz_end_is_v4(v->end) && gz_addr_to_many(v->end))
 		   ? GZ_WHY_ROUTED
@@ -112,7 +112,7 @@ void gz_policy_is(struct gz_call_ctx *c, enum gz_direction dir, int protocol, st
 enum gz_whose gz_policy_ask(struct gz_call_ctx *c, enum gz_direction dir, int protocol,
 			    struct gz_end end, struct gz_verdict *v)
 {
-	const struct gz_engine_config *cfg = gz_worker.cfg;
+	const struct gz_engine_config *cfg = gz_cfg;
 	enum gz_why why;
 
 	fill(v, c, dir, protocol, end);
@@ -144,8 +144,7 @@ const char *gz_policy_text(const struct gz_verdict *v, char *buf, size_t n)
 	if (v->rule < 0)
 		snprintf(buf, n, "%s", texts[-1 - v->rule]);
 	else
-		snprintf(buf, n, "rule %d (line %u)", v->rule + 1,
-			 gz_worker.cfg->rules[v->rule].line);
+		snprintf(buf, n, "rule %d (line %u)", v->rule + 1, gz_cfg->rules[v->rule].line);
 	return buf;
 }
 

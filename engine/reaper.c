@@ -154,7 +154,7 @@ void gz_reaper_close(struct gz_sock *s)
 		gz_groups_leave_all(s);
 		gz_alias_unpin(s->dgram.alias);
 	}
-	gz_worker_post(&gz_worker, &(struct gz_msg){.op = GZ_OP_GONE, .sock = s, .fd = -1});
+	gz_post(&(struct gz_msg){.op = GZ_OP_GONE, .sock = s, .fd = -1});
 	gz_table_remove(s);
 }
 

@@ -209,12 +209,12 @@ static void attr8(struct gz_rtnl *b, unsigned short type, uint8_t v)
 static void stats(struct gz_rtnl *b)
 {
 	struct rtnl_link_stats64 s = {
-	    .rx_packets = gz_counter(GZ_C_PORT_RX),
-	    .tx_packets = gz_counter(GZ_C_PORT_TX),
-	    .rx_bytes = gz_counter(GZ_C_PORT_RX_BYTES),
-	    .tx_bytes = gz_counter(GZ_C_PORT_TX_BYTES),
-	    .rx_errors = gz_counter(GZ_C_PORT_MALFORMED),
-	    .tx_dropped = gz_counter(GZ_C_PORT_TX_DROPPED),
+	    .rx_packets = gz_counter_of_all(GZ_C_PORT_RX),
+	    .tx_packets = gz_counter_of_all(GZ_C_PORT_TX),
+	    .rx_bytes = gz_counter_of_all(GZ_C_PORT_RX_BYTES),
+	    .tx_bytes = gz_counter_of_all(GZ_C_PORT_TX_BYTES),
+	    .rx_errors = gz_counter_of_all(GZ_C_PORT_MALFORMED),
+	    .tx_dropped = gz_counter_of_all(GZ_C_PORT_TX_DROPPED),
 	};
 	/* The older form is the same with numbers of 32 bits, and shorter. */
 	uint32_t old[sizeof(struct rtnl_link_stats) / sizeof(uint32_t)];
@@ -244,8 +244,8 @@ static void link_record(struct gz_rtnl *b, const struct nlmsghdr *request, uint1
 		i->ifi_flags |= IFF_RUNNING | IFF_LOWER_UP;
 	gz_rtnl_attr(b, IFLA_IFNAME, GZ_IFACE_NAME, sizeof(GZ_IFACE_NAME));
 	attr8(b, IFLA_OPERSTATE, up ? OPER_UP : OPER_DOWN);
-	gz_rtnl_attr32(b, IFLA_MTU, gz_worker.port.mtu);
-	gz_rtnl_attr(b, IFLA_ADDRESS, gz_worker.port.mac.addr_bytes, 6);
+	gz_rtnl_attr32(b, IFLA_MTU, gz_port.mtu);
+	gz_rtnl_attr(b, IFLA_ADDRESS, gz_port.mac.addr_bytes, 6);
 	if (family != AF_INET6) {
 		gz_rtnl_attr32(b, IFLA_TXQLEN, 1000);
 		attr8(b, IFLA_LINKMODE, 0);
@@ -284,7 +284,7 @@ static void address(struct gz_rtnl *b, const struct nlmsghdr *request, uint32_t 
 
 void gz_rtnl_records(struct gz_rtnl *b, const struct nlmsghdr *request, bool strict, uint32_t pid)
 {
-	const struct gz_engine_config *cfg = gz_worker.cfg;
+	const struct gz_engine_config *cfg = gz_cfg;
 	struct in6_addr v6[ADDRS6_MAX];
 	uint8_t family = family_of(request);
 	unsigned n;

@@ -109,7 +109,7 @@ static void dumped(struct gz_rtnl *b, const struct nlmsghdr *request, bool stric
 
 static void routes_v4(struct gz_rtnl *b, const struct nlmsghdr *h, bool strict, uint32_t pid)
 {
-	const struct gz_engine_config *cfg = gz_worker.cfg;
+	const struct gz_engine_config *cfg = gz_cfg;
 	struct route r = {.family = AF_INET,
 			  .table = RT_TABLE_MAIN,
 			  .protocol = RTPROT_STATIC,
@@ -147,7 +147,7 @@ static void routes_v4(struct gz_rtnl *b, const struct nlmsghdr *h, bool strict, 
 
 static void routes_v6(struct gz_rtnl *b, const struct nlmsghdr *h, bool strict, uint32_t pid)
 {
-	const struct gz_engine_config *cfg = gz_worker.cfg;
+	const struct gz_engine_config *cfg = gz_cfg;
 	struct in6_addr v6[ADDRS6_MAX], net;
 	unsigned n = gz_ipv6_list(v6, ADDRS6_MAX);
 	struct route r = {.family = AF_INET6,
@@ -234,12 +234,12 @@ bool gz_rtnl_route_own(const struct nlmsghdr *h)
 	    header(h).rtm_flags & RTM_F_FIB_MATCH)
 		return false;
 	return !gz_addr_is_loopback(to) && !gz_addr_to_many(to) &&
-	       (gz_netif_is_local(to) || gz_addr_routed(to));
+	       (gz_addr_is_local(to) || gz_addr_routed(to));
 }
 
 void gz_rtnl_route(struct gz_rtnl *b, const struct nlmsghdr *h, uint32_t pid)
 {
-	const struct gz_engine_config *cfg = gz_worker.cfg;
+	const struct gz_engine_config *cfg = gz_cfg;
 	bool v4 = header(h).rtm_family == AF_INET, local;
 	struct gz_end to, from;
 	uint32_t dst4, src4;
@@ -250,7 +250,7 @@ void gz_rtnl_route(struct gz_rtnl *b, const struct nlmsghdr *h, uint32_t pid)
 
 	if (!destination(h, &to))
 		return;
-	local = gz_netif_is_local(to);
+	local = gz_addr_is_local(to);
 	from = gz_addr_source(to);
 	dst4 = v4 ? gz_end_v4_addr(to) : 0;
 	src4 = v4 ? gz_end_v4_addr(from) : 0;

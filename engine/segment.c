@@ -378,7 +378,7 @@ static void fill(struct gz_sock *s, struct tcp_info *t)
 	t->tcpi_ato = TCP_FAST_INTERVAL * 1000;
 	t->tcpi_snd_mss = t->tcpi_rcv_mss = mss;
 	t->tcpi_unacked = segments(p->snd_nxt - p->lastack, mss);
-	t->tcpi_pmtu = m->pmtu ? m->pmtu : gz_worker.port.mtu;
+	t->tcpi_pmtu = m->pmtu ? m->pmtu : gz_port.mtu;
 	t->tcpi_rcv_ssthresh = p->rcv_wnd;
 	t->tcpi_rtt = m->srtt8 >> 3;
 	t->tcpi_rttvar = m->mdev4 >> 2;

@@ -90,7 +90,7 @@ static int enter_netns(pid_t tid)
 
 static void leave_netns(void)
 {
-	if (setns(gz_worker.netns, CLONE_NEWNET) < 0)
+	if (setns(gz_netns, CLONE_NEWNET) < 0)
 		gz_err("cannot return to the shadows' network namespace: %s", strerror(errno));
 }
 

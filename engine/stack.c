@@ -448,9 +448,9 @@ bool gz_stack_is_over(const struct gz_sock *s)
 	return !s->flow || gz_pcb_look(s->flow)->state == TIME_WAIT;
 }
 
-int gz_stack_init(struct gz_worker *w)
+int gz_stack_init(void)
 {
 	lwip_init();
 	ext_id = tcp_ext_arg_alloc_id();
-	return gz_pcb_init(w->cfg->max_sockets, w->cfg->max_time_waits);
+	return gz_pcb_init(gz_cfg->max_sockets, gz_cfg->max_time_waits);
 }

@@ -64,7 +64,7 @@ static uint64_t rss_kb(void)
 static void counters(struct rte_tel_data *d, enum gz_counter from, enum gz_counter to)
 {
 	for (int c = (int)from; c <= (int)to; c++)
-		u64(d, gz_counter_names[c], gz_counter((enum gz_counter)c));
+		u64(d, gz_counter_names[c], gz_counter_of_all((enum gz_counter)c));
 }
 
 static int on_engine(const char *cmd, const char *params, struct rte_tel_data *d)
@@ -129,7 +129,7 @@ static const char *in_use(const struct gz_offloads *o, char used[64])
 
 static int on_port(const char *cmd, const char *params, struct rte_tel_data *d)
 {
-	const struct gz_port *p = &gz_worker.port;
+	const struct gz_port *p = &gz_port;
 	struct rte_eth_stats st;
 	char mac[RTE_ETHER_ADDR_FMT_SIZE], used[64];
 
@@ -165,9 +165,14 @@ static int on_proto(const char *cmd, const char *params, struct rte_tel_data *d)
 	(void)cmd;
 	(void)params;
 	rte_tel_data_start_dict(d);
-	st = gz_stats(&n);
-	for (unsigned i = 0; i < n; i++)
-		u64(d, st[i].name, *st[i].value);
+	st = gz_workers[0]->code->stats(&n);
+	for (unsigned i = 0; i < n; i++) {
+		uint64_t sum = 0;
+
+		for (unsigned w = 0; w < gz_nworkers; w++)
+			sum += *gz_workers[w]->code->stats(&n)[i].value;
+		u64(d, st[i].name, sum);
+	}
 	u64(d, "udp_rcvbuf_errors", gz_inner_lost());
 	return 0;
 }

@@ -194,7 +194,7 @@ static void syn_sent(struct gz_worker *w, struct tcp_pcb *p, struct gz_sock *s)
 static void give_up(struct gz_worker *w, struct tcp_pcb *p, struct gz_sock *s)
 {
 	uint64_t limit = s->opt.user_timeout ? (uint64_t)s->opt.user_timeout * GZ_MS
-					     : (uint64_t)w->cfg->rto_give_up_s * GZ_SEC;
+					     : (uint64_t)gz_cfg->rto_give_up_s * GZ_SEC;
 
 	if (!p->nrtx && !p->persist_probe) {
 		s->deadline = 0;

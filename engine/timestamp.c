@@ -39,7 +39,7 @@ static uint32_t milliseconds(void)
 
 static bool wanted(void)
 {
-	return gz_worker.cfg->tcp_timestamps;
+	return gz_cfg->tcp_timestamps;
 }
 
 bool gz_timestamp_find(const struct tcp_hdr *h, uint32_t *val, uint32_t *ecr)

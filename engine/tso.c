@@ -19,6 +19,7 @@
 #include "lwip/priv/tcp_priv.h"
 #include "lwip/tcp.h"
 
+#include "engine/address.h"
 #include "engine/counters.h"
 #include "engine/segment.h"
 #include "engine/sock.h"
@@ -39,8 +40,8 @@ uint32_t gz_tso_most(const struct gz_sock *s, const struct tcp_pcb *p)
 {
 	uint32_t mss = tcp_mss(p);
 
-	if (!gz_worker.port.offloads.tso || p->state < ESTABLISHED || !mss ||
-	    !is_calm(p, &s->flow->measure) || gz_netif_is_local(s->flow->peer))
+	if (!gz_port.offloads.tso || p->state < ESTABLISHED || !mss ||
+	    !is_calm(p, &s->flow->measure) || gz_addr_is_local(s->flow->peer))
 		return 0;
 	return MOST / mss * mss;
 }

@@ -40,7 +40,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 bool gz_twin_wanted(struct gz_end end)
 {
-	switch (gz_worker.cfg->loopback) {
+	switch (gz_cfg->loopback) {
 	case GZ_LO_BOTH:
 		return gz_end_is_any(end) || gz_addr_is_loopback(end);
 	case GZ_LO_KERNEL:
@@ -135,7 +135,7 @@ void gz_twin_close(struct gz_sock *s)
 void gz_twin_room(struct gz_sock *l)
 {
 	if (atomic_exchange(&l->twin_full, false))
-		gz_worker_post(&gz_worker, &(struct gz_msg){.op = GZ_OP_TWIN, .sock = l, .fd = -1});
+		gz_post(&(struct gz_msg){.op = GZ_OP_TWIN, .sock = l, .fd = -1});
 }
 
 /* --- worker ------------------------------------------------------------------ */

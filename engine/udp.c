@@ -83,7 +83,7 @@ struct outgoing {
 
 static struct {
 	pthread_mutex_t lock; /* of all that is here; before any socket's */
-	STAILQ_HEAD(, outgoing) out;
+	STAILQ_HEAD(, outgoing) out[GZ_WORKERS_MAX];
 	int rx, rx6; /* what programs send */
 	struct mmsghdr msg[RX_BATCH];
 	struct iovec iov[RX_BATCH];
@@ -92,7 +92,6 @@ static struct {
 	char buf[RX_BATCH][RX_BYTES];
 } udp = {
     .lock = PTHREAD_MUTEX_INITIALIZER,
-    .out = STAILQ_HEAD_INITIALIZER(udp.out),
     .rx = -1,
     .rx6 = -1,
 };
@@ -178,7 +177,7 @@ static bool has_way(struct gz_sock *s, const struct gz_datagram *d)
 
 	pthread_mutex_lock(&s->lock);
 	lo = gz_iface_is_lo(s->opt.device);
-	has = !*s->opt.device || (lo ? gz_netif_is_local(d->dst) || by_lo(d) : !by_lo(d));
+	has = !*s->opt.device || (lo ? gz_addr_is_local(d->dst) || by_lo(d) : !by_lo(d));
 	pthread_mutex_unlock(&s->lock);
 	return has;
 }
@@ -233,11 +232,7 @@ static struct gz_sock *spread(struct gz_sock **v, const int *points, unsigned n,
 	return NULL;
 }
 
-/*
- * Hand @d to the socket that it is for, or to each that listens to the group or to
- * everybody.  Return: false when there is none
- */
-static bool deliver(const struct gz_datagram *d, bool to_many)
+bool gz_udp_deliver(const struct gz_datagram *d, bool to_many)
 {
 	struct gz_sock *v[SAME_PORT], *to = NULL;
 	int points[SAME_PORT], best = -1;
@@ -287,174 +282,7 @@ void gz_udp_error(const struct gz_datagram *d, struct gz_end offender, const str
 	}
 }
 
-/* --- the wire ------------------------------------------------------------ */
-
-/* RFC 768, RFC 8200 section 8.1 */
-static bool checksum_ok(struct pbuf *p, const struct udp_hdr *h)
-{
-	if (!h->chksum)
-		return !ip_current_is_v6();
-	return ip_chksum_pseudo(p, IP_PROTO_UDP, p->tot_len, ip_current_src_addr(),
-				ip_current_dest_addr()) == 0;
-}
-
-void gz_udp_addresses(struct gz_datagram *d, uint16_t sport, uint16_t dport)
-{
-	if (ip_current_is_v6()) {
-		d->src = gz_ipv6_end(ip6_current_src_addr(), sport);
-		d->dst = gz_ipv6_end(ip6_current_dest_addr(), dport);
-		d->ttl = IP6H_HOPLIM(ip6_current_header());
-		d->tos = (uint8_t)IP6H_TC(ip6_current_header());
-	} else {
-		d->src = gz_end_v4(ip4_current_src_addr()->addr, sport);
-		d->dst = gz_end_v4(ip4_current_dest_addr()->addr, dport);
-		d->ttl = IPH_TTL(ip4_current_header());
-		d->tos = IPH_TOS(ip4_current_header());
-	}
-}
-
-/* net/ipv4/udp.c, __udp4_lib_rcv() */
-void gz_udp_input(struct pbuf *p, struct netif *inp)
-{
-	const struct udp_hdr *h = p->payload;
-	struct iovec v[IOV_MAX_HERE];
-	struct gz_datagram d = {.data = v};
-	bool to_many;
-	u16_t len;
-
-	LWIP_UNUSED_ARG(inp);
-	UDP_STATS_INC(udp.recv);
-	if (p->len < UDP_HEADER)
-		goto bad_length;
-	len = lwip_ntohs(h->len);
-	if (len < UDP_HEADER || len > p->tot_len)
-		goto bad_length;
-	pbuf_realloc(p, len);
-	if (!checksum_ok(p, h)) {
-		UDP_STATS_INC(udp.chkerr);
-		goto drop;
-	}
-	gz_udp_addresses(&d, h->src, h->dest);
-	pbuf_remove_header(p, UDP_HEADER);
-	for (struct pbuf *q = p; q && d.ndata < IOV_MAX_HERE; q = q->next) {
-		v[d.ndata++] = (struct iovec){q->payload, q->len};
-		d.len += q->len;
-	}
-	if (d.len != p->tot_len)
-		goto bad_length; /* more fragments than there is reason for */
-	to_many = gz_addr_to_many(d.dst);
-	if (!deliver(&d, to_many)) {
-		UDP_STATS_INC(udp.proterr);
-		gz_count(GZ_C_UDP_NO_PORT);
-		if (!to_many) {
-			pbuf_header_force(p, (s16_t)(ip_current_header_tot_len() + UDP_HEADER));
-			icmp_port_unreach(ip_current_is_v6(), p);
-		}
-	}
-	pbuf_free(p);
-	return;
-bad_length:
-	UDP_STATS_INC(udp.lenerr);
-drop:
-	UDP_STATS_INC(udp.drop);
-	pbuf_free(p);
-}
-
-/*
- * The datagram @p in pieces for @mtu, RFC 8200 section 4.5.  lwIP would do it as well,
- * but for IPV6_MTU, and for the last 40 bytes of a packet's 16-bit length.
- */
-static err_t put_fragments(const struct gz_datagram *d, struct pbuf *p, const ip_addr_t *src,
-			   const ip_addr_t *dst, unsigned mtu, struct netif *nif)
-{
-	unsigned room = (mtu - IP6_HLEN - IP6_FRAG_HLEN) & ~7u, at = 0, n;
-	struct ip6_frag_hdr h = {._nexth = IP6_NEXTH_UDP};
-	err_t err = ERR_OK;
-	uint32_t id = 0;
-	struct pbuf *f;
-
-	if (getrandom(&id, sizeof(id), GRND_NONBLOCK) < 0)
-		id = (uint32_t)random();
-	h._identification = id;
-	for (; at < p->tot_len && err == ERR_OK; at += n) {
-		n = p->tot_len - at < room ? p->tot_len - at : room;
-		h._fragment_offset =
-		    lwip_htons((u16_t)(at | (at + n < p->tot_len ? IP6_FRAG_MORE_FLAG : 0)));
-		f = pbuf_alloc(PBUF_IP, (u16_t)(IP6_FRAG_HLEN + n), PBUF_RAM);
-		if (!f)
-			return ERR_MEM;
-		memcpy(f->payload, &h, IP6_FRAG_HLEN);
-		pbuf_copy_partial(p, (u8_t *)f->payload + IP6_FRAG_HLEN, (u16_t)n, (u16_t)at);
-		err = ip_output_if(f, src, dst, d->ttl, d->tos, IP6_NEXTH_FRAGMENT, nif);
-		pbuf_free(f);
-	}
-	return err;
-}
-
-static err_t put_packet(const struct gz_datagram *d, struct pbuf *p, const ip_addr_t *src,
-			const ip_addr_t *dst, struct netif *nif)
-{
-	unsigned mtu;
-
-	if (IP_IS_V6(dst)) {
-		mtu = nd6_get_destination_mtu(ip_2_ip6(dst), nif);
-		if (d->mtu && d->mtu < mtu)
-			mtu = d->mtu;
-		if ((unsigned)p->tot_len + IP6_HLEN > mtu)
-			return put_fragments(d, p, src, dst, mtu, nif);
-	}
-	return ip_output_if(p, src, dst, d->ttl, d->tos, IP_PROTO_UDP, nif);
-}
-
-static bool to_wire(const struct gz_datagram *d, struct netif *nif)
-{
-	ip_addr_t src, dst;
-	struct udp_hdr *h;
-	struct pbuf *p;
-	err_t err;
-
-	if (UDP_HEADER + d->len > UINT16_MAX)
-		return false;
-	p = pbuf_alloc(PBUF_IP, (u16_t)(UDP_HEADER + d->len), PBUF_RAM);
-	if (!p)
-		return false;
-	h = p->payload;
-	h->src = d->src.port;
-	h->dest = d->dst.port;
-	h->len = lwip_htons((u16_t)(UDP_HEADER + d->len));
-	h->chksum = 0;
-	if (d->len)
-		memcpy(h + 1, d->data[0].iov_base, d->len);
-	gz_ip_of_end(&src, d->src, nif);
-	gz_ip_of_end(&dst, d->dst, nif);
-	h->chksum = ip_chksum_pseudo(p, IP_PROTO_UDP, p->tot_len, &src, &dst);
-	if (!h->chksum)
-		h->chksum = 0xffff;
-	err = put_packet(d, p, &src, &dst, nif);
-	pbuf_free(p);
-	if (err == ERR_OK)
-		UDP_STATS_INC(udp.xmit);
-	return err == ERR_OK;
-}
-
 /* --- from the programs --------------------------------------------------- */
-
-struct netif *gz_udp_way_out(const struct gz_datagram *d, const struct gz_group_options *mc)
-{
-	bool group = gz_addr_is_group(d->dst);
-	struct netif *nif = NULL;
-	ip4_addr_t src, dst;
-
-	if (!gz_end_is_v4(d->dst))
-		return gz_ipv6_netif();
-	src.addr = gz_end_v4_addr(d->src);
-	dst.addr = gz_end_v4_addr(d->dst);
-	if (gz_addr_to_many(d->dst))
-		nif =
-		    gz_netif_of(group && mc && !gz_end_is_any(mc->local) ? gz_end_v4_addr(mc->local)
-									 : src.addr);
-	return nif ? nif : ip4_route_src(&src, &dst);
-}
 
 /* An error of this host's about @d, which quotes what ICMP does (icmp_send()) */
 static void error_of_own(const struct gz_datagram *d, struct gz_end offender,
@@ -482,16 +310,15 @@ bool gz_udp_too_large(const struct gz_sock *s, struct gz_end dst, size_t len)
 {
 	bool v4 = gz_end_is_v4(dst);
 
-	return s->dgram.whole[v4] && !gz_netif_is_local(dst) &&
-	       len + UDP_HEADER + (v4 ? IP_HLEN : IP6_HLEN) > gz_worker.port.mtu;
+	return s->dgram.whole[v4] && !gz_addr_is_local(dst) &&
+	       len + UDP_HEADER + (v4 ? IP_HLEN : IP6_HLEN) > gz_port.mtu;
 }
 
 /* A native send(): the next one has EMSGSIZE, as if a router had told of the MTU. */
 static void refuse_size(const struct gz_datagram *d)
 {
 	bool v4 = gz_end_is_v4(d->dst);
-	struct gz_icmp e = {v4 ? ICMP_DUR : ICMP6_TYPE_PTB, v4 ? FRAG_NEEDED : 0,
-			    gz_worker.port.mtu};
+	struct gz_icmp e = {v4 ? ICMP_DUR : ICMP6_TYPE_PTB, v4 ? FRAG_NEEDED : 0, gz_port.mtu};
 
 	gz_count(GZ_C_UDP_TX_DROPPED);
 	error_of_own(d, d->src, &e);
@@ -524,16 +351,19 @@ void gz_udp_choose_source(struct gz_sock *s, struct gz_datagram *d, struct gz_en
 	atomic_fetch_add_explicit(&s->client->tx_bytes, d->len, memory_order_relaxed);
 }
 
-static void put_out(const struct gz_datagram *d, const struct gz_group_options *mc)
+/*
+ * Who sends to @to: one worker, so that datagrams stay in order and no two have one
+ * identification (RFC 791).
+ */
+static struct gz_worker *sender(struct gz_end to)
 {
-	struct netif *nif = gz_udp_way_out(d, mc);
-
-	if (!nif || !to_wire(d, nif))
-		gz_count(GZ_C_UDP_TX_DROPPED);
+	to.port = 0;
+	return gz_workers[(gz_end_hash(to) >> 32) % gz_nworkers];
 }
 
-/* Leave @d to the worker. */
-static void put_out_later(const struct gz_datagram *d, const struct gz_group_options *mc)
+/* Leave @d to worker @w. */
+static void put_out_later(const struct gz_worker *w, const struct gz_datagram *d,
+			  const struct gz_group_options *mc)
 {
 	struct outgoing *o = malloc(sizeof(*o) + d->len);
 
@@ -546,7 +376,7 @@ static void put_out_later(const struct gz_datagram *d, const struct gz_group_opt
 	o->d = *d;
 	o->d.data = &o->data;
 	o->mc = *mc;
-	STAILQ_INSERT_TAIL(&udp.out, o, next);
+	STAILQ_INSERT_TAIL(&udp.out[w->index], o, next);
 }
 
 /* What was left to the worker comes before what it finds itself. */
@@ -554,9 +384,9 @@ static void flush_out(void)
 {
 	struct outgoing *o;
 
-	while ((o = STAILQ_FIRST(&udp.out))) {
-		STAILQ_REMOVE_HEAD(&udp.out, next);
-		put_out(&o->d, &o->mc);
+	while ((o = STAILQ_FIRST(&udp.out[gz_here->index]))) {
+		STAILQ_REMOVE_HEAD(&udp.out[gz_here->index], next);
+		gz_here->code->datagram(&o->d, &o->mc);
 		free(o);
 	}
 }
@@ -566,14 +396,15 @@ static void send_datagram(struct gz_sock *s, struct gz_datagram *d, struct gz_en
 {
 	bool many = gz_addr_to_many(d->dst), group = gz_addr_is_group(d->dst);
 	struct gz_group_options mc;
+	struct gz_worker *w;
 
 	gz_udp_choose_source(s, d, local, &mc);
 	if (!has_way(s, d)) {
 		gz_count(GZ_C_UDP_TX_DROPPED);
 		return;
 	}
-	if (!many && gz_netif_is_local(d->dst) && !gz_addr_is_others(d->dst)) {
-		if (!deliver(d, false))
+	if (!many && gz_addr_is_local(d->dst) && !gz_addr_is_others(d->dst)) {
+		if (!gz_udp_deliver(d, false))
 			refuse_own(d);
 		return;
 	}
@@ -583,13 +414,14 @@ static void send_datagram(struct gz_sock *s, struct gz_datagram *d, struct gz_en
 	}
 	/* This host is one of them (ip_mc_output() in net/ipv4/ip_output.c). */
 	if (many && (!group || mc.loop))
-		deliver(d, true);
+		gz_udp_deliver(d, true);
 	if (many && (!d->ttl || gz_addr_is_loopback(d->src) || gz_addr_stays_here(d->dst)))
 		return;
-	if (gz_worker_is_here())
-		put_out(d, &mc);
+	w = sender(d->dst);
+	if (w == gz_here)
+		w->code->datagram(d, &mc);
 	else
-		put_out_later(d, &mc);
+		put_out_later(w, d, &mc);
 }
 
 static uint16_t port_of(const struct sockaddr_storage *a)
@@ -674,34 +506,56 @@ static int rx(int fd)
 	return n > 0 ? n : 0;
 }
 
+/* Whom datagrams were left to.  Unlocked: a worker may have to make room for the message */
+static void tell(uint32_t whom)
+{
+	for (unsigned i = 0; whom; i++, whom >>= 1)
+		if (whom & 1 &&
+		    gz_worker_post(gz_workers[i],
+				   &(struct gz_msg){.op = GZ_OP_DATAGRAMS, .fd = -1}) < 0)
+			gz_count(GZ_C_UDP_TX_DROPPED); /* they go with the next ones */
+}
+
+/* Locked */
+static uint32_t left(void)
+{
+	uint32_t whom = 0;
+
+	for (unsigned i = 0; i < gz_nworkers; i++)
+		if (!STAILQ_EMPTY(&udp.out[i]))
+			whom |= 1u << i;
+	return whom;
+}
+
 bool gz_udp_events(const void *ptr)
 {
+	uint32_t whom;
+
 	if (ptr != &udp.rx && ptr != &udp.rx6)
 		return false;
 	pthread_mutex_lock(&udp.lock);
 	flush_out();
 	rx(*(const int *)ptr);
+	whom = left();
 	pthread_mutex_unlock(&udp.lock);
+	tell(whom);
 	return true;
 }
 
 void gz_udp_pass(void)
 {
-	struct gz_msg m = {.op = GZ_OP_DATAGRAMS, .fd = -1};
-	bool left;
+	uint32_t whom;
 
 	pthread_mutex_lock(&udp.lock);
-	if (gz_worker_is_here())
+	if (gz_here)
 		flush_out();
 	/* Others may go on sending for ever. */
 	for (int n = 0, most = ROOM / RX_BYTES; n < most; n++)
 		if (!rx(udp.rx) && (udp.rx6 < 0 || !rx(udp.rx6)))
 			break;
-	left = !STAILQ_EMPTY(&udp.out);
+	whom = left();
 	pthread_mutex_unlock(&udp.lock);
-	/* Unlocked: the worker may have to make room for the message. */
-	if (left && gz_worker_post(&gz_worker, &m) < 0)
-		gz_count(GZ_C_UDP_TX_DROPPED); /* they go with the next ones */
+	tell(whom);
 }
 
 void gz_udp_gone(struct gz_sock *s)
@@ -710,12 +564,11 @@ void gz_udp_gone(struct gz_sock *s)
 	gz_nest_drop(s->dgram.nest);
 }
 
-/* A socket for all that programs send in @family, watched.  Return: 0 or -errno */
-static int open_rx(struct gz_worker *w, int family, int *fd)
+/* A socket for all that programs send in @family.  Return: 0 or -errno */
+static int open_rx(int family, int *fd)
 {
 	static const int v4[] = {IP_PKTINFO, IP_RECVTTL, IP_RECVTOS},
 			 v6[] = {IPV6_RECVPKTINFO, IPV6_RECVHOPLIMIT, IPV6_RECVTCLASS};
-	struct epoll_event e = {.events = EPOLLIN, .data.ptr = fd};
 	int level = family == AF_INET ? IPPROTO_IP : IPPROTO_IPV6, one = 1, room = ROOM;
 	struct sockaddr_storage any;
 	struct gz_end end = gz_end_any(family);
@@ -735,19 +588,30 @@ static int open_rx(struct gz_worker *w, int family, int *fd)
 			return -errno;
 	if (setsockopt(*fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room)) < 0)
 		setsockopt(*fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room));
-	return epoll_ctl(w->relay_ep, EPOLL_CTL_ADD, *fd, &e) < 0 ? -errno : 0;
+	return 0;
 }
 
-int gz_udp_init(struct gz_worker *w)
+int gz_udp_watch(struct gz_worker *w)
+{
+	int err = gz_worker_watch(w, &udp.rx);
+
+	if (!err && udp.rx6 >= 0)
+		err = gz_worker_watch(w, &udp.rx6);
+	return err ? err : gz_icmp_watch(w);
+}
+
+int gz_udp_init(void)
 {
 	int err = gz_inner_init();
 
+	for (unsigned i = 0; i < GZ_WORKERS_MAX; i++)
+		STAILQ_INIT(&udp.out[i]);
 	if (!err)
-		err = open_rx(w, AF_INET, &udp.rx);
+		err = open_rx(AF_INET, &udp.rx);
 	if (!err && gz_inner_has_v6())
-		err = open_rx(w, AF_INET6, &udp.rx6);
+		err = open_rx(AF_INET6, &udp.rx6);
 	if (err)
 		return err;
 	gz_ping_init();
-	return gz_icmp_init(w);
+	return gz_icmp_init();
 }

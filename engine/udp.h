@@ -26,7 +26,9 @@ struct gz_datagram {
 };
 
 /** Sockets of the engine in its own network namespace.  Return: 0 or -errno */
-int gz_udp_init(struct gz_worker *w);
+int gz_udp_init(void);
+/** @w looks at them from now on.  Return: 0 or -errno */
+int gz_udp_watch(struct gz_worker *w);
 /**
  * gz_udp_events() - What programs sent
  *
@@ -55,8 +57,18 @@ void gz_udp_gone(struct gz_sock *s);
  */
 void gz_udp_error(const struct gz_datagram *d, struct gz_end offender, const struct gz_icmp *e);
 
-/* What ping.c and icmp.c share.  Worker. */
+/**
+ * gz_udp_deliver() - Hand @d to the socket that it is for, or to each that listens to the
+ * group or to everybody (@to_many)
+ *
+ * Return: false when there is none
+ */
+bool gz_udp_deliver(const struct gz_datagram *d, bool to_many);
 struct gz_group_options;
+/** Send @d over the wire; worker, udp_wire.c.  @mc may be NULL */
+void gz_udp_send(const struct gz_datagram *d, const struct gz_group_options *mc);
+
+/* What ping.c and icmp.c share.  Worker. */
 struct msghdr;
 struct netif;
 /** Addresses, TTL and TOS of the packet that lwIP looks at; ports in network byte order */

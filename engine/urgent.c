@@ -73,7 +73,7 @@ int64_t gz_urgent_call(struct gz_call_ctx *c, const char *data, size_t n, int fl
 	c->deadline = wait ? gz_deadline_of(&s->opt.sndtimeo) : 0;
 	c->on_deadline = c->done ? (int64_t)c->done : -EAGAIN;
 	c->events = 0;
-	err = gz_worker_post(&gz_worker, &m);
+	err = gz_post(&m);
 	if (err) {
 		atomic_store(&s->parked, 0);
 		return err;

@@ -27,27 +27,6 @@
 #define SEGMENT 1460	   /* of Ethernet */
 #define UNKNOWN_TRIP 10000 /* us; the handshake was a cookie's, and nothing was sent since */
 
-static uint64_t buffers; /* bytes beyond GZ_RX_RING and GZ_TX_RING, of all */
-
-bool gz_buffers_take(struct gz_sock *s, uint32_t n)
-{
-	uint64_t all = (uint64_t)gz_worker.cfg->max_buffers << 20, then = buffers + n;
-
-	if (then > all || s->client->buffers + n > all - then) {
-		gz_count(GZ_C_BUFFERS_REFUSED);
-		return false;
-	}
-	buffers += n;
-	s->client->buffers += n;
-	return true;
-}
-
-void gz_buffers_give(struct gz_sock *s, uint32_t n)
-{
-	buffers -= n;
-	s->client->buffers -= n;
-}
-
 void gz_buffers_return(struct gz_sock *s)
 {
 	if (s->tx.size > GZ_TX_RING)

@@ -40,41 +40,6 @@
 
 struct gz_worker gz_worker;
 
-/* What the worker posted to itself while its inbox was full. */
-static __thread bool is_worker;
-static STAILQ_HEAD(, gz_msg) overflow = STAILQ_HEAD_INITIALIZER(overflow);
-
-bool gz_worker_is_here(void)
-{
-	return is_worker;
-}
-
-int gz_worker_post(struct gz_worker *w, const struct gz_msg *m)
-{
-	struct gz_msg *c = malloc(sizeof(*c));
-	uint64_t one = 1;
-
-	if (!c)
-		return -ENOBUFS;
-	*c = *m;
-	if (c->sock)
-		gz_sock_ref(c->sock);
-	/* Full: the worker drains it each round; it cannot stay full. */
-	while (rte_ring_mp_enqueue(w->inbox, c) != 0) {
-		if (is_worker) { /* cannot wait for itself */
-			STAILQ_INSERT_TAIL(&overflow, c, next);
-			break;
-		}
-		sched_yield();
-	}
-	gz_count(GZ_C_MESSAGES);
-	atomic_thread_fence(memory_order_seq_cst);
-	if (atomic_load_explicit(&w->sleeping, memory_order_relaxed) &&
-	    write(w->wake_fd, &one, sizeof(one)) < 0)
-		gz_warn("cannot wake the worker: %s", strerror(errno));
-	return 0;
-}
-
 void gz_worker_dirty(struct gz_worker *w, struct gz_sock *s)
 {
 	if (s->dirty)
@@ -272,8 +237,8 @@ static void drain_inbox(struct gz_worker *w)
 		for (i = 0; i < n; i++)
 			dispose(w, m[i]);
 	} while (n == 64);
-	while ((own = STAILQ_FIRST(&overflow))) {
-		STAILQ_REMOVE_HEAD(&overflow, next);
+	while ((own = STAILQ_FIRST(&w->overflow))) {
+		STAILQ_REMOVE_HEAD(&w->overflow, next);
 		dispose(w, own);
 	}
 }
@@ -304,7 +269,7 @@ static unsigned relay_events(struct gz_worker *w)
 	for (int i = 0; i < n; i++) {
 		struct gz_sock *s = ev[i].data.ptr;
 
-		if (gz_udp_events(ev[i].data.ptr) || gz_icmp_events(w, ev[i].data.ptr))
+		if (gz_udp_events(ev[i].data.ptr) || gz_icmp_events(ev[i].data.ptr))
 			continue;
 		if (s->twin_watched) {
 			gz_twin_event(w, s);
@@ -317,14 +282,14 @@ static unsigned relay_events(struct gz_worker *w)
 }
 
 /* An interface that went down polls as an error until its socket is asked why. */
-static void clear_error(struct gz_worker *w)
+static void clear_error(void)
 {
-	for (unsigned i = 0; i < w->port.nwait; i++) {
+	for (unsigned i = 0; i < gz_port.nwait; i++) {
 		int error = 0;
 		socklen_t len = sizeof(error);
 
-		if (!getsockopt(w->port.wait_fd[i], SOL_SOCKET, SO_ERROR, &error, &len) && error)
-			gz_warn("port %s: %s", w->port.device, strerror(error));
+		if (!getsockopt(gz_port.wait_fd[i], SOL_SOCKET, SO_ERROR, &error, &len) && error)
+			gz_warn("port %s: %s", gz_port.device, strerror(error));
 	}
 	usleep(NAP_NS / 1000); /* should it be there again at once */
 }
@@ -337,17 +302,17 @@ static void sleep_for(struct gz_worker *w, uint64_t wait)
 	uint64_t junk;
 	int n;
 
-	if (!w->port.nwait && wait > NAP_NS)
+	if (!gz_port.nwait && wait > NAP_NS)
 		wait = NAP_NS;
 	if (wait > gz_plane_wait(w))
 		wait = gz_plane_wait(w);
 	atomic_store_explicit(&w->sleeping, true, memory_order_relaxed);
 	atomic_thread_fence(memory_order_seq_cst);
-	gz_port_arm(&w->port);
+	gz_port_arm(&gz_port);
 	if (gz_plane_asleep(w, true))
 		goto awake;
 	/* What came before the interrupt was armed raises none: look once more. */
-	if (w->port.rx_intr && gz_netif_rx(w, drain_inbox) > 0)
+	if (gz_port.rx_intr && gz_netif_rx(w, drain_inbox) > 0)
 		goto awake;
 	if (rte_ring_empty(w->inbox)) {
 		ts.tv_sec = (time_t)(wait / 1000000000u);
@@ -359,13 +324,13 @@ static void sleep_for(struct gz_worker *w, uint64_t wait)
 				if (read(w->wake_fd, &junk, sizeof(junk)) < 0)
 					continue; /* a spurious wake */
 			} else if (ev[i].data.fd != w->relay_ep && ev[i].events & EPOLLERR) {
-				clear_error(w);
+				clear_error();
 			}
 		}
 	}
 awake:
 	gz_plane_asleep(w, false);
-	gz_port_disarm(&w->port);
+	gz_port_disarm(&gz_port);
 	atomic_store_explicit(&w->sleeping, false, memory_order_relaxed);
 }
 
@@ -389,7 +354,7 @@ static unsigned whole_round(struct gz_worker *w, uint64_t *wait)
 			break;
 	}
 	*wait = gz_stack_timers(w);
-	gz_netif_flush(w);
+	gz_netif_flush();
 	return work;
 }
 
@@ -418,15 +383,16 @@ static bool yield(struct gz_worker *w)
 
 int gz_worker_main(void *arg)
 {
-	struct gz_worker *w = arg;
+	struct gz_worker *w = &gz_worker;
 	uint64_t idle_since = gz_now_ns(), whole = 0, wait = 0, loops = 0;
 	sigset_t all;
 
+	(void)arg;
 	/* The tap driver signals each packet: main's business, not ours. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_BLOCK, &all, NULL);
-	is_worker = true;
-	if (setns(w->netns, CLONE_NEWNET) < 0)
+	gz_here = w;
+	if (setns(gz_netns, CLONE_NEWNET) < 0)
 		gz_warn("worker: cannot enter the shadows' network namespace: %s", strerror(errno));
 	while (!w->stop) {
 		unsigned work;
@@ -445,11 +411,11 @@ int gz_worker_main(void *arg)
 			idle_since = w->now;
 			continue;
 		}
-		if (w->cfg->power == GZ_POWER_POLL) {
+		if (gz_cfg->power == GZ_POWER_POLL) {
 			yield(w);
 			continue;
 		}
-		if (w->now - idle_since < (uint64_t)w->cfg->spin_us * 1000 && yield(w))
+		if (w->now - idle_since < (uint64_t)gz_cfg->spin_us * 1000 && yield(w))
 			continue;
 		if (whole != w->now) {
 			whole = 0; /* not before all was looked at */
@@ -467,13 +433,13 @@ static int watch(int ep, int fd)
 	return epoll_ctl(ep, EPOLL_CTL_ADD, fd, &e) < 0 ? -errno : 0;
 }
 
-int gz_worker_init(struct gz_worker *w, const struct gz_engine_config *cfg, int netns)
+int gz_worker_init(void)
 {
+	struct gz_worker *w = &gz_worker;
 	int err;
 
-	w->cfg = cfg;
-	w->netns = netns;
 	w->probe_fd = -1;
+	STAILQ_INIT(&w->overflow);
 	TAILQ_INIT(&w->dirty);
 	LIST_INIT(&w->socks);
 	LIST_INIT(&w->planes);
@@ -490,18 +456,20 @@ int gz_worker_init(struct gz_worker *w, const struct gz_engine_config *cfg, int 
 	err = watch(w->sleep_ep, w->wake_fd);
 	if (!err)
 		err = watch(w->sleep_ep, w->relay_ep);
-	for (unsigned i = 0; !err && i < w->port.nwait; i++)
-		err = watch(w->sleep_ep, w->port.wait_fd[i]);
+	for (unsigned i = 0; !err && i < gz_port.nwait; i++)
+		err = watch(w->sleep_ep, gz_port.wait_fd[i]);
 	if (err)
 		return err;
-	err = gz_stack_init(w);
+	err = gz_stack_init();
 	if (!err)
-		err = gz_netif_init(w);
-	return err ? err : gz_udp_init(w);
+		err = gz_netif_init();
+	return err ? err : gz_udp_watch(w);
 }
 
-void gz_worker_destroy(struct gz_worker *w)
+void gz_worker_destroy(void)
 {
+	struct gz_worker *w = &gz_worker;
+
 	close(w->wake_fd);
 	close(w->relay_ep);
 	close(w->sleep_ep);

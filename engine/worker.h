@@ -1,17 +1,22 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * worker.h - The thread that owns a port and its lwIP
+ * worker.h - The threads that own a queue of the port and an lwIP each
  *
- * Everything of lwIP, of the port's queues and of the fields marked [w] in
- * sock.h belongs to this thread alone.  Others talk to it by messages on a
- * ring; it answers notifications by itself where it can, because a second wake
+ * Everything of a worker's lwIP, of its queue and of the fields marked [w] in the
+ * sockets that are its own belongs to this thread alone.  Others talk to it by messages
+ * on a ring; it answers notifications by itself where it can, because a second wake
  * across cores costs 25 µs.
  *
- * The files: worker.c the loop and the messages, netif.c frames and loopback,
- * stack.c lwIP's pcbs, listener.c their passive opening, timers.c what is due,
- * segment.c each segment of theirs, relay.c the bytes between a socket's rings and
- * its shadow.  The relay runs in the worker's thread: a thread of its
- * own would add a wake on another core (12-16 µs for the waker) to each burst.
+ * lwIP's state is in global variables, and so is much of what is around it.  So the files
+ * that the Makefile names WORKER_SRC are linked once for each worker, with lwIP, and
+ * their variables are their worker's; workers.c and all other files are the process's,
+ * and reach a worker by its messages and by struct gz_code.
+ *
+ * The files: workers.c who they are and the messages, worker.c the loop, netif.c frames and
+ * loopback, stack.c lwIP's pcbs, listener.c their passive opening, timers.c what is due, segment.c
+ * each segment of theirs, relay.c the bytes between a socket's rings and its shadow.  The relay
+ * runs in the worker's thread: a thread of its own would add a wake on another core (12-16 µs for
+ * the waker) to each burst.
  */
 #ifndef GZ_WORKER_H
 #define GZ_WORKER_H
@@ -21,6 +26,7 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "engine/codes.h"
 #include "engine/port.h"
 #include "engine/ports.h"
 #include "engine/segment.h"
@@ -63,11 +69,11 @@ struct gz_msg {
 };
 
 struct gz_worker {
-	struct gz_port port;
-	const struct gz_engine_config *cfg;
-	int netns; /* where shadows live */
+	const struct gz_code *code;
+	unsigned index;
 	struct rte_ring *inbox;
-	int wake_fd; /* eventfd */
+	STAILQ_HEAD(, gz_msg) overflow; /* what it posted to itself while that was full */
+	int wake_fd;			/* eventfd */
 	_Atomic bool sleeping;
 	int relay_ep; /* engine ends */
 	int sleep_ep; /* relay_ep, wake_fd, the port's */
@@ -84,23 +90,45 @@ struct gz_worker {
 	LIST_HEAD(, gz_sock) fading;
 };
 
-extern struct gz_worker gz_worker;
+/* --- the process: workers.c ------------------------------------------------ */
 
-int gz_worker_init(struct gz_worker *w, const struct gz_engine_config *cfg, int netns);
-int gz_worker_main(void *arg); /* an lcore function */
-void gz_worker_destroy(struct gz_worker *w);
+extern const struct gz_engine_config *gz_cfg;
+extern struct gz_port gz_port;
+extern int gz_netns; /* where shadows live */
+extern struct gz_worker *gz_workers[GZ_WORKERS_MAX];
+extern unsigned gz_nworkers;
+extern __thread struct gz_worker *gz_here; /* whose thread this is; NULL: no worker's */
 
 /**
- * gz_worker_post() - Hand a message to the worker
+ * gz_worker_post() - Hand a message to a worker
  *
  * Any thread.  Copies @m; m->sock gets a reference of its own.
  * Return: 0 or -ENOBUFS
  */
 int gz_worker_post(struct gz_worker *w, const struct gz_msg *m);
-/** Is this the worker's thread? */
-bool gz_worker_is_here(void);
+/** gz_post() - The same, to each worker that it concerns: the socket's, or all */
+int gz_post(const struct gz_msg *m);
+
+/** relay_ep of @w has @fd, with its place as the pointer.  Return: 0 or -errno */
+int gz_worker_watch(struct gz_worker *w, const int *fd);
+/**
+ * gz_workers_init() - The first @n of @codes are the workers.  Main, in the namespace of
+ * the shadows, when the port is open.  Return: 0 or -errno
+ */
+int gz_workers_init(unsigned n, const struct gz_code *const *codes);
+/** Their threads; 0 or -1.  GZ_OP_STOP ends them */
+int gz_workers_start(void);
+void gz_workers_wait(void);
+void gz_workers_destroy(void);
 
 /* --- inside the worker --------------------------------------------------- */
+
+/** The one whose copy of this code it is */
+extern struct gz_worker gz_worker;
+
+int gz_worker_init(void);
+int gz_worker_main(void *arg); /* an lcore function */
+void gz_worker_destroy(void);
 
 /** Look at this socket at the end of the round. */
 void gz_worker_dirty(struct gz_worker *w, struct gz_sock *s);
@@ -109,13 +137,12 @@ void gz_worker_adopt(struct gz_worker *w, struct gz_sock *s);
 void gz_worker_release(struct gz_worker *w, struct gz_sock *s);
 
 /* netif.c */
-int gz_netif_init(struct gz_worker *w);
+int gz_netif_init(void);
 unsigned gz_netif_rx(struct gz_worker *w, void (*before)(struct gz_worker *));
 bool gz_netif_loop(void); /* one round of looped packets */
 void gz_netif_link(void); /* it may have changed: gz_link_is_up() */
-void gz_netif_flush(struct gz_worker *w);
-void gz_netif_look(struct gz_worker *w);   /* what the port takes may have changed */
-bool gz_netif_is_local(struct gz_end end); /* its address; any thread */
+void gz_netif_flush(void);
+void gz_netif_look(struct gz_worker *w); /* what the port takes may have changed */
 struct netif;
 struct netif *gz_netif_of(uint32_t addr);	     /* the one with this address, or NULL */
 void gz_netif_group(struct gz_end group, bool join); /* IGMP, MLD */
@@ -146,7 +173,7 @@ int gz_stack_listen(struct gz_sock *s);
 void gz_stack_unlisten(struct gz_sock *s);
 
 /* stack.c */
-int gz_stack_init(struct gz_worker *w);
+int gz_stack_init(void);
 int gz_stack_connect(struct gz_sock *s, struct gz_flow *f);
 void gz_stack_options(struct gz_sock *s);
 void gz_stack_tx(struct gz_sock *s);

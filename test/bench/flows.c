@@ -141,7 +141,7 @@ static void work(void)
 	gz_netif_rx(&gz_worker, nothing);
 	pump(&gz_worker);
 	gz_stack_timers(&gz_worker);
-	gz_netif_flush(&gz_worker);
+	gz_netif_flush();
 	spent += rte_rdtsc() - t;
 }
 
@@ -164,7 +164,7 @@ static uint32_t sum(const void *p, size_t n, uint32_t s)
 /* A segment of peer @i to the stack */
 static void send_segment(unsigned i, const char *flags, unsigned len)
 {
-	struct rte_mbuf *m = rte_pktmbuf_alloc(gz_worker.port.pool);
+	struct rte_mbuf *m = rte_pktmbuf_alloc(gz_port.pool);
 	bool syn = strchr(flags, 'S');
 	unsigned first = syn ? sizeof(syn_options) : 0;
 	unsigned options = first + (stamped ? sizeof(stamp) : 0);
@@ -178,11 +178,11 @@ static void send_segment(unsigned i, const char *flags, unsigned len)
 
 	if (!m)
 		fail("no mbuf");
-	memcpy(f.eth.ether_dhost, gz_worker.port.mac.addr_bytes, 6);
+	memcpy(f.eth.ether_dhost, gz_port.mac.addr_bytes, 6);
 	f.eth.ether_type = htons(ETHERTYPE_IP);
 	ip.tot_len = htons((uint16_t)(40 + options + len));
 	ip.saddr = htonl(NET + 1 + i / PER_ADDRESS);
-	ip.daddr = gz_worker.cfg->addrs[0].addr;
+	ip.daddr = gz_cfg->addrs[0].addr;
 	ip.check = fold(sum(&ip, sizeof(ip), 0));
 	f.ip = ip;
 	t.tcp.source = htons((uint16_t)(1024 + i % PER_ADDRESS));
@@ -295,7 +295,7 @@ static void open_port(struct gz_engine_config *cfg)
 	char *args[] = {"flows", "--no-huge", "",   "--no-pci", "--no-telemetry",
 			"-m",	 "256",	      "-l", "0",	"--log-level=error"};
 	struct rte_eth_conf conf = {0};
-	struct gz_port *p = &gz_worker.port;
+	struct gz_port *p = &gz_port;
 	int id;
 
 	args[2] = "--no-shconf";
@@ -316,10 +316,13 @@ static void open_port(struct gz_engine_config *cfg)
 	    rte_eth_tx_queue_setup(p->id, 0, 512, 0, NULL) ||
 	    rte_eth_rx_queue_setup(p->id, 0, 512, 0, NULL, p->pool) || rte_eth_dev_start(p->id))
 		fail("the ring device does not start");
-	gz_worker.cfg = cfg;
+	gz_cfg = cfg;
+	gz_workers[0] = gz_here = &gz_worker;
+	gz_nworkers = 1;
+	STAILQ_INIT(&gz_worker.overflow);
 	TAILQ_INIT(&gz_worker.dirty);
 	gz_worker.inbox = rte_ring_create("inbox", 1024, SOCKET_ID_ANY, 0);
-	if (gz_stack_init(&gz_worker) || gz_netif_init(&gz_worker))
+	if (gz_stack_init() || gz_netif_init())
 		fail("the stack does not start");
 }
 
