@@ -88,6 +88,8 @@ struct gz_offloads {
 	bool checksum; /* of TCP, both ways */
 	bool tso;      /* segments of TCP larger than the MSS, sent */
 	bool lro;      /* and received */
+	bool gso;      /* the former cut in software, where there is no tso */
+	bool gro;      /* the latter merged in software, where there is no lro */
 };
 
 struct gz_port_config {

@@ -179,6 +179,15 @@ static const struct gz_cfg_key offload_keys[] = {
 	  .def = "true",
 	  .help = "Receiving them.",
 	  .more = "Goes with checksum. Of virtio_user, vhost and dispatch." },
+	{ "port.offloads.gso", GZ_CFG_BOOL, FIELD(struct gz_port_config, offloads.gso),
+	  .def = "false",
+	  .help = "Cutting larger segments in software, just before the port.",
+	  .more = "Where it has no tso. Over IPv4. Where each frame costs the kernel's "
+		  "work, as on a veth, it gains nothing." },
+	{ "port.offloads.gro", GZ_CFG_BOOL, FIELD(struct gz_port_config, offloads.gro),
+	  .def = "true",
+	  .help = "Merging segments in software, just behind the port.",
+	  .more = "Where it has no lro. Over IPv4." },
 };
 
 /* The fields lie in both structures, not in one that they share. */

@@ -50,6 +50,8 @@
 	X(OLD_TIMESTAMPS, tcp_old_timestamps)                                                      \
 	X(PATH_MTU, path_mtu_shrunk)                                                               \
 	X(TSO, tso)                                                                                \
+	X(GSO, gso)                                                                                \
+	X(GRO, gro)                                                                                \
 	X(TSO_CUT, tso_cut)                                                                        \
 	X(RECOVERIES, tcp_recoveries)                                                              \
 	X(TAIL_PROBES, tcp_tail_probes)                                                            \

@@ -35,6 +35,7 @@
 #include "engine/address.h"
 #include "engine/attach.h"
 #include "engine/counters.h"
+#include "engine/gso.h"
 #include "engine/ipv6.h"
 #include "engine/link.h"
 #include "engine/log.h"
@@ -154,7 +155,6 @@ void gz_netif_flush(void)
 	unsigned sent = 0, tries = 0;
 	uint64_t bytes = 0;
 
-	gz_netif_segment(0);
 	if (!net.ntx)
 		return;
 	if (net.offloads.checksum || gz_port.vlan_insert) {
@@ -223,7 +223,9 @@ static bool leave_to_port(struct rte_mbuf *m)
 	m->l2_len = sizeof(*eth);
 	m->l3_len = (uint64_t)(l4 - l3);
 	m->l4_len = (l4[12] >> 4) * 4u;
-	m->ol_flags |= (v6 ? RTE_MBUF_F_TX_IPV6 : RTE_MBUF_F_TX_IPV4) | RTE_MBUF_F_TX_TCP_CKSUM;
+	m->ol_flags |= v6 ? RTE_MBUF_F_TX_IPV6 : RTE_MBUF_F_TX_IPV4;
+	if (net.offloads.checksum)
+		m->ol_flags |= RTE_MBUF_F_TX_TCP_CKSUM;
 	if (!large)
 		return true;
 	/* It waited for an address, and who knows how large its parts may be */
@@ -233,14 +235,28 @@ static bool leave_to_port(struct rte_mbuf *m)
 	if (port->csum_ipv4 && !v6)
 		m->ol_flags |= RTE_MBUF_F_TX_IP_CKSUM;
 	m->tso_segsz = net.segment;
-	gz_count(GZ_C_TSO);
+	gz_count(net.offloads.tso ? GZ_C_TSO : GZ_C_GSO);
+	return true;
+}
+
+static bool queue(struct rte_mbuf *m)
+{
+	if (!gz_vlan_put(&m, &gz_port)) {
+		rte_pktmbuf_free(m);
+		gz_count(GZ_C_PORT_TX_DROPPED);
+		return false;
+	}
+	net.tx[net.ntx++] = m;
+	if (net.ntx == TX_BATCH)
+		gz_netif_flush();
 	return true;
 }
 
 /* netif->linkoutput: an Ethernet frame for the wire. */
 static err_t link_output(struct netif *nif, struct pbuf *p)
 {
-	struct rte_mbuf *m;
+	struct rte_mbuf *m, *cut[GZ_GSO_MOST];
+	unsigned n;
 
 	LWIP_UNUSED_ARG(nif);
 	if (net.no_link) { /* as noop_enqueue() */
@@ -252,20 +268,17 @@ static err_t link_output(struct netif *nif, struct pbuf *p)
 		gz_count(GZ_C_PORT_NO_MBUF);
 		return ERR_MEM;
 	}
-	if (net.offloads.checksum && !leave_to_port(m)) {
+	if ((net.offloads.checksum || net.segment) && !leave_to_port(m)) {
 		rte_pktmbuf_free(m);
 		gz_count(GZ_C_PORT_TX_DROPPED);
 		return ERR_OK; /* as if it had been lost */
 	}
-	if (!gz_vlan_put(&m, &gz_port)) {
-		rte_pktmbuf_free(m);
-		gz_count(GZ_C_PORT_TX_DROPPED);
-		return ERR_BUF;
-	}
-	net.tx[net.ntx++] = m;
-	if (net.ntx == TX_BATCH)
-		gz_netif_flush();
-	return ERR_OK;
+	if (!(m->ol_flags & RTE_MBUF_F_TX_TCP_SEG) || net.offloads.tso)
+		return queue(m) ? ERR_OK : ERR_BUF;
+	n = gz_gso_cut(&gz_port, m, cut);
+	for (unsigned i = 0; i < n; i++)
+		queue(cut[i]);
+	return n ? ERR_OK : ERR_MEM;
 }
 
 static err_t loop_put(struct netif *nif, struct pbuf *p)
@@ -334,6 +347,16 @@ static void forbid_fragments(struct ip_hdr *h)
 	IPH_CHKSUM_SET(h, lwip_htons((uint16_t)sum));
 }
 
+/* Does lwIP make the sums of TCP? */
+static void generate(struct netif *nif, bool sums)
+{
+	u16_t flags = NETIF_CHECKSUM_ENABLE_ALL;
+
+	if (!sums)
+		flags &= (u16_t)~NETIF_CHECKSUM_GEN_TCP;
+	NETIF_SET_CHECKSUM_CTRL(nif, flags);
+}
+
 void gz_netif_segment(uint16_t mss)
 {
 	bool large = mss, was = net.segment;
@@ -349,6 +372,7 @@ void gz_netif_segment(uint16_t mss)
 			net.mtu6[i] = nif->mtu6;
 		nif->mtu = large ? 0 : gz_port.mtu;
 		nif->mtu6 = large ? 0 : net.mtu6[i];
+		generate(nif, !large && !net.offloads.checksum);
 	}
 }
 
@@ -359,13 +383,8 @@ void gz_netif_look(struct gz_worker *w)
 	net.looked = w->now;
 	gz_port_look(&gz_port);
 	net.offloads = gz_port.offloads;
-	for (unsigned i = 0; i < net.n; i++) {
-		u16_t flags = NETIF_CHECKSUM_ENABLE_ALL;
-
-		if (net.offloads.checksum)
-			flags &= (u16_t)~NETIF_CHECKSUM_GEN_TCP;
-		NETIF_SET_CHECKSUM_CTRL(&net.nif[i], flags);
-	}
+	for (unsigned i = 0; i < net.n; i++)
+		generate(&net.nif[i], !net.offloads.checksum);
 }
 
 void gz_netif_fragments(bool may)
@@ -553,6 +572,8 @@ int gz_netif_init(void)
 {
 	ip4_addr_t a, m, g;
 
+	if (!gz_gro_init())
+		return -ENOMEM;
 	net.no_link = !gz_link_is_up();
 	for (unsigned i = 0; i < gz_cfg->naddrs; i++) {
 		const struct gz_prefix4 *p = &gz_cfg->addrs[i];
@@ -668,7 +689,7 @@ static bool is_checked(const struct rte_mbuf *m)
 {
 	uint64_t sum = m->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK;
 
-	return (gz_port.asked.checksum || gz_port.kind == GZ_DRV_VHOST) &&
+	return (gz_port.asked.checksum || gz_port.kind == GZ_DRV_VHOST || net.offloads.gro) &&
 	       (sum == RTE_MBUF_F_RX_L4_CKSUM_GOOD || sum == RTE_MBUF_F_RX_L4_CKSUM_NONE);
 }
 
@@ -713,6 +734,7 @@ unsigned gz_netif_rx(struct gz_worker *w, void (*before)(struct gz_worker *))
 	struct rte_mbuf *b[512]; /* worker.burst at most */
 	uint16_t want = (uint16_t)RTE_MIN(gz_cfg->burst, RTE_DIM(b));
 	uint16_t n = rte_eth_rx_burst(gz_port.id, 0, b, want);
+	unsigned ours = 0;
 
 	/*
 	 * Messages after the burst was taken and before it is looked at: a
@@ -726,11 +748,15 @@ unsigned gz_netif_rx(struct gz_worker *w, void (*before)(struct gz_worker *))
 		if (i + 1 < n)
 			rte_prefetch0(rte_pktmbuf_mtod(b[i + 1], void *));
 		if (gz_vlan_take(b[i], gz_port.vlan)) {
-			input(b[i]);
+			b[ours++] = b[i];
 			continue;
 		}
 		gz_count(GZ_C_PORT_VLAN);
 		rte_pktmbuf_free(b[i]);
 	}
+	if (net.offloads.gro && ours > 1)
+		ours = gz_gro_merge(b, ours);
+	for (unsigned i = 0; i < ours; i++)
+		input(b[i]);
 	return n;
 }

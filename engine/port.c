@@ -436,6 +436,15 @@ static void look_at_vhost(struct gz_port *p)
 	p->offloads.lro = p->wanted.lro && (features & F_HOST_TSO) == F_HOST_TSO;
 }
 
+/** in_software() - What is done before and behind the port, as it does not */
+static void in_software(struct gz_port *p)
+{
+	bool link = p->kind == GZ_DRV_VIRTIO_USER || p->kind == GZ_DRV_VHOST;
+
+	p->offloads.gso = p->wanted.gso && !p->offloads.tso && !link;
+	p->offloads.gro = p->wanted.gro && !link;
+}
+
 void gz_port_look(struct gz_port *p)
 {
 	struct rte_eth_dev_info info;
@@ -470,6 +479,7 @@ static int setup_device(struct gz_port *p, enum gz_driver driver, const struct g
 	p->wanted = c->offloads;
 	p->csum_ipv4 = driver == GZ_DRV_PCI;
 	p->asked = p->offloads = offered(p, driver, &info);
+	in_software(p);
 	ask_for(&p->asked, p, driver, &conf);
 	/* The driver knows of 1500 only, and does not ask: its frames have frame_room(). */
 	conf.rxmode.mtu =

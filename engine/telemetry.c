@@ -122,9 +122,9 @@ static void device(struct rte_tel_data *d, uint16_t id)
 /** in_use() - What is left to the port now, which of a link is its other end's say, too */
 static const char *in_use(const struct gz_offloads *o, char used[64])
 {
-	snprintf(used, 64, "%s%s%s", o->checksum ? "checksum" : "none", o->tso ? ", tso" : "",
-		 o->lro ? ", lro" : "");
-	return used;
+	snprintf(used, 64, "%s%s%s%s%s", o->checksum ? ", checksum" : "", o->tso ? ", tso" : "",
+		 o->lro ? ", lro" : "", o->gso ? ", gso" : "", o->gro ? ", gro" : "");
+	return used[0] ? used + 2 : "none";
 }
 
 static int on_port(const char *cmd, const char *params, struct rte_tel_data *d)

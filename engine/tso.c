@@ -27,6 +27,7 @@
 #include "engine/worker.h"
 
 /* With the largest headers it is a packet of IP, whose length has 16 bits */
+#define GSO_MSS 536 /* with less there would be too many */
 #define MOST (UINT16_MAX - IP6_HLEN - 60)
 
 /* Is nothing amiss with what is under way? */
@@ -38,10 +39,12 @@ static bool is_calm(const struct tcp_pcb *p, const struct gz_measure *m)
 
 uint32_t gz_tso_most(const struct gz_sock *s, const struct tcp_pcb *p)
 {
+	const struct gz_offloads *o = &gz_port.offloads;
 	uint32_t mss = tcp_mss(p);
 
-	if (!gz_port.offloads.tso || p->state < ESTABLISHED || !mss ||
-	    !is_calm(p, &s->flow->measure) || gz_addr_is_local(s->flow->peer))
+	if (!(o->tso || (o->gso && IP_IS_V4_VAL(p->remote_ip) && mss >= GSO_MSS)) ||
+	    p->state < ESTABLISHED || !mss || !is_calm(p, &s->flow->measure) ||
+	    gz_addr_is_local(s->flow->peer))
 		return 0;
 	return MOST / mss * mss;
 }
