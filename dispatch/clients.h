@@ -77,17 +77,6 @@ int client_attach(struct dispatch *d, const struct ucred *who, const struct gz_a
 int client_link(struct dispatch *d, unsigned place, const struct ucred *who, int fd, char *text,
 		size_t n);
 
-/**
- * client_claim() - A port of the address that it shares is to be its own
- *
- * Main.  Return: 0 or -errno with the reason in @text
- */
-int client_claim(struct dispatch *d, unsigned place, bool udp, uint16_t port, char *text, size_t n);
-
-/** client_release() - And is not any more.  Main.  Return: 0 or -errno */
-int client_release(struct dispatch *d, unsigned place, bool udp, uint16_t port, char *text,
-		   size_t n);
-
 /** client_detach() - It has hung up.  Main */
 void client_detach(struct dispatch *d, unsigned place);
 
@@ -112,6 +101,27 @@ int client_limit(struct dispatch *d, const char *name, const char *key, uint32_t
 
 /** clients_rules() - Other kernel.rules.  Main.  Return: 0 or -ENOMEM */
 int clients_rules(struct dispatch *d, const struct gz_kernel_rule *rules, unsigned n);
+
+/* --- shares.c: main's ------------------------------------------------------- */
+
+/** client_share() - Give it its part of its addresses.  Return: 0 or -errno with the reason in
+ * @text */
+int client_share(struct dispatch *d, unsigned place, const struct gz_attach_request *r, char *text,
+		 size_t n);
+
+/** client_unshare() - No port is its own any more */
+void client_unshare(struct dispatch *d, unsigned place);
+
+/**
+ * client_claim() - A port of the address that it shares is to be its own
+ *
+ * Main.  Return: 0 or -errno with the reason in @text
+ */
+int client_claim(struct dispatch *d, unsigned place, bool udp, uint16_t port, char *text, size_t n);
+
+/** client_release() - And is not any more.  Main.  Return: 0 or -errno */
+int client_release(struct dispatch *d, unsigned place, bool udp, uint16_t port, char *text,
+		   size_t n);
 
 /* --- reload.c -------------------------------------------------------------- */
 

@@ -30,7 +30,7 @@
  * nobody is inside.
  *
  * What a hostile peer can do, and what holds against it: shrink the memory that
- * it shared, so that touching it is SIGBUS (on_sigbus() puts an empty page there);
+ * it shared, so that touching it is SIGBUS (faults.c puts an empty page there);
  * pass an eventfd on which our write blocks (main notices that the worker does
  * not come back, gets it out with a signal and cuts the link, links_cut()); send
  * half a message, for the rest of which vhost's only thread would wait (the
@@ -40,11 +40,9 @@
 #include <fcntl.h>
 #include <linux/virtio_net.h>
 #include <linux/virtio_ring.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <time.h>
@@ -52,7 +50,6 @@
 
 #include <rte_log.h>
 #include <rte_mbuf.h>
-#include <rte_memory.h>
 #include <rte_pause.h>
 #include <rte_vhost.h>
 
@@ -86,7 +83,6 @@ static struct {
 	struct link *link;
 	unsigned n;
 	int epoll, wake;
-	atomic_ullong faults;
 	pthread_mutex_t peers;		   /* whoever reads a peer's path and is not main */
 	uint64_t before[SOCKETS_MAX / 64]; /* main's: sockets before link_connect() */
 } links = {.peers = PTHREAD_MUTEX_INITIALIZER};
@@ -318,88 +314,6 @@ static const struct rte_vhost_device_ops callbacks = {
     .destroy_connection = destroy_connection,
 };
 
-/* --- memory that is taken away -------------------------------------------- */
-
-/**
- * is_shared_mapping() - Is there a writable MAP_SHARED mapping at @addr?
- *
- * Signal handler: system calls only.  The kernel's list is the only one that is
- * complete; a peer may change its memory at any message.
- */
-static bool is_shared_mapping(uintptr_t addr)
-{
-	int fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
-	uintptr_t from = 0, to = 0, *number = &from;
-	bool found = false, skip = false;
-	unsigned field = 0;
-	char buf[4096], perms[4] = "";
-	ssize_t n;
-
-	if (fd < 0)
-		return false;
-	/* "from-to rwxs offset dev inode path\n" */
-	while (!found && (n = read(fd, buf, sizeof(buf))) > 0) {
-		for (ssize_t i = 0; i < n && !found; i++) {
-			char c = buf[i];
-
-			if (c == '\n') {
-				from = to = 0;
-				number = &from;
-				field = 0;
-				skip = false;
-			} else if (skip) {
-				continue;
-			} else if (field < 4 && number) {
-				if (c == '-')
-					number = &to;
-				else if (c == ' ')
-					number = NULL;
-				else
-					*number = *number << 4 |
-						  (uintptr_t)(c <= '9' ? c - '0' : c - 'a' + 10);
-			} else if (field < 4) {
-				perms[field++] = c;
-				found = field == 4 && from <= addr && addr < to &&
-					perms[1] == 'w' && perms[3] == 's';
-				skip = field == 4;
-			}
-		}
-	}
-	close(fd);
-	return found;
-}
-
-static void on_sigbus(int sig, siginfo_t *info, void *context)
-{
-	static const size_t sizes[] = {4096, 2u << 20, 1u << 30};
-	uintptr_t addr = (uintptr_t)info->si_addr;
-	int saved = errno;
-
-	(void)context;
-	/* Our own memory, files and code are no peer's to take away */
-	if (info->si_code == BUS_ADRERR && !rte_mem_virt2memseg_list(info->si_addr) &&
-	    is_shared_mapping(addr)) {
-		/* A mapping of hugepages only gives way to whole ones */
-		for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
-			void *page = (void *)(addr & ~(sizes[i] - 1));
-
-			if (mmap(page, sizes[i], PROT_READ | PROT_WRITE,
-				 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == page) {
-				atomic_fetch_add(&links.faults, 1);
-				errno = saved;
-				return;
-			}
-		}
-	}
-	signal(sig, SIG_DFL); /* the instruction runs again, and ends us */
-	errno = saved;
-}
-
-uint64_t links_faults(void)
-{
-	return atomic_load(&links.faults);
-}
-
 /* --- connecting ----------------------------------------------------------- */
 
 static int64_t now_ms(void)
@@ -570,8 +484,6 @@ bool links_cut(void)
 
 struct link *links_start(int epoll, int wake, bool quiet)
 {
-	struct sigaction sa = {.sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO};
-
 	links.link = calloc(GZ_CLIENTS_MAX, sizeof(*links.link));
 	if (!links.link)
 		return NULL;
@@ -588,8 +500,7 @@ struct link *links_start(int epoll, int wake, bool quiet)
 		atomic_store(&l->vid, -1);
 		pthread_mutex_init(&l->lock, NULL);
 	}
-	sigemptyset(&sa.sa_mask);
-	sigaction(SIGBUS, &sa, NULL);
+	links_guard();
 	/* A client that comes and goes is a line of ours, not twenty of vhost's */
 	if (quiet)
 		rte_log_set_level_pattern("lib.vhost.*", RTE_LOG_CRIT);

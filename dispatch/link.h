@@ -95,6 +95,9 @@ bool links_inside(void);
 /** links_stop() - Disconnect and free.  Main, when the worker has ended */
 void links_stop(void);
 
+/** links_guard() - Survive clients that take memory away.  links_start() does */
+void links_guard(void);
+
 /** links_faults() - How often a client took away memory that it had shared */
 uint64_t links_faults(void);
 
