@@ -79,7 +79,7 @@ BENCH=$PID
 background ping in_ns peer ping -q -i 0.01 -W 1 10.1.0.2
 PING=$PID
 sleep 1
-same() { in_ns stack stat -c %i "$WORK/$GZ_TEST_ID-d.sock" && in_ns stack cat /sys/class/net/gzk0/ifindex; }
+same() { in_ns stack stat -c '%i %z' "$WORK/$GZ_TEST_ID-d.sock" && in_ns stack cat /sys/class/net/gzk0/ifindex; }
 handed=$(same)
 for ((i = 0; i < TIMES; i++)); do
 	take_over
