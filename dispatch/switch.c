@@ -218,10 +218,10 @@ struct sw_verdict sw_deliver(const struct sw *s, unsigned to, const struct rte_e
 {
 	struct sw_verdict v = sw_send(to);
 
-	if (to == SW_KERNEL && rte_is_unicast_ether_addr(&eth->dst_addr))
-		v.mac = &s->mac;
-	else if (to < SW_PORT && s->client[to].known && sw_is_ours(s, eth))
-		v.mac = &s->client[to].mac;
+	if (to == SW_KERNEL)
+		v.readdress = rte_is_unicast_ether_addr(&eth->dst_addr);
+	else
+		v.readdress = to < SW_PORT && s->client[to].known && sw_is_ours(s, eth);
 	return v;
 }
 
@@ -427,9 +427,17 @@ static struct sw_verdict to_member(struct sw *s, unsigned from, const struct sw_
 						  .client = (uint8_t)to};
 	}
 	v = sw_send(to);
-	if (s->client[to].known)
-		v.mac = &s->client[to].mac;
+	v.readdress = s->client[to].known;
 	return v;
+}
+
+/* sw_is_kernels() of an IPv4 address */
+static bool is_kernels(const struct sw *s, const struct rte_ipv4_hdr *ip, uint32_t addr,
+		       uint16_t port)
+{
+	const struct in6_addr a = mapped(addr);
+
+	return sw_is_kernels(s, ip->next_proto_id, &a, port);
 }
 
 static struct sw_verdict to_group(struct sw *s, unsigned from, const struct rte_ipv4_hdr *ip,
@@ -449,7 +457,6 @@ static struct sw_verdict decide_ipv4(struct sw *s, unsigned from, const struct r
 {
 	const uint8_t *bytes = (const uint8_t *)(eth + 1);
 	const struct sw_route *shared;
-	struct in6_addr src, dst;
 	struct rte_ipv4_hdr ip;
 	struct sw_verdict v;
 	unsigned header, total, to;
@@ -476,11 +483,9 @@ static struct sw_verdict decide_ipv4(struct sw *s, unsigned from, const struct r
 	if (ip.next_proto_id == IPPROTO_TCP &&
 	    !(ip.fragment_offset & htons(RTE_IPV4_HDR_OFFSET_MASK)))
 		s->tcp = (uint16_t)(ETH_LEN + header);
-	src = mapped(ip.src_addr);
-	dst = mapped(ip.dst_addr);
 	if (!sender_allowed(s, from, &eth->src_addr, ip.src_addr) &&
 	    !(from == SW_KERNEL &&
-	      (sw_is_kernels(s, ip.next_proto_id, &src, port_at(&ip, bytes + header, 0)) ||
+	      (is_kernels(s, &ip, ip.src_addr, port_at(&ip, bytes + header, 0)) ||
 	       (ip.next_proto_id == IPPROTO_ICMP && is_shared(s, ip.src_addr)))))
 		return sw_drop(SW_SPOOFED);
 	if (!port_allowed(s, from, &ip, bytes + header))
@@ -491,8 +496,8 @@ static struct sw_verdict decide_ipv4(struct sw *s, unsigned from, const struct r
 	if (ip.dst_addr == htonl(INADDR_BROADCAST))
 		return sw_flood();
 	to = sw_lookup(s, ip.dst_addr);
-	if (to < SW_PORT &&
-	    sw_is_kernels(s, ip.next_proto_id, &dst, port_at(&ip, bytes + header, 2)))
+	if (to < SW_PORT && s->kernel &&
+	    is_kernels(s, &ip, ip.dst_addr, port_at(&ip, bytes + header, 2)))
 		to = SW_KERNEL;
 	shared = to < SW_PORT ? shared_route(s, ip.dst_addr) : NULL;
 	if (shared)

@@ -27,7 +27,8 @@
 struct groups;
 struct limits;
 
-enum sw_action {
+/* Of 8 bits, like all of a verdict but a set: it is returned in registers, 16 bytes */
+enum __attribute__((packed)) sw_action {
 	SW_DROP,
 	SW_SEND,   /* to .to */
 	SW_FLOOD,  /* to all ports but the one it came from, see .only and .inside */
@@ -36,7 +37,7 @@ enum sw_action {
 };
 
 /** Why a frame is dropped.  Each has its counter at the port it came from. */
-enum sw_reason {
+enum __attribute__((packed)) sw_reason {
 	SW_FINE,
 	SW_MALFORMED, /* lengths or header fields that cannot be */
 	SW_SPOOFED,   /* an address that is not the sender's to use */
@@ -47,13 +48,15 @@ enum sw_reason {
 struct sw_verdict {
 	enum sw_action action;
 	enum sw_reason reason;
-	unsigned to; /* SW_SEND: a port of the switch */
-	bool both;   /* SW_SEND: and to the kernel */
+	uint8_t to;	/* SW_SEND: a port of the switch */
+	bool both;	/* SW_SEND: and to the kernel */
+	bool readdress; /* SW_SEND: the destination is to be sw_mac_of() the receiver */
 	bool proxy; /* ARP or a solicitation: the port's MAC address is to stand for the sender's */
-	uint64_t only;			  /* SW_FLOOD: of the clients to these */
-	bool inside;			  /* SW_FLOOD: to no others than clients */
-	const struct rte_ether_addr *mac; /* SW_SEND: to be the destination's, unless NULL */
+	bool inside;   /* SW_FLOOD: to no others than clients */
+	uint64_t only; /* SW_FLOOD: of the clients to these */
 };
+
+static_assert(sizeof(struct sw_verdict) == 16, "two registers");
 
 static inline struct sw_verdict sw_drop(enum sw_reason why)
 {
@@ -62,7 +65,7 @@ static inline struct sw_verdict sw_drop(enum sw_reason why)
 
 static inline struct sw_verdict sw_send(unsigned port)
 {
-	return (struct sw_verdict){.action = SW_SEND, .to = port};
+	return (struct sw_verdict){.action = SW_SEND, .to = (uint8_t)port};
 }
 
 static inline struct sw_verdict sw_flood(void)
@@ -174,6 +177,12 @@ struct sw {
 	const struct sw_kernel *kernel;
 	struct rte_ether_addr mac; /* the port's, and the kernel's behind it */
 };
+
+/** sw_mac_of() - Of the kernel, or of a client that is known */
+static inline const struct rte_ether_addr *sw_mac_of(const struct sw *s, unsigned port)
+{
+	return port == SW_KERNEL ? &s->mac : &s->client[port].mac;
+}
 
 /** sw_init() - Nobody is known yet.  @table stays the caller's; @mtu: 0 for 1500 */
 void sw_init(struct sw *s, const struct sw_table *table, uint16_t mtu);

@@ -404,8 +404,7 @@ static struct sw_verdict to_member(struct sw *s, unsigned from, const struct sw_
 			    .src = p->src, .dst = p->dst, .id = p->id, .client = (uint8_t)to};
 	}
 	v = sw_send(to);
-	if (s->client[to].known)
-		v.mac = &s->client[to].mac;
+	v.readdress = s->client[to].known;
 	return v;
 }
 

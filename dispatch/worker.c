@@ -346,9 +346,9 @@ static void dispatch_burst(struct dispatch *d, unsigned from, struct rte_mbuf **
 		case SW_SEND:
 			if (v.both)
 				put_copy(d, SW_KERNEL, m[i]);
-			if (v.mac)
+			if (v.readdress)
 				rte_ether_addr_copy(
-				    v.mac,
+				    sw_mac_of(&d->sw, v.to),
 				    &rte_pktmbuf_mtod(m[i], struct rte_ether_hdr *)->dst_addr);
 			put(d, v.to, m[i]);
 			break;

@@ -89,7 +89,8 @@ static void an_address_is_shared_by_rules(void **state)
 	tcp(mac_out, "10.0.0.1", 1000, mac_port, "10.0.0.3", 80);
 	v = verdict(SW_PORT);
 	assert_int_equal(v.to, B);
-	assert_memory_equal(v.mac, mac_b, 6); /* it came for the port's */
+	assert_true(v.readdress);
+	assert_memory_equal(sw_mac_of(&s, v.to), mac_b, 6); /* it came for the port's */
 	tcp(mac_port, "10.0.0.3", 22, mac_out, "10.0.0.1", 1000);
 	sends(SW_KERNEL, SW_PORT);
 	tcp(mac_port, "10.0.0.3", 80, mac_out, "10.0.0.1", 1000);
@@ -98,7 +99,8 @@ static void an_address_is_shared_by_rules(void **state)
 	tcp(mac_out, "10.0.0.1", 1000, mac_a, "10.0.0.2", 22);
 	v = verdict(SW_PORT);
 	assert_int_equal(v.to, SW_KERNEL);
-	assert_memory_equal(v.mac, mac_port, 6);
+	assert_true(v.readdress);
+	assert_memory_equal(sw_mac_of(&s, v.to), mac_port, 6);
 	table.rules[0].net = (struct gz_prefix){
 	    .set = true, .len = 128, .addr.s6_addr = {[10] = 255, 255, 10, 0, 0, 3}};
 	sends(SW_PORT, A);

@@ -43,7 +43,8 @@ static void goes_by_port(void **state)
 	(void)state;
 	tcp(mac_out, "10.0.0.1", 5, mac_a, "10.0.0.9", 81);
 	sends(SW_PORT, B);
-	assert_memory_equal(sw_decide(&s, SW_PORT, f, len).mac, mac_b, 6);
+	assert_true(sw_decide(&s, SW_PORT, f, len).readdress);
+	assert_memory_equal(sw_mac_of(&s, B), mac_b, 6);
 	f[23] = IPPROTO_UDP;
 	put16(38, 20); /* length */
 	sends(SW_PORT, B);
