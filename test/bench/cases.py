@@ -368,12 +368,13 @@ clients:
             with open(f"{at}/d.yaml", "w", encoding="ascii") as f:
                 f.write(config)
             return [f"{world.build}/bin/gazelle-dispatch", "--config", f"{at}/d.yaml"]
-        # --stats-period: it ends when its input does, else
+        # --stats-period: it ends when its input does, else.  What comes before it begins is
+        # to go round, too
         return self.testpmd(world, "io", 1,
                             [f"net_vhost0,iface={at}/a,client=1",
                              "net_af_packet1,iface=v0" if veth
                              else f"net_vhost1,iface={at}/b,client=1"],
-                            "--forward-mode=io", "--stats-period=3600")
+                            "--forward-mode=io", "--no-flush-rx", "--stats-period=3600")
 
     @staticmethod
     def veth(world):
@@ -410,6 +411,7 @@ clients:
             raise
         try:
             world.wait(15, "testpmd", ends, lambda: "testpmd>" in ends.text())
+            time.sleep(0.5)
             with open(f"{at}/orders", "w", encoding="ascii", buffering=1) as orders:
                 # Of dispatch's ends one has the source address: the other's are dropped
                 orders.write(f"start tx_first {8 if who == 'dispatch' else 4}\n")
@@ -418,6 +420,8 @@ clients:
                 ends.process.wait(10)
             forwarder.check("the forwarder")
             count = re.search(r"all ports\W+RX-packets: (\d+)", ends.text())
+            if int(count[1]) < 10000:
+                raise Failed("the frames that go round were lost")
             return {"rate": int(count[1]) / 2}
         finally:
             world.end(ends)
