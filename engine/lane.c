@@ -39,6 +39,11 @@
 #include "engine/worker.h"
 
 #define COUNT_MAX (1ULL << 36) /* bytes; no memory moves as many in a second */
+#define QUIET_FREE 2	       /* looks, one or two a second, until a free lane's memory goes ... */
+#define QUIET_IDLE 4	       /* ... and until one without bytes is taken away for its memory */
+#define QUIET_CLEAN UINT8_MAX  /* it has none */
+#define WORTH 65536	       /* bytes that have gone by it, for that */
+#define CLEAN_MAX 32	       /* at a look */
 
 struct gz_pair {
 	struct gz_pair_memory *mem;
@@ -47,6 +52,7 @@ struct gz_pair {
 	uint32_t window[2];
 	struct gz_sock *sock[GZ_LANES][2]; /* NULL: the lane is free ... */
 	uint16_t slot[GZ_LANES][2];	   /* ... once their locks are; GZ_SLOTS: nobody's yet */
+	uint8_t quiet[GZ_LANES];	   /* looks since something happened to it; QUIET_CLEAN */
 };
 
 static struct gz_lane_end *end_of(const struct gz_sock *s)
@@ -131,6 +137,7 @@ static struct gz_pair *new_pair(struct gz_plane *a, struct gz_plane *b)
 			p->mem->watch[e][k].asleep = 1;
 	for (unsigned k = 0; k < GZ_LANES; k++)
 		p->slot[k][0] = p->slot[k][1] = GZ_SLOTS;
+	memset(p->quiet, QUIET_CLEAN, sizeof(p->quiet));
 	p->plane[0] = a;
 	p->plane[1] = b;
 	p->window[0] = wa;
@@ -195,6 +202,7 @@ static void give_lane(struct gz_sock *s, struct gz_pair *p, uint32_t lane, uint3
 	s->ring.end = (uint8_t)e;
 	s->ring.lane_counted = s->ring.lane_counted_rx = s->ring.lane_told = 0;
 	pthread_mutex_unlock(&s->client->plane->lock);
+	p->quiet[lane] = 0;
 	p->sock[lane][e] = s;
 	p->slot[lane][e] = (uint16_t)s->ring.i;
 	__atomic_store_n(&s->client->plane->sh->lane_slot[p->window[e]][e][lane],
@@ -476,17 +484,43 @@ void gz_lane_poll(struct gz_sock *s)
 	settle_watch(o);
 }
 
-void gz_lane_count_all(struct gz_plane *p)
+/* A free lane's pages go back to the kernel; nobody is in there.  Return: it had some */
+static bool clean(struct gz_pair *p, uint32_t lane)
 {
-	for (uint32_t w = 0; w < p->windows; w++)
-		for (uint32_t k = 0; p->window[w] && k < GZ_LANES; k++) {
-			struct gz_sock **both = p->window[w]->sock[k];
+	if (p->quiet[lane] == QUIET_CLEAN || p->quiet[lane]++ < QUIET_FREE ||
+	    !is_unlocked(p->plane[0], p->slot[lane][0]) ||
+	    !is_unlocked(p->plane[1], p->slot[lane][1]))
+		return false;
+	p->quiet[lane] = QUIET_CLEAN;
+	madvise(gz_lane_data(p->mem, lane, 0), 2 * GZ_LANE_RING, MADV_REMOVE);
+	return true;
+}
 
-			if (!both[0])
-				continue;
-			count(both[0], both[1]);
-			count(both[1], both[0]);
-		}
+/* One that was filled and is not used any more is taken away; the next bytes get another one. */
+static void rest(struct gz_pair *p, uint32_t lane)
+{
+	struct gz_sock *s = p->sock[lane][0], *o = p->sock[lane][1];
+
+	p->quiet[lane] = sent_since(s) || sent_since(o) ? 0 : p->quiet[lane] + 1;
+	count(s, o);
+	count(o, s);
+	if (p->quiet[lane] < QUIET_IDLE)
+		return;
+	p->quiet[lane] = 0;
+	if (s->ring.lane_counted + o->ring.lane_counted >= WORTH)
+		gz_lane_end(s);
+}
+
+void gz_lane_look(struct gz_plane *p)
+{
+	unsigned cleaned = 0;
+
+	for (uint32_t w = 0; w < p->windows; w++)
+		for (uint32_t k = 0; p->window[w] && k < GZ_LANES; k++)
+			if (p->window[w]->sock[k][0])
+				rest(p->window[w], k);
+			else if (cleaned < CLEAN_MAX)
+				cleaned += clean(p->window[w], k);
 }
 
 void gz_lane_no_more(struct gz_plane *p)

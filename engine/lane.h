@@ -30,8 +30,8 @@ void gz_lane_end(struct gz_sock *s);
 void gz_lane_poll(struct gz_sock *s);
 /** Is there room that is worth to wake somebody for?  Else who makes some tells of it. */
 bool gz_lane_has_room(struct gz_sock *s);
-/** Count what went by lanes until now. */
-void gz_lane_count_all(struct gz_plane *p);
+/** Now and then: count what went by lanes until now, and give back memory that is not used. */
+void gz_lane_look(struct gz_plane *p);
 /** No connection of the client has a lane from now on. */
 void gz_lane_no_more(struct gz_plane *p);
 

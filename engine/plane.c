@@ -981,7 +981,7 @@ unsigned gz_plane_poll(struct gz_worker *w)
 	if (w->now - w->lanes_counted > LANES_NS) {
 		w->lanes_counted = w->now;
 		LIST_FOREACH(p, &w->planes, entry)
-		gz_lane_count_all(p);
+		gz_lane_look(p);
 	}
 	return sum + look_at_leaving(w);
 }

@@ -61,6 +61,56 @@ direct=$(counter e ring_direct_bytes) tx=$(counter e ring_from_app_bytes)
 [ "$tx" -le $((direct / 20)) ] || fail "$tx bytes went through TCP, $direct did not"
 end "$redis"
 
+# --- memory: of lanes that are not used any more
+cat >"$WORK/fill.py" <<'END'
+import socket, sys
+
+server = socket.create_server(("10.1.0.2", 7003))
+ends = [(socket.create_connection(server.getsockname()), server.accept()[0]) for _ in range(60)]
+block = bytes(100000)
+
+
+def both_ways():
+    for a, b in ends:
+        for c, d in (a, b), (b, a):
+            c.sendall(block)
+            assert len(d.recv(len(block), socket.MSG_WAITALL)) == len(block)
+
+
+with open(sys.argv[1]) as orders:
+    both_ways()
+    print("idle", flush=True)
+    orders.readline()
+    both_ways()
+    for a, b in ends:
+        a.close()
+        b.close()
+    print("closed", flush=True)
+    orders.readline()
+END
+lane_bytes() {
+	local fd blocks sum=0
+	for fd in "/proc/$(engine_pid e)/fd/"*; do
+		[[ $(readlink "$fd") == *gazelle-lanes* ]] || continue
+		blocks=$(stat -L -c %b "$fd") && sum=$((sum + blocks * 512))
+	done
+	echo $sum
+}
+is_given_back() { [ "$(lane_bytes)" -lt 2000000 ]; }
+mkfifo "$WORK/orders"
+background fill gz e python3 "$WORK/fill.py" "$WORK/orders"
+fill=$PID
+exec 3>"$WORK/orders"
+wait_line fill idle
+assert [ "$(lane_bytes)" -gt 10000000 ]
+within 20 is_given_back
+echo >&3
+wait_line fill closed
+assert [ "$(lane_bytes)" -gt 4000000 ]
+within 20 is_given_back
+echo >&3
+finish "$fill" || fail "what went by lanes that were taken away and given again"
+
 listens() { ctl e ss | grep -q "LISTEN.*:7001"; }
 
 # --- bulk, which fills the rings; the last bytes arrive before the end does
