@@ -523,6 +523,18 @@ void gz_lane_look(struct gz_plane *p)
 				cleaned += clean(p->window[w], k);
 }
 
+/* Any thread: all epolls of the client's have a sleeper from now on. */
+void gz_lane_loud(struct gz_plane *p)
+{
+	pthread_mutex_lock(&p->lock);
+	for (uint32_t w = 0; w < GZ_WINDOWS; w++)
+		for (unsigned e = 0; p->window[w] && e < 2; e++)
+			for (unsigned k = 0; p->window[w]->plane[e] == p && k < GZ_EPOLLS; k++)
+				__atomic_store_n(&p->window[w]->mem->watch[e][k].asleep, 1,
+						 __ATOMIC_SEQ_CST);
+	pthread_mutex_unlock(&p->lock);
+}
+
 void gz_lane_no_more(struct gz_plane *p)
 {
 	p->no_lanes = true;

@@ -37,6 +37,9 @@ void gz_lane_no_more(struct gz_plane *p);
 
 /* --- any thread ------------------------------------------------------------------ */
 
+/** Somebody may sleep in each epoll of the client's from now on: who sends tells. */
+void gz_lane_loud(struct gz_plane *p);
+
 /** Bytes that @s has not read.  0 without a lane */
 uint32_t gz_lane_unread(struct gz_sock *s);
 /** And those that would not be in the other end's receive buffer yet */

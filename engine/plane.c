@@ -941,9 +941,11 @@ void gz_plane_loud(struct gz_plane *p)
 		if (__atomic_load_n(&sh->epoll[k].gen, __ATOMIC_SEQ_CST) & 1 &&
 		    !__atomic_load_n(&sh->epoll[k].sleepers, __ATOMIC_SEQ_CST))
 			__atomic_fetch_add(&sh->epoll[k].sleepers, 1, __ATOMIC_SEQ_CST);
+	gz_lane_loud(p);
 	for (unsigned i = 0; i < GZ_SLOTS; i++)
 		if (sh->slot[i].watch && !sh->slot[i].token &&
-		    sh->slot[i].rx_tail != (sh->slot[i].rx_head & ~GZ_RING_CLOSED))
+		    (sh->slot[i].lane ||
+		     sh->slot[i].rx_tail != (sh->slot[i].rx_head & ~GZ_RING_CLOSED)))
 			__atomic_fetch_or(&sh->slot[i].poke, GZ_POKE_BYTES, __ATOMIC_SEQ_CST);
 	for (unsigned k = 0; k < GZ_SLOTS / 64; k++)
 		__atomic_store_n(&sh->dirty[k], UINT64_MAX, __ATOMIC_SEQ_CST);
