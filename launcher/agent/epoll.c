@@ -25,6 +25,8 @@
 #define BATCH 64
 #define PATIENCE 200 /* times that one tries to have the lock */
 #define LOOK_US 20   /* the kernel's descriptors are looked at so often while there is work */
+#define FUTILE 1000  /* times that there was nothing where something was marked */
+#define NAP_NS 1000000
 #define NEWS (EPOLLHUP | EPOLLERR | EPOLLRDHUP | EPOLLPRI)
 #define PRIVATE_BITS ((uint32_t)EPOLLONESHOT | EPOLLET | EPOLLWAKEUP | EPOLLEXCLUSIVE)
 
@@ -541,11 +543,14 @@ static bool spin_for(const struct gz_epoll *ep)
 	return found;
 }
 
-/* Return: events of the kernel's; 0: time is over, if @over, or look again */
-static int64_t sleep_natively(struct ask *a, bool *over)
+/*
+ * @nap: not for long, whatever is marked
+ * Return: events of the kernel's; 0: time is over, if @over, or look again
+ */
+static int64_t sleep_natively(struct ask *a, bool nap, bool *over)
 {
 	struct timespec ts, *timeout = NULL;
-	int64_t r = 1, left;
+	int64_t r = 1, left = INT64_MAX;
 
 	*over = false;
 	/* Who changes it from here on tells the kernel at once. */
@@ -557,7 +562,7 @@ static int64_t sleep_natively(struct ask *a, bool *over)
 	tell_kernel_all(a->ep, a->epfd);
 	unlock(&a->ep->lock);
 	__atomic_store_n(&a->ep->woken, 0, __ATOMIC_SEQ_CST);
-	if (!is_any(a->ep)) {
+	if (nap || !is_any(a->ep)) {
 		if (!a->forever) {
 			left = a->timeout;
 			if (!a->until)
@@ -566,13 +571,18 @@ static int64_t sleep_natively(struct ask *a, bool *over)
 				left = a->until - now_ns();
 			if (left < 0)
 				left = 0;
+		}
+		nap = nap && left > NAP_NS;
+		if (nap)
+			left = NAP_NS;
+		if (left != INT64_MAX) {
 			ts = (struct timespec){left / 1000000000, left % 1000000000};
 			timeout = &ts;
 		}
 		r = gz_sleep(SYS_epoll_pwait2, (uint64_t)a->epfd, (uint64_t)a->out,
 			     a->max < BATCH ? a->max : BATCH, (uint64_t)timeout, a->mask,
 			     a->mask_size);
-		*over = r == 0;
+		*over = r == 0 && !nap;
 		if (r > 0)
 			r = filter(a->ep, a->epfd, a->out, r);
 	} else {
@@ -599,6 +609,7 @@ void pass_on(struct gz_epoll *ep)
 static int64_t wait(struct ask *a)
 {
 	bool over = !a->forever && a->timeout <= 0;
+	uint32_t futile = 0;
 	int64_t n;
 
 	for (;;) {
@@ -626,9 +637,11 @@ static int64_t wait(struct ask *a)
 		}
 		if (over)
 			return 0;
-		if (spin_for(a->ep))
+		/* The other program of a pair may mark what is not so: time and signals go on. */
+		if (spin_for(a->ep) && ++futile < FUTILE)
 			continue;
-		n = sleep_natively(a, &over);
+		n = sleep_natively(a, futile == FUTILE, &over);
+		futile = 0;
 		if (n)
 			return n;
 	}

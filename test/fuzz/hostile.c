@@ -39,6 +39,7 @@
 #define PAIRS_OUT 2 /* of these, with the victim */
 #define WINDOWS_USED 4
 #define LANES_USED 16
+#define MARKED 4 /* sets of an end */
 #define CHILD_MS 700
 #define SLOTS_USED 64 /* more than there are connections at a time */
 #define LEAK 3
@@ -305,6 +306,24 @@ static void *write_bits(void *arg)
 	return NULL;
 }
 
+/* All is ready, always: whoever believes it looks for ever. */
+static void *mark_all(void *arg)
+{
+	(void)arg;
+	for (;;)
+		for (uint64_t w = 0; w < WINDOWS_USED; w++) {
+			uint64_t at = GZ_AGENT_WINDOWS + w * GZ_WINDOW_STRIDE;
+			struct gz_pair_memory *m = (struct gz_pair_memory *)at;
+
+			if (!is_mapped_at(at))
+				continue;
+			for (unsigned n = 0; n < 1000; n++)
+				for (unsigned k = 0; k < 2 * MARKED; k++)
+					m->watch[k / MARKED][k % MARKED].ready[0] = UINT64_MAX;
+		}
+	return NULL;
+}
+
 /*
  * A socket that leaves hands what its ring holds to the shadow.  Who reads there and
  * puts the position back offers the same bytes without end.
@@ -334,13 +353,14 @@ static void *give_back(void *arg)
 
 static void child(uint64_t seed)
 {
+	void *(*const does[])(void *) = {write_bits, give_back, mark_all};
 	uint64_t r[4] = {seed | 1, seed * 3 | 1, seed * 5 | 1, seed * 7 | 1};
 	pthread_t t;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	signal(SIGSEGV, SIG_DFL);
 	pthread_create(&t, NULL, use, &r[0]);
-	pthread_create(&t, NULL, seed % 2 ? write_bits : give_back, &r[1]);
+	pthread_create(&t, NULL, does[seed % 3], &r[1]);
 	usleep(CHILD_MS * 1000);
 	if (is_mapped())
 		look_for_secret((void *)GZ_AGENT_SHARED,

@@ -37,9 +37,10 @@ refute gone "$(engine_pid e)"
 kill -TERM "$(program_of "$victim")"
 assert finish "$victim" 10
 cat "$WORK/victim"
-read -r trips longest < <(tail -n 1 "$WORK/victim")
+read -r trips longest waited < <(tail -n 1 "$WORK/victim")
 assert [ "$trips" -gt 20 ]
 assert [ "$longest" -lt $BOUND_MS ]
+assert [ "$waited" -lt $((BOUND_MS / 5)) ]
 
 # It was at it at all; and all is over when it is gone.
 echo "ring_broken $(counter e ring_broken)"

@@ -5,8 +5,10 @@
 # It serves whoever connects: the hostile one shares memory with it, too.
 #
 #	victim.py ADDRESS PORT SECRET	until SIGTERM; prints how many round trips there
-#					were, and the longest in ms
+#					were, the longest in ms, and the longest of
+#					20 ms in epoll_wait()
 
+import select
 import signal
 import socket
 import sys
@@ -37,6 +39,20 @@ def echo():
         threading.Thread(target=serve, args=(server.accept()[0],), daemon=True).start()
 
 
+# Nothing comes, but for what the hostile one says.
+def wait_in_vain():
+    global waited
+    c = socket.create_connection(server.getsockname())
+    e = select.epoll()
+    e.register(c, select.EPOLLIN)
+    c.sendall(b"x")
+    assert e.poll(5) and c.recv(1) == b"x"
+    while going:
+        start = time.monotonic()
+        assert e.poll(0.02) == []
+        waited = max(waited, time.monotonic() - start)
+
+
 def receive(c, n):
     got = b""
     while len(got) < n:
@@ -49,7 +65,8 @@ def receive(c, n):
 
 signal.signal(signal.SIGTERM, stop)
 threading.Thread(target=echo, daemon=True).start()
-trips, longest = 0, 0.0
+trips, longest, waited = 0, 0.0, 0.0
+threading.Thread(target=wait_in_vain, daemon=True).start()
 c = socket.create_connection(server.getsockname())
 print("ready", flush=True)
 while going:
@@ -63,4 +80,4 @@ while going:
     if trips % 100 == 0:  # a new one
         c.close()
         c = socket.create_connection(server.getsockname())
-print(trips, int(longest * 1000))
+print(trips, int(longest * 1000), int(waited * 1000))
