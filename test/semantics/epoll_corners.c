@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "test/check.h"
@@ -34,6 +35,8 @@ static int next_fd(int e, int ms)
 
 	return OK(epoll_wait(e, &ev, 1, ms)) ? ev.data.fd : -1;
 }
+
+#define TURNS 20
 
 static char big[1 << 20];
 
@@ -363,7 +366,87 @@ static void recv_of_nothing_waits(void)
 	CHECK_EQ(recv(fd[1], big, 1, 0), 1);
 }
 
+/* --- edges ------------------------------------------------------------------------------ */
+
+/* The peer's end is one edge, whenever one looks for it. */
+static void an_end_is_one_edge(void)
+{
+	for (int i = 0; i < 200; i++) {
+		int fd[2], e = OK(epoll_create1(0));
+		struct timespec from, now;
+		struct epoll_event ev;
+
+		tcp_pair(fd);
+		add(e, fd[1], EPOLLIN | EPOLLRDHUP | EPOLLET);
+		CHECK_EQ(next_fd(e, 1), -1);
+		OK(shutdown(fd[0], SHUT_WR));
+		clock_gettime(CLOCK_MONOTONIC, &from);
+		do {
+			clock_gettime(CLOCK_MONOTONIC, &now);
+		} while ((now.tv_sec - from.tv_sec) * 1000000000L + now.tv_nsec - from.tv_nsec <
+			 i * 1000L);
+		CHECK_EQ(epoll_wait(e, &ev, 1, 5000), 1);
+		CHECK_EQ(ev.events, EPOLLIN | EPOLLRDHUP);
+		CHECK_EQ(next_fd(e, 0), -1);
+		CHECK_EQ(next_fd(e, 0), -1);
+		OK(close(fd[0]));
+		OK(close(fd[1]));
+		OK(close(e));
+	}
+}
+
+/* --- past the library --------------------------------------------------------------------- */
+
+/* epoll_wait(), from a place that no jump has room at */
+static int bare_wait(int e, struct epoll_event *ev, int ms)
+{
+	register long timeout __asm__("r10") = ms;
+	long r = SYS_epoll_wait;
+
+	__asm__ volatile("jmp 1f\n\t"
+			 ".fill 64, 1, 0x90\n"
+			 "1:\tsyscall"
+			 : "+a"(r)
+			 : "D"((long)e), "S"(ev), "d"(1L), "r"(timeout)
+			 : "rcx", "r11", "memory");
+	return (int)r;
+}
+
+static void *wait_past_the_library(void *arg)
+{
+	const int *fd = arg;
+	struct epoll_event ev;
+
+	for (int i = 0; i < TURNS; i++) {
+		CHECK_EQ(bare_wait(fd[2], &ev, 5000), 1); /* else one was lost */
+		CHECK_EQ(recv(fd[1], (char[1]){0}, 1, 0), 1);
+		write_all(fd[1], "y", 1);
+	}
+	return NULL;
+}
+
+static void past_the_library(void)
+{
+	int fd[3];
+	pthread_t t;
+
+	fd[2] = OK(epoll_create1(0));
+	tcp_pair(fd);
+	add(fd[2], fd[1], EPOLLIN);
+	CHECK_EQ(next_fd(fd[2], 0), -1);
+	for (int i = 0; i < 10; i++)
+		expect_text(fd[i % 2], fd[!(i % 2)], "to and fro");
+	t = thread(wait_past_the_library, fd);
+	for (int i = 0; i < TURNS; i++) {
+		sleep_ms(2);
+		write_all(fd[0], "x", 1);
+		CHECK_EQ(recv(fd[0], (char[1]){0}, 1, 0), 1);
+	}
+	join(t);
+}
+
 CHECK_MAIN(CASE(first_ones_by_threads), CASE(oneshot_among_threads), CASE(disarmed_does_not_mute),
 	   CASE(room_is_an_edge), CASE(times_out_after_the_peers_end), CASE(room_while_half_closed),
 	   CASE(others_have_their_turn), CASE(number_of_a_closed_set), CASE(duplicate_outlives),
-	   CASE(survives_a_vfork), CASE(each_takes_one), CASE(recv_of_nothing_waits))
+	   CASE(survives_a_vfork), CASE(each_takes_one), CASE(recv_of_nothing_waits),
+	   CASE(an_end_is_one_edge), CASE(past_the_library))

@@ -328,5 +328,36 @@ static void streams_that_leave(void)
 	}
 }
 
+/* --- time --------------------------------------------------------------------------------------
+ */
+
+#define CONNECTIONS 40
+
+/*
+ * The first bytes come before accept(), and small ones after them: nobody waits for an
+ * acknowledgement that is kept back.
+ */
+static void early_bytes_cost_no_time(void)
+{
+	struct sockaddr_in a;
+	int l = listener(4, &a);
+	long long start = now_ms();
+
+	for (int i = 0; i < CONNECTIONS; i++) {
+		int fd[2] = {connected(a), -1};
+
+		write_all(fd[0], "early", 5);
+		fd[1] = OK(accept(l, NULL, NULL));
+		CHECK_EQ(recv(fd[1], big, 5, MSG_WAITALL), 5);
+		for (int k = 0; k < 3; k++) {
+			expect_text(fd[0], fd[1], "request");
+			expect_text(fd[1], fd[0], "answer");
+		}
+		OK(close(fd[0]));
+		OK(close(fd[1]));
+	}
+	CHECK(now_ms() - start < CONNECTIONS * 20);
+}
+
 CHECK_MAIN(CASE(room_for_send), CASE(room_for_poll), CASE(room_for_epoll), CASE(room_for_edges),
-	   CASE(streams_under_corks), CASE(streams_that_leave))
+	   CASE(streams_under_corks), CASE(streams_that_leave), CASE(early_bytes_cost_no_time))
