@@ -303,7 +303,9 @@ STALE = $(filter-out $(UNIT) $(CLIENTS) $(STATIC) %.d %.o, \
 stale:
 	$(Q)$(if $(STALE),rm -f $(STALE))
 
-$(T)/unit/ports_test: $(OBJ)/engine/ports.o
+$(T)/unit/ports_test: $(OBJ)/engine/ports.o $(OBJ)/engine/spread.o
+$(T)/unit/ports_test: private LIBS := -Wl,--gc-sections
+$(T)/unit/ports_test: private UNIT_CFLAGS = $(DPDK_CFLAGS)
 $(T)/unit/ring_test: $(OBJ)/engine/ring.o
 $(T)/unit/filter_test: $(OBJ)/launcher/filter.o $(OBJ)/launcher/calls.o
 $(T)/unit/filter_test: private LIBS := -lseccomp

@@ -348,6 +348,9 @@ void gz_engine_check(struct gz_load *ld, void *conf)
 	check_stack(ld, c);
 	check_stack6(ld, c);
 	check_rules(ld, c);
+	if (c->ncpus && gz_load_has(ld, "worker.cpu"))
+		gz_load_error(ld, "worker.cpu", "workers.cpus",
+			      "not used beside workers.cpus: expected one of them");
 }
 
 static bool overlap6(const struct gz_prefix *a, const struct gz_prefix *b)

@@ -116,6 +116,8 @@ struct gz_memory_config {
 	uint32_t megabytes; /* DPDK memory; 0: enough for mbufs */
 };
 
+#define GZ_CPUS_MAX 16 /* of workers.cpus */
+
 struct gz_engine_config {
 	char name[GZ_NAME_MAX];
 	enum gz_log_level log;
@@ -132,6 +134,8 @@ struct gz_engine_config {
 	struct in6_addr gateway6;	       /* ::, none */
 	bool slaac;
 	int cpu; /* worker.cpu; -1: floats */
+	unsigned ncpus;
+	int cpus[GZ_CPUS_MAX]; /* workers.cpus: a worker each; none: one, on cpu */
 	enum gz_power power;
 	uint32_t spin_us;	   /* adaptive: polls this long before sleep */
 	uint32_t burst;		   /* worker.burst, packets a loop */

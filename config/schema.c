@@ -338,6 +338,12 @@ static const struct gz_cfg_key engine_keys[] = {
 		  "turns the default round: the example leaves everything but "
 		  "redis-server to the kernel." },
 	WORKER_KEYS(struct gz_engine_config),
+	{ "workers", GZ_CFG_BLOCK, .help = "Several such threads." },
+	{ "workers.cpus", GZ_CFG_INT, LIST(struct gz_engine_config, cpus, ncpus),
+	  RANGE(-1, 1023), .def = "", .flags = GZ_CFG_OPTIONAL, .example = "[0, 1]",
+	  .help = "The processors that have a worker each; -1: it floats.",
+	  .more = "Left out: one worker, on worker.cpu. Connections are spread over "
+		  "the workers by a hash of their addresses and ports." },
 	{ "limits", GZ_CFG_BLOCK, .help = "What programs can use up." },
 	{ "limits.sockets", GZ_CFG_UINT, FIELD(struct gz_engine_config, max_sockets),
 	  RANGE(16, 4194304), .def = "262144",

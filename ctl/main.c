@@ -57,6 +57,12 @@ static const struct verb {
      "or a full ring; site: a place in the code that stays as it is; passed-on;\n"
      "traced; no-broker: gazelle-run is gone; busy; no-room; urgent; broken.\n"
      "With --json: an array of objects.\n"},
+    {"workers", ctl_workers, "", "What each worker does",
+     "One line per worker: its processor (-1: it floats), the queue of the port that it\n"
+     "receives from (-1: none, others hand packets to it), and counters of its own:\n"
+     "connections accepted and made, packets, those that it handed to other workers,\n"
+     "rounds of its loop.  `stats' has the sums.\n"
+     "With --json: an array of objects.\n"},
     {"dispatch", ctl_dispatch, "[WORD] [NAME]",
      "A gazelle-dispatch: show, rate, clients, bond, latency, set, reload, quit",
      "show, the default: one line for the port and for each client: frames received\n"

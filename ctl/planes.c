@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * planes.c - gazelle-ctl planes: which plane each process is on, and why not the ring
+ * planes.c - gazelle-ctl planes: which plane each process is on, and why not the ring;
+ * gazelle-ctl workers: what each worker does
  */
 #include <stdio.h>
 
@@ -8,18 +9,20 @@
 #include "ctl/table.h"
 #include "ctl/telemetry.h"
 
-int ctl_planes(const struct ctl *ctl, int argc, char **argv)
+/* A list that an engine has under @command, of its @what */
+static int show(const struct ctl *ctl, int argc, char **argv, const char *command, const char *what)
 {
 	int status = ctl_no_arguments(argc, argv);
 	json_t *rows;
 
 	if (status)
 		return status;
-	rows = telemetry_ask_all(ctl->engine, "/gazelle/planes");
+	rows = telemetry_ask_all(ctl->engine, command);
 	if (!rows)
 		return CTL_FAILED;
 	if (!json_is_array(rows)) {
-		fprintf(stderr, "gazelle-ctl: engine `%s' does not say its planes\n", ctl->engine);
+		fprintf(stderr, "gazelle-ctl: engine `%s' does not say its %s\n", ctl->engine,
+			what);
 		status = CTL_FAILED;
 	} else if (ctl->json) {
 		json_emit(rows);
@@ -28,4 +31,14 @@ int ctl_planes(const struct ctl *ctl, int argc, char **argv)
 	}
 	json_decref(rows);
 	return status;
+}
+
+int ctl_planes(const struct ctl *ctl, int argc, char **argv)
+{
+	return show(ctl, argc, argv, "/gazelle/planes", "planes");
+}
+
+int ctl_workers(const struct ctl *ctl, int argc, char **argv)
+{
+	return show(ctl, argc, argv, "/gazelle/workers", "workers");
 }

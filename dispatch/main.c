@@ -343,7 +343,7 @@ int main(int argc, char **argv)
 	rc = gz_eal_start(&(struct gz_eal_config){.name = name,
 						  .memory = &c->memory,
 						  .workers = 1,
-						  .cpu = c->cpu,
+						  .cpus = &c->cpu,
 						  .log = c->log,
 						  .extra = c->eal,
 						  .nextra = c->neal,

@@ -232,7 +232,7 @@ static int64_t do_listen(struct gz_call_ctx *c)
 		if (err)
 			break;
 		s->backlog = (int)backlog;
-		err = gz_twin_listen(s);
+		err = gz_sock_listening(s) ? gz_twin_listen(s) : -ENOBUFS;
 		if (err) {
 			gz_claim_unlisten(s);
 			break;

@@ -20,6 +20,7 @@
 #include "engine/reaper.h"
 #include "engine/service.h"
 #include "engine/shadow.h"
+#include "engine/spread.h"
 #include "engine/swap.h"
 #include "engine/twin.h"
 #include "engine/worker.h"
@@ -160,6 +161,15 @@ int64_t gz_disconnect(struct gz_call_ctx *c)
 	return 0;
 }
 
+/* A port that is chosen already leads to one worker, else they take turns. */
+static struct gz_worker *choose_worker(struct gz_end local, struct gz_end peer)
+{
+	static _Atomic unsigned turn;
+
+	return gz_workers[local.port ? gz_spread(local, peer)
+				     : atomic_fetch_add(&turn, 1) % gz_nworkers];
+}
+
 #define REUSE_TRIES 400 /* of half a millisecond */
 
 /*
@@ -171,10 +181,11 @@ static struct gz_flow *new_flow(struct gz_sock *s, struct gz_end local, struct g
 				int *err)
 {
 	struct timespec pause = {.tv_nsec = 500000};
+	struct gz_worker *w = choose_worker(local, peer);
 	struct gz_flow *f;
 
 	for (int tries = 0;; tries++) {
-		f = gz_flow_add(local, peer, (uint32_t)s->opt.port_range, err);
+		f = gz_flow_add(local, peer, (uint32_t)s->opt.port_range, w, err);
 		if (f || !local.port || *err != -EADDRNOTAVAIL || !gz_addr_is_local(peer) ||
 		    tries == REUSE_TRIES)
 			return f;
@@ -223,6 +234,7 @@ static int start_connect(struct gz_call_ctx *c, struct gz_end peer, bool nonbloc
 	}
 	s->local = f->local;
 	s->peer = peer;
+	s->worker = f->worker;
 	s->connect_reported = !nonblock;
 	atomic_store(&s->error, 0);
 	gz_sock_set_state(s, GZ_CONNECTING);

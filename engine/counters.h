@@ -80,6 +80,8 @@
 	X(PORT_OTHER, rx_other_protocol)                                                           \
 	X(PORT_VLAN, rx_other_vlan)                                                                \
 	X(CARRIER_CHANGES, carrier_changes)                                                        \
+	X(HANDED, handed_to_other_workers)                                                         \
+	X(HANDED_DROPPED, handed_dropped)                                                          \
 	X(LOOPED, looped_packets)                                                                  \
 	/* refused */                                                                              \
 	X(REFUSED_FAULT, bad_pointer)                                                              \

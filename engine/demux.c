@@ -14,6 +14,7 @@
 
 #include "engine/counters.h"
 #include "engine/pcb.h"
+#include "engine/ports.h"
 #include "engine/sack.h"
 #include "engine/worker.h"
 
@@ -77,6 +78,14 @@ void gz_tcp_input(struct pbuf *p, struct netif *inp)
 	local = gz_pcb_end(ip_current_dest_addr(), lwip_ntohs(h->dest));
 	peer = gz_pcb_end(ip_current_src_addr(), lwip_ntohs(h->src));
 	f = gz_pcb_find(local, peer);
+	if (!f && gz_nworkers > 1) {
+		struct gz_worker *w = gz_flow_worker(local, peer);
+
+		if (w && w != &gz_worker) {
+			gz_netif_hand_over(w, p, inp);
+			return;
+		}
+	}
 	kind = TCPH_FLAGS(h) & (TCP_SYN | TCP_ACK | TCP_RST);
 	if (kind == TCP_SYN)
 		keep = gz_stack_syn(p, h, f, peer);

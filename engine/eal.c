@@ -174,11 +174,11 @@ static void runtime_remove(const char *dir)
 /**
  * cpu_words() - The CPUs that this process may use, as --lcores wants them
  * @buf, @n:	Filled, e.g. "0-1,4"
- * @cpu:	Must be among them, unless negative
+ * @cpu, @ncpu:	Must be among them, unless negative
  *
- * Return: 0, -EINVAL if @cpu is not, other -errno
+ * Return: 0, -errno, or the number of the first that is not, from 1
  */
-static int cpu_words(char *buf, size_t n, int cpu)
+static int cpu_words(char *buf, size_t n, const int *cpu, unsigned ncpu)
 {
 	cpu_set_t set;
 	size_t k = 0;
@@ -199,8 +199,9 @@ static int cpu_words(char *buf, size_t n, int cpu)
 	}
 	if (k >= n)
 		return -E2BIG;
-	if (cpu >= 0 && (cpu >= CPU_SETSIZE || !CPU_ISSET(cpu, &set)))
-		return -EINVAL;
+	for (unsigned i = 0; i < ncpu; i++)
+		if (cpu[i] >= 0 && (cpu[i] >= CPU_SETSIZE || !CPU_ISSET(cpu[i], &set)))
+			return (int)i + 1;
 	return 0;
 }
 
@@ -278,11 +279,11 @@ int gz_eal_start(const struct gz_eal_config *c, bool pci, char *err, size_t n)
 	bool huge;
 	int rc;
 
-	rc = cpu_words(cpus, sizeof(cpus), c->cpu);
-	if (rc == -EINVAL)
-		return gz_failed(err, n, EINVAL,
-				 "worker.cpu is %d, but this process may only run on CPU %s",
-				 c->cpu, cpus);
+	rc = cpu_words(cpus, sizeof(cpus), c->cpus, c->workers);
+	if (rc > 0)
+		return gz_failed(
+		    err, n, EINVAL, "%s is %d, but this process may only run on CPU %s",
+		    c->workers > 1 ? "one of workers.cpus" : "worker.cpu", c->cpus[rc - 1], cpus);
 	if (rc)
 		return gz_failed(err, n, -rc, "the CPUs of this process cannot be read: %s",
 				 strerror(-rc));
@@ -302,8 +303,9 @@ int gz_eal_start(const struct gz_eal_config *c, bool pci, char *err, size_t n)
 
 	k = (size_t)snprintf(lcores, sizeof(lcores), "0@(%s)", cpus);
 	for (unsigned i = 1; i <= c->workers && k < sizeof(lcores); i++) {
-		if (i == 1 && c->cpu >= 0)
-			k += (size_t)snprintf(lcores + k, sizeof(lcores) - k, ",1@%d", c->cpu);
+		if (c->cpus[i - 1] >= 0)
+			k += (size_t)snprintf(lcores + k, sizeof(lcores) - k, ",%u@%d", i,
+					      c->cpus[i - 1]);
 		else
 			k += (size_t)snprintf(lcores + k, sizeof(lcores) - k, ",%u@(%s)", i, cpus);
 	}

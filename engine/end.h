@@ -68,6 +68,18 @@ static inline bool gz_end_equal(struct gz_end a, struct gz_end b)
 	return a.port == b.port && gz_end_same_addr(a, b);
 }
 
+/** The address as it is in a packet, at @b.  Return: its length */
+static inline size_t gz_end_put(uint8_t *b, struct gz_end e)
+{
+	uint32_t v4 = gz_end_v4_addr(e);
+
+	if (gz_end_is_v4(e))
+		memcpy(b, &v4, 4);
+	else
+		memcpy(b, &e.addr, 16);
+	return gz_end_is_v4(e) ? 4 : 16;
+}
+
 /** A well-mixed number of an endpoint, for tables. */
 static inline uint64_t gz_end_hash(struct gz_end e)
 {

@@ -134,17 +134,6 @@ static void put16(uint8_t *b, size_t v)
 	b[1] = (uint8_t)v;
 }
 
-static size_t put_end(uint8_t *b, struct gz_end e)
-{
-	uint32_t v4 = gz_end_v4_addr(e);
-
-	if (gz_end_is_v4(e))
-		memcpy(b, &v4, 4);
-	else
-		memcpy(b, &e.addr, 16);
-	return gz_end_is_v4(e) ? 4 : 16;
-}
-
 /* The headers of a datagram that has @len bytes with UDP's.  Return: their length */
 static size_t put_datagram(uint8_t *b, struct gz_end src, struct gz_end dst, size_t len)
 {
@@ -163,8 +152,8 @@ static size_t put_datagram(uint8_t *b, struct gz_end src, struct gz_end dst, siz
 		b[8] = 64;
 		b[9] = IPPROTO_UDP;
 	}
-	n += put_end(b + n, src);
-	n += put_end(b + n, dst);
+	n += gz_end_put(b + n, src);
+	n += gz_end_put(b + n, dst);
 	memcpy(b + n, &src.port, 2);
 	memcpy(b + n + 2, &dst.port, 2);
 	put16(b + n + 4, len);

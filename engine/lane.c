@@ -252,14 +252,18 @@ bool gz_lane_begin(struct gz_sock *a, struct gz_sock *b)
 
 	if (!may_have_lane(a) || !may_have_lane(b))
 		return false;
+	pthread_mutex_lock(&gz_lanes);
 	p = find_pair(pa, pb);
 	if (!p)
 		p = new_pair(pa, pb);
-	if (!p || (lane = free_lane(p)) == GZ_LANES)
+	if (!p || (lane = free_lane(p)) == GZ_LANES) {
+		pthread_mutex_unlock(&gz_lanes);
 		return false;
+	}
 	ea = p->plane[0] == pa ? 0 : 1;
 	give_lane(a, p, lane, ea);
 	give_lane(b, p, lane, !ea);
+	pthread_mutex_unlock(&gz_lanes);
 	gz_count(GZ_C_RING_LANES);
 	if (!bring(a) || !bring(b)) {
 		gz_lane_end(a);
@@ -425,7 +429,9 @@ void gz_lane_end(struct gz_sock *s)
 	       move_back(o, s, position(&e->head), position(&f->tail) - position(&e->head));
 	pass_edge(s, o);
 	pass_edge(o, s);
+	pthread_mutex_lock(&gz_lanes);
 	p->sock[s->ring.lane][0] = p->sock[s->ring.lane][1] = NULL;
+	pthread_mutex_unlock(&gz_lanes);
 	take_lane(s);
 	take_lane(o);
 	if (!good) {
@@ -466,10 +472,13 @@ static void settle_watch(struct gz_sock *s)
 	w = &p->mem->watch[e][watch];
 	if (!gz_lane_settle_watch(&s->client->plane->sh->epoll[watch], w))
 		return;
+	/* Other workers' too: as long as they have a lane they are connected. */
+	pthread_mutex_lock(&gz_lanes);
 	for (uint32_t k = 0; k < GZ_LANES; k++)
 		if (p->sock[k][e] &&
 		    __atomic_load_n(&w->ready[k / 64], __ATOMIC_SEQ_CST) & 1ULL << k % 64)
 			gz_plane_wake(p->sock[k][e]);
+	pthread_mutex_unlock(&gz_lanes);
 }
 
 void gz_lane_poll(struct gz_sock *s)
@@ -496,10 +505,34 @@ static bool clean(struct gz_pair *p, uint32_t lane)
 	return true;
 }
 
-/* One that was filled and is not used any more is taken away; the next bytes get another one. */
-static void rest(struct gz_pair *p, uint32_t lane)
+/* @fn for one end of each lane between this worker's sockets, unlocked */
+static void each_lane(struct gz_plane *p, void (*fn)(struct gz_sock *))
 {
-	struct gz_sock *s = p->sock[lane][0], *o = p->sock[lane][1];
+	for (uint32_t w = 0; w < GZ_WINDOWS; w++)
+		for (uint32_t k = 0; k < GZ_LANES; k++) {
+			struct gz_pair *pair;
+			struct gz_sock *s = NULL;
+
+			pthread_mutex_lock(&gz_lanes);
+			pair = w < p->windows ? p->window[w] : NULL;
+			if (pair)
+				s = pair->sock[k][0];
+			if (s && s->worker != &gz_worker)
+				s = NULL;
+			pthread_mutex_unlock(&gz_lanes);
+			if (!pair)
+				break;
+			if (s)
+				fn(s);
+		}
+}
+
+/* One that was filled and is not used any more is taken away; the next bytes get another one. */
+static void rest(struct gz_sock *s)
+{
+	struct gz_pair *p = s->ring.pair;
+	uint32_t lane = s->ring.lane;
+	struct gz_sock *o = p->sock[lane][!s->ring.end];
 
 	p->quiet[lane] = sent_since(s) || sent_since(o) ? 0 : p->quiet[lane] + 1;
 	count(s, o);
@@ -515,12 +548,13 @@ void gz_lane_look(struct gz_plane *p)
 {
 	unsigned cleaned = 0;
 
+	each_lane(p, rest);
+	pthread_mutex_lock(&gz_lanes);
 	for (uint32_t w = 0; w < p->windows; w++)
 		for (uint32_t k = 0; p->window[w] && k < GZ_LANES; k++)
-			if (p->window[w]->sock[k][0])
-				rest(p->window[w], k);
-			else if (cleaned < CLEAN_MAX)
+			if (!p->window[w]->sock[k][0] && cleaned < CLEAN_MAX)
 				cleaned += clean(p->window[w], k);
+	pthread_mutex_unlock(&gz_lanes);
 }
 
 /* Any thread: all epolls of the client's have a sleeper from now on. */
@@ -535,21 +569,30 @@ void gz_lane_loud(struct gz_plane *p)
 	pthread_mutex_unlock(&p->lock);
 }
 
+static bool is_unused(const struct gz_pair *p)
+{
+	for (uint32_t k = 0; k < GZ_LANES; k++)
+		if (p->sock[k][0])
+			return false;
+	return true;
+}
+
 void gz_lane_no_more(struct gz_plane *p)
 {
 	p->no_lanes = true;
+	each_lane(p, gz_lane_end);
+	/* Whose lanes were the last */
+	pthread_mutex_lock(&gz_lanes);
 	for (uint32_t w = 0; w < p->windows; w++) {
 		struct gz_pair *pair = p->window[w];
 
-		if (!pair)
+		if (!pair || !is_unused(pair))
 			continue;
-		for (uint32_t k = 0; k < GZ_LANES; k++)
-			if (pair->sock[k][0])
-				gz_lane_end(pair->sock[k][0]);
 		for (unsigned e = 0; e < 2; e++)
 			set_window(pair->plane[e], pair->window[e], NULL, 0);
 		free_pair(pair);
 	}
+	pthread_mutex_unlock(&gz_lanes);
 }
 
 /* --- any thread --------------------------------------------------------------------- */

@@ -8,12 +8,19 @@
 #ifndef GZ_LANE_H
 #define GZ_LANE_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 struct gz_call_ctx;
 struct gz_plane;
 struct gz_sock;
+
+/**
+ * Of all workers: which lanes of a pair are taken, and which windows of a client.  Before a
+ * plane's lock
+ */
+extern pthread_mutex_t gz_lanes;
 
 /* --- the worker ---------------------------------------------------------------- */
 

@@ -33,7 +33,7 @@
 
 /* Ports are few: their listeners are found by number. */
 static struct tcp_pcb *of_port[65536]; /* lwIP's lists */
-static LIST_HEAD(, gz_sock) socks_of_port[65536];
+static LIST_HEAD(, gz_listening) of_number[65536];
 static int entered = -1; /* the port whose list is lwIP's now */
 
 int gz_listeners_enter(uint16_t port)
@@ -54,6 +54,16 @@ void gz_listeners_leave(int was)
 	entered = was;
 }
 
+static struct gz_listening *part_of(const struct gz_sock *s)
+{
+	return &s->listening[gz_worker.index];
+}
+
+static bool listens(const struct gz_listening *l)
+{
+	return l->pcb || l->shares;
+}
+
 /* Is a listener's shadow closed already?  Then it is over now. */
 static bool gone(struct gz_sock *s)
 {
@@ -68,7 +78,7 @@ static bool gone(struct gz_sock *s)
 
 static bool same_port(const struct gz_sock *a, const struct gz_sock *b)
 {
-	return b->opt.reuseport && (b->lpcb || b->shares) && a->local.port == b->local.port &&
+	return b->opt.reuseport && listens(part_of(b)) && a->local.port == b->local.port &&
 	       gz_end_same_addr(a->local, b->local) && a->claim.v6only == b->claim.v6only;
 }
 
@@ -78,20 +88,22 @@ static bool same_port(const struct gz_sock *a, const struct gz_sock *b)
  */
 static struct gz_sock *choose(struct gz_sock *first, struct gz_end peer)
 {
-	struct gz_sock *s, *next;
+	struct gz_listening *l, *next;
 	unsigned n = 0, pick;
 
 	if (!first->opt.reuseport)
 		return first;
-	LIST_FOREACH(s, &socks_of_port[ntohs(first->local.port)], port_entry)
-	n += same_port(first, s);
+	LIST_FOREACH(l, &of_number[ntohs(first->local.port)], port_entry)
+	n += same_port(first, l->sock);
 	pick = (unsigned)(gz_end_hash(peer) >> 33) % (n ? n : 1);
-	for (s = LIST_FIRST(&socks_of_port[ntohs(first->local.port)]); s; s = next) {
-		next = LIST_NEXT(s, port_entry);
+	for (l = LIST_FIRST(&of_number[ntohs(first->local.port)]); l; l = next) {
+		struct gz_sock *s = l->sock;
+
+		next = LIST_NEXT(l, port_entry);
 		if (!same_port(first, s))
 			continue;
 		if (pick-- == 0)
-			return s != first && s->shares && gone(s) ? first : s;
+			return s != first && l->shares && gone(s) ? first : s;
 	}
 	return first;
 }
@@ -118,9 +130,9 @@ bool gz_pcb_opened(struct gz_flow *f)
 {
 	if (!f->half_open)
 		return false;
-	TAILQ_REMOVE(&f->listener->half_open, f, half_open_entry);
-	f->listener->nhalf_open--;
-	gz_worker.half_open--;
+	TAILQ_REMOVE(&part_of(f->listener)->half_open, f, half_open_entry);
+	atomic_fetch_sub(&f->listener->nhalf_open, 1);
+	atomic_fetch_sub(&gz_half_open, 1);
 	f->half_open = false;
 	return true;
 }
@@ -128,7 +140,8 @@ bool gz_pcb_opened(struct gz_flow *f)
 /* As Linux: at most backlog + 1 wait for accept().  And there must be sockets. */
 static bool is_full(struct gz_sock *s)
 {
-	return atomic_load(&s->queued) - s->nhalf_open > s->backlog || !gz_table_room(s->client);
+	return atomic_load(&s->queued) - atomic_load(&s->nhalf_open) > s->backlog ||
+	       !gz_table_room(s->client);
 }
 
 bool gz_listener_is_full(struct gz_sock *s)
@@ -142,15 +155,16 @@ bool gz_listener_is_full(struct gz_sock *s)
  */
 static bool is_flooded(const struct gz_sock *s)
 {
-	const struct gz_flow *f = TAILQ_FIRST(&s->half_open);
+	const struct gz_flow *f = TAILQ_FIRST(&part_of(s)->half_open);
 
-	return gz_worker.half_open >= HALF_OPEN_MAX || (f && gz_worker.now - f->since > FLOOD_AGE);
+	return atomic_load(&gz_half_open) >= HALF_OPEN_MAX ||
+	       (f && gz_worker.now - f->since > FLOOD_AGE);
 }
 
 /* Half-open ones count as well: each has a place when it completes. */
 static bool has_room(struct gz_sock *s)
 {
-	return atomic_load(&s->queued) <= s->backlog && gz_worker.half_open < HALF_OPEN_MAX;
+	return atomic_load(&s->queued) <= s->backlog && atomic_load(&gz_half_open) < HALF_OPEN_MAX;
 }
 
 /* What lwIP will choose for a segment to @lport, and the like: not gone */
@@ -169,11 +183,11 @@ static struct gz_sock *find(u16_t lport)
 				break;
 		}
 		/* The probe is a system call, and a flood is many SYNs. */
-		if (s && !has_room(s) && gz_worker.now - s->probed_at < PROBE_REST)
+		if (s && !has_room(s) && gz_worker.now - part_of(s)->probed_at < PROBE_REST)
 			return s;
 	} while (s && gone(s));
 	if (s)
-		s->probed_at = gz_worker.now;
+		part_of(s)->probed_at = gz_worker.now;
 	return s;
 }
 
@@ -183,7 +197,7 @@ static enum fate judge(struct gz_sock *s)
 {
 	enum gz_cookies cookies = gz_cfg->cookies;
 
-	if (is_full(s) || gz_table_room(s->client) <= gz_worker.half_open)
+	if (is_full(s) || gz_table_room(s->client) <= atomic_load(&gz_half_open))
 		return DROP;
 	if (cookies == GZ_COOKIES_ALWAYS)
 		return COOKIE;
@@ -251,7 +265,7 @@ static err_t on_passive_open(u8_t id, struct tcp_pcb_listen *l, struct tcp_pcb *
 
 	LWIP_UNUSED_ARG(id);
 	f = gz_flow_add(gz_pcb_end(&pcb->local_ip, pcb->local_port),
-			gz_pcb_end(&pcb->remote_ip, pcb->remote_port), 0, &err);
+			gz_pcb_end(&pcb->remote_ip, pcb->remote_port), 0, &gz_worker, &err);
 	if (!f)
 		return ERR_MEM;
 	gz_flow_reuse(f, s->opt.reuseaddr, s->opt.reuseport);
@@ -259,9 +273,9 @@ static err_t on_passive_open(u8_t id, struct tcp_pcb_listen *l, struct tcp_pcb *
 	f->listener = s;
 	f->half_open = true;
 	f->since = gz_worker.now;
-	TAILQ_INSERT_TAIL(&s->half_open, f, half_open_entry);
-	s->nhalf_open++;
-	gz_worker.half_open++;
+	TAILQ_INSERT_TAIL(&part_of(s)->half_open, f, half_open_entry);
+	atomic_fetch_add(&s->nhalf_open, 1);
+	atomic_fetch_add(&gz_half_open, 1);
 	atomic_fetch_add(&s->queued, 1);
 	/* Until the handshake is done there is no socket to call back. */
 	pcb->callback_arg = NULL;
@@ -293,7 +307,7 @@ static err_t on_accept(void *arg, struct tcp_pcb *pcb, err_t err)
 	s->connect_reported = true;
 	gz_arrival_accepted(s, f);
 	atomic_store(&s->hold, l->client->plane != NULL);
-	gz_worker_adopt(l->worker, s);
+	gz_worker_adopt(&gz_worker, s);
 	gz_sock_set_state(s, GZ_ESTABLISHED);
 	gz_pcb_take(s, pcb, f);
 	s->urgent.rx_next = pcb->rcv_nxt;
@@ -309,10 +323,10 @@ static err_t on_accept(void *arg, struct tcp_pcb *pcb, err_t err)
 		/* Until bytes come; a peer that sends none is accepted late, as
 		 * inet_csk_reqsk_queue_prune() did it. */
 		s->deferred = l;
-		l->ndeferred++;
+		part_of(l)->ndeferred++;
 		s->defer_until = gz_worker.now + GZ_SEC * (unsigned)l->opt.defer_accept;
 	} else {
-		gz_relay_offer(l->worker, l, s);
+		gz_relay_offer(&gz_worker, l, s);
 		gz_sock_unref(l);
 	}
 	gz_sock_unref(s); /* the worker's and the list's remain */
@@ -331,19 +345,19 @@ static const struct tcp_ext_arg_callbacks listener_callbacks = {
     .passive_open = on_passive_open,
 };
 
-/* @s listens: it has the pcb, or shares another's. */
-static void join_port(struct gz_sock *s)
+/* @l listens: it has the pcb, or shares another's. */
+static void join_port(struct gz_listening *l)
 {
-	if (!s->on_port)
-		LIST_INSERT_HEAD(&socks_of_port[ntohs(s->local.port)], s, port_entry);
-	s->on_port = true;
+	gz_sock_ref(l->sock);
+	LIST_INSERT_HEAD(&of_number[ntohs(l->sock->local.port)], l, port_entry);
+	LIST_INSERT_HEAD(&gz_worker.listeners, l, entry);
 }
 
-static void leave_port(struct gz_sock *s)
+static void leave_port(struct gz_listening *l)
 {
-	if (s->on_port)
-		LIST_REMOVE(s, port_entry);
-	s->on_port = false;
+	LIST_REMOVE(l, port_entry);
+	LIST_REMOVE(l, entry);
+	gz_sock_unref(l->sock);
 }
 
 /* A listener of lwIP's.  Return: 0 or -errno */
@@ -371,32 +385,40 @@ static int make_pcb(struct gz_sock *s)
 	tcp_arg(l, s);
 	tcp_accept(l, on_accept);
 	tcp_ext_arg_set_callbacks(l, gz_pcb_ext_id(), &listener_callbacks);
-	s->lpcb = l;
-	join_port(s);
+	part_of(s)->pcb = l;
 	return 0;
 }
 
 int gz_stack_listen(struct gz_sock *s)
 {
-	struct gz_sock *o;
+	struct gz_listening *l = part_of(s), *o;
+	bool inherits = l->shares;
 	int was, err;
 
-	if (s->lpcb || s->shares)
+	if (l->pcb)
 		return 0;
-	LIST_FOREACH(o, &socks_of_port[ntohs(s->local.port)], port_entry)
-	{
-		if (s->opt.reuseport && o->lpcb && same_port(s, o)) {
-			s->shares = true;
-			join_port(s);
-			return 0;
+	l->shares = false;
+	LIST_FOREACH(o, &of_number[ntohs(s->local.port)], port_entry)
+	l->shares |= s->opt.reuseport && o->pcb && same_port(s, o->sock);
+	if (!l->shares) {
+		was = gz_listeners_enter(ntohs(s->local.port));
+		gz_pcb_enter(NULL);
+		err = make_pcb(s);
+		gz_pcb_leave();
+		gz_listeners_leave(was);
+		if (err) {
+			l->shares = inherits;
+			return err;
 		}
 	}
-	was = gz_listeners_enter(ntohs(s->local.port));
-	gz_pcb_enter(NULL);
-	err = make_pcb(s);
-	gz_pcb_leave();
-	gz_listeners_leave(was);
-	return err;
+	if (!inherits)
+		join_port(l);
+	return 0;
+}
+
+bool gz_stack_listens(const struct gz_sock *s)
+{
+	return s->listening && listens(part_of(s));
 }
 
 static void abort_half_open(struct gz_flow *f)
@@ -408,10 +430,10 @@ static void abort_half_open(struct gz_flow *f)
 /* Half-open pcbs of those who shared @s' listener point at it, until another has it. */
 static void set_listener(struct gz_sock *s, struct tcp_pcb *from, struct tcp_pcb *to)
 {
-	struct gz_sock *o;
+	struct gz_listening *o;
 	struct gz_flow *f;
 
-	LIST_FOREACH(o, &socks_of_port[ntohs(s->local.port)], port_entry)
+	LIST_FOREACH(o, &of_number[ntohs(s->local.port)], port_entry)
 	TAILQ_FOREACH(f, &o->half_open, half_open_entry)
 	{
 		GZ_PCB_SCOPE(p, f);
@@ -420,35 +442,34 @@ static void set_listener(struct gz_sock *s, struct tcp_pcb *from, struct tcp_pcb
 	}
 }
 
-static void close_pcb(struct gz_sock *s)
+static void close_pcb(struct gz_listening *l)
 {
-	int was = gz_listeners_enter(ntohs(s->local.port));
+	int was = gz_listeners_enter(ntohs(l->sock->local.port));
 
-	set_listener(s, s->lpcb, NULL);
-	tcp_close(s->lpcb);
-	s->lpcb = NULL;
+	set_listener(l->sock, l->pcb, NULL);
+	tcp_close(l->pcb);
+	l->pcb = NULL;
 	gz_listeners_leave(was);
 }
 
 /* One of those who shared the port inherits it. */
 static void bequeath(struct gz_sock *s)
 {
-	struct gz_sock *o, *next;
+	struct gz_listening *o, *next;
 
-	for (o = LIST_FIRST(&socks_of_port[ntohs(s->local.port)]); o; o = next) {
+	for (o = LIST_FIRST(&of_number[ntohs(s->local.port)]); o; o = next) {
 		next = LIST_NEXT(o, port_entry);
 		/* Nobody has seen yet that the heir is gone as well. */
-		if (!o->shares || !same_port(s, o))
+		if (!o->shares || !same_port(s, o->sock))
 			continue;
-		if (gone(o)) {
-			next = LIST_FIRST(&socks_of_port[ntohs(s->local.port)]);
+		if (gone(o->sock)) {
+			next = LIST_FIRST(&of_number[ntohs(s->local.port)]);
 			continue;
 		}
-		o->shares = false;
-		if (gz_stack_listen(o) < 0)
-			gz_err("socket %lu: cannot take the port over", (unsigned long)o->id);
+		if (gz_stack_listen(o->sock) < 0)
+			gz_err("socket %lu: cannot take the port over", (unsigned long)o->sock->id);
 		else
-			set_listener(s, NULL, o->lpcb);
+			set_listener(s, NULL, o->pcb);
 		break;
 	}
 }
@@ -465,23 +486,26 @@ static void forget_deferred(struct gz_sock *s)
 
 void gz_stack_unlisten(struct gz_sock *s)
 {
+	struct gz_listening *l;
 	struct gz_sock *o;
 	struct gz_flow *f;
 
-	if (!s->lpcb && !s->shares)
+	if (!gz_stack_listens(s))
 		return;
-	s->shares = false;
-	leave_port(s);
-	gz_worker_dirty(s->worker, s);
-	if (s->ndeferred)
+	l = part_of(s);
+	gz_sock_ref(s);
+	l->shares = false;
+	if (l->ndeferred)
 		LIST_FOREACH(o, &gz_worker.socks, worker_entry)
 	if (o->deferred == s)
 		forget_deferred(o);
 	/* Half-open connections go with their listener, with a RST. */
-	while ((f = TAILQ_FIRST(&s->half_open)))
+	while ((f = TAILQ_FIRST(&l->half_open)))
 		abort_half_open(f);
-	if (s->lpcb) {
-		close_pcb(s);
+	leave_port(l);
+	if (l->pcb) {
+		close_pcb(l);
 		bequeath(s);
 	}
+	gz_sock_unref(s);
 }

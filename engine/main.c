@@ -13,6 +13,7 @@
  * end of the veth pair lives there too, and the kernel's stack on it stays
  * silent.  Otherwise the port is opened in the namespace that we started in.
  */
+#include <assert.h>
 #include <errno.h>
 #include <limits.h>
 #include <fcntl.h>
@@ -52,6 +53,8 @@
 #define SWEEP_MS 100
 #define LINK_MS 1000
 #define PEERS_MAX 64
+
+static_assert(GZ_CPUS_MAX == GZ_WORKERS_MAX, "each has a copy of the code");
 
 static struct gz_engine_config cfg;
 static int ready_fd = -1;
@@ -576,8 +579,8 @@ int main(int argc, char **argv)
 	eal = (struct gz_eal_config){
 	    .name = cfg.name,
 	    .memory = &cfg.memory,
-	    .workers = 1,
-	    .cpu = cfg.cpu,
+	    .workers = cfg.ncpus ? cfg.ncpus : 1,
+	    .cpus = cfg.ncpus ? cfg.cpus : &cfg.cpu,
 	    .log = cfg.log,
 	    .extra = cfg.eal,
 	    .nextra = cfg.neal,
@@ -611,7 +614,7 @@ int main(int argc, char **argv)
 	}
 	gz_table_limit(most_sockets(&cfg, files), cfg.client_sockets);
 	gz_ports_init(cfg.port_lo, cfg.port_hi);
-	r = gz_workers_init(1, gz_codes);
+	r = gz_workers_init(eal.workers, gz_codes);
 	if (r < 0) {
 		fail("Couldn't set the worker up: %s", strerror(-r));
 		goto out_port;

@@ -16,6 +16,7 @@
 #include "engine/service.h"
 #include "engine/sock.h"
 #include "engine/sources.h"
+#include "engine/udp.h"
 #include "engine/worker.h"
 
 #define MEMBERSHIPS_MAX 20 /* net.ipv4.igmp_max_memberships */
@@ -76,7 +77,8 @@ bool gz_groups_allow(struct gz_sock *s, struct gz_end dst, struct gz_end src)
 
 static void tell_worker(struct gz_end group, bool join)
 {
-	gz_post(
+	gz_worker_post(
+	    gz_udp_sender(group),
 	    &(struct gz_msg){.op = GZ_OP_GROUP, .group = group, .prefix = join ? 1 : 0, .fd = -1});
 }
 

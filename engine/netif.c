@@ -10,6 +10,12 @@
  *
  * What is checked before lwIP sees a frame: lengths of Ethernet and IP headers
  * against what arrived.
+ *
+ * With several workers a frame that is another one's (spread.c) is put on that one's ring,
+ * `handed`.  A segment that came to the wrong one, because it was in fragments or is of a
+ * connection whose port did not leave the choice, is found to be when its connection is looked
+ * for (demux.c).  It goes the same way, from its IP header on; m->port says which netif it
+ * came to.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -18,6 +24,7 @@
 #include <rte_ethdev.h>
 #include <rte_ether.h>
 #include <rte_mbuf.h>
+#include <rte_ring.h>
 
 /* rte_ip.h has a struct of this name as well. */
 #define ip6_hdr lwip_ip6_hdr
@@ -39,10 +46,14 @@
 #include "engine/ipv6.h"
 #include "engine/link.h"
 #include "engine/log.h"
+#include "engine/spread.h"
 #include "engine/vlan.h"
 #include "engine/worker.h"
 
 #define TX_BATCH 32
+#define PACKET 0xfe00	 /* m->port of what has no Ethernet header: with the netif's number ... */
+#define PACKET_LO 0xff	 /* ... of loopback this ... */
+#define UNCHECKED 0x0100 /* ... and it has no checksum, or one that was checked */
 #define LOOP_MAX 4096
 #define LOOK_NS 100000000 /* at what the other end of a link takes */
 
@@ -72,7 +83,8 @@ static struct {
 	uint64_t looked;
 	bool mute; /* what lwIP sends is not for the wire */
 	bool no_link;
-	unsigned groups; /* joined, by lwIP's count of users */
+	unsigned groups;  /* joined, by lwIP's count of users */
+	uint32_t to_wake; /* workers whose rings got something in this burst */
 } net;
 
 static_assert(sizeof(struct rx_pbuf) <= 128, "fits the mbuf's private area");
@@ -158,7 +170,8 @@ void gz_netif_flush(void)
 	if (!net.ntx)
 		return;
 	if (net.offloads.checksum || gz_port.vlan_insert) {
-		sent = rte_eth_tx_prepare(gz_port.id, 0, net.tx, (uint16_t)net.ntx);
+		sent =
+		    rte_eth_tx_prepare(gz_port.id, gz_worker.tx_queue, net.tx, (uint16_t)net.ntx);
 		/* Frames of our own making that the driver does not take */
 		if (sent < net.ntx)
 			drop_from(sent);
@@ -166,8 +179,11 @@ void gz_netif_flush(void)
 	}
 	for (unsigned i = 0; i < net.ntx; i++)
 		bytes += net.tx[i]->pkt_len;
+	gz_tx_lock(gz_worker.tx_queue);
 	while (sent < net.ntx && tries++ < 64)
-		sent += rte_eth_tx_burst(gz_port.id, 0, net.tx + sent, (uint16_t)(net.ntx - sent));
+		sent += rte_eth_tx_burst(gz_port.id, gz_worker.tx_queue, net.tx + sent,
+					 (uint16_t)(net.ntx - sent));
+	gz_tx_unlock(gz_worker.tx_queue);
 	gz_add(GZ_C_PORT_TX, sent);
 	gz_add(GZ_C_PORT_TX_BYTES, bytes);
 	if (sent < net.ntx)
@@ -310,6 +326,20 @@ static err_t give_unchecked(struct pbuf *p, struct netif *nif, netif_input_fn in
 	return err;
 }
 
+static err_t from_loop(struct pbuf *p, struct netif *nif)
+{
+	const uint8_t *dst = (const uint8_t *)p->payload + 16;
+
+	/*
+	 * All of 127/8 is this host; lwIP knows one address a netif.  Others,
+	 * where a reset goes back the way that its cause came, are the port's:
+	 * the loopback netif must not seem to lead to their network.
+	 */
+	if (nif == &net.lo && *(const uint8_t *)p->payload >> 4 == 4 && dst[0] == 127)
+		memcpy(&ip_2_ip4(&net.lo.ip_addr)->addr, dst, 4);
+	return give_unchecked(p, nif, ip_input);
+}
+
 bool gz_netif_loop(void)
 {
 	unsigned end = net.loop_tail;
@@ -319,16 +349,7 @@ bool gz_netif_loop(void)
 	while (net.loop_head != end) {
 		struct looped l = net.loop[net.loop_head++ % LOOP_MAX];
 
-		const uint8_t *dst = (const uint8_t *)l.p->payload + 16;
-
-		/*
-		 * All of 127/8 is this host; lwIP knows one address a netif.  Others,
-		 * where a reset goes back the way that its cause came, are the port's:
-		 * the loopback netif must not seem to lead to their network.
-		 */
-		if (l.nif == &net.lo && *(const uint8_t *)l.p->payload >> 4 == 4 && dst[0] == 127)
-			memcpy(&ip_2_ip4(&net.lo.ip_addr)->addr, dst, 4);
-		if (give_unchecked(l.p, l.nif, ip_input) != ERR_OK)
+		if (from_loop(l.p, l.nif) != ERR_OK)
 			pbuf_free(l.p);
 	}
 	return true;
@@ -693,20 +714,11 @@ static bool is_checked(const struct rte_mbuf *m)
 	       (sum == RTE_MBUF_F_RX_L4_CKSUM_GOOD || sum == RTE_MBUF_F_RX_L4_CKSUM_NONE);
 }
 
-static void input(struct rte_mbuf *m)
+/* @m with all its pieces, as it is */
+static struct pbuf *pbuf_of(struct rte_mbuf *m)
 {
-	bool malformed, unchecked = is_checked(m);
 	struct pbuf *head = NULL;
-	struct netif *nif;
-	err_t err;
 
-	gz_add(GZ_C_PORT_RX_BYTES, m->pkt_len);
-	nif = classify(m, &malformed);
-	if (!nif || m->pkt_len > UINT16_MAX) {
-		gz_count(malformed || nif ? GZ_C_PORT_MALFORMED : GZ_C_PORT_OTHER);
-		rte_pktmbuf_free(m);
-		return;
-	}
 	while (m) {
 		struct rte_mbuf *next = m->next;
 		struct rx_pbuf *r = rte_mbuf_to_priv(m);
@@ -724,25 +736,150 @@ static void input(struct rte_mbuf *m)
 			pbuf_cat(head, p);
 		m = next;
 	}
+	return head;
+}
+
+static void input(struct rte_mbuf *m)
+{
+	struct pbuf *head;
+	struct netif *nif;
+	bool malformed, unchecked = is_checked(m);
+	err_t err;
+
+	gz_add(GZ_C_PORT_RX_BYTES, m->pkt_len);
+	nif = classify(m, &malformed);
+	if (!nif || m->pkt_len > UINT16_MAX) {
+		gz_count(malformed || nif ? GZ_C_PORT_MALFORMED : GZ_C_PORT_OTHER);
+		rte_pktmbuf_free(m);
+		return;
+	}
+	head = pbuf_of(m);
 	err = unchecked ? give_unchecked(head, nif, nif->input) : nif->input(head, nif);
 	if (err != ERR_OK)
 		pbuf_free(head);
 }
 
+/* --- between workers ------------------------------------------------------ */
+
+static void give(unsigned to, struct rte_mbuf *m)
+{
+	if (rte_ring_mp_enqueue(gz_workers[to]->handed, m) != 0) {
+		gz_count(GZ_C_HANDED_DROPPED); /* it has too much to do */
+		rte_pktmbuf_free(m);
+		return;
+	}
+	gz_count(GZ_C_HANDED);
+	net.to_wake |= 1u << to;
+}
+
+static void wake_others(void)
+{
+	for (unsigned i = 0; net.to_wake; i++, net.to_wake >>= 1)
+		if (net.to_wake & 1)
+			gz_worker_wake(gz_workers[i]);
+}
+
+/* A frame that came to this worker's queue */
+static void take(struct rte_mbuf *m)
+{
+	unsigned to = gz_worker.index;
+	struct rte_mbuf *copy;
+
+	if (gz_nworkers > 1)
+		to = gz_spread_frame(rte_pktmbuf_mtod(m, const uint8_t *), m->data_len);
+	if (to == GZ_SPREAD_ALL) {
+		for (unsigned i = 0; i < gz_nworkers; i++) {
+			copy = i != gz_worker.index
+				   ? rte_pktmbuf_copy(m, gz_port.pool, 0, UINT32_MAX)
+				   : NULL;
+			if (copy)
+				give(i, copy);
+		}
+	} else if (to != gz_worker.index) {
+		give(to, m);
+		return;
+	}
+	input(m);
+}
+
+/* The packet at @p, for worker @to's ring.  NULL: no mbufs */
+static struct rte_mbuf *copy_of(struct pbuf *p, struct netif *inp)
+{
+	struct rte_mbuf *head = NULL, *m;
+	uint16_t at = 0, n;
+
+	do {
+		m = rte_pktmbuf_alloc(gz_port.pool);
+		if (!m || (head && rte_pktmbuf_chain(head, m))) {
+			rte_pktmbuf_free(m);
+			rte_pktmbuf_free(head);
+			return NULL;
+		}
+		head = head ? head : m;
+		n = RTE_MIN(rte_pktmbuf_tailroom(m), (uint16_t)(p->tot_len - at));
+		pbuf_copy_partial(p, rte_pktmbuf_mtod(m, void *), n, at);
+		m->data_len = n;
+		head->pkt_len += head == m ? n : 0;
+		at = (uint16_t)(at + n);
+	} while (at < p->tot_len);
+	head->pkt_len = p->tot_len;
+	head->port = (uint16_t)(PACKET | (inp == &net.lo ? PACKET_LO : inp - net.nif));
+	if (!(inp->chksum_flags & NETIF_CHECKSUM_CHECK_TCP))
+		head->port |= UNCHECKED;
+	return head;
+}
+
+void gz_netif_hand_over(struct gz_worker *to, struct pbuf *p, struct netif *inp)
+{
+	struct rte_mbuf *m;
+
+	pbuf_header_force(p, (s16_t)ip_current_header_tot_len());
+	m = copy_of(p, inp);
+	pbuf_free(p);
+	if (!m) {
+		gz_count(GZ_C_PORT_NO_MBUF);
+		return;
+	}
+	give(to->index, m);
+	wake_others();
+}
+
+static void take_handed(struct rte_mbuf *m)
+{
+	unsigned number = m->port & 0xff;
+	struct netif *nif = number == PACKET_LO ? &net.lo : &net.nif[number];
+	struct pbuf *p;
+	err_t err;
+
+	if ((m->port & PACKET) != PACKET) {
+		input(m);
+		return;
+	}
+	p = pbuf_of(m);
+	err = m->port & UNCHECKED ? from_loop(p, nif) : ip_input(p, nif);
+	if (err != ERR_OK)
+		pbuf_free(p);
+}
+
 unsigned gz_netif_rx(struct gz_worker *w, void (*before)(struct gz_worker *))
 {
-	struct rte_mbuf *b[512]; /* worker.burst at most */
-	uint16_t want = (uint16_t)RTE_MIN(gz_cfg->burst, RTE_DIM(b));
-	uint16_t n = rte_eth_rx_burst(gz_port.id, 0, b, want);
-	unsigned ours = 0;
+	struct rte_mbuf *b[512], *h[64]; /* worker.burst at most */
+	uint16_t want = (uint16_t)RTE_MIN(gz_cfg->burst, RTE_DIM(b)), n = 0;
+	unsigned nh = 0, ours = 0;
 
+	if (w->rx_queue >= 0)
+		n = rte_eth_rx_burst(gz_port.id, (uint16_t)w->rx_queue, b, want);
+	if (gz_nworkers > 1)
+		nh = rte_ring_sc_dequeue_burst(w->handed, (void **)h, RTE_DIM(h), NULL);
 	/*
 	 * Messages after the burst was taken and before it is looked at: a
 	 * listen() that returned before these packets were sent is in effect.
 	 */
 	before(w);
+	for (unsigned i = 0; i < nh; i++)
+		take_handed(h[i]);
 	if (!n)
-		return 0;
+		return nh;
 	gz_add(GZ_C_PORT_RX, n);
 	for (uint16_t i = 0; i < n; i++) {
 		if (i + 1 < n)
@@ -757,6 +894,8 @@ unsigned gz_netif_rx(struct gz_worker *w, void (*before)(struct gz_worker *))
 	if (net.offloads.gro && ours > 1)
 		ours = gz_gro_merge(b, ours);
 	for (unsigned i = 0; i < ours; i++)
-		input(b[i]);
-	return n;
+		take(b[i]);
+	if (net.to_wake)
+		wake_others();
+	return n + nh;
 }

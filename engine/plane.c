@@ -134,6 +134,27 @@ static bool may_ring(const struct gz_sock *s)
 	       !atomic_load(&s->no_ring) && gz_plane_has(&s->opt);
 }
 
+/* Slots whose bit is in one word of dirty[] are one worker's. */
+static bool is_of(uint32_t slot, unsigned worker)
+{
+	return slot / 64 % gz_nworkers == worker;
+}
+
+/* Locked.  Return: a slot of @worker's, or GZ_SLOTS */
+static uint32_t take_slot(struct gz_plane *p, unsigned worker)
+{
+	for (uint32_t k = p->nfree; k--;) {
+		uint32_t i = p->free[k];
+
+		if (!is_of(i, worker))
+			continue;
+		memmove(&p->free[k], &p->free[k + 1], (p->nfree - k - 1) * sizeof(p->free[0]));
+		p->nfree--;
+		return i;
+	}
+	return GZ_SLOTS;
+}
+
 void gz_plane_give(struct gz_sock *s, bool sending, bool nonblock)
 {
 	struct gz_plane *p = s->client->plane;
@@ -150,13 +171,13 @@ void gz_plane_give(struct gz_sock *s, bool sending, bool nonblock)
 		gz_off_sock(s, GZ_OFF_SANDBOX);
 		return;
 	}
-	if (!p->nfree) {
+	i = take_slot(p, gz_worker_of(s)->index);
+	if (i == GZ_SLOTS) {
 		pthread_mutex_unlock(&p->lock);
 		gz_off_sock(s, GZ_OFF_NO_SLOT);
 		gz_count(GZ_C_RING_NO_SLOT);
 		return;
 	}
-	i = p->free[--p->nfree];
 	p->gen[i] += 1; /* odd */
 	slot = &p->sh->slot[i];
 	memset(slot, 0, sizeof(*slot));
@@ -347,7 +368,9 @@ static void post(enum gz_op op, struct gz_sock *s, struct gz_client *c, struct g
 
 void gz_plane_attach(struct gz_client *c)
 {
-	gz_client_ref(c);
+	c->plane->client = c;
+	for (unsigned i = 0; i < gz_nworkers; i++)
+		gz_client_ref(c);
 	post(GZ_OP_PLANE, NULL, c, NULL);
 }
 
@@ -363,8 +386,9 @@ static void ask(enum gz_op op, struct gz_sock *s, struct gz_client *c, int fd)
 
 	sem_init(&l.done, 0, 0);
 	post(op, s, c, &l);
-	while (sem_wait(&l.done) < 0 && errno == EINTR)
-		;
+	for (unsigned n = s ? 1 : gz_nworkers; n; n--)
+		while (sem_wait(&l.done) < 0 && errno == EINTR)
+			;
 	sem_destroy(&l.done);
 }
 
@@ -959,9 +983,9 @@ unsigned gz_plane_poll(struct gz_worker *w)
 	struct gz_sock *s;
 	unsigned sum = 0;
 
-	LIST_FOREACH(p, &w->planes, entry)
+	LIST_FOREACH(p, &w->planes, entry[w->index])
 	{
-		for (unsigned k = 0; k < GZ_SLOTS / 64; k++) {
+		for (unsigned k = w->index; k < GZ_SLOTS / 64; k += gz_nworkers) {
 			uint64_t bits = 0;
 
 			if (__atomic_load_n(&p->sh->dirty[k], __ATOMIC_RELAXED))
@@ -982,7 +1006,7 @@ unsigned gz_plane_poll(struct gz_worker *w)
 	gz_worker_dirty(w, s);
 	if (w->now - w->lanes_counted > LANES_NS) {
 		w->lanes_counted = w->now;
-		LIST_FOREACH(p, &w->planes, entry)
+		LIST_FOREACH(p, &w->planes, entry[w->index])
 		gz_lane_look(p);
 	}
 	return sum + look_at_leaving(w);
@@ -993,13 +1017,14 @@ bool gz_plane_asleep(struct gz_worker *w, bool asleep)
 	struct gz_plane *p;
 	uint64_t any = 0;
 
-	LIST_FOREACH(p, &w->planes, entry)
-	__atomic_store_n(&p->sh->asleep, asleep, __ATOMIC_SEQ_CST);
+	LIST_FOREACH(p, &w->planes, entry[w->index])
+	for (unsigned k = w->index; k < GZ_SLOTS / 64; k += gz_nworkers)
+		__atomic_store_n(&p->sh->asleep[k], asleep, __ATOMIC_SEQ_CST);
 	if (!asleep)
 		return false;
 	/* Who committed before it could see the flag has set its bit. */
-	LIST_FOREACH(p, &w->planes, entry)
-	for (unsigned k = 0; k < GZ_SLOTS / 64; k++)
+	LIST_FOREACH(p, &w->planes, entry[w->index])
+	for (unsigned k = w->index; k < GZ_SLOTS / 64; k += gz_nworkers)
 		any |= __atomic_load_n(&p->sh->dirty[k], __ATOMIC_SEQ_CST);
 	return any != 0;
 }

@@ -17,6 +17,7 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
+#include "engine/codes.h"
 #include "launcher/agent/abi.h"
 
 struct gz_client;
@@ -41,13 +42,13 @@ struct gz_plane {
 	int old_broker; /* it was silent too long; -1 */
 	uint32_t seq;
 
-	/* the worker */
+	/* the workers, each its slots' (is_of()); lane.c under its lock */
 	struct gz_sock *owner[GZ_SLOTS];
 	uint32_t windows; /* that ever were */
 	uint32_t numbers; /* that were given to them */
 	bool no_lanes;
-	LIST_ENTRY(gz_plane) entry;
-	struct gz_client *client; /* while it is on the worker's list */
+	LIST_ENTRY(gz_plane) entry[GZ_WORKERS_MAX];
+	struct gz_client *client; /* while it is on the workers' lists */
 };
 
 /** A socket that waits to leave: in the service thread that waits for it. */

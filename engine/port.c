@@ -494,6 +494,7 @@ static int setup_device(struct gz_port *p, enum gz_driver driver, const struct g
 	p->lsc = conf.intr_conf.lsc;
 	conf.intr_conf.rxq = driver == GZ_DRV_VIRTIO_USER;
 
+	p->queues = 1;
 	rc = rte_eth_dev_configure(p->id, 1, 1, &conf);
 	if (rc)
 		return rc;

@@ -29,6 +29,7 @@ struct gz_port {
 	uint16_t mtu;
 	struct rte_ether_addr mac;
 	struct rte_mempool *pool; /* mbufs of its rx queue */
+	uint16_t queues;	  /* pairs of them */
 	char driver[32];	  /* as DPDK names it, e.g. net_af_xdp */
 	char device[64];	  /* e.g. net_af_xdp0 */
 	/* Readable when packets wait; a worker sleeps on them with epoll, level
@@ -57,7 +58,7 @@ struct gz_eal_config {
 	const char *name; /* file prefix gazelle-NAME */
 	const struct gz_memory_config *memory;
 	unsigned workers; /* lcores 1..workers besides main 0 */
-	int cpu;	  /* of worker 1; -1 floats over all */
+	const int *cpus;  /* theirs; -1 floats over all */
 	enum gz_log_level log;
 	char *const *extra; /* eal_args */
 	unsigned nextra;

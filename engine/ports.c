@@ -11,6 +11,7 @@
 
 #include "engine/client.h"
 #include "engine/ports.h"
+#include "engine/spread.h"
 
 #define FLOW_BUCKETS 16384
 
@@ -323,14 +324,31 @@ static unsigned bucket(struct gz_end local, struct gz_end peer)
 	return (unsigned)(x >> 40) % FLOW_BUCKETS;
 }
 
-static bool taken(struct gz_end local, struct gz_end peer)
+static struct gz_flow *find(struct gz_end local, struct gz_end peer)
 {
 	struct gz_flow *f;
 
 	LIST_FOREACH(f, &ports.flows[bucket(local, peer)], next)
 	if (gz_end_equal(f->local, local) && gz_end_equal(f->peer, peer))
-		return true;
-	return false;
+		return f;
+	return NULL;
+}
+
+static bool taken(struct gz_end local, struct gz_end peer)
+{
+	return find(local, peer);
+}
+
+struct gz_worker *gz_flow_worker(struct gz_end local, struct gz_end peer)
+{
+	struct gz_worker *w;
+	struct gz_flow *f;
+
+	pthread_mutex_lock(&ports.lock);
+	f = find(local, peer);
+	w = f ? f->worker : NULL;
+	pthread_mutex_unlock(&ports.lock);
+	return w;
 }
 
 static bool bound_exclusively(uint16_t port)
@@ -338,9 +356,11 @@ static bool bound_exclusively(uint16_t port)
 	return !LIST_EMPTY(&ports.claims[0][port]);
 }
 
-struct gz_flow *gz_flow_add(struct gz_end local, struct gz_end peer, uint32_t narrow, int *err)
+struct gz_flow *gz_flow_add(struct gz_end local, struct gz_end peer, uint32_t narrow,
+			    struct gz_worker *w, int *err)
 {
 	uint32_t lo, span, start, i;
+	in_port_t second = 0; /* free, but packets to it come to another worker first */
 	struct gz_flow *f = calloc(1, sizeof(*f));
 
 	if (!f) {
@@ -361,14 +381,21 @@ struct gz_flow *gz_flow_add(struct gz_end local, struct gz_end peer, uint32_t na
 			local.port = htons(port);
 			/* The other way round: a peer in this stack may be in
 			 * TIME_WAIT where this end is not. */
-			if (!bound_exclusively(port) && !taken(local, peer) && !taken(peer, local))
+			if (bound_exclusively(port) || taken(local, peer) || taken(peer, local))
+				continue;
+			if (gz_spread_is(w, local, peer))
 				break;
+			second = local.port;
 		}
-		if (i == span)
-			goto fail;
+		if (i == span) {
+			local.port = second;
+			if (!second)
+				goto fail;
+		}
 	}
 	f->local = local;
 	f->peer = peer;
+	f->worker = w;
 	LIST_INSERT_HEAD(&ports.flows[bucket(local, peer)], f, next);
 	ports.nflows[ntohs(local.port)]++;
 	f->holds_port = true;

@@ -28,7 +28,8 @@ struct gz_lists {
 struct gz_flow {
 	LIST_ENTRY(gz_flow) next; /* under the lock of ports.c */
 	bool reuseaddr, reuseport;
-	bool holds_port; /* it is in the table, and its port is in use */
+	bool holds_port;	  /* it is in the table, and its port is in use */
+	struct gz_worker *worker; /* whose it is */
 	/* The worker's, from here on but for the ends; pcbs.c */
 	uint8_t state;		      /* lwIP's, when the flow was left */
 	bool armed, waits, half_open; /* has a timer; is in TIME_WAIT; is on listener's list */
@@ -103,11 +104,15 @@ bool gz_port_listening(struct gz_end end);
  * gz_flow_add() - Register a four-tuple
  * @local:	Port 0: choose an ephemeral one (RFC 6056, random start)
  * @narrow:	IP_LOCAL_PORT_RANGE, or 0: all
+ * @w:		Whose it is to be; a port that is chosen leads to it (spread.h), if there is one
  *
  * Return: the flow, or NULL with *err = -EADDRNOTAVAIL (tuple taken, or no port
  * left) or -ENOMEM
  */
-struct gz_flow *gz_flow_add(struct gz_end local, struct gz_end peer, uint32_t narrow, int *err);
+struct gz_flow *gz_flow_add(struct gz_end local, struct gz_end peer, uint32_t narrow,
+			    struct gz_worker *w, int *err);
+/** Whose the connection is; NULL: there is none */
+struct gz_worker *gz_flow_worker(struct gz_end local, struct gz_end peer);
 void gz_flow_del(struct gz_flow *f);
 /** Its four-tuple and its port may be another's from now on, the pcb is about to be freed. */
 void gz_flow_leave_port(struct gz_flow *f);

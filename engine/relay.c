@@ -479,7 +479,7 @@ static bool undefer(struct gz_worker *w, struct gz_sock *s)
 	if (s->flow && !gz_ring_used(&s->rx) && !s->fin_received && w->now < s->defer_until)
 		return false;
 	s->deferred = NULL;
-	l->ndeferred--;
+	l->listening[w->index].ndeferred--;
 	if (s->flow) {
 		gz_relay_offer(w, l, s);
 	} else {
@@ -567,6 +567,6 @@ void gz_relay_pump(struct gz_worker *w, struct gz_sock *s)
 		}
 		gz_stack_info(s);
 	}
-	if (!s->flow && !s->lpcb && !s->shares && s->end_fd < 0 && s->on_worker)
+	if (!s->flow && s->end_fd < 0 && s->on_worker)
 		gz_worker_release(w, s);
 }

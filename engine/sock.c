@@ -13,6 +13,7 @@
 #include "engine/counters.h"
 #include "engine/log.h"
 #include "engine/sock.h"
+#include "engine/worker.h"
 
 #define BUCKETS 65536
 
@@ -84,7 +85,6 @@ struct gz_sock *gz_sock_new(struct gz_client *client, int family)
 	atomic_init(&s->parked_fd, -1);
 	atomic_init(&s->parked_wake, -1);
 	TAILQ_INIT(&s->pending);
-	TAILQ_INIT(&s->half_open);
 	gz_options_init(&s->opt);
 	s->client = client;
 	s->uid = client->uid;
@@ -92,6 +92,21 @@ struct gz_sock *gz_sock_new(struct gz_client *client, int family)
 	atomic_fetch_add(&client->sockets, 1);
 	gz_count(GZ_C_SOCKETS);
 	return s;
+}
+
+bool gz_sock_listening(struct gz_sock *s)
+{
+	struct gz_listening *l = s->listening;
+
+	if (l)
+		return true;
+	l = calloc(gz_nworkers, sizeof(*l));
+	for (unsigned i = 0; l && i < gz_nworkers; i++) {
+		l[i].sock = s;
+		TAILQ_INIT(&l[i].half_open);
+	}
+	s->listening = l;
+	return l;
 }
 
 void gz_sock_ref(struct gz_sock *s)
@@ -108,6 +123,7 @@ void gz_sock_unref(struct gz_sock *s)
 	gz_ring_free(&s->tx);
 	gz_plane_drop(s);
 	gz_arrival_free(&s->arrival);
+	free(s->listening);
 	pthread_mutex_destroy(&s->lock);
 	atomic_fetch_sub(&s->client->sockets, 1);
 	gz_client_unref(s->client);

@@ -175,25 +175,24 @@ struct gz_sock {
 		} published;
 	} info;
 
+	/*
+	 * Whose it is: a connection's, from connect() or its handshake on.  Listeners are all
+	 * workers', and have a part for each, from the first listen() on; others are nobody's.
+	 */
+	struct gz_worker *_Atomic worker;
+	struct gz_listening *_Atomic listening;
+	_Atomic int nhalf_open; /* listener: connections in SYN-RECEIVED, of all workers */
+
 	/* [w] */
-	struct gz_worker *worker;
-	struct gz_flow *flow;		 /* NULL: no pcb */
-	struct tcp_pcb *lpcb;		 /* while listening */
-	TAILQ_HEAD(, gz_flow) half_open; /* its connections in SYN-RECEIVED, the oldest first */
-	int nhalf_open;
-	uint64_t probed_at;		/* ns: it was seen to be alive */
-	struct gz_sock *deferred;	/* TCP_DEFER_ACCEPT: the listener, a reference */
-	uint64_t defer_until;		/* ns */
-	bool shares;			/* SO_REUSEPORT: another one has the pcb */
-	LIST_ENTRY(gz_sock) port_entry; /* who listens on a port, listener.c */
-	bool on_port;
-	unsigned ndeferred;	 /* connections that TCP_DEFER_ACCEPT holds back */
-	struct gz_ring_end ring; /* partly, see there */
-	int end_fd;		 /* the engine's end; -1: none */
-	bool end_eof;		 /* nothing more comes from there */
-	uint32_t prefix;	 /* filler bytes still unread at end_fd */
-	uint32_t lag;		 /* bytes peeked, not yet taken */
-	struct gz_window window; /* window.c */
+	struct gz_flow *flow;	  /* NULL: no pcb */
+	struct gz_sock *deferred; /* TCP_DEFER_ACCEPT: the listener, a reference */
+	uint64_t defer_until;	  /* ns */
+	struct gz_ring_end ring;  /* partly, see there */
+	int end_fd;		  /* the engine's end; -1: none */
+	bool end_eof;		  /* nothing more comes from there */
+	uint32_t prefix;	  /* filler bytes still unread at end_fd */
+	uint32_t lag;		  /* bytes peeked, not yet taken */
+	struct gz_window window;  /* window.c */
 	struct gz_ring rx, tx;
 	uint64_t trim_at;		      /* ns: their memory is looked at, timers.c */
 	bool fin_received;		      /* from the peer */
@@ -226,6 +225,21 @@ struct gz_sock {
 	LIST_ENTRY(gz_sock) worker_entry;
 	bool on_worker;
 };
+
+/** What one worker has of a listener: that worker's alone (listener.c) */
+struct gz_listening {
+	struct gz_sock *sock;
+	struct tcp_pcb *pcb;
+	TAILQ_HEAD(, gz_flow) half_open;     /* in SYN-RECEIVED, the oldest first */
+	uint64_t probed_at;		     /* ns: it was seen to be alive */
+	bool shares;			     /* SO_REUSEPORT: another one has the pcb */
+	LIST_ENTRY(gz_listening) port_entry; /* who listens on a port */
+	LIST_ENTRY(gz_listening) entry;	     /* of the worker's; with a reference */
+	unsigned ndeferred;		     /* connections that TCP_DEFER_ACCEPT holds back */
+};
+
+/** It has a part for each worker from now on.  Return: false without memory */
+bool gz_sock_listening(struct gz_sock *s);
 
 /**
  * gz_sock_new() - A socket with one reference, not in the table

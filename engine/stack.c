@@ -452,5 +452,7 @@ int gz_stack_init(void)
 {
 	lwip_init();
 	ext_id = tcp_ext_arg_alloc_id();
-	return gz_pcb_init(gz_cfg->max_sockets, gz_cfg->max_time_waits);
+	/* Each has its part of what all may have. */
+	return gz_pcb_init(gz_cfg->max_sockets,
+			   (gz_cfg->max_time_waits + gz_nworkers - 1) / gz_nworkers);
 }

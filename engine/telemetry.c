@@ -249,6 +249,39 @@ static int on_clients(const char *cmd, const char *params, struct rte_tel_data *
 	return 0;
 }
 
+/* Of what each worker counts by itself, what shows how the work is shared */
+static const enum gz_counter of_worker[] = {
+    GZ_C_ACCEPTED, GZ_C_CONNECTED,	GZ_C_PORT_RX, GZ_C_PORT_TX, GZ_C_LOOPED,
+    GZ_C_HANDED,   GZ_C_HANDED_DROPPED, GZ_C_TICKS,   GZ_C_LOOPS,   GZ_C_SLEEPS,
+};
+
+static int on_workers(const char *cmd, const char *params, struct rte_tel_data *d)
+{
+	(void)cmd;
+	(void)params;
+	rte_tel_data_start_dict(d);
+	for (unsigned i = 0; i < gz_nworkers; i++) {
+		const struct gz_worker *w = gz_workers[i];
+		struct rte_tel_data *e = rte_tel_data_alloc();
+		char key[24];
+
+		if (!e)
+			break;
+		rte_tel_data_start_dict(e);
+		u64(e, "worker", i);
+		rte_tel_data_add_dict_int(e, "cpu",
+					  tel.cfg->ncpus ? tel.cfg->cpus[i] : tel.cfg->cpu);
+		rte_tel_data_add_dict_int(e, "rx_queue", w->rx_queue);
+		for (unsigned k = 0; k < RTE_DIM(of_worker); k++)
+			u64(e, gz_counter_names[of_worker[k]],
+			    atomic_load(&w->code->counters[of_worker[k]]));
+		snprintf(key, sizeof(key), "w%u", i);
+		rte_tel_data_add_dict_container(d, key, e, 0);
+	}
+	u64(d, "next", 0);
+	return 0;
+}
+
 void gz_end_text(char *buf, size_t n, struct gz_end e)
 {
 	char a[INET6_ADDRSTRLEN];
@@ -357,6 +390,7 @@ int gz_telemetry_init(const struct gz_engine_config *cfg, const char *memory)
 	    {"/gazelle/calls", on_asked, "Calls on the stack's sockets, by name"},
 	    {"/gazelle/setsockopt", on_asked, "Options of TCP sockets that were set"},
 	    {"/gazelle/getsockopt", on_asked, "Options of TCP sockets that were read"},
+	    {"/gazelle/workers", on_workers, "What each worker does"},
 	    {"/gazelle/clients", on_clients, "Clients. Parameter: first id"},
 	    {"/gazelle/ss", on_ss, "Sockets. Parameter: first id"},
 	    {"/gazelle/why", gz_telemetry_why,

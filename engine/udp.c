@@ -351,11 +351,7 @@ void gz_udp_choose_source(struct gz_sock *s, struct gz_datagram *d, struct gz_en
 	atomic_fetch_add_explicit(&s->client->tx_bytes, d->len, memory_order_relaxed);
 }
 
-/*
- * Who sends to @to: one worker, so that datagrams stay in order and no two have one
- * identification (RFC 791).
- */
-static struct gz_worker *sender(struct gz_end to)
+struct gz_worker *gz_udp_sender(struct gz_end to)
 {
 	to.port = 0;
 	return gz_workers[(gz_end_hash(to) >> 32) % gz_nworkers];
@@ -417,7 +413,7 @@ static void send_datagram(struct gz_sock *s, struct gz_datagram *d, struct gz_en
 		gz_udp_deliver(d, true);
 	if (many && (!d->ttl || gz_addr_is_loopback(d->src) || gz_addr_stays_here(d->dst)))
 		return;
-	w = sender(d->dst);
+	w = gz_udp_sender(d->dst);
 	if (w == gz_here)
 		w->code->datagram(d, &mc);
 	else

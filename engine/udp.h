@@ -64,6 +64,12 @@ void gz_udp_error(const struct gz_datagram *d, struct gz_end offender, const str
  * Return: false when there is none
  */
 bool gz_udp_deliver(const struct gz_datagram *d, bool to_many);
+/**
+ * gz_udp_sender() - Who sends to @to, and has joined that group
+ *
+ * One worker, so that datagrams stay in order and no two have one identification (RFC 791).
+ */
+struct gz_worker *gz_udp_sender(struct gz_end to);
 struct gz_group_options;
 /** Send @d over the wire; worker, udp_wire.c.  @mc may be NULL */
 void gz_udp_send(const struct gz_datagram *d, const struct gz_group_options *mc);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -82,7 +83,9 @@ static void drop_pending(struct gz_sock *l)
 
 	for (;;) {
 		pthread_mutex_lock(&l->lock);
-		s = TAILQ_FIRST(&l->pending);
+		TAILQ_FOREACH(s, &l->pending, pending_entry)
+		if (gz_worker_of(s->native ? l : s) == &gz_worker)
+			break; /* the others' are theirs to drop */
 		if (s) {
 			TAILQ_REMOVE(&l->pending, s, pending_entry);
 			s->listener = NULL;
@@ -109,21 +112,24 @@ static void drop_pending(struct gz_sock *l)
 static void handle(struct gz_worker *w, struct gz_msg *m)
 {
 	struct gz_sock *s = m->sock;
+	struct gz_listening *l;
 	int err;
 
 	switch (m->op) {
 	case GZ_OP_LISTEN:
-		gz_worker_adopt(w, s);
 		err = gz_stack_listen(s);
 		if (err)
 			gz_err("socket %lu: cannot listen: %s", (unsigned long)s->id,
 			       strerror(-err));
-		gz_twin_watch(w, s);
+		if (gz_worker_home(s) == w)
+			gz_twin_watch(w, s);
 		break;
 	case GZ_OP_UNLISTEN:
-		gz_twin_unwatch(w, s);
-		/* Other clients' blocked accept() look again, and get EINVAL. */
-		gz_relay_reoffer(s, 0);
+		if (gz_worker_home(s) == w) {
+			gz_twin_unwatch(w, s);
+			/* Other clients' blocked accept() look again, and get EINVAL. */
+			gz_relay_reoffer(s, 0);
+		}
 		gz_stack_unlisten(s);
 		drop_pending(s);
 		break;
@@ -152,9 +158,9 @@ static void handle(struct gz_worker *w, struct gz_msg *m)
 			s->dgram.ping ? gz_ping_gone(s) : gz_udp_gone(s);
 			break;
 		}
-		gz_twin_unwatch(w, s);
-		if (s->lpcb || s->shares)
-			gz_stack_unlisten(s);
+		if (gz_worker_home(s) == w)
+			gz_twin_unwatch(w, s);
+		gz_stack_unlisten(s);
 		/* A SYN may have been first to see that the listener is gone. */
 		drop_pending(s);
 		if (gz_sock_state(s) == GZ_CONNECTING && s->flow) {
@@ -181,12 +187,11 @@ static void handle(struct gz_worker *w, struct gz_msg *m)
 		gz_urgent_take(w, s, &m->urgent);
 		break;
 	case GZ_OP_PLANE:
-		m->client->plane->client = m->client;
-		LIST_INSERT_HEAD(&w->planes, m->client->plane, entry);
+		LIST_INSERT_HEAD(&w->planes, m->client->plane, entry[w->index]);
 		break;
 	case GZ_OP_PLANE_GONE:
 		gz_lane_no_more(m->client->plane);
-		LIST_REMOVE(m->client->plane, entry);
+		LIST_REMOVE(m->client->plane, entry[w->index]);
 		gz_client_unref(m->client);
 		break;
 	case GZ_OP_BEGIN:
@@ -210,9 +215,8 @@ static void handle(struct gz_worker *w, struct gz_msg *m)
 		break; /* it is awake */
 	case GZ_OP_STOP:
 		/* Who only waits for connections wakes, and finds accept() failing. */
-		LIST_FOREACH(s, &w->socks, worker_entry)
-		if (s->lpcb || s->shares)
-			gz_relay_reoffer(s, 0);
+		LIST_FOREACH(l, &w->listeners, entry)
+		gz_relay_reoffer(l->sock, 0);
 		w->stop = true;
 		break;
 	}
@@ -238,8 +242,13 @@ static void drain_inbox(struct gz_worker *w)
 			dispose(w, m[i]);
 	} while (n == 64);
 	while ((own = STAILQ_FIRST(&w->overflow))) {
+		if (own->to != w && rte_ring_mp_enqueue(own->to->inbox, own) != 0)
+			break; /* in the next round */
 		STAILQ_REMOVE_HEAD(&w->overflow, next);
-		dispose(w, own);
+		if (own->to == w)
+			dispose(w, own);
+		else
+			gz_worker_wake(own->to);
 	}
 }
 
@@ -302,19 +311,20 @@ static void sleep_for(struct gz_worker *w, uint64_t wait)
 	uint64_t junk;
 	int n;
 
-	if (!gz_port.nwait && wait > NAP_NS)
+	if (w->rx_queue >= 0 && !gz_port.nwait && wait > NAP_NS)
 		wait = NAP_NS;
 	if (wait > gz_plane_wait(w))
 		wait = gz_plane_wait(w);
 	atomic_store_explicit(&w->sleeping, true, memory_order_relaxed);
 	atomic_thread_fence(memory_order_seq_cst);
-	gz_port_arm(&gz_port);
+	if (w->rx_queue >= 0)
+		gz_port_arm(&gz_port);
 	if (gz_plane_asleep(w, true))
 		goto awake;
 	/* What came before the interrupt was armed raises none: look once more. */
-	if (gz_port.rx_intr && gz_netif_rx(w, drain_inbox) > 0)
+	if (w->rx_queue >= 0 && gz_port.rx_intr && gz_netif_rx(w, drain_inbox) > 0)
 		goto awake;
-	if (rte_ring_empty(w->inbox)) {
+	if (rte_ring_empty(w->inbox) && rte_ring_empty(w->handed) && STAILQ_EMPTY(&w->overflow)) {
 		ts.tv_sec = (time_t)(wait / 1000000000u);
 		ts.tv_nsec = (long)(wait % 1000000000u);
 		gz_count(GZ_C_SLEEPS);
@@ -330,7 +340,8 @@ static void sleep_for(struct gz_worker *w, uint64_t wait)
 	}
 awake:
 	gz_plane_asleep(w, false);
-	gz_port_disarm(&gz_port);
+	if (w->rx_queue >= 0)
+		gz_port_disarm(&gz_port);
 	atomic_store_explicit(&w->sleeping, false, memory_order_relaxed);
 }
 
@@ -436,17 +447,22 @@ static int watch(int ep, int fd)
 int gz_worker_init(void)
 {
 	struct gz_worker *w = &gz_worker;
+	char name[24];
 	int err;
 
 	w->probe_fd = -1;
 	STAILQ_INIT(&w->overflow);
 	TAILQ_INIT(&w->dirty);
 	LIST_INIT(&w->socks);
+	LIST_INIT(&w->listeners);
 	LIST_INIT(&w->planes);
 	TAILQ_INIT(&w->leaving);
 	LIST_INIT(&w->fading);
-	w->inbox = rte_ring_create("inbox", INBOX, SOCKET_ID_ANY, RING_F_SC_DEQ);
-	if (!w->inbox)
+	snprintf(name, sizeof(name), "inbox%u", w->index);
+	w->inbox = rte_ring_create(name, INBOX, SOCKET_ID_ANY, RING_F_SC_DEQ);
+	snprintf(name, sizeof(name), "handed%u", w->index);
+	w->handed = rte_ring_create(name, INBOX, SOCKET_ID_ANY, RING_F_SC_DEQ);
+	if (!w->inbox || !w->handed)
 		return -rte_errno;
 	w->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	w->relay_ep = epoll_create1(EPOLL_CLOEXEC);
@@ -456,7 +472,7 @@ int gz_worker_init(void)
 	err = watch(w->sleep_ep, w->wake_fd);
 	if (!err)
 		err = watch(w->sleep_ep, w->relay_ep);
-	for (unsigned i = 0; !err && i < gz_port.nwait; i++)
+	for (unsigned i = 0; !err && w->rx_queue >= 0 && i < gz_port.nwait; i++)
 		err = watch(w->sleep_ep, gz_port.wait_fd[i]);
 	if (err)
 		return err;
@@ -476,4 +492,5 @@ void gz_worker_destroy(void)
 	if (w->probe_fd >= 0)
 		close(w->probe_fd);
 	rte_ring_free(w->inbox);
+	rte_ring_free(w->handed);
 }

@@ -56,6 +56,7 @@ enum gz_op {
 
 struct gz_msg {
 	STAILQ_ENTRY(gz_msg) next;
+	struct gz_worker *to;
 	enum gz_op op;
 	struct gz_sock *sock; /* a reference that the message carries */
 	uint64_t id;	      /* REOFFER: of the connection; sock is the listener */
@@ -71,8 +72,11 @@ struct gz_msg {
 struct gz_worker {
 	const struct gz_code *code;
 	unsigned index;
+	int rx_queue; /* -1: none, its packets are handed to it */
+	uint16_t tx_queue;
 	struct rte_ring *inbox;
-	STAILQ_HEAD(, gz_msg) overflow; /* what it posted to itself while that was full */
+	struct rte_ring *handed;	/* mbufs that came to other workers, see netif.c */
+	STAILQ_HEAD(, gz_msg) overflow; /* what it posted while somebody's was full */
 	int wake_fd;			/* eventfd */
 	_Atomic bool sleeping;
 	int relay_ep; /* engine ends */
@@ -83,7 +87,7 @@ struct gz_worker {
 	int probe_fd;
 	TAILQ_HEAD(gz_dirty_list, gz_sock) dirty;
 	LIST_HEAD(, gz_sock) socks;
-	unsigned half_open; /* connections in SYN-RECEIVED */
+	LIST_HEAD(, gz_listening) listeners;
 	LIST_HEAD(, gz_plane) planes;
 	uint64_t lanes_counted; /* ns */
 	TAILQ_HEAD(, gz_leave) leaving;
@@ -97,6 +101,7 @@ extern struct gz_port gz_port;
 extern int gz_netns; /* where shadows live */
 extern struct gz_worker *gz_workers[GZ_WORKERS_MAX];
 extern unsigned gz_nworkers;
+extern _Atomic unsigned gz_half_open;	   /* connections in SYN-RECEIVED, of all */
 extern __thread struct gz_worker *gz_here; /* whose thread this is; NULL: no worker's */
 
 /**
@@ -106,9 +111,18 @@ extern __thread struct gz_worker *gz_here; /* whose thread this is; NULL: no wor
  * Return: 0 or -ENOBUFS
  */
 int gz_worker_post(struct gz_worker *w, const struct gz_msg *m);
+/** gz_worker_wake() - It looks again, if it sleeps: what it is to see was written before */
+void gz_worker_wake(struct gz_worker *w);
 /** gz_post() - The same, to each worker that it concerns: the socket's, or all */
 int gz_post(const struct gz_msg *m);
+/** Who sees to what concerns @s and no connection of its own: always the same one */
+struct gz_worker *gz_worker_home(const struct gz_sock *s);
+/** Whose @s is; of one that is nobody's, or all workers', the same as above */
+struct gz_worker *gz_worker_of(const struct gz_sock *s);
 
+/** Around what is sent by a queue that several workers send by; nothing with others. */
+void gz_tx_lock(uint16_t queue);
+void gz_tx_unlock(uint16_t queue);
 /** relay_ep of @w has @fd, with its place as the pointer.  Return: 0 or -errno */
 int gz_worker_watch(struct gz_worker *w, const int *fd);
 /**
@@ -137,13 +151,16 @@ void gz_worker_adopt(struct gz_worker *w, struct gz_sock *s);
 void gz_worker_release(struct gz_worker *w, struct gz_sock *s);
 
 /* netif.c */
+struct netif;
 int gz_netif_init(void);
 unsigned gz_netif_rx(struct gz_worker *w, void (*before)(struct gz_worker *));
 bool gz_netif_loop(void); /* one round of looped packets */
+/** The segment that lwIP looks at is of a connection of @to's: it is that one's to take. */
+struct pbuf;
+void gz_netif_hand_over(struct gz_worker *to, struct pbuf *p, struct netif *inp);
 void gz_netif_link(void); /* it may have changed: gz_link_is_up() */
 void gz_netif_flush(void);
-void gz_netif_look(struct gz_worker *w); /* what the port takes may have changed */
-struct netif;
+void gz_netif_look(struct gz_worker *w);	     /* what the port takes may have changed */
 struct netif *gz_netif_of(uint32_t addr);	     /* the one with this address, or NULL */
 void gz_netif_group(struct gz_end group, bool join); /* IGMP, MLD */
 bool gz_netif_in_groups(void);			     /* some: IGMP has timers */
@@ -170,6 +187,8 @@ bool gz_stack_ack(struct pbuf *p, const struct tcp_hdr *h, struct netif *inp, st
 /** Does @s have no place for one more whose handshake is done? */
 bool gz_listener_is_full(struct gz_sock *s);
 int gz_stack_listen(struct gz_sock *s);
+/** Does this worker listen for it? */
+bool gz_stack_listens(const struct gz_sock *s);
 void gz_stack_unlisten(struct gz_sock *s);
 
 /* stack.c */

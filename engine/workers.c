@@ -11,8 +11,10 @@
 
 #include <rte_launch.h>
 #include <rte_ring.h>
+#include <rte_spinlock.h>
 
 #include "engine/counters.h"
+#include "engine/lane.h"
 #include "engine/log.h"
 #include "engine/udp.h"
 #include "engine/worker.h"
@@ -22,41 +24,87 @@ struct gz_port gz_port;
 int gz_netns = -1;
 struct gz_worker *gz_workers[GZ_WORKERS_MAX];
 unsigned gz_nworkers;
+_Atomic unsigned gz_half_open;
 __thread struct gz_worker *gz_here;
+pthread_mutex_t gz_lanes = PTHREAD_MUTEX_INITIALIZER;
+
+void gz_worker_wake(struct gz_worker *w)
+{
+	uint64_t one = 1;
+
+	atomic_thread_fence(memory_order_seq_cst);
+	if (atomic_load_explicit(&w->sleeping, memory_order_relaxed) &&
+	    write(w->wake_fd, &one, sizeof(one)) < 0)
+		gz_warn("cannot wake the worker: %s", strerror(errno));
+}
 
 int gz_worker_post(struct gz_worker *w, const struct gz_msg *m)
 {
 	struct gz_msg *c = malloc(sizeof(*c));
-	uint64_t one = 1;
 
 	if (!c)
 		return -ENOBUFS;
 	*c = *m;
 	if (c->sock)
 		gz_sock_ref(c->sock);
+	c->to = w;
 	/* Full: the worker drains it each round; it cannot stay full. */
 	while (rte_ring_mp_enqueue(w->inbox, c) != 0) {
-		if (w == gz_here) { /* cannot wait for itself */
-			STAILQ_INSERT_TAIL(&w->overflow, c, next);
+		if (gz_here) { /* cannot wait for itself, nor for one that waits for it */
+			STAILQ_INSERT_TAIL(&gz_here->overflow, c, next);
 			break;
 		}
 		sched_yield();
 	}
 	gz_count(GZ_C_MESSAGES);
-	atomic_thread_fence(memory_order_seq_cst);
-	if (atomic_load_explicit(&w->sleeping, memory_order_relaxed) &&
-	    write(w->wake_fd, &one, sizeof(one)) < 0)
-		gz_warn("cannot wake the worker: %s", strerror(errno));
+	gz_worker_wake(w);
 	return 0;
+}
+
+struct gz_worker *gz_worker_home(const struct gz_sock *s)
+{
+	return gz_workers[s->id % gz_nworkers];
+}
+
+struct gz_worker *gz_worker_of(const struct gz_sock *s)
+{
+	struct gz_worker *w = s->worker;
+
+	return w ? w : gz_worker_home(s);
+}
+
+/* A listener's part is each worker's, but for what one of them does for all. */
+static bool is_for_all(const struct gz_msg *m)
+{
+	if (!m->sock)
+		return true;
+	return m->sock->listening && !m->sock->worker && m->op != GZ_OP_REOFFER &&
+	       m->op != GZ_OP_TWIN && m->op != GZ_OP_OPTIONS;
 }
 
 int gz_post(const struct gz_msg *m)
 {
 	int err = 0;
 
+	if (!is_for_all(m))
+		return gz_worker_post(gz_worker_of(m->sock), m);
 	for (unsigned i = 0; i < gz_nworkers && !err; i++)
 		err = gz_worker_post(gz_workers[i], m);
 	return err;
+}
+
+static rte_spinlock_t tx_lock[GZ_WORKERS_MAX];
+
+void gz_tx_lock(uint16_t queue)
+{
+	if (gz_port.queues < gz_nworkers)
+		rte_spinlock_lock(&tx_lock[queue]);
+}
+
+void gz_tx_unlock(uint16_t queue)
+{
+	if (gz_port.queues < gz_nworkers)
+		rte_spinlock_unlock(&tx_lock[queue]);
 }
 
 int gz_worker_watch(struct gz_worker *w, const int *fd)
@@ -94,10 +142,13 @@ int gz_workers_init(unsigned n, const struct gz_code *const *codes)
 
 		w->code = codes[i];
 		w->index = i;
+		w->rx_queue = i < gz_port.queues ? (int)i : -1;
+		w->tx_queue = (uint16_t)(i % gz_port.queues);
 		gz_workers[i] = w;
-		gz_nworkers = i + 1;
-		err = codes[i]->init();
 	}
+	gz_nworkers = n;
+	for (unsigned i = 0; i < n && !err; i++)
+		err = codes[i]->init();
 	return err;
 }
 

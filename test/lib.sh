@@ -301,6 +301,9 @@ engine_config() {
 	{
 		echo "name: $GZ_TEST_ID-$1"
 		echo "run_dir: $WORK"
+		# With so many workers, wherever it is not said otherwise
+		[ -z "${GZ_TEST_WORKERS:-}" ] || [[ $3 =~ (^|$'\n')workers: ]] ||
+			echo "workers: {cpus: [$(seq -s, "$GZ_TEST_WORKERS" | sed 's/[0-9]\+/-1/g')]}"
 		printf '%s\n' "$3"
 	} >"$file"
 	CONFIG_OF[$1]=$file

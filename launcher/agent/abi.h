@@ -321,13 +321,14 @@ struct gz_epoll {
 struct gz_shared {
 	uint64_t magic;
 	uint32_t version, slots;
-	_Alignas(64) uint32_t asleep; /* the worker: a commit must wake it */
-	_Alignas(64) uint32_t epoch;  /* a slot was given out */
-	uint32_t used;		      /* slots that ever were */
-	uint32_t spin;		      /* TSC cycles that one spins before one sleeps */
-	uint32_t mhz;		      /* TSC cycles in a microsecond */
-	uint32_t loud;		      /* somebody waits on an epoll past the agent */
-	uint64_t ino[GZ_SLOTS];	      /* of the shadow; 0: none */
+	/* The worker whose slots have their bits in that word of dirty[]: a commit must wake it. */
+	_Alignas(64) uint32_t asleep[GZ_SLOTS / 64];
+	_Alignas(64) uint32_t epoch; /* a slot was given out */
+	uint32_t used;		     /* slots that ever were */
+	uint32_t spin;		     /* TSC cycles that one spins before one sleeps */
+	uint32_t mhz;		     /* TSC cycles in a microsecond */
+	uint32_t loud;		     /* somebody waits on an epoll past the agent */
+	uint64_t ino[GZ_SLOTS];	     /* of the shadow; 0: none */
 	_Alignas(64) uint64_t dirty[GZ_SLOTS / 64];
 	_Alignas(64) uint32_t windows; /* that ever were */
 	uint32_t window[GZ_WINDOWS];   /* the pair's number, another one each time; 0: none */

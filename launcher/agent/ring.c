@@ -73,7 +73,7 @@ void tell_worker(const struct io *io)
 	char byte = 0;
 
 	__atomic_fetch_or(&SH->dirty[io->i / 64], 1ULL << io->i % 64, __ATOMIC_SEQ_CST);
-	if (__atomic_load_n(&SH->asleep, __ATOMIC_SEQ_CST))
+	if (__atomic_load_n(&SH->asleep[io->i / 64], __ATOMIC_SEQ_CST))
 		call(SYS_sendto, (uint64_t)io->fd, (uint64_t)&byte, 1, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 

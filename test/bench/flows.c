@@ -120,7 +120,7 @@ static void pump(struct gz_worker *w)
 		}
 		if (s->flow && s->fin_received && !s->fin_sent)
 			gz_stack_close(s);
-		if (!s->flow && !s->lpcb)
+		if (!s->flow)
 			gz_worker_release(w, s);
 		gz_sock_unref(s);
 	}
@@ -320,6 +320,7 @@ static void open_port(struct gz_engine_config *cfg)
 	gz_workers[0] = gz_here = &gz_worker;
 	gz_nworkers = 1;
 	STAILQ_INIT(&gz_worker.overflow);
+	p->queues = 1;
 	TAILQ_INIT(&gz_worker.dirty);
 	gz_worker.inbox = rte_ring_create("inbox", 1024, SOCKET_ID_ANY, 0);
 	if (gz_stack_init() || gz_netif_init())
@@ -340,7 +341,8 @@ static void listen_on(uint16_t port, const struct gz_engine_config *cfg)
 	l->opt.nodelay = 1;
 	l->local = gz_end_v4(cfg->addrs[0].addr, htons(port));
 	l->backlog = 128;
-	gz_worker_adopt(&gz_worker, l);
+	if (!gz_sock_listening(l))
+		fail("no memory");
 	gz_sock_set_state(l, GZ_LISTENING);
 	if (gz_stack_listen(l))
 		fail("no listener");

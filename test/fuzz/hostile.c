@@ -207,7 +207,7 @@ static void hurt(uint64_t *r)
 			sh->dirty[k] = UINT64_MAX;
 		break;
 	case 8:
-		sh->asleep = (uint32_t)next(r) % 2;
+		sh->asleep[next(r) % (GZ_SLOTS / 64)] = (uint32_t)next(r) % 2;
 		sh->epoch += (uint32_t)next(r) % 3;
 		break;
 	case 9:

@@ -261,7 +261,7 @@ static void a_closed_ring_takes_nothing(void **state)
 
 	(void)state;
 	publish();
-	sh->asleep = 1;
+	sh->asleep[0] = 1;
 	pid = start(use_closed, lead_library);
 	step_to(1);
 	await_child(pid, 2);

@@ -15,8 +15,12 @@
 
 #include "engine/client.h"
 #include "engine/ports.h"
+#include "engine/spread.h"
+#include "engine/worker.h"
 
 static struct gz_client client = {.uid = 1000};
+
+unsigned gz_nworkers = 1;
 
 /* ports.c takes a reference to whoever is in the way. */
 void gz_sock_ref(struct gz_sock *s)
@@ -181,7 +185,7 @@ static void connections_left_need_reuseaddr(void **state)
 	int err;
 
 	(void)state;
-	f = gz_flow_add(at("10.0.0.1", 83), at("10.0.0.2", 5000), 0, &err);
+	f = gz_flow_add(at("10.0.0.1", 83), at("10.0.0.2", 5000), 0, NULL, &err);
 	assert_non_null(f);
 	assert_int_equal(gz_claim(a, at("0.0.0.0", 83), &who), -EADDRINUSE);
 	assert_null(who);
@@ -191,7 +195,7 @@ static void connections_left_need_reuseaddr(void **state)
 	gz_flow_reuse(f, false, true);
 	assert_int_equal(gz_claim(a, at("0.0.0.0", 83), &who), -EADDRINUSE);
 	gz_flow_reuse(f, true, false);
-	g = gz_flow_add(at("10.0.0.1", 83), at("10.0.0.2", 5001), 0, &err);
+	g = gz_flow_add(at("10.0.0.1", 83), at("10.0.0.2", 5001), 0, NULL, &err);
 	assert_non_null(g);
 	assert_int_equal(gz_claim(a, at("0.0.0.0", 83), &who), -EADDRINUSE);
 	gz_flow_del(g);
@@ -210,14 +214,14 @@ static void a_four_tuple_is_there_once(void **state)
 	int err;
 
 	(void)state;
-	f = gz_flow_add(at("10.0.0.1", 84), at("10.0.0.2", 5000), 0, &err);
+	f = gz_flow_add(at("10.0.0.1", 84), at("10.0.0.2", 5000), 0, NULL, &err);
 	assert_non_null(f);
-	assert_null(gz_flow_add(at("10.0.0.1", 84), at("10.0.0.2", 5000), 0, &err));
+	assert_null(gz_flow_add(at("10.0.0.1", 84), at("10.0.0.2", 5000), 0, NULL, &err));
 	assert_int_equal(err, -EADDRNOTAVAIL);
-	g = gz_flow_add(at("10.0.0.1", 84), at("10.0.0.2", 5001), 0, &err);
+	g = gz_flow_add(at("10.0.0.1", 84), at("10.0.0.2", 5001), 0, NULL, &err);
 	assert_non_null(g);
 	gz_flow_del(f);
-	f = gz_flow_add(at("10.0.0.1", 84), at("10.0.0.2", 5000), 0, &err);
+	f = gz_flow_add(at("10.0.0.1", 84), at("10.0.0.2", 5000), 0, NULL, &err);
 	assert_non_null(f);
 	gz_flow_del(f);
 	gz_flow_del(g);
@@ -230,13 +234,13 @@ static void ephemeral_ports_run_out_per_destination(void **state)
 
 	(void)state;
 	for (int i = 0; i < 4; i++) {
-		f[i] = gz_flow_add(at("10.0.0.1", 0), at("10.0.0.2", 99), 0, &err);
+		f[i] = gz_flow_add(at("10.0.0.1", 0), at("10.0.0.2", 99), 0, NULL, &err);
 		assert_non_null(f[i]);
 		assert_in_range(ntohs(f[i]->local.port), 40000, 40003);
 	}
-	assert_null(gz_flow_add(at("10.0.0.1", 0), at("10.0.0.2", 99), 0, &err));
+	assert_null(gz_flow_add(at("10.0.0.1", 0), at("10.0.0.2", 99), 0, NULL, &err));
 	assert_int_equal(err, -EADDRNOTAVAIL);
-	other = gz_flow_add(at("10.0.0.1", 0), at("10.0.0.3", 99), 0, &err);
+	other = gz_flow_add(at("10.0.0.1", 0), at("10.0.0.3", 99), 0, NULL, &err);
 	assert_non_null(other);
 	gz_flow_del(other);
 	for (int i = 0; i < 4; i++)
@@ -251,7 +255,7 @@ static void ephemeral_claims_avoid_what_is_there(void **state)
 	int err;
 
 	(void)state;
-	f = gz_flow_add(at("10.0.0.1", 40002), at("10.0.0.2", 99), 0, &err);
+	f = gz_flow_add(at("10.0.0.1", 40002), at("10.0.0.2", 99), 0, NULL, &err);
 	assert_non_null(f);
 	for (int i = 0; i < 4; i++) {
 		s[i] = sock(true, true);
@@ -273,22 +277,62 @@ static void an_ephemeral_port_is_free_both_ways(void **state)
 	int err;
 
 	(void)state;
-	f = gz_flow_add(at("10.0.0.1", 99), at("10.0.0.1", 40001), 0, &err);
+	f = gz_flow_add(at("10.0.0.1", 99), at("10.0.0.1", 40001), 0, NULL, &err);
 	assert_non_null(f);
 	for (int i = 0; i < 3; i++) {
-		g[i] = gz_flow_add(at("10.0.0.1", 0), at("10.0.0.1", 99), 0, &err);
+		g[i] = gz_flow_add(at("10.0.0.1", 0), at("10.0.0.1", 99), 0, NULL, &err);
 		assert_non_null(g[i]);
 		assert_int_not_equal(ntohs(g[i]->local.port), 40001);
 	}
-	assert_null(gz_flow_add(at("10.0.0.1", 0), at("10.0.0.1", 99), 0, &err));
+	assert_null(gz_flow_add(at("10.0.0.1", 0), at("10.0.0.1", 99), 0, NULL, &err));
 	for (int i = 0; i < 3; i++)
 		gz_flow_del(g[i]);
 	gz_flow_del(f);
 }
 
+/* Hashes of Microsoft's "Verifying the RSS Hash Calculation", by their last seven bits */
+static void packets_are_spread_as_devices_do(void **state)
+{
+	(void)state;
+	gz_nworkers = 16;
+	assert_int_equal(gz_spread(at("161.142.100.80", 1766), at("66.9.149.187", 2794)),
+			 0x78 % 16);
+	assert_int_equal(gz_spread(at("65.69.140.83", 4739), at("199.92.111.2", 14230)), 0x0a % 16);
+	assert_int_equal(
+	    gz_spread(at("3ffe:2501:200:3::1", 1766), at("3ffe:2501:200:1fff::7", 2794)),
+	    0x3d % 16);
+	gz_nworkers = 1;
+}
+
+/* Ports of connections lead back to their worker; where none does, another one will do. */
+static void a_port_leads_to_its_worker(void **state)
+{
+	static struct gz_worker w[2] = {{.index = 0}, {.index = 1}};
+	unsigned there = 0;
+	struct gz_flow *f[4];
+	int err;
+
+	(void)state;
+	gz_nworkers = 2;
+	for (unsigned p = 40000; p <= 40003; p++)
+		there += gz_spread(at("10.0.0.1", p), at("10.0.0.2", 99)) == 1;
+	for (unsigned i = 0; i < 4; i++) {
+		f[i] = gz_flow_add(at("10.0.0.1", 0), at("10.0.0.2", 99), 0, &w[1], &err);
+		assert_non_null(f[i]);
+		assert_int_equal(gz_spread(f[i]->local, f[i]->peer), i < there);
+		assert_ptr_equal(gz_flow_worker(f[i]->local, f[i]->peer), &w[1]);
+	}
+	for (unsigned i = 0; i < 4; i++)
+		gz_flow_del(f[i]);
+	assert_null(gz_flow_worker(at("10.0.0.1", 40000), at("10.0.0.2", 99)));
+	gz_nworkers = 1;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(packets_are_spread_as_devices_do),
+	    cmocka_unit_test(a_port_leads_to_its_worker),
 	    cmocka_unit_test(overlapping_addresses_conflict),
 	    cmocka_unit_test(dual_stack_takes_the_ipv4_port),
 	    cmocka_unit_test(listeners_are_found_by_both_families),
