@@ -23,9 +23,9 @@
 #include "launcher/agent/agent.h"
 
 #define BATCH 64
-#define PATIENCE 200 /* times that one tries to have the lock */
-#define LOOK_US 20   /* the kernel's descriptors are looked at so often while there is work */
-#define FUTILE 1000  /* times that there was nothing where something was marked */
+#define HOLD_NS 50000000LL /* so long one tries to have the lock */
+#define LOOK_US 20	   /* the kernel's descriptors are looked at so often while there is work */
+#define FUTILE 1000	   /* times that there was nothing where something was marked */
 #define NAP_NS 1000000
 #define NEWS (EPOLLHUP | EPOLLERR | EPOLLRDHUP | EPOLLPRI)
 #define PRIVATE_BITS ((uint32_t)EPOLLONESHOT | EPOLLET | EPOLLWAKEUP | EPOLLEXCLUSIVE)
@@ -35,13 +35,21 @@ static bool is_valid(const struct gz_reg *reg, uint32_t i)
 	return reg->gen && reg->gen == __atomic_load_n(&SH->slot[i].gen, __ATOMIC_ACQUIRE);
 }
 
-/* Others tell the kernel of changes meanwhile.  Return: false, it may be this very thread */
+/*
+ * Others tell the kernel of changes meanwhile, and may have lost their core to who computes.
+ * Return: false, it may be this very thread
+ */
 static bool hold(struct gz_epoll *ep)
 {
-	for (int i = 0; i < PATIENCE; i++)
-		if (lock(&ep->lock))
-			return true;
-	return false;
+	int64_t until = 0;
+
+	while (!lock(&ep->lock)) {
+		if (!until)
+			until = now_ns() + HOLD_NS;
+		else if (now_ns() > until)
+			return false;
+	}
+	return true;
 }
 
 /* --- epoll_ctl() -------------------------------------------------------------------- */

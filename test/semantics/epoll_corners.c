@@ -74,6 +74,7 @@ static void *add_first(void *arg)
 static void first_ones_by_threads(void)
 {
 	int fd[FIRST][2];
+	long long start = now_ms();
 	struct first f[FIRST];
 	_Atomic int ready;
 	pthread_t t[FIRST];
@@ -103,6 +104,7 @@ static void first_ones_by_threads(void)
 			OK(epoll_ctl(e, EPOLL_CTL_DEL, fd[i][1], NULL));
 		OK(close(e));
 	}
+	CHECK(now_ms() - start < 10000);
 }
 
 /* --- EPOLLONESHOT ---------------------------------------------------------------------- */
