@@ -311,6 +311,19 @@ class Iperf(Case):
         return {"gbit": got["end"]["sum_received"]["bits_per_second"] / 1e9}
 
 
+def offloads():
+    """The same with an offload, in the first column, and without.  Both columns are ours."""
+    def case(what, on, off):
+        row = Row(f"iperf3, {what}", "Gbit/s", "gbit", ours=on, kernel=off, more=True)
+        return Iperf({side: Side(side) for side in (on, off)}, [row], 1)
+
+    link, up, down = "two engines", "to kernel", "from kernel"
+    return [case("link, TSO or none", link, f"{link}-no-tso"),
+            case("link, checksums left out or not", f"{link}-no-tso", f"{link}-none"),
+            case("veth to the kernel, GSO or none", f"{up}-gso", up),
+            case("veth from the kernel, GRO or none", down, f"{down}-no-gro")]
+
+
 class Flows(Case):
     """The stack alone, with many connections: flows.c.  Both columns are ours."""
 
@@ -500,6 +513,7 @@ def all_cases(cpu):
         Iperf(both(), [Row("iperf3, 1 stream", "Gbit/s", "gbit", 3, more=True)], 1),
         Iperf(both(), [Row("iperf3, 4 streams", "Gbit/s", "gbit", 3, more=True)], 4),
         Iperf(apart, [Row("iperf3, 1 stream, two engines", "Gbit/s", "gbit", 1, more=True)], 1),
+        *offloads(),
         Connections(both(), [Row("connections: accept, a request, close", "connections/s",
                                  target=1, **rate)]),
         flows(),

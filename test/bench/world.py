@@ -134,15 +134,24 @@ class Place:
                 if e in self.world.engines]
 
 
+# Offloads of the engines on a veth pair, and on the shared-memory link; "" is as by default
+VETH = {"": "", "-no-gro": "gro: false", "-gso": "gso: true"}
+LINK = {"": "", "-no-tso": "tso: false, lro: false", "-none": "checksum: false"}
+
+
 class World:
     # Engines: the rest of the configuration, and the namespace
     CONFIG = {
-        "e": ("host", "port: {veth: {host: gz0, address: 10.213.0.1/24}, iface: gz0e}\n"
-                      "stack: {addresses: [10.213.0.2/24]}\n"),
-        "left": ("left", "port: {driver: virtio_user, path: %s/link}\n"
-                         "stack: {addresses: [10.1.0.1/24]}\npolicy: {loopback: engine}\n"),
-        "right": ("right", "port: {driver: vhost, path: %s/link}\n"
-                           "stack: {addresses: [10.1.0.2/24]}\npolicy: {loopback: engine}\n"),
+        **{f"e{i}": (f"host{i}", "port: {veth: {host: gz0, address: 10.213.0.1/24}, iface: gz0e, "
+                                 f"offloads: {{{keys}}}}}\n"
+                                 "stack: {addresses: [10.213.0.2/24]}\n")
+           for i, keys in VETH.items()},
+        **{f"{end}{i}": (end, f"port: {{driver: {driver}, path: %s/link{i}, "
+                              f"offloads: {{{keys}}}}}\n"
+                              f"stack: {{addresses: [{address}/24]}}\npolicy: {{loopback: engine}}\n")
+           for i, keys in LINK.items()
+           for end, driver, address in (("left", "virtio_user", "10.1.0.1"),
+                                        ("right", "vhost", "10.1.0.2"))},
         **{f"loss-{loss}": (f"near-{loss}", "port: {driver: af_packet, iface: w0}\n"
                                             "stack: {addresses: [10.2.0.2/24]}\n")
            for loss in ("0.1", "1")},
@@ -269,6 +278,13 @@ class World:
         place.congestion = "cubic" if who == "cubic" else None
         return place
 
+    def to_or_from_kernel(self, way, kind):
+        self.engine("e" + kind)
+        kernel, ours = ("host" + kind, KERNEL, None), ("host" + kind, RING, "e" + kind)
+        if way == "to":
+            return Place(self, kernel, ours, "10.213.0.1")
+        return Place(self, ours, kernel, "10.213.0.2")
+
     def place(self, name):
         """A place, with all that it needs running."""
         if ", loss " in name:
@@ -284,9 +300,12 @@ class World:
             self.engine(name)
             return Place(self, (f"{name}-near", RING, name), (f"{name}-far", KERNEL, None),
                          "10.3.0.2")
-        if name == "two engines":
-            self.engine("left", "right")
-            return Place(self, ("right", RING, "right"), ("left", RING, "left"), "10.1.0.2")
+        if name.startswith("two engines"):
+            left, right = (end + name.removeprefix("two engines") for end in ("left", "right"))
+            self.engine(left, right)
+            return Place(self, ("right", RING, right), ("left", RING, left), "10.1.0.2")
+        if name.startswith(("to kernel", "from kernel")):
+            return self.to_or_from_kernel(*name.split(" kernel"))
         self.engine("e")
         if name == "kernel client":
             return Place(self, ("host", RING, "e"), host, "10.213.0.2")

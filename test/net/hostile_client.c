@@ -2,13 +2,15 @@
  *
  * hostile_client.c - A client of dispatch that means harm: rings, memory, messages
  *
- *	hostile_client PATH SEED SECONDS
+ *	hostile_client PATH SEED SECONDS [headers]
  *
  * Listens at PATH as an engine does, and serves one connection of dispatch's after the
  * other: the rings are agreed upon as the vhost-user protocol has it (QEMU's
  * docs/interop/vhost-user.rst), then filled with descriptors and frames that are
  * random, or nearly right; then the connection ends in one of several bad ways.
- * Prints what it did; dispatch must not mind.
+ * Prints what it did; dispatch must not mind.  With "headers" all offloads are agreed upon,
+ * and rings and memory are fine: of what an engine's vhost port is given only the frames
+ * and their headers of virtio are random.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -80,6 +82,7 @@ static struct {
 } c;
 
 static uint64_t seed;
+static bool headers;
 
 static uint64_t rnd(void)
 {
@@ -173,7 +176,7 @@ static bool agree(void)
 	features &= VERSION_1 | PROTOCOL_FEATURES |
 		    (rnd() % 4 ? 1ull << VIRTIO_NET_F_MRG_RXBUF : 0) |
 		    (rnd() % 4 ? 1ull << VIRTIO_RING_F_INDIRECT_DESC : 0);
-	if (rnd() % 8 == 0)
+	if (headers || rnd() % 8 == 0)
 		features |= 1ull << VIRTIO_NET_F_CSUM | 1ull << VIRTIO_NET_F_HOST_TSO4;
 	send_u64(SET_FEATURES, features, -1);
 	m.request = SET_MEM_TABLE;
@@ -208,7 +211,14 @@ static void make_frame(uint8_t *f)
 
 		memcpy(f + i, &r, 8);
 	}
-	memset(f, 0, HEADER);
+	if (headers) { /* sizes and offsets stay random */
+		f[0] &= 3;
+		f[1] &= 0x87;
+		if (rnd() % 2) /* a plausible csum_start */
+			f[7] = 0;
+	} else {
+		memset(f, 0, HEADER);
+	}
 	f[HEADER + 6] &= 0xfe;
 	if (rnd() % 8 == 0)
 		return;
@@ -218,6 +228,11 @@ static void make_frame(uint8_t *f)
 		static const uint8_t address[] = {10, 1, 0, 2};
 
 		f[HEADER + 14] = 0x45;
+		if (headers && rnd() % 2) { /* TCP or UDP, as long as it says */
+			f[HEADER + 16] = 0;
+			f[HEADER + 20] = f[HEADER + 21] = 0;
+			f[HEADER + 23] = rnd() % 2 ? 6 : 17;
+		}
 		memcpy(f + HEADER + 26, address, 4);
 	} else if (type == 0x86dd && rnd() % 4) {
 		f[HEADER + 14] = 0x60;
@@ -262,14 +277,21 @@ static void fill(unsigned i)
 		r.desc[d].addr = at;
 		r.desc[d].len = some_length();
 		r.desc[d].flags = rnd() % 4 ? (i ? 0 : VRING_DESC_F_WRITE) : (uint16_t)(rnd() % 8);
+		if (headers) {
+			at = c.base + BUFFERS + rnd() % (MEMORY - BUFFERS - 65536);
+			r.desc[d].addr = at;
+			r.desc[d].len =
+			    i ? 26 + (uint32_t)(rnd() % (rnd() % 8 ? 1500 : 65000)) : 2048;
+			r.desc[d].flags = i ? 0 : VRING_DESC_F_WRITE;
+		}
 		r.desc[d].next = (uint16_t)(rnd() % (rnd() % 8 ? NUM : 65536));
 		if (at >= c.base + BUFFERS && at < c.base + MEMORY - 2048)
 			make_frame(c.memory + (at - c.base));
-		r.avail->ring[idx++ % NUM] = rnd() % 16 ? d : (uint16_t)rnd();
+		r.avail->ring[idx++ % NUM] = headers || rnd() % 16 ? d : (uint16_t)rnd();
 	}
 	__sync_synchronize();
-	r.avail->idx = rnd() % 64 ? idx : (uint16_t)rnd();
-	if (rnd() % 16 == 0)
+	r.avail->idx = headers || rnd() % 64 ? idx : (uint16_t)rnd();
+	if (!headers && rnd() % 16 == 0)
 		r.used->idx = (uint16_t)rnd();
 	r.avail->flags = (uint16_t)(rnd() % 2);
 	eventfd_write(c.kick[i], 1);
@@ -337,7 +359,7 @@ static bool session(unsigned number)
 		if (rnd() % 32 == 0)
 			usleep(1000);
 	}
-	if (up)
+	if (up && !headers)
 		finish(number);
 	munmap(c.memory, MEMORY);
 	close(c.memfd);
@@ -356,8 +378,9 @@ int main(int argc, char **argv)
 	uint64_t end;
 	int listener;
 
-	if (argc != 4)
+	if (argc != 4 && argc != 5)
 		return 2;
+	headers = argc == 5 && !strcmp(argv[4], "headers");
 	snprintf(sun.sun_path, sizeof(sun.sun_path), "%s", argv[1]);
 	seed = strtoull(argv[2], NULL, 0) * 0x9e3779b97f4a7c15ull | 1;
 	end = now_ms() + strtoull(argv[3], NULL, 0) * 1000;
