@@ -10,6 +10,7 @@
 #include <sys/epoll.h>
 
 #include "test/check.h"
+#include "test/semantics/pass.h"
 
 /* --- disturbances --------------------------------------------------------------------- */
 
@@ -33,7 +34,33 @@ static void urgent(int fd)
 	CHECK(recv(fd, &b, 1, MSG_OOB) < 0);
 }
 
-static void (*const disturb[])(int) = {cork, buffers, urgent};
+/* It goes to another place and comes back. */
+static void passed(int fd)
+{
+	int way[2], copy;
+
+	OK(socketpair(AF_UNIX, SOCK_DGRAM, 0, way));
+	send_fd(way[0], fd);
+	copy = receive_fd(way[1]);
+	OK(close(copy));
+	OK(close(way[0]));
+	OK(close(way[1]));
+}
+
+/* A child has it, and executes something else. */
+static void inherited(int fd)
+{
+	pid_t pid = child();
+
+	if (!pid) {
+		OK(dup2(fd, 0));
+		execl("/bin/true", "true", (char *)NULL);
+		_exit(1);
+	}
+	reap(pid);
+}
+
+static void (*const disturb[])(int) = {cork, buffers, urgent, passed, inherited};
 
 #define DISTURBANCES (sizeof(disturb) / sizeof(disturb[0]))
 
