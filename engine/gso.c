@@ -10,7 +10,7 @@
  *
  * rte_gro looks at a whole burst and gives back what it does not know before what it merged.
  * A segment with PSH would overtake those before it, so only runs of segments that can be
- * merged are given to it.
+ * merged are given to it, and in which each follows the one before.
  */
 #include <rte_ethdev.h>
 #include <rte_ether.h>
@@ -114,6 +114,25 @@ static bool describe(struct rte_mbuf *m)
 	return true;
 }
 
+/*
+ * Is @b what comes after @a, both described?  rte_gro would also put in order what came in
+ * none, and the stack would take what does not lie in its window.
+ */
+static bool follows(const struct rte_mbuf *a, const struct rte_mbuf *b)
+{
+	const struct rte_ipv4_hdr *ip =
+	    rte_pktmbuf_mtod_offset(a, const struct rte_ipv4_hdr *, a->l2_len);
+	const struct rte_ipv4_hdr *ip2 =
+	    rte_pktmbuf_mtod_offset(b, const struct rte_ipv4_hdr *, b->l2_len);
+	const struct rte_tcp_hdr *tcp = (const struct rte_tcp_hdr *)(ip + 1);
+	const struct rte_tcp_hdr *tcp2 = (const struct rte_tcp_hdr *)(ip2 + 1);
+	uint32_t bytes = a->pkt_len - a->l2_len - a->l3_len - a->l4_len;
+
+	return ip->src_addr == ip2->src_addr && ip->dst_addr == ip2->dst_addr &&
+	       tcp->src_port == tcp2->src_port && tcp->dst_port == tcp2->dst_port &&
+	       rte_be_to_cpu_32(tcp->sent_seq) + bytes == rte_be_to_cpu_32(tcp2->sent_seq);
+}
+
 /* The frames of a run, which all can be merged.  Return: how many are left */
 static unsigned merge(struct rte_mbuf **m, unsigned n)
 {
@@ -138,14 +157,14 @@ unsigned gz_gro_merge(struct rte_mbuf **m, unsigned n)
 	unsigned kept = 0, from, left;
 
 	for (unsigned i = 0; i < n;) {
-		for (from = i; i < n && describe(m[i]);)
+		for (from = i; i < n && describe(m[i]) && (i == from || follows(m[i - 1], m[i]));)
 			i++;
 		left = i - from;
 		if (left >= RUN_LEAST)
 			left = merge(m + from, left);
 		for (unsigned k = 0; k < left; k++)
 			m[kept++] = m[from + k];
-		if (i < n)
+		if (i < n && i == from)
 			m[kept++] = m[i++];
 	}
 	return kept;
