@@ -166,7 +166,7 @@ void gz_relay_connected(struct gz_worker *w, struct gz_sock *s)
 		atomic_store(&s->error, ENOMEM);
 	}
 	s->deadline = 0;
-	gz_relay_answer(s, 0);
+	gz_worker_connected(w, s);
 	gz_worker_dirty(w, s);
 }
 

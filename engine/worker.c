@@ -50,6 +50,30 @@ void gz_worker_dirty(struct gz_worker *w, struct gz_sock *s)
 	TAILQ_INSERT_TAIL(&w->dirty, s, dirty_entry);
 }
 
+void gz_worker_connected(struct gz_worker *w, struct gz_sock *s)
+{
+	if (w->nconnected == sizeof(w->connected) / sizeof(w->connected[0])) {
+		gz_relay_answer(s, 0);
+		return;
+	}
+	gz_sock_ref(s);
+	w->connected[w->nconnected].call = atomic_load(&s->parked);
+	w->connected[w->nconnected++].sock = s;
+}
+
+static void answer_connected(struct gz_worker *w)
+{
+	for (unsigned i = 0; i < w->nconnected; i++) {
+		struct gz_sock *s = w->connected[i].sock;
+
+		/* Another call's, if that one was interrupted meanwhile */
+		if (atomic_load(&s->parked) == w->connected[i].call)
+			gz_relay_answer(s, 0);
+		gz_sock_unref(s);
+	}
+	w->nconnected = 0;
+}
+
 void gz_worker_adopt(struct gz_worker *w, struct gz_sock *s)
 {
 	s->worker = w;
@@ -366,6 +390,7 @@ static unsigned whole_round(struct gz_worker *w, uint64_t *wait)
 	}
 	*wait = gz_stack_timers(w);
 	gz_netif_flush();
+	answer_connected(w);
 	return work;
 }
 

@@ -87,6 +87,11 @@ struct gz_worker {
 	int probe_fd;
 	TAILQ_HEAD(gz_dirty_list, gz_sock) dirty;
 	LIST_HEAD(, gz_sock) socks;
+	struct {
+		struct gz_sock *sock;
+		uint64_t call;
+	} connected[64]; /* whose connect() is to be answered */
+	unsigned nconnected;
 	LIST_HEAD(, gz_listening) listeners;
 	LIST_HEAD(, gz_plane) planes;
 	uint64_t lanes_counted; /* ns */
@@ -146,6 +151,13 @@ void gz_worker_destroy(void);
 
 /** Look at this socket at the end of the round. */
 void gz_worker_dirty(struct gz_worker *w, struct gz_sock *s);
+/**
+ * gz_worker_connected() - Answer its connect() at the end of the round
+ *
+ * What completes the handshake is sent then: the program's next connection, which may be
+ * another worker's, must not overtake it on the way to accept().
+ */
+void gz_worker_connected(struct gz_worker *w, struct gz_sock *s);
 /** The worker has taken, or has done with, this socket. */
 void gz_worker_adopt(struct gz_worker *w, struct gz_sock *s);
 void gz_worker_release(struct gz_worker *w, struct gz_sock *s);

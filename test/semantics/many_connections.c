@@ -48,7 +48,22 @@ static void two_hundred_at_once(void)
 	for (int i = 0; i < 200; i++)
 		c[i] = connected(a);
 	for (int i = 0; i < 200; i++)
-		s[i] = OK(accept(l, NULL, NULL));
+		s[i] = -1;
+	/* In whatever order: the peer's port tells which one it is. */
+	for (int i = 0; i < 200; i++) {
+		struct sockaddr_in peer, own;
+		socklen_t len = sizeof(peer);
+		int fd = OK(accept(l, SA(&peer), &len)), k;
+
+		for (k = 0; k < 200; k++) {
+			len = sizeof(own);
+			OK(getsockname(c[k], SA(&own), &len));
+			if (own.sin_port == peer.sin_port)
+				break;
+		}
+		CHECK(k < 200 && s[k] < 0);
+		s[k] = fd;
+	}
 	for (int round = 0; round < 3; round++) {
 		for (int i = 0; i < 200; i++) {
 			char text[16];

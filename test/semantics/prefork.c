@@ -64,21 +64,29 @@ static void poll_server(int l, char number)
 	}
 }
 
+/* Nothing says which of several connections is accepted first. */
 static void all_are_served(struct sockaddr_in a)
 {
-	int fd[8];
+	struct pollfd p[8];
 
 	for (int i = 0; i < CLIENTS; i += 8) {
 		for (int k = 0; k < 8; k++) {
-			fd[k] = connected(a);
-			write_all(fd[k], "?", 1);
+			p[k] = (struct pollfd){.fd = connected(a), .events = POLLIN};
+			write_all(p[k].fd, "?", 1);
 		}
-		for (int k = 0; k < 8; k++) {
-			char b;
+		for (int left = 8; left;) {
+			CHECK(poll(p, 8, -1) > 0);
+			for (int k = 0; k < 8; k++) {
+				char b;
 
-			CHECK_EQ(recv(fd[k], &b, 1, 0), 1);
-			CHECK(b >= 0 && b < SERVERS);
-			OK(close(fd[k]));
+				if (p[k].fd < 0 || !p[k].revents)
+					continue;
+				CHECK_EQ(recv(p[k].fd, &b, 1, 0), 1);
+				CHECK(b >= 0 && b < SERVERS);
+				OK(close(p[k].fd));
+				p[k].fd = -1;
+				left--;
+			}
 		}
 	}
 }
