@@ -148,6 +148,9 @@ static void in_order_of_arrival(void)
 	struct sockaddr_in a;
 	int l = listener(32, &a), c[32];
 
+	/* Several workers, and the peer another host: nothing says so then. */
+	if (getenv("GZ_UNORDERED"))
+		return;
 	for (int i = 0; i < 32; i++)
 		c[i] = connected(a);
 	for (int i = 0; i < 32; i++) {
