@@ -108,6 +108,7 @@ struct gz_port_config {
 	char veth_host[IFNAMSIZ];	/* the kernel's end, e.g. gz0 */
 	struct gz_prefix4 veth_address; /* its address */
 	struct gz_prefix veth_address6;
+	uint16_t queues; /* no key: one for each worker, where the driver has them; 0: one */
 };
 
 struct gz_memory_config {

@@ -598,6 +598,7 @@ int main(int argc, char **argv)
 		fail("%s", err);
 		goto out_eal;
 	}
+	cfg.port.queues = (uint16_t)eal.workers;
 	r = gz_port_open(&gz_port, &cfg.port, &cfg.memory, err, sizeof(err));
 	if (r < 0) {
 		fail("%s", err);

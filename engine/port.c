@@ -206,6 +206,12 @@ static void mac_word(char *buf, size_t n, const struct gz_port_config *c)
 			 m[5]);
 }
 
+/* Those of AF_PACKET are sockets; of the others one is used. */
+static uint16_t queues_of(enum gz_driver driver, const struct gz_port_config *c)
+{
+	return driver == GZ_DRV_AF_PACKET && c->queues ? c->queues : 1;
+}
+
 /**
  * device_words() - What to create, in the driver's words
  * @driver:	Family, not AUTO
@@ -236,8 +242,9 @@ static void device_words(enum gz_driver driver, const struct gz_port_config *c, 
 		break;
 	case GZ_DRV_AF_PACKET:
 		snprintf(name, 32, "net_af_packet");
-		snprintf(args, 512, "iface=%s,qdisc_bypass=1,framesz=%u,blocksz=%u,framecnt=%u",
-			 c->iface, frame, frame * per_block, frames);
+		snprintf(args, 512,
+			 "iface=%s,qdisc_bypass=1,framesz=%u,blocksz=%u,framecnt=%u,qpairs=%u",
+			 c->iface, frame, frame * per_block, frames, queues_of(driver, c));
 		break;
 	case GZ_DRV_TAP:
 		snprintf(name, 32, "net_tap");
@@ -494,20 +501,23 @@ static int setup_device(struct gz_port *p, enum gz_driver driver, const struct g
 	p->lsc = conf.intr_conf.lsc;
 	conf.intr_conf.rxq = driver == GZ_DRV_VIRTIO_USER;
 
-	p->queues = 1;
-	rc = rte_eth_dev_configure(p->id, 1, 1, &conf);
+	p->queues = queues_of(driver, c);
+	rc = rte_eth_dev_configure(p->id, p->queues, p->queues, &conf);
 	if (rc)
 		return rc;
 	rte_eth_dev_adjust_nb_rx_tx_desc(p->id, &rxd, &txd);
-	rc = rte_eth_rx_queue_setup(p->id, 0, rxd, SOCKET_ID_ANY, NULL, p->pool);
-	if (rc)
-		return rc;
-	info.default_txconf.offloads = conf.txmode.offloads;
-	if (driver == GZ_DRV_VIRTIO_USER) /* what was sent is given back soon: it may be large */
-		info.default_txconf.tx_free_thresh = txd - TX_KEPT;
-	rc = rte_eth_tx_queue_setup(p->id, 0, txd, SOCKET_ID_ANY, &info.default_txconf);
-	if (rc)
-		return rc;
+	for (uint16_t q = 0; q < p->queues; q++) {
+		rc = rte_eth_rx_queue_setup(p->id, q, rxd, SOCKET_ID_ANY, NULL, p->pool);
+		if (rc)
+			return rc;
+		info.default_txconf.offloads = conf.txmode.offloads;
+		if (driver ==
+		    GZ_DRV_VIRTIO_USER) /* what was sent is given back soon: it may be large */
+			info.default_txconf.tx_free_thresh = txd - TX_KEPT;
+		rc = rte_eth_tx_queue_setup(p->id, q, txd, SOCKET_ID_ANY, &info.default_txconf);
+		if (rc)
+			return rc;
+	}
 	/* gz_netdev_prepare() did a kernel interface; vhost has no MAC */
 	if (c->mac_set && !kernel && driver != GZ_DRV_VHOST) {
 		struct rte_ether_addr mac;

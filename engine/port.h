@@ -21,7 +21,7 @@
 
 struct nl_sock;
 
-#define GZ_PORT_WAIT_FDS 4
+#define GZ_PORT_WAIT_FDS 16
 #define GZ_MBUF_PRIV 128 /* bytes behind each mbuf, the stack's own */
 
 struct gz_port {
@@ -36,7 +36,7 @@ struct gz_port {
 	 * triggered, EPOLLIN only (the sockets are always writable).  nwait 0:
 	 * the device has none, the worker must poll with naps.  The driver's:
 	 * never close or read them, see gz_port_arm(). */
-	int wait_fd[GZ_PORT_WAIT_FDS];
+	int wait_fd[GZ_PORT_WAIT_FDS]; /* of several queues: each has one, in their order */
 	unsigned nwait;
 	bool rx_intr;	  /* wait_fd[0] is an rx interrupt's eventfd */
 	uint16_t vlan;	  /* its frames' tag; 0: none */

@@ -498,7 +498,8 @@ int gz_worker_init(void)
 	if (!err)
 		err = watch(w->sleep_ep, w->relay_ep);
 	for (unsigned i = 0; !err && w->rx_queue >= 0 && i < gz_port.nwait; i++)
-		err = watch(w->sleep_ep, gz_port.wait_fd[i]);
+		if (gz_port.nwait != gz_port.queues || (int)i == w->rx_queue)
+			err = watch(w->sleep_ep, gz_port.wait_fd[i]);
 	if (err)
 		return err;
 	err = gz_stack_init();
