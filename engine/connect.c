@@ -119,7 +119,7 @@ static void unbind(struct gz_sock *s)
 	pthread_mutex_lock(&s->lock);
 	gz_twin_close(s);
 	gz_claim_drop(s);
-	s->local = gz_end_any(s->family);
+	/* Its address stays: by that the worker, which is yet to hear of it, finds the listener. */
 	if (gz_sock_state(s) == GZ_BOUND)
 		gz_sock_set_state(s, GZ_FRESH);
 	pthread_mutex_unlock(&s->lock);
