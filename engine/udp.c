@@ -336,6 +336,7 @@ void gz_udp_choose_source(struct gz_sock *s, struct gz_datagram *d, struct gz_en
 	pthread_mutex_lock(&s->lock);
 	d->src = s->local;
 	d->mtu = s->dgram.mtu;
+	d->whole = s->dgram.whole[gz_end_is_v4(d->dst)];
 	gz_groups_options(s, gz_end_is_v4(d->dst), mc);
 	pthread_mutex_unlock(&s->lock);
 	if (!gz_end_is_any(local))

@@ -20,6 +20,7 @@ struct gz_datagram {
 	struct gz_end src, dst;
 	uint8_t ttl, tos;
 	unsigned mtu; /* IPV6_MTU; 0: the path's */
+	bool whole;   /* IPv4: no router is to make fragments of it */
 	const struct iovec *data;
 	int ndata;
 	size_t len;

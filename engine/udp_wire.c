@@ -135,6 +135,29 @@ static err_t put_fragments(const struct gz_datagram *d, struct pbuf *p, const ip
 	return err;
 }
 
+/* With a header of our own, for lwIP's never forbids fragments; IP_ID is 0 then (RFC 6864). */
+static err_t put_whole(const struct gz_datagram *d, struct pbuf *p, const ip_addr_t *src,
+		       const ip_addr_t *dst, struct netif *nif)
+{
+	struct ip_hdr *h;
+
+	if (pbuf_add_header(p, IP_HLEN))
+		return ERR_BUF;
+	h = p->payload;
+	IPH_VHL_SET(h, 4, IP_HLEN / 4);
+	IPH_TOS_SET(h, d->tos);
+	IPH_LEN_SET(h, lwip_htons(p->tot_len));
+	IPH_ID_SET(h, 0);
+	IPH_OFFSET_SET(h, lwip_htons(IP_DF));
+	IPH_TTL_SET(h, d->ttl);
+	IPH_PROTO_SET(h, IP_PROTO_UDP);
+	IPH_CHKSUM_SET(h, 0);
+	ip4_addr_copy(h->src, *ip_2_ip4(src));
+	ip4_addr_copy(h->dest, *ip_2_ip4(dst));
+	IPH_CHKSUM_SET(h, inet_chksum(h, IP_HLEN));
+	return ip4_output_if(p, ip_2_ip4(src), LWIP_IP_HDRINCL, d->ttl, d->tos, IP_PROTO_UDP, nif);
+}
+
 static err_t put_packet(const struct gz_datagram *d, struct pbuf *p, const ip_addr_t *src,
 			const ip_addr_t *dst, struct netif *nif)
 {
@@ -146,6 +169,8 @@ static err_t put_packet(const struct gz_datagram *d, struct pbuf *p, const ip_ad
 			mtu = d->mtu;
 		if ((unsigned)p->tot_len + IP6_HLEN > mtu)
 			return put_fragments(d, p, src, dst, mtu, nif);
+	} else if (d->whole) {
+		return put_whole(d, p, src, dst, nif);
 	}
 	return ip_output_if(p, src, dst, d->ttl, d->tos, IP_PROTO_UDP, nif);
 }

@@ -89,6 +89,30 @@ def whole(address, largest):
     udp(family).sendto(bytes(n + 1), name)
 
 
+def flags(address):
+    """Of two datagrams to port 7998: may they be fragmented?"""
+    s = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_UDP)
+    s.settimeout(10)
+    s.bind((address, 0))
+    print("ready", flush=True)
+    seen = []
+    while len(seen) < 2:
+        p = s.recv(2000)
+        assert len(p) == struct.unpack("!H", p[2:4])[0]
+        if struct.unpack("!H", p[22:24])[0] == 7998:
+            seen.append("whole" if p[6] & 0x40 else "any")
+    print(*seen, flush=True)
+
+
+def forbid(address):
+    """One that says so, and one that says the contrary."""
+    for how in 2, 0:  # IP_PMTUDISC_DO, IP_PMTUDISC_DONT
+        s = udp(socket.AF_INET)
+        s.setsockopt(0, 10, how)
+        s.sendto(b"hello", (address, 7998))
+        time.sleep(0.2)
+
+
 class Group4:
     """@mine: this host's address."""
     any, level, ttl, info = "0.0.0.0", 0, TTL, PKTINFO
@@ -193,5 +217,5 @@ def give(address, n, mtu):
 
 
 verbs = {"take": take, "give": give, "echo": echo, "ask": ask, "group": group, "errors": errors,
-         "whole": whole}
+         "whole": whole, "flags": flags, "forbid": forbid}
 verbs[sys.argv[1]](*sys.argv[2:])

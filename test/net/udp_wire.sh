@@ -50,6 +50,11 @@ groups 10.1.0.2 10.1.0.1 239.1.2.3 239.1.2.4
 assert gz e python3 "$py" errors 10.1.0.1
 assert in_ns peer python3 "$py" whole 10.1.0.2 1472
 assert gz e python3 "$py" whole 10.1.0.1 1472
+background seen in_ns peer python3 "$py" flags 10.1.0.1
+wait_line seen ready
+assert gz e python3 "$py" forbid 10.1.0.1
+assert finish "$PID"
+assert_eq "$(tail -n 1 "$WORK/seen")" "whole any"
 assert in_ns peer ping -c 1 -W 2 -s 65507 10.1.0.2
 
 # sends SIZE MTU LARGEST - to the peer, who sees fragments of at most LARGEST
