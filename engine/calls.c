@@ -331,7 +331,7 @@ static int64_t do_setsockopt(struct gz_call_ctx *c)
 		gz_plane_leave(c->s, c->fd);
 	}
 	if (!err)
-		gz_plane_set_timed(c->s, c->s->opt.sndtimeo.tv_sec || c->s->opt.sndtimeo.tv_usec);
+		gz_plane_set_timed(c->s);
 	if (!err && gz_sock_state(c->s) >= GZ_CONNECTING)
 		err = gz_post(&(struct gz_msg){.op = GZ_OP_OPTIONS, .sock = c->s, .fd = -1});
 	return err;

@@ -64,6 +64,7 @@
 	X(RING_JOINED, ring_joined)                                                                \
 	X(RING_LANES, ring_lanes)                                                                  \
 	X(RING_DIRECT, ring_direct_bytes)                                                          \
+	X(RING_TOKENS, ring_tokens)                                                                \
 	X(RING_BROKEN, ring_broken)                                                                \
 	X(RING_RX, ring_to_app_bytes)                                                              \
 	X(RING_TX, ring_from_app_bytes)                                                            \

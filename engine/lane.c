@@ -434,6 +434,8 @@ void gz_lane_end(struct gz_sock *s)
 	pthread_mutex_unlock(&gz_lanes);
 	take_lane(s);
 	take_lane(o);
+	gz_plane_ring_bell(&e->bell);
+	gz_plane_ring_bell(&f->bell);
 	if (!good) {
 		gz_plane_broken(s);
 		gz_plane_broken(o);
@@ -456,7 +458,7 @@ bool gz_lane_has_room(struct gz_sock *s)
 	if (has_room(s))
 		return true;
 	/* Who told of room was late, and has cleared the word of one who waits since. */
-	__atomic_store_n(&end_of(s)->full, 1, __ATOMIC_SEQ_CST);
+	__atomic_fetch_or(&end_of(s)->full, GZ_FULL_TELL, __ATOMIC_SEQ_CST);
 	return has_room(s);
 }
 
@@ -491,6 +493,22 @@ void gz_lane_poll(struct gz_sock *s)
 	    position(&end_of(s)->tail) != position(&end_of(o)->head))
 		gz_plane_wake(o);
 	settle_watch(o);
+}
+
+void gz_lane_ring_bell(struct gz_sock *s)
+{
+	if (s->ring.pair)
+		gz_plane_ring_bell(&end_of(s)->bell);
+}
+
+void gz_lane_ring_epoll(struct gz_plane *p, uint32_t k)
+{
+	pthread_mutex_lock(&gz_lanes);
+	for (uint32_t w = 0; w < p->windows; w++)
+		for (unsigned e = 0; p->window[w] && e < 2; e++)
+			if (p->window[w]->plane[e] == p)
+				gz_plane_ring_bell(&p->window[w]->mem->watch[e][k].bell);
+	pthread_mutex_unlock(&gz_lanes);
 }
 
 /* A free lane's pages go back to the kernel; nobody is in there.  Return: it had some */

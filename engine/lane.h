@@ -37,6 +37,10 @@ void gz_lane_end(struct gz_sock *s);
 void gz_lane_poll(struct gz_sock *s);
 /** Is there room that is worth to wake somebody for?  Else who makes some tells of it. */
 bool gz_lane_has_room(struct gz_sock *s);
+/** Who dozes at the end of @s is to look.  Nothing without a lane */
+void gz_lane_ring_bell(struct gz_sock *s);
+/** The same of who dozes at a pair of @p's, in epoll @k */
+void gz_lane_ring_epoll(struct gz_plane *p, uint32_t k);
 /** Now and then: count what went by lanes until now, and give back memory that is not used. */
 void gz_lane_look(struct gz_plane *p);
 /** No connection of the client has a lane from now on. */

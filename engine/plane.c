@@ -128,6 +128,17 @@ bool gz_plane_has(const struct gz_options *o)
 	       !gz_arrival_tells(o);
 }
 
+static bool is_time(const struct timeval *t)
+{
+	return t->tv_sec || t->tv_usec;
+}
+
+static uint32_t timed(const struct gz_options *o)
+{
+	return (is_time(&o->sndtimeo) ? GZ_TIMED_SEND : 0) |
+	       (is_time(&o->rcvtimeo) ? GZ_TIMED_RECV : 0);
+}
+
 static bool may_ring(const struct gz_sock *s)
 {
 	return s->client->plane && s->type == SOCK_STREAM && s->ring.i < 0 &&
@@ -186,7 +197,7 @@ void gz_plane_give(struct gz_sock *s, bool sending, bool nonblock)
 	slot->news = sending ? 0 : GZ_NEWS_CONNECTING;
 	slot->nonblock = nonblock;
 	slot->watch = atomic_load(&s->ring.loud) ? GZ_WATCH_LOUD : 0;
-	slot->timed = s->opt.sndtimeo.tv_sec || s->opt.sndtimeo.tv_usec;
+	slot->timed = timed(&s->opt);
 	s->ring.i = (int)i;
 	atomic_store(&s->ring.plane, GZ_PLANE_RING);
 	__atomic_store_n(&slot->gen, p->gen[i], __ATOMIC_RELEASE);
@@ -238,10 +249,10 @@ void gz_plane_set_nonblock(struct gz_sock *s, bool on)
 		__atomic_store_n(&slot_of(s)->nonblock, on, __ATOMIC_SEQ_CST);
 }
 
-void gz_plane_set_timed(struct gz_sock *s, bool on)
+void gz_plane_set_timed(struct gz_sock *s)
 {
 	if (s->ring.i >= 0)
-		__atomic_store_n(&slot_of(s)->timed, on, __ATOMIC_SEQ_CST);
+		__atomic_store_n(&slot_of(s)->timed, timed(&s->opt), __ATOMIC_SEQ_CST);
 }
 
 bool gz_plane_take_options(struct gz_sock *s)
@@ -443,6 +454,8 @@ static void send_token(struct gz_sock *s)
 	__atomic_fetch_add(token, 1, __ATOMIC_SEQ_CST);
 	if (send(s->end_fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
 		__atomic_fetch_sub(token, 1, __ATOMIC_SEQ_CST); /* there are many, or nobody */
+	else
+		gz_count(GZ_C_RING_TOKENS);
 }
 
 /* The epoll that is told of what happens to the socket, or NULL */
@@ -453,6 +466,25 @@ static struct gz_epoll *watched_by(struct gz_sock *s)
 	return watch && watch <= GZ_EPOLLS ? &s->client->plane->sh->epoll[watch - 1] : NULL;
 }
 
+void gz_plane_ring_bell(struct gz_bell *b)
+{
+	if (gz_bell_wants(b))
+		syscall(SYS_futex, &b->count, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+}
+
+/* Who dozes on the socket, or in its epoll, is to look. */
+static void ring_bells(struct gz_sock *s)
+{
+	struct gz_epoll *ep = watched_by(s);
+
+	gz_plane_ring_bell(&slot_of(s)->bell);
+	gz_lane_ring_bell(s);
+	if (!ep || !__atomic_load_n(&ep->bell.wanted, __ATOMIC_SEQ_CST))
+		return;
+	gz_plane_ring_bell(&ep->bell);
+	gz_lane_ring_epoll(s->client->plane, (uint32_t)(ep - s->client->plane->sh->epoll));
+}
+
 void gz_plane_mark_ready(struct gz_sock *s)
 {
 	struct gz_epoll *ep = watched_by(s);
@@ -460,6 +492,7 @@ void gz_plane_mark_ready(struct gz_sock *s)
 
 	if (ep)
 		__atomic_fetch_or(&ep->ready[i / 64], 1ULL << i % 64, __ATOMIC_SEQ_CST);
+	ring_bells(s);
 }
 
 bool gz_plane_is_eager(struct gz_sock *s)
@@ -486,6 +519,7 @@ static bool is_slept_on(struct gz_sock *s)
 
 void gz_plane_wake(struct gz_sock *s)
 {
+	ring_bells(s);
 	if (is_slept_on(s) || __atomic_load_n(&slot_of(s)->want, __ATOMIC_SEQ_CST))
 		send_token(s);
 }

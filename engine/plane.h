@@ -117,9 +117,9 @@ void gz_plane_give(struct gz_sock *s, bool sending, bool nonblock);
 struct gz_options;
 /** Have the rings what these options ask for? */
 bool gz_plane_has(const struct gz_options *o);
-/** O_NONBLOCK of the shadow, or whether it has SO_SNDTIMEO, was changed. */
+/** O_NONBLOCK of the shadow, SO_SNDTIMEO or SO_RCVTIMEO was changed. */
 void gz_plane_set_nonblock(struct gz_sock *s, bool on);
-void gz_plane_set_timed(struct gz_sock *s, bool on);
+void gz_plane_set_timed(struct gz_sock *s);
 /** What agents have set is in @s->opt from now on; @s locked.  Return: there was something */
 bool gz_plane_take_options(struct gz_sock *s);
 /** Does any socket of the client have a slot? */

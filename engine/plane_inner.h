@@ -25,6 +25,8 @@ bool gz_plane_is_eager(struct gz_sock *s);
 void gz_plane_wake(struct gz_sock *s);
 /** Its epoll is to look at it. */
 void gz_plane_mark_ready(struct gz_sock *s);
+/** Wake who dozes at @b (struct gz_bell). */
+void gz_plane_ring_bell(struct gz_bell *b);
 /** An agent asks for a token, for somebody who may sleep. */
 void gz_plane_poked(struct gz_sock *s);
 /** Copy @n bytes from a ring at position @from to one at @to; both sizes are powers of two. */

@@ -93,6 +93,7 @@
 #define GZ_FD_POISON 3	/* its close may be missed: trap */
 #define GZ_FD_SLOT 4	/* and above: slots */
 
+#define GZ_WAITING 32
 #define GZ_PAGES 256 /* of the program's memory that are known to be good */
 
 /* --- shared memory ------------------------------------------------------- */
@@ -118,6 +119,10 @@
 #define GZ_NEWS_END 2  /* end of file */
 #define GZ_NEWS_OVER 4 /* an error, or nobody is there any more */
 
+/* gz_slot.timed */
+#define GZ_TIMED_SEND 1 /* SO_SNDTIMEO */
+#define GZ_TIMED_RECV 2 /* SO_RCVTIMEO */
+
 #define GZ_POKE_BYTES 1 /* if there are bytes */
 #define GZ_POKE_ANY 2	/* for an agent that sleeps: whatever is there */
 
@@ -128,6 +133,10 @@
 #define GZ_SET_KEEPINTVL 3
 #define GZ_SET_KEEPCNT 4
 #define GZ_SETS 5
+
+/* gz_lane_end.full: whom to tell of room */
+#define GZ_FULL_TELL 1 /* the worker */
+#define GZ_FULL_RING 2 /* the bell */
 
 #define GZ_WATCH_LOUD UINT32_MAX /* gz_slot.watch: each arrival brings a token */
 
@@ -216,14 +225,26 @@ struct gz_agent_private {
 	uint32_t spinners; /* threads that spin now */
 	int32_t luck;	   /* of spinning, lately */
 	uint64_t hog;	   /* TSC: until then somebody else wants the core */
-	uint32_t natives;  /* threads that wait on an epoll without sockets in the rings */
+	uint32_t natives;  /* threads of which waiting[] has none */
 	uint32_t hog_us;   /* for how long one does not spin then */
 	uint32_t map_lock; /* the thread that maps a pair */
 	uint32_t pad0;
-	uint8_t pad[4056 - 8 * GZ_PAGES];
+	/* fd:32, threads:32; they wait on an epoll without sockets in the rings */
+	uint64_t waiting[GZ_WAITING];
+	uint8_t pad[4056 - 8 * GZ_PAGES - 8 * GZ_WAITING];
 	uint64_t page[GZ_PAGES];	  /* address >> 12:62, MAY_*:2; 0: none */
 	uint64_t fd[GZ_FD_MAX];		  /* closes:16, stamp:32, kind:16 */
 	uint64_t watched[GZ_FD_MAX / 64]; /* a bit: this process put it into an epoll */
+};
+
+/**
+ * Where one dozes: asleep in futex(2) on @count, for a moment only, so that no more is lost
+ * than that if nobody rings.  Who dozes sets @wanted, and looks once more.  Who has news
+ * clears it, counts up, and wakes them.
+ */
+struct gz_bell {
+	uint32_t wanted;
+	uint32_t count;
 };
 
 struct gz_slot {
@@ -232,7 +253,7 @@ struct gz_slot {
 	uint32_t rx_plane, tx_plane;
 	uint32_t rx_full;  /* it waits for room */
 	uint32_t news;	   /* GZ_NEWS_*; agents add what they see */
-	uint32_t timed;	   /* SO_SNDTIMEO */
+	uint32_t timed;	   /* GZ_TIMED_* */
 	uint32_t nonblock; /* O_NONBLOCK of the shadow; who sets the one sets the other */
 	uint32_t lane;	   /* where its bytes are instead of its rings: gz_lane_word(); 0: none */
 	_Alignas(64) uint64_t rx_tail;
@@ -255,6 +276,7 @@ struct gz_slot {
 	uint32_t room;	  /* counts up when there is room; futex(2) */
 	uint32_t set;	  /* bits: options that were set, and that the engine has not taken */
 	int32_t option[GZ_SETS];
+	struct gz_bell bell;
 };
 
 /**
@@ -264,16 +286,18 @@ struct gz_slot {
 struct gz_lane_end {
 	_Alignas(64) uint64_t tail; /* bytes that it has sent */
 	uint64_t at;		    /* TSC, when it sent last */
-	uint32_t full;		    /* it waits for room; who makes some tells the worker */
+	uint32_t full;		    /* it waits for room, GZ_FULL_* */
 	_Alignas(64) uint64_t head; /* bytes that it has taken */
 	uint32_t call;		    /* somebody sleeps: who sends tells the worker */
 	uint32_t watch;		    /* as gz_slot.watch */
+	struct gz_bell bell;	    /* the other end, or the engine, rings it */
 };
 
 /** What an epoll of one end has in a pair's lanes */
 struct gz_lane_watch {
 	_Alignas(64) uint64_t ready[GZ_LANES / 64]; /* the other end sets bits */
 	uint32_t asleep;			    /* as gz_lane_end.call */
+	struct gz_bell bell;			    /* as gz_lane_end.bell */
 };
 
 /** What two clients share, or one with itself; then GZ_PAIR_DATA, and each end's ring */
@@ -313,6 +337,9 @@ struct gz_epoll {
 	uint32_t next;			 /* the slot whose turn it is */
 	uint32_t eager;			 /* what changes is told to the kernel at once */
 	uint64_t looked;		 /* TSC: the kernel was asked */
+	struct gz_bell bell;		 /* whoever has news that are no lane's rings it */
+	uint32_t no_doze;		 /* so many times one does not doze ... */
+	uint32_t vain;			 /* ... for so many have not paid in a row */
 	uint64_t changed[GZ_SLOTS / 64]; /* the kernel's epoll is to be told */
 	_Alignas(64) uint64_t ready[GZ_SLOTS / 64];
 	struct gz_reg reg[GZ_SLOTS];
@@ -399,6 +426,16 @@ static inline bool gz_lane_settle_watch(const struct gz_epoll *ep, struct gz_lan
 	return true;
 }
 
+/** gz_bell_wants() - Is @b to be rung?  Then who asks wakes those on @b->count */
+static inline bool gz_bell_wants(struct gz_bell *b)
+{
+	if (!__atomic_load_n(&b->wanted, __ATOMIC_SEQ_CST) ||
+	    !__atomic_exchange_n(&b->wanted, 0, __ATOMIC_SEQ_CST))
+		return false;
+	__atomic_fetch_add(&b->count, 1, __ATOMIC_SEQ_CST);
+	return true;
+}
+
 /** The ring that end @end sends by */
 static inline uint8_t *gz_lane_data(struct gz_pair_memory *m, uint32_t lane, uint32_t end)
 {
@@ -417,7 +454,7 @@ static_assert(offsetof(struct gz_agent_private, fd) == GZ_FD_TABLE - GZ_AGENT_PR
 static_assert(sizeof(struct gz_slot) == 512, "ABI");
 static_assert(offsetof(struct gz_shared, slot) == 12288, "ABI");
 static_assert(sizeof(struct gz_agent_kept) == GZ_AGENT_KEPT_SIZE, "ABI");
-static_assert(sizeof(struct gz_reg) == 32 && sizeof(struct gz_epoll) == 33088, "ABI");
+static_assert(sizeof(struct gz_reg) == 32 && sizeof(struct gz_epoll) == 33152, "ABI");
 static_assert(sizeof(struct gz_shared) <= GZ_SHARED_DATA, "ABI");
 static_assert(sizeof(struct gz_pair_memory) <= GZ_PAIR_DATA, "ABI");
 static_assert(GZ_PAIR_SIZE <= GZ_WINDOW_STRIDE && GZ_LANES == 256 && GZ_WINDOWS <= 256, "ABI");

@@ -16,6 +16,7 @@
 #ifndef GZ_AGENT_H
 #define GZ_AGENT_H
 
+#include <linux/futex.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -166,6 +167,8 @@ struct ring tx_ring(struct gz_slot *s);
 
 /** Bytes were sent by a lane: the other end is to know.  tx_lock held */
 void lane_sent(const struct io *io, const struct lane *l);
+/** What pairs have of the epoll, one after the other.  *@k: from 0 on.  Return: NULL, no more */
+struct gz_lane_watch *next_watch(const struct gz_epoll *ep, uint32_t *k);
 /** Bytes were taken: who waits for room is to know.  rx_lock held */
 void lane_taken(const struct io *io, const struct lane *l, uint64_t room);
 /** One more sleeps on the shadow, or one less: what comes brings a token, until then. */
@@ -217,6 +220,40 @@ static inline uint32_t tx_room(const struct gz_slot *s)
 	return GZ_SLOT_RING - (uint32_t)(tail - __atomic_load_n(&s->tx_head, __ATOMIC_SEQ_CST));
 }
 
+/* --- doze.c: a sleep that the other end ends -------------------------------------------- */
+
+/** Where a thread is about to doze */
+struct doze {
+	struct gz_bell *bell;
+	uint32_t count;
+};
+
+/** Wake who dozes at @b.  Nothing, if nobody does */
+static inline void ring_bell(struct gz_bell *b)
+{
+	if (gz_bell_wants(b))
+		call(SYS_futex, (uint64_t)&b->count, FUTEX_WAKE, INT32_MAX, 0);
+}
+
+/**
+ * doze_on_slot(), doze_on_epoll() - From here on whoever has news for it rings
+ *
+ * The caller looks once more, and calls doze().  It may as well not.
+ * Return: false, there is more than one place from where news may come
+ */
+void doze_on_slot(struct doze *d, struct gz_slot *s);
+bool doze_on_epoll(struct doze *d, struct gz_epoll *ep);
+/**
+ * doze() - Sleep until there may be something, for DOZE_US at most
+ * @us:		microseconds
+ * @restarts:	a signal's handler with SA_RESTART does not end it, as recv(2); else any does
+ *
+ * Return: 1, look again; 0, the time is over; -EINTR, -GZ_KICKED
+ */
+int64_t doze(const struct doze *d, uint32_t us, bool restarts);
+/** Wake who dozes on the epoll. */
+void ring_epoll(struct gz_epoll *ep);
+
 /* --- fds.c: what a number means ------------------------------------------------- */
 
 /** Return: the slot of @fd, NOT_OURS or ASK: the engine must be asked */
@@ -235,6 +272,8 @@ static inline uint32_t index_of(const struct gz_epoll *ep)
 /** The same, made if there is none.  NULL: there is no room for one more */
 struct gz_epoll *manage(uint32_t fd);
 
+/** Are two numbers of one file?  Return: 0, yes; above 0, no; -errno of kcmp(2) */
+int64_t compare_files(uint32_t fd, uint32_t other);
 /** @fd may be an epoll that others wait for: what it gets later must wake them. */
 void note_inner(uint32_t fd);
 bool is_inner(uint32_t fd);

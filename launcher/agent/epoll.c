@@ -27,6 +27,8 @@
 #define LOOK_US 20	   /* the kernel's descriptors are looked at so often while there is work */
 #define FUTILE 1000	   /* times that there was nothing where something was marked */
 #define NAP_NS 1000000
+#define DOZE_US 200 /* they are not looked at meanwhile */
+#define VAIN_MAX 4  /* dozes in vain, each of which doubles how often one does not doze */
 #define NEWS (EPOLLHUP | EPOLLERR | EPOLLRDHUP | EPOLLPRI)
 #define PRIVATE_BITS ((uint32_t)EPOLLONESHOT | EPOLLET | EPOLLWAKEUP | EPOLLEXCLUSIVE)
 
@@ -58,6 +60,7 @@ static bool hold(struct gz_epoll *ep)
 static void look_anew(struct gz_epoll *ep, int fd, uint32_t i)
 {
 	mark_ready(ep, i);
+	ring_epoll(ep);
 	if (__atomic_load_n(&ep->sleepers, __ATOMIC_SEQ_CST))
 		ask_for_token(fd, i, GZ_POKE_BYTES);
 }
@@ -167,6 +170,55 @@ static int64_t ctl_locked(struct gz_epoll *ep, const struct regs *r, uint32_t i,
 	return 0;
 }
 
+/* --- those who wait natively -------------------------------------------------------- */
+
+/* This thread is about to wait on @fd, which has no sockets in the rings.  Return: for unnote() */
+static uint64_t *note_waiting(uint32_t fd)
+{
+	for (uint32_t k = 0; k < GZ_WAITING; k++) {
+		uint64_t *word = &PRIV->waiting[k], was = __atomic_load_n(word, __ATOMIC_SEQ_CST);
+
+		while ((!was || was >> 32 == fd) && (uint32_t)was < UINT32_MAX)
+			if (__atomic_compare_exchange_n(word, &was,
+							(uint64_t)fd << 32 | ((uint32_t)was + 1),
+							false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+				return word;
+	}
+	__atomic_fetch_add(&PRIV->natives, 1, __ATOMIC_SEQ_CST);
+	return NULL;
+}
+
+static void unnote_waiting(uint64_t *word)
+{
+	uint64_t was;
+
+	if (!word) {
+		__atomic_fetch_sub(&PRIV->natives, 1, __ATOMIC_SEQ_CST);
+		return;
+	}
+	was = __atomic_load_n(word, __ATOMIC_SEQ_CST);
+	while ((uint32_t)was &&
+	       !__atomic_compare_exchange_n(word, &was, (uint32_t)was > 1 ? was - 1 : 0, false,
+					    __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+		;
+}
+
+/* Does a thread, or may one, wait natively on the epoll @epfd? */
+static bool is_waited_for(uint32_t epfd)
+{
+	if (__atomic_load_n(&PRIV->natives, __ATOMIC_SEQ_CST))
+		return true;
+	for (uint32_t k = 0; k < GZ_WAITING; k++) {
+		uint64_t e = __atomic_load_n(&PRIV->waiting[k], __ATOMIC_SEQ_CST);
+
+		int64_t r = (uint32_t)e ? compare_files((uint32_t)(e >> 32), epfd) : -EBADF;
+
+		if (r <= 0 && r != -EBADF)
+			return true;
+	}
+	return false;
+}
+
 static int ctl(struct regs *r)
 {
 	int op = (int)r->rsi, fd = (int)r->rdx;
@@ -212,7 +264,7 @@ static int ctl(struct regs *r)
 		ep = manage((uint32_t)r->rdi);
 	if (!ep)
 		return TRAP;
-	if (fresh && (inner_before || __atomic_load_n(&PRIV->natives, __ATOMIC_SEQ_CST) ||
+	if (fresh && (inner_before || is_waited_for((uint32_t)r->rdi) ||
 		      __atomic_load_n(&SH->loud, __ATOMIC_SEQ_CST)))
 		epoll_loud(ep, (int)r->rdi);
 	reg = &ep->reg[slot];
@@ -551,6 +603,37 @@ static bool spin_for(const struct gz_epoll *ep)
 	return found;
 }
 
+/* Until somebody sends, or not for long: the kernel's descriptors wait.  Return: as doze() */
+static int64_t doze_for(struct ask *a)
+{
+	uint32_t us = DOZE_US;
+	struct doze d;
+	int64_t r;
+
+	if (a->mask || __atomic_load_n(&a->ep->eager, __ATOMIC_RELAXED))
+		return 0;
+	if (a->ep->no_doze) {
+		a->ep->no_doze--;
+		return 0;
+	}
+	if (!a->forever) {
+		if (!a->until)
+			a->until = now_ns() + a->timeout;
+		r = (a->until - now_ns()) / 1000;
+		if (r <= 0)
+			return 0;
+		us = r < us ? (uint32_t)r : us;
+	}
+	if (!doze_on_epoll(&d, a->ep))
+		return 0;
+	if (is_any(a->ep))
+		return 1;
+	r = doze(&d, us, false);
+	a->ep->no_doze = r ? 0 : 1U << a->ep->vain;
+	a->ep->vain = r ? 0 : a->ep->vain < VAIN_MAX ? a->ep->vain + 1 : VAIN_MAX;
+	return r;
+}
+
 /*
  * @nap: not for long, whatever is marked
  * Return: events of the kernel's; 0: time is over, if @over, or look again
@@ -606,6 +689,7 @@ void pass_on(struct gz_epoll *ep)
 {
 	int other;
 
+	ring_epoll(ep);
 	if (!__atomic_load_n(&ep->sleepers, __ATOMIC_SEQ_CST))
 		return;
 	gather(ep);
@@ -648,6 +732,11 @@ static int64_t wait(struct ask *a)
 		/* The other program of a pair may mark what is not so: time and signals go on. */
 		if (spin_for(a->ep) && ++futile < FUTILE)
 			continue;
+		n = futile == FUTILE ? 0 : doze_for(a);
+		if (n < 0)
+			return n;
+		if (n && ++futile < FUTILE)
+			continue;
 		n = sleep_natively(a, futile == FUTILE, &over);
 		futile = 0;
 		if (n)
@@ -663,11 +752,15 @@ int epoll_call(struct regs *r)
 		return ctl(r);
 	a.ep = managed((uint32_t)r->rdi);
 	if (!a.ep) {
-		/* Should one be put into it meanwhile, this sleeper is not counted there. */
-		__atomic_fetch_add(&PRIV->natives, 1, __ATOMIC_SEQ_CST);
-		r->rax = gz_sleep(r->rax, r->rdi, r->rsi, r->rdx, r->r10, r->r8, r->r9);
-		__atomic_fetch_sub(&PRIV->natives, 1, __ATOMIC_SEQ_CST);
-		return DONE;
+		uint64_t *note = note_waiting((uint32_t)r->rdi);
+
+		/* Who puts a socket in from here on sees the note. */
+		a.ep = managed((uint32_t)r->rdi);
+		if (!a.ep)
+			r->rax = gz_sleep(r->rax, r->rdi, r->rsi, r->rdx, r->r10, r->r8, r->r9);
+		unnote_waiting(note);
+		if (!a.ep)
+			return DONE;
 	}
 	if ((int)r->rdx <= 0 || (uint32_t)r->rdx > 1u << 20 ||
 	    !in_space(r->rsi, r->rdx * sizeof(struct epoll_event)))

@@ -131,17 +131,22 @@ static bool set_epoll(uint32_t fd, uint32_t *old, uint32_t e)
 					   __ATOMIC_SEQ_CST);
 }
 
-/* A duplicate of one that is known?  dup() is never seen.  @was: what the number is now */
-static struct gz_epoll *find_duplicate(uint32_t fd, uint32_t was)
+int64_t compare_files(uint32_t fd, uint32_t other)
 {
 	uint64_t self = (uint64_t)call(SYS_getpid, 0, 0, 0, 0);
 
+	return call6(SYS_kcmp, self, self, KCMP_FILE, fd, other, 0);
+}
+
+/* A duplicate of one that is known?  dup() is never seen.  @was: what the number is now */
+static struct gz_epoll *find_duplicate(uint32_t fd, uint32_t was)
+{
 	for (uint32_t k = 0;
 	     k < GZ_FD_MAX && k <= __atomic_load_n(&KEPT->managed, __ATOMIC_RELAXED); k++) {
 		uint32_t e = KEPT->epoll[k];
 
 		if (!e || e == NO_EPOLL || e == INNER || k == fd || !epoll_of(e) ||
-		    call6(SYS_kcmp, self, self, KCMP_FILE, k, fd, 0))
+		    compare_files(k, fd))
 			continue;
 		if (!set_epoll(fd, &was, e))
 			return epoll_of(was);
@@ -226,7 +231,7 @@ static struct gz_epoll *take_free(void)
 		for (uint32_t i = 0; i < GZ_SLOTS / 64; i++)
 			ep->ready[i] = ep->changed[i] = 0;
 		ep->sleepers = ep->shared = ep->lock = ep->next = ep->eager = ep->woken = 0;
-		ep->looked = 0;
+		ep->looked = ep->no_doze = ep->vain = 0;
 		__atomic_store_n(&ep->gen, gen + 2, __ATOMIC_RELEASE);
 		return ep;
 	}

@@ -137,20 +137,31 @@ static bool mark_other(const struct lane *l)
 	word = &w->ready[l->number / 64];
 	if (!(__atomic_load_n(word, __ATOMIC_SEQ_CST) & bit))
 		__atomic_fetch_or(word, bit, __ATOMIC_SEQ_CST);
+	if (__atomic_load_n(&w->bell.wanted, __ATOMIC_SEQ_CST)) {
+		ring_bell(&w->bell);
+		ring_bell(&l->pair->watch[l->end][watch].bell);
+	}
 	return __atomic_load_n(&w->asleep, __ATOMIC_SEQ_CST);
 }
 
 void lane_sent(const struct io *io, const struct lane *l)
 {
 	l->mine->at = tsc();
+	ring_bell(&l->other->bell);
 	if (mark_other(l) | __atomic_load_n(&l->other->call, __ATOMIC_SEQ_CST))
 		tell_worker(io);
 }
 
 void lane_taken(const struct io *io, const struct lane *l, uint64_t room)
 {
-	if (!__atomic_load_n(&l->other->full, __ATOMIC_SEQ_CST) || room < GZ_SLOT_WRITABLE ||
-	    !__atomic_exchange_n(&l->other->full, 0, __ATOMIC_SEQ_CST))
+	uint32_t full = __atomic_load_n(&l->other->full, __ATOMIC_SEQ_CST);
+
+	if (!full || room < GZ_SLOT_WRITABLE)
+		return;
+	full = __atomic_exchange_n(&l->other->full, 0, __ATOMIC_SEQ_CST);
+	if (full & GZ_FULL_RING)
+		ring_bell(&l->other->bell);
+	if (!(full & GZ_FULL_TELL))
 		return;
 	mark_other(l);
 	tell_worker(io);
@@ -162,7 +173,7 @@ void want_room(struct gz_slot *s)
 
 	__atomic_store_n(&s->tx_want, 1, __ATOMIC_SEQ_CST);
 	if (lane_of(s, &l))
-		__atomic_store_n(&l.mine->full, 1, __ATOMIC_SEQ_CST);
+		__atomic_fetch_or(&l.mine->full, GZ_FULL_TELL, __ATOMIC_SEQ_CST);
 }
 
 /* --- sleeping ------------------------------------------------------------------------- */
@@ -206,8 +217,7 @@ void watch_changed(struct gz_slot *s)
 		unlock(&s->rx_lock);
 }
 
-/* What pairs have of the epoll, one after the other.  *@k: from 0 on.  Return: NULL, no more */
-static struct gz_lane_watch *next_watch(const struct gz_epoll *ep, uint32_t *k)
+struct gz_lane_watch *next_watch(const struct gz_epoll *ep, uint32_t *k)
 {
 	uint32_t n = __atomic_load_n(&SH->windows, __ATOMIC_SEQ_CST);
 

@@ -20,6 +20,8 @@
 #include "launcher/agent/agent.h"
 
 #define POLLS 256 /* descriptors; more are the engine's and the kernel's business */
+#define DOZE_US 20000
+#define DOZE_MIXED_US 200 /* where the kernel's descriptors are not looked at meanwhile */
 #define READABLE (POLLIN | POLLRDNORM)
 #define WRITABLE (POLLOUT | POLLWRNORM)
 #define SET_IN (POLLRDNORM | POLLRDBAND | POLLIN | POLLHUP | POLLERR)
@@ -226,6 +228,42 @@ static bool spin_for(const struct wait *w)
 	return found;
 }
 
+/* The one that is in the rings, or -1: there are several, or one waits for room */
+static int only_one(const struct wait *w)
+{
+	int one = -1;
+
+	for (uint32_t k = 0; k < w->n; k++) {
+		if (w->slot[k] < 0)
+			continue;
+		if (one >= 0 || !(w->fds[k].events & READABLE) || w->fds[k].events & WRITABLE ||
+		    __atomic_load_n(&SH->slot[w->slot[k]].news, __ATOMIC_RELAXED))
+			return -1;
+		one = (int)k;
+	}
+	return one;
+}
+
+/* Until the other end sends.  Return: as doze() */
+static int64_t doze_for(const struct wait *w)
+{
+	uint32_t us = w->natives ? DOZE_MIXED_US : DOZE_US;
+	int one = w->mask ? -1 : only_one(w);
+	struct doze d;
+
+	if (one < 0)
+		return 0;
+	if (!w->forever) {
+		int64_t left = (w->until - now_ns()) / 1000;
+
+		if (left <= 0)
+			return 0;
+		us = left < us ? (uint32_t)left : us;
+	}
+	doze_on_slot(&d, &SH->slot[w->slot[one]]);
+	return is_something(w) ? 1 : doze(&d, us, false);
+}
+
 /* What happens from here on brings tokens. */
 static void expect_all(const struct wait *w)
 {
@@ -298,7 +336,11 @@ static int64_t wait_for(struct wait *w)
 			return r;
 		if (spin_for(w))
 			continue;
-		r = sleep_natively(w);
+		r = doze_for(w);
+		if (r > 0)
+			continue;
+		if (!r)
+			r = sleep_natively(w);
 		if (r < 0)
 			return r;
 		if (!r)

@@ -13,7 +13,6 @@
  * changes that, with the rings closed: who finds one closed looks anew.
  */
 #include <errno.h>
-#include <linux/futex.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
@@ -25,6 +24,7 @@
 #define WHOLE 4096 /* bytes: no more are sent all or not at all, as in the kernel */
 #define LEAVING_NS 1000000000LL
 #define MOVING_NS 100000000LL
+#define DOZE_US 20000
 #define FUTILE 100  /* looks at a shadow that says what is not so */
 #define FAULT (-2)  /* a buffer is bad */
 #define LOCKED (-3) /* another thread is there, or this one in a frame below */
@@ -326,6 +326,25 @@ static bool await(struct io *io)
 	return found;
 }
 
+/* Until the other end sends.  Return: 1, look again; 0, ask the shadow; -EINTR, -GZ_KICKED */
+static int64_t doze_empty(const struct io *io)
+{
+	struct gz_slot *s = io->s;
+	uint32_t lane = __atomic_load_n(&s->lane, __ATOMIC_SEQ_CST);
+	struct doze d;
+
+	if (io->flags & MSG_DONTWAIT || s->error ||
+	    __atomic_load_n(&s->timed, __ATOMIC_RELAXED) & GZ_TIMED_RECV)
+		return 0;
+	doze_on_slot(&d, s);
+	if (!is_empty(s) || __atomic_load_n(&s->lane, __ATOMIC_SEQ_CST) != lane)
+		return 1;
+	if (__atomic_load_n(&s->news, __ATOMIC_SEQ_CST) ||
+	    __atomic_load_n(&s->rx_plane, __ATOMIC_SEQ_CST) != GZ_PLANE_RING)
+		return 0;
+	return doze(&d, DOZE_US, true);
+}
+
 /* Is EAGAIN the answer to an empty ring, without asking the kernel?  Not each time: the
  * engine may be gone. */
 static bool would_block(const struct io *io, uint64_t got)
@@ -384,7 +403,12 @@ int receive(struct io *io)
 			io->flags |= MSG_DONTWAIT;
 		if (await(io))
 			continue;
-		r = ask_shadow(io);
+		/* With some bytes a signal is to end it. */
+		r = got ? 0 : doze_empty(io);
+		if (r > 0)
+			continue;
+		if (!r)
+			r = ask_shadow(io);
 		if (r <= 0 && got) {
 			/* An error is the next call's. */
 			if (r == -ECONNRESET || r == -ETIMEDOUT)
@@ -495,6 +519,24 @@ static bool is_deserted(const struct io *io)
 	return call(SYS_sendto, (uint64_t)io->fd, 0, 0, MSG_DONTWAIT | MSG_NOSIGNAL) == -EPIPE;
 }
 
+/* Until the other end takes bytes.  Return: as doze() */
+static int64_t doze_full(const struct io *io, uint64_t need)
+{
+	struct gz_slot *s = io->s;
+	struct lane l;
+	struct doze d;
+
+	/* Of its own ring's room the worker tells, by another word. */
+	if (!lane_of(s, &l))
+		return 0;
+	doze_on_slot(&d, s);
+	__atomic_fetch_or(&l.mine->full, GZ_FULL_RING, __ATOMIC_SEQ_CST);
+	if (tx_room(s) >= need || d.bell != &l.mine->bell ||
+	    __atomic_load_n(&l.mine->tail, __ATOMIC_SEQ_CST) & GZ_RING_CLOSED)
+		return 1;
+	return doze(&d, DOZE_US, true);
+}
+
 int64_t await_room(const struct io *io, uint64_t need)
 {
 	struct gz_slot *s = io->s;
@@ -507,6 +549,11 @@ int64_t await_room(const struct io *io, uint64_t need)
 	       __atomic_load_n(&s->tx_plane, __ATOMIC_RELAXED) == GZ_PLANE_RING && spin_more(&sp))
 		;
 	spin_end(&sp, tx_room(s) >= need);
+	if (tx_room(s) >= need)
+		return 0;
+	r = doze_full(io, need);
+	if (r)
+		return r > 0 ? 0 : r;
 	count = __atomic_load_n(&s->room, __ATOMIC_SEQ_CST);
 	want_room(s);
 	if (tx_room(s) >= need || __atomic_load_n(&s->tx_plane, __ATOMIC_SEQ_CST) != GZ_PLANE_RING)
@@ -604,7 +651,7 @@ int transmit(struct io *io)
 			n = -EAGAIN;
 			break;
 		}
-		if (s->timed) {
+		if (s->timed & GZ_TIMED_SEND) {
 			n = -1; /* the relay knows how long */
 			break;
 		}
