@@ -27,7 +27,7 @@ doze() {
 		gz e "$@" || fail "$how, in one client"
 	fi
 	tokens=$(($(counter e ring_tokens) - tokens))
-	[ "$tokens" -lt $((messages / 20)) ] || fail "$how: $tokens tokens for $messages messages"
+	[ "$tokens" -lt $((messages / 5)) ] || fail "$how: $tokens tokens for $messages messages"
 }
 
 port=7100
