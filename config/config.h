@@ -29,7 +29,7 @@
 
 enum gz_log_level { GZ_LOG_ERROR, GZ_LOG_WARN, GZ_LOG_INFO, GZ_LOG_DEBUG };
 enum gz_hugepages { GZ_HUGE_AUTO, GZ_HUGE_ALWAYS, GZ_HUGE_NEVER };
-enum gz_power { GZ_POWER_ADAPTIVE, GZ_POWER_POLL };
+enum gz_power { GZ_POWER_ADAPTIVE, GZ_POWER_POLL, GZ_POWER_INTERRUPT };
 /** How bytes of a program go that does not say itself (gazelle-run --relay, --ring). */
 enum gz_plane_choice { GZ_CHOOSE_RELAY, GZ_CHOOSE_RING };
 enum gz_cookies { GZ_COOKIES_OFF, GZ_COOKIES_FLOOD, GZ_COOKIES_ALWAYS };
@@ -49,6 +49,13 @@ enum gz_driver {
 
 /** What the configuration calls @driver, "af_xdp" for one; static. */
 const char *gz_driver_name(enum gz_driver driver);
+
+/** What the configuration calls them; static. */
+const char *gz_power_name(enum gz_power power);
+const char *gz_log_level_name(enum gz_log_level level);
+/** The other way.  Return: false, @name is none */
+bool gz_power_of(const char *name, enum gz_power *power);
+bool gz_log_level_of(const char *name, enum gz_log_level *level);
 
 /** An IPv4 prefix.  addr is in network byte order; len 0..32. */
 struct gz_prefix4 {
@@ -140,6 +147,9 @@ struct gz_engine_config {
 	enum gz_power power;
 	uint32_t spin_us;	   /* adaptive: polls this long before sleep */
 	uint32_t burst;		   /* worker.burst, packets a loop */
+	uint32_t messages;	   /* worker.messages a loop */
+	uint32_t events;	   /* worker.events a loop */
+	uint32_t pumped;	   /* worker.sockets a loop */
 	uint32_t max_sockets;	   /* limits.sockets */
 	uint32_t max_clients;	   /* limits.clients */
 	uint32_t client_sockets;   /* limits.client_sockets */

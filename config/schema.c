@@ -33,8 +33,10 @@ static const char *const log_names[] = {[GZ_LOG_ERROR] = "error",
 static const char *const hugepages_names[] = {
     [GZ_HUGE_AUTO] = "auto", [GZ_HUGE_ALWAYS] = "always", [GZ_HUGE_NEVER] = "never", NULL};
 
-static const char *const power_names[] = {
-    [GZ_POWER_ADAPTIVE] = "adaptive", [GZ_POWER_POLL] = "poll", NULL};
+static const char *const power_names[] = {[GZ_POWER_ADAPTIVE] = "adaptive",
+					  [GZ_POWER_POLL] = "poll",
+					  [GZ_POWER_INTERRUPT] = "interrupt",
+					  NULL};
 
 static const char *const plane_names[] = {
     [GZ_CHOOSE_RELAY] = "relay", [GZ_CHOOSE_RING] = "ring", NULL};
@@ -56,6 +58,43 @@ static const char *const driver_names[] = {[GZ_DRV_AUTO] = "auto",
 const char *gz_driver_name(enum gz_driver driver)
 {
 	return driver_names[driver];
+}
+
+/* Return: the number of @name, or -1 */
+static int number_of(const char *const *names, const char *name)
+{
+	for (int i = 0; names[i]; i++)
+		if (!strcmp(names[i], name))
+			return i;
+	return -1;
+}
+
+const char *gz_power_name(enum gz_power power)
+{
+	return power_names[power];
+}
+
+bool gz_power_of(const char *name, enum gz_power *power)
+{
+	int i = number_of(power_names, name);
+
+	if (i >= 0)
+		*power = (enum gz_power)i;
+	return i >= 0;
+}
+
+const char *gz_log_level_name(enum gz_log_level level)
+{
+	return log_names[level];
+}
+
+bool gz_log_level_of(const char *name, enum gz_log_level *level)
+{
+	int i = number_of(log_names, name);
+
+	if (i >= 0)
+		*level = (enum gz_log_level)i;
+	return i >= 0;
 }
 
 static const char *const loopback_names[] = {
@@ -210,8 +249,9 @@ static const struct gz_cfg_key offload_keys[] = {
 	  .def = "adaptive", \
 	  .help = "What it does when there is nothing to do.", \
 	  .more = "adaptive: polls for a while, then sleeps until a packet or a " \
-		  "program wakes it. poll: never sleeps, for the lowest latency " \
-		  "at the price of a processor." }, \
+		  "program wakes it. interrupt: sleeps at once, for the least " \
+		  "power. poll: never sleeps, for the lowest latency at the price " \
+		  "of a processor." }, \
 	{ "worker.spin", GZ_CFG_DURATION, FIELD(S, spin_us), US, \
 	  RANGE(0, 1000000), .def = "50us", \
 	  .help = "How long adaptive polls before it sleeps." }, \
@@ -339,6 +379,16 @@ static const struct gz_cfg_key engine_keys[] = {
 		  "turns the default round: the example leaves everything but "
 		  "redis-server to the kernel." },
 	WORKER_KEYS(struct gz_engine_config),
+	{ "worker.messages", GZ_CFG_UINT, FIELD(struct gz_engine_config, messages),
+	  RANGE(1, 65536), .def = "4096",
+	  .help = "Programs' control calls that are done at a time.",
+	  .more = "Packets that came after them wait for them." },
+	{ "worker.events", GZ_CFG_UINT, FIELD(struct gz_engine_config, events),
+	  RANGE(1, 1024), .def = "128",
+	  .help = "Sockets that are asked for what programs wrote, at a time." },
+	{ "worker.sockets", GZ_CFG_UINT, FIELD(struct gz_engine_config, pumped),
+	  RANGE(1, 4194304), .def = "65536",
+	  .help = "Sockets whose bytes are moved before packets are looked at again." },
 	{ "workers", GZ_CFG_BLOCK, .help = "Several such threads." },
 	{ "workers.cpus", GZ_CFG_INT, LIST(struct gz_engine_config, cpus, ncpus),
 	  RANGE(-1, 1023), .def = "", .flags = GZ_CFG_OPTIONAL, .example = "[0, 1]",

@@ -205,28 +205,6 @@ static int rate(const struct ctl *ctl, struct telemetry *t, const char *name, ch
 	return CTL_OK;
 }
 
-/* An order, which is answered by what was done */
-static int order(const struct ctl *ctl, struct telemetry *t, const char *command)
-{
-	json_t *answer = telemetry_get(t, command);
-
-	if (json_is_string(answer)) { /* why not */
-		fprintf(stderr, "%s%s", json_string_value(answer),
-			strchr(json_string_value(answer), '\n') ? "" : "\n");
-		json_decref(answer);
-		return CTL_FAILED;
-	}
-	if (!json_is_object(answer)) {
-		fprintf(stderr, "gazelle-ctl: %s was refused\n", command + strlen(COMMAND) + 1);
-		json_decref(answer);
-		return CTL_FAILED;
-	}
-	if (ctl->json)
-		json_emit(answer);
-	json_decref(answer);
-	return CTL_OK;
-}
-
 /* @words: as they are after "set", the last one is the value.  Of any text: the policy is */
 static int set(const struct ctl *ctl, struct telemetry *t, char **words, unsigned n)
 {
@@ -246,7 +224,7 @@ static int set(const struct ctl *ctl, struct telemetry *t, char **words, unsigne
 		}
 		len += (size_t)k;
 	}
-	return order(ctl, t, command);
+	return ctl_order(ctl, t, command);
 }
 
 static int set_one(const struct ctl *ctl, struct telemetry *t, const char *name, char **args)
@@ -265,14 +243,14 @@ static int reload(const struct ctl *ctl, struct telemetry *t, const char *name, 
 {
 	(void)name;
 	(void)args;
-	return order(ctl, t, COMMAND "/reload");
+	return ctl_order(ctl, t, COMMAND "/reload");
 }
 
 static int quit(const struct ctl *ctl, struct telemetry *t, const char *name, char **args)
 {
 	(void)name;
 	(void)args;
-	return order(ctl, t, COMMAND "/quit");
+	return ctl_order(ctl, t, COMMAND "/quit");
 }
 
 static const struct {

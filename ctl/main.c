@@ -94,6 +94,10 @@ static const struct verb {
      "that were asked about last, and the rule of policy: or the default that\n"
      "decided.  Of each program the last 128 sockets that went to the kernel are\n"
      "remembered.  With --json: an array of objects.\n"},
+    {"set", ctl_set, "KEY VALUE", "Set power or loglevel of a running engine",
+     "power: poll, adaptive or interrupt, as worker.power of the configuration, which\n"
+     "says what each does.  loglevel: error, warn, info or debug.  It holds until the\n"
+     "engine ends.  `stats' shows both.\n"},
     {"help", ctl_help, "[VERB]", "This text, or more about a verb", NULL},
 };
 
@@ -113,7 +117,7 @@ static void usage(FILE *f)
 	fprintf(f, "Usage: gazelle-ctl [OPTIONS] [VERB]\n\nVerbs (without one: %s):\n",
 		verbs[0].name);
 	for (size_t i = 0; i < NVERBS; i++)
-		fprintf(f, "  %-8s %-7s %s\n", verbs[i].name, verbs[i].usage, verbs[i].brief);
+		fprintf(f, "  %-8s %-9s %s\n", verbs[i].name, verbs[i].usage, verbs[i].brief);
 	fputs("\nOptions:\n"
 	      "  -e, --engine NAME   Engine to ask (default: default)\n"
 	      "      --json          Machine-readable output\n"

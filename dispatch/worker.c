@@ -533,7 +533,8 @@ int worker_run(void *arg)
 {
 	const struct sigaction sa = {.sa_handler = on_sigusr1};
 	struct dispatch *d = arg;
-	uint64_t spin = rte_get_tsc_hz() / 1000000 * d->config.spin_us;
+	bool sleepy = d->config.power == GZ_POWER_INTERRUPT;
+	uint64_t spin = sleepy ? 0 : rte_get_tsc_hz() / 1000000 * d->config.spin_us;
 	uint64_t last = rte_rdtsc();
 
 	sigaction(SIGUSR1, &sa, NULL);

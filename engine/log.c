@@ -10,7 +10,7 @@
 
 #include "engine/log.h"
 
-enum gz_log_level gz_log_level = GZ_LOG_INFO;
+_Atomic enum gz_log_level gz_log_level = GZ_LOG_INFO;
 
 void gz_log(enum gz_log_level level, const char *fmt, ...)
 {

@@ -7,7 +7,7 @@
 
 #include "config/config.h"
 
-extern enum gz_log_level gz_log_level;
+extern _Atomic enum gz_log_level gz_log_level; /* any thread */
 
 void gz_log(enum gz_log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 

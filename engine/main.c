@@ -41,6 +41,7 @@
 #include "engine/control.h"
 #include "engine/counters.h"
 #include "engine/link.h"
+#include "engine/live.h"
 #include "engine/log.h"
 #include "engine/ports.h"
 #include "engine/reaper.h"
@@ -535,6 +536,7 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	gz_log_level = cfg.log;
+	gz_live_init(&cfg);
 	veth = cfg.port.veth_host[0];
 	gz_cfg = &cfg;
 	status = 1;

@@ -863,23 +863,31 @@ static void take_handed(struct rte_mbuf *m)
 
 unsigned gz_netif_rx(struct gz_worker *w, void (*before)(struct gz_worker *))
 {
-	struct rte_mbuf *b[512], *h[64]; /* worker.burst at most */
-	uint16_t want = (uint16_t)RTE_MIN(gz_cfg->burst, RTE_DIM(b)), n = 0;
+	static struct rte_mbuf *b[512]; /* worker.burst at most */
+	static uint16_t held;		/* of them, not looked at yet */
+	struct rte_mbuf *h[64];
+	uint16_t want = (uint16_t)RTE_MIN(gz_cfg->burst, RTE_DIM(b)), n;
 	unsigned nh = 0, ours = 0;
 
-	if (w->rx_queue >= 0)
-		n = rte_eth_rx_burst(gz_port.id, (uint16_t)w->rx_queue, b, want);
-	if (gz_nworkers > 1)
+	if (gz_nworkers > 1 && !held)
 		nh = rte_ring_sc_dequeue_burst(w->handed, (void **)h, RTE_DIM(h), NULL);
 	/*
 	 * Messages after the burst was taken and before it is looked at: a
 	 * listen() that returned before these packets were sent is in effect.
+	 * More than worker.messages: it is held until a later round.
 	 */
+	if (!held) {
+		if (w->rx_queue >= 0)
+			held = rte_eth_rx_burst(gz_port.id, (uint16_t)w->rx_queue, b, want);
+		w->owed = rte_ring_count(w->inbox);
+	}
 	before(w);
 	for (unsigned i = 0; i < nh; i++)
 		take_handed(h[i]);
-	if (!n)
-		return nh;
+	n = held;
+	if (!n || w->owed)
+		return n + nh;
+	held = 0;
 	gz_add(GZ_C_PORT_RX, n);
 	for (uint16_t i = 0; i < n; i++) {
 		if (i + 1 < n)

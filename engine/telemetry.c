@@ -23,6 +23,8 @@
 #include "engine/counters.h"
 #include "engine/inner.h"
 #include "engine/link.h"
+#include "engine/live.h"
+#include "engine/log.h"
 #include "engine/off_ring.h"
 #include "engine/service.h"
 #include "engine/stats.h"
@@ -80,8 +82,26 @@ static int on_engine(const char *cmd, const char *params, struct rte_tel_data *d
 	u64(d, "sockets", gz_table_count());
 	u64(d, "rss_kb", rss_kb());
 	str(d, "memory", tel.memory);
-	str(d, "power", tel.cfg->power == GZ_POWER_POLL ? "poll" : "adaptive");
+	str(d, "power", gz_power_name(gz_power));
+	str(d, "loglevel", gz_log_level_name(gz_log_level));
 	counters(d, GZ_C_NOTIFICATIONS, GZ_C_PORT_RX - 1);
+	return 0;
+}
+
+/* Parameter: "power poll".  The answer is the same as a dictionary, or why not */
+static int on_set(const char *cmd, const char *params, struct rte_tel_data *d)
+{
+	char key[64], why[128], *value;
+
+	(void)cmd;
+	snprintf(key, sizeof(key), "%s", params ? params : "");
+	value = strchr(key, ' ');
+	if (value)
+		*value++ = '\0';
+	if (!gz_live_set(key, value ? value : "", why, sizeof(why)))
+		return rte_tel_data_string(d, why);
+	rte_tel_data_start_dict(d);
+	str(d, key, value);
 	return 0;
 }
 
@@ -384,6 +404,7 @@ int gz_telemetry_init(const struct gz_engine_config *cfg, const char *memory)
 		const char *help;
 	} cmds[] = {
 	    {"/gazelle/engine", on_engine, "The engine and its counters"},
+	    {"/gazelle/set", on_set, "Sets power or loglevel. Parameters: which, value"},
 	    {"/gazelle/port", on_port, "The port and its counters"},
 	    {"/gazelle/proto", on_proto, "Counters of each protocol"},
 	    {"/gazelle/refused", on_refused, "What was asked for and refused"},

@@ -21,6 +21,7 @@
 #include "engine/client.h"
 #include "engine/counters.h"
 #include "engine/lane.h"
+#include "engine/live.h"
 #include "engine/icmp.h"
 #include "engine/log.h"
 #include "engine/ping.h"
@@ -256,15 +257,17 @@ static void dispose(struct gz_worker *w, struct gz_msg *m)
 
 static void drain_inbox(struct gz_worker *w)
 {
+	unsigned n, i, left = gz_cfg->messages;
 	struct gz_msg *own;
 	void *m[64];
-	unsigned n, i;
 
 	do {
-		n = rte_ring_sc_dequeue_burst(w->inbox, m, 64, NULL);
+		n = rte_ring_sc_dequeue_burst(w->inbox, m, RTE_MIN(left, 64u), NULL);
 		for (i = 0; i < n; i++)
 			dispose(w, m[i]);
-	} while (n == 64);
+		left -= n;
+		w->owed -= RTE_MIN(w->owed, n);
+	} while (n == 64 && left);
 	while ((own = STAILQ_FIRST(&w->overflow))) {
 		if (own->to != w && rte_ring_mp_enqueue(own->to->inbox, own) != 0)
 			break; /* in the next round */
@@ -276,11 +279,12 @@ static void drain_inbox(struct gz_worker *w)
 	}
 }
 
-static bool drain_dirty(struct gz_worker *w)
+/* @left: so many at most; what is left of that */
+static bool drain_dirty(struct gz_worker *w, unsigned *left)
 {
 	struct gz_sock *s, *last = TAILQ_LAST(&w->dirty, gz_dirty_list);
 
-	if (!last)
+	if (!last || !*left)
 		return false;
 	do {
 		s = TAILQ_FIRST(&w->dirty);
@@ -290,14 +294,14 @@ static bool drain_dirty(struct gz_worker *w)
 		if (s == last)
 			last = NULL;
 		gz_sock_unref(s);
-	} while (last);
+	} while (--*left && last);
 	return true;
 }
 
 static unsigned relay_events(struct gz_worker *w)
 {
-	struct epoll_event ev[128];
-	int n = epoll_wait(w->relay_ep, ev, 128, 0);
+	struct epoll_event ev[1024]; /* worker.events at most */
+	int n = epoll_wait(w->relay_ep, ev, (int)gz_cfg->events, 0);
 
 	for (int i = 0; i < n; i++) {
 		struct gz_sock *s = ev[i].data.ptr;
@@ -372,7 +376,7 @@ awake:
 /* Packets, messages, shadows, rings, timers.  Return: was there anything? */
 static unsigned whole_round(struct gz_worker *w, uint64_t *wait)
 {
-	unsigned work;
+	unsigned work, left = gz_cfg->pumped;
 
 	gz_stack_clock(w->now);
 	gz_netif_look(w);
@@ -381,7 +385,7 @@ static unsigned whole_round(struct gz_worker *w, uint64_t *wait)
 	work += gz_plane_poll(w);
 	/* Looped packets and their answers, until it is quiet. */
 	for (unsigned i = 0; i < 64; i++) {
-		bool more = drain_dirty(w);
+		bool more = drain_dirty(w, &left);
 
 		more |= gz_netif_loop();
 		work += more;
@@ -431,6 +435,7 @@ int gz_worker_main(void *arg)
 	if (setns(gz_netns, CLONE_NEWNET) < 0)
 		gz_warn("worker: cannot enter the shadows' network namespace: %s", strerror(errno));
 	while (!w->stop) {
+		enum gz_power power;
 		unsigned work;
 
 		w->now = gz_now_ns();
@@ -447,11 +452,13 @@ int gz_worker_main(void *arg)
 			idle_since = w->now;
 			continue;
 		}
-		if (gz_cfg->power == GZ_POWER_POLL) {
+		power = atomic_load_explicit(&gz_power, memory_order_relaxed);
+		if (power == GZ_POWER_POLL) {
 			yield(w);
 			continue;
 		}
-		if (w->now - idle_since < (uint64_t)gz_cfg->spin_us * 1000 && yield(w))
+		if (power == GZ_POWER_ADAPTIVE &&
+		    w->now - idle_since < (uint64_t)gz_cfg->spin_us * 1000 && yield(w))
 			continue;
 		if (whole != w->now) {
 			whole = 0; /* not before all was looked at */

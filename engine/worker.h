@@ -77,7 +77,8 @@ struct gz_worker {
 	struct rte_ring *inbox;
 	struct rte_ring *handed;	/* mbufs that came to other workers, see netif.c */
 	STAILQ_HEAD(, gz_msg) overflow; /* what it posted while somebody's was full */
-	int wake_fd;			/* eventfd */
+	unsigned owed; /* messages that came before the packets at hand, see gz_netif_rx() */
+	int wake_fd;   /* eventfd */
 	_Atomic bool sleeping;
 	int relay_ep; /* engine ends */
 	int sleep_ep; /* relay_ep, wake_fd, the port's */

@@ -113,6 +113,21 @@ class PingPong(Case):
         return {"p50": float(p50), "p99": float(p99)}
 
 
+class Idle(PingPong):
+    """The first request after 50 ms of nothing: everybody sleeps."""
+
+    def client(self, place, port):
+        return [SOCKETS, "idle", place.address, port, "40"]
+
+    def values(self, out, cpu):
+        p50, p90 = out.split()
+        return {"p50": float(p50), "p90": float(p90)}
+
+
+def within_200_us(got):
+    return got["kernel"]["p50"] / (got["kernel"]["p50"] + 200)
+
+
 class Connections(Case):
     COUNT = 4000
 
@@ -488,6 +503,11 @@ def all_cases(cpu):
             Row("ping-pong 64 B, one core, p99", "us", "p99", **on_one),
             busy_row("ping-pong 64 B, a core taken, p50", "us", "p50", as_alone("p50", False)),
             busy_row("ping-pong 64 B, a core taken, p99", "us", "p99", within_three("p99")),
+        ]),
+        Idle(both(relay=Side("relay")), [
+            Row("first request after 50 ms, p50 (200 us over it)", "us", "p50", within_200_us),
+            Row("first request after 50 ms, p90", "us", "p90"),
+            Row("first request after 50 ms, relay plane, p50", "us", "p50", within_200_us, "relay"),
         ]),
         Redis(both(relay=Side("relay"), **beside), [
             *redis_rows("50 connections", 7),

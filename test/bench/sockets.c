@@ -8,6 +8,8 @@
  *		a server: 64 bytes come back; once: it closes then
  *	sockets pingpong ADDRESS PORT SECONDS
  *		64 bytes there and back, both block: median and 99th percentile, us
+ *	sockets idle ADDRESS PORT COUNT
+ *		the same, COUNT times after 50 ms of nothing
  *	sockets connect ADDRESS PORT COUNT
  *		connections to an echo server of `once': how many a second
  */
@@ -30,6 +32,7 @@
 #define BURST 100 /* calls in a row, less than any buffer holds */
 #define ROUNDS 200
 #define TRIPS_MAX 4000000
+#define IDLE_US 50000
 #define SERVERS 4 /* threads that accept */
 #define CLIENTS 8 /* threads that connect */
 
@@ -184,6 +187,28 @@ static void pingpong(const char *address, const char *port, double seconds)
 	printf("%.2f %.2f\n", us[n / 2], us[n * 99 / 100]);
 }
 
+static void idle(const char *address, const char *port, int count)
+{
+	struct sockaddr_in a = address_of(address, port);
+	double *us = malloc((size_t)count * sizeof(*us));
+	int fd = connect_to(&a);
+	char buf[SIZE] = "";
+
+	if (!us)
+		die("malloc");
+	for (int i = 0; i < count; i++) {
+		uint64_t start;
+
+		usleep(IDLE_US);
+		start = now_ns();
+		if (send(fd, buf, SIZE, 0) != SIZE || recv(fd, buf, SIZE, MSG_WAITALL) != SIZE)
+			die("round trip");
+		us[i] = (double)(now_ns() - start) / 1000;
+	}
+	qsort(us, (size_t)count, sizeof(us[0]), by_value);
+	printf("%.2f %.2f\n", us[count / 2], us[count * 9 / 10]);
+}
+
 /* --- connections ------------------------------------------------------------ */
 
 static struct sockaddr_in server;
@@ -231,6 +256,8 @@ int main(int argc, char **argv)
 		echo(argv[2], argv[3]);
 	else if (!strcmp(what, "pingpong") && argc == 5)
 		pingpong(argv[2], argv[3], atof(argv[4]));
+	else if (!strcmp(what, "idle") && argc == 5 && atoi(argv[4]) > 0)
+		idle(argv[2], argv[3], atoi(argv[4]));
 	else if (!strcmp(what, "connect") && argc == 5)
 		connections(argv[2], argv[3], atoi(argv[4]));
 	else
