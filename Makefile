@@ -166,7 +166,7 @@ WORKER_SRC := $(addprefix engine/, ack.c code.c cookie.c demux.c gso.c icmp_wire
 # ... and what both sides need a part of: either side's is without the functions that it does
 # not use, or it would not be linked.  No variables but counters.c's.
 BOTH_SRC := $(addprefix engine/, arrival.c counters.c join.c lane.c plane.c relay.c segment.c \
-	urgent.c lwip/sys.c)
+	urgent.c lwip/sys.c wake.c)
 PROCESS_SRC := $(filter-out $(WORKER_SRC), $(ENGINE_SRC)) $(BOTH_SRC)
 
 CONFIG_LIB := $(if $(CONFIG_SRC),$(BUILD)/libgzconfig.a)

@@ -38,7 +38,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -444,105 +443,6 @@ void gz_plane_release(struct gz_sock *s)
 		s->client->plane->owner[s->ring.i] = NULL;
 }
 
-/* One for each arrival, read or not: who waits for edges (EPOLLET) must get one. */
-static void send_token(struct gz_sock *s)
-{
-	uint32_t *token = &slot_of(s)->token;
-
-	if (s->end_fd < 0)
-		return;
-	__atomic_fetch_add(token, 1, __ATOMIC_SEQ_CST);
-	if (send(s->end_fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
-		__atomic_fetch_sub(token, 1, __ATOMIC_SEQ_CST); /* there are many, or nobody */
-	else
-		gz_count(GZ_C_RING_TOKENS);
-}
-
-/* The epoll that is told of what happens to the socket, or NULL */
-static struct gz_epoll *watched_by(struct gz_sock *s)
-{
-	uint32_t watch = __atomic_load_n(&slot_of(s)->watch, __ATOMIC_SEQ_CST);
-
-	return watch && watch <= GZ_EPOLLS ? &s->client->plane->sh->epoll[watch - 1] : NULL;
-}
-
-void gz_plane_ring_bell(struct gz_bell *b)
-{
-	if (gz_bell_wants(b))
-		syscall(SYS_futex, &b->count, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
-}
-
-/* Who dozes on the socket, or in its epoll, is to look. */
-static void ring_bells(struct gz_sock *s)
-{
-	struct gz_epoll *ep = watched_by(s);
-
-	gz_plane_ring_bell(&slot_of(s)->bell);
-	gz_lane_ring_bell(s);
-	if (!ep || !__atomic_load_n(&ep->bell.wanted, __ATOMIC_SEQ_CST))
-		return;
-	gz_plane_ring_bell(&ep->bell);
-	gz_lane_ring_epoll(s->client->plane, (uint32_t)(ep - s->client->plane->sh->epoll));
-}
-
-void gz_plane_mark_ready(struct gz_sock *s)
-{
-	struct gz_epoll *ep = watched_by(s);
-	uint32_t i = (uint32_t)s->ring.i;
-
-	if (ep)
-		__atomic_fetch_or(&ep->ready[i / 64], 1ULL << i % 64, __ATOMIC_SEQ_CST);
-	ring_bells(s);
-}
-
-bool gz_plane_is_eager(struct gz_sock *s)
-{
-	const struct gz_epoll *ep = watched_by(s);
-
-	return ep && __atomic_load_n(&ep->eager, __ATOMIC_SEQ_CST);
-}
-
-/* Is a token wanted?  One for each sleep, unless somebody reads them who is no agent. */
-static bool is_slept_on(struct gz_sock *s)
-{
-	struct gz_epoll *ep = watched_by(s);
-
-	if (!ep)
-		return slot_of(s)->watch == GZ_WATCH_LOUD;
-	/* The kernel's registration would not see it, and the token would be the only one. */
-	if (!(__atomic_load_n(&ep->reg[s->ring.i].events, __ATOMIC_SEQ_CST) & (EPOLLIN | EPOLLOUT)))
-		return false;
-	return __atomic_load_n(&ep->sleepers, __ATOMIC_SEQ_CST) &&
-	       (__atomic_load_n(&ep->eager, __ATOMIC_RELAXED) ||
-		!__atomic_exchange_n(&ep->woken, 1, __ATOMIC_SEQ_CST));
-}
-
-void gz_plane_wake(struct gz_sock *s)
-{
-	ring_bells(s);
-	if (is_slept_on(s) || __atomic_load_n(&slot_of(s)->want, __ATOMIC_SEQ_CST))
-		send_token(s);
-}
-
-void gz_plane_tell(struct gz_sock *s)
-{
-	gz_plane_mark_ready(s);
-	gz_plane_wake(s);
-}
-
-void gz_plane_poked(struct gz_sock *s)
-{
-	struct gz_slot *slot = slot_of(s);
-
-	uint32_t poke = __atomic_load_n(&slot->poke, __ATOMIC_SEQ_CST);
-
-	if (!poke)
-		return;
-	poke = __atomic_exchange_n(&slot->poke, 0, __ATOMIC_SEQ_CST);
-	if (poke & GZ_POKE_ANY || (poke & GZ_POKE_BYTES && gz_plane_unread(s)))
-		send_token(s);
-}
-
 void gz_plane_room_made(struct gz_sock *s)
 {
 	struct gz_slot *slot = slot_of(s);
@@ -717,7 +617,7 @@ static void evict(struct gz_sock *s)
 		    .sock = s, .own = true, .fd = find_fd(s), .deadline = gz_worker.now + LEAVE_NS};
 	close_rings(s);
 	trap(s, l);
-	send_token(s);
+	gz_plane_token(s);
 	if (l && l->fd >= 0) {
 		gz_sock_ref(s);
 		TAILQ_INSERT_TAIL(&gz_worker.leaving, l, entry);

@@ -21,6 +21,8 @@ bool gz_plane_rx_used(struct gz_sock *s, uint32_t *used);
 void gz_plane_tell(struct gz_sock *s);
 /** Is each arrival told, to whoever waits on its epoll in the kernel? */
 bool gz_plane_is_eager(struct gz_sock *s);
+/** A byte for the shadow of @s, whoever waits there.  Nothing, if it is full or closed */
+void gz_plane_token(struct gz_sock *s);
 /** Who sleeps on the socket is woken. */
 void gz_plane_wake(struct gz_sock *s);
 /** Its epoll is to look at it. */
