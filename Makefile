@@ -79,7 +79,7 @@ DPDK_CFLAGS := $(patsubst -I%,-isystem %,$(DPDK_PC))
 # Static, and only the drivers that are named: EAL starts in 115 ms and 7 MB,
 # against 150 ms and 24 MB with the shared libraries (which load all drivers).
 DPDK_DRIVERS ?= bus_vdev bus_pci mempool_ring net_null net_ring net_af_packet \
-	net_af_xdp net_bond net_tap net_pcap net_vhost net_virtio net_vmxnet3 net_ena \
+	net_af_xdp net_bond net_tap net_memif net_pcap net_vhost net_virtio net_vmxnet3 net_ena \
 	net_e1000 net_igc net_ixgbe net_i40e net_iavf net_ice
 # Mellanox's driver goes through rdma-core, which the programs would need everywhere.
 ifneq ($(MLX5),)
@@ -88,15 +88,16 @@ MLX5_LIBS := -lmlx5 -libverbs
 endif
 # What these need; releases split and merge libraries, so absent ones are left out.
 DPDK_LIBRARIES := common_iavf vhost cryptodev dmadev ip_frag sched gro gso security \
-	ethdev net mbuf mempool ring stack hash rcu timer pci meter cmdline kvargs \
+	ethdev net mbuf mempool ring rib stack hash rcu timer pci meter cmdline kvargs \
 	telemetry argparse log eal
 DPDK_LIBDIR := $(shell $(PKG_CONFIG) --variable=libdir libdpdk 2>/dev/null)
 dpdk-archives = $(patsubst $(DPDK_LIBDIR)/%,-l:%,$(wildcard $(1:%=$(DPDK_LIBDIR)/librte_%.a)))
 # Without drivers, for unit tests of what uses a library
 DPDK_NO_DRIVERS := -L$(DPDK_LIBDIR) \
 	-Wl,--start-group $(call dpdk-archives,$(DPDK_LIBRARIES)) -Wl,--end-group -lnuma -lbsd
+# ethdev's "class" of devices, by which one is found by address, is nobody's symbol.
 DPDK_LIBS := -L$(DPDK_LIBDIR) \
-	-Wl,--whole-archive $(call dpdk-archives,$(DPDK_DRIVERS)) -Wl,--no-whole-archive \
+	-Wl,--whole-archive $(call dpdk-archives,$(DPDK_DRIVERS) ethdev) -Wl,--no-whole-archive \
 	-Wl,--start-group $(call dpdk-archives,$(DPDK_LIBRARIES)) -Wl,--end-group \
 	-lpcap -lxdp -lbpf -lelf -lz -lnuma -lbsd -lcrypto $(MLX5_LIBS) -lpthread -ldl -lm \
 	-Wl,--wrap=setsockopt # engine/port.c
@@ -156,17 +157,17 @@ CONFIG_SRC := $(wildcard config/*.c)
 RUN_SRC := $(wildcard launcher/*.c)
 ENGINE_SRC := $(wildcard engine/*.c engine/lwip/*.c)
 DISPATCH_OWN := $(wildcard dispatch/*.c)
-DISPATCH_SRC := $(if $(DISPATCH_OWN),$(DISPATCH_OWN) $(wildcard engine/port.c engine/netdev.c engine/eal.c))
+DISPATCH_SRC := $(if $(DISPATCH_OWN),$(DISPATCH_OWN) $(wildcard engine/port.c engine/netdev.c engine/eal.c engine/cpus.c engine/rss.c))
 CTL_SRC := $(wildcard ctl/*.c)
 # Linked once for each worker, with lwIP, and with variables of its own (engine/codes.h):
 # what has to do with lwIP ...
-WORKER_SRC := $(addprefix engine/, ack.c code.c cookie.c demux.c gso.c icmp_wire.c ipv6.c listener.c \
-	netif.c opening.c path.c pcbs.c rate.c recovery.c relay.c sack.c segment.c stack.c stats.c \
+WORKER_SRC := $(addprefix engine/, ack.c black_hole.c code.c cookie.c demux.c dhcp.c gso.c icmp_wire.c ipv6.c listener.c \
+	neigh_wire.c netif.c next_hop.c opening.c path.c pcbs.c rate.c recovery.c relay.c sack.c segment.c stack.c stats.c \
 	timers.c timestamp.c tso.c udp_wire.c window.c worker.c lwip/sys.c)
 # ... and what both sides need a part of: either side's is without the functions that it does
 # not use, or it would not be linked.  No variables but counters.c's.
-BOTH_SRC := $(addprefix engine/, arrival.c counters.c join.c lane.c plane.c relay.c segment.c \
-	urgent.c lwip/sys.c wake.c)
+BOTH_SRC := $(addprefix engine/, arrival.c counters.c fade.c join.c lane.c leave.c offer.c plane.c plane_error.c \
+	relay.c segment.c slot_memory.c urgent.c lwip/sys.c wake.c)
 PROCESS_SRC := $(filter-out $(WORKER_SRC), $(ENGINE_SRC)) $(BOTH_SRC)
 
 CONFIG_LIB := $(if $(CONFIG_SRC),$(BUILD)/libgzconfig.a)
@@ -303,9 +304,12 @@ STALE = $(filter-out $(UNIT) $(CLIENTS) $(STATIC) %.d %.o, \
 stale:
 	$(Q)$(if $(STALE),rm -f $(STALE))
 
-$(T)/unit/ports_test: $(OBJ)/engine/ports.o $(OBJ)/engine/spread.o
+$(T)/unit/ports_test: $(OBJ)/engine/ports.o $(OBJ)/engine/spread.o $(OBJ)/engine/rss.o
 $(T)/unit/ports_test: private LIBS := -Wl,--gc-sections
 $(T)/unit/ports_test: private UNIT_CFLAGS = $(DPDK_CFLAGS)
+$(T)/unit/rss_test: $(OBJ)/engine/rss.o
+$(T)/unit/rss_test: private LIBS := -Wl,--gc-sections
+$(T)/unit/rss_test: private UNIT_CFLAGS = $(DPDK_CFLAGS)
 $(T)/unit/ring_test: $(OBJ)/engine/ring.o
 $(T)/unit/filter_test: $(OBJ)/launcher/filter.o $(OBJ)/launcher/calls.o
 $(T)/unit/filter_test: private LIBS := -lseccomp
@@ -316,8 +320,8 @@ $(T)/unit/agent_test $(T)/unit/go_site_test: \
 	$(addprefix $(OBJ)/launcher/,tracee.o maps.o proc.o interrupted.o frames.o \
 	retire.o inject.o patch.o calls.o agent/blob.o)
 $(T)/unit/agent_test $(T)/unit/go_site_test: private LIBS := -lZydis
-SWITCH_TESTS := $(patsubst %,$(T)/unit/%_test,switch switch6 switch_kernel switch_shared switch_groups groups)
-$(SWITCH_TESTS): $(addprefix $(OBJ)/dispatch/,switch.o switch6.o snoop.o groups.o frames.o)
+SWITCH_TESTS := $(patsubst %,$(T)/unit/%_test,switch switch6 switch_kernel switch_shared switch_groups switch_property groups)
+$(SWITCH_TESTS): $(addprefix $(OBJ)/dispatch/,switch.o switch6.o table.o seen.o snoop.o groups.o frames.o)
 $(SWITCH_TESTS): private UNIT_CFLAGS = $(DPDK_CFLAGS)
 $(SWITCH_TESTS): private LIBS = $(DPDK_NO_DRIVERS)
 $(T)/unit/connections_test: $(OBJ)/dispatch/connections.o
@@ -397,14 +401,23 @@ test: deps
 bench: all $(T)/bench/sockets $(T)/net/forwarder $(T)/bench/flows
 	$(Q)BUILD=$(BUILD) test/bench/run.py $(OUT)
 
-# The worker without its relay's other end: see flows.c.
-$(T)/bench/flows: test/bench/flows.c $(LWIP_LIB) $(CONFIG_LIB) \
-		$(call objects,$(filter-out engine/main.c,$(ENGINE_SRC)) launcher/calls.c)
+# Workers without their relay's other end, as engine/codes.S has those of an engine.
+$(T)/bench/flows_all.o: $(T)/bench/flows_worker.o $(call objects,$(sort $(WORKER_SRC) $(BOTH_SRC))) $(LWIP_OBJ)
+	$(Q)$(LD) -r --wrap=gz_relay_offer -o $@ $^
+
+$(T)/bench/flows_worker.o: test/bench/flows_worker.c $(BUILD)/.flags $(LWIP_LIB)
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
+	$(Q)$(COMPILE) $(WARN) $(DPDK_CFLAGS) $(LWIP_CPPFLAGS)
+
+$(T)/bench/flows_worker_%.o: $(T)/bench/flows_all.o
+	$(Q)objcopy --redefine-sym flows_worker=flows_worker_$* --keep-global-symbol=flows_worker_$* $< $@
+
+$(T)/bench/flows: test/bench/flows.c $(T)/bench/flows_worker_0.o $(T)/bench/flows_worker_1.o $(CONFIG_LIB) \
+		$(call objects,$(filter-out engine/main.c,$(sort $(PROCESS_SRC))) launcher/calls.c)
+	$(call say,CC,$<)
 	$(Q)$(CC) $(BASE) $(DEPS) $(WARN) $(DPDK_CFLAGS) $(LWIP_CPPFLAGS) -o $@ \
-		$(filter %.c %.o,$^) $(filter %.a,$^) $(LINK) -Wl,--wrap=gz_relay_offer \
-		$(DPDK_LIBS) -lnl-route-3 -lnl-3 -lyaml
+		$(filter %.c %.o,$^) $(filter %.a,$^) $(LINK) -Wl,--gc-sections $(DPDK_LIBS) -lnl-route-3 -lnl-3 -lyaml
 
 $(T)/bench/%: test/bench/%.c $(BUILD)/.flags
 	$(call say,CC,$<)

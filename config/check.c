@@ -15,6 +15,7 @@
 #include <string.h>
 
 #define AF_XDP_MTU_MAX 3498 /* a 4 KB UMEM frame less headroom, L2 header */
+#define MEMIF_QUEUE_MAX 16384
 
 /* Which of the port's keys a driver uses. */
 enum { NO, MAY, MUST };
@@ -33,6 +34,10 @@ static const struct {
 	[GZ_DRV_PCI] =		{ "pci",	 NO, NO, MUST, NO },
 	[GZ_DRV_VDEV] =		{ "vdev",	 MAY, NO, MUST, MAY },
 	[GZ_DRV_DISPATCH] =	{ "dispatch",	 NO, MUST, NO, NO },
+	[GZ_DRV_MEMIF] =	{ "memif",	 NO, MUST, NO, NO },
+	[GZ_DRV_PCAP] =		{ "pcap",	 NO, NO, NO, NO },
+	[GZ_DRV_RING] =		{ "ring",	 NO, NO, NO, NO },
+	[GZ_DRV_NULL] =		{ "null",	 NO, NO, NO, NO },
 };
 /* clang-format on */
 
@@ -83,16 +88,16 @@ static void check_use(struct gz_load *ld, const struct gz_port_config *p, const 
 }
 
 /**
- * is_pci() - Is a text a PCI address?
- * @text:	"0000:01:00.0" or "01:00.0"
+ * is_pci() - Is a text a PCI device's address, or a MAC address?
+ * @text:	"0000:01:00.0", "01:00.0", or "02:00:00:00:00:01"
  *
  * Return: true if so
  */
 static bool is_pci(const char *text)
 {
-	static const char *const forms[] = {"xxxx:xx:xx.x", "xx:xx.x"};
+	static const char *const forms[] = {"xxxx:xx:xx.x", "xx:xx.x", "xx:xx:xx:xx:xx:xx"};
 
-	for (size_t i = 0; i < 2; i++) {
+	for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
 		const char *f = forms[i], *t = text;
 
 		while (*f && (*f == 'x' ? isxdigit((unsigned char)*t) != 0 : *f == *t)) {
@@ -128,13 +133,55 @@ static void check_device(struct gz_load *ld, const struct gz_port_config *p, con
 	if (p->driver == GZ_DRV_PCI && p->device[0] && !is_pci(p->device))
 		gz_load_error(ld, path, because,
 			      "'%s' is not a PCI address: expected one like "
-			      "0000:01:00.0",
+			      "0000:01:00.0, or a MAC address",
 			      p->device);
 	if (p->driver == GZ_DRV_AF_XDP && p->mtu > AF_XDP_MTU_MAX)
 		gz_load_error(ld, "port.mtu", because,
 			      "'%u' is out of range: expected at most %d with "
 			      "driver af_xdp",
 			      p->mtu, AF_XDP_MTU_MAX);
+}
+
+/**
+ * check_families() - Blocks of one driver, which others have no use for
+ * @ld:		Load
+ * @p:		Port
+ */
+static void check_families(struct gz_load *ld, const struct gz_port_config *p)
+{
+	static const struct {
+		enum gz_driver driver;
+		const char *key;
+	} rows[] = {
+	    {GZ_DRV_MEMIF, "port.memif.role"},	 {GZ_DRV_MEMIF, "port.memif.id"},
+	    {GZ_DRV_MEMIF, "port.memif.secret"}, {GZ_DRV_PCAP, "port.pcap.receive"},
+	    {GZ_DRV_PCAP, "port.pcap.send"},	 {GZ_DRV_PCAP, "port.pcap.repeat"},
+	};
+	const bool set[] = {
+	    p->memif_role,	p->memif_id,	 p->memif_secret[0],
+	    p->pcap_receive[0], p->pcap_send[0], p->pcap_repeat,
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (set[i] && p->driver != rows[i].driver)
+			gz_load_error(ld, rows[i].key, "port.driver",
+				      "not used by driver %s: expected it to be left out",
+				      drivers[p->driver].name);
+	if (p->driver == GZ_DRV_MEMIF && p->queue_size > MEMIF_QUEUE_MAX)
+		gz_load_error(ld, "port.queue_size", "port.driver",
+			      "'%u' is out of range: expected at most %d with driver memif",
+			      p->queue_size, MEMIF_QUEUE_MAX);
+	if (p->driver == GZ_DRV_PCAP && !p->pcap_receive[0] && !p->pcap_send[0])
+		gz_load_error(ld, "port.pcap", "port.driver",
+			      "no file: expected port.pcap.receive or port.pcap.send, or both");
+	if (p->pcap_repeat && !p->pcap_receive[0])
+		gz_load_error(ld, "port.pcap.repeat", "port.pcap.receive",
+			      "nothing to repeat: expected port.pcap.receive");
+	/* what the driver puts into its words has these between them */
+	if (strchr(p->pcap_receive, ',') || strchr(p->pcap_send, ','))
+		gz_load_error(ld,
+			      strchr(p->pcap_send, ',') ? "port.pcap.send" : "port.pcap.receive",
+			      "port.pcap", "has a comma: expected a path without");
 }
 
 /**
@@ -163,6 +210,7 @@ static void check_port(struct gz_load *ld, struct gz_port_config *p,
 	}
 	/* A pair whose name was refused is no missing interface. */
 	check_device(ld, p, "port", veth || gz_load_bad(ld, "port.veth.host"));
+	check_families(ld, p);
 	if (p->veth_address.addr && !veth)
 		gz_load_error(ld, "port.veth.address", "port.veth.host",
 			      "no pair to put it on: expected port.veth.host");
@@ -197,6 +245,22 @@ static void check_control(struct gz_load *ld, const char *run_dir, const char *n
 			      run_dir, name, GZ_PATH_MAX - 1);
 }
 
+static bool overlap6(const struct gz_prefix *a, const struct gz_prefix *b)
+{
+	unsigned len = a->len < b->len ? a->len : b->len;
+
+	for (unsigned i = 0; i < len; i++)
+		if ((a->addr.s6_addr[i / 8] ^ b->addr.s6_addr[i / 8]) & (0x80 >> i % 8))
+			return false;
+	return a->set && b->set;
+}
+
+/** same_prefix() - Neither is set, or both are and equal */
+static bool same_prefix(const struct gz_prefix *a, const struct gz_prefix *b)
+{
+	return a->set == b->set && a->len == b->len && IN6_ARE_ADDR_EQUAL(&a->addr, &b->addr);
+}
+
 /**
  * same_net() - Is an address in a host's network?
  * @host:	Host's address and prefix length
@@ -207,6 +271,31 @@ static void check_control(struct gz_load *ld, const char *run_dir, const char *n
 static bool same_net(const struct gz_prefix4 *host, uint32_t addr)
 {
 	return !((host->addr ^ addr) & gz_prefix4_mask(host->len));
+}
+
+/**
+ * check_dhcp() - What a server is asked for is not said here
+ * @ld:		Load
+ * @c:		Configuration, which has no IPv4 address then
+ */
+static void check_dhcp(struct gz_load *ld, struct gz_engine_config *c)
+{
+	static const char *const instead[] = {"stack.addresses", "stack.gateway"};
+	const bool has[] = {gz_load_has(ld, instead[0]) && c->naddrs, c->gateway};
+
+	for (unsigned i = 0; i < sizeof(has); i++)
+		if (has[i])
+			gz_load_error(ld, "stack.dhcp", instead[i],
+				      "not used beside %s: expected one of them", instead[i]);
+	if (c->port.driver == GZ_DRV_DISPATCH)
+		gz_load_error(ld, "stack.dhcp", "port.driver",
+			      "not used by driver dispatch, which is told the addresses at the "
+			      "start: expected stack.addresses");
+	if (c->port.mtu < 576)
+		gz_load_error(ld, "port.mtu", "stack.dhcp",
+			      "too small for DHCP: expected at least 576");
+	c->naddrs = 0;
+	memset(c->addrs, 0, sizeof(c->addrs));
 }
 
 /**
@@ -263,6 +352,13 @@ static void check_stack(struct gz_load *ld, const struct gz_engine_config *c)
 			      inet_ntop(AF_INET, &c->gateway, text, sizeof(text)));
 }
 
+/** check_mtu6() - RFC 8200 section 5: with less Linux has no IPv6 on an interface */
+static void check_mtu6(struct gz_load *ld, const struct gz_port_config *p, const char *key)
+{
+	if (p->mtu < 1280)
+		gz_load_error(ld, "port.mtu", key, "too small for IPv6: expected at least 1280");
+}
+
 /**
  * check_stack6() - The same for IPv6
  * @ld:		Load
@@ -294,10 +390,156 @@ static void check_stack6(struct gz_load *ld, const struct gz_engine_config *c)
 				      "another host",
 				      text);
 	}
-	/* RFC 8200 section 5 */
-	if ((c->naddrs6 || c->slaac) && c->port.mtu < 1280)
-		gz_load_error(ld, "port.mtu", "stack.addresses6",
-			      "too small for IPv6: expected at least 1280");
+	if (c->naddrs6 || c->slaac)
+		check_mtu6(ld, &c->port, "stack.addresses6");
+}
+
+/**
+ * near() - Is a route's gateway a neighbour, as far as the configuration says?
+ * @c:		Configuration
+ * @via:	The gateway
+ *
+ * Return: true if so
+ */
+static bool near(const struct gz_engine_config *c, const struct in6_addr *via)
+{
+	const struct gz_prefix host = {.addr = *via, .len = 128, .set = true};
+	bool is = false;
+	uint32_t v4;
+
+	memcpy(&v4, &via->s6_addr[12], sizeof(v4));
+	if (IN6_IS_ADDR_V4MAPPED(via)) {
+		for (unsigned i = 0; i < c->naddrs; i++)
+			is |= same_net(&c->addrs[i], v4) || c->addrs[i].len == 32;
+		return is || c->dhcp;
+	}
+	for (unsigned i = 0; i < c->naddrs6; i++)
+		is |= overlap6(&c->addrs6[i], &host);
+	return is || c->slaac || (c->naddrs6 && IN6_IS_ADDR_LINKLOCAL(via));
+}
+
+/**
+ * own() - Is it one of the stack's addresses?
+ * @c:		Configuration
+ * @a:		Of either family
+ *
+ * Return: true if so
+ */
+static bool own(const struct gz_engine_config *c, const struct in6_addr *a)
+{
+	bool is = false;
+
+	for (unsigned i = 0; i < c->naddrs; i++)
+		is |= IN6_IS_ADDR_V4MAPPED(a) &&
+		      !memcmp(&a->s6_addr[12], &c->addrs[i].addr, sizeof(c->addrs[i].addr));
+	for (unsigned i = 0; i < c->naddrs6; i++)
+		is |= IN6_ARE_ADDR_EQUAL(a, &c->addrs6[i].addr);
+	return is;
+}
+
+/**
+ * on_link() - Is it exactly the network of an address?
+ * @c:		Configuration
+ * @net:	Of either family
+ *
+ * Return: true if so
+ */
+static bool on_link(const struct gz_engine_config *c, const struct gz_prefix *net)
+{
+	bool is = false;
+	uint32_t v4;
+
+	memcpy(&v4, &net->addr.s6_addr[12], sizeof(v4));
+	for (unsigned i = 0; i < c->naddrs; i++)
+		is |= IN6_IS_ADDR_V4MAPPED(&net->addr) && net->len == 96 + c->addrs[i].len &&
+		      same_net(&c->addrs[i], v4);
+	for (unsigned i = 0; i < c->naddrs6; i++)
+		is |= net->len == c->addrs6[i].len && overlap6(&c->addrs6[i], net);
+	return is;
+}
+
+/**
+ * to_hosts() - May packets for hosts of a network be routed?
+ * @net:	Of either family
+ *
+ * Return: false for groups, loopback and what is on a link by itself
+ */
+static bool to_hosts(const struct gz_prefix *net)
+{
+	const struct in6_addr *a = &net->addr;
+
+	if (!IN6_IS_ADDR_V4MAPPED(a))
+		return !IN6_IS_ADDR_MULTICAST(a) && !IN6_IS_ADDR_LINKLOCAL(a) &&
+		       (net->len < 128 || memcmp(a, &in6addr_any, 12));
+	return a->s6_addr[12] < 224 && a->s6_addr[12] != 127 && (a->s6_addr[12] || net->len == 96);
+}
+
+/**
+ * check_next_hop() - A route's via and src
+ * @ld:		Load
+ * @c:		Configuration
+ * @r:		The route
+ * @path:	Its path
+ */
+static void check_next_hop(struct gz_load *ld, const struct gz_engine_config *c,
+			   const struct gz_route *r, const char *path)
+{
+	bool v4 = IN6_IS_ADDR_V4MAPPED(&r->to.addr);
+	const char *addresses = v4 ? "stack.addresses" : "stack.addresses6";
+	const struct in6_addr *a = &r->via.addr;
+	char via[48], src[48];
+
+	snprintf(via, sizeof(via), "%s.via", path);
+	snprintf(src, sizeof(src), "%s.src", path);
+	if (IN6_IS_ADDR_V4MAPPED(a) != v4)
+		gz_load_error(ld, via, NULL, "of the other family: expected an %s address",
+			      v4 ? "IPv4" : "IPv6");
+	else if (r->via.len != 128 || (!IN6_IS_ADDR_LINKLOCAL(a) && !to_hosts(&r->via)))
+		gz_load_error(ld, via, NULL, "not a host's address: expected a neighbour's");
+	else if (own(c, a))
+		gz_load_error(ld, via, NULL, "the stack's own address: expected another host");
+	else if (!near(c, a))
+		gz_load_error(ld, via, addresses, "in no network of %s: expected a neighbour",
+			      addresses);
+	if (r->src.set && (r->src.len != 128 || IN6_IS_ADDR_V4MAPPED(&r->src.addr) != v4 ||
+			   !own(c, &r->src.addr)))
+		gz_load_error(ld, src, addresses, "not in %s: expected one of them", addresses);
+}
+
+/**
+ * check_routes() - stack.routes: families, neighbours, what is there already
+ * @ld:		Load
+ * @c:		Configuration
+ */
+static void check_routes(struct gz_load *ld, const struct gz_engine_config *c)
+{
+	char path[32], to[40];
+
+	for (unsigned i = 0; i < c->nroutes; i++) {
+		const struct gz_route *r = &c->routes[i];
+		bool v4 = IN6_IS_ADDR_V4MAPPED(&r->to.addr);
+
+		snprintf(path, sizeof(path), "stack.routes[%u]", i);
+		snprintf(to, sizeof(to), "%s.to", path);
+		if (!r->to.set || !r->via.set)
+			continue;
+		if (!to_hosts(&r->to))
+			gz_load_error(ld, to, NULL,
+				      "loopback's, link-local or of groups: expected hosts");
+		else if (on_link(c, &r->to))
+			gz_load_error(ld, to, v4 ? "stack.addresses" : "stack.addresses6",
+				      "on the link already: expected another network");
+		else if (r->to.len == (v4 ? 96 : 0) &&
+			 (v4 ? c->gateway != 0 : !IN6_IS_ADDR_UNSPECIFIED(&c->gateway6)))
+			gz_load_error(ld, to, v4 ? "stack.gateway" : "stack.gateway6",
+				      "what stack.%s is for: expected one of the two",
+				      v4 ? "gateway" : "gateway6");
+		check_next_hop(ld, c, r, path);
+		for (unsigned j = 0; j < i; j++)
+			if (same_prefix(&r->to, &c->routes[j].to))
+				gz_load_error(ld, to, NULL,
+					      "there already: expected different networks");
+	}
 }
 
 void gz_engine_prepare(const struct gz_load *ld, void *conf)
@@ -339,34 +581,66 @@ static void check_rules(struct gz_load *ld, struct gz_engine_config *c)
 	}
 }
 
+/** check_workers() - One way to say where they are.  worker.cpu and cpus exclude what else there is
+ */
+static void check_workers(struct gz_load *ld, const struct gz_workers_config *w)
+{
+	const char *other = w->ncpus	   ? "workers.cpus"
+			    : w->node >= 0 ? "workers.node"
+			    : w->count	   ? "workers.count"
+					   : NULL;
+
+	if (other && gz_load_has(ld, "worker.cpu"))
+		gz_load_error(ld, "worker.cpu", other, "not used beside %s: expected one of them",
+			      other);
+	if (w->ncpus && (w->node >= 0 || w->count)) {
+		other = w->node >= 0 ? "workers.node" : "workers.count";
+		gz_load_error(ld, other, "workers.cpus",
+			      "not used beside workers.cpus: expected one of them");
+	}
+}
+
 void gz_engine_check(struct gz_load *ld, void *conf)
 {
 	struct gz_engine_config *c = conf;
 
 	check_control(ld, c->run_dir, c->name);
 	check_port(ld, &c->port, &c->memory);
-	check_stack(ld, c);
+	if (c->dhcp)
+		check_dhcp(ld, c);
+	else
+		check_stack(ld, c);
 	check_stack6(ld, c);
+	check_routes(ld, c);
 	check_rules(ld, c);
-	if (c->ncpus && gz_load_has(ld, "worker.cpu"))
-		gz_load_error(ld, "worker.cpu", "workers.cpus",
-			      "not used beside workers.cpus: expected one of them");
+	check_workers(ld, &c->workers);
 }
 
-static bool overlap6(const struct gz_prefix *a, const struct gz_prefix *b)
+/** port_of() - Of a client; NULL: there is none of that name */
+static const struct gz_port_config *port_of(const struct gz_dispatch_config *c, unsigned client)
 {
-	unsigned len = a->len < b->len ? a->len : b->len;
-
-	for (unsigned i = 0; i < len; i++)
-		if ((a->addr.s6_addr[i / 8] ^ b->addr.s6_addr[i / 8]) & (0x80 >> i % 8))
-			return false;
-	return a->set && b->set;
+	if (!c->nports)
+		return &c->port;
+	for (unsigned i = 0; i < c->nports; i++) {
+		if (!strcmp(c->ports[i].name, c->clients[client].port))
+			return &c->ports[i].port;
+	}
+	return NULL;
 }
 
-/** same_prefix() - Neither is set, or both are and equal */
-static bool same_prefix(const struct gz_prefix *a, const struct gz_prefix *b)
+/** check_client_port() - Is there the port that a client names? */
+static void check_client_port(struct gz_load *ld, const struct gz_dispatch_config *c, unsigned i)
 {
-	return a->set == b->set && a->len == b->len && IN6_ARE_ADDR_EQUAL(&a->addr, &b->addr);
+	const char *name = c->clients[i].port;
+	char key[48];
+
+	snprintf(key, sizeof(key), name[0] ? "clients[%u].port" : "clients[%u]", i);
+	if (name[0] && !c->nports)
+		gz_load_error(ld, key, NULL, "there is one port: expected `ports:` with names");
+	else if (!name[0] && c->nports)
+		gz_load_error(ld, key, "ports", "expected port: the name of one of ports");
+	else if (!port_of(c, i))
+		gz_load_error(ld, key, "ports", "'%s' is no port: expected the name of one", name);
 }
 
 /**
@@ -389,12 +663,15 @@ static void check_clients(struct gz_load *ld, struct gz_dispatch_config *c)
 		snprintf(mine, sizeof(mine), "clients[%u].address6", i);
 		if (a->address6.set && IN6_IS_ADDR_V4MAPPED(&a->address6.addr))
 			gz_load_error(ld, mine, NULL, "of IPv4: expected one of IPv6");
+		if (a->address6.set && port_of(c, i))
+			check_mtu6(ld, port_of(c, i), mine);
 		snprintf(mine, sizeof(mine), "clients[%u].shared", i);
 		if (a->shared && (a->address.len != 32 || a->path[0] ||
 				  (a->address6.set && a->address6.len != 128)))
 			gz_load_error(ld, mine, NULL,
 				      "expected single addresses and no path, of a client that "
 				      "shares");
+		check_client_port(ld, c, i);
 		for (unsigned j = 0; j < i; j++) {
 			const struct gz_dispatch_client *b = &c->clients[j];
 			bool wider = a->address.len < b->address.len;
@@ -415,6 +692,8 @@ static void check_clients(struct gz_load *ld, struct gz_dispatch_config *c)
 					      "'%s' is the client's on line %u: "
 					      "expected another socket",
 					      a->path, b->line);
+			if (strcmp(a->port, b->port)) /* networks of their own */
+				continue;
 			snprintf(mine, sizeof(mine), "clients[%u].address", i);
 			snprintf(other, sizeof(other), "clients[%u].address", j);
 			if (!share && same_net(wider ? &a->address : &b->address,
@@ -443,12 +722,8 @@ static void check_owner(struct gz_load *ld, const struct gz_port_config *p, cons
 		gz_load_error(ld, key, NULL, "'dispatch' is for engines: expected a device");
 }
 
-/**
- * check_bond() - The bond's ports, completed with what `port` says for all
- * @ld:		Load
- * @c:		Configuration
- */
-static void check_bond(struct gz_load *ld, struct gz_dispatch_config *c)
+/** check_replaced() - What each port of a list says itself, and `port` does not then */
+static void check_replaced(struct gz_load *ld, const struct gz_dispatch_config *c, const char *list)
 {
 	const struct {
 		const char *key;
@@ -461,47 +736,106 @@ static void check_bond(struct gz_load *ld, struct gz_dispatch_config *c)
 	    {"port.mac", c->port.mac_set},
 	    {"port.veth", c->port.veth_host[0]},
 	};
-	struct gz_bond_config *b = &c->bond;
-	char path[48], other[48];
 
 	for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++) {
 		if (own[i].set)
-			gz_load_error(ld, own[i].key, "bond.ports",
-				      "not used beside bond.ports: expected it in each of them");
+			gz_load_error(ld, own[i].key, list,
+				      "not used beside %s: expected it in each of them", list);
 	}
+}
+
+/** check_listed() - Port @i of @list, completed with what `port` says for all */
+static void check_listed(struct gz_load *ld, const struct gz_dispatch_config *c, const char *list,
+			 unsigned i, struct gz_port_config *p)
+{
+	char path[48];
+
+	snprintf(path, sizeof(path), "%s[%u]", list, i);
+	p->mtu = p->mtu ? p->mtu : c->port.mtu;
+	p->queue_size = c->port.queue_size;
+	p->promiscuous = c->port.promiscuous;
+	p->offloads = c->port.offloads;
+	check_device(ld, p, path, false);
+	snprintf(path, sizeof(path), "%s[%u].driver", list, i);
+	check_owner(ld, p, path);
+}
+
+/** check_twice() - Is port @i of @list the same device as port @j? */
+static void check_twice(struct gz_load *ld, const char *list, unsigned i,
+			const struct gz_port_config *p, unsigned j, const struct gz_port_config *q)
+{
+	char path[48], other[48];
+
+	snprintf(path, sizeof(path), "%s[%u]", list, i);
+	snprintf(other, sizeof(other), "%s[%u]", list, j);
+	if (!strcmp(p->iface, q->iface) && !strcmp(p->device, q->device) &&
+	    !strcmp(p->path, q->path))
+		gz_load_error(ld, path, other, "the same device as %s: expected another one",
+			      other);
+}
+
+static void check_mbufs(struct gz_load *ld, const struct gz_dispatch_config *c, const char *list,
+			unsigned n)
+{
+	if (c->memory.mbufs < 2u * c->port.queue_size * n)
+		gz_load_error(ld, "memory.mbufs", list,
+			      "%u mbufs for %u ports with queues of %u: expected at least %u",
+			      c->memory.mbufs, n, c->port.queue_size, 2 * c->port.queue_size * n);
+}
+
+static void check_bond(struct gz_load *ld, struct gz_dispatch_config *c)
+{
+	struct gz_bond_config *b = &c->bond;
+	char path[48];
+
+	check_replaced(ld, c, "bond.ports");
 	for (unsigned i = 0; i < b->nports; i++) {
-		struct gz_port_config *p = &b->ports[i];
-
-		snprintf(path, sizeof(path), "bond.ports[%u]", i);
-		p->mtu = c->port.mtu;
-		p->queue_size = c->port.queue_size;
-		p->promiscuous = c->port.promiscuous;
-		p->offloads = c->port.offloads;
-		check_device(ld, p, path, false);
-		snprintf(other, sizeof(other), "bond.ports[%u].driver", i);
-		check_owner(ld, p, other);
-		for (unsigned j = 0; j < i; j++) {
-			const struct gz_port_config *q = &b->ports[j];
-
-			snprintf(other, sizeof(other), "bond.ports[%u]", j);
-			if (!strcmp(p->iface, q->iface) && !strcmp(p->device, q->device) &&
-			    !strcmp(p->path, q->path))
-				gz_load_error(ld, path, other,
-					      "the same device as bond.ports[%u]: expected "
-					      "another one",
-					      j);
-		}
+		check_listed(ld, c, "bond.ports", i, &b->ports[i]);
+		for (unsigned j = 0; j < i; j++)
+			check_twice(ld, "bond.ports", i, &b->ports[i], j, &b->ports[j]);
 	}
 	for (unsigned i = 0; i < b->ntargets; i++) {
 		snprintf(path, sizeof(path), "bond.probe[%u]", i);
 		if (b->targets[i].len != 128)
 			gz_load_error(ld, path, NULL, "a network: expected a host's address");
 	}
-	if (c->memory.mbufs < 2u * c->port.queue_size * b->nports)
-		gz_load_error(ld, "memory.mbufs", "bond.ports",
-			      "%u mbufs for %u ports with queues of %u: expected at least %u",
-			      c->memory.mbufs, b->nports, c->port.queue_size,
-			      2 * c->port.queue_size * b->nports);
+	check_mbufs(ld, c, "bond.ports", b->nports);
+}
+
+/** check_ports() - Those that have nothing to do with each other */
+static void check_ports(struct gz_load *ld, struct gz_dispatch_config *c)
+{
+	static const char *const others[] = {"bond.ports", "kernel.iface", "send_kbits",
+					     "port.vlan"};
+	char key[48];
+
+	check_replaced(ld, c, "ports");
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+		if (gz_load_has(ld, others[i]))
+			gz_load_error(ld, others[i], "ports",
+				      "not used beside ports: expected one of them");
+	}
+	for (unsigned i = 0; i < c->nports; i++) {
+		struct gz_dispatch_port *p = &c->ports[i];
+
+		check_listed(ld, c, "ports", i, &p->port);
+		for (unsigned j = 0; j < i; j++) {
+			const struct gz_dispatch_port *q = &c->ports[j];
+
+			check_twice(ld, "ports", i, &p->port, j, &q->port);
+			snprintf(key, sizeof(key), "ports[%u].name", i);
+			if (!strcmp(p->name, q->name))
+				gz_load_error(ld, key, NULL,
+					      "'%s' is a port already: expected another name",
+					      p->name);
+			snprintf(key, sizeof(key), "ports[%u].kernel", i);
+			if (p->kernel_iface[0] && !strcmp(p->kernel_iface, q->kernel_iface))
+				gz_load_error(ld, key, NULL,
+					      "'%s' is another port's: expected another name",
+					      p->kernel_iface);
+		}
+	}
+	check_mbufs(ld, c, "ports", c->nports);
 }
 
 void gz_dispatch_prepare(const struct gz_load *ld, void *conf)
@@ -509,8 +843,9 @@ void gz_dispatch_prepare(const struct gz_load *ld, void *conf)
 	struct gz_dispatch_config *c = conf;
 
 	prepare_port(ld, &c->port);
-	/* the default pair; a bond's ports replace it */
-	if (gz_load_has(ld, "bond.ports") && !gz_load_has(ld, "port")) {
+	/* the default pair; a list of ports replaces it */
+	if ((gz_load_has(ld, "bond.ports") || gz_load_has(ld, "ports")) &&
+	    !gz_load_has(ld, "port")) {
 		memset(c->port.iface, 0, sizeof(c->port.iface));
 		memset(c->port.veth_host, 0, sizeof(c->port.veth_host));
 		memset(&c->port.veth_address, 0, sizeof(c->port.veth_address));
@@ -521,11 +856,15 @@ void gz_dispatch_prepare(const struct gz_load *ld, void *conf)
 /** check_kernel() - The way to the kernel needs a port of the host's */
 static void check_kernel(struct gz_load *ld, const struct gz_dispatch_config *c)
 {
+	bool any = c->kernel_iface[0];
+
+	for (unsigned i = 0; i < c->nports; i++)
+		any |= c->ports[i].kernel_iface[0] != 0;
 	if (c->kernel_iface[0] && c->port.veth_host[0])
 		gz_load_error(ld, "kernel.iface", "port.veth",
 			      "not used with port.veth: the kernel has %s: expected one of them",
 			      c->port.veth_host);
-	if (c->nkernel_rules && !c->kernel_iface[0])
+	if (c->nkernel_rules && !any)
 		gz_load_error(ld, "kernel.rules", "kernel.iface",
 			      "there is no way to the kernel: expected kernel.iface as well");
 }
@@ -536,10 +875,13 @@ void gz_dispatch_check(struct gz_load *ld, void *conf)
 
 	check_control(ld, c->run_dir, c->name);
 	check_owner(ld, &c->port, "port.driver");
-	if (c->bond.nports)
+	if (c->nports)
+		check_ports(ld, c);
+	else if (c->bond.nports)
 		check_bond(ld, c);
 	else
 		check_port(ld, &c->port, &c->memory);
 	check_kernel(ld, c);
 	check_clients(ld, c);
+	check_workers(ld, &c->workers);
 }

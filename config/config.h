@@ -23,8 +23,10 @@
 #define GZ_CLIENTS_MAX 64
 #define GZ_EAL_ARGS_MAX 16
 #define GZ_RULES_MAX 64
+#define GZ_ROUTES_MAX 64
 #define GZ_KERNEL_RULES_MAX 32
 #define GZ_BOND_PORTS_MAX 8
+#define GZ_DISPATCH_PORTS_MAX 8
 #define GZ_BOND_TARGETS_MAX 8
 
 enum gz_log_level { GZ_LOG_ERROR, GZ_LOG_WARN, GZ_LOG_INFO, GZ_LOG_DEBUG };
@@ -45,7 +47,14 @@ enum gz_driver {
 	GZ_DRV_PCI,
 	GZ_DRV_VDEV,	 /* port.device is a DPDK --vdev string, verbatim */
 	GZ_DRV_DISPATCH, /* attaches to gazelle-dispatch (engine/attach.c) */
+	GZ_DRV_MEMIF,	 /* shared memory, of whoever is at the other end of path */
+	GZ_DRV_PCAP,	 /* frames of a file, and into one */
+	GZ_DRV_RING,	 /* what is sent comes back */
+	GZ_DRV_NULL,	 /* what is sent is gone, nothing comes */
 };
+
+/** Who makes the socket of a memif: its server. */
+enum gz_memif_role { GZ_MEMIF_CLIENT, GZ_MEMIF_SERVER };
 
 /** What the configuration calls @driver, "af_xdp" for one; static. */
 const char *gz_driver_name(enum gz_driver driver);
@@ -68,6 +77,13 @@ struct gz_prefix {
 	struct in6_addr addr;
 	uint8_t len; /* 0..128 */
 	bool set;
+};
+
+/** One of stack.routes (engine/route.c). */
+struct gz_route {
+	struct gz_prefix to;
+	struct gz_prefix via; /* a neighbour: len 128 */
+	struct gz_prefix src; /* an address of ours; not set: as without the route */
 };
 
 /** Whose 127/8 is, and where wildcard and loopback listeners answer (engine/twin.c). */
@@ -102,8 +118,8 @@ struct gz_offloads {
 struct gz_port_config {
 	enum gz_driver driver;
 	char iface[IFNAMSIZ];	/* af_xdp, af_packet, tap */
-	char device[256];	/* pci address or vdev string */
-	char path[GZ_PATH_MAX]; /* virtio_user, vhost socket; dispatch's control socket */
+	char device[256];	/* pci address or MAC, or vdev string */
+	char path[GZ_PATH_MAX]; /* virtio_user, vhost, memif socket; dispatch's control socket */
 	uint8_t mac[6];		/* all zero: the device's own */
 	bool mac_set;
 	uint16_t mtu;	     /* bytes of IP packet */
@@ -115,6 +131,11 @@ struct gz_port_config {
 	char veth_host[IFNAMSIZ];	/* the kernel's end, e.g. gz0 */
 	struct gz_prefix4 veth_address; /* its address */
 	struct gz_prefix veth_address6;
+	enum gz_memif_role memif_role;
+	uint32_t memif_id;
+	char memif_secret[24];
+	char pcap_receive[GZ_PATH_MAX], pcap_send[GZ_PATH_MAX];
+	bool pcap_repeat;
 	uint16_t queues; /* no key: one for each worker, where the driver has them; 0: one */
 };
 
@@ -125,6 +146,15 @@ struct gz_memory_config {
 };
 
 #define GZ_CPUS_MAX 16 /* of workers.cpus */
+
+/* worker.cpu and workers: one worker on cpu, unless it is said how many or where */
+struct gz_workers_config {
+	int cpu; /* worker.cpu; -1: floats */
+	unsigned ncpus;
+	int cpus[GZ_CPUS_MAX]; /* workers.cpus: a worker each */
+	uint32_t count;	       /* workers.count: so many that float, or are on node's; 0: unsaid */
+	int node;	       /* workers.node: on processors of this NUMA node; -1: unsaid */
+};
 
 struct gz_engine_config {
 	char name[GZ_NAME_MAX];
@@ -138,12 +168,13 @@ struct gz_engine_config {
 	struct gz_prefix4 addrs[GZ_ADDRS_MAX]; /* stack.addresses */
 	uint32_t gateway;		       /* network order, 0: none */
 	unsigned naddrs6;
-	struct gz_prefix addrs6[GZ_ADDRS_MAX]; /* stack.addresses6, each a /64 */
+	struct gz_prefix addrs6[GZ_ADDRS_MAX]; /* stack.addresses6 */
 	struct in6_addr gateway6;	       /* ::, none */
+	unsigned nroutes;
+	struct gz_route routes[GZ_ROUTES_MAX]; /* stack.routes */
 	bool slaac;
-	int cpu; /* worker.cpu; -1: floats */
-	unsigned ncpus;
-	int cpus[GZ_CPUS_MAX]; /* workers.cpus: a worker each; none: one, on cpu */
+	bool dhcp; /* stack.dhcp: the IPv4 address and the gateway are a server's to say */
+	struct gz_workers_config workers;
 	enum gz_power power;
 	uint32_t spin_us;	   /* adaptive: polls this long before sleep */
 	uint32_t burst;		   /* worker.burst, packets a loop */
@@ -194,8 +225,12 @@ struct gz_kernel_rule {
 #define GZ_CONNECTIONS_MAX 65536
 #define GZ_PRIORITY_MAX 7
 
+/** What a client may leave to dispatch, and takes unfinished, if it wants to */
+enum gz_client_offloads { GZ_OFFLOADS_ALL, GZ_OFFLOADS_CHECKSUM, GZ_OFFLOADS_NONE };
+
 struct gz_dispatch_client {
 	char name[GZ_NAME_MAX];
+	char port[GZ_NAME_MAX];	   /* of several the one at which it is; "": there is one */
 	char path[GZ_PATH_MAX];	   /* vhost-user socket, engine is server; "": it attaches */
 	struct gz_prefix4 address; /* /32 or wider: what is the client's */
 	struct gz_prefix address6; /* of IPv6, if it is set */
@@ -208,7 +243,16 @@ struct gz_dispatch_client {
 	uint32_t receive_kbits, receive_packets;
 	uint32_t connections; /* of TCP at a time; 0: any number */
 	uint32_t priority;    /* at a port that is short */
-	unsigned line;	      /* in the file, for messages */
+	enum gz_client_offloads offloads;
+	unsigned line; /* in the file, for messages */
+};
+
+/** One of several ports that have nothing to do with each other */
+struct gz_dispatch_port {
+	char name[GZ_NAME_MAX];
+	struct gz_port_config port;
+	char kernel_iface[IFNAMSIZ]; /* "": no way to the kernel */
+	uint32_t send_kbits;
 };
 
 struct gz_dispatch_config {
@@ -218,11 +262,13 @@ struct gz_dispatch_config {
 	struct gz_memory_config memory;
 	struct gz_port_config port; /* with a bond only what holds for all its ports */
 	struct gz_bond_config bond;
+	unsigned nports; /* 0: one, of port or bond */
+	struct gz_dispatch_port ports[GZ_DISPATCH_PORTS_MAX];
 	uint32_t send_kbits;	     /* all that leaves; 0: as the port takes it */
 	char kernel_iface[IFNAMSIZ]; /* kernel.iface; "": no way to the kernel */
 	unsigned nkernel_rules;
 	struct gz_kernel_rule kernel_rules[GZ_KERNEL_RULES_MAX];
-	int cpu;
+	struct gz_workers_config workers;
 	enum gz_power power;
 	uint32_t spin_us;
 	uint32_t burst;
@@ -254,6 +300,13 @@ int gz_dispatch_config_load(const char *path, struct gz_dispatch_config *c, FILE
  */
 int gz_dispatch_config_reload(const char *path, const struct gz_dispatch_config *running,
 			      struct gz_dispatch_config *c, FILE *err);
+/**
+ * gz_dispatch_config_of() - What concerns one port of several
+ * @i:	Its number; 0 where there is one
+ * @c:	Filled: port, send_kbits, kernel and clients are its own.  Strings in eal[] stay @all's
+ */
+void gz_dispatch_config_of(const struct gz_dispatch_config *all, unsigned i,
+			   struct gz_dispatch_config *c);
 void gz_engine_config_free(struct gz_engine_config *c);
 void gz_dispatch_config_free(struct gz_dispatch_config *c);
 

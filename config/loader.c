@@ -147,6 +147,21 @@ static void bad_value(struct gz_load *ld, const struct gz_cfg_key *k, const char
 }
 
 /**
+ * is_named_null() - Is "null" one of the values of an enum, and this one?
+ * @k:		Key
+ * @node:	A node that is_null()
+ *
+ * Return: true if so
+ */
+static bool is_named_null(const struct gz_cfg_key *k, const struct node *node)
+{
+	for (size_t i = 0; k->type == GZ_CFG_ENUM && k->names[i]; i++)
+		if (!strcmp(k->names[i], "null"))
+			return !strcmp(node->text, "null");
+	return false;
+}
+
+/**
  * load_scalar() - Put one value into its slot
  * @ld:		Load
  * @k:		Key
@@ -159,7 +174,7 @@ static void load_scalar(struct gz_load *ld, const struct gz_cfg_key *k, const ch
 {
 	const char *why = "not a value";
 
-	if (node->kind == NODE_SCALAR && !is_null(node) && !node->bad) {
+	if (node->kind == NODE_SCALAR && !node->bad && (!is_null(node) || is_named_null(k, node))) {
 		if (strlen(node->text) != node->len)
 			why = "not printable";
 		else

@@ -33,6 +33,11 @@ static const char *const log_names[] = {[GZ_LOG_ERROR] = "error",
 static const char *const hugepages_names[] = {
     [GZ_HUGE_AUTO] = "auto", [GZ_HUGE_ALWAYS] = "always", [GZ_HUGE_NEVER] = "never", NULL};
 
+static const char *const client_offloads_names[] = {[GZ_OFFLOADS_ALL] = "all",
+						    [GZ_OFFLOADS_CHECKSUM] = "checksum",
+						    [GZ_OFFLOADS_NONE] = "none",
+						    NULL};
+
 static const char *const power_names[] = {[GZ_POWER_ADAPTIVE] = "adaptive",
 					  [GZ_POWER_POLL] = "poll",
 					  [GZ_POWER_INTERRUPT] = "interrupt",
@@ -53,7 +58,14 @@ static const char *const driver_names[] = {[GZ_DRV_AUTO] = "auto",
 					   [GZ_DRV_PCI] = "pci",
 					   [GZ_DRV_VDEV] = "vdev",
 					   [GZ_DRV_DISPATCH] = "dispatch",
+					   [GZ_DRV_MEMIF] = "memif",
+					   [GZ_DRV_PCAP] = "pcap",
+					   [GZ_DRV_RING] = "ring",
+					   [GZ_DRV_NULL] = "null",
 					   NULL};
+
+static const char *const memif_role_names[] = {
+    [GZ_MEMIF_CLIENT] = "client", [GZ_MEMIF_SERVER] = "server", NULL};
 
 const char *gz_driver_name(enum gz_driver driver)
 {
@@ -148,7 +160,9 @@ static const struct gz_cfg_key port_keys[] = {
 		  "dispatch: a link to gazelle-dispatch, whose control socket is at "
 		  "path. virtio_user: a link to any vhost-user back end, or to "
 		  "gazelle-dispatch, at path; vhost: its other end. pci, vdev: see "
-		  "device." },
+		  "device. memif, pcap: see their blocks. ring: what is sent comes back. "
+		  "null: what is sent is gone, and nothing comes; for programs that "
+		  "talk to each other only." },
 	{ "port.iface", GZ_CFG_IFACE, FIELD(struct gz_port_config, iface),
 	  .flags = GZ_CFG_OPTIONAL, .def = "gz0e", .example = "eth1",
 	  .help = "Network interface of auto, af_xdp, af_packet and tap.",
@@ -156,18 +170,18 @@ static const struct gz_cfg_key port_keys[] = {
 		  "like the host's end with an 'e' after it." },
 	{ "port.device", GZ_CFG_TEXT, FIELD(struct gz_port_config, device),
 	  .flags = GZ_CFG_OPTIONAL, .def = "", .example = "0000:01:00.0",
-	  .help = "pci: the device's address. vdev: DPDK's --vdev text, "
-		  "verbatim." },
+	  .help = "pci: the device's address, or its MAC address. vdev: DPDK's --vdev "
+		  "text, verbatim." },
 	{ "port.path", GZ_CFG_PATH, FIELD(struct gz_port_config, path),
 	  .flags = GZ_CFG_OPTIONAL, .def = "",
 	  .example = "/run/gazelle/engine1.vhost",
-	  .help = "Socket of dispatch, virtio_user and vhost." },
+	  .help = "Socket of dispatch, virtio_user, vhost and memif." },
 	{ "port.mac", GZ_CFG_MAC, .offset = offsetof(struct gz_port_config, mac),
 	  .size = 7, .flags = GZ_CFG_OPTIONAL, .def = "",
 	  .example = "02:00:00:00:00:01",
 	  .help = "MAC address; left out: the device's own." },
 	{ "port.mtu", GZ_CFG_UINT, FIELD(struct gz_port_config, mtu),
-	  RANGE(576, 9600), .def = "1500",
+	  RANGE(68, 9600), .def = "1500",
 	  .help = "Largest IP packet, in bytes.",
 	  .more = "af_xdp carries up to 3498." },
 	{ "port.queue_size", GZ_CFG_UINT, FIELD(struct gz_port_config, queue_size),
@@ -196,6 +210,32 @@ static const struct gz_cfg_key port_keys[] = {
 	  .flags = GZ_CFG_OPTIONAL, .def = "fd67:617a:656c::1/64",
 	  .example = "fd67:617a:656c::1/64",
 	  .help = "Its IPv6 address; left out, or IPv6 off in the kernel: none." },
+	{ "port.memif", GZ_CFG_BLOCK,
+	  .help = "Driver memif: shared memory with another program.",
+	  .more = "Another engine, VPP, dpdk-testpmd. Each side can write to what it "
+		  "shares: one that is not trusted belongs behind gazelle-dispatch." },
+	{ "port.memif.role", GZ_CFG_ENUM, FIELD(struct gz_port_config, memif_role),
+	  .names = memif_role_names, .def = "client",
+	  .help = "Who makes the socket at port.path (server), and who connects to it." },
+	{ "port.memif.id", GZ_CFG_UINT, FIELD(struct gz_port_config, memif_id),
+	  RANGE(0, UINT32_MAX - 1), .def = "0",
+	  .help = "Which of the socket's links it is; both ends have the same." },
+	{ "port.memif.secret", GZ_CFG_NAME, FIELD(struct gz_port_config, memif_secret),
+	  .flags = GZ_CFG_OPTIONAL, .def = "", .example = "xyzzy",
+	  .help = "Both ends have the same, or both have none." },
+	{ "port.pcap", GZ_CFG_BLOCK,
+	  .help = "Driver pcap: frames from a file, and into one.",
+	  .more = "tcpdump -w and Wireshark write and read such files. At least one of "
+		  "the two is needed." },
+	{ "port.pcap.receive", GZ_CFG_PATH, FIELD(struct gz_port_config, pcap_receive),
+	  .flags = GZ_CFG_OPTIONAL, .def = "", .example = "/tmp/in.pcap",
+	  .help = "What the engine receives, as fast as it can; left out: nothing." },
+	{ "port.pcap.send", GZ_CFG_PATH, FIELD(struct gz_port_config, pcap_send),
+	  .flags = GZ_CFG_OPTIONAL, .def = "", .example = "/tmp/out.pcap",
+	  .help = "Where what it sends is written; left out: nowhere." },
+	{ "port.pcap.repeat", GZ_CFG_BOOL, FIELD(struct gz_port_config, pcap_repeat),
+	  .def = "false",
+	  .help = "Receive the file again and again; it must fit into memory.mbufs." },
 };
 
 static_assert(offsetof(struct gz_port_config, mac_set) ==
@@ -205,7 +245,7 @@ static const struct gz_cfg_key offload_keys[] = {
 	{ "port.offloads", GZ_CFG_BLOCK,
 	  .help = "What is left to the device, where it offers it.",
 	  .more = "gazelle-ctl port shows what is offered and what is used. "
-		  "gazelle-dispatch offers its clients nothing." },
+		  "Those of gazelle-dispatch are the port's; for its clients see there." },
 	{ "port.offloads.checksum", GZ_CFG_BOOL, FIELD(struct gz_port_config, offloads.checksum),
 	  .def = "true",
 	  .help = "Checksums of TCP: of pci, virtio_user and vhost.",
@@ -219,6 +259,7 @@ static const struct gz_cfg_key offload_keys[] = {
 	  .def = "true",
 	  .help = "Receiving them.",
 	  .more = "Goes with checksum. Of virtio_user and vhost." },
+	/* DEVICE_OFFLOADS: what follows is the engine's own work */
 	{ "port.offloads.gso", GZ_CFG_BOOL, FIELD(struct gz_port_config, offloads.gso),
 	  .def = "false",
 	  .help = "Cutting larger segments in software, just before the port.",
@@ -229,6 +270,9 @@ static const struct gz_cfg_key offload_keys[] = {
 	  .help = "Merging segments in software, just behind the port.",
 	  .more = "Where it has no lro. Over IPv4." },
 };
+
+/* Of offload_keys: the block and what is left to devices */
+#define DEVICE_OFFLOADS 4
 
 /* The fields lie in both structures, not in one that they share. */
 #define HEAD_KEYS(S, default_name, name_help) \
@@ -243,7 +287,7 @@ static const struct gz_cfg_key offload_keys[] = {
 
 #define WORKER_KEYS(S) \
 	{ "worker", GZ_CFG_BLOCK, .help = "The thread that moves packets." }, \
-	{ "worker.cpu", GZ_CFG_INT, FIELD(S, cpu), RANGE(-1, 1023), .def = "-1", \
+	{ "worker.cpu", GZ_CFG_INT, FIELD(S, workers.cpu), RANGE(-1, 1023), .def = "-1", \
 	  .help = "The processor it is bound to; -1: none, it floats." }, \
 	{ "worker.power", GZ_CFG_ENUM, FIELD(S, power), .names = power_names, \
 	  .def = "adaptive", \
@@ -258,6 +302,20 @@ static const struct gz_cfg_key offload_keys[] = {
 	{ "worker.burst", GZ_CFG_UINT, FIELD(S, burst), RANGE(1, 512), \
 	  .def = "32", \
 	  .help = "Packets taken from the device at a time." }
+
+#define WORKERS_KEYS(S, how) \
+	{ "workers", GZ_CFG_BLOCK, .help = "Several such threads." }, \
+	{ "workers.cpus", GZ_CFG_INT, LIST(S, workers.cpus, workers.ncpus), \
+	  RANGE(-1, 1023), .def = "", .flags = GZ_CFG_OPTIONAL, .example = "[0, 1]", \
+	  .help = "The processors that have a worker each; -1: it floats.", \
+	  .more = (how) }, \
+	{ "workers.node", GZ_CFG_INT, FIELD(S, workers.node), \
+	  RANGE(-1, 1023), .def = "-1", .flags = GZ_CFG_OPTIONAL, .example = "0", \
+	  .help = "In place of cpus: a worker on each processor of this NUMA node.", \
+	  .more = "Memory is the node's, too, as it is where all of cpus are of one." }, \
+	{ "workers.count", GZ_CFG_UINT, FIELD(S, workers.count), \
+	  RANGE(0, GZ_CPUS_MAX), .def = "0", .flags = GZ_CFG_OPTIONAL, .example = "2", \
+	  .help = "In place of cpus: so many workers, on the first of node, or floating." }
 
 #define EAL_KEYS(S) \
 	{ "eal_args", GZ_CFG_WORD, LIST(S, eal, neal), .def = "", \
@@ -315,6 +373,23 @@ static const struct gz_cfg_schema rule_schema = {
 	NULL, rule_parts, LEN(rule_parts), sizeof(struct gz_rule)
 };
 
+static const struct gz_cfg_key route_keys[] = {
+	{ "to", GZ_CFG_NET, FIELD(struct gz_route, to),
+	  .flags = GZ_CFG_REQUIRED, .help = "The destinations." },
+	{ "via", GZ_CFG_NET, FIELD(struct gz_route, via),
+	  .flags = GZ_CFG_REQUIRED, .help = "The next hop." },
+	{ "src", GZ_CFG_NET, FIELD(struct gz_route, src),
+	  .flags = GZ_CFG_OPTIONAL, .help = "The source of connections there." },
+};
+
+static const struct gz_cfg_part route_parts[] = {
+	{ route_keys, LEN(route_keys), 0 },
+};
+
+static const struct gz_cfg_schema route_schema = {
+	NULL, route_parts, LEN(route_parts), sizeof(struct gz_route)
+};
+
 static const struct gz_cfg_key engine_keys[] = {
 	{ "stack", GZ_CFG_BLOCK, .help = "The IP stack." },
 	{ "stack.addresses", GZ_CFG_HOST4,
@@ -332,7 +407,7 @@ static const struct gz_cfg_key engine_keys[] = {
 	  LIST(struct gz_engine_config, addrs6, naddrs6),
 	  .flags = GZ_CFG_OPTIONAL,
 	  .def = "fd67:617a:656c::2/64", .example = "[2001:db8::10/64]",
-	  .help = "Its IPv6 addresses; networks are /64.",
+	  .help = "Its IPv6 addresses, each with its network's prefix length.",
 	  .more = "The default goes with the default veth pair: a port: block "
 		  "starts from none. Duplicate address detection takes a second, "
 		  "except on a pair that veth: makes." },
@@ -340,10 +415,28 @@ static const struct gz_cfg_key engine_keys[] = {
 	  .flags = GZ_CFG_OPTIONAL, .def = "", .example = "2001:db8::1",
 	  .help = "IPv6's next hop to everything else, link-local or not.",
 	  .more = "Left out: the router that slaac finds." },
+	{ "stack.routes", GZ_CFG_MAPS, LIST(struct gz_engine_config, routes, nroutes),
+	  .def = "", .flags = GZ_CFG_OPTIONAL, .maps = &route_schema,
+	  .example = "  - to: 10.8.0.0/16\n"
+		     "    via: 10.213.0.3\n"
+		     "  - to: 2001:db8:8::/48\n"
+		     "    via: fe80::3\n"
+		     "    src: 2001:db8::10\n",
+	  .help = "Next hops besides the gateways, of IPv4 and IPv6.",
+	  .more = "Of the routes and of the networks of addresses the one with the longest "
+		  "prefix holds. via: a neighbour, of IPv6 link-local or not. src: which of "
+		  "the addresses connections come from; left out: of IPv4 the one in "
+		  "via's network." },
 	{ "stack.slaac", GZ_CFG_BOOL, FIELD(struct gz_engine_config, slaac),
 	  .def = "false",
 	  .help = "Make addresses and find a router by router advertisements.",
 	  .more = "false: advertisements and redirects are ignored." },
+	{ "stack.dhcp", GZ_CFG_BOOL, FIELD(struct gz_engine_config, dhcp),
+	  .def = "false",
+	  .help = "Ask a DHCP server for the IPv4 address, its network and the gateway.",
+	  .more = "In place of addresses and gateway. An MTU that the server tells of is "
+		  "taken if it is not larger than port.mtu. The engine is ready when it has a "
+		  "lease, or has asked in vain for ten seconds, and asks on then." },
 	{ "policy", GZ_CFG_BLOCK, .help = "Which sockets are the engine's." },
 	{ "policy.loopback", GZ_CFG_ENUM, FIELD(struct gz_engine_config, loopback),
 	  .names = loopback_names, .def = "both",
@@ -389,12 +482,9 @@ static const struct gz_cfg_key engine_keys[] = {
 	{ "worker.sockets", GZ_CFG_UINT, FIELD(struct gz_engine_config, pumped),
 	  RANGE(1, 4194304), .def = "65536",
 	  .help = "Sockets whose bytes are moved before packets are looked at again." },
-	{ "workers", GZ_CFG_BLOCK, .help = "Several such threads." },
-	{ "workers.cpus", GZ_CFG_INT, LIST(struct gz_engine_config, cpus, ncpus),
-	  RANGE(-1, 1023), .def = "", .flags = GZ_CFG_OPTIONAL, .example = "[0, 1]",
-	  .help = "The processors that have a worker each; -1: it floats.",
-	  .more = "Left out: one worker, on worker.cpu. Connections are spread over "
-		  "the workers by a hash of their addresses and ports." },
+	WORKERS_KEYS(struct gz_engine_config,
+		     "Left out: one worker, on worker.cpu. Connections are spread over "
+		     "the workers by a hash of their addresses and ports."),
 	{ "limits", GZ_CFG_BLOCK, .help = "What programs can use up." },
 	{ "limits.sockets", GZ_CFG_UINT, FIELD(struct gz_engine_config, max_sockets),
 	  RANGE(16, 4194304), .def = "262144",
@@ -471,6 +561,8 @@ const struct gz_cfg_schema gz_engine_schema = {
 static const struct gz_cfg_key client_keys[] = {
 	{ "name", GZ_CFG_NAME, FIELD(struct gz_dispatch_client, name),
 	  .flags = GZ_CFG_REQUIRED, .help = "The client's name." },
+	{ "port", GZ_CFG_NAME, FIELD(struct gz_dispatch_client, port),
+	  .flags = GZ_CFG_OPTIONAL, .help = "The name of its port, of several." },
 	{ "path", GZ_CFG_PATH, FIELD(struct gz_dispatch_client, path),
 	  .flags = GZ_CFG_OPTIONAL, .help = "Its vhost-user socket." },
 	{ "address", GZ_CFG_NET4, FIELD(struct gz_dispatch_client, address),
@@ -504,6 +596,9 @@ static const struct gz_cfg_key client_keys[] = {
 	{ "priority", GZ_CFG_UINT, FIELD(struct gz_dispatch_client, priority),
 	  .flags = GZ_CFG_OPTIONAL, RANGE(1, GZ_PRIORITY_MAX),
 	  .help = "Whose frames go first at a port that is short." },
+	{ "offloads", GZ_CFG_ENUM, FIELD(struct gz_dispatch_client, offloads),
+	  .names = client_offloads_names, .flags = GZ_CFG_OPTIONAL,
+	  .help = "What is offered to it." },
 };
 
 static_assert(offsetof(struct gz_dispatch_client, uid_set) ==
@@ -517,22 +612,47 @@ static const struct gz_cfg_schema client_schema = {
 	NULL, client_parts, LEN(client_parts), sizeof(struct gz_dispatch_client)
 };
 
-static const struct gz_cfg_key bond_port_keys[] = {
+/* A port in a list of them */
+static const struct gz_cfg_key listed_port_keys[] = {
 	{ "driver", GZ_CFG_ENUM, FIELD(struct gz_port_config, driver),
 	  .names = driver_names, .flags = GZ_CFG_OPTIONAL,
 	  .help = "The kind of device, as in port." },
 	{ "iface", GZ_CFG_IFACE, FIELD(struct gz_port_config, iface),
 	  .flags = GZ_CFG_OPTIONAL, .help = "Network interface." },
 	{ "device", GZ_CFG_TEXT, FIELD(struct gz_port_config, device),
-	  .flags = GZ_CFG_OPTIONAL, .help = "PCI address, or DPDK's --vdev text." },
+	  .flags = GZ_CFG_OPTIONAL, .help = "PCI or MAC address, or DPDK's --vdev text." },
 	{ "path", GZ_CFG_PATH, FIELD(struct gz_port_config, path),
-	  .flags = GZ_CFG_OPTIONAL, .help = "Socket of virtio_user and vhost." },
+	  .flags = GZ_CFG_OPTIONAL, .help = "Socket of virtio_user, vhost and memif." },
 	{ "mac", GZ_CFG_MAC, .offset = offsetof(struct gz_port_config, mac),
 	  .size = 7, .flags = GZ_CFG_OPTIONAL, .help = "MAC address." },
 };
 
+/* What each of several independent ones has besides */
+static const struct gz_cfg_key own_port_keys[] = {
+	{ "name", GZ_CFG_NAME, FIELD(struct gz_dispatch_port, name),
+	  .flags = GZ_CFG_REQUIRED, .help = "By which clients name it." },
+	{ "mtu", GZ_CFG_UINT, FIELD(struct gz_dispatch_port, port.mtu),
+	  .flags = GZ_CFG_OPTIONAL, RANGE(68, 9600), .help = "Largest IP packet, in bytes." },
+	{ "vlan", GZ_CFG_UINT, FIELD(struct gz_dispatch_port, port.vlan),
+	  .flags = GZ_CFG_OPTIONAL, RANGE(1, 4094), .help = "Its VLAN on the wire." },
+	{ "kernel", GZ_CFG_IFACE, FIELD(struct gz_dispatch_port, kernel_iface),
+	  .flags = GZ_CFG_OPTIONAL, .help = "Interface of its way to the kernel." },
+	{ "send_kbits", GZ_CFG_UINT, FIELD(struct gz_dispatch_port, send_kbits),
+	  .flags = GZ_CFG_OPTIONAL, RANGE(1, UINT32_MAX),
+	  .help = "Thousand bits a second that leave by it." },
+};
+
+static const struct gz_cfg_part dispatch_port_parts[] = {
+	{ own_port_keys, LEN(own_port_keys), 0 },
+	{ listed_port_keys, LEN(listed_port_keys), offsetof(struct gz_dispatch_port, port) },
+};
+
+static const struct gz_cfg_schema dispatch_port_schema = {
+	NULL, dispatch_port_parts, LEN(dispatch_port_parts), sizeof(struct gz_dispatch_port)
+};
+
 static const struct gz_cfg_part bond_port_parts[] = {
-	{ bond_port_keys, LEN(bond_port_keys), 0 },
+	{ listed_port_keys, LEN(listed_port_keys), 0 },
 };
 
 static const struct gz_cfg_schema bond_port_schema = {
@@ -606,6 +726,21 @@ static const struct gz_cfg_schema kernel_rule_schema = {
 };
 
 static const struct gz_cfg_key dispatch_keys[] = {
+	{ "ports", GZ_CFG_MAPS, LIST(struct gz_dispatch_config, ports, nports),
+	  .def = "", .flags = GZ_CFG_OPTIONAL, .maps = &dispatch_port_schema,
+	  .example = "  - name: inside\n"
+		     "    driver: af_xdp\n"
+		     "    iface: eth1\n"
+		     "  - name: outside\n"
+		     "    driver: af_xdp\n"
+		     "    iface: eth2\n"
+		     "    kernel: gzk1\n",
+	  .help = "Several ports that have nothing to do with each other, instead of one.",
+	  .more = "Each client is at one of them, and nothing goes from one to another. "
+		  "name: what clients call it. driver, iface, device, path, mac, vlan: as "
+		  "port has them, which has none then; mtu: left out, port.mtu. kernel, "
+		  "send_kbits: as kernel.iface and send_kbits, which are left out then; "
+		  "kernel.rules hold for all. No bond." },
 	{ "send_kbits", GZ_CFG_UINT, FIELD(struct gz_dispatch_config, send_kbits),
 	  .flags = GZ_CFG_OPTIONAL, .def = "", .example = "900000", RANGE(1, UINT32_MAX),
 	  .help = "Thousand bits a second that leave by the port, if that is less than it "
@@ -631,6 +766,9 @@ static const struct gz_cfg_key dispatch_keys[] = {
 		  "low-high. A fragment that is not the first matches only rules without "
 		  "ports." },
 	WORKER_KEYS(struct gz_dispatch_config),
+	WORKERS_KEYS(struct gz_dispatch_config,
+		     "Left out: one worker, on worker.cpu. Each has a queue of the port, "
+		     "where the driver has several (af_packet), and its share of the clients."),
 	{ "clients", GZ_CFG_MAPS,
 	  LIST(struct gz_dispatch_config, clients, nclients), .def = "",
 	  .flags = GZ_CFG_OPTIONAL | GZ_CFG_LIVE, .maps = &client_schema,
@@ -644,8 +782,8 @@ static const struct gz_cfg_key dispatch_keys[] = {
 		     "    address: 10.213.0.3/32\n",
 	  .help = "The engines that share the port.",
 	  .more = "name: how messages and telemetry call it, and the name of an engine "
-		  "that attaches. It does so by the control socket (its driver: dispatch), "
-		  "as a process of user uid; left out: of dispatch's own user. It "
+		  "that attaches. port: at which of several ports it is. It attaches by "
+		  "the control socket (its driver: dispatch), as a process of user uid; left out: of dispatch's own user. It "
 		  "registers its addresses, which must be within address or address6. "
 		  "path: it does not attach. With driver virtio_user and the same path it "
 		  "makes a vhost-user socket, to which dispatch connects; all of address "
@@ -661,7 +799,10 @@ static const struct gz_cfg_key dispatch_keys[] = {
 		  "included; more is dropped. Left out: none. "
 		  "connections: TCP connections that it may have at a time; a SYN beyond "
 		  "them is dropped. priority: when the port takes less than there is, "
-		  "frames of the client with the higher one go first, left out: 0." },
+		  "frames of the client with the higher one go first, left out: 0. "
+		  "offloads: what it may leave to others, and gets unfinished, if its own "
+		  "port.offloads wants that. all: checksums and large segments, checksum or "
+		  "none; left out: all." },
 	EAL_KEYS(struct gz_dispatch_config),
 };
 
@@ -670,6 +811,7 @@ static const struct gz_cfg_part dispatch_parts[] = {
 	{ memory_keys, LEN(memory_keys),
 	  offsetof(struct gz_dispatch_config, memory) },
 	{ port_keys, LEN(port_keys), offsetof(struct gz_dispatch_config, port) },
+	{ offload_keys, DEVICE_OFFLOADS, offsetof(struct gz_dispatch_config, port) },
 	{ bond_keys, LEN(bond_keys), offsetof(struct gz_dispatch_config, bond) },
 	{ dispatch_keys, LEN(dispatch_keys), 0 },
 };
@@ -795,6 +937,24 @@ void gz_dispatch_config_default(struct gz_dispatch_config *c)
 void gz_engine_config_free(struct gz_engine_config *c)
 {
 	gz_cfg_free(&gz_engine_schema, c);
+}
+
+void gz_dispatch_config_of(const struct gz_dispatch_config *all, unsigned i,
+			   struct gz_dispatch_config *c)
+{
+	const struct gz_dispatch_port *p = &all->ports[i];
+
+	*c = *all;
+	if (!all->nports)
+		return;
+	c->port = p->port;
+	c->send_kbits = p->send_kbits;
+	memcpy(c->kernel_iface, p->kernel_iface, sizeof(c->kernel_iface));
+	c->nclients = 0;
+	for (unsigned k = 0; k < all->nclients; k++) {
+		if (!strcmp(all->clients[k].port, p->name))
+			c->clients[c->nclients++] = all->clients[k];
+	}
 }
 
 void gz_dispatch_config_free(struct gz_dispatch_config *c)

@@ -43,7 +43,7 @@ enum gz_cfg_type {
 	GZ_CFG_HOST4,	 /* struct gz_prefix4: a host's address and mask */
 	GZ_CFG_NET4,	 /* struct gz_prefix4: a network, no host bits */
 	GZ_CFG_ADDR6,	 /* struct in6_addr, ::, none */
-	GZ_CFG_HOST6,	 /* struct gz_prefix: a host's address in its /64 */
+	GZ_CFG_HOST6,	 /* struct gz_prefix: a host's address and its network's length */
 	GZ_CFG_NET,	 /* struct gz_prefix: a network of either family */
 	GZ_CFG_UID,	 /* uint32_t with a bool after it: is it set? */
 	GZ_CFG_PORTS,	 /* uint16_t low, high */

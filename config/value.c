@@ -344,7 +344,7 @@ static const char *parse_addr(const struct gz_cfg_key *k, const char *text, void
 /**
  * parse_addr6() - GZ_CFG_ADDR6, GZ_CFG_HOST6
  * @k:		Key
- * @text:	"a:b::c", or "a:b::c/64"
+ * @text:	"a:b::c", or "a:b::c/len"
  * @slot:	struct in6_addr, or struct gz_prefix
  *
  * Return: NULL or why not
@@ -356,6 +356,8 @@ static const char *parse_addr6(const struct gz_cfg_key *k, const char *text, voi
 	char host[INET6_ADDRSTRLEN] = "";
 	struct gz_prefix p;
 	bool gateway = k->type == GZ_CFG_ADDR6;
+	int64_t len = 0;
+	size_t used;
 
 	memset(&p, 0, sizeof(p));
 	if (n >= sizeof(host))
@@ -367,13 +369,14 @@ static const char *parse_addr6(const struct gz_cfg_key *k, const char *text, voi
 		return "not a single address";
 	if (!slash && !gateway)
 		return "without a prefix length";
-	if (slash && strcmp(slash, "/64"))
-		return "not in a /64";
+	used = slash ? digits(slash + 1, &len) : 0;
+	if (slash && (!used || slash[1 + used] || len < 16 || len > 128))
+		return "without a valid prefix length";
 	/* ::/96 is unspecified, loopback and other things of the past. */
 	if (!memcmp(&p.addr, &in6addr_any, 12) || IN6_IS_ADDR_V4MAPPED(&p.addr) ||
 	    IN6_IS_ADDR_MULTICAST(&p.addr) || (!gateway && IN6_IS_ADDR_LINKLOCAL(&p.addr)))
 		return "not a host's address";
-	p.len = 64;
+	p.len = (uint8_t)len;
 	p.set = true;
 	memcpy(slot, &p, gateway ? sizeof(p.addr) : sizeof(p));
 	return NULL;

@@ -146,9 +146,11 @@ void gz_cfg_format(const struct gz_cfg_key *k, const void *slot, FILE *out)
 		fprintf(out, "%s/%u", inet_ntop(AF_INET, &p.addr, text, sizeof(text)), p.len);
 		break;
 	case GZ_CFG_ADDR6:
+		fprintf(out, "\"%s\"", inet_ntop(AF_INET6, slot, text, sizeof(text)));
+		break;
 	case GZ_CFG_HOST6:
-		fprintf(out, "\"%s%s\"", inet_ntop(AF_INET6, slot, text, sizeof(text)),
-			k->type == GZ_CFG_HOST6 ? "/64" : "");
+		fprintf(out, "\"%s/%u\"", inet_ntop(AF_INET6, slot, text, sizeof(text)),
+			((const struct gz_prefix *)slot)->len);
 		break;
 	case GZ_CFG_NET:
 		print_net(slot, out);
@@ -266,7 +268,8 @@ static void expect_one(const struct gz_cfg_key *k, FILE *out)
 		fputs("an IPv6 address", out);
 		break;
 	case GZ_CFG_HOST6:
-		fprintf(out, "%s with /64", k->list ? "IPv6 addresses" : "an IPv6 address");
+		fprintf(out, "%s as a:b::c/len, len 16 to 128",
+			k->list ? "IPv6 addresses" : "an IPv6 address");
 		break;
 	case GZ_CFG_NET:
 		fputs("an address or a network, IPv4 or IPv6, without host bits", out);

@@ -32,7 +32,8 @@ struct ctl {
  */
 typedef int ctl_verb_fn(const struct ctl *ctl, int argc, char **argv);
 
-ctl_verb_fn ctl_why, ctl_port, ctl_stats, ctl_ss, ctl_planes, ctl_workers, ctl_dispatch, ctl_set;
+ctl_verb_fn ctl_why, ctl_port, ctl_stats, ctl_ss, ctl_planes, ctl_routes, ctl_workers, ctl_dispatch,
+    ctl_set;
 
 struct telemetry;
 /** ctl_order() - Run a command that is answered by what was done, or why not.  Return: exit status

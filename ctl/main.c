@@ -57,6 +57,12 @@ static const struct verb {
      "or a full ring; site: a place in the code that stays as it is; passed-on;\n"
      "traced; no-broker: gazelle-run is gone; busy; no-room; urgent; broken.\n"
      "With --json: an array of objects.\n"},
+    {"routes", ctl_routes, "", "Networks on the link, routes and gateways",
+     "One line per route: the destinations, the next hop (none: they are on the link), the\n"
+     "source that connections get where the route says it, and what it is from: link, an\n"
+     "address of the stack's; routes, gateway, gateway6, as the configuration has them.\n"
+     "Of those that an address is in, the one with the longest prefix holds.\n"
+     "With --json: an array of objects.\n"},
     {"workers", ctl_workers, "", "What each worker does",
      "One line per worker: its processor (-1: it floats), the queue of the port that it\n"
      "receives from (-1: none, others hand packets to it), and counters of its own:\n"
@@ -67,11 +73,12 @@ static const struct verb {
      "A gazelle-dispatch: show, rate, clients, bond, latency, set, reload, quit",
      "show, the default: one line for the port and for each client: frames received\n"
      "and sent, frames dropped, beyond its limits, malformed and so on, whether the link\n"
-     "is up and how often it came up.  Only the first 26 clients are in the answer.\n"
+     "is up and how often it came up.  Only the first 21 clients are in the answer.\n"
      "rate: the same, of one second.\n"
      "clients: a line for each client, all of them, with its address, the MAC address\n"
      "that it was seen with, the multicast groups that it is in and how often it was\n"
-     "refused more, the TCP connections that count against its limit, its priority.\n"
+     "refused more, the TCP connections that count against its limit, its priority,\n"
+     "and what it leaves to others (checksum, tso) and gets unfinished (lro).\n"
      "bond: one line for each Ethernet port: its state (absent; down: no link; silent:\n"
      "link, but no probe is answered; good) and for how long, whether it is the active\n"
      "one, frames, those ignored because another one was active, probes answered and\n"

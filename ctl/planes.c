@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * planes.c - gazelle-ctl planes: which plane each process is on, and why not the ring;
- * gazelle-ctl workers: what each worker does
+ * gazelle-ctl workers: what each worker does; gazelle-ctl routes: its routes
  */
 #include <stdio.h>
 
@@ -36,6 +36,11 @@ static int show(const struct ctl *ctl, int argc, char **argv, const char *comman
 int ctl_planes(const struct ctl *ctl, int argc, char **argv)
 {
 	return show(ctl, argc, argv, "/gazelle/planes", "planes");
+}
+
+int ctl_routes(const struct ctl *ctl, int argc, char **argv)
+{
+	return show(ctl, argc, argv, "/gazelle/routes", "routes");
 }
 
 int ctl_workers(const struct ctl *ctl, int argc, char **argv)

@@ -23,7 +23,8 @@
 #define ACCEPTS 8 /* a turn */
 
 struct peer {
-	int place; /* -1: none yet */
+	struct dispatch *d; /* the port of its place */
+	int place;	    /* -1: none yet */
 	uint64_t number;
 	struct ucred who;
 };
@@ -93,7 +94,7 @@ static ssize_t read_request(int from, struct gz_attach_request *r, int *fd)
 }
 
 /** serve() - Return: 0 or -errno with the reason in @text */
-static int serve(struct dispatch *d, struct peer *p, const struct gz_attach_request *r, int *fd,
+static int serve(struct dispatch *first, struct peer *p, const struct gz_attach_request *r, int *fd,
 		 char *text, size_t n)
 {
 	int rc, taken = *fd;
@@ -102,7 +103,8 @@ static int serve(struct dispatch *d, struct peer *p, const struct gz_attach_requ
 	case GZ_ATTACH_HELLO:
 		if (p->place >= 0)
 			return gz_failed(text, n, EALREADY, "said already");
-		rc = client_attach(d, &p->who, r, text, n);
+		p->d = port_of_client(first, r->name);
+		rc = client_attach(p->d, &p->who, r, text, n);
 		if (rc < 0)
 			return rc;
 		p->place = rc;
@@ -113,13 +115,13 @@ static int serve(struct dispatch *d, struct peer *p, const struct gz_attach_requ
 		if (taken < 0)
 			return gz_failed(text, n, EINVAL, "expected a descriptor with it");
 		*fd = -1;
-		return client_link(d, (unsigned)p->place, &p->who, taken, text, n);
+		return client_link(p->d, (unsigned)p->place, &p->who, taken, text, n);
 	case GZ_ATTACH_CLAIM:
 	case GZ_ATTACH_RELEASE:
 		if (p->place < 0)
 			return gz_failed(text, n, EPROTO, "expected HELLO first");
 		return (r->op == GZ_ATTACH_CLAIM ? client_claim : client_release)(
-		    d, (unsigned)p->place, r->udp, r->port_lo, text, n);
+		    p->d, (unsigned)p->place, r->udp, r->port_lo, text, n);
 	case GZ_ATTACH_TAKEOVER:
 		return gz_failed(text, n, EACCES, "user %u may not take over", p->who.uid);
 	default:
@@ -128,7 +130,7 @@ static int serve(struct dispatch *d, struct peer *p, const struct gz_attach_requ
 }
 
 /** hear() - Read and answer a packet.  Return: false if the peer is finished with */
-static bool hear(struct dispatch *d, int from, struct peer *p)
+static bool hear(struct dispatch *first, int from, struct peer *p)
 {
 	struct gz_attach_request r;
 	char text[sizeof(((struct gz_attach_answer *)0)->text)] = "";
@@ -152,10 +154,10 @@ static bool hear(struct dispatch *d, int from, struct peer *p)
 		takeover_asked(from); /* it is answered when there is something to take */
 		goes_on = false;
 	} else {
-		rc = serve(d, p, &r, &fd, text, sizeof(text));
+		rc = serve(first, p, &r, &fd, text, sizeof(text));
 		goes_on =
 		    answer(from, rc, text,
-			   r.op == GZ_ATTACH_HELLO && !rc ? &d->clients.place[p->place] : NULL);
+			   r.op == GZ_ATTACH_HELLO && !rc ? &p->d->clients.place[p->place] : NULL);
 	}
 	if (fd >= 0)
 		close(fd);
@@ -164,19 +166,19 @@ static bool hear(struct dispatch *d, int from, struct peer *p)
 
 /* --- peers ----------------------------------------------------------------- */
 
-static void hang_up(struct dispatch *d, unsigned i)
+static void hang_up(unsigned i)
 {
 	unsigned last = --control.n;
 
 	close(control.fd[FD_PEERS + i].fd);
 	if (control.peer[i].place >= 0)
-		client_detach(d, (unsigned)control.peer[i].place);
+		client_detach(control.peer[i].d, (unsigned)control.peer[i].place);
 	control.fd[FD_PEERS + i] = control.fd[FD_PEERS + last];
 	control.peer[i] = control.peer[last];
 }
 
 /** make_room() - Whoever is no client longest goes.  There is one: clients have less room */
-static void make_room(struct dispatch *d)
+static void make_room(void)
 {
 	unsigned oldest = PEERS_MAX;
 
@@ -185,10 +187,10 @@ static void make_room(struct dispatch *d)
 		    (oldest == PEERS_MAX || control.peer[i].number < control.peer[oldest].number))
 			oldest = i;
 	}
-	hang_up(d, oldest);
+	hang_up(oldest);
 }
 
-static void take_peer(struct dispatch *d)
+static void take_peer(void)
 {
 	int fd = accept4(control.fd[FD_LISTEN].fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	struct peer p = {.place = -1, .number = control.number++};
@@ -201,12 +203,12 @@ static void take_peer(struct dispatch *d)
 		return;
 	}
 	if (control.n == PEERS_MAX)
-		make_room(d);
+		make_room();
 	control.fd[FD_PEERS + control.n] = (struct pollfd){.fd = fd, .events = POLLIN};
 	control.peer[control.n++] = p;
 }
 
-void attach_wait(struct dispatch *d, int fd, int ms)
+void attach_wait(struct dispatch *first, int fd, int ms)
 {
 	control.fd[FD_CALLER] = (struct pollfd){.fd = fd, .events = POLLIN};
 	if (poll(control.fd, FD_PEERS + control.n, ms) <= 0)
@@ -214,18 +216,18 @@ void attach_wait(struct dispatch *d, int fd, int ms)
 	/* Backwards: whoever takes the place of one that left has had its turn */
 	for (unsigned i = control.n; i-- > 0;) {
 		if (control.fd[FD_PEERS + i].revents &&
-		    !hear(d, control.fd[FD_PEERS + i].fd, &control.peer[i]))
-			hang_up(d, i);
+		    !hear(first, control.fd[FD_PEERS + i].fd, &control.peer[i]))
+			hang_up(i);
 	}
 	for (unsigned i = 0; control.fd[FD_LISTEN].revents && i < ACCEPTS; i++)
-		take_peer(d);
+		take_peer();
 }
 
 void attach_cut(struct dispatch *d, unsigned place)
 {
 	for (unsigned i = 0; i < control.n; i++) {
-		if (control.peer[i].place == (int)place) {
-			hang_up(d, i);
+		if (control.peer[i].d == d && control.peer[i].place == (int)place) {
+			hang_up(i);
 			return;
 		}
 	}
@@ -264,7 +266,7 @@ int attach_open(struct dispatch *d, char *err, size_t n)
 	return 0;
 }
 
-void attach_close(struct dispatch *d)
+void attach_close(void)
 {
 	if (control.fd[FD_LISTEN].fd < 0)
 		return;
@@ -274,5 +276,5 @@ void attach_close(struct dispatch *d)
 	close(control.fd[FD_LISTEN].fd);
 	control.fd[FD_LISTEN].fd = -1;
 	while (control.n)
-		hang_up(d, control.n - 1);
+		hang_up(control.n - 1);
 }

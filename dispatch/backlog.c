@@ -3,6 +3,7 @@
  * backlog.c - What waits for the Ethernet port, by priority: see backlog.h
  */
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
 
 #include <rte_mbuf.h>
@@ -13,13 +14,13 @@
 
 #define BURST 32
 
-int backlog_init(struct backlog *b)
+int backlog_init(struct backlog *b, unsigned number)
 {
-	char name[16];
+	char name[RTE_RING_NAMESIZE];
 
 	b->n = 0;
 	for (unsigned i = 0; i < PRIORITIES; i++) {
-		snprintf(name, sizeof(name), "backlog%u", i);
+		snprintf(name, sizeof(name), "backlog%u-%u", number, i);
 		b->queue[i] = rte_ring_create(name, BACKLOG_EACH + 1, SOCKET_ID_ANY,
 					      RING_F_SP_ENQ | RING_F_SC_DEQ);
 		if (!b->queue[i])
@@ -49,11 +50,20 @@ unsigned backlog_put(struct backlog *b, unsigned priority, struct rte_mbuf **m, 
 	return put;
 }
 
-unsigned backlog_send(struct backlog *b, backlog_send_fn *fn, void *arg)
+unsigned backlog_highest(const struct backlog *b)
+{
+	unsigned i = atomic_load_explicit(&b->n, memory_order_relaxed) ? PRIORITIES - 1 : 0;
+
+	while (i && rte_ring_empty(b->queue[i]))
+		i--;
+	return i;
+}
+
+unsigned backlog_send(struct backlog *b, unsigned least, backlog_send_fn *fn, void *arg)
 {
 	unsigned total = 0;
 
-	for (unsigned i = PRIORITIES; b->n && i-- > 0;) {
+	for (unsigned i = PRIORITIES; b->n && i-- > least;) {
 		struct rte_mbuf *m[BURST];
 		unsigned n, sent = 0;
 

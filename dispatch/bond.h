@@ -48,8 +48,8 @@ struct bond_port {
 struct bond {
 	const struct gz_bond_config *config;
 	unsigned n;
-	int active; /* port, or -1 while all are absent */
-	int before; /* the one that was, until grace_ms; -1: none */
+	_Atomic int active; /* port, or -1 while all are absent */
+	int before;	    /* the one that was, until grace_ms; -1: none */
 	uint64_t grace_ms;
 	uint64_t probe_ms; /* of the next probes */
 	uint64_t switches;

@@ -142,13 +142,23 @@ void clients_tend(struct dispatch *d)
 static void link_as_configured(struct dispatch *d, unsigned i)
 {
 	const struct gz_dispatch_client *c = &d->clients.place[i].conf;
-	struct link_peer p = {.fd = -1, .uid = c->uid, .uid_set = c->uid_set};
+	struct link_peer p = {
+	    .fd = -1, .uid = c->uid, .uid_set = c->uid_set, .offloads = c->offloads};
 
 	if (!c->path[0])
 		return;
 	memcpy(p.name, c->name, sizeof(p.name));
 	memcpy(p.path, c->path, sizeof(p.path));
 	link_to(&d->link[i], &p);
+}
+
+unsigned clients_count(const struct dispatch *first)
+{
+	unsigned n = 0;
+
+	for (const struct dispatch *d = first; d; d = d->next)
+		n += d->config.nclients;
+	return n;
 }
 
 int clients_start(struct dispatch *d)
@@ -186,7 +196,7 @@ void clients_stop(struct dispatch *d)
 
 /* --- those who attach ------------------------------------------------------ */
 
-static int find(const struct dispatch *d, const char *name)
+int client_find(const struct dispatch *d, const char *name)
 {
 	for (int i = 0; i < GZ_CLIENTS_MAX; i++) {
 		if (d->clients.place[i].used && !strcmp(d->clients.place[i].conf.name, name))
@@ -235,7 +245,7 @@ static int look_at_addresses(const struct gz_dispatch_client *c, const struct gz
 int client_attach(struct dispatch *d, const struct ucred *who, const struct gz_attach_request *r,
 		  char *text, size_t n)
 {
-	int place = find(d, r->name), rc;
+	int place = client_find(d, r->name), rc;
 	struct client *c = &d->clients.place[place < 0 ? 0 : place];
 	uint32_t uid = c->conf.uid_set ? c->conf.uid : geteuid();
 
@@ -286,6 +296,7 @@ int client_link(struct dispatch *d, unsigned place, const struct ucred *who, int
 		return rc;
 	}
 	memcpy(p.name, d->clients.place[place].conf.name, sizeof(p.name));
+	p.offloads = d->clients.place[place].conf.offloads;
 	/* connect(2) follows it to the socket, in whatever mount namespace that lies */
 	snprintf(p.path, sizeof(p.path), "/proc/self/fd/%d", fd);
 	link_to(&d->link[place], &p);
@@ -319,9 +330,9 @@ static bool same_net6(const struct gz_prefix *a, const struct gz_prefix *b)
 static bool is_same(const struct gz_dispatch_client *a, const struct gz_dispatch_client *b)
 {
 	return !strcmp(a->name, b->name) && a->shared == b->shared && a->vlan == b->vlan &&
-	       !strcmp(a->path, b->path) && a->uid_set == b->uid_set && a->uid == b->uid &&
-	       a->address.addr == b->address.addr && a->address.len == b->address.len &&
-	       same_net6(&a->address6, &b->address6);
+	       a->offloads == b->offloads && !strcmp(a->path, b->path) &&
+	       a->uid_set == b->uid_set && a->uid == b->uid && a->address.addr == b->address.addr &&
+	       a->address.len == b->address.len && same_net6(&a->address6, &b->address6);
 }
 
 static bool same_limits(const struct gz_dispatch_client *a, const struct gz_dispatch_client *b)
@@ -331,8 +342,10 @@ static bool same_limits(const struct gz_dispatch_client *a, const struct gz_disp
 	       a->connections == b->connections && a->priority == b->priority;
 }
 
-/* What is to become of the places */
+/* What is to become of a port's places */
 struct plan {
+	struct dispatch *d;
+	struct gz_dispatch_config c;	       /* of this port */
 	int from[GZ_CLIENTS_MAX];	       /* number in the new list; -1: nobody */
 	struct limits *limits[GZ_CLIENTS_MAX]; /* others than it has; NULL: the same */
 };
@@ -361,10 +374,13 @@ static int place_for(const struct dispatch *d, const struct plan *p,
 }
 
 /** make_plan() - Return: 0, or -errno with the reason in @text; nothing has changed */
-static int make_plan(const struct dispatch *d, const struct gz_dispatch_config *c, struct plan *p,
+static int make_plan(struct plan *p, struct dispatch *d, const struct gz_dispatch_config *all,
 		     char *text, size_t n)
 {
-	*p = (struct plan){0};
+	const struct gz_dispatch_config *c = &p->c;
+
+	p->d = d;
+	gz_dispatch_config_of(all, d->number, &p->c);
 	memset(p->from, -1, sizeof(p->from));
 	for (unsigned i = 0; i < c->nclients; i++) {
 		const struct gz_dispatch_client *want = &c->clients[i];
@@ -403,7 +419,8 @@ static void carry_out(struct dispatch *d, unsigned i, const struct gz_dispatch_c
 
 	if (want && !at->used) {
 		*at = (struct client){.used = true};
-		memset(&d->counters[i], 0, sizeof(d->counters[i])); /* no table has it */
+		for (unsigned w = 0; w < d->nworkers; w++) /* no table has it */
+			memset(&d->worker[w].counters[i], 0, sizeof(struct counters));
 	}
 	if (want) {
 		at->conf = *want;
@@ -425,32 +442,34 @@ int clients_rules(struct dispatch *d, const struct gz_kernel_rule *rules, unsign
 	return publish(d);
 }
 
-int clients_change(struct dispatch *d, const struct gz_dispatch_config *c, char *text, size_t n)
+/** has_retired() - Is a worker in a table of before?  A place is not given again until it has left
+ */
+static bool has_retired(struct dispatch *first)
 {
-	struct plan p;
-	int rc;
+	bool any = false;
 
-	/* A place is not given again before the worker has left it */
-	for (unsigned i = 0; d->clients.retired && i < 100; i++) {
-		usleep(1000);
+	for (struct dispatch *d = first; d; d = d->next) {
 		clients_tend(d);
+		any |= d->clients.retired != NULL;
 	}
-	rc = d->clients.retired ? gz_failed(text, n, EBUSY, "%s: try again", d->file)
-				: make_plan(d, c, &p, text, n);
-	if (rc) {
-		if (!d->clients.retired)
-			forget_plan(&p);
-		return rc;
-	}
+	return any;
+}
+
+/** change_to() - What was planned.  Return: 0 or -ENOMEM */
+static int change_to(struct plan *p)
+{
+	const struct gz_dispatch_config *c = &p->c;
+	struct dispatch *d = p->d;
+
 	for (unsigned i = 0; i < GZ_CLIENTS_MAX; i++) {
-		bool stays = p.from[i] >= 0;
+		bool stays = p->from[i] >= 0;
 
 		if (d->clients.place[i].used && !stays) {
 			attach_cut(d, i);
 			link_part(&d->link[i]);
 		}
 		pthread_mutex_lock(&d->clients.lock);
-		carry_out(d, i, stays ? &c->clients[p.from[i]] : NULL, p.limits[i]);
+		carry_out(d, i, stays ? &c->clients[p->from[i]] : NULL, p->limits[i]);
 		pthread_mutex_unlock(&d->clients.lock);
 		if (stays && link_is_free(&d->link[i]))
 			link_as_configured(d, i);
@@ -458,6 +477,31 @@ int clients_change(struct dispatch *d, const struct gz_dispatch_config *c, char 
 	memcpy(d->config.clients, c->clients, sizeof(c->clients));
 	d->config.nclients = c->nclients;
 	return clients_rules(d, c->kernel_rules, c->nkernel_rules);
+}
+
+int clients_change(struct dispatch *first, const struct gz_dispatch_config *c, char *text, size_t n)
+{
+	struct plan *plans;
+	unsigned made = 0;
+	int rc = 0;
+
+	for (unsigned i = 0; has_retired(first) && i < 100; i++)
+		usleep(1000);
+	if (has_retired(first))
+		return gz_failed(text, n, EBUSY, "%s: try again", first->file);
+	plans = calloc(GZ_DISPATCH_PORTS_MAX, sizeof(*plans));
+	if (!plans)
+		return gz_failed(text, n, ENOMEM, "%s: no memory", first->file);
+	for (struct dispatch *d = first; d && !rc; d = d->next)
+		rc = make_plan(&plans[made++], d, c, text, n);
+	for (unsigned i = 0; i < made; i++) {
+		if (rc)
+			forget_plan(&plans[i]);
+		else if (change_to(&plans[i]))
+			rc = gz_failed(text, n, ENOMEM, "%s: no memory", first->file);
+	}
+	free(plans);
+	return rc;
 }
 
 /* --- orders ---------------------------------------------------------------- */
@@ -500,7 +544,7 @@ int client_limit(struct dispatch *d, const char *name, const char *key, uint32_t
 		 size_t n)
 {
 	struct gz_dispatch_client conf;
-	int place = find(d, name);
+	int place = client_find(d, name);
 	struct limits *l;
 	int rc;
 

@@ -51,11 +51,17 @@ struct clients {
 /** clients_start() - Everybody who is configured.  Main.  Return: 0 or -ENOMEM */
 int clients_start(struct dispatch *d);
 
+/** clients_count() - As many as are configured, at all ports.  Main */
+unsigned clients_count(const struct dispatch *first);
+
 /** clients_tend() - Free what the worker has left.  Main, now and then */
 void clients_tend(struct dispatch *d);
 
 /** clients_stop() - When the worker has ended.  Main */
 void clients_stop(struct dispatch *d);
+
+/** client_find() - Its place, by its name; -1: there is none.  Main */
+int client_find(const struct dispatch *d, const char *name);
 
 /**
  * client_attach() - Somebody says that it is a client
@@ -81,13 +87,14 @@ int client_link(struct dispatch *d, unsigned place, const struct ucred *who, int
 void client_detach(struct dispatch *d, unsigned place);
 
 /**
- * clients_change() - To those of another configuration
+ * clients_change() - To those of another configuration, at all ports
  * @c:		Checked.  Whoever has the same name, path, user and addresses stays, with
  *		other limits if it has; another is cut off, a new one may come
  *
  * Main.  All or nothing.  Return: 0 or -errno with the reason in @text
  */
-int clients_change(struct dispatch *d, const struct gz_dispatch_config *c, char *text, size_t n);
+int clients_change(struct dispatch *first, const struct gz_dispatch_config *c, char *text,
+		   size_t n);
 
 /**
  * client_limit() - One of a client's limits, until the configuration is read again
@@ -134,12 +141,12 @@ void reload(struct dispatch *d);
 int attach_open(struct dispatch *d, char *err, size_t n);
 
 /** attach_wait() - Serve who talks to it, until @fd is readable or @ms have passed */
-void attach_wait(struct dispatch *d, int fd, int ms);
+void attach_wait(struct dispatch *first, int fd, int ms);
 
 /** attach_cut() - Hang up on the client at @place, if it has attached */
 void attach_cut(struct dispatch *d, unsigned place);
 
 /** attach_close() - And remove it */
-void attach_close(struct dispatch *d);
+void attach_close(void);
 
 #endif

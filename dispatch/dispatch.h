@@ -3,7 +3,7 @@
  * dispatch.h - What the parts of gazelle-dispatch share
  *
  * Threads: main (start-up, then the control socket, links' connections and signals),
- * worker (lcore 1: every packet), monitor (the ports' devices), DPDK's vhost threads (links'
+ * workers (lcores from 1: every packet), monitor (the ports' devices), DPDK's vhost threads (links'
  * messages), telemetry's.
  */
 #ifndef GZ_DISPATCH_H
@@ -14,75 +14,76 @@
 #include <stdint.h>
 
 #include "config/config.h"
-#include "dispatch/backlog.h"
 #include "dispatch/clients.h"
 #include "dispatch/kernel.h"
-#include "dispatch/latency.h"
 #include "dispatch/limits.h"
 #include "dispatch/link.h"
 #include "dispatch/orders.h"
 #include "dispatch/querier.h"
 #include "dispatch/switch.h"
 #include "dispatch/wire.h"
+#include "dispatch/worker.h"
 #include "engine/port.h"
 
+struct groups;
 struct rte_rcu_qsbr;
 
-/* What the worker sleeps on: clients by number, its eventfd, the wire's ports */
-#define WAIT_WAKE SW_PORTS
-#define WAIT_WIRE (SW_PORTS + 1)
+/* What a worker sleeps on: links by number, the kernel, its eventfd, the wires' ports */
+#define WAIT_KERNEL (GZ_DISPATCH_PORTS_MAX * GZ_CLIENTS_MAX)
+#define WAIT_WAKE (WAIT_KERNEL + 1)
+#define WAIT_WIRE (WAIT_WAKE + 1)
 
 /**
- * Counters of one port of the switch.  The worker alone writes; telemetry reads
- * without a lock, and sees each figure whole (aligned 64-bit words).
+ * One port, or bond, with its clients and its way to the kernel.
+ *
+ * A process may have several, which share its threads, its control socket and its mbufs and
+ * nothing else: no table of one leads to another.  The first stands for the process; it
+ * has what is marked so.
  */
-struct counters {
-	uint64_t rx;	    /* frames that came from there */
-	uint64_t tx;	    /* frames that went there */
-	uint64_t dropped;   /* frames for there that it did not take */
-	uint64_t limited;   /* frames to or from there beyond its limits */
-	uint64_t malformed; /* of rx, dropped: see enum sw_reason */
-	uint64_t spoofed;
-	uint64_t unclaimed;
-	uint64_t vlan;
-};
-
 struct dispatch {
-	struct gz_dispatch_config config;
-	const char *file; /* it was read from; NULL: none */
-	struct orders orders;
+	unsigned number;			/* from 0 */
+	const char *name;			/* of the port; "": it is the only one */
+	struct dispatch *next;			/* port; NULL: it is the last */
+	struct gz_dispatch_config config;	/* what concerns this port */
+	const struct gz_dispatch_config *whole; /* what concerns all */
+	const char *file;			/* it was read from; NULL: none */
+	struct orders orders;			/* the process's */
 	struct wire wire;
 	struct kernel kernel;
 	struct rte_mempool *pool; /* of the ports and of what links send */
-	struct sw sw;		  /* worker's */
+	struct sw_seen seen;
+	struct groups *groups;
 	struct clients clients;
-	struct link *link; /* GZ_CLIENTS_MAX of them */
-	struct counters counters[SW_PORTS];
-	struct latency latency;	  /* worker's */
-	struct querier querier;	  /* worker's */
-	struct backlog backlog;	  /* worker's */
-	uint64_t sleeps;	  /* worker's */
-	atomic_ulong passes;	  /* worker's sign of life */
-	atomic_int tid;		  /* worker's, 0 before it runs */
-	int epoll;		  /* what the worker sleeps on */
-	int wake;		  /* eventfd: wakes the worker */
-	struct rte_rcu_qsbr *rcu; /* tells when the worker has left a device */
-	atomic_bool stop;
+	struct link *link;	/* GZ_CLIENTS_MAX of them */
+	struct querier querier; /* the first worker's */
+	unsigned nworkers;
+	struct worker *worker;	  /* a thread each; all ports' of one number have the same */
+	struct rte_rcu_qsbr *rcu; /* tells when the workers have left a device.  All have one */
+	atomic_bool stop;	  /* the process's */
 };
 
-/** worker_run() - Move packets until d->stop.  @arg: struct dispatch.  lcore 1 */
-int worker_run(void *arg);
+/* --- ports.c: main's -------------------------------------------------------- */
 
 /**
- * worker_watch() - Get the worker out of a link that holds it up
+ * ports_new() - As many as are configured
+ * @whole:	Stays the caller's and is referred to, @file too
  *
- * Main, every tick.  A client can make our notification of it block; nothing
- * else sleeps inside a link.
+ * Return: the first, or NULL without memory
  */
-void worker_watch(struct dispatch *d);
+struct dispatch *ports_new(const struct gz_dispatch_config *whole, const char *file);
+void ports_free(struct dispatch *first);
 
-/** worker_wake() - Out of its sleep.  Any thread */
-void worker_wake(const struct dispatch *d);
+/** ports_open() - Wires and ways to the kernel.  Return: 0 or -errno with the reason in @err */
+int ports_open(struct dispatch *first, char *err, size_t n);
+/** ports_close() - What of it is open */
+void ports_close(struct dispatch *first);
+
+/** port_of_client() - Where there is a client of this name; else the first */
+struct dispatch *port_of_client(struct dispatch *first, const char *name);
+/** port_by_number() - Of those that there are */
+struct dispatch *port_by_number(struct dispatch *first, unsigned number);
+/** has_kernel() - Has any a way to the kernel? */
+bool has_kernel(const struct dispatch *first);
 
 /** telemetry_start() - Offer /gazelle/dispatch.  Return: 0 or -errno */
 int telemetry_start(struct dispatch *d);

@@ -6,11 +6,13 @@
  * clients may join.  Its seed is random, and its buckets grow: nobody can choose
  * groups that leave no room for another's.
  */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <rte_hash.h>
 #include <rte_jhash.h>
 #include <rte_random.h>
+#include <rte_rwlock.h>
 
 #include "config/config.h"
 #include "dispatch/groups.h"
@@ -24,6 +26,7 @@ struct member {
 };
 
 struct groups {
+	rte_rwlock_t lock; /* read for each frame to a group */
 	struct rte_hash *hash;
 	uint32_t now, swept;
 	struct {
@@ -33,11 +36,12 @@ struct groups {
 	struct member member[ROOM];
 };
 
-struct groups *groups_new(void)
+struct groups *groups_new(unsigned number)
 {
+	char name[24];
 	struct groups *g = calloc(1, sizeof(*g));
 	const struct rte_hash_parameters p = {
-	    .name = "groups",
+	    .name = name,
 	    .entries = ROOM,
 	    .key_len = sizeof(struct in6_addr),
 	    .hash_func = rte_jhash,
@@ -48,6 +52,7 @@ struct groups *groups_new(void)
 
 	if (!g)
 		return NULL;
+	snprintf(name, sizeof(name), "groups%u", number);
 	g->hash = rte_hash_create(&p);
 	if (!g->hash) {
 		free(g);
@@ -64,7 +69,7 @@ void groups_free(struct groups *g)
 	free(g);
 }
 
-bool groups_join(struct groups *g, unsigned client, const struct in6_addr *group)
+static bool join(struct groups *g, unsigned client, const struct in6_addr *group)
 {
 	const uint64_t bit = 1ull << client;
 	int at = rte_hash_lookup(g->hash, group);
@@ -86,6 +91,16 @@ bool groups_join(struct groups *g, unsigned client, const struct in6_addr *group
 	return true;
 }
 
+bool groups_join(struct groups *g, unsigned client, const struct in6_addr *group)
+{
+	bool fine;
+
+	rte_rwlock_write_lock(&g->lock);
+	fine = join(g, client, group);
+	rte_rwlock_write_unlock(&g->lock);
+	return fine;
+}
+
 /* @group: of the hash or the caller's */
 static void leave(struct groups *g, unsigned client, const struct in6_addr *group, struct member *m)
 {
@@ -97,17 +112,25 @@ static void leave(struct groups *g, unsigned client, const struct in6_addr *grou
 
 void groups_leave(struct groups *g, unsigned client, const struct in6_addr *group)
 {
-	int at = rte_hash_lookup(g->hash, group);
+	int at;
 
+	rte_rwlock_write_lock(&g->lock);
+	at = rte_hash_lookup(g->hash, group);
 	if (at >= 0 && g->member[at].clients >> client & 1)
 		leave(g, client, group, &g->member[at]);
+	rte_rwlock_write_unlock(&g->lock);
 }
 
-uint64_t groups_members(const struct groups *g, const struct in6_addr *group)
+uint64_t groups_members(struct groups *g, const struct in6_addr *group)
 {
-	int at = rte_hash_lookup(g->hash, group);
+	uint64_t clients;
+	int at;
 
-	return at < 0 ? 0 : g->member[at].clients;
+	rte_rwlock_read_lock(&g->lock);
+	at = rte_hash_lookup(g->hash, group);
+	clients = at < 0 ? 0 : g->member[at].clients;
+	rte_rwlock_read_unlock(&g->lock);
+	return clients;
 }
 
 /* Those of clients @who that were reported for no longer than @until.  Return: how many */
@@ -138,8 +161,10 @@ static unsigned drop_once(struct groups *g, uint64_t who, uint32_t until)
 /* When one is deleted, another may move to where the walk has been */
 static void drop(struct groups *g, uint64_t who, uint32_t until)
 {
+	rte_rwlock_write_lock(&g->lock);
 	while (rte_hash_count(g->hash) && drop_once(g, who, until))
 		;
+	rte_rwlock_write_unlock(&g->lock);
 }
 
 void groups_forget(struct groups *g, unsigned client)

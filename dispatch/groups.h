@@ -5,7 +5,7 @@
  * A table in a hash (rte_hash), with room for GROUPS_EACH groups of every client: one that
  * joins more is refused, and nobody else.  What is not reported again for
  * GROUPS_HOLD_S is forgotten (RFC 3376 8.4: twice the interval of queries, and
- * the time to answer).  The worker's; the clock is its caller's.
+ * the time to answer).  All workers', under a lock; the clock is its caller's.
  */
 #ifndef GZ_DISPATCH_GROUPS_H
 #define GZ_DISPATCH_GROUPS_H
@@ -21,7 +21,7 @@
 struct groups;
 
 /** groups_new() - Nobody is in any.  After EAL's start.  Return: NULL without memory */
-struct groups *groups_new(void);
+struct groups *groups_new(unsigned number);
 void groups_free(struct groups *g);
 
 /** groups_tick() - It is @now seconds; sweeps now and then.  At least once in a few seconds */
@@ -37,7 +37,7 @@ bool groups_join(struct groups *g, unsigned client, const struct in6_addr *group
 void groups_leave(struct groups *g, unsigned client, const struct in6_addr *group);
 
 /** groups_members() - Return: a bit for each client that is in it */
-uint64_t groups_members(const struct groups *g, const struct in6_addr *group);
+uint64_t groups_members(struct groups *g, const struct in6_addr *group);
 
 /** groups_forget() - All of a client's */
 void groups_forget(struct groups *g, unsigned client);

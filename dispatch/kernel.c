@@ -110,7 +110,7 @@ static int make(struct kernel *k, const char *name, char *err, size_t n)
 int kernel_open(struct dispatch *d, char *err, size_t n)
 {
 	const char *name = d->config.kernel_iface;
-	struct epoll_event e = {.events = EPOLLIN, .data.u32 = SW_KERNEL};
+	struct epoll_event e = {.events = EPOLLIN, .data.u32 = WAIT_KERNEL};
 	struct kernel *k = &d->kernel;
 	int rc;
 
@@ -127,7 +127,7 @@ int kernel_open(struct dispatch *d, char *err, size_t n)
 			  strerror(-rc));
 		goto out;
 	}
-	if (epoll_ctl(d->epoll, EPOLL_CTL_ADD, k->fd, &e)) {
+	if (epoll_ctl(d->worker[0].epoll, EPOLL_CTL_ADD, k->fd, &e)) {
 		rc = gz_failed(err, n, errno, "nothing to sleep on for %s: %m", name);
 		goto out;
 	}

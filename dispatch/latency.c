@@ -61,3 +61,9 @@ uint64_t latency_at(const struct latency *now, const struct latency *before, uns
 	}
 	return 0;
 }
+
+void latency_add(struct latency *sum, const struct latency *l)
+{
+	for (unsigned i = 0; i < LATENCY_BUCKETS; i++)
+		sum->frames[i] += l->frames[i];
+}

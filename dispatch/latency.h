@@ -18,7 +18,7 @@
 #define LATENCY_STEPS 8 /* a power of two */
 #define LATENCY_BUCKETS (62 * LATENCY_STEPS)
 
-/** The worker alone writes; telemetry reads without a lock, each figure whole */
+/** One worker alone writes; telemetry reads without a lock, each figure whole */
 struct latency {
 	uint64_t frames[LATENCY_BUCKETS];
 };
@@ -33,6 +33,9 @@ void latency_note(struct latency *l, uint64_t cycles, unsigned n);
  * Return: cycles, rounded up to the end of the bucket; 0 if there were no frames
  */
 uint64_t latency_at(const struct latency *now, const struct latency *before, unsigned permille);
+
+/** latency_add() - To @sum what another worker noted */
+void latency_add(struct latency *sum, const struct latency *l);
 
 /** latency_frames() - Return: how many */
 uint64_t latency_frames(const struct latency *now, const struct latency *before);

@@ -73,8 +73,9 @@ unsigned limit_burst(struct limit *l, struct rte_mbuf **m, unsigned n)
 	unsigned kept = 0;
 	uint64_t now;
 
-	if (!l->bytes.on && !l->packets.on)
+	if (!limit_is_set(l))
 		return n;
+	rte_spinlock_lock(&l->lock);
 	now = rte_rdtsc();
 	for (unsigned i = 0; i < n; i++) {
 		if (fits(&l->packets, now, 1) && fits(&l->bytes, now, m[i]->pkt_len))
@@ -82,19 +83,21 @@ unsigned limit_burst(struct limit *l, struct rte_mbuf **m, unsigned n)
 		else
 			rte_pktmbuf_free(m[i]);
 	}
+	rte_spinlock_unlock(&l->lock);
 	return kept;
 }
 
 unsigned limit_fit(struct limit *l, struct rte_mbuf **m, unsigned n)
 {
+	unsigned may = 0;
 	uint64_t now;
 
-	if (!l->bytes.on && !l->packets.on)
+	if (!limit_is_set(l))
 		return n;
+	rte_spinlock_lock(&l->lock);
 	now = rte_rdtsc();
-	for (unsigned i = 0; i < n; i++) {
-		if (!fits(&l->packets, now, 1) || !fits(&l->bytes, now, m[i]->pkt_len))
-			return i;
-	}
-	return n;
+	while (may < n && fits(&l->packets, now, 1) && fits(&l->bytes, now, m[may]->pkt_len))
+		may++;
+	rte_spinlock_unlock(&l->lock);
+	return may;
 }

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <rte_meter.h>
+#include <rte_spinlock.h>
 
 #include "config/config.h"
 
@@ -20,6 +21,7 @@ struct connections;
 struct rte_mbuf;
 
 struct limit {
+	rte_spinlock_t lock; /* a client's receive is filled by all workers */
 	struct bucket {
 		bool on;
 		struct rte_meter_srtcm meter;
@@ -31,12 +33,19 @@ struct limit {
 struct limits {
 	struct limit send, receive;	 /* as the client sees it */
 	struct connections *connections; /* NULL: any number */
+	rte_spinlock_t lock;		 /* of connections */
 	uint8_t priority;		 /* at a port that is short, see backlog.h */
 	struct limits *next;		 /* main's, of those that are to be freed */
 };
 
 /** limit_init() - @kbits, @packets: a second, 0: any.  Return: 0 or -errno */
 int limit_init(struct limit *l, uint32_t kbits, uint32_t packets);
+
+/** limit_is_set() - Is there one? */
+static inline bool limit_is_set(const struct limit *l)
+{
+	return l->bytes.on || l->packets.on;
+}
 
 /** limit_fit() - How many of the first ones may pass now; they count */
 unsigned limit_fit(struct limit *l, struct rte_mbuf **m, unsigned n);

@@ -54,10 +54,11 @@
 #include <rte_vhost.h>
 
 #include "dispatch/dispatch.h"
+#include "engine/rss.h"
 
-/* Rings of one queue pair, as the client sees them */
-#define RING_TO_CLIENT 0
-#define RING_FROM_CLIENT 1
+/* Rings of a queue pair, as the client sees them */
+#define RING_TO_CLIENT(queue) ((uint16_t)(2 * (queue)))
+#define RING_FROM_CLIENT(queue) ((uint16_t)(2 * (queue) + 1))
 
 /* Between tries to connect.  Doubled each time a connection came to nothing. */
 #define DELAY_MIN_MS 250
@@ -68,21 +69,24 @@
 
 /* linux/virtio_net.h names them, but vhost.h's are not exported */
 #define F(bit) (1ull << (bit))
-static const uint64_t unwanted_features =
-    F(VIRTIO_NET_F_CSUM) | F(VIRTIO_NET_F_GUEST_CSUM) | F(VIRTIO_NET_F_HOST_TSO4) |
-    F(VIRTIO_NET_F_HOST_TSO6) | F(VIRTIO_NET_F_HOST_ECN) | F(VIRTIO_NET_F_HOST_UFO) |
-    F(VIRTIO_NET_F_GUEST_TSO4) | F(VIRTIO_NET_F_GUEST_TSO6) | F(VIRTIO_NET_F_GUEST_ECN) |
-    F(VIRTIO_NET_F_GUEST_UFO) | F(VIRTIO_NET_F_GUEST_ANNOUNCE) | F(VIRTIO_NET_F_MQ) |
-    F(VIRTIO_NET_F_CTRL_VQ) | F(VIRTIO_NET_F_CTRL_RX) | F(VHOST_F_LOG_ALL);
+static const uint64_t unwanted_features = F(VIRTIO_NET_F_HOST_ECN) | F(VIRTIO_NET_F_HOST_UFO) |
+					  F(VIRTIO_NET_F_GUEST_ECN) | F(VIRTIO_NET_F_GUEST_UFO) |
+					  F(VIRTIO_NET_F_GUEST_ANNOUNCE) | F(VIRTIO_NET_F_CTRL_VQ) |
+					  F(VIRTIO_NET_F_CTRL_RX) | F(VHOST_F_LOG_ALL);
+static const uint64_t checksums = F(VIRTIO_NET_F_CSUM) | F(VIRTIO_NET_F_GUEST_CSUM);
+static const uint64_t host_tso = F(VIRTIO_NET_F_HOST_TSO4) | F(VIRTIO_NET_F_HOST_TSO6);
+static const uint64_t guest_tso = F(VIRTIO_NET_F_GUEST_TSO4) | F(VIRTIO_NET_F_GUEST_TSO6);
 /* Of vhost-user's extensions only those that DPDK's virtio_user speaks */
-static const uint64_t protocol_features =
-    F(VHOST_USER_PROTOCOL_F_REPLY_ACK) | F(VHOST_USER_PROTOCOL_F_STATUS);
+static const uint64_t protocol_features = F(VHOST_USER_PROTOCOL_F_MQ) |
+					  F(VHOST_USER_PROTOCOL_F_REPLY_ACK) |
+					  F(VHOST_USER_PROTOCOL_F_STATUS);
 
 /* vhost's callbacks get a number and no pointer of ours */
 static struct {
 	struct link *link;
 	unsigned n;
-	int epoll, wake;
+	const struct worker *workers;
+	unsigned nworkers;
 	pthread_mutex_t peers;		   /* whoever reads a peer's path and is not main */
 	uint64_t before[SOCKETS_MAX / 64]; /* main's: sockets before link_connect() */
 } links = {.peers = PTHREAD_MUTEX_INITIALIZER};
@@ -132,42 +136,70 @@ static struct link *link_of(int vid)
 	return found;
 }
 
+/** owner_of() - The worker to whom its client belongs */
+static const struct worker *owner_of(const struct link *l)
+{
+	return &links.workers[worker_of(l->index % GZ_CLIENTS_MAX, links.nworkers)];
+}
+
+/** is_busy() - Is anybody inside? */
+static bool is_busy(struct link *l)
+{
+	for (unsigned i = 0; i < links.nworkers; i++) {
+		if (atomic_load(&l->busy[i]))
+			return true;
+	}
+	return false;
+}
+
 /**
- * take_kick() - Listen to the eventfd with which the peer says that it sent
+ * take_kick() - Listen to the eventfd with which the peer says that it sent by a queue
  *
  * A duplicate, for the peer may replace its own at any time.  Edge-triggered and
  * never read: the peer could have made it one on which a read blocks, or empty
  * it before us.  l->lock is held.
  */
-static void take_kick(struct link *l, int vid)
+static void take_kick(struct link *l, unsigned queue, int vid)
 {
 	struct epoll_event e = {.events = EPOLLIN | EPOLLET, .data.u32 = l->index};
+	int *kick = &l->kick[queue];
 	struct rte_vhost_vring ring;
 
-	if (l->kick >= 0) {
-		epoll_ctl(links.epoll, EPOLL_CTL_DEL, l->kick, NULL);
-		close(l->kick);
-		l->kick = -1;
+	if (*kick >= 0) {
+		epoll_ctl(owner_of(l)->epoll, EPOLL_CTL_DEL, *kick, NULL);
+		close(*kick);
+		*kick = -1;
 	}
-	if (vid < 0 || rte_vhost_get_vhost_vring(vid, RING_FROM_CLIENT, &ring) || ring.kickfd < 0)
+	if (vid < 0 || rte_vhost_get_vhost_vring(vid, RING_FROM_CLIENT(queue), &ring) ||
+	    ring.kickfd < 0)
 		return;
-	l->kick = fcntl(ring.kickfd, F_DUPFD_CLOEXEC, 0);
-	if (l->kick >= 0 && epoll_ctl(links.epoll, EPOLL_CTL_ADD, l->kick, &e)) {
-		close(l->kick);
-		l->kick = -1;
+	*kick = fcntl(ring.kickfd, F_DUPFD_CLOEXEC, 0);
+	if (*kick >= 0 && epoll_ctl(owner_of(l)->epoll, EPOLL_CTL_ADD, *kick, &e)) {
+		close(*kick);
+		*kick = -1;
 	}
+}
+
+/** take_kicks() - Of all queues; vid -1: of none.  l->lock is held */
+static void take_kicks(struct link *l, int vid)
+{
+	unsigned n = vid < 0 ? 0 : atomic_load(&l->queues);
+
+	for (unsigned i = 0; i < GZ_LINK_QUEUES; i++)
+		take_kick(l, i, i < n ? vid : -1);
+}
+
+/** count_queues() - Of those pairs whose rings are both ready.  l->lock is held */
+static void count_queues(struct link *l)
+{
+	unsigned n = 0;
+
+	while (n < GZ_LINK_QUEUES && (l->ready >> 2 * n & 3) == 3)
+		n++;
+	atomic_store(&l->queues, RTE_MAX(n, 1u));
 }
 
 /* --- vhost's callbacks ---------------------------------------------------- */
-
-static void wake_worker(void)
-{
-	uint64_t one = 1;
-
-	if (write(links.wake, &one, sizeof(one)) < 0) {
-		/* full: it will wake */
-	}
-}
 
 /** is_wanted() - Is the process at the other end the one that the link is for? */
 static bool is_wanted(const struct link *l, int fd)
@@ -241,6 +273,7 @@ static int new_connection(int vid)
 	}
 	l->refused = false;
 	pthread_mutex_lock(&l->lock);
+	l->ready = 0;
 	link_set_state(l, LINK_TALKING);
 	pthread_mutex_unlock(&l->lock);
 	return 0;
@@ -249,18 +282,19 @@ static int new_connection(int vid)
 static int new_device(int vid)
 {
 	struct link *l = link_of(vid);
+	uint64_t features;
 
-	if (!l)
+	if (!l || rte_vhost_get_negotiated_features(vid, &features))
 		return -1;
-	rte_vhost_enable_guest_notification(vid, RING_FROM_CLIENT, 0);
-	rte_vhost_enable_guest_notification(vid, RING_TO_CLIENT, 0);
+	atomic_store(&l->agreed, (unsigned)(features & (checksums | host_tso | guest_tso)));
 	pthread_mutex_lock(&l->lock);
-	take_kick(l, vid);
+	count_queues(l);
+	take_kicks(l, vid);
 	link_set_state(l, LINK_UP);
 	pthread_mutex_unlock(&l->lock);
 	atomic_fetch_add(&l->sessions, 1);
 	atomic_store(&l->vid, vid);
-	wake_worker();
+	worker_wake(owner_of(l));
 	return 0;
 }
 
@@ -271,10 +305,11 @@ static void destroy_device(int vid)
 	if (!l)
 		return;
 	atomic_store(&l->vid, -1);
-	while (atomic_load(&l->busy))
+	while (is_busy(l))
 		rte_pause();
+	l->hushed = 0; /* the worker is not inside */
 	pthread_mutex_lock(&l->lock);
-	take_kick(l, -1);
+	take_kicks(l, -1);
 	if (l->state == LINK_UP)
 		link_set_state(l, LINK_TALKING);
 	pthread_mutex_unlock(&l->lock);
@@ -284,14 +319,17 @@ static int vring_state_changed(int vid, uint16_t ring, int enable)
 {
 	struct link *l = link_of(vid);
 
+	if (!l || ring >= 2 * GZ_LINK_QUEUES)
+		return 0;
+	pthread_mutex_lock(&l->lock);
+	l->ready = enable ? l->ready | 1u << ring : l->ready & ~(1u << ring);
 	/* The eventfd may have come after the rings were ready */
-	if (l && enable && ring == RING_FROM_CLIENT) {
-		pthread_mutex_lock(&l->lock);
-		if (l->state == LINK_UP)
-			take_kick(l, vid);
-		pthread_mutex_unlock(&l->lock);
-		wake_worker();
+	if (l->state == LINK_UP) {
+		count_queues(l);
+		take_kicks(l, vid);
 	}
+	pthread_mutex_unlock(&l->lock);
+	worker_wake(owner_of(l));
 	return 0;
 }
 
@@ -324,18 +362,30 @@ static int64_t now_ms(void)
 	return t.tv_sec * 1000ll + t.tv_nsec / 1000000;
 }
 
+static uint64_t features_withheld(const struct link *l)
+{
+	switch (l->peer.offloads) {
+	case GZ_OFFLOADS_ALL:
+		break;
+	case GZ_OFFLOADS_CHECKSUM:
+		return unwanted_features | host_tso | guest_tso;
+	case GZ_OFFLOADS_NONE:
+		return unwanted_features | host_tso | guest_tso | checksums;
+	}
+	return unwanted_features;
+}
+
 /** link_connect() - One try.  The callbacks tell what comes of it */
 static void link_connect(struct link *l)
 {
 	static const uint64_t flags = RTE_VHOST_USER_CLIENT | RTE_VHOST_USER_NO_RECONNECT |
-				      RTE_VHOST_USER_LINEARBUF_SUPPORT |
 				      RTE_VHOST_USER_NET_COMPLIANT_OL_FLAGS;
 	const char *path = l->peer.path;
 
 	if (access(path, F_OK) || rte_vhost_driver_register(path, flags))
 		return;
 	remember_sockets();
-	l->registered = !rte_vhost_driver_disable_features(path, unwanted_features) &&
+	l->registered = !rte_vhost_driver_disable_features(path, features_withheld(l)) &&
 			!rte_vhost_driver_set_protocol_features(path, protocol_features) &&
 			!rte_vhost_driver_callback_register(path, &callbacks) &&
 			!rte_vhost_driver_start(path);
@@ -381,7 +431,7 @@ static void link_end(struct link *l)
 	static const struct link_peer nobody = {.fd = -1};
 	int fd = l->peer.fd;
 
-	if (atomic_load(&l->busy))
+	if (is_busy(l))
 		return;
 	if (l->registered)
 		rte_vhost_driver_unregister(l->peer.path);
@@ -417,7 +467,7 @@ static void link_tend(struct link *l, int64_t now)
 		say(GZ_LOG_INFO, "client %s: link %s", l->peer.name, l->reported ? "up" : "down");
 	}
 	/* not while the worker is inside: we would wait for it, and it for us */
-	if (l->cut && l->registered && !atomic_load(&l->busy)) {
+	if (l->cut && l->registered && !is_busy(l)) {
 		rte_vhost_driver_unregister(l->peer.path);
 		l->registered = false;
 	} else if (state == LINK_GONE) {
@@ -455,21 +505,21 @@ void links_tend(void)
 		link_tend(&links.link[i], now);
 }
 
-bool links_inside(void)
+bool links_inside(unsigned worker)
 {
 	for (unsigned i = 0; i < links.n; i++) {
-		if (atomic_load(&links.link[i].busy))
+		if (atomic_load(&links.link[i].busy[worker]))
 			return true;
 	}
 	return false;
 }
 
-bool links_cut(void)
+bool links_cut(unsigned worker)
 {
 	for (unsigned i = 0; i < links.n; i++) {
 		struct link *l = &links.link[i];
 
-		if (!atomic_load(&l->busy))
+		if (!atomic_load(&l->busy[worker]))
 			continue;
 		if (!l->cut)
 			say(GZ_LOG_ERROR,
@@ -482,20 +532,21 @@ bool links_cut(void)
 	return false;
 }
 
-struct link *links_start(int epoll, int wake, bool quiet)
+struct link *links_start(unsigned ports, const struct worker *workers, unsigned n, bool quiet)
 {
-	links.link = calloc(GZ_CLIENTS_MAX, sizeof(*links.link));
+	links.link = calloc(ports * GZ_CLIENTS_MAX, sizeof(*links.link));
 	if (!links.link)
 		return NULL;
-	links.n = GZ_CLIENTS_MAX;
-	links.epoll = epoll;
-	links.wake = wake;
+	links.n = ports * GZ_CLIENTS_MAX;
+	links.workers = workers;
+	links.nworkers = n;
 	for (unsigned i = 0; i < links.n; i++) {
 		struct link *l = &links.link[i];
 
 		l->peer.fd = -1;
 		l->index = i;
-		l->kick = -1;
+		for (unsigned k = 0; k < GZ_LINK_QUEUES; k++)
+			l->kick[k] = -1;
 		l->delay = DELAY_MIN_MS;
 		atomic_store(&l->vid, -1);
 		pthread_mutex_init(&l->lock, NULL);
@@ -524,80 +575,173 @@ void links_stop(void)
 /* --- packets -------------------------------------------------------------- */
 
 /** link_enter() - Keep the device from being taken away.  Return: it, or -1 */
-static int link_enter(struct link *l)
+static int link_enter(struct link *l, unsigned worker)
 {
 	int vid;
 
 	/* cheap look first: absent clients cost no barrier */
 	if (atomic_load_explicit(&l->vid, memory_order_relaxed) < 0)
 		return -1;
-	atomic_store(&l->busy, true);
+	atomic_store(&l->busy[worker], true);
 	vid = atomic_load(&l->vid);
 	if (vid < 0)
-		atomic_store_explicit(&l->busy, false, memory_order_release);
+		atomic_store_explicit(&l->busy[worker], false, memory_order_release);
 	return vid;
 }
 
-static void link_leave(struct link *l)
+static void link_leave(struct link *l, unsigned worker)
 {
-	atomic_store_explicit(&l->busy, false, memory_order_release);
+	atomic_store_explicit(&l->busy[worker], false, memory_order_release);
 }
 
-unsigned link_rx(struct link *l, struct rte_mempool *pool, struct rte_mbuf **m, unsigned n)
+/** hush() - Rings that are new notify us, until they are told not to.  The owner, inside */
+static void hush(struct link *l, int vid, unsigned queues)
 {
-	int vid = link_enter(l);
+	for (unsigned i = 0; i < queues; i++) {
+		rte_vhost_enable_guest_notification(vid, RING_FROM_CLIENT(i), 0);
+		rte_vhost_enable_guest_notification(vid, RING_TO_CLIENT(i), 0);
+	}
+	l->hushed = queues;
+}
+
+/** dequeue() - From each of several queues its part, each the first in its turn: one that is full
+ * keeps none waiting */
+static unsigned dequeue(struct link *l, int vid, unsigned queues, struct rte_mempool *pool,
+			struct rte_mbuf **m, unsigned n)
+{
+	unsigned got = 0;
+
+	l->turn++;
+	for (unsigned i = 0; i < queues && got < n; i++)
+		got += rte_vhost_dequeue_burst(vid, RING_FROM_CLIENT((l->turn + i) % queues), pool,
+					       m + got,
+					       (uint16_t)RTE_MAX((n - got) / (queues - i), 1u));
+	return got;
+}
+
+unsigned link_rx(struct link *l, unsigned worker, struct rte_mempool *pool, struct rte_mbuf **m,
+		 unsigned n)
+{
+	int vid = link_enter(l, worker);
+	unsigned queues;
 
 	if (vid < 0)
 		return 0;
-	n = rte_vhost_dequeue_burst(vid, RING_FROM_CLIENT, pool, m, (uint16_t)n);
-	link_leave(l);
+	queues = atomic_load_explicit(&l->queues, memory_order_relaxed);
+	if (l->hushed != queues)
+		hush(l, vid, queues);
+	/* Most looks find nothing, so they must be cheap: no division for one queue */
+	if (queues == 1)
+		n = rte_vhost_dequeue_burst(vid, RING_FROM_CLIENT(0), pool, m, (uint16_t)n);
+	else
+		n = dequeue(l, vid, queues, pool, m, n);
+	link_leave(l, worker);
 	return n;
 }
 
-unsigned link_tx(struct link *l, struct rte_mbuf **m, unsigned n)
+static unsigned enqueue(int vid, unsigned queue, struct rte_mbuf **m, unsigned n)
 {
-	int vid = link_enter(l);
 	unsigned sent = 0;
 
-	if (vid < 0)
-		return 0;
 	/* 32 at most are taken at a time */
 	while (sent < n) {
-		unsigned k =
-		    rte_vhost_enqueue_burst(vid, RING_TO_CLIENT, m + sent, (uint16_t)(n - sent));
+		unsigned k = rte_vhost_enqueue_burst(vid, RING_TO_CLIENT(queue), m + sent,
+						     (uint16_t)(n - sent));
 
 		if (!k)
 			break;
 		sent += k;
 	}
-	link_leave(l);
 	return sent;
 }
 
-bool link_arm(struct link *l)
+/** spread() - To the queue of that worker of the client's whose flow each is */
+static unsigned spread(int vid, unsigned queues, struct rte_mbuf **m, unsigned n)
 {
-	int vid = link_enter(l);
-	bool can;
+	struct rte_mbuf *part[BURST_MAX];
+	uint8_t of[BURST_MAX];
+	unsigned sent = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		of[i] = (uint8_t)gz_rss_queue(
+		    gz_rss_frame(rte_pktmbuf_mtod(m[i], const uint8_t *), m[i]->data_len).hash,
+		    queues);
+	for (unsigned q = 0; q < queues; q++) {
+		unsigned k = 0;
+
+		for (unsigned i = 0; i < n; i++) {
+			if (of[i] == q)
+				part[k++] = m[i];
+		}
+		sent += enqueue(vid, q, part, k);
+	}
+	return sent;
+}
+
+unsigned link_tx(struct link *l, unsigned worker, struct rte_mbuf **m, unsigned n)
+{
+	int vid = link_enter(l, worker);
+	unsigned queues, sent;
 
 	if (vid < 0)
-		return true; /* it wakes us when it comes */
-	rte_vhost_enable_guest_notification(vid, RING_FROM_CLIENT, 1);
-	/* before the ring is looked at again; pairs with the barrier that the
-	 * client has between filling the ring and looking at our flag */
+		return 0;
+	queues = atomic_load_explicit(&l->queues, memory_order_relaxed);
+	sent = queues > 1 ? spread(vid, queues, m, n) : enqueue(vid, 0, m, n);
+	link_leave(l, worker);
+	return sent;
+}
+
+struct offload link_takes(const struct link *l)
+{
+	unsigned f = atomic_load_explicit(&l->agreed, memory_order_relaxed);
+	bool checksum = f & F(VIRTIO_NET_F_GUEST_CSUM);
+
+	return (struct offload){.checksum = checksum,
+				.tso = checksum && (f & guest_tso) == guest_tso};
+}
+
+void link_offloads(struct link *l, char *text, size_t n)
+{
+	unsigned f = atomic_load(&l->vid) < 0 ? 0 : atomic_load(&l->agreed);
+
+	snprintf(text, n, "%s%s%s", f & checksums ? "checksum" : "none",
+		 f & host_tso ? ", tso" : "", f & guest_tso ? ", lro" : "");
+}
+
+/** notify() - Is the client to tell when it sends?  The owner.  Return: false if it is absent */
+static bool notify(struct link *l, unsigned worker, bool on)
+{
+	int vid = link_enter(l, worker);
+	unsigned queues;
+
+	if (vid < 0)
+		return false;
+	queues = atomic_load_explicit(&l->queues, memory_order_relaxed);
+	for (unsigned i = 0; i < queues; i++)
+		rte_vhost_enable_guest_notification(vid, RING_FROM_CLIENT(i), on);
+	/* before the rings are looked at again; pairs with the barrier that the
+	 * client has between filling one and looking at our flag */
 	atomic_thread_fence(memory_order_seq_cst);
-	link_leave(l);
+	link_leave(l, worker);
+	return true;
+}
+
+bool link_arm(struct link *l, unsigned worker)
+{
+	unsigned queues;
+	bool can = true;
+
+	if (!notify(l, worker, true))
+		return true; /* it wakes us when it comes */
 	pthread_mutex_lock(&l->lock);
-	can = l->kick >= 0;
+	queues = atomic_load(&l->queues);
+	for (unsigned i = 0; i < queues; i++)
+		can &= l->kick[i] >= 0;
 	pthread_mutex_unlock(&l->lock);
 	return can;
 }
 
-void link_disarm(struct link *l)
+void link_disarm(struct link *l, unsigned worker)
 {
-	int vid = link_enter(l);
-
-	if (vid < 0)
-		return;
-	rte_vhost_enable_guest_notification(vid, RING_FROM_CLIENT, 0);
-	link_leave(l);
+	notify(l, worker, false);
 }

@@ -12,9 +12,12 @@
 #include <sys/types.h>
 
 #include "config/config.h"
+#include "dispatch/offload.h"
+#include "engine/port.h"
 
 struct rte_mbuf;
 struct rte_mempool;
+struct worker;
 
 enum link_state {
 	LINK_ABSENT,  /* nobody listens at the path */
@@ -31,6 +34,7 @@ struct link_peer {
 	bool uid_set;		/* its process must be of */
 	uint32_t uid;
 	pid_t pid; /* and be this one, unless 0 */
+	enum gz_client_offloads offloads;
 };
 
 struct link {
@@ -39,22 +43,28 @@ struct link {
 	struct link_peer peer;
 
 	/* The packet path.  vhost's threads set vid and wait for !busy before
-	 * they take the device away; the worker sets busy before it reads vid. */
-	atomic_int vid;	      /* -1: hands off */
-	atomic_bool busy;     /* the worker is inside */
-	atomic_uint sessions; /* times it came up; another one, another client */
+	 * they take the device away; a worker sets busy before it reads vid. */
+	atomic_int vid;		       /* -1: hands off */
+	atomic_bool busy[GZ_CPUS_MAX]; /* a worker is inside */
+	atomic_uint sessions;	       /* times it came up; another one, another client */
+	atomic_uint agreed;	       /* features of virtio that are about offloads */
+	atomic_uint queues; /* pairs of rings that the client serves, from the first on */
+	/* Its worker's: */
+	unsigned hushed; /* pairs of rings that were told not to notify us */
+	unsigned turn;	 /* the one that is looked at first */
 
 	/* Messages.  Under lock: */
 	pthread_mutex_t lock;
 	enum link_state state;
-	int kick; /* our duplicate of the peer's eventfd, in the epoll set; -1 */
+	uint32_t ready;		  /* rings that the client serves, a bit each */
+	int kick[GZ_LINK_QUEUES]; /* our duplicates of its eventfds, in the epoll set; -1 */
 
 	/* Connecting.  Main only, milliseconds of the monotonic clock: */
 	bool registered; /* vhost knows the path */
-	bool cut;	 /* it held the worker up: out with it */
+	bool cut;	 /* it held a worker up: out with it */
 	bool reported;	 /* as up */
 	bool refused;	 /* it is another user's, and that was said */
-	bool parting;	 /* with the peer, as soon as the worker is out */
+	bool parting;	 /* with the peer, as soon as all workers are out */
 	int64_t next_try;
 	unsigned delay;		  /* until the next try */
 	unsigned sessions_before; /* of this connection */
@@ -62,13 +72,13 @@ struct link {
 
 /**
  * links_start() - Make a link for each place of a client; none has a peer yet
- * @epoll:	Where the links' descriptors are added, with data.u32 = index
- * @wake:	eventfd to write to when a link came up
+ * @ports:	That have GZ_CLIENTS_MAX places each
+ * @workers, @n:	To whose epoll the links' descriptors are added, with data.u32 = index
  * @quiet:	vhost's own messages are not wanted
  *
- * Main, once.  Return: GZ_CLIENTS_MAX links, or NULL without memory
+ * Main, once.  Return: the links, or NULL without memory
  */
-struct link *links_start(int epoll, int wake, bool quiet);
+struct link *links_start(unsigned ports, const struct worker *workers, unsigned n, bool quiet);
 
 /** link_to() - Connect it with @peer, from now on.  Main, when link_is_free() */
 void link_to(struct link *l, const struct link_peer *peer);
@@ -83,16 +93,16 @@ bool link_is_free(const struct link *l);
 void links_tend(void);
 
 /**
- * links_cut() - Part with the client in whose memory or eventfd the worker is stuck
+ * links_cut() - Part with the client in whose memory or eventfd a worker is stuck
  *
- * Main.  Return: true if the worker is inside a link; a signal gets it out
+ * Main.  Return: true if it is inside a link; a signal gets it out
  */
-bool links_cut(void);
+bool links_cut(unsigned worker);
 
-/** links_inside() - Is the worker inside a link?  Main */
-bool links_inside(void);
+/** links_inside() - Is a worker inside a link?  Main */
+bool links_inside(unsigned worker);
 
-/** links_stop() - Disconnect and free.  Main, when the worker has ended */
+/** links_stop() - Disconnect and free.  Main, when the workers have ended */
 void links_stop(void);
 
 /** links_guard() - Survive clients that take memory away.  links_start() does */
@@ -102,15 +112,26 @@ void links_guard(void);
 uint64_t links_faults(void);
 
 /**
- * link_rx() - Take packets that the client sent.  Worker
- * @m:	Filled with copies from @pool; a packet is in one piece
+ * link_rx() - Take packets that the client sent.  The worker to whom it belongs
+ * @m:	Filled with copies from @pool; what is larger than an mbuf is in several pieces
  *
  * Return: how many
  */
-unsigned link_rx(struct link *l, struct rte_mempool *pool, struct rte_mbuf **m, unsigned n);
+unsigned link_rx(struct link *l, unsigned worker, struct rte_mempool *pool, struct rte_mbuf **m,
+		 unsigned n);
 
-/** link_tx() - Copy packets to the client.  The caller still owns them.  Return: how many */
-unsigned link_tx(struct link *l, struct rte_mbuf **m, unsigned n);
+/** link_takes() - What the client takes unfinished */
+struct offload link_takes(const struct link *l);
+
+/** link_offloads() - What it leaves and takes, in the words of gazelle-ctl port */
+void link_offloads(struct link *l, char *text, size_t n);
+
+/**
+ * link_tx() - Copy packets to the client: to which of its queues, the hash says (engine/rss.h)
+ *
+ * Any worker; the caller still owns them.  Return: how many
+ */
+unsigned link_tx(struct link *l, unsigned worker, struct rte_mbuf **m, unsigned n);
 
 /**
  * link_arm() - Ask the client to say when it sends.  Worker, before it sleeps
@@ -119,7 +140,7 @@ unsigned link_tx(struct link *l, struct rte_mbuf **m, unsigned n);
  *
  * Return: false if the client is there but has nothing to say it with
  */
-bool link_arm(struct link *l);
-void link_disarm(struct link *l);
+bool link_arm(struct link *l, unsigned worker);
+void link_disarm(struct link *l, unsigned worker);
 
 #endif

@@ -5,7 +5,7 @@
  * Theory of operation: main() is the script of start-up and, in reverse, of the
  * end.  In between it serves the control socket, tends the links' connections every
  * TEND_MS and waits for a signal; the ports' devices are the monitor's (monitor.c), packets the
- * worker's (worker.c, wire.c), decisions switch.c's, a client's link is link.c's.
+ * workers' (worker.h, wire.c), decisions switch.c's, a client's link is link.c's.
  *
  * Needs CAP_NET_ADMIN and CAP_NET_RAW for a kernel interface, CAP_SYS_ADMIN for
  * the private namespace of a veth pair.
@@ -19,20 +19,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#include <rte_launch.h>
 #include <rte_lcore.h>
-#include <rte_malloc.h>
 #include <rte_mempool.h>
-#include <rte_rcu_qsbr.h>
 
 #include "dispatch/dispatch.h"
-#include "dispatch/groups.h"
 #include "dispatch/takeover.h"
 
 #ifndef GZ_VERSION
@@ -42,8 +36,6 @@
 #define TEND_MS 50
 
 enum { EXIT_FINE, EXIT_FAILED, EXIT_USAGE };
-
-static struct dispatch self;
 
 static _Atomic enum gz_log_level log_level = GZ_LOG_INFO;
 
@@ -222,32 +214,21 @@ static int enter_netns_of(pid_t pid, char *err, size_t n)
 	return rc;
 }
 
-/** make_sleep() - What the worker sleeps on, and how others learn where it is */
-static int make_sleep(struct dispatch *d)
-{
-	struct epoll_event e = {.events = EPOLLIN, .data.u32 = WAIT_WAKE};
-	size_t size = rte_rcu_qsbr_get_memsize(1);
-
-	d->epoll = epoll_create1(EPOLL_CLOEXEC);
-	d->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (d->epoll < 0 || d->wake < 0 || epoll_ctl(d->epoll, EPOLL_CTL_ADD, d->wake, &e))
-		return -errno;
-	d->rcu = rte_zmalloc("rcu", size, RTE_CACHE_LINE_SIZE);
-	return d->rcu && !rte_rcu_qsbr_init(d->rcu, 1) ? 0 : -ENOMEM;
-}
-
 static void tell_of_ports(const struct dispatch *d)
 {
-	char names[256] = "";
+	char names[512] = "";
 	size_t k = 0;
 
-	for (unsigned i = 0; i < d->wire.n && k < sizeof(names); i++)
-		k += (size_t)snprintf(names + k, sizeof(names) - k, "%s%s (%s)", i ? ", " : "",
-				      atomic_load(&d->wire.port[i].open)
-					  ? d->wire.port[i].port.device
-					  : "not there yet",
-				      d->wire.port[i].name);
-	say(GZ_LOG_INFO, "'%s' serves %u clients on %s", d->config.name, d->config.nclients, names);
+	for (const struct dispatch *p = d; p; p = p->next) {
+		for (unsigned i = 0; i < p->wire.n && k < sizeof(names); i++)
+			k += (size_t)snprintf(names + k, sizeof(names) - k, "%s%s%s%s (%s)",
+					      k ? ", " : "", p->name, p->name[0] ? ": " : "",
+					      atomic_load(&p->wire.port[i].open)
+						  ? p->wire.port[i].port.device
+						  : "not there yet",
+					      p->wire.port[i].name);
+	}
+	say(GZ_LOG_INFO, "'%s' serves %u clients on %s", d->config.name, clients_count(d), names);
 }
 
 /** take_name() - When the one that had it has ended.  Return: the name of EAL's files */
@@ -255,11 +236,11 @@ static const char *take_name(const struct dispatch *d, const char *name)
 {
 	static bool tried;
 
-	if (name == d->config.name || tried || !takeover_over())
+	if (name == d->whole->name || tried || !takeover_over())
 		return name;
 	tried = true;
-	if (!gz_eal_rename(name, d->config.name))
-		return d->config.name;
+	if (!gz_eal_rename(name, d->whole->name))
+		return d->whole->name;
 	say(GZ_LOG_ERROR, "gazelle-ctl finds us as '%s' only: %m", name);
 	return name;
 }
@@ -275,9 +256,10 @@ static const char *tend_until_signal(struct dispatch *d, int signals, const char
 	struct signalfd_siginfo sig;
 
 	for (;;) {
-		worker_watch(d);
+		workers_watch(d);
 		links_tend();
-		clients_tend(d);
+		for (struct dispatch *p = d; p; p = p->next)
+			clients_tend(p);
 		*name = take_name(d, *name);
 		attach_wait(d, signals, TEND_MS);
 		if (takeover_wanted())
@@ -299,24 +281,69 @@ static bool has_pci(const struct gz_dispatch_config *c)
 
 	for (unsigned i = 0; i < c->bond.nports; i++)
 		pci |= c->bond.ports[i].driver == GZ_DRV_PCI;
+	for (unsigned i = 0; i < c->nports; i++)
+		pci |= c->ports[i].port.driver == GZ_DRV_PCI;
 	return pci;
+}
+
+/** largest_mtu() - Of all ports: they have one kind of mbuf */
+static uint16_t largest_mtu(const struct gz_dispatch_config *c)
+{
+	uint16_t mtu = c->port.mtu;
+
+	for (unsigned i = 0; i < c->nports; i++)
+		mtu = RTE_MAX(mtu, c->ports[i].port.mtu);
+	return mtu;
+}
+
+/** share_out() - Mbufs and queues, to each port */
+static void share_out(struct dispatch *first, struct rte_mempool *pool)
+{
+	for (struct dispatch *d = first; d; d = d->next) {
+		struct gz_port_config *p = &d->config.port;
+
+		d->pool = pool;
+		p->queues = p->driver == GZ_DRV_VIRTIO_USER ? 1 : (uint16_t)gz_eal_workers();
+	}
+}
+
+/** start_clients() - And their links, at all ports.  Return: 0 or -ENOMEM */
+static int start_clients(struct dispatch *first)
+{
+	const struct gz_dispatch_config *c = first->whole;
+	struct link *links = links_start(c->nports ? c->nports : 1, first->worker, first->nworkers,
+					 c->log != GZ_LOG_DEBUG);
+	int rc = links ? 0 : -ENOMEM;
+
+	for (struct dispatch *d = first; d && !rc; d = d->next) {
+		d->link = links + d->number * GZ_CLIENTS_MAX;
+		rc = clients_start(d);
+	}
+	return rc;
 }
 
 int main(int argc, char **argv)
 {
-	struct dispatch *d = &self;
-	struct gz_dispatch_config *c = &d->config;
+	static struct gz_dispatch_config whole;
+	struct gz_dispatch_config *c = &whole;
 	char err[512], next[GZ_NAME_MAX + 16];
+	struct rte_mempool *pool;
+	struct dispatch *d;
 	int rc, signals, status = EXIT_FAILED;
-	const char *name = c->name, *why;
+	const char *name = c->name, *file = NULL, *why;
 	bool takeover = false;
 	pid_t before = 0;
 	sigset_t set;
 
-	rc = options(argc, argv, c, &d->file, &takeover);
+	rc = options(argc, argv, c, &file, &takeover);
 	if (rc >= 0) {
 		gz_dispatch_config_free(c);
 		return rc;
+	}
+	d = ports_new(c, file);
+	if (!d) {
+		say(GZ_LOG_ERROR, "no memory");
+		goto out_config;
 	}
 
 	set_log_level(c->log);
@@ -337,17 +364,16 @@ int main(int argc, char **argv)
 			say(GZ_LOG_ERROR, "%s", err);
 			goto out_config;
 		}
-		snprintf(next, sizeof(next), "%s~%d", c->name, (int)getpid());
+		snprintf(next, sizeof(next), "%.*s~%d", GZ_NAME_MAX, c->name, (int)getpid());
 		name = next;
 	}
 	rc = gz_eal_start(&(struct gz_eal_config){.name = name,
 						  .memory = &c->memory,
-						  .workers = 1,
-						  .cpus = &c->cpu,
+						  .workers = &c->workers,
 						  .log = c->log,
 						  .extra = c->eal,
 						  .nextra = c->neal,
-						  .mtu = c->port.mtu},
+						  .mtu = largest_mtu(c)},
 			  has_pci(c), err, sizeof(err));
 	if (rc) {
 		say(GZ_LOG_ERROR, "%s", err);
@@ -362,19 +388,16 @@ int main(int argc, char **argv)
 		say(GZ_LOG_ERROR, "%s", err);
 		goto out_eal;
 	}
-	d->pool = gz_port_pool("mbufs", c->memory.mbufs, c->port.mtu);
-	if (!d->pool) {
+	pool = gz_port_pool("mbufs", c->memory.mbufs, largest_mtu(c));
+	if (!pool) {
 		say(GZ_LOG_ERROR, "no memory for %u mbufs: raise memory.megabytes",
 		    c->memory.mbufs);
 		goto out_eal;
 	}
-	if (backlog_init(&d->backlog)) {
-		say(GZ_LOG_ERROR, "no memory");
-		goto out_pool;
-	}
-	rc = make_sleep(d);
+	share_out(d, pool);
+	rc = workers_new(d);
 	if (rc) {
-		say(GZ_LOG_ERROR, "nothing to sleep on: %s", strerror(-rc));
+		say(GZ_LOG_ERROR, "the workers cannot be made: %s", strerror(-rc));
 		goto out_pool;
 	}
 	rc = takeover ? takeover_begin(err, sizeof(err)) : 0;
@@ -382,27 +405,12 @@ int main(int argc, char **argv)
 		say(GZ_LOG_ERROR, "%s", err);
 		goto out_pool;
 	}
-	rc = wire_open(d, err, sizeof(err));
+	rc = ports_open(d, err, sizeof(err));
 	if (rc) {
 		say(GZ_LOG_ERROR, "%s", err);
-		goto out_pool;
+		goto out_ports;
 	}
-	if (err[0])
-		say(GZ_LOG_INFO, "%s", err);
-	sw_init(&d->sw, NULL, c->port.mtu);
-	d->sw.mac = d->wire.mac;
-	d->sw.groups = groups_new();
-	if (!d->sw.groups) {
-		say(GZ_LOG_ERROR, "no memory");
-		goto out_port;
-	}
-	rc = kernel_open(d, err, sizeof(err));
-	if (rc) {
-		say(GZ_LOG_ERROR, "%s", err);
-		goto out_port;
-	}
-	d->link = links_start(d->epoll, d->wake, c->log != GZ_LOG_DEBUG);
-	if (!d->link || clients_start(d) || telemetry_start(d)) {
+	if (start_clients(d) || telemetry_start(d)) {
 		say(GZ_LOG_ERROR, "no memory");
 		goto out_links;
 	}
@@ -415,10 +423,10 @@ int main(int argc, char **argv)
 		say(GZ_LOG_ERROR, "the ports cannot be monitored: %s", strerror(-rc));
 		goto out_links;
 	}
-	rc = rte_eal_remote_launch(worker_run, d, 1);
+	rc = workers_start(d);
 	if (rc) {
-		say(GZ_LOG_ERROR, "the worker cannot be started: %s", strerror(-rc));
-		goto out_links;
+		say(GZ_LOG_ERROR, "the workers cannot be started: %s", strerror(-rc));
+		goto out_workers;
 	}
 	takeover_done();
 	tell_of_ports(d);
@@ -427,27 +435,25 @@ int main(int argc, char **argv)
 	say(GZ_LOG_INFO, "%s: ending", why);
 	status = EXIT_FINE;
 
-	monitor_stop(d); /* before the worker, which it may wait for */
-	atomic_store(&d->stop, true);
-	worker_wake(d);
-	rte_eal_wait_lcore(1);
+out_workers:
+	monitor_stop(d); /* before the workers, which it may wait for */
+	workers_stop(d);
 out_links:
 	monitor_stop(d);
-	attach_close(d);
+	attach_close();
 	links_stop();
-	clients_stop(d);
-	kernel_close(d);
-out_port:
-	groups_free(d->sw.groups);
-	wire_close(d);
+	for (struct dispatch *p = d; p; p = p->next)
+		clients_stop(p);
+out_ports:
+	ports_close(d);
 	takeover_given();
 out_pool:
-	backlog_free(&d->backlog);
-	rte_free(d->rcu);
-	rte_mempool_free(d->pool);
+	workers_free(d);
+	rte_mempool_free(pool);
 out_eal:
 	gz_eal_stop(name);
 out_config:
+	ports_free(d);
 	gz_dispatch_config_free(c);
 	return status;
 }

@@ -6,7 +6,9 @@
  * and do not notice that the interface is gone.  So the kernel is asked, by
  * rtnetlink(7): every bond.miimon, and at once when it tells of any change (the
  * message itself is not read, it may be lost as well).  Of other devices DPDK's link
- * state is read.
+ * state is read, as often, and at once when the device has an interrupt for it; after one
+ * the worker looks at the device anew, for a link that went and came in between may
+ * have another peer, with other offloads.
  *
  * An interface that disappeared is closed, and opened when one of its name comes; a
  * new ifindex is another interface.
@@ -30,6 +32,7 @@
 #include <netlink/netlink.h>
 #include <netlink/route/link.h>
 #include <rte_ethdev.h>
+#include <rte_eth_bond.h>
 #include <rte_rcu_qsbr.h>
 
 #include "dispatch/dispatch.h"
@@ -41,11 +44,12 @@
 static struct {
 	pthread_t thread;
 	bool runs;
-	int stop;	      /* eventfd */
+	int stop; /* eventfd */
+	int lsc;  /* eventfd: a device told of its link; never closed, devices write to it */
 	struct nl_sock *ask;  /* questions and answers */
 	struct nl_sock *hear; /* changes */
 	int64_t next_sync;
-} mon = {.stop = -1};
+} mon = {.stop = -1, .lsc = -1};
 
 static int64_t now_ms(void)
 {
@@ -74,18 +78,42 @@ static int guard(const struct dispatch *d, const struct wire_port *p, char *err,
 	return fd >= 0 ? fd : guard_open(d->config.name, p->name, err, n);
 }
 
+/** waiter() - Who sleeps on a port's descriptor: each worker on its queue's */
+static const struct worker *waiter(const struct dispatch *d, const struct wire_port *p, unsigned k)
+{
+	return &d->worker[p->port.nwait == p->port.queues ? k : 0];
+}
+
+/** on_lsc() - The device's link changed.  A thread of DPDK's; as long as the device is open */
+static int on_lsc(uint16_t id, enum rte_eth_event_type type, void *port, void *ret)
+{
+	const uint64_t one = 1;
+
+	(void)id;
+	(void)type;
+	(void)ret;
+	atomic_store(&((struct wire_port *)port)->lsc, true);
+	if (write(mon.lsc, &one, sizeof(one)) < 0) {
+		/* the monitor does not run yet: it begins with a look */
+	}
+	return 0;
+}
+
 static int open_one(struct dispatch *d, unsigned i, char *err, size_t n)
 {
 	struct wire_port *p = &d->wire.port[i];
-	struct epoll_event e = {.events = EPOLLIN, .data.u32 = WAIT_WIRE + i};
+	struct epoll_event e = {.events = EPOLLIN,
+				.data.u32 = WAIT_WIRE + wire_number(d->number, i)};
 	int rc;
 
 	rc = gz_port_open_on(&p->port, &p->config, d->pool, err, n);
 	if (rc)
 		return rc;
+	p->lacp = !strcmp(p->port.driver, "net_bonding") &&
+		  rte_eth_bond_mode_get(p->port.id) == BONDING_MODE_8023AD;
 	p->ifindex = wire_is_kernels(p) ? if_nametoindex(p->name) : 0;
 	for (unsigned k = 0; k < p->port.nwait; k++) {
-		if (epoll_ctl(d->epoll, EPOLL_CTL_ADD, p->port.wait_fd[k], &e)) {
+		if (epoll_ctl(waiter(d, p, k)->epoll, EPOLL_CTL_ADD, p->port.wait_fd[k], &e)) {
 			rc = gz_failed(err, n, errno, "%s: nothing to sleep on: %m", p->name);
 			gz_port_close(&p->port);
 			return rc;
@@ -101,8 +129,18 @@ static int open_one(struct dispatch *d, unsigned i, char *err, size_t n)
 			return rc;
 		}
 	}
+	if (p->port.lsc)
+		rte_eth_dev_callback_register(p->port.id, RTE_ETH_EVENT_INTR_LSC, on_lsc, p);
 	atomic_store(&p->open, true);
 	return 0;
+}
+
+/** close_device() - No worker uses it any more */
+static void close_device(struct wire_port *p)
+{
+	if (p->port.lsc)
+		rte_eth_dev_callback_unregister(p->port.id, RTE_ETH_EVENT_INTR_LSC, on_lsc, p);
+	gz_port_close(&p->port);
 }
 
 static void close_guard(struct wire_port *p)
@@ -120,8 +158,8 @@ static void close_one(struct dispatch *d, unsigned i)
 	atomic_store(&p->open, false);
 	rte_rcu_qsbr_synchronize(d->rcu, RTE_QSBR_THRID_INVALID);
 	for (unsigned k = 0; k < p->port.nwait; k++)
-		epoll_ctl(d->epoll, EPOLL_CTL_DEL, p->port.wait_fd[k], NULL);
-	gz_port_close(&p->port);
+		epoll_ctl(waiter(d, p, k)->epoll, EPOLL_CTL_DEL, p->port.wait_fd[k], NULL);
+	close_device(p);
 	close_guard(p);
 }
 
@@ -140,6 +178,7 @@ static bool look(struct dispatch *d, unsigned i)
 {
 	struct wire_port *p = &d->wire.port[i];
 	bool open = atomic_load(&p->open), was = atomic_load(&p->link), up = false;
+	bool told = atomic_exchange(&p->lsc, false);
 	unsigned index = 0;
 	char err[512];
 
@@ -168,7 +207,7 @@ static bool look(struct dispatch *d, unsigned i)
 	if (!wire_is_kernels(p))
 		up = device_link(p);
 	if (open && up == was)
-		return false;
+		return told;
 	if (open || !up)
 		say(up ? GZ_LOG_INFO : GZ_LOG_WARN, "port %s: link %s", p->name,
 		    up ? "up" : "down");
@@ -176,38 +215,54 @@ static bool look(struct dispatch *d, unsigned i)
 	return true;
 }
 
-/* @told: the kernel told of a change */
-static void look_at_all(struct dispatch *d, bool told)
+/** look_at_wire() - @due: addresses and routes are to be compared.  Return: whether anything
+ * changed
+ */
+static bool look_at_wire(struct dispatch *d, bool due)
 {
 	bool changed = false;
 
 	for (unsigned i = 0; i < d->wire.n; i++)
 		changed |= look(d, i);
-	if (d->kernel.fd >= 0 && (told || changed || now_ms() >= mon.next_sync)) {
-		mon.next_sync = now_ms() + SYNC_MS;
+	if (d->kernel.fd >= 0 && (due || changed))
 		changed |= routes_sync(d, mon.ask);
-	}
-	if (!changed)
-		return;
-	atomic_store(&d->wire.changed, true);
-	worker_wake(d);
+	if (changed)
+		atomic_store(&d->wire.changed, true);
+	return changed;
+}
+
+/* @told: the kernel told of a change */
+static void look_at_all(struct dispatch *first, bool told)
+{
+	bool due = told || now_ms() >= mon.next_sync, changed = false;
+
+	if (due)
+		mon.next_sync = now_ms() + SYNC_MS;
+	for (struct dispatch *d = first; d; d = d->next)
+		changed |= look_at_wire(d, due);
+	if (changed)
+		workers_wake(first);
 }
 
 static void *run(void *arg)
 {
 	struct dispatch *d = arg;
 	int timeout = (int)d->config.bond.miimon_ms;
-	struct pollfd fds[] = {
-	    {.fd = mon.stop, .events = POLLIN},
-	    {.fd = mon.hear ? nl_socket_get_fd(mon.hear) : -1, .events = POLLIN}};
+	struct pollfd fds[] = {{.fd = mon.stop, .events = POLLIN},
+			       {.fd = mon.hear ? nl_socket_get_fd(mon.hear) : -1, .events = POLLIN},
+			       {.fd = mon.lsc, .events = POLLIN}};
+	uint64_t count;
 
 	while (!(fds[0].revents & POLLIN)) {
 		bool told = fds[1].revents;
 
 		if (told)
 			gz_netdev_drain(mon.hear);
+		if (fds[2].revents && read(mon.lsc, &count, sizeof(count)) < 0) {
+			/* non-blocking */
+		}
 		look_at_all(d, told);
-		poll(fds, 2, timeout);
+		poll(fds, 3, timeout);
 	}
 	return NULL;
 }
@@ -262,7 +317,7 @@ void wire_close(struct dispatch *d)
 	for (unsigned i = 0; i < d->wire.n; i++) {
 		takeover_give(d->wire.port[i].guard, "guard", d->wire.port[i].name);
 		if (atomic_exchange(&d->wire.port[i].open, false))
-			gz_port_close(&d->wire.port[i].port);
+			close_device(&d->wire.port[i]);
 		close_guard(&d->wire.port[i]);
 	}
 }
@@ -272,11 +327,12 @@ int monitor_start(struct dispatch *d)
 	int rc;
 
 	mon.stop = eventfd(0, EFD_CLOEXEC);
+	mon.lsc = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	mon.ask = gz_netdev_socket();
 	mon.hear = gz_netdev_socket();
-	if (mon.stop < 0 || !mon.ask || !mon.hear ||
+	if (mon.stop < 0 || mon.lsc < 0 || !mon.ask || !mon.hear ||
 	    nl_socket_add_membership(mon.hear, RTNLGRP_LINK) ||
-	    (d->kernel.fd >= 0 &&
+	    (has_kernel(d) &&
 	     nl_socket_add_memberships(mon.hear, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR,
 				       RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE, 0)))
 		return -ENOMEM;

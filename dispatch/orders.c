@@ -88,7 +88,7 @@ bool order_limit(struct dispatch *d, char *params, char *text, size_t n)
 		gz_failed(text, n, EINVAL, "`%s': expected a number, 0 to %u", value, UINT32_MAX);
 		return false;
 	}
-	if (client_limit(d, client, key, (uint32_t)rate, text, n))
+	if (client_limit(port_of_client(d, client), client, key, (uint32_t)rate, text, n))
 		return false;
 	say(GZ_LOG_INFO, "client %s: %s is %llu now", client, key, rate);
 	return true;
@@ -134,12 +134,14 @@ bool order_policy(struct dispatch *d, char *params, char *text, size_t n)
 	struct gz_dispatch_config *c = calloc(1, sizeof(*c));
 	bool fine = false;
 
-	if (d->kernel.fd < 0) {
+	if (!has_kernel(d)) {
 		gz_failed(text, n, ENOENT, "no kernel.iface is configured");
 	} else if (!c) {
 		gz_failed(text, n, ENOMEM, "no memory");
 	} else if (read_rules(strcmp(params, "none") ? params : "", c, text, n)) {
-		fine = !clients_rules(d, c->kernel_rules, c->nkernel_rules);
+		fine = true;
+		for (struct dispatch *p = d; p; p = p->next)
+			fine &= !clients_rules(p, c->kernel_rules, c->nkernel_rules);
 		gz_dispatch_config_free(c);
 		if (fine)
 			say(GZ_LOG_INFO, "kernel.rules are [%s] now", params);

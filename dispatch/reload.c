@@ -28,7 +28,7 @@ static bool change(struct dispatch *d, char *text, size_t n)
 	else if (!f || !c)
 		snprintf(text, n, "no memory");
 	else
-		errors = gz_dispatch_config_reload(d->file, &d->config, c, f);
+		errors = gz_dispatch_config_reload(d->file, d->whole, c, f);
 	if (f)
 		fclose(f);
 	text[n - 1] = '\0';
@@ -63,7 +63,7 @@ bool order_reload(struct dispatch *d, char *params, char *text, size_t n)
 
 	(void)params;
 	if (change(d, text, n)) {
-		say(GZ_LOG_INFO, "%s: read again, %u clients", d->file, d->config.nclients);
+		say(GZ_LOG_INFO, "%s: read again, %u clients", d->file, clients_count(d));
 		return true;
 	}
 	say(GZ_LOG_ERROR, "the configuration stays as it was:");

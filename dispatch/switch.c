@@ -43,79 +43,18 @@
 #include <rte_tcp.h>
 #include <rte_udp.h>
 
-#include "dispatch/groups.h"
 #include "dispatch/switch.h"
 
 #define ETH_LEN sizeof(struct rte_ether_hdr)
 #define ARP_LEN sizeof(struct rte_arp_hdr)
 
-/* --- tables --------------------------------------------------------------- */
+/* --- lookups -------------------------------------------------------------- */
 
-static uint32_t mask4(unsigned len)
-{
-	return len ? htonl(~0u << (32 - len)) : 0;
-}
-
-/* Longest prefix first: in host order a longer mask is the larger number */
-static int by_length(const void *a, const void *b)
-{
-	uint32_t x = ntohl(((const struct sw_route *)a)->mask);
-	uint32_t y = ntohl(((const struct sw_route *)b)->mask);
-
-	return x < y ? 1 : x > y ? -1 : 0;
-}
-
-void sw_table_own(struct sw_table *t, unsigned client, const struct gz_prefix *p)
-{
-	t->clients |= 1ull << client;
-	if (!p->set)
-		return;
-	if (!IN6_IS_ADDR_V4MAPPED(&p->addr)) {
-		t->r6[t->n6++] = (struct sw_route6){.net = *p, .client = client};
-	} else {
-		uint32_t mask = mask4(p->len - 96u);
-
-		t->r4[t->n4++] = (struct sw_route){
-		    .addr = p->addr.s6_addr32[3] & mask, .mask = mask, .client = client};
-	}
-}
-
-void sw_table_share(struct sw_table *t, unsigned client, const struct sw_ports *ports)
-{
-	struct sw_route *r = t->r4, *end = t->r4 + t->n4;
-
-	while (r < end && r->ports != ports)
-		r++;
-	if (r == end) {
-		*r = (struct sw_route){
-		    .addr = ports->addr, .mask = UINT32_MAX, .client = client, .ports = ports};
-		t->n4++;
-		t->nshared++;
-	}
-	r->members |= 1ull << client;
-	t->clients |= 1ull << client;
-}
-
-void sw_table_vlan(struct sw_table *t, unsigned client, uint16_t vlan)
-{
-	t->vlan[client] = vlan ? vlan : t->native;
-	t->vlans[t->vlan[client] / 8] |= (uint8_t)(1 << t->vlan[client] % 8);
-}
-
-bool sw_is_vlan(const struct sw_table *t, uint16_t vlan)
-{
-	return vlan == t->native || t->vlans[vlan / 8] >> vlan % 8 & 1;
-}
-
-void sw_table_seal(struct sw_table *t)
-{
-	qsort(t->r4, t->n4, sizeof(t->r4[0]), by_length);
-}
-
-void sw_init(struct sw *s, const struct sw_table *table, uint16_t mtu)
+void sw_init(struct sw *s, const struct sw_table *table, struct sw_seen *seen, uint16_t mtu)
 {
 	memset(s, 0, sizeof(*s));
 	s->table = table;
+	s->seen = seen;
 	s->max_frame =
 	    (uint16_t)(ETH_LEN + sizeof(struct rte_vlan_hdr) + (mtu ? mtu : RTE_ETHER_MTU));
 }
@@ -167,13 +106,6 @@ static bool is_shared(const struct sw *s, uint32_t addr)
 	return s->kernel && sw_lookup(s, addr) < SW_PORT && is_host(s, addr);
 }
 
-void sw_forget(struct sw *s, unsigned client)
-{
-	memset(&s->client[client], 0, sizeof(s->client[client]));
-	if (s->groups)
-		groups_forget(s->groups, client);
-}
-
 /* --- the kernel's share --------------------------------------------------- */
 
 static struct in6_addr mapped(uint32_t addr)
@@ -182,15 +114,6 @@ static struct in6_addr mapped(uint32_t addr)
 
 	memcpy(a.s6_addr + 12, &addr, sizeof(addr));
 	return a;
-}
-
-bool sw_in_prefix(const struct gz_prefix *p, const struct in6_addr *a)
-{
-	unsigned bytes = p->len / 8, bits = p->len % 8;
-
-	if (!p->set || memcmp(&p->addr, a, bytes))
-		return false;
-	return !bits || !((p->addr.s6_addr[bytes] ^ a->s6_addr[bytes]) & (0xff00 >> bits & 0xff));
 }
 
 bool sw_is_kernels(const struct sw *s, uint8_t proto, const struct in6_addr *a, uint16_t port)
@@ -221,7 +144,7 @@ struct sw_verdict sw_deliver(const struct sw *s, unsigned to, const struct rte_e
 	if (to == SW_KERNEL)
 		v.readdress = rte_is_unicast_ether_addr(&eth->dst_addr);
 	else
-		v.readdress = to < SW_PORT && s->client[to].known && sw_is_ours(s, eth);
+		v.readdress = to < SW_PORT && sw_is_known(s, to) && sw_is_ours(s, eth);
 	return v;
 }
 
@@ -235,21 +158,6 @@ static uint16_t port_at(const struct rte_ipv4_hdr *ip, const uint8_t *l4, unsign
 }
 
 /* --- who sends ------------------------------------------------------------ */
-
-bool sw_learn(struct sw *s, unsigned client, const struct rte_ether_addr *mac)
-{
-	if (s->client[client].known)
-		return rte_is_same_ether_addr(&s->client[client].mac, mac);
-	for (unsigned i = 0; i < GZ_CLIENTS_MAX; i++) {
-		if (s->client[i].known && rte_is_same_ether_addr(&s->client[i].mac, mac))
-			return false;
-	}
-	if (s->kernel && rte_is_same_ether_addr(&s->mac, mac))
-		return false;
-	rte_ether_addr_copy(mac, &s->client[client].mac);
-	s->client[client].known = true;
-	return true;
-}
 
 /**
  * sender_allowed() - May this frame come from there?
@@ -274,7 +182,7 @@ static bool sender_allowed(struct sw *s, unsigned from, const struct rte_ether_a
 		return owner == from;
 	if (!sw_learn(s, from, mac))
 		return false;
-	s->client[from].last4 = addr;
+	sw_note4(s, from, addr);
 	return true;
 }
 
@@ -427,7 +335,7 @@ static struct sw_verdict to_member(struct sw *s, unsigned from, const struct sw_
 						  .client = (uint8_t)to};
 	}
 	v = sw_send(to);
-	v.readdress = s->client[to].known;
+	v.readdress = sw_is_known(s, to);
 	return v;
 }
 
@@ -613,8 +521,8 @@ struct sw_verdict sw_decide(struct sw *s, unsigned from, const void *frame, unsi
 	const struct rte_ether_hdr *eth = frame;
 
 	s->tcp = 0;
-	if (len < ETH_LEN || len > s->max_frame || rte_is_multicast_ether_addr(&eth->src_addr) ||
-	    rte_is_zero_ether_addr(&eth->src_addr))
+	if (len < ETH_LEN || (len > s->max_frame && !s->large) ||
+	    rte_is_multicast_ether_addr(&eth->src_addr) || rte_is_zero_ether_addr(&eth->src_addr))
 		return sw_drop(SW_MALFORMED);
 	switch (ntohs(eth->ether_type)) {
 	case RTE_ETHER_TYPE_IPV4:

@@ -4,7 +4,8 @@
  *
  * Pure functions over tables; no DPDK port, no allocation, no clock.  struct sw_table
  * says whose the addresses are: main fills one, and does not touch it any more once the
- * worker has it.  struct sw is the worker's, who alone calls what takes it.
+ * workers have it.  struct sw is a worker's, who alone calls what takes it; what is learnt of
+ * clients is all workers' (struct sw_seen), and of one client only one worker learns.
  */
 #ifndef GZ_DISPATCH_SWITCH_H
 #define GZ_DISPATCH_SWITCH_H
@@ -14,6 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <rte_ether.h>
+#include <rte_spinlock.h>
 
 #include "config/config.h"
 
@@ -106,10 +108,10 @@ struct sw_route6 {
 struct sw_table {
 	uint64_t clients; /* a bit each */
 	unsigned n4, n6;
-	unsigned nshared, nshared6;	   /* of r4, r6 */
-	struct sw_route r4[SW_ROUTES_MAX]; /* longest prefix first */
-	struct sw_route6 r6[SW_ROUTES_MAX];
-	unsigned nrules; /* what is the kernel's; used if there is a way to it */
+	unsigned nshared, nshared6;	    /* of r4, r6 */
+	struct sw_route r4[SW_ROUTES_MAX];  /* longest prefix first */
+	struct sw_route6 r6[SW_ROUTES_MAX]; /* likewise */
+	unsigned nrules;		    /* what is the kernel's; used if there is a way to it */
 	struct gz_kernel_rule rules[GZ_KERNEL_RULES_MAX];
 	uint16_t vlan[GZ_CLIENTS_MAX];	       /* of each client */
 	uint16_t native;		       /* of the kernel, and of clients without another */
@@ -132,12 +134,17 @@ static inline unsigned sw_take(uint64_t *set)
 	return i;
 }
 
-/** What a client's frames told of it */
+/** What a client's frames told of it: see seen.c */
 struct sw_client {
-	bool known; /* mac holds what the client sent first */
-	struct rte_ether_addr mac;
-	uint32_t last4;	       /* its source address of late, network byte order */
-	struct in6_addr last6; /* that is not link-local */
+	_Atomic uint64_t mac;	/* what it sent first, sw_mac_of(); 0: nothing yet */
+	_Atomic uint32_t last4; /* its source address of late, network byte order */
+	struct in6_addr last6;	/* that is not link-local; sw_last6() */
+};
+
+/** The same of all, for all workers; zero at first */
+struct sw_seen {
+	rte_spinlock_t lock;
+	struct sw_client client[GZ_CLIENTS_MAX];
 };
 
 /** The kernel's addresses; replaced as a whole */
@@ -169,23 +176,30 @@ struct sw {
 	uint16_t tcp;	    /* where it has a TCP header, all of it; 0: nowhere */
 	uint16_t discovery; /* where it has a message of neighbour discovery */
 	uint16_t max_frame; /* bytes, without FCS; one VLAN tag allowed */
-	struct sw_client client[GZ_CLIENTS_MAX];
+	/* It is a segment of TCP that will be cut, and its headers have been looked at: it may
+	 * be longer, and what is behind them be elsewhere */
+	bool large;
+	struct sw_seen *seen;
 	struct sw_fragment fragment[SW_FRAGMENTS];
 	struct sw_fragment6 fragment6[SW_FRAGMENTS];
-	struct groups *groups; /* NULL: multicast goes to everybody */
+	struct groups *groups; /* all workers'; NULL: multicast goes to everybody */
 	/* The way to the kernel; NULL: there is none.  What follows is used with it. */
 	const struct sw_kernel *kernel;
 	struct rte_ether_addr mac; /* the port's, and the kernel's behind it */
 };
 
+/** sw_is_known() - Has a client sent something yet? */
+bool sw_is_known(const struct sw *s, unsigned client);
 /** sw_mac_of() - Of the kernel, or of a client that is known */
-static inline const struct rte_ether_addr *sw_mac_of(const struct sw *s, unsigned port)
-{
-	return port == SW_KERNEL ? &s->mac : &s->client[port].mac;
-}
+struct rte_ether_addr sw_mac_of(const struct sw *s, unsigned port);
+/** sw_note4(), sw_note6() - Its address of late */
+void sw_note4(struct sw *s, unsigned client, uint32_t addr);
+void sw_note6(struct sw *s, unsigned client, const struct in6_addr *a);
+/** sw_last6() - Return: :: if there is none */
+struct in6_addr sw_last6(const struct sw *s, unsigned client);
 
-/** sw_init() - Nobody is known yet.  @table stays the caller's; @mtu: 0 for 1500 */
-void sw_init(struct sw *s, const struct sw_table *table, uint16_t mtu);
+/** sw_init() - @table and @seen stay the caller's; @mtu: 0 for 1500 */
+void sw_init(struct sw *s, const struct sw_table *table, struct sw_seen *seen, uint16_t mtu);
 
 /** sw_table_own() - An address or a network is @client's; IPv4 as v4-mapped.  Main */
 void sw_table_own(struct sw_table *t, unsigned client, const struct gz_prefix *p);

@@ -102,8 +102,9 @@ unsigned sw_lookup6(const struct sw *s, const struct in6_addr *a)
 	}
 	for (uint64_t left = IN6_IS_ADDR_LINKLOCAL(a) ? s->table->clients : 0; left;) {
 		unsigned i = sw_take(&left);
+		const struct rte_ether_addr mac = sw_mac_of(s, i);
 
-		if (s->client[i].known && is_of_mac(a, &s->client[i].mac))
+		if (sw_is_known(s, i) && is_of_mac(a, &mac))
 			return i;
 	}
 	return host ? SW_KERNEL : SW_PORT;
@@ -129,7 +130,7 @@ static bool owns(struct sw *s, unsigned from, const struct rte_ether_addr *mac,
 	if (!sw_learn(s, from, mac))
 		return false;
 	if (!IN6_IS_ADDR_LINKLOCAL(a))
-		s->client[from].last6 = *a;
+		sw_note6(s, from, a);
 	return true;
 }
 
@@ -404,7 +405,7 @@ static struct sw_verdict to_member(struct sw *s, unsigned from, const struct sw_
 			    .src = p->src, .dst = p->dst, .id = p->id, .client = (uint8_t)to};
 	}
 	v = sw_send(to);
-	v.readdress = s->client[to].known;
+	v.readdress = sw_is_known(s, to);
 	return v;
 }
 

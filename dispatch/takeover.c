@@ -16,7 +16,8 @@
 #include "dispatch/takeover.h"
 
 #define ANSWER_S 10
-#define THINGS_MAX (GZ_BOND_PORTS_MAX + 2)
+/* The control socket, and of each port an interface and guards */
+#define THINGS_MAX (1 + GZ_DISPATCH_PORTS_MAX + GZ_BOND_PORTS_MAX + GZ_DISPATCH_PORTS_MAX)
 
 static struct {
 	int heir; /* who asked us; -1 */

@@ -2,9 +2,9 @@
  *
  * telemetry.c - /gazelle/dispatch on DPDK's telemetry socket
  *
- * Theory of operation: one table of counters, printed for the port as "port_rx"
- * and for each client as "NAME_rx".  The answer is flat; DPDK allows 256 entries
- * in one, which is the port, the kernel and the first 26 clients.  With a name, as in
+ * Theory of operation: one table of counters, printed for the port as "port_rx", of several
+ * as "port_NAME_rx", and for each client as "NAME_rx".  The answer is flat; DPDK allows 256
+ * entries in one, which is the port, the kernel and the first 21 clients.  With a name, as in
  * "/gazelle/dispatch,engine1", it holds that client's only.  /gazelle/dispatch/clients
  * has them all, a page at a time.
  *
@@ -40,11 +40,9 @@ static const struct {
 #undef ROW
 };
 
-/* Entries besides the tables: link and sessions of a client; four of ours */
 #define ROWS (sizeof(table) / sizeof(table[0]))
-#define CLIENTS_IN_ONE ((unsigned)((RTE_TEL_MAX_DICT_ENTRIES - 2 * ROWS - 4) / (ROWS + 2)))
 
-static struct dispatch *dispatch;
+static struct dispatch *first; /* port */
 
 /** add() - One figure; @owner's '.' and '-' are not allowed in a name there */
 static void add(struct rte_tel_data *t, const char *owner, const char *name, uint64_t value)
@@ -59,64 +57,144 @@ static void add(struct rte_tel_data *t, const char *owner, const char *name, uin
 	rte_tel_data_add_dict_u64(t, key, value);
 }
 
-static void add_counters(struct rte_tel_data *t, const char *owner, const struct counters *c)
+/** counted() - Of one port of the switch, by all workers */
+static uint64_t counted(const struct dispatch *d, unsigned port, size_t row)
 {
-	for (size_t i = 0; i < ROWS; i++)
-		add(t, owner, table[i].name,
-		    *(const uint64_t *)((const char *)c + table[i].offset));
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < d->nworkers; i++)
+		sum += *(const uint64_t *)((const char *)&d->worker[i].counters[port] +
+					   table[row].offset);
+	return sum;
 }
 
-static void add_client(struct rte_tel_data *t, unsigned i)
+/** taken_by() - Frames that came to one thread */
+static uint64_t taken_by(const struct worker *lead)
 {
-	const char *name = dispatch->clients.place[i].conf.name;
-	struct link *l = &dispatch->link[i];
+	uint64_t sum = 0;
+
+	for (const struct worker *w = lead; w; w = w->next) {
+		for (unsigned i = 0; i < SW_PORTS; i++)
+			sum += w->counters[i].rx;
+	}
+	return sum;
+}
+
+static void add_counters(struct rte_tel_data *t, const struct dispatch *d, const char *owner,
+			 unsigned port)
+{
+	for (size_t i = 0; i < ROWS; i++)
+		add(t, owner, table[i].name, counted(d, port, i));
+}
+
+static void add_port_counters(struct rte_tel_data *t, const struct dispatch *d, const char *what,
+			      unsigned port)
+{
+	char owner[GZ_NAME_MAX + 8];
+
+	snprintf(owner, sizeof(owner), "%s%s%s", what, d->name[0] ? "_" : "", d->name);
+	add_counters(t, d, owner, port);
+}
+
+static void add_client(struct rte_tel_data *t, const struct dispatch *d, unsigned i)
+{
+	const char *name = d->clients.place[i].conf.name;
+	const struct link *l = &d->link[i];
 
 	add(t, name, "link", atomic_load(&l->vid) >= 0);
 	add(t, name, "sessions", atomic_load(&l->sessions));
-	add_counters(t, name, &dispatch->counters[i]);
+	add_counters(t, d, name, i);
 }
 
-/** add_named() - Return: 0, -1 if there is no such client */
-static int add_named(struct rte_tel_data *t, const char *name)
+/** add_clients() - The first @room of a port.  Return: how many */
+static unsigned add_clients(struct rte_tel_data *t, struct dispatch *d, unsigned room)
+{
+	unsigned n = 0;
+
+	pthread_mutex_lock(&d->clients.lock);
+	for (unsigned i = 0; i < GZ_CLIENTS_MAX && n < room; i++) {
+		if (!d->clients.place[i].used)
+			continue;
+		add_client(t, d, i);
+		n++;
+	}
+	pthread_mutex_unlock(&d->clients.lock);
+	return n;
+}
+
+/** add_named() - Return: 0, -1 if there is no such client at this port */
+static int add_named(struct rte_tel_data *t, struct dispatch *d, const char *name)
 {
 	int rc = -1;
 
-	pthread_mutex_lock(&dispatch->clients.lock);
+	pthread_mutex_lock(&d->clients.lock);
 	for (unsigned i = 0; i < GZ_CLIENTS_MAX && rc; i++) {
-		const struct client *c = &dispatch->clients.place[i];
+		const struct client *c = &d->clients.place[i];
 
 		if (!c->used || strcmp(c->conf.name, name))
 			continue;
-		add_client(t, i);
+		add_client(t, d, i);
 		rc = 0;
 	}
-	pthread_mutex_unlock(&dispatch->clients.lock);
+	pthread_mutex_unlock(&d->clients.lock);
 	return rc;
+}
+
+/* What workers have in common, at all ports */
+struct sums {
+	struct finished done;
+	uint64_t waiting;
+};
+
+static void add_up(struct sums *s, const struct dispatch *d)
+{
+	for (unsigned i = 0; i < d->nworkers; i++) {
+		s->waiting += d->worker[i].backlog.n;
+		s->done.large += d->worker[i].finished.large;
+		s->done.cut += d->worker[i].finished.cut;
+		s->done.summed += d->worker[i].finished.summed;
+	}
 }
 
 static int handle(const char *cmd, const char *params, struct rte_tel_data *t)
 {
-	const struct dispatch *d = dispatch;
+	unsigned entries = 7 + first->nworkers; /* ours, below */
+	uint64_t sleeps = 0;
+	struct sums s = {0};
+	char name[24];
+	int rc = -1;
 
 	(void)cmd;
 	rte_tel_data_start_dict(t);
-	if (params && *params)
-		return add_named(t, params);
-	add_counters(t, "port", &d->counters[SW_PORT]);
-	if (d->kernel.fd >= 0)
-		add_counters(t, "kernel", &d->counters[SW_KERNEL]);
-	add(t, "worker", "sleeps", d->sleeps);
-	add(t, "backlog", "frames", d->backlog.n);
-	add(t, "memory", "faults", links_faults());
-	add(t, "mbufs", "free", rte_mempool_avail_count(d->pool));
-	pthread_mutex_lock(&dispatch->clients.lock);
-	for (unsigned i = 0, n = 0; i < GZ_CLIENTS_MAX && n < CLIENTS_IN_ONE; i++) {
-		if (!d->clients.place[i].used)
-			continue;
-		add_client(t, i);
-		n++;
+	if (params && *params) {
+		for (struct dispatch *d = first; d && rc; d = d->next)
+			rc = add_named(t, d, params);
+		return rc;
 	}
-	pthread_mutex_unlock(&dispatch->clients.lock);
+	for (const struct dispatch *d = first; d; d = d->next) {
+		add_port_counters(t, d, "port", SW_PORT);
+		if (d->kernel.fd >= 0)
+			add_port_counters(t, d, "kernel", SW_KERNEL);
+		entries += d->kernel.fd >= 0 ? 2 * ROWS : ROWS;
+		add_up(&s, d);
+	}
+	for (unsigned i = 0; i < first->nworkers; i++) {
+		snprintf(name, sizeof(name), "worker_%u", i);
+		add(t, name, "rx", taken_by(&first->worker[i]));
+		sleeps += first->worker[i].sleeps;
+	}
+	add(t, "worker", "sleeps", sleeps);
+	add(t, "backlog", "frames", s.waiting);
+	add(t, "memory", "faults", links_faults());
+	add(t, "frames", "large", s.done.large);
+	add(t, "frames", "cut", s.done.cut);
+	add(t, "frames", "summed", s.done.summed);
+	add(t, "mbufs", "free", rte_mempool_avail_count(first->pool));
+	/* A client has link and sessions besides */
+	for (struct dispatch *d = first; d; d = d->next)
+		entries +=
+		    (unsigned)(ROWS + 2) *
+		    add_clients(t, d, (RTE_TEL_MAX_DICT_ENTRIES - entries) / (unsigned)(ROWS + 2));
 	return 0;
 }
 
@@ -152,55 +230,73 @@ static void addresses_of(const struct client *c, char *text, size_t n)
 	}
 }
 
-static void add_row(struct rte_tel_data *t, unsigned i)
+static void add_row(struct rte_tel_data *t, struct dispatch *d, unsigned i)
 {
-	const struct client *c = &dispatch->clients.place[i];
-	const struct counters *n = &dispatch->counters[i];
-	const struct sw_client *seen = &dispatch->sw.client[i];
-	char text[RTE_TEL_MAX_STRING_LEN], mac[RTE_ETHER_ADDR_FMT_SIZE] = "-";
+	const struct client *c = &d->clients.place[i];
+	char text[RTE_TEL_MAX_STRING_LEN], mac[RTE_ETHER_ADDR_FMT_SIZE] = "-", offloads[40];
 	uint64_t refused;
 
 	rte_tel_data_start_dict(t);
 	rte_tel_data_add_dict_string(t, "name", c->conf.name);
-	rte_tel_data_add_dict_u64(t, "link", atomic_load(&dispatch->link[i].vid) >= 0);
-	rte_tel_data_add_dict_u64(t, "sessions", atomic_load(&dispatch->link[i].sessions));
+	if (d->name[0])
+		rte_tel_data_add_dict_string(t, "port", d->name);
+	rte_tel_data_add_dict_u64(t, "link", atomic_load(&d->link[i].vid) >= 0);
+	rte_tel_data_add_dict_u64(
+	    t, "queues", atomic_load(&d->link[i].vid) >= 0 ? atomic_load(&d->link[i].queues) : 0);
+	rte_tel_data_add_dict_u64(t, "sessions", atomic_load(&d->link[i].sessions));
 	addresses_of(c, text, sizeof(text));
 	rte_tel_data_add_dict_string(t, "address", text);
-	if (seen->known)
-		rte_ether_format_addr(mac, sizeof(mac), &seen->mac);
+	if (sw_is_known(&d->worker[0].sw, i)) {
+		const struct rte_ether_addr known = sw_mac_of(&d->worker[0].sw, i);
+
+		rte_ether_format_addr(mac, sizeof(mac), &known);
+	}
 	rte_tel_data_add_dict_string(t, "mac", mac);
-	rte_tel_data_add_dict_u64(t, "groups", groups_of(dispatch->sw.groups, i, &refused));
+	rte_tel_data_add_dict_u64(t, "groups", groups_of(d->groups, i, &refused));
 	rte_tel_data_add_dict_u64(t, "refused", refused);
 	rte_tel_data_add_dict_u64(t, "connections",
 				  c->limits->connections ? connections_count(c->limits->connections)
 							 : 0);
 	rte_tel_data_add_dict_u64(t, "priority", c->limits->priority);
+	link_offloads(&d->link[i], offloads, sizeof(offloads));
+	rte_tel_data_add_dict_string(t, "offloads", offloads);
 	for (size_t k = 0; k < ROWS; k++)
-		rte_tel_data_add_dict_u64(t, table[k].name,
-					  *(const uint64_t *)((const char *)n + table[k].offset));
+		rte_tel_data_add_dict_u64(t, table[k].name, counted(d, i, k));
+}
+
+/** add_rows() - From place @i on, as long as a page has room.  Return: the place behind them */
+static unsigned add_rows(struct rte_tel_data *t, struct dispatch *d, unsigned i, unsigned *n)
+{
+	pthread_mutex_lock(&d->clients.lock);
+	for (; i < GZ_CLIENTS_MAX && *n < CLIENTS_A_PAGE; i++) {
+		struct rte_tel_data *row;
+
+		if (!d->clients.place[i].used)
+			continue;
+		row = rte_tel_data_alloc();
+		if (!row)
+			break;
+		add_row(row, d, i);
+		add_numbered(t, (*n)++, row);
+	}
+	pthread_mutex_unlock(&d->clients.lock);
+	return i;
 }
 
 static int handle_clients(const char *cmd, const char *params, struct rte_tel_data *t)
 {
-	unsigned from = params ? (unsigned)strtoul(params, NULL, 10) : 0, i, n = 0;
-	int rc = 0;
+	unsigned at = params ? (unsigned)strtoul(params, NULL, 10) : 0, n = 0;
+	struct dispatch *d = port_by_number(first, at / GZ_CLIENTS_MAX);
 
 	(void)cmd;
 	rte_tel_data_start_dict(t);
-	pthread_mutex_lock(&dispatch->clients.lock);
-	for (i = from; i < GZ_CLIENTS_MAX && n < CLIENTS_A_PAGE && !rc; i++) {
-		struct rte_tel_data *row;
-
-		if (!dispatch->clients.place[i].used)
-			continue;
-		row = rte_tel_data_alloc();
-		if (row)
-			add_row(row, i);
-		rc = row ? add_numbered(t, n++, row) : -1;
+	for (at %= GZ_CLIENTS_MAX; d; d = d->next, at = 0) {
+		at = add_rows(t, d, at, &n);
+		if (at < GZ_CLIENTS_MAX)
+			break;
 	}
-	pthread_mutex_unlock(&dispatch->clients.lock);
-	rte_tel_data_add_dict_u64(t, "next", i < GZ_CLIENTS_MAX ? i : 0);
-	return rc;
+	rte_tel_data_add_dict_u64(t, "next", d ? d->number * GZ_CLIENTS_MAX + at : 0);
+	return 0;
 }
 
 /* --- orders ---------------------------------------------------------------- */
@@ -226,7 +322,7 @@ static int give(struct rte_tel_data *t, const char *name, order_fn *fn, const ch
 {
 	char text[ORDER_TEXT_MAX];
 
-	if (order_ask(dispatch, fn, params ? params : "", text, sizeof(text)))
+	if (order_ask(first, fn, params ? params : "", text, sizeof(text)))
 		return rte_tel_data_string(t, text);
 	rte_tel_data_start_dict(t);
 	rte_tel_data_add_dict_string(t, name, "fine");
@@ -289,11 +385,15 @@ static int handle_latency(const char *cmd, const char *params, struct rte_tel_da
 {
 	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 	static struct latency last; /* as it was when somebody asked */
-	struct latency now = dispatch->latency;
+	struct latency now = {0};
 	int rc;
 
 	(void)cmd;
 	(void)params;
+	for (const struct dispatch *d = first; d; d = d->next) {
+		for (unsigned i = 0; i < d->nworkers; i++)
+			latency_add(&now, &d->worker[i].latency);
+	}
 	rte_tel_data_start_dict(t);
 	rc = add_latency(t, 0, "start", &now, NULL);
 	pthread_mutex_lock(&lock);
@@ -306,13 +406,15 @@ static int handle_latency(const char *cmd, const char *params, struct rte_tel_da
 
 /* --- the bond -------------------------------------------------------------- */
 
-static void add_port(struct rte_tel_data *t, unsigned i)
+static void add_port(struct rte_tel_data *t, const struct dispatch *d, unsigned i)
 {
-	const struct wire_port *p = &dispatch->wire.port[i];
-	const struct bond *b = &dispatch->wire.bond;
+	const struct wire_port *p = &d->wire.port[i];
+	const struct bond *b = &d->wire.bond;
 	const struct bond_port *state = &b->port[i];
 
 	rte_tel_data_start_dict(t);
+	if (d->name[0])
+		rte_tel_data_add_dict_string(t, "port", d->name);
 	rte_tel_data_add_dict_string(t, "name", p->name);
 	rte_tel_data_add_dict_string(t, "state", bond_state_name(state->state));
 	rte_tel_data_add_dict_u64(t, "active", b->active == (int)i);
@@ -328,31 +430,35 @@ static void add_port(struct rte_tel_data *t, unsigned i)
 
 static int handle_bond(const char *cmd, const char *params, struct rte_tel_data *t)
 {
-	const struct wire *w = &dispatch->wire;
 	struct rte_tel_data *ports = rte_tel_data_alloc();
+	uint64_t switches = 0;
+	unsigned n = 0;
 
 	(void)cmd;
 	(void)params;
 	if (!ports)
 		return -1;
 	rte_tel_data_start_dict(ports);
-	for (unsigned i = 0; i < w->n; i++) {
-		struct rte_tel_data *port = rte_tel_data_alloc();
+	for (const struct dispatch *d = first; d; d = d->next) {
+		switches += d->wire.bond.switches;
+		for (unsigned i = 0; i < d->wire.n; i++) {
+			struct rte_tel_data *port = rte_tel_data_alloc();
 
-		if (!port)
-			break;
-		add_port(port, i);
-		add_numbered(ports, i, port);
+			if (!port)
+				break;
+			add_port(port, d, i);
+			add_numbered(ports, n++, port);
+		}
 	}
 	rte_tel_data_start_dict(t);
-	rte_tel_data_add_dict_u64(t, "switches", w->bond.switches);
+	rte_tel_data_add_dict_u64(t, "switches", switches);
 	rte_tel_data_add_dict_container(t, "ports", ports, 0);
 	return 0;
 }
 
 int telemetry_start(struct dispatch *d)
 {
-	dispatch = d;
+	first = d;
 	if (rte_telemetry_register_cmd("/gazelle/dispatch/clients", handle_clients,
 				       "The clients. Parameter: the first's number") ||
 	    rte_telemetry_register_cmd("/gazelle/dispatch/loglevel", handle_loglevel,

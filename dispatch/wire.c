@@ -21,12 +21,18 @@
 
 #define ANNOUNCEMENTS 3
 #define ANNOUNCE_GAP_MS 100
+#define LACP_MS 50 /* DPDK's link bonding guide: less than 100 */
 
 static uint64_t tsc_per_ms;
 
 static uint64_t now_ms(void)
 {
 	return rte_rdtsc() / tsc_per_ms;
+}
+
+static void count(_Atomic uint64_t *counter, uint64_t n)
+{
+	atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
 }
 
 void wire_start(struct dispatch *d)
@@ -51,6 +57,21 @@ unsigned wire_tag(struct rte_mbuf **m, unsigned n)
 	return kept;
 }
 
+/** send_on() - A worker's queue, or one of those that there are.  Return: how many */
+static unsigned send_on(const struct dispatch *d, struct wire_port *p, unsigned worker,
+			struct rte_mbuf **m, unsigned n)
+{
+	uint16_t queue = (uint16_t)(worker % p->port.queues);
+	bool shared = p->port.queues < d->nworkers;
+
+	if (shared)
+		rte_spinlock_lock(&p->lock);
+	n = rte_eth_tx_burst(p->port.id, queue, m, (uint16_t)n);
+	if (shared)
+		rte_spinlock_unlock(&p->lock);
+	return n;
+}
+
 /** send_in() - Send a frame of dispatch's own over port @i, in a VLAN; 0: none */
 static void send_in(struct dispatch *d, unsigned i, uint16_t vlan, const uint8_t *f, unsigned len)
 {
@@ -66,7 +87,7 @@ static void send_in(struct dispatch *d, unsigned i, uint16_t vlan, const uint8_t
 	m->vlan_tci = vlan;
 	if (!wire_tag(&m, 1))
 		return;
-	if (rte_eth_tx_burst(p->port.id, 0, &m, 1) != 1)
+	if (send_on(d, p, 0, &m, 1) != 1)
 		rte_pktmbuf_free(m);
 }
 
@@ -119,43 +140,48 @@ static bool is_answer(const struct dispatch *d, unsigned i, const struct rte_mbu
 /* --- announcements -------------------------------------------------------- */
 
 /** announce_kernel() - The host's own addresses, which are behind the first port's MAC */
-static void announce_kernel(struct dispatch *d, unsigned i)
+static void announce_kernel(struct worker *w, unsigned i)
 {
-	const struct sw_kernel *k = d->sw.kernel;
+	const struct sw_kernel *k = w->sw.kernel;
+	struct dispatch *d = w->d;
 	uint8_t f[FRAME_ROOM];
 
 	for (unsigned n = 0; k && n < k->n4; n++)
-		send_own(d, i, f, frame_arp_announcement(f, &d->sw.mac, k->a4[n]));
+		send_own(d, i, f, frame_arp_announcement(f, &w->sw.mac, k->a4[n]));
 	for (unsigned n = 0; k && n < k->n6; n++)
-		send_own(d, i, f, frame_advertisement(f, &d->sw.mac, &k->a6[n]));
+		send_own(d, i, f, frame_advertisement(f, &w->sw.mac, &k->a6[n]));
 }
 
-static void announce(struct dispatch *d)
+/** announce_client() - Where it is now, over port @i */
+static void announce_client(struct worker *w, unsigned i, unsigned client)
 {
-	const struct sw_table *t = d->sw.table;
-	unsigned i = (unsigned)d->wire.bond.active;
+	const struct rte_ether_addr mac = sw_mac_of(&w->sw, client);
+	const struct in6_addr own = link_local_of(&mac), last6 = sw_last6(&w->sw, client);
+	uint32_t last4 = atomic_load(&w->d->seen.client[client].last4);
+	uint16_t vlan = w->sw.table->vlan[client];
 	uint8_t f[FRAME_ROOM];
 
-	announce_kernel(d, i);
-	for (uint64_t left = d->sw.table->clients; left;) {
-		unsigned k = sw_take(&left);
-		const struct sw_client *who = &d->sw.client[k];
-		const struct in6_addr own = link_local_of(&who->mac);
+	if (last4)
+		send_in(w->d, i, vlan, f,
+			frame_arp_announcement(f, sw_is_shared(&w->sw, last4) ? &w->sw.mac : &mac,
+					       last4));
+	if (IN6_IS_ADDR_UNSPECIFIED(&last6))
+		return;
+	send_in(w->d, i, vlan, f,
+		frame_advertisement(f, sw_is_shared6(&w->sw, &last6) ? &w->sw.mac : &mac, &last6));
+	send_in(w->d, i, vlan, f, frame_advertisement(f, &mac, &own));
+}
 
-		if (!who->known)
-			continue;
-		if (who->last4)
-			send_in(d, i, t->vlan[k], f,
-				frame_arp_announcement(
-				    f, sw_is_shared(&d->sw, who->last4) ? &d->sw.mac : &who->mac,
-				    who->last4));
-		if (!IN6_IS_ADDR_UNSPECIFIED(&who->last6)) {
-			send_in(d, i, t->vlan[k], f,
-				frame_advertisement(
-				    f, sw_is_shared6(&d->sw, &who->last6) ? &d->sw.mac : &who->mac,
-				    &who->last6));
-			send_in(d, i, t->vlan[k], f, frame_advertisement(f, &who->mac, &own));
-		}
+static void announce(struct worker *w)
+{
+	unsigned i = (unsigned)w->d->wire.bond.active;
+
+	announce_kernel(w, i);
+	for (uint64_t left = w->sw.table->clients; left;) {
+		unsigned client = sw_take(&left);
+
+		if (sw_is_known(&w->sw, client))
+			announce_client(w, i, client);
 	}
 }
 
@@ -165,9 +191,13 @@ static void look_at_ports(struct dispatch *d, uint64_t now)
 {
 	struct wire *w = &d->wire;
 
-	for (unsigned i = 0; i < w->n; i++)
-		bond_link(&w->bond, i, atomic_load(&w->port[i].open), atomic_load(&w->port[i].link),
-			  now);
+	for (unsigned i = 0; i < w->n; i++) {
+		bool open = atomic_load(&w->port[i].open);
+
+		if (open)
+			gz_port_look(&w->port[i].port);
+		bond_link(&w->bond, i, open, atomic_load(&w->port[i].link), now);
+	}
 }
 
 static void tell_of_switch(const struct dispatch *d)
@@ -184,8 +214,29 @@ static void tell_of_switch(const struct dispatch *d)
 		say(GZ_LOG_INFO, "port %s is active", w->port[b->active].name);
 }
 
-void wire_tick(struct dispatch *d)
+/** lacp_tick() - Let bonding devices say what they have to.  Return: ms, of the next time */
+static uint64_t lacp_tick(struct dispatch *d, uint64_t now)
 {
+	struct wire *w = &d->wire;
+	bool any = false;
+
+	for (unsigned i = 0; i < w->n; i++) {
+		struct wire_port *p = &w->port[i];
+
+		if (!atomic_load_explicit(&p->open, memory_order_acquire) || !p->lacp)
+			continue;
+		any = true;
+		if (now >= w->lacp_ms)
+			send_on(d, p, 0, NULL, 0);
+	}
+	if (any && now >= w->lacp_ms)
+		w->lacp_ms = now + LACP_MS;
+	return any ? w->lacp_ms : UINT64_MAX;
+}
+
+void wire_tick(struct worker *me)
+{
+	struct dispatch *d = me->d;
 	struct wire *w = &d->wire;
 	uint64_t now, next;
 	uint32_t bits;
@@ -197,7 +248,7 @@ void wire_tick(struct dispatch *d)
 		look_at_ports(d, now);
 	if (bond_tick(&w->bond, now, &bits)) {
 		tell_of_switch(d);
-		querier_ask_all(d);
+		querier_ask_all(&d->querier);
 		w->announcements = w->bond.active >= 0 && w->n > 1 ? ANNOUNCEMENTS : 0;
 		w->announce_ms = now;
 	}
@@ -206,11 +257,11 @@ void wire_tick(struct dispatch *d)
 			probe(d, i);
 	}
 	if (w->announcements && now >= w->announce_ms) {
-		announce(d);
+		announce(me);
 		w->announcements--;
 		w->announce_ms = now + ANNOUNCE_GAP_MS;
 	}
-	next = bond_next_ms(&w->bond);
+	next = RTE_MIN(bond_next_ms(&w->bond), lacp_tick(d, now));
 	if (w->announcements)
 		next = RTE_MIN(next, w->announce_ms);
 	w->next_tsc = next >= UINT64_MAX / tsc_per_ms ? UINT64_MAX : next * tsc_per_ms;
@@ -251,24 +302,25 @@ static unsigned sift(struct dispatch *d, unsigned i, struct rte_mbuf **m, unsign
 			m[kept++] = m[k];
 			continue;
 		}
-		p->ignored += !answer;
+		count(&p->ignored, !answer);
 		rte_pktmbuf_free(m[k]);
 	}
 	return kept;
 }
 
-unsigned wire_rx(struct dispatch *d, unsigned i, struct rte_mbuf **m, unsigned n, unsigned *total)
+unsigned wire_rx(struct worker *w, unsigned i, struct rte_mbuf **m, unsigned n, unsigned *total)
 {
+	struct dispatch *d = w->d;
 	struct wire_port *p = &d->wire.port[i];
 
 	*total = 0;
-	if (!atomic_load_explicit(&p->open, memory_order_acquire))
+	if (!atomic_load_explicit(&p->open, memory_order_acquire) || w->number >= p->port.queues)
 		return 0;
-	n = rte_eth_rx_burst(p->port.id, 0, m, (uint16_t)n);
+	n = rte_eth_rx_burst(p->port.id, (uint16_t)w->number, m, (uint16_t)n);
 	if (!n)
 		return 0;
 	*total = n;
-	p->rx += n;
+	count(&p->rx, n);
 	/* The probes' answers have the port's tag */
 	for (unsigned k = 0; d->config.port.vlan && k < n; k++)
 		rte_vlan_strip(m[k]);
@@ -277,37 +329,68 @@ unsigned wire_rx(struct dispatch *d, unsigned i, struct rte_mbuf **m, unsigned n
 	return sift(d, i, m, n);
 }
 
-bool wire_is_open(const struct dispatch *d)
+/** active_port() - By its number; the first worker may change it at any time.  -1: none is open */
+static int active_port(const struct dispatch *d)
 {
 	int i = d->wire.bond.active;
 
-	return i >= 0 && atomic_load_explicit(&d->wire.port[i].open, memory_order_acquire);
+	if (i >= 0 && !atomic_load_explicit(&d->wire.port[i].open, memory_order_acquire))
+		i = -1;
+	return i;
+}
+
+bool wire_is_open(const struct dispatch *d)
+{
+	return active_port(d) >= 0;
+}
+
+struct offload wire_takes(const struct dispatch *d)
+{
+	const struct gz_offloads *o = &d->wire.port[0].port.offloads;
+
+	if (d->wire.n > 1 || !wire_is_open(d))
+		return (struct offload){0};
+	return (struct offload){.checksum = o->checksum,
+				.tso = o->tso && !limit_is_set(&d->wire.rate)};
 }
 
 unsigned wire_drop(struct dispatch *d, struct rte_mbuf **m, unsigned n)
 {
-	if (wire_is_open(d))
-		d->wire.port[d->wire.bond.active].dropped += n;
+	int i = active_port(d);
+
+	if (i >= 0)
+		count(&d->wire.port[i].dropped, n);
 	rte_pktmbuf_free_bulk(m, n);
 	return n;
 }
 
-unsigned wire_tx(struct dispatch *d, struct rte_mbuf **m, unsigned n)
+unsigned wire_tx(struct worker *w, struct rte_mbuf **m, unsigned n)
 {
-	struct wire_port *p = &d->wire.port[RTE_MAX(d->wire.bond.active, 0)];
-	unsigned sent = 0;
+	struct dispatch *d = w->d;
+	int i = active_port(d);
+	struct wire_port *p = &d->wire.port[RTE_MAX(i, 0)];
+	unsigned sent;
 
+	if (i < 0)
+		return 0;
 	n = limit_fit(&d->wire.rate, m, n);
-	if (wire_is_open(d))
-		sent = rte_eth_tx_burst(p->port.id, 0, m, (uint16_t)n);
-	p->tx += sent;
+	/* What the driver does not take is nothing to wait with */
+	if (n && wire_takes(d).checksum) {
+		n = rte_eth_tx_prepare(p->port.id, (uint16_t)(w->number % p->port.queues), m,
+				       (uint16_t)n);
+		if (!n)
+			return wire_drop(d, m, 1);
+	}
+	sent = send_on(d, p, w->number, m, n);
+	count(&p->tx, sent);
 	return sent;
 }
 
 /* --- sleeping ------------------------------------------------------------- */
 
-bool wire_arm(struct dispatch *d)
+bool wire_arm(struct worker *w)
 {
+	struct dispatch *d = w->d;
 	bool all = true;
 
 	for (unsigned i = 0; i < d->wire.n; i++) {
@@ -315,27 +398,34 @@ bool wire_arm(struct dispatch *d)
 
 		if (!atomic_load_explicit(&p->open, memory_order_acquire))
 			continue;
-		gz_port_arm(&p->port);
+		/* a queue of another's tells that one */
+		if (w->number >= p->port.queues)
+			continue;
+		gz_port_arm(&p->port, (uint16_t)w->number);
 		all &= p->port.nwait > 0;
 	}
 	return all;
 }
 
-void wire_disarm(struct dispatch *d)
+void wire_disarm(struct worker *w)
 {
+	struct dispatch *d = w->d;
+
 	for (unsigned i = 0; i < d->wire.n; i++) {
 		struct wire_port *p = &d->wire.port[i];
 
-		if (atomic_load_explicit(&p->open, memory_order_acquire))
-			gz_port_disarm(&p->port);
+		if (atomic_load_explicit(&p->open, memory_order_acquire) &&
+		    w->number < p->port.queues)
+			gz_port_disarm(&p->port, (uint16_t)w->number);
 	}
 }
 
-void wire_clear_error(struct dispatch *d, unsigned i)
+void wire_clear_error(struct dispatch *first, unsigned number)
 {
-	struct wire_port *p = &d->wire.port[i];
+	struct dispatch *d = port_by_number(first, number / GZ_BOND_PORTS_MAX);
+	struct wire_port *p = d ? &d->wire.port[number % GZ_BOND_PORTS_MAX] : NULL;
 
-	if (!atomic_load_explicit(&p->open, memory_order_acquire))
+	if (!p || !atomic_load_explicit(&p->open, memory_order_acquire))
 		return;
 	for (unsigned k = 0; k < p->port.nwait; k++) {
 		int error = 0;

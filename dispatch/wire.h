@@ -18,10 +18,12 @@
 #include "config/config.h"
 #include "dispatch/bond.h"
 #include "dispatch/limits.h"
+#include "dispatch/offload.h"
 #include "engine/port.h"
 
 struct dispatch;
 struct rte_mbuf;
+struct worker;
 
 struct wire_port {
 	struct gz_port_config config; /* as configured, and promiscuous */
@@ -30,7 +32,9 @@ struct wire_port {
 	/* monitor writes, worker reads */
 	atomic_bool open; /* port may be used */
 	atomic_bool link;
+	atomic_bool lsc;     /* the device told of a change: its driver writes, monitor reads */
 	struct gz_port port; /* valid while open */
+	bool lacp;	     /* a bonding device, which speaks 802.3ad when it is called to send */
 
 	/* monitor's */
 	unsigned ifindex; /* of what is open; 0: no kernel interface */
@@ -38,9 +42,11 @@ struct wire_port {
 	int64_t next_try; /* to open it, ms */
 	bool complained;
 
-	/* worker writes, telemetry reads */
-	uint64_t rx, tx, dropped;
-	uint64_t ignored; /* received while another port was active */
+	rte_spinlock_t lock; /* to send, where there are fewer queues than workers */
+
+	/* workers write, telemetry reads */
+	_Atomic uint64_t rx, tx, dropped;
+	_Atomic uint64_t ignored; /* received while another port was active */
 };
 
 struct wire {
@@ -49,12 +55,13 @@ struct wire {
 	struct rte_ether_addr mac; /* of the first port that was opened */
 	atomic_bool changed;	   /* monitor: flags have changed */
 
-	/* worker's */
+	/* the first worker's; others read which is active */
 	struct bond bond;
 	struct limit rate; /* of what is sent */
 	uint64_t next_tsc; /* when wire_tick() has something to do */
 	unsigned announcements;
 	uint64_t announce_ms; /* of the next */
+	uint64_t lacp_ms;     /* of the next call to send */
 };
 
 /* --- monitor.c ------------------------------------------------------------ */
@@ -77,23 +84,23 @@ bool wire_is_kernels(const struct wire_port *p);
 int monitor_start(struct dispatch *d);
 void monitor_stop(struct dispatch *d);
 
-/* --- wire.c, all of it the worker's --------------------------------------- */
+/* --- wire.c, the workers' ------------------------------------------------- */
 
-/** wire_start() - When the worker starts */
+/** wire_start() - Before the workers do.  Main */
 void wire_start(struct dispatch *d);
 
-/** wire_tick() - Look at what has changed, probe, announce: every pass */
-void wire_tick(struct dispatch *d);
+/** wire_tick() - Look at what has changed, probe, announce: every pass of the first worker */
+void wire_tick(struct worker *w);
 
-/** wire_sleep_ms() - The longest sleep, at most @ms */
+/** wire_sleep_ms() - The first worker's longest sleep, at most @ms */
 int wire_sleep_ms(const struct dispatch *d, int ms);
 
 /**
- * wire_rx() - Take a burst from port @i
+ * wire_rx() - Take a burst from port @i, of the worker's queue
  *
  * Only what is to be switched is in @m.  @total: what came at all
  */
-unsigned wire_rx(struct dispatch *d, unsigned i, struct rte_mbuf **m, unsigned n, unsigned *total);
+unsigned wire_rx(struct worker *w, unsigned i, struct rte_mbuf **m, unsigned n, unsigned *total);
 
 /** wire_tag() - With their VLANs' tags.  Return: how many of @m are left, others are freed */
 unsigned wire_tag(struct rte_mbuf **m, unsigned n);
@@ -101,17 +108,26 @@ unsigned wire_tag(struct rte_mbuf **m, unsigned n);
 /** wire_is_open() - Is there an active port? */
 bool wire_is_open(const struct dispatch *d);
 
+/** wire_takes() - What it takes unfinished.  Ports of a bond differ: nothing */
+struct offload wire_takes(const struct dispatch *d);
+
 /** wire_drop() - Free them; they count at the active port, if any.  Return: @n */
 unsigned wire_drop(struct dispatch *d, struct rte_mbuf **m, unsigned n);
 
 /** wire_tx() - Send over the active port, as much as it takes or may.  Return: how many */
-unsigned wire_tx(struct dispatch *d, struct rte_mbuf **m, unsigned n);
+unsigned wire_tx(struct worker *w, struct rte_mbuf **m, unsigned n);
 
 /** wire_arm(), wire_disarm() - gz_port_arm() of all.  Return: false if one must be polled */
-bool wire_arm(struct dispatch *d);
-void wire_disarm(struct dispatch *d);
+bool wire_arm(struct worker *w);
+void wire_disarm(struct worker *w);
 
-/** wire_clear_error() - A descriptor of port @i has an error: take it */
-void wire_clear_error(struct dispatch *d, unsigned i);
+/** wire_number() - Of a wire's port @i, among all wires' */
+static inline unsigned wire_number(unsigned wire, unsigned i)
+{
+	return wire * GZ_BOND_PORTS_MAX + i;
+}
+
+/** wire_clear_error() - A descriptor of the port of this number has an error: take it */
+void wire_clear_error(struct dispatch *first, unsigned number);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * worker.c - The thread through which every packet goes
+ * worker.c - The threads through which every packet goes: see worker.h
  *
  * Theory of operation: one pass takes a burst from the port and from each link,
  * asks sw_decide() about every frame, stages it for where it goes, and hands the
@@ -11,128 +11,177 @@
  * All mbufs are of one pool.  A link copies, so what went to a client is freed
  * here; the port keeps what it took.
  *
- * When a pass has brought nothing for spin_us the worker sleeps (power:
- * adaptive): it asks port and links to tell of packets, makes one more pass for
- * what came in between, and waits for one of their descriptors.
+ * Threads and their sleep are workers.c's.
  */
 #include <arpa/inet.h>
-#include <errno.h>
-#include <signal.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <unistd.h>
 
 #include <rte_arp.h>
 #include <rte_cycles.h>
 #include <rte_mbuf.h>
-#include <rte_pause.h>
-#include <rte_rcu_qsbr.h>
 
 #include "dispatch/connections.h"
 #include "dispatch/dispatch.h"
 #include "dispatch/frames.h"
-
-#define BURST_MAX 512 /* worker.burst's limit */
-/* Without a descriptor to wait for: short enough for TCP not to notice much */
-#define NAP_MS 1
-#define SLEEP_MS 1000
-
-/* Frames on their way to one port of the switch */
-struct stage {
-	unsigned n;
-	struct rte_mbuf *m[BURST_MAX];
-};
-
-/* The worker's own; too large for a stack */
-static struct stage stage[SW_PORTS];
-static unsigned dirty[SW_PORTS], ndirty;  /* stages with something in them */
-static unsigned sessions[GZ_CLIENTS_MAX]; /* as last seen */
-static unsigned priority;		  /* of whose burst is being dispatched */
+#include "dispatch/offload.h"
 
 /* --- sending -------------------------------------------------------------- */
 
-static unsigned send_wire(void *d, struct rte_mbuf **m, unsigned n)
+static unsigned send_wire(void *arg, struct rte_mbuf **m, unsigned n)
 {
-	unsigned sent = wire_tx(d, m, n);
+	struct worker *w = arg;
+	unsigned sent = wire_tx(w, m, n);
 
-	((struct dispatch *)d)->counters[SW_PORT].tx += sent;
+	w->counters[SW_PORT].tx += sent;
 	return sent;
 }
 
-static unsigned drop_wire(void *d, struct rte_mbuf **m, unsigned n)
+static unsigned drop_wire(void *arg, struct rte_mbuf **m, unsigned n)
 {
-	((struct dispatch *)d)->counters[SW_PORT].dropped += n;
-	return wire_drop(d, m, n);
+	struct worker *w = arg;
+
+	w->counters[SW_PORT].dropped += n;
+	return wire_drop(w->d, m, n);
+}
+
+/** others_wait() - The highest priority that waits with other workers; 0: none, or none higher */
+static unsigned others_wait(const struct worker *w)
+{
+	unsigned highest = 0;
+
+	for (unsigned i = 0; w->d->nworkers > 1 && i < w->d->nworkers; i++) {
+		if (i != w->number)
+			highest = RTE_MAX(highest, backlog_highest(&w->d->worker[i].backlog));
+	}
+	return highest;
 }
 
 /** send_backlog() - As much as the port takes; what there is no port for is dropped */
-static unsigned send_backlog(struct dispatch *d)
+static unsigned send_backlog(struct worker *w)
 {
-	if (!d->backlog.n)
+	if (!w->backlog.n)
 		return 0;
-	return backlog_send(&d->backlog, wire_is_open(d) ? send_wire : drop_wire, d);
+	return backlog_send(&w->backlog, others_wait(w), wire_is_open(w->d) ? send_wire : drop_wire,
+			    w);
 }
 
 /** flush_wire() - The port takes it, or it waits.  Return: how many are dropped */
-static unsigned flush_wire(struct dispatch *d, struct rte_mbuf **m, unsigned n)
+static unsigned flush_wire(struct worker *w, struct rte_mbuf **m, unsigned n)
 {
 	unsigned done = 0;
 
 	n = wire_tag(m, n);
-	if (!d->backlog.n)
-		done = send_wire(d, m, n);
-	if (done < n && wire_is_open(d))
-		done += backlog_put(&d->backlog, priority, m + done, n - done);
-	wire_drop(d, m + done, n - done);
-	send_backlog(d);
+	if (!w->backlog.n && w->priority >= others_wait(w))
+		done = send_wire(w, m, n);
+	if (done < n && wire_is_open(w->d))
+		done += backlog_put(&w->backlog, w->priority, m + done, n - done);
+	wire_drop(w->d, m + done, n - done);
+	send_backlog(w);
 	return n - done;
 }
 
-static void flush(struct dispatch *d, unsigned to)
+/** hand_over() - Frames that are as who gets them takes them */
+static void hand_over(struct worker *w, unsigned to, struct rte_mbuf **m, unsigned n)
 {
-	struct stage *s = &stage[to];
-	struct counters *c = &d->counters[to];
+	struct counters *c = &w->counters[to];
 	unsigned sent;
 
 	if (to == SW_PORT) {
-		c->dropped += flush_wire(d, s->m, s->n);
-		s->n = 0;
+		c->dropped += flush_wire(w, m, n);
 		return;
 	} else if (to == SW_KERNEL) {
-		sent = kernel_tx(d, s->m, s->n);
-		rte_pktmbuf_free_bulk(s->m, s->n);
+		sent = kernel_tx(w->d, m, n);
 	} else {
-		unsigned may = limit_burst(&d->sw.table->limits[to]->receive, s->m, s->n);
+		unsigned may = limit_burst(&w->sw.table->limits[to]->receive, m, n);
 
-		c->limited += s->n - may;
-		s->n = may;
-		sent = link_tx(&d->link[to], s->m, s->n);
-		rte_pktmbuf_free_bulk(s->m, s->n);
+		c->limited += n - may;
+		n = may;
+		sent = link_tx(&w->d->link[to], w->number, m, n);
 	}
+	rte_pktmbuf_free_bulk(m, n);
 	c->tx += sent;
-	c->dropped += s->n - sent;
-	s->n = 0;
+	c->dropped += n - sent;
 }
 
-static void flush_all(struct dispatch *d)
+/** taken_by() - What it takes unfinished.  Limits count what is on the wire */
+static struct offload taken_by(const struct worker *w, unsigned to)
 {
-	for (unsigned i = 0; i < ndirty; i++) {
-		if (stage[dirty[i]].n)
-			flush(d, dirty[i]);
+	struct offload o = {0};
+
+	if (to == SW_PORT)
+		return wire_takes(w->d);
+	if (to == SW_KERNEL)
+		return o;
+	o = link_takes(&w->d->link[to]);
+	o.tso &= !limit_is_set(&w->sw.table->limits[to]->receive);
+	return o;
+}
+
+/** finish() - Do what is left with each of @m, but for what is taken; as many as fit into @out
+ *
+ * Return: how many of @m; *made: of @out
+ */
+static unsigned finish(struct worker *w, const struct offload *taken, struct rte_mbuf **m,
+		       unsigned n, struct rte_mbuf **out, unsigned *made)
+{
+	unsigned i = 0;
+
+	for (*made = 0; i < n; i++) {
+		bool large = offload_is_large(m[i]) && !taken->tso;
+		unsigned k = large ? offload_frames(m[i]) : 1;
+
+		if (*made + k > BURST_MAX)
+			break;
+		if (!offload_is_left(m[i])) {
+			out[(*made)++] = m[i];
+			continue;
+		}
+		w->finished.cut += large;
+		w->finished.summed += !taken->checksum;
+		*made += offload_finish(m[i], taken, w->d->pool, out + *made);
 	}
-	ndirty = 0;
+	return i;
 }
 
-static void put(struct dispatch *d, unsigned to, struct rte_mbuf *m)
+static void flush(struct worker *w, unsigned to)
 {
-	struct stage *s = &stage[to];
+	struct rte_mbuf *out[BURST_MAX];
+	struct stage *s = &w->stage[to];
+	struct offload taken;
+	unsigned n = s->n, made;
+
+	s->n = 0;
+	if (!s->left) {
+		hand_over(w, to, s->m, n);
+		return;
+	}
+	s->left = false;
+	taken = taken_by(w, to);
+	for (unsigned i = 0; i < n;) {
+		i += finish(w, &taken, s->m + i, n - i, out, &made);
+		hand_over(w, to, out, made);
+	}
+}
+
+static void flush_all(struct worker *w)
+{
+	for (unsigned i = 0; i < w->ndirty; i++) {
+		if (w->stage[w->dirty[i]].n)
+			flush(w, w->dirty[i]);
+	}
+	w->ndirty = 0;
+}
+
+static void put(struct worker *w, unsigned to, struct rte_mbuf *m)
+{
+	struct stage *s = &w->stage[to];
 
 	if (s->n == BURST_MAX)
-		flush(d, to);
+		flush(w, to);
 	else if (!s->n)
-		dirty[ndirty++] = to;
+		w->dirty[w->ndirty++] = to;
+	s->left |= offload_is_left(m);
 	s->m[s->n++] = m;
 }
 
@@ -142,31 +191,31 @@ static void put(struct dispatch *d, unsigned to, struct rte_mbuf *m)
  * A copy, not a clone: the AF_XDP driver sends an mbuf's own buffer, whichever it
  * refers to.
  */
-static void put_copy(struct dispatch *d, unsigned to, const struct rte_mbuf *m)
+static void put_copy(struct worker *w, unsigned to, const struct rte_mbuf *m)
 {
-	struct rte_mbuf *copy = rte_pktmbuf_copy(m, d->pool, 0, UINT32_MAX);
+	struct rte_mbuf *copy = rte_pktmbuf_copy(m, w->d->pool, 0, UINT32_MAX);
 
 	if (copy)
-		put(d, to, copy);
+		put(w, to, copy);
 	else
-		d->counters[to].dropped++;
+		w->counters[to].dropped++;
 }
 
 /** put_copies() - Flood */
-static void put_copies(struct dispatch *d, unsigned from, const struct sw_verdict *v,
+static void put_copies(struct worker *w, unsigned from, const struct sw_verdict *v,
 		       struct rte_mbuf *m)
 {
-	for (uint64_t left = d->sw.table->clients & v->only; left;) {
+	for (uint64_t left = w->sw.table->clients & v->only; left;) {
 		unsigned to = sw_take(&left);
 
 		if (to != from)
-			put_copy(d, to, m);
+			put_copy(w, to, m);
 	}
 	if (from != SW_PORT && !v->inside)
-		put_copy(d, SW_PORT, m);
-	if (from != SW_KERNEL && !v->inside && m->vlan_tci == d->config.port.vlan &&
-	    d->kernel.fd >= 0)
-		put_copy(d, SW_KERNEL, m);
+		put_copy(w, SW_PORT, m);
+	if (from != SW_KERNEL && !v->inside && m->vlan_tci == w->d->config.port.vlan &&
+	    w->d->kernel.fd >= 0)
+		put_copy(w, SW_KERNEL, m);
 	rte_pktmbuf_free(m);
 }
 
@@ -193,21 +242,21 @@ static void count_drop(struct counters *c, enum sw_reason why)
 }
 
 /** stand_for() - The port's MAC address in place of the sender's, in ARP or a solicitation */
-static void stand_for(const struct dispatch *d, struct rte_mbuf *m)
+static void stand_for(const struct worker *w, struct rte_mbuf *m)
 {
 	struct rte_ether_hdr *eth = rte_pktmbuf_mtod(m, struct rte_ether_hdr *);
 
 	if (eth->ether_type == RTE_BE16(RTE_ETHER_TYPE_IPV6)) {
-		frame_solicit_for((uint8_t *)eth, d->sw.discovery, &d->sw.mac);
+		frame_solicit_for((uint8_t *)eth, w->sw.discovery, &w->sw.mac);
 		return;
 	}
-	rte_ether_addr_copy(&d->sw.mac, &eth->src_addr);
-	memcpy((char *)(eth + 1) + offsetof(struct rte_arp_hdr, arp_data.arp_sha), &d->sw.mac,
-	       sizeof(d->sw.mac));
+	rte_ether_addr_copy(&w->sw.mac, &eth->src_addr);
+	memcpy((char *)(eth + 1) + offsetof(struct rte_arp_hdr, arp_data.arp_sha), &w->sw.mac,
+	       sizeof(w->sw.mac));
 }
 
 /** answer_arp() - Make a request the answer to it: it is at the port's MAC address */
-static void answer_arp(const struct dispatch *d, struct rte_mbuf *m)
+static void answer_arp(const struct worker *w, struct rte_mbuf *m)
 {
 	struct rte_ether_hdr *eth = rte_pktmbuf_mtod(m, struct rte_ether_hdr *);
 	struct rte_arp_hdr arp;
@@ -218,18 +267,18 @@ static void answer_arp(const struct dispatch *d, struct rte_mbuf *m)
 	arp.arp_opcode = htons(RTE_ARP_OP_REPLY);
 	arp.arp_data.arp_tha = arp.arp_data.arp_sha;
 	arp.arp_data.arp_tip = arp.arp_data.arp_sip;
-	arp.arp_data.arp_sha = d->sw.mac;
+	arp.arp_data.arp_sha = w->sw.mac;
 	arp.arp_data.arp_sip = asked;
 	rte_ether_addr_copy(&eth->src_addr, &eth->dst_addr);
-	rte_ether_addr_copy(&d->sw.mac, &eth->src_addr);
+	rte_ether_addr_copy(&w->sw.mac, &eth->src_addr);
 	memcpy(eth + 1, &arp, sizeof(arp));
 }
 
 /** answer_solicitation() - The same of IPv6; who has no address asks for all (RFC 4861 7.2.4) */
-static void answer_solicitation(const struct dispatch *d, struct rte_mbuf *m)
+static void answer_solicitation(const struct worker *w, struct rte_mbuf *m)
 {
 	uint8_t f[FRAME_ROOM];
-	unsigned len = frame_answer(f, &d->sw.mac, rte_pktmbuf_mtod(m, const uint8_t *));
+	unsigned len = frame_answer(f, &w->sw.mac, rte_pktmbuf_mtod(m, const uint8_t *));
 
 	rte_pktmbuf_reset_headroom(m);
 	m->data_len = (uint16_t)len;
@@ -238,13 +287,13 @@ static void answer_solicitation(const struct dispatch *d, struct rte_mbuf *m)
 }
 
 /** answer() - A question about an address of several clients */
-static void answer(const struct dispatch *d, struct rte_mbuf *m)
+static void answer(const struct worker *w, struct rte_mbuf *m)
 {
 	if (rte_pktmbuf_mtod(m, const struct rte_ether_hdr *)->ether_type ==
 	    RTE_BE16(RTE_ETHER_TYPE_ARP))
-		answer_arp(d, m);
+		answer_arp(w, m);
 	else
-		answer_solicitation(d, m);
+		answer_solicitation(w, m);
 }
 
 #define VLAN_LEN (sizeof(struct rte_ether_hdr) + sizeof(struct rte_vlan_hdr))
@@ -273,9 +322,9 @@ static uint16_t tag_of(const struct rte_mbuf *m)
  *
  * Return: false if it is none that may come from there
  */
-static bool take_tag(const struct dispatch *d, unsigned from, struct rte_mbuf *m)
+static bool take_tag(const struct worker *w, unsigned from, struct rte_mbuf *m)
 {
-	const struct sw_table *t = d->sw.table;
+	const struct sw_table *t = w->sw.table;
 	uint16_t vlan = 0;
 
 	if (from == SW_PORT && m->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED)
@@ -290,13 +339,20 @@ static bool take_tag(const struct dispatch *d, unsigned from, struct rte_mbuf *m
 	return from == SW_PORT ? sw_is_vlan(t, m->vlan_tci) : !vlan || vlan == m->vlan_tci;
 }
 
-static struct sw_verdict decide(struct dispatch *d, unsigned from, struct rte_mbuf *m)
+static struct sw_verdict decide(struct worker *w, unsigned from, struct rte_mbuf *m)
 {
 	struct sw_verdict v;
 
-	if (!take_tag(d, from, m))
+	if (!take_tag(w, from, m))
 		return sw_drop(SW_VLAN);
-	v = sw_decide_in(&d->sw, from, m->vlan_tci, rte_pktmbuf_mtod(m, void *), m->pkt_len);
+	if (offload_is_asked(m) && !offload_take(m, w->d->config.port.mtu))
+		return sw_drop(SW_MALFORMED);
+	w->sw.large = offload_is_large(m);
+	/* An mbuf holds a frame of our MTU, so more than one is too long */
+	if (m->nb_segs > 1 && !w->sw.large)
+		return sw_drop(SW_MALFORMED);
+	w->finished.large += w->sw.large;
+	v = sw_decide_in(&w->sw, from, m->vlan_tci, rte_pktmbuf_mtod(m, void *), m->pkt_len);
 	/* With a tag that nobody has it is nothing that we know */
 	if (v.reason == SW_UNCLAIMED && has_tag(m))
 		v.reason = SW_VLAN;
@@ -304,60 +360,61 @@ static struct sw_verdict decide(struct dispatch *d, unsigned from, struct rte_mb
 }
 
 /** has_room() - At one end of it, for a segment.  Else it is counted there */
-static bool has_room(struct dispatch *d, unsigned client, const struct rte_mbuf *m, bool sent)
+static bool has_room(struct worker *w, unsigned client, const struct rte_mbuf *m, bool sent)
 {
-	struct connections *c = client < SW_PORT ? d->sw.table->limits[client]->connections : NULL;
+	struct limits *l = client < SW_PORT ? w->sw.table->limits[client] : NULL;
+	bool passes;
 
-	if (!c || connection_passes(c, rte_pktmbuf_mtod(m, const uint8_t *), d->sw.tcp, sent,
-				    (uint32_t)(rte_rdtsc() / rte_get_tsc_hz())))
+	if (!l || !l->connections)
 		return true;
-	d->counters[client].limited++;
-	return false;
+	rte_spinlock_lock(&l->lock);
+	passes = connection_passes(l->connections, rte_pktmbuf_mtod(m, const uint8_t *), w->sw.tcp,
+				   sent, (uint32_t)(rte_rdtsc() / rte_get_tsc_hz()));
+	rte_spinlock_unlock(&l->lock);
+	w->counters[client].limited += !passes;
+	return passes;
 }
 
 /** may_connect() - Else it is freed: beyond the connections of a client */
-static bool may_connect(struct dispatch *d, unsigned from, unsigned to, struct rte_mbuf *m)
+static bool may_connect(struct worker *w, unsigned from, unsigned to, struct rte_mbuf *m)
 {
-	if (has_room(d, from, m, true) && has_room(d, to, m, false))
+	if (has_room(w, from, m, true) && has_room(w, to, m, false))
 		return true;
 	rte_pktmbuf_free(m);
 	return false;
 }
 
-static void dispatch_burst(struct dispatch *d, unsigned from, struct rte_mbuf **m, unsigned n)
+static void dispatch_burst(struct worker *w, unsigned from, struct rte_mbuf **m, unsigned n)
 {
-	struct counters *c = &d->counters[from];
+	struct counters *c = &w->counters[from];
 
 	c->rx += n;
-	priority = from < SW_PORT ? d->sw.table->limits[from]->priority : 0;
+	w->priority = from < SW_PORT ? w->sw.table->limits[from]->priority : 0;
 	for (unsigned i = 0; i < n; i++) {
-		struct sw_verdict v = {.action = SW_DROP, .reason = SW_MALFORMED};
+		struct sw_verdict v;
 
 		if (i + 1 < n)
 			rte_prefetch0(rte_pktmbuf_mtod(m[i + 1], void *));
-		/* An mbuf holds a frame of our MTU, so more than one is too long */
-		if (m[i]->nb_segs == 1)
-			v = decide(d, from, m[i]);
-		if (v.action == SW_SEND && d->sw.tcp && !may_connect(d, from, v.to, m[i]))
+		v = decide(w, from, m[i]);
+		if (v.action == SW_SEND && w->sw.tcp && !may_connect(w, from, v.to, m[i]))
 			continue;
 		if (v.proxy)
-			stand_for(d, m[i]);
+			stand_for(w, m[i]);
 		switch (v.action) {
 		case SW_SEND:
 			if (v.both)
-				put_copy(d, SW_KERNEL, m[i]);
+				put_copy(w, SW_KERNEL, m[i]);
 			if (v.readdress)
-				rte_ether_addr_copy(
-				    sw_mac_of(&d->sw, v.to),
-				    &rte_pktmbuf_mtod(m[i], struct rte_ether_hdr *)->dst_addr);
-			put(d, v.to, m[i]);
+				rte_pktmbuf_mtod(m[i], struct rte_ether_hdr *)->dst_addr =
+				    sw_mac_of(&w->sw, v.to);
+			put(w, v.to, m[i]);
 			break;
 		case SW_FLOOD:
-			put_copies(d, from, &v, m[i]);
+			put_copies(w, from, &v, m[i]);
 			break;
 		case SW_ANSWER:
-			answer(d, m[i]);
-			put(d, from, m[i]);
+			answer(w, m[i]);
+			put(w, from, m[i]);
 			break;
 		case SW_DROP:
 			count_drop(c, v.reason);
@@ -365,197 +422,115 @@ static void dispatch_burst(struct dispatch *d, unsigned from, struct rte_mbuf **
 			break;
 		}
 	}
-	flush_all(d);
+	flush_all(w);
+}
+
+/** dispatch_limited() - Of client @i, whose limits count what is on the wire */
+static void dispatch_limited(struct worker *w, unsigned i, struct rte_mbuf **m, unsigned n)
+{
+	static const struct offload sums = {.checksum = true}; /* are who gets them's */
+	struct limit *l = &w->sw.table->limits[i]->send;
+	struct rte_mbuf *out[BURST_MAX];
+	unsigned made, may;
+
+	if (!limit_is_set(l)) {
+		dispatch_burst(w, i, m, n);
+		return;
+	}
+	for (unsigned k = 0; k < n; k++) {
+		if (offload_is_asked(m[k]))
+			offload_take(m[k],
+				     w->d->config.port.mtu); /* if it cannot be: see decide() */
+	}
+	for (unsigned k = 0; k < n;) {
+		k += finish(w, &sums, m + k, n - k, out, &made);
+		may = limit_burst(l, out, made);
+		w->counters[i].limited += made - may;
+		dispatch_burst(w, i, out, may);
+	}
 }
 
 /** note() - A burst has left.  @since: a look before the one that found it; now from here */
-static void note(struct dispatch *d, uint64_t *since, unsigned n)
+static void note(struct worker *w, uint64_t *since, unsigned n)
 {
 	uint64_t now = rte_rdtsc();
 
-	latency_note(&d->latency, now - *since, n);
+	latency_note(&w->latency, now - *since, n);
 	*since = now;
 }
 
-/** pass() - A burst from everywhere.  Return: frames */
-static unsigned pass(struct dispatch *d)
+/** take_wire() - From its queue of each port.  Return: frames that came */
+static unsigned take_wire(struct worker *w, struct rte_mbuf **m, unsigned burst, uint64_t *since)
 {
-	unsigned burst = RTE_MIN(d->config.burst, (unsigned)BURST_MAX), total = 0, n, came, may;
-	struct rte_mbuf *m[BURST_MAX];
-	uint64_t since = rte_rdtsc();
+	unsigned total = 0, n, came;
 
-	/* the only writer: no need for a locked instruction */
-	atomic_store_explicit(&d->passes,
-			      atomic_load_explicit(&d->passes, memory_order_relaxed) + 1,
-			      memory_order_relaxed);
-	/* What was found before is not to be used after a sleep: it may be freed */
-	d->sw.table = atomic_load_explicit(&d->clients.table, memory_order_acquire);
-	d->sw.kernel = atomic_load_explicit(&d->kernel.addrs, memory_order_acquire);
-	wire_tick(d);
-	total += send_backlog(d);
-	querier_tick(d);
-	n = kernel_rx(d, m, burst);
-	if (n) {
-		dispatch_burst(d, SW_KERNEL, m, n);
-		note(d, &since, n);
-	}
-	total += n;
-	for (unsigned i = 0; i < d->wire.n; i++) {
-		n = wire_rx(d, i, m, burst, &came);
+	for (unsigned i = 0; i < w->d->wire.n; i++) {
+		n = wire_rx(w, i, m, burst, &came);
 		if (n) {
-			dispatch_burst(d, SW_PORT, m, n);
-			note(d, &since, n);
+			dispatch_burst(w, SW_PORT, m, n);
+			note(w, since, n);
 		}
 		total += came;
-	}
-	for (uint64_t left = d->sw.table->clients; left;) {
-		unsigned i = sw_take(&left);
-		unsigned session = atomic_load_explicit(&d->link[i].sessions, memory_order_relaxed);
-
-		if (session != sessions[i]) {
-			sw_forget(&d->sw, i);
-			querier_ask(d, i);
-			sessions[i] = session;
-		}
-		n = link_rx(&d->link[i], d->pool, m, burst);
-		if (!n)
-			continue;
-		total += n;
-		may = limit_burst(&d->sw.table->limits[i]->send, m, n);
-		d->counters[i].limited += n - may;
-		dispatch_burst(d, i, m, may);
-		note(d, &since, n);
 	}
 	return total;
 }
 
-/* --- sleeping ------------------------------------------------------------- */
-
-void worker_wake(const struct dispatch *d)
+/** take_links() - From its clients.  Return: frames */
+static unsigned take_links(struct worker *w, struct rte_mbuf **m, unsigned burst, uint64_t *since)
 {
-	const uint64_t one = 1;
+	unsigned total = 0, n;
 
-	if (write(d->wake, &one, sizeof(one)) < 0) {
-		/* full: it will wake */
-	}
-}
+	for (uint64_t left = w->sw.table->clients & w->clients; left;) {
+		unsigned i = sw_take(&left);
+		struct link *l = &w->d->link[i];
+		unsigned session = atomic_load_explicit(&l->sessions, memory_order_relaxed);
 
-static void wait_for_events(struct dispatch *d, int timeout)
-{
-	struct epoll_event e[8];
-	bool error = false;
-	uint64_t count;
-	int n;
-
-	rte_rcu_qsbr_thread_offline(d->rcu, 0);
-	n = epoll_wait(d->epoll, e, 8, timeout);
-	rte_rcu_qsbr_thread_online(d->rcu, 0);
-	for (int i = 0; i < n; i++) {
-		if (e[i].data.u32 >= WAIT_WIRE && e[i].events & EPOLLERR) {
-			/* an interface that went down stays readable until asked why */
-			wire_clear_error(d, e[i].data.u32 - WAIT_WIRE);
-			error = true;
+		if (session != w->sessions[i]) {
+			sw_forget(&w->sw, i);
+			querier_ask(&w->d->querier, i);
+			w->sessions[i] = session;
 		}
-	}
-	if (error)
-		usleep(NAP_MS * 1000); /* should it be there again at once */
-	if (n && read(d->wake, &count, sizeof(count)) < 0) {
-		/* non-blocking: it was another */
-	}
-}
-
-static void sleep_until_packets(struct dispatch *d)
-{
-	int timeout = wire_arm(d) ? SLEEP_MS : NAP_MS;
-	uint64_t armed = d->sw.table->clients;
-
-	d->kernel.next_tsc = 0; /* look, before the sleep and after it */
-
-	for (uint64_t left = armed; left;) {
-		if (!link_arm(&d->link[sw_take(&left)]))
-			timeout = NAP_MS;
-	}
-	if (!pass(d) && !atomic_load(&d->stop)) {
-		d->sleeps++;
-		wait_for_events(d, wire_sleep_ms(d, d->backlog.n ? NAP_MS : timeout));
-	}
-	d->kernel.next_tsc = 0;
-	wire_disarm(d);
-	for (uint64_t left = armed; left;)
-		link_disarm(&d->link[sw_take(&left)]);
-}
-
-/* --- being watched -------------------------------------------------------- */
-
-#define STUCK_TICKS 6 /* of main's */
-
-/** is_asleep() - Does a thread of ours sleep?  One that only lost its CPU does not */
-static bool is_asleep(int tid)
-{
-	char path[64], line[128], state = 0;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", tid);
-	f = fopen(path, "re");
-	if (!f)
-		return false;
-	/* "tid (name) S ...": the name is ours and has no ')' */
-	if (fgets(line, sizeof(line), f) && strrchr(line, ')'))
-		state = strrchr(line, ')')[2];
-	fclose(f);
-	return state == 'S';
-}
-
-void worker_watch(struct dispatch *d)
-{
-	static unsigned long seen;
-	static unsigned ticks;
-	unsigned long passes = atomic_load(&d->passes);
-
-	if (passes != seen || !links_inside()) {
-		seen = passes;
-		ticks = 0;
-		return;
-	}
-	if (++ticks < STUCK_TICKS || !is_asleep(atomic_load(&d->tid)))
-		return;
-	if (links_cut())
-		tgkill(getpid(), atomic_load(&d->tid), SIGUSR1);
-}
-
-/* Its coming is all: a blocking write returns EINTR */
-static void on_sigusr1(int sig)
-{
-	(void)sig;
-}
-
-int worker_run(void *arg)
-{
-	const struct sigaction sa = {.sa_handler = on_sigusr1};
-	struct dispatch *d = arg;
-	bool sleepy = d->config.power == GZ_POWER_INTERRUPT;
-	uint64_t spin = sleepy ? 0 : rte_get_tsc_hz() / 1000000 * d->config.spin_us;
-	uint64_t last = rte_rdtsc();
-
-	sigaction(SIGUSR1, &sa, NULL);
-	atomic_store(&d->tid, gettid());
-	rte_rcu_qsbr_thread_register(d->rcu, 0);
-	rte_rcu_qsbr_thread_online(d->rcu, 0);
-	wire_start(d);
-	while (!atomic_load_explicit(&d->stop, memory_order_relaxed)) {
-		rte_rcu_qsbr_quiescent(d->rcu, 0);
-		if (pass(d)) {
-			last = rte_rdtsc();
+		n = link_rx(l, w->number, w->d->pool, m, burst);
+		if (!n)
 			continue;
-		}
-		if (d->config.power == GZ_POWER_POLL || rte_rdtsc() - last < spin) {
-			rte_pause();
-			continue;
-		}
-		sleep_until_packets(d);
-		last = rte_rdtsc();
+		total += n;
+		dispatch_limited(w, i, m, n);
+		note(w, since, n);
 	}
-	rte_rcu_qsbr_thread_offline(d->rcu, 0);
-	rte_rcu_qsbr_thread_unregister(d->rcu, 0);
-	return 0;
+	return total;
+}
+
+/** first_ones() - What only the first worker does.  Return: frames */
+static unsigned first_ones(struct worker *w, struct rte_mbuf **m, unsigned burst, uint64_t *since)
+{
+	unsigned n;
+
+	wire_tick(w);
+	querier_tick(w);
+	n = kernel_rx(w->d, m, burst);
+	if (n) {
+		dispatch_burst(w, SW_KERNEL, m, n);
+		note(w, since, n);
+	}
+	return n;
+}
+
+unsigned worker_pass(struct worker *w)
+{
+	unsigned burst = RTE_MIN(w->d->config.burst, (unsigned)BURST_MAX), total = 0;
+	struct rte_mbuf *m[BURST_MAX];
+	uint64_t since = rte_rdtsc();
+
+	/* the only writer: no need for a locked instruction */
+	atomic_store_explicit(&w->passes,
+			      atomic_load_explicit(&w->passes, memory_order_relaxed) + 1,
+			      memory_order_relaxed);
+	/* What was found before is not to be used after a sleep: it may be freed */
+	w->sw.table = atomic_load_explicit(&w->d->clients.table, memory_order_acquire);
+	w->sw.kernel = atomic_load_explicit(&w->d->kernel.addrs, memory_order_acquire);
+	if (!w->number)
+		total += first_ones(w, m, burst, &since);
+	total += send_backlog(w);
+	total += take_wire(w, m, burst, &since);
+	return total + take_links(w, m, burst, &since);
 }

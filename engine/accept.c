@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -45,8 +46,31 @@ static struct gz_sock *take_pending(struct gz_sock *l, uint64_t id)
 	return s;
 }
 
+/*
+ * accept() on the shadow of a listener that agents accept on too: one of them may be
+ * faster, and then it may wait for a moment.  Agents that come then try again.
+ */
+static int accept_tick(struct gz_sock *l, int lfd)
+{
+	const struct timeval tick = {.tv_usec = 1000}, none = {0};
+	int fd, err;
+
+	if (l->ring.i < 0)
+		return accept4(lfd, NULL, NULL, SOCK_CLOEXEC);
+	pthread_mutex_lock(&l->lock);
+	setsockopt(lfd, SOL_SOCKET, SO_RCVTIMEO, &tick, sizeof(tick));
+	fd = accept4(lfd, NULL, NULL, SOCK_CLOEXEC);
+	err = errno;
+	setsockopt(lfd, SOL_SOCKET, SO_RCVTIMEO, &none, sizeof(none));
+	pthread_mutex_unlock(&l->lock);
+	if (fd >= 0)
+		gz_plane_offered(l, true);
+	errno = err;
+	return fd;
+}
+
 /* An embryo from the shadow's queue.  Return: descriptor, -EAGAIN, -errno */
-static int accept_shadow(int lfd, uint64_t *id)
+static int accept_shadow(struct gz_sock *l, int lfd, uint64_t *id)
 {
 	struct pollfd p = {.fd = lfd, .events = POLLIN};
 
@@ -57,7 +81,7 @@ static int accept_shadow(int lfd, uint64_t *id)
 
 		if (poll(&p, 1, 0) <= 0)
 			return -EAGAIN;
-		fd = accept4(lfd, NULL, NULL, SOCK_CLOEXEC);
+		fd = accept_tick(l, lfd);
 		if (fd < 0) {
 			if (errno == EINTR || errno == ECONNABORTED)
 				continue;
@@ -68,10 +92,13 @@ static int accept_shadow(int lfd, uint64_t *id)
 		if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) == 0 &&
 		    cred.pid == getpid()) {
 			struct pollfd in = {.fd = fd, .events = POLLIN};
+			struct gz_knock k;
 
 			if (poll(&in, 1, 1000) > 0 &&
-			    recv(fd, id, sizeof(*id), MSG_DONTWAIT) == sizeof(*id))
+			    recv(fd, &k, sizeof(k), MSG_DONTWAIT) == sizeof(k)) {
+				*id = k.id;
 				return fd;
+			}
 		}
 		gz_count(GZ_C_FOREIGN);
 		close(fd);
@@ -92,8 +119,14 @@ static int64_t write_native(struct gz_call_ctx *c, int fd)
 }
 
 /* Bytes that came before now go where all later ones do. */
-static void choose_plane(const struct gz_call_ctx *c, struct gz_sock *s, bool nonblock)
+static void choose_plane(const struct gz_call_ctx *c, struct gz_sock *s, int fd, bool nonblock)
 {
+	if (s->ring.i >= 0) { /* it was prepared for an agent */
+		gz_plane_name(s, s->ino, nonblock);
+		if (c->sv->client != s->client)
+			gz_plane_leave(s, fd);
+		return;
+	}
 	if (!atomic_load(&s->hold))
 		return;
 	if (c->sv->client == s->client)
@@ -101,11 +134,152 @@ static void choose_plane(const struct gz_call_ctx *c, struct gz_sock *s, bool no
 	gz_plane_begin(s); /* a recv() right after accept() finds them */
 }
 
+/* The shadow @fd is a connection's from now on. */
+static void begin(const struct gz_call_ctx *c, struct gz_sock *s, int fd, bool nonblock)
+{
+	struct stat st;
+
+	if (send(fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && errno != EPIPE)
+		gz_debug("no sentinel: %s", strerror(errno));
+	atomic_store(&s->has_sentinel, true);
+	atomic_thread_fence(memory_order_seq_cst);
+	/* Reset while it waited: the worker can say so now. */
+	if (gz_sock_state(s) == GZ_CLOSED)
+		gz_post(&(struct gz_msg){.op = GZ_OP_SHUT, .sock = s, .fd = -1});
+	gz_shadow_sndbuf(fd);
+	gz_options_natively(&s->opt, fd);
+	fstat(fd, &st);
+	gz_table_add(s, st.st_ino);
+	choose_plane(c, s, fd, nonblock);
+}
+
+/* It waits no more.  Takes the references that the list had */
+static void settle(struct gz_sock *l, struct gz_sock *s)
+{
+	atomic_fetch_sub(&l->queued, 1);
+	gz_twin_room(l);
+	gz_sock_unref(l);
+	gz_sock_unref(s);
+}
+
+/* --- for agents ------------------------------------------------------------ */
+
+static bool is_agents(const struct gz_sock *l, const struct gz_sock *s)
+{
+	return s->listener == l && s->held_fd < 0;
+}
+
+bool gz_accept_unoffer(struct gz_sock *s)
+{
+	struct gz_sock *l = s->offered_by;
+	bool waited;
+
+	if (!l)
+		return false;
+	s->offered_by = NULL;
+	pthread_mutex_lock(&l->lock);
+	waited = is_agents(l, s);
+	if (waited) {
+		TAILQ_REMOVE(&l->pending, s, pending_entry);
+		s->listener = NULL;
+	}
+	pthread_mutex_unlock(&l->lock);
+	if (waited)
+		settle(l, s);
+	gz_sock_unref(l);
+	return waited;
+}
+
+void gz_accept_done(struct gz_sock *s)
+{
+	gz_sock_ref(s);
+	if (gz_accept_unoffer(s) || s->unlisted) {
+		s->unlisted = false;
+		s->by_agent = true;
+		atomic_store(&s->has_sentinel, true);
+		gz_table_add(s, 0);
+	}
+	gz_sock_unref(s);
+}
+
+uint64_t gz_accept_id(int fd)
+{
+	struct sockaddr_un a;
+	socklen_t len = sizeof(a) - 1;
+	unsigned long name;
+
+	memset(&a, 0, sizeof(a));
+	if (getpeername(fd, (struct sockaddr *)&a, &len) < 0 || a.sun_family != AF_UNIX ||
+	    a.sun_path[0] || sscanf(a.sun_path + 1, "gazelle.%lx", &name) != 1 ||
+	    !(name & GZ_NAME_KNOCK))
+		return 0;
+	return name & ~GZ_NAME_KNOCK;
+}
+
+struct gz_sock *gz_accept_find(struct gz_client *cl, int fd, ino_t ino)
+{
+	uint64_t id = gz_accept_id(fd);
+	struct gz_sock *s = id ? gz_table_find_id(id) : NULL;
+
+	if (id && !s && cl) {
+		gz_plane_settle_accepted(cl);
+		s = gz_table_find_id(id);
+	}
+	if (s)
+		gz_table_rename(s, ino);
+	return s;
+}
+
+int64_t gz_accept_asked(struct gz_call_ctx *c)
+{
+	int flags = (int)c->args[2] & (SOCK_NONBLOCK | SOCK_CLOEXEC), at = (int)c->args[0];
+	struct gz_call_ctx listener = {.sv = c->sv, .tid = c->tid, .fd = -1};
+	struct gz_sock *l, *s = NULL;
+
+	listener.args[0] = c->args[2] >> 32;
+	if (gz_service_resolve(&listener) && listener.s)
+		s = take_pending(listener.s, c->args[3]);
+	l = listener.s;
+	if (listener.fd >= 0)
+		close(listener.fd);
+	c->fd = s ? gz_app_fd(&c->sv->cache, c->tid, at) : -1;
+	if (l)
+		gz_sock_unref(l); /* the list had one of its own */
+	if (!s)
+		return -ENOENT;
+	c->s = s;
+	gz_sock_ref(s);
+	c->args[1] = c->args[4];
+	c->args[2] = c->args[5];
+	if (c->args[1] && !s->native)
+		gz_addr_write(c, s->peer, c->args[1], c->args[2]);
+	if (s->held_fd >= 0) {
+		int fd = s->held_fd;
+
+		s->held_fd = -1;
+		fcntl(fd, F_SETFL, flags & SOCK_NONBLOCK ? O_NONBLOCK : 0);
+		if (c->args[1] && s->native)
+			write_native(c, fd);
+		gz_service_replace_fd(c, fd, at, flags & SOCK_CLOEXEC); /* or it was killed */
+		close(fd);
+	} else {
+		/* Else it was closed already, or is another one. */
+		if (c->fd >= 0 && gz_accept_id(c->fd) == s->id)
+			begin(c, s, c->fd, flags & SOCK_NONBLOCK);
+		if (atomic_load(&s->closed))
+			gz_table_remove(s);
+		gz_plane_seen(s, c->tid, at);
+	}
+	settle(l, s);
+	return at;
+}
+
+/* --- accept() -------------------------------------------------------------- */
+
 static int64_t accept_flags(struct gz_call_ctx *c, int flags)
 {
 	struct gz_sock *l = c->s, *s;
 	struct gz_end peer;
-	struct stat st;
 	uint64_t id;
 	int64_t err;
 	int fd;
@@ -115,7 +289,7 @@ static int64_t accept_flags(struct gz_call_ctx *c, int flags)
 	if (gz_sock_state(l) != GZ_LISTENING)
 		return -EINVAL;
 	do {
-		fd = accept_shadow(c->fd, &id);
+		fd = accept_shadow(l, c->fd, &id);
 		if (fd == -EAGAIN) {
 			if (gz_file_flags(c->fd) & O_NONBLOCK)
 				return -EAGAIN;
@@ -140,18 +314,7 @@ static int64_t accept_flags(struct gz_call_ctx *c, int flags)
 		fd = s->held_fd;
 		s->held_fd = -1;
 	} else {
-		if (send(fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && errno != EPIPE)
-			gz_debug("no sentinel: %s", strerror(errno));
-		atomic_store(&s->has_sentinel, true);
-		atomic_thread_fence(memory_order_seq_cst);
-		/* Reset while it waited: the worker can say so now. */
-		if (gz_sock_state(s) == GZ_CLOSED)
-			gz_post(&(struct gz_msg){.op = GZ_OP_SHUT, .sock = s, .fd = -1});
-		gz_shadow_sndbuf(fd);
-		gz_options_natively(&s->opt, fd);
-		fstat(fd, &st);
-		gz_table_add(s, st.st_ino);
-		choose_plane(c, s, flags & SOCK_NONBLOCK);
+		begin(c, s, fd, flags & SOCK_NONBLOCK);
 	}
 	if (atomic_load(&s->closed))
 		gz_table_remove(s);
@@ -179,10 +342,7 @@ static int64_t accept_flags(struct gz_call_ctx *c, int flags)
 	if (err >= 0)
 		gz_plane_seen(s, c->tid, (int)err);
 	close(fd);
-	atomic_fetch_sub(&l->queued, 1);
-	gz_twin_room(l);
-	gz_sock_unref(l);
-	gz_sock_unref(s);
+	settle(l, s);
 	return err;
 }
 

@@ -28,8 +28,10 @@ void gz_ack_due(struct tcp_pcb *p)
 		tcp_send_empty_ack(p);
 }
 
-void gz_ack_late(struct tcp_pcb *p)
+void gz_ack_late(struct gz_flow *f, struct tcp_pcb *p)
 {
+	if (p->flags & TF_ACK_DELAY)
+		f->measure.answers = false;
 	if (p->flags & (TF_ACK_NOW | TF_ACK_DELAY) && held(p))
 		tcp_send_empty_ack(p);
 }
@@ -53,8 +55,9 @@ void gz_ack_joined(struct gz_sock *s)
 		tcp_send_empty_ack(p);
 }
 
-void gz_ack_received(struct gz_sock *s, struct tcp_pcb *p, uint32_t n)
+void gz_ack_received(struct gz_sock *s, struct tcp_pcb *p, uint32_t n, bool pushed)
 {
+	s->flow->measure.pushed = pushed || n < (uint32_t)tcp_mss(p);
 	/*
 	 * What is not acknowledged keeps its direction in TCP, and Nagle what comes after it.
 	 * Of two segments the second is acknowledged at once (RFC 5681 section 4.2), also where
@@ -68,4 +71,16 @@ void gz_ack_received(struct gz_sock *s, struct tcp_pcb *p, uint32_t n)
 		return;
 	s->quick_acks--;
 	tcp_ack_now(p);
+}
+
+/*
+ * As tcp_cleanup_rbuf(): who only reads acknowledges at once, or Nagle's algorithm
+ * would keep each small write until the one before it was acknowledged late.
+ */
+void gz_ack_read(struct gz_sock *s, struct tcp_pcb *p)
+{
+	const struct gz_measure *m = &s->flow->measure;
+
+	if (p->flags & TF_ACK_DELAY && m->pushed && !m->answers && !gz_ring_used(&s->rx))
+		tcp_send_empty_ack(p);
 }

@@ -16,6 +16,8 @@
 #include "engine/iface.h"
 #include "engine/inner.h"
 #include "engine/ipv6.h"
+#include "engine/own4.h"
+#include "engine/route.h"
 #include "engine/service.h"
 #include "engine/shadow.h"
 #include "engine/worker.h"
@@ -26,15 +28,17 @@ int gz_addr_read(struct gz_call_ctx *c, struct gz_end *end, sa_family_t *family,
 	return gz_addr_parse(c, c->args[1], (int)c->args[2], end, family, whose);
 }
 
-/* Whether datagrams with a native address are the stack's, as far as that says.  (Scope
- * 0 is left to who asks: the kernel has an error for it, or its only link.) */
-static bool datagrams_to(struct gz_end end)
+/* Whether an address is the stack's, as far as its scope says.  (Of datagrams scope 0 is
+ * left to who asks: the kernel has an error for it, or its only link.) */
+static bool is_on_our_link(const struct gz_sock *s, struct gz_end end)
 {
 	struct gz_end own = end;
 
 	if (gz_end_is_v4(end) || gz_end_is_any(end))
 		return true;
 	gz_addr_set_scope(&own);
+	if (s->type == SOCK_STREAM)
+		return end.scope == own.scope || !IN6_IS_ADDR_LINKLOCAL(&end.addr);
 	return gz_inner_has_v6() && (!end.scope || end.scope == own.scope);
 }
 
@@ -70,7 +74,13 @@ int gz_addr_parse(struct gz_call_ctx *c, uint64_t addr, int len, struct gz_end *
 		return 0;
 	end->addr = a.in6.sin6_addr;
 	end->scope = gz_addr_has_scope(*end) && len >= (int)sizeof(a.in6) ? a.in6.sin6_scope_id : 0;
-	if (c->s->type == SOCK_STREAM ? IN6_IS_ADDR_LINKLOCAL(&end->addr) : !datagrams_to(*end))
+	if (c->s->type == SOCK_STREAM && IN6_IS_ADDR_LINKLOCAL(&end->addr) && !end->scope) {
+		/* __inet6_bind(), tcp_v6_connect(): it takes a link, by SO_BINDTODEVICE else. */
+		if (!*c->s->opt.device || gz_iface_is_lo(c->s->opt.device))
+			return -EINVAL;
+		gz_addr_set_scope(end);
+	}
+	if (!is_on_our_link(c->s, *end))
 		*whose = GZ_KERNELS;
 	return 0;
 }
@@ -162,7 +172,7 @@ bool gz_addr_is_others(struct gz_end end)
 /* A multicast or broadcast address? */
 bool gz_addr_to_many(struct gz_end end)
 {
-	const struct gz_engine_config *cfg = gz_cfg;
+	const struct gz_own4 *own = gz_own4();
 	uint32_t addr = gz_end_v4_addr(end);
 
 	if (!gz_end_is_v4(end))
@@ -170,51 +180,85 @@ bool gz_addr_to_many(struct gz_end end)
 	if (ntohl(addr) >> 28 == 14 || addr == INADDR_BROADCAST ||
 	    addr == htonl(INADDR_LOOPBACK | 0xffffff)) /* lo has a prefix, too */
 		return true;
-	for (unsigned i = 0; i < cfg->naddrs; i++) {
-		uint32_t host = cfg->addrs[i].len ? 0xffffffffu >> cfg->addrs[i].len : 0xffffffffu;
+	for (unsigned i = 0; i < own->n; i++) {
+		uint32_t mask = gz_own4_mask(own->addr[i].len);
 
-		if (cfg->addrs[i].len < 31 && (ntohl(addr) | host) == ntohl(addr) &&
-		    (ntohl(addr) & ~host) == (ntohl(cfg->addrs[i].addr) & ~host))
+		if (own->addr[i].len < 31 && (addr | mask) == ~0u &&
+		    !((addr ^ own->addr[i].addr) & mask))
 			return true;
 	}
 	return false;
 }
 
-/* Which of the stack's addresses is on one network with @end?  -1: none */
-static int neighbour(struct gz_end end)
+/* Which of the stack's addresses is on the longest network that @end is in?  -1: none */
+static int neighbour(const struct gz_own4 *own, struct gz_end end)
 {
-	const struct gz_engine_config *cfg = gz_cfg;
+	int best = -1;
 
 	if (!gz_end_is_v4(end))
 		return -1;
-	for (unsigned i = 0; i < cfg->naddrs; i++) {
-		uint32_t mask =
-		    cfg->addrs[i].len ? htonl(0xffffffffu << (32 - cfg->addrs[i].len)) : 0;
-
-		if (((cfg->addrs[i].addr ^ gz_end_v4_addr(end)) & mask) == 0)
-			return (int)i;
-	}
-	return -1;
+	for (unsigned i = 0; i < own->n; i++)
+		if (((own->addr[i].addr ^ gz_end_v4_addr(end)) & gz_own4_mask(own->addr[i].len)) ==
+			0 &&
+		    (best < 0 || own->addr[i].len > own->addr[best].len))
+			best = (int)i;
+	return best;
 }
 
-bool gz_addr_on_link(struct gz_end end)
+/* The route to an IPv4 address, with the address of ours that is the next hop's neighbour (-1:
+ * none is).  NULL: @end is on the link, or the gateway's, if there is one */
+static const struct gz_route *route4(const struct gz_own4 *own, struct gz_end end,
+				     int *neighbour_of)
 {
-	return neighbour(end) >= 0;
+	const struct gz_route *r = gz_route_find(&end.addr);
+	int i = neighbour(own, end);
+
+	if (r && i >= 0 && r->to.len <= 96 + own->addr[i].len)
+		r = NULL;
+	if (r)
+		i = neighbour(own, (struct gz_end){.addr = r->via.addr});
+	else if (i < 0)
+		i = neighbour(own, gz_end_v4(own->gateway, 0));
+	*neighbour_of = i;
+	return r;
+}
+
+bool gz_addr_via(struct gz_end to, struct gz_end *via)
+{
+	const struct gz_own4 *own = gz_own4();
+	const struct gz_route *r;
+	bool link;
+	int i;
+
+	if (gz_end_is_v4(to)) {
+		r = route4(own, to, &i);
+		*via = gz_end_v4(own->gateway, 0);
+		link = neighbour(own, to) >= 0;
+	} else {
+		r = gz_ipv6_route(&to.addr, &link);
+		*via = (struct gz_end){.addr = gz_ipv6_router()};
+	}
+	if (r)
+		via->addr = r->via.addr;
+	return r || (!link && !gz_end_is_any(*via));
 }
 
 bool gz_addr_routed(struct gz_end end)
 {
+	const struct gz_own4 *own = gz_own4();
 	struct in6_addr source;
 
 	if (!gz_end_is_v4(end))
 		return gz_ipv6_source(&end.addr, &source);
-	return gz_cfg->gateway || neighbour(end) >= 0;
+	return own->n && (own->gateway || neighbour(own, end) >= 0 || gz_route_find(&end.addr));
 }
 
 struct gz_end gz_addr_source(struct gz_end peer)
 {
 	struct gz_end same = {.addr = peer.addr, .scope = peer.scope};
-	int i = neighbour(peer);
+	const struct gz_own4 *own = gz_own4();
+	const struct gz_route *r;
+	int i;
 
 	if (gz_end_is_v4(peer) && gz_addr_is_loopback(peer))
 		return gz_addr_loopback(true);
@@ -225,7 +269,10 @@ struct gz_end gz_addr_source(struct gz_end peer)
 		gz_addr_set_scope(&same);
 		return same;
 	}
-	return gz_end_v4(gz_cfg->addrs[i < 0 ? 0 : i].addr, 0);
+	r = route4(own, peer, &i);
+	if (r && r->src.set)
+		return (struct gz_end){.addr = r->src.addr};
+	return gz_end_v4(own->addr[i < 0 ? 0 : i].addr, 0);
 }
 
 int gz_addr_ifindex(struct gz_end local)
@@ -298,14 +345,15 @@ bool gz_addr_kernel_listens(pid_t tid, struct gz_end end, int type)
 
 bool gz_addr_is_local(struct gz_end end)
 {
+	const struct gz_own4 *own = gz_own4();
 	uint32_t addr = gz_end_v4_addr(end);
 
 	if (!gz_end_is_v4(end))
 		return gz_ipv6_is_local(&end.addr);
 	if ((ntohl(addr) >> 24) == 127)
 		return true;
-	for (unsigned i = 0; i < gz_cfg->naddrs; i++)
-		if (gz_cfg->addrs[i].addr == addr)
+	for (unsigned i = 0; i < own->n; i++)
+		if (own->addr[i].addr == addr)
 			return true;
 	return false;
 }

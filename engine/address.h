@@ -52,8 +52,8 @@ bool gz_addr_has_scope(struct gz_end end);
 void gz_addr_set_scope(struct gz_end *end);
 /** Does the stack have a way to it? */
 bool gz_addr_routed(struct gz_end end);
-/** Is an IPv4 address on one network with the stack? */
-bool gz_addr_on_link(struct gz_end end);
+/** The gateway or next hop that packets to @to go by.  Return: false: it is on the link */
+bool gz_addr_via(struct gz_end to, struct gz_end *via);
 /** The stack's address that a connection to @peer comes from, port 0 */
 struct gz_end gz_addr_source(struct gz_end peer);
 /** The index of the interface that has @local, as programs see it */

@@ -305,6 +305,10 @@ int gz_arrival_options(struct gz_sock *s, int level, void *val, socklen_t *len)
 			at = append(at, &room, level, IPV6_HOPLIMIT, &ttl, sizeof(ttl));
 		if (is_set(s, level, IPV6_RECVTCLASS))
 			at = append(at, &room, level, IPV6_TCLASS, &a->tos, sizeof(a->tos));
+		if (is_set(s, level, IPV6_2292PKTINFO))
+			at = append(at, &room, level, IPV6_2292PKTINFO, &info6, sizeof(info6));
+		if (is_set(s, level, IPV6_2292HOPLIMIT))
+			at = append(at, &room, level, IPV6_2292HOPLIMIT, &ttl, sizeof(ttl));
 	}
 	*len = (socklen_t)(at - (char *)val);
 	return 0;

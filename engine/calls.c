@@ -34,6 +34,7 @@
 #include "engine/reaper.h"
 #include "engine/service.h"
 #include "engine/shadow.h"
+#include "engine/sites.h"
 #include "engine/stream_msg.h"
 #include "engine/twin.h"
 #include "engine/option_table.h"
@@ -62,9 +63,17 @@ static int64_t do_socket(struct gz_call_ctx *c)
 	    proto == (domain == AF_INET ? IPPROTO_ICMP : IPPROTO_ICMPV6))
 		return gz_ping_socket(c);
 	if ((type & 0xf) != SOCK_STREAM || (type & ~0xf & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)) ||
-	    (proto != 0 && proto != IPPROTO_TCP)) {
+	    (proto != 0 && proto != IPPROTO_TCP && proto != IPPROTO_MPTCP)) {
 		gz_count(GZ_C_KERNEL_SOCKETS);
 		return GZ_CONTINUE;
+	}
+	/*
+	 * As of a kernel without CONFIG_MPTCP: who asks for it, as Go's listeners do, goes on with
+	 * TCP.  A kernel's socket would keep a listener at a wildcard address from the stack.
+	 */
+	if (proto == IPPROTO_MPTCP) {
+		gz_count(GZ_C_REFUSED_MPTCP);
+		return -EPROTONOSUPPORT;
 	}
 	s = gz_sock_new(c->sv->client, domain);
 	if (!s)
@@ -77,6 +86,7 @@ static int64_t do_socket(struct gz_call_ctx *c)
 	s->named = true;
 	s->name = name;
 	gz_table_add(s, ino);
+	gz_plane_fresh(s, true);
 	return gz_shadow_give(c, s, fd, type);
 }
 
@@ -127,9 +137,12 @@ static int bind_both(struct gz_call_ctx *c, struct gz_end end)
 		return err;
 	s->local = s->claim.end;
 	s->chose_port = end.port != 0;
+	s->chose = end;
+	s->chose.port = 0;
 	if (!gz_end_is_v4(end) && !gz_end_is_any(end))
 		s->opt.v6only = true;
-	gz_sock_set_state(s, GZ_BOUND);
+	if (gz_sock_state(s) == GZ_FRESH)
+		gz_sock_set_state(s, GZ_BOUND);
 	return 0;
 }
 
@@ -138,9 +151,20 @@ static int forget_failure(struct gz_call_ctx *c)
 {
 	struct gz_sock *s = c->s;
 
-	if (gz_sock_state(s) != GZ_FAILED || (!s->connect_reported && atomic_load(&s->error)))
+	if (gz_sock_state(s) != GZ_FAILED || !s->connect_reported)
 		return 0;
 	return gz_renew(c);
+}
+
+/*
+ * TCP_CLOSE and no port: a connection that is over has given its one back, and may be bound
+ * (tcp_set_state()), though it can be nothing more until connect() has told of its end.
+ */
+static bool is_unbound(const struct gz_sock *s)
+{
+	enum gz_state st = gz_sock_state(s);
+
+	return st == GZ_FRESH || ((st == GZ_FAILED || st == GZ_CLOSED) && !s->claim.held);
 }
 
 /* What __inet_bind() finds wrong with an address before it looks at the socket. */
@@ -155,13 +179,12 @@ static int check_local(struct gz_call_ctx *c, sa_family_t family, struct gz_end 
 		return -EINVAL;
 	/* __inet6_bind() has the socket's state first. */
 	if (s->family == AF_INET && !gz_end_is_any(end) && !gz_addr_to_many(end) &&
-	    !gz_addr_is_local(end) && !s->opt.freebind && gz_sock_state(s) != GZ_FRESH &&
+	    !gz_addr_is_local(end) && !s->opt.freebind && !is_unbound(s) &&
 	    !gz_addr_kernel_has(c->tid, end)) {
 		gz_count(GZ_C_REFUSED_ADDRESS);
 		return -EADDRNOTAVAIL;
 	}
-	if (gz_sock_state(s) != GZ_FRESH ||
-	    (family == AF_INET6 && s->opt.v6only && gz_end_is_v4(end)))
+	if (!is_unbound(s) || (family == AF_INET6 && s->opt.v6only && gz_end_is_v4(end)))
 		return -EINVAL;
 	return 0;
 }
@@ -196,16 +219,18 @@ static int64_t do_bind(struct gz_call_ctx *c)
 	if (end.port && ntohs(end.port) < 1024 && !gz_app_may_bind_low(c->tid))
 		return -EACCES;
 	pthread_mutex_lock(&s->lock);
-	err = gz_sock_state(s) != GZ_FRESH ? -EINVAL : bind_both(c, end);
+	err = is_unbound(s) ? bind_both(c, end) : -EINVAL;
 	if (!err)
 		s->verdict = v;
+	else if (err == -EADDRINUSE) /* __inet_bind() takes back what was chosen before, too */
+		s->chose = gz_end_any(s->family);
 	pthread_mutex_unlock(&s->lock);
 	return err;
 }
 
 static int64_t do_listen(struct gz_call_ctx *c)
 {
-	struct timeval tick = {.tv_usec = 1000};
+	struct timeval tick = {.tv_usec = 1000}, none = {0};
 	unsigned backlog = (unsigned)(int)c->args[1];
 	struct gz_sock *s;
 	int err = forget_failure(c);
@@ -223,7 +248,7 @@ static int64_t do_listen(struct gz_call_ctx *c)
 		gz_twin_listen(s);
 		break;
 	case GZ_FRESH:
-		err = bind_both(c, gz_end_any(s->family));
+		err = bind_both(c, s->chose);
 		if (err)
 			break;
 		/* fall through */
@@ -247,6 +272,9 @@ static int64_t do_listen(struct gz_call_ctx *c)
 			break;
 		}
 		gz_sock_set_state(s, GZ_LISTENING);
+		/* Agents wait there as long as it takes. */
+		if (c->sv->client == s->client && gz_plane_listen(s))
+			setsockopt(c->fd, SOL_SOCKET, SO_RCVTIMEO, &none, sizeof(none));
 		err = gz_post(&(struct gz_msg){.op = GZ_OP_LISTEN, .sock = s, .fd = -1});
 		break;
 	default:
@@ -265,10 +293,11 @@ int64_t gz_do_getsockname(struct gz_call_ctx *c)
 	pthread_mutex_lock(&c->s->lock);
 	end = c->s->local;
 	/* tcp_disconnect(): the port is the last one's, though it is free. */
-	if (gz_sock_state(c->s) == GZ_FAILED) {
-		end = c->s->chose_port ? c->s->claim.end : gz_end_any(c->s->family);
+	if (gz_sock_state(c->s) == GZ_FAILED && c->s->connect_reported) {
+		end = c->s->chose;
 		end.port = c->s->local.port;
 	} else if (gz_sock_state(c->s) == GZ_FRESH && c->s->type == SOCK_STREAM) {
+		end = c->s->chose;
 		end.port = c->s->last_port;
 	}
 	pthread_mutex_unlock(&c->s->lock);
@@ -330,6 +359,8 @@ static int64_t do_setsockopt(struct gz_call_ctx *c)
 		gz_off_sock(c->s, GZ_OFF_OPTION);
 		gz_plane_leave(c->s, c->fd);
 	}
+	if (!err && gz_sock_state(c->s) == GZ_LISTENING && c->s->ring.i >= 0)
+		gz_plane_listen(c->s);
 	if (!err)
 		gz_plane_set_timed(c->s);
 	if (!err && gz_sock_state(c->s) >= GZ_CONNECTING)
@@ -351,6 +382,8 @@ static void pending_error(struct gz_call_ctx *c, void *val, socklen_t len)
 		return;
 	memcpy(&v, val, sizeof(v));
 	getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &native, &n);
+	if (atomic_load(&c->s->ring.over) && gz_plane_is_ring(c->s))
+		return; /* the agent tells by the same word */
 	if (!native && (st == GZ_ESTABLISHED || st == GZ_CLOSED))
 		v = 0;
 	else if (native && !v)
@@ -395,6 +428,7 @@ static int64_t do_shutdown(struct gz_call_ctx *c)
 	unsigned how = (unsigned)(int)c->args[1];
 	struct gz_sock *s = c->s;
 	bool rd = how != SHUT_WR, wr = how != SHUT_RD;
+	int native = (int)how;
 
 	if (how > SHUT_RDWR)
 		return -EINVAL;
@@ -423,7 +457,11 @@ static int64_t do_shutdown(struct gz_call_ctx *c)
 	/* Only now: what was unread in the ring has gone to the shadow, and is read there. */
 	if (rd)
 		atomic_store(&s->app_shut_rd, true);
-	if (shutdown(c->fd, (int)how) < 0 && errno != ENOTCONN)
+	/* What it had no room for must come to it before its end does, which is the worker's then.
+	 */
+	if (rd && !gz_plane_is_ring(s) && (atomic_load(&s->unread) || gz_plane_unread(s)))
+		native = wr ? SHUT_WR : -1;
+	if (native >= 0 && shutdown(c->fd, native) < 0 && errno != ENOTCONN)
 		return -errno;
 	return gz_post(&(struct gz_msg){.op = GZ_OP_SHUT, .sock = s, .fd = -1});
 }
@@ -495,5 +533,6 @@ const gz_handler gz_handlers[] = {
     [GZ_CALL_SENDMSG] = gz_stream_sendmsg,
     [GZ_CALL_RECVMMSG] = gz_stream_recvmmsg,
     [GZ_CALL_SENDMMSG] = gz_stream_sendmmsg,
+    [GZ_CALL_SPLICE] = gz_sites_splice,
     [GZ_CALL_COUNT] = NULL,
 };

@@ -8,14 +8,28 @@
 #ifndef GZ_CALLS_H
 #define GZ_CALLS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/time.h>
+#include <sys/types.h>
 
 struct gz_call_ctx;
+struct gz_client;
+struct gz_sock;
 
 /* accept.c */
 int64_t gz_do_accept(struct gz_call_ctx *c);
 int64_t gz_do_accept4(struct gz_call_ctx *c);
+/** An agent accepted @s, which was offered to it.  The worker */
+void gz_accept_done(struct gz_sock *s);
+/** The worker: @s is not offered any more.  Return: it was, and nobody had taken it */
+bool gz_accept_unoffer(struct gz_sock *s);
+/** The socket whose shadow @fd is, by who is at its other end; 0: of no accepted one */
+uint64_t gz_accept_id(int fd);
+/** The same of one that only its agent has seen yet, whose inode is @ino.  Return: NULL */
+struct gz_sock *gz_accept_find(struct gz_client *cl, int fd, ino_t ino);
+/** An agent has accepted a connection without a slot (GZ_ASK_ACCEPTED). */
+int64_t gz_accept_asked(struct gz_call_ctx *c);
 /** SO_RCVTIMEO or SO_SNDTIMEO from now.  Return: ns, 0 for none */
 uint64_t gz_deadline_of(const struct timeval *tv);
 

@@ -38,14 +38,16 @@ static uint32_t fill(int fd)
 	return sum;
 }
 
-/* tcp_disconnect(): a port that bind() chose stays (SOCK_BINDPORT_LOCK). */
+/* tcp_disconnect(): a port that bind() chose stays (SOCK_BINDPORT_LOCK), or got after the end. */
 static void hand_port(struct gz_sock *from, struct gz_sock *to)
 {
-	if (!from->chose_port || !from->claim.held)
+	bool over = gz_sock_state(from) == GZ_FAILED || gz_sock_state(from) == GZ_CLOSED;
+
+	if (!from->claim.held || !(from->chose_port || over))
 		return;
 	gz_claim_hand(from, to);
 	gz_twin_hand(from, to);
-	to->chose_port = true;
+	to->chose_port = from->chose_port;
 	from->chose_port = false;
 	if (gz_sock_state(to) != GZ_FRESH)
 		return;
@@ -57,6 +59,7 @@ int gz_renew(struct gz_call_ctx *c)
 {
 	struct gz_sock *old = c->s, *s = gz_sock_new(c->sv->client, old->family);
 	uint64_t name;
+	bool watched;
 	ino_t ino;
 	int fd, err;
 
@@ -71,10 +74,12 @@ int gz_renew(struct gz_call_ctx *c)
 	s->name = name;
 	s->opt = old->opt;
 	s->last_port = old->local.port;
+	s->chose = old->chose;
 	gz_options_natively(&s->opt, fd);
 	gz_table_add(s, ino);
+	gz_plane_fresh(s, true);
 	hand_port(old, s);
-	err = gz_swap_file(c, fd);
+	err = gz_swap_file(c, fd, &watched);
 	if (err) {
 		hand_port(s, old);
 		close(fd);
@@ -83,6 +88,7 @@ int gz_renew(struct gz_call_ctx *c)
 		return err;
 	}
 	gz_plane_renumber(old);
+	atomic_store(&s->ring.loud, watched);
 	close(c->fd);
 	c->fd = fd;
 	c->s = s;
@@ -97,6 +103,7 @@ static void stop_listening(struct gz_call_ctx *c)
 	struct gz_call_ctx *p;
 	struct gz_sock *s = c->s;
 
+	gz_plane_listen_no_more(s);
 	pthread_mutex_lock(&s->lock);
 	gz_sock_set_state(s, GZ_BOUND);
 	gz_claim_unlisten(s);
@@ -193,8 +200,9 @@ static struct gz_flow *new_flow(struct gz_sock *s, struct gz_end local, struct g
 	}
 }
 
-/* Start a connection; @s locked.  Return: 0 (under way) or -errno */
-static int start_connect(struct gz_call_ctx *c, struct gz_end peer, bool nonblock)
+/* Start a connection by @msg; @s locked.  Return: 0 or -errno */
+static int start_connect(struct gz_call_ctx *c, struct gz_end peer, bool nonblock,
+			 struct gz_msg *msg)
 {
 	struct gz_sock *s = c->s;
 	struct gz_end local = s->local;
@@ -203,7 +211,7 @@ static int start_connect(struct gz_call_ctx *c, struct gz_end peer, bool nonbloc
 	int err;
 
 	if (gz_sock_state(s) == GZ_FRESH)
-		local = gz_end_any(s->family);
+		local = s->chose;
 	if (gz_end_is_any(local)) {
 		uint16_t port = local.port;
 
@@ -238,7 +246,10 @@ static int start_connect(struct gz_call_ctx *c, struct gz_end peer, bool nonbloc
 	s->connect_reported = !nonblock;
 	atomic_store(&s->error, 0);
 	gz_sock_set_state(s, GZ_CONNECTING);
-	if (c->sv->client == s->client)
+	gz_plane_fresh(s, false);
+	if (gz_file_flags(c->fd) & O_ASYNC)
+		gz_off_sock(s, GZ_OFF_CALL);
+	else if (c->sv->client == s->client)
 		gz_plane_give(s, false, nonblock);
 	gz_plane_seen(s, c->tid, (int)c->args[0]);
 	if (nonblock) {
@@ -248,13 +259,26 @@ static int start_connect(struct gz_call_ctx *c, struct gz_end peer, bool nonbloc
 		atomic_store(&s->parked_wake, c->sv->client->wake);
 		atomic_store(&s->parked, c->id);
 	}
-	err = gz_post(&m);
-	if (err) {
-		atomic_store(&s->parked, 0);
-		close(m.fd);
-		gz_flow_del(f);
-		gz_sock_set_state(s, GZ_FAILED);
-	}
+	*msg = m;
+	return 0;
+}
+
+/*
+ * The worker takes the lock at once: it must not have to wait for it.  Return: 0 or -errno, and
+ * nothing is under way
+ */
+static int post_connect(struct gz_sock *s, const struct gz_msg *m)
+{
+	int err = gz_post(m);
+
+	if (!err)
+		return 0;
+	atomic_store(&s->parked, 0);
+	close(m->fd);
+	gz_flow_del(m->flow);
+	pthread_mutex_lock(&s->lock);
+	gz_sock_set_state(s, GZ_FAILED);
+	pthread_mutex_unlock(&s->lock);
 	return err;
 }
 
@@ -285,6 +309,9 @@ static bool may_connect(struct gz_sock *s)
 static int check_peer(struct gz_sock *s, int err, sa_family_t family, enum gz_whose whose,
 		      struct gz_end *peer)
 {
+	/* A bind() whose port is gone has left its address. */
+	struct gz_end local = gz_sock_state(s) == GZ_FRESH ? s->chose : s->local;
+
 	if (err)
 		return err;
 	if (family != s->family)
@@ -296,12 +323,12 @@ static int check_peer(struct gz_sock *s, int err, sa_family_t family, enum gz_wh
 	if (family == AF_INET6 && s->opt.v6only && gz_end_is_v4(*peer))
 		return -ENETUNREACH;
 	if (gz_end_is_any(*peer)) { /* this host */
-		if (gz_end_is_v4(*peer) || gz_end_is_v4(s->local))
+		if (gz_end_is_v4(*peer) || gz_end_is_v4(local))
 			*peer = gz_end_v4(htonl(INADDR_LOOPBACK), peer->port);
 		else
 			peer->addr = in6addr_loopback;
 	}
-	if (!gz_end_is_v4(*peer) && gz_end_is_v4(s->local) && family == AF_INET6)
+	if (!gz_end_is_v4(*peer) && gz_end_is_v4(local) && family == AF_INET6)
 		return -EAFNOSUPPORT;
 	return 0;
 }
@@ -309,7 +336,7 @@ static int check_peer(struct gz_sock *s, int err, sa_family_t family, enum gz_wh
 /* What a connect() came to, to whoever asks; the socket is as new then.  @c->s is locked. */
 static int64_t report(struct gz_call_ctx *c)
 {
-	int err = atomic_exchange(&c->s->error, 0);
+	int err = gz_plane_take_error(c->s);
 
 	c->s->connect_reported = true;
 	pthread_mutex_unlock(&c->s->lock);
@@ -334,6 +361,7 @@ int64_t gz_do_connect(struct gz_call_ctx *c)
 	enum gz_whose whose = GZ_OURS;
 	bool nonblock = gz_file_flags(c->fd) & O_NONBLOCK;
 	int len = (int)c->args[2], err;
+	struct gz_msg m;
 	int64_t r;
 
 	err = gz_addr_read(c, &peer, &family, &whose);
@@ -381,11 +409,13 @@ int64_t gz_do_connect(struct gz_call_ctx *c)
 			break;
 		}
 		s->verdict = v;
-		r = start_connect(c, peer, nonblock);
+		r = start_connect(c, peer, nonblock, &m);
 		if (r)
 			break;
 		r = nonblock ? -EINPROGRESS : wait_connect(c);
-		break;
+		pthread_mutex_unlock(&s->lock);
+		err = post_connect(s, &m);
+		return err ? err : r;
 	case GZ_CONNECTING:
 		if (nonblock) {
 			r = -EALREADY;

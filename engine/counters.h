@@ -17,6 +17,7 @@
 	X(NOTIFICATIONS, notifications)                                                            \
 	X(CONTINUED, continued)                                                                    \
 	X(GONE, notifications_gone)                                                                \
+	X(APART, notifications_apart)                                                              \
 	X(PARKED, parked)                                                                          \
 	X(INTERRUPTED, interrupted)                                                                \
 	X(MESSAGES, messages)                                                                      \
@@ -42,6 +43,8 @@
 	X(TICK_LONGEST, tick_longest_us)                                                           \
 	X(RELAY_RX, relay_to_app_bytes)                                                            \
 	X(UDP_DROPPED, udp_rx_no_room)                                                             \
+	X(UDP_TWIN_RX, kernel_datagrams_in)                                                        \
+	X(UDP_TWIN_TX, kernel_datagrams_out)                                                       \
 	X(UDP_TX_DROPPED, udp_tx_dropped)                                                          \
 	X(UDP_NO_PORT, udp_no_port)                                                                \
 	X(UDP_ERRORS, udp_icmp_errors)                                                             \
@@ -49,6 +52,8 @@
 	X(CHALLENGE_ACKS, challenge_acks)                                                          \
 	X(OLD_TIMESTAMPS, tcp_old_timestamps)                                                      \
 	X(PATH_MTU, path_mtu_shrunk)                                                               \
+	X(PATH_BLACK_HOLES, path_black_holes)                                                      \
+	X(PATH_WIDENED, path_widened)                                                              \
 	X(TSO, tso)                                                                                \
 	X(GSO, gso)                                                                                \
 	X(GRO, gro)                                                                                \
@@ -65,9 +70,12 @@
 	X(RING_LANES, ring_lanes)                                                                  \
 	X(RING_DIRECT, ring_direct_bytes)                                                          \
 	X(RING_TOKENS, ring_tokens)                                                                \
+	X(RING_TRIMMED, ring_trimmed)                                                              \
 	X(RING_BROKEN, ring_broken)                                                                \
 	X(RING_RX, ring_to_app_bytes)                                                              \
 	X(RING_TX, ring_from_app_bytes)                                                            \
+	X(RING_DGRAM_RX, ring_to_app_datagrams)                                                    \
+	X(RING_DGRAM_TX, ring_from_app_datagrams)                                                  \
 	X(RING_SITES, ring_sites)                                                                  \
 	X(RING_REFUSED, ring_sites_refused)                                                        \
 	/* port */                                                                                 \
@@ -76,6 +84,7 @@
 	X(PORT_TX, tx_packets)                                                                     \
 	X(PORT_TX_BYTES, tx_bytes)                                                                 \
 	X(PORT_TX_DROPPED, tx_dropped)                                                             \
+	X(SOURCE_GONE, tx_source_gone)                                                             \
 	X(PORT_NO_MBUF, tx_no_mbuf)                                                                \
 	X(PORT_MALFORMED, rx_malformed)                                                            \
 	X(PORT_OTHER, rx_other_protocol)                                                           \
@@ -89,6 +98,7 @@
 	X(REFUSED_GETOPT, getsockopt_unknown)                                                      \
 	X(REFUSED_SETOPT, setsockopt_unknown)                                                      \
 	X(REFUSED_FLAGS, unsupported_flags)                                                        \
+	X(REFUSED_MPTCP, mptcp_sockets)                                                            \
 	X(URGENT_LOST, urgent_not_marked)                                                          \
 	X(REFUSED_IOCTL, ioctl_unsupported)                                                        \
 	X(REFUSED_NETLINK, netlink_requests)                                                       \

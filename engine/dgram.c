@@ -20,8 +20,10 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/ip.h>
+#include <linux/sockios.h>
 #include <netinet/udp.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -31,6 +33,7 @@
 #include "engine/calls.h"
 #include "engine/counters.h"
 #include "engine/dgram.h"
+#include "engine/dhcp.h"
 #include "engine/iface.h"
 #include "engine/log.h"
 #include "engine/multicast.h"
@@ -38,8 +41,13 @@
 #include "engine/ports.h"
 #include "engine/reaper.h"
 #include "engine/shadow.h"
+#include "engine/twin.h"
+#include "engine/udp_twin.h"
+#include "engine/udp_ring.h"
 #include "engine/worker.h"
 #include "launcher/calls.h"
+
+#define TWIN_TRIES 64 /* ports to try that the kernel has free as well */
 
 socklen_t gz_dgram_inner(const struct gz_sock *s, uint32_t name, bool native,
 			 struct sockaddr_storage *ss)
@@ -121,6 +129,7 @@ static const struct {
     {IPPROTO_IPV6, IPV6_DONTFRAG},
     {IPPROTO_IPV6, IPV6_MULTICAST_HOPS},
     {IPPROTO_IPV6, IPV6_MULTICAST_LOOP},
+    {IPPROTO_IPV6, IPV6_MULTICAST_ALL},
     {SOL_SOCKET, SO_REUSEADDR},
     {SOL_SOCKET, SO_REUSEPORT},
     {SOL_SOCKET, SO_BROADCAST},
@@ -128,6 +137,7 @@ static const struct {
     {SOL_SOCKET, SO_TIMESTAMP},
     {SOL_SOCKET, SO_TIMESTAMPNS},
     {SOL_SOCKET, SO_RXQ_OVFL},
+    {IPPROTO_IP, IP_FREEBIND},
     {IPPROTO_IP, IP_TOS},
     {IPPROTO_IP, IP_TTL},
     {IPPROTO_IP, IP_PKTINFO},
@@ -137,9 +147,10 @@ static const struct {
     {IPPROTO_IP, IP_MTU_DISCOVER},
     {IPPROTO_IP, IP_MULTICAST_TTL},
     {IPPROTO_IP, IP_MULTICAST_LOOP},
+    {IPPROTO_IP, IP_MULTICAST_ALL},
 };
 
-static void replay(struct gz_sock *s, int shadow, int fd)
+void gz_dgram_replay(struct gz_sock *s, int shadow, int fd)
 {
 	struct timeval tv;
 	socklen_t len;
@@ -178,15 +189,15 @@ int64_t gz_dgram_to_kernel(struct gz_call_ctx *c, const struct gz_verdict *v)
 	socklen_t len;
 	int fd, err;
 
-	if (gz_sock_state(s) == GZ_ESTABLISHED || atomic_load(&s->rx_bytes) ||
-	    atomic_load(&s->tx_bytes) || !gz_end_is_any(local)) {
-		gz_count(GZ_C_REFUSED_UNREACHABLE);
-		return -ENETUNREACH;
+	fd = gz_twin_take(s);
+	if (fd >= 0) {
+		gz_dgram_replay(s, c->fd, fd);
+		return gz_put_kernel_socket(c, fd, v);
 	}
 	fd = gz_kernel_socket(c->tid, s->family, SOCK_DGRAM, protocol(s));
 	if (fd < 0)
 		return fd;
-	replay(s, c->fd, fd);
+	gz_dgram_replay(s, c->fd, fd);
 	if (gz_sock_state(s) == GZ_BOUND) {
 		if (!s->dgram.chose_port)
 			local.port = 0;
@@ -197,14 +208,12 @@ int64_t gz_dgram_to_kernel(struct gz_call_ctx *c, const struct gz_verdict *v)
 			return err;
 		}
 	}
+	gz_plane_renumber(s);
 	return gz_put_kernel_socket(c, fd, v);
 }
 
-/*
- * Does the family of @peer go with the socket's and with its address?  The errors are
- * udpv6_sendmsg()'s and ip6_dst_lookup_tail()'s.
- */
-static int family_fits(const struct gz_sock *s, struct gz_end peer)
+/* The errors are udpv6_sendmsg()'s and ip6_dst_lookup_tail()'s. */
+int gz_dgram_family_fits(const struct gz_sock *s, struct gz_end peer)
 {
 	if (s->family == AF_INET)
 		return 0;
@@ -259,7 +268,26 @@ static bool group_by_lo(struct gz_sock *s, struct gz_end peer)
 	return gz_addr_is_loopback(o.local);
 }
 
-int64_t gz_dgram_target(struct gz_call_ctx *c, uint64_t addr, int len, struct gz_end *peer)
+/*
+ * A socket that the kernel's can take the place of: nothing went over the stack, and nothing
+ * is to come to a port that was chosen, unless from @peer alone.
+ */
+static bool may_leave(const struct gz_sock *s, bool connecting)
+{
+	return gz_sock_state(s) != GZ_ESTABLISHED && !atomic_load(&s->rx_bytes) &&
+	       !atomic_load(&s->tx_bytes) &&
+	       (connecting || s->dgram.ping || !s->dgram.chose_port) &&
+	       (gz_end_is_any(s->local) || s->twin_fd >= 0);
+}
+
+/* connect() again chooses a source again, unless bind() did. */
+static bool chosen_anew(const struct gz_sock *s, bool connecting)
+{
+	return connecting && gz_sock_state(s) == GZ_ESTABLISHED && !s->dgram.chose_addr;
+}
+
+int64_t gz_dgram_target(struct gz_call_ctx *c, uint64_t addr, int len, struct gz_end *peer,
+			bool connecting, bool *by_twin)
 {
 	struct gz_sock *s = c->s;
 	enum gz_whose whose;
@@ -269,7 +297,7 @@ int64_t gz_dgram_target(struct gz_call_ctx *c, uint64_t addr, int len, struct gz
 
 	err = read_target(c, addr, len, peer, &whose);
 	if (!err)
-		err = family_fits(s, *peer);
+		err = gz_dgram_family_fits(s, *peer);
 	if (err)
 		return err;
 	if (!peer->port && !s->dgram.ping)
@@ -280,13 +308,19 @@ int64_t gz_dgram_target(struct gz_call_ctx *c, uint64_t addr, int len, struct gz
 		*peer = lo;
 	}
 	gz_addr_set_scope(peer);
+	*by_twin = gz_udp_twin_knows(s, *peer);
+	if (*by_twin)
+		return 0;
 	if (whose == GZ_KERNELS)
 		gz_policy_is(c, GZ_DIR_CONNECT, protocol(s), *peer, GZ_WHY_FAMILY, &v);
 	else
 		gz_policy_ask(c, GZ_DIR_CONNECT, protocol(s), *peer, &v);
-	if (v.whose == GZ_KERNELS)
+	*by_twin = v.whose == GZ_KERNELS;
+	if (*by_twin && may_leave(s, connecting))
 		return gz_dgram_to_kernel(c, &v);
 	s->verdict = v;
+	if (*by_twin)
+		return gz_udp_twin_need(c);
 	if (gz_addr_to_many(*peer) && !gz_addr_is_group(*peer) &&
 	    !gz_dgram_option(c->fd, SOL_SOCKET, SO_BROADCAST))
 		return -EACCES;
@@ -294,6 +328,11 @@ int64_t gz_dgram_target(struct gz_call_ctx *c, uint64_t addr, int len, struct gz
 	if (gz_addr_is_loopback(s->local) && !gz_addr_is_local(*peer) &&
 	    !gz_addr_is_loopback(*peer) && gz_end_is_v4(*peer) && !group_by_lo(s, *peer))
 		return -EINVAL;
+	/* Nor is anything sent from an address that is nobody's, for it has gone or by
+	 * IP_FREEBIND; of IPv6 nobody asks. */
+	if (gz_end_is_v4(*peer) && !gz_end_is_any(s->local) && !gz_addr_to_many(s->local) &&
+	    !gz_addr_is_local(s->local) && !chosen_anew(s, connecting))
+		return -ENETUNREACH;
 	return 0;
 }
 
@@ -328,21 +367,53 @@ static int claim(struct gz_call_ctx *c, struct gz_end end)
 	}
 }
 
+/* A disconnect leaves the address that bind() chose, without a port. */
+static bool is_unbound(const struct gz_sock *s)
+{
+	enum gz_state st = gz_sock_state(s);
+
+	return st == GZ_FRESH || (st == GZ_BOUND && !s->dgram.ping && !s->claim.held);
+}
+
 int gz_dgram_autobind(struct gz_call_ctx *c)
 {
 	struct gz_sock *s = c->s;
 	int err = 0;
 
 	pthread_mutex_lock(&s->lock);
-	if (gz_sock_state(s) == GZ_FRESH) {
-		err = claim(c, gz_end_any(s->family)) ? -EAGAIN : 0; /* inet_autobind() */
+	if (is_unbound(s)) {
+		struct gz_end end = s->dgram.chose_addr ? s->local : gz_end_any(s->family);
+
+		err = claim(c, end) ? -EAGAIN : 0; /* inet_autobind() */
 		if (!err) {
 			s->local = s->claim.end;
-			gz_sock_set_state(s, GZ_BOUND);
+			if (gz_sock_state(s) == GZ_FRESH)
+				gz_sock_set_state(s, GZ_BOUND);
+			gz_udp_ring_give(c);
 		}
 	}
 	pthread_mutex_unlock(&s->lock);
 	return err;
+}
+
+/* Here and where policy.loopback says so in the kernel; @s locked */
+static int claim_both(struct gz_call_ctx *c, struct gz_end end)
+{
+	int err;
+
+	/* The engine's own client has it. */
+	if (gz_cfg->dhcp && ntohs(end.port) == GZ_DHCP_PORT && !gz_addr_is_loopback(end))
+		return -EADDRINUSE;
+	for (int tries = 0;; tries++) {
+		err = claim(c, end);
+		if (!err)
+			err = gz_udp_twin_bind(c);
+		if (!err || !c->s->claim.held)
+			return err;
+		gz_claim_drop(c->s);
+		if (end.port || tries == TWIN_TRIES)
+			return err;
+	}
 }
 
 static int64_t do_bind(struct gz_call_ctx *c)
@@ -360,9 +431,10 @@ static int64_t do_bind(struct gz_call_ctx *c)
 	if (family != s->family &&
 	    !(s->family == AF_INET && family == AF_UNSPEC && gz_end_is_any(end)))
 		return -EAFNOSUPPORT;
-	/* As __inet6_bind(): a link-local address needs its link. */
-	if (gz_sock_state(s) != GZ_FRESH || (s->opt.v6only && gz_end_is_v4(end)) ||
-	    (IN6_IS_ADDR_LINKLOCAL(&end.addr) && !end.scope))
+	/* As __inet6_bind(): a link-local address or group needs its link. */
+	if (!is_unbound(s) || (s->opt.v6only && gz_end_is_v4(end)) ||
+	    (!end.scope &&
+	     (IN6_IS_ADDR_LINKLOCAL(&end.addr) || (gz_addr_has_scope(end) && !*s->opt.device))))
 		return -EINVAL;
 	if (whose == GZ_KERNELS)
 		gz_policy_is(c, GZ_DIR_BIND, protocol(s), end, GZ_WHY_FAMILY, &v);
@@ -372,20 +444,24 @@ static int64_t do_bind(struct gz_call_ctx *c)
 		return gz_dgram_to_kernel(c, &v);
 	/* A group or a broadcast address is a filter of what is received, but for ping. */
 	if (!gz_end_is_any(end) && !gz_addr_is_local(end) &&
-	    (s->dgram.ping || !gz_addr_to_many(end))) {
+	    (s->dgram.ping || !gz_addr_to_many(end)) && !s->opt.freebind) {
 		gz_count(GZ_C_REFUSED_ADDRESS);
 		return -EADDRNOTAVAIL;
 	}
 	if (!s->dgram.ping && end.port && ntohs(end.port) < 1024 && !gz_app_may_bind_low(c->tid))
 		return -EACCES;
 	pthread_mutex_lock(&s->lock);
-	err = gz_sock_state(s) != GZ_FRESH ? -EINVAL : claim(c, end);
+	err = is_unbound(s) ? claim_both(c, end) : -EINVAL;
 	if (!err) {
 		s->local = s->claim.end;
 		s->dgram.chose_port = end.port != 0;
 		s->dgram.chose_addr = !gz_end_is_any(end);
+		if (s->dgram.chose_addr && !gz_end_is_v4(end) && !s->dgram.ping)
+			s->opt.v6only = true; /* __inet6_bind() */
 		s->verdict = v;
-		gz_sock_set_state(s, GZ_BOUND);
+		if (gz_sock_state(s) == GZ_FRESH)
+			gz_sock_set_state(s, GZ_BOUND);
+		gz_udp_ring_give(c);
 	}
 	pthread_mutex_unlock(&s->lock);
 	return err;
@@ -399,6 +475,7 @@ static int64_t disconnect(struct gz_call_ctx *c)
 
 	pthread_mutex_lock(&s->lock);
 	if (gz_sock_state(s) == GZ_ESTABLISHED) {
+		gz_udp_twin_disconnect(s);
 		connect(c->fd, &none, sizeof(none));
 		s->dgram.old_peer = s->family == AF_INET6 && !s->dgram.ping;
 		gz_alias_unpin(s->dgram.alias);
@@ -420,6 +497,14 @@ static int64_t disconnect(struct gz_call_ctx *c)
 		} else {
 			gz_sock_set_state(s, GZ_BOUND);
 		}
+		gz_udp_ring_give(c);
+	} else if (gz_sock_state(s) == GZ_BOUND && !s->dgram.chose_port && !s->dgram.ping) {
+		/* It was not connected, and loses its port all the same. */
+		gz_twin_close(s);
+		gz_claim_drop(s);
+		s->local.port = 0;
+		if (!s->dgram.chose_addr)
+			gz_sock_set_state(s, GZ_FRESH);
 	}
 	pthread_mutex_unlock(&s->lock);
 	return 0;
@@ -442,6 +527,7 @@ static int64_t do_connect(struct gz_call_ctx *c)
 	struct gz_end peer = {0}, local;
 	sa_family_t family = 0;
 	uint32_t alias, old;
+	bool by_twin;
 	socklen_t len;
 	int64_t r;
 
@@ -450,13 +536,14 @@ static int64_t do_connect(struct gz_call_ctx *c)
 	r = gz_app_read(c->tid, c->args[1], &family, sizeof(family));
 	if (r)
 		return r;
+	gz_udp_ring_flush(s);
 	if (family == AF_UNSPEC)
 		return disconnect(c);
 	if (family != s->family && (s->family == AF_INET || family != AF_INET || s->opt.v6only))
 		return -EAFNOSUPPORT;
 	if (lacks_link(c, family))
 		return -EINVAL;
-	r = gz_dgram_target(c, c->args[1], (int)c->args[2], &peer);
+	r = gz_dgram_target(c, c->args[1], (int)c->args[2], &peer, true, &by_twin);
 	if (r)
 		return r;
 	r = gz_dgram_autobind(c);
@@ -468,6 +555,13 @@ static int64_t do_connect(struct gz_call_ctx *c)
 	    (gz_sock_state(s) == GZ_ESTABLISHED && !s->dgram.chose_addr)) {
 		local = gz_addr_source(peer);
 		local.port = s->local.port;
+	}
+	if (!by_twin)
+		gz_udp_twin_disconnect(s);
+	r = by_twin ? gz_udp_twin_connect(s, peer, &local) : 0;
+	if (r) {
+		pthread_mutex_unlock(&s->lock);
+		return r;
 	}
 	alias = gz_alias_get(peer, local, true);
 	if (!alias) {
@@ -486,13 +580,31 @@ static int64_t do_connect(struct gz_call_ctx *c)
 	r = connect(c->fd, (struct sockaddr *)&ss, len) < 0 ? -errno : 0;
 	if (old)
 		gz_alias_unpin(old);
+	gz_udp_ring_give(c);
 	pthread_mutex_unlock(&s->lock);
+	if (by_twin) /* which it sends by */
+		gz_udp_ring_refuse(c, GZ_OFF_CALL);
 	return r;
+}
+
+/* The shadow says EPIPE, and who waits there is woken. */
+static int64_t do_shutdown(struct gz_call_ctx *c)
+{
+	gz_udp_ring_refuse(c, GZ_OFF_HALF);
+	return GZ_CONTINUE;
 }
 
 static int64_t do_ioctl(struct gz_call_ctx *c)
 {
-	return gz_iface_is_request((unsigned)c->args[1]) ? gz_iface_ioctl(c) : GZ_CONTINUE;
+	unsigned request = (unsigned)c->args[1];
+
+	if (gz_iface_is_request(request))
+		return gz_iface_ioctl(c);
+	/* How much is there, or when it came, is the shadow's to say. */
+	if (request == FIONREAD || (request >> 8 == 0x89 && request != SIOCOUTQ))
+		gz_udp_ring_refuse(c, GZ_OFF_CALL);
+	gz_udp_ring_flush(c->s);
+	return GZ_CONTINUE;
 }
 
 const gz_handler gz_dgram_handlers[] = {
@@ -503,6 +615,7 @@ const gz_handler gz_dgram_handlers[] = {
     [GZ_CALL_GETSOCKOPT] = gz_dgram_getsockopt,
     [GZ_CALL_SETSOCKOPT] = gz_dgram_setsockopt,
     [GZ_CALL_IOCTL] = do_ioctl,
+    [GZ_CALL_SHUTDOWN] = do_shutdown,
     [GZ_CALL_RECVFROM] = gz_dgram_recvfrom,
     [GZ_CALL_SENDTO] = gz_dgram_sendto,
     [GZ_CALL_RECVMSG] = gz_dgram_recvmsg,

@@ -19,18 +19,24 @@ int64_t gz_dgram_socket(struct gz_call_ctx *c);
  * gz_dgram_to_kernel() - A kernel socket takes over, with the port if bind() chose one
  * @v:	Why, for the client's record
  *
- * Once datagrams went over the stack it is too late for that: -ENETUNREACH.
  * Return: GZ_CONTINUE or -errno
  */
 int64_t gz_dgram_to_kernel(struct gz_call_ctx *c, const struct gz_verdict *v);
+/** Does the family of @peer go with the socket's and with its address?  Return: 0 or -errno */
+int gz_dgram_family_fits(const struct gz_sock *s, struct gz_end peer);
 /** Give it a port, should it have none.  Return: 0 or -errno */
 int gz_dgram_autobind(struct gz_call_ctx *c);
 /**
  * gz_dgram_target() - Check a destination, and see whose it is
+ * @connecting:	the only one from now on
+ * @by_twin:	the kernel's, and the socket has a twin for it
  *
  * Return: 0, -errno, or GZ_CONTINUE: a kernel socket is in the descriptor's place
  */
-int64_t gz_dgram_target(struct gz_call_ctx *c, uint64_t addr, int len, struct gz_end *peer);
+int64_t gz_dgram_target(struct gz_call_ctx *c, uint64_t addr, int len, struct gz_end *peer,
+			bool connecting, bool *by_twin);
+/** Set on the kernel's @fd what a program has set on @shadow. */
+void gz_dgram_replay(struct gz_sock *s, int shadow, int fd);
 /** An alias as the shadow's family has it, @native or IPv4.  Return: its length */
 socklen_t gz_dgram_inner(const struct gz_sock *s, uint32_t name, bool native,
 			 struct sockaddr_storage *ss);

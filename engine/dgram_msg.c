@@ -26,6 +26,8 @@
 #include "engine/msghdr.h"
 #include "engine/shadow.h"
 #include "engine/udp.h"
+#include "engine/udp_twin.h"
+#include "engine/udp_ring.h"
 #include "engine/worker.h"
 
 #define DATAGRAM_MAX 65536
@@ -158,7 +160,9 @@ static int64_t receive(struct gz_call_ctx *c, struct msghdr *m, struct name *nam
 		n = recvmsg(c->fd, &h, flags | MSG_DONTWAIT);
 		if (n < 0 && errno == EAGAIN && !passed && !(flags & MSG_ERRQUEUE) &&
 		    !c->s->dgram.ping) {
-			gz_udp_pass(); /* a send() that has returned may be under way */
+			/* A send() that has returned may be under way. */
+			gz_udp_ring_pass(c->s->client->plane);
+			gz_udp_pass();
 			passed = true;
 			n = recvmsg(c->fd, &h, flags | MSG_DONTWAIT);
 		}
@@ -255,7 +259,7 @@ int64_t gz_dgram_recvmmsg(struct gz_call_ctx *c)
 /* --- sending ------------------------------------------------------------- */
 
 /* The address of IP_PKTINFO or IPV6_PKTINFO, @x.  Return: 0 or -errno */
-static int source_of(const struct cmsghdr *x, struct gz_end *local)
+static int source_of(const struct cmsghdr *x, bool by_twin, struct gz_end *local)
 {
 	struct in6_pktinfo info6;
 	struct in_pktinfo info;
@@ -274,6 +278,8 @@ static int source_of(const struct cmsghdr *x, struct gz_end *local)
 		*local = gz_ipv6_end(&info6.ipi6_addr, 0);
 		index = info6.ipi6_ifindex;
 	}
+	if (by_twin)
+		return 0; /* the kernel's own will say */
 	if (index && index != (unsigned)gz_addr_ifindex(gz_addr_loopback(true)) &&
 	    index != (unsigned)gz_addr_ifindex(gz_end_v4(0, 0)))
 		return -ENODEV;
@@ -293,7 +299,7 @@ static bool passes(const struct cmsghdr *x)
  * The control messages of @m: those for the shadow go to @pass, an address of ours to
  * @local.  Return: bytes in @pass, or -errno
  */
-static int64_t read_control(struct gz_call_ctx *c, const struct msghdr *m, char *pass,
+static int64_t read_control(struct gz_call_ctx *c, const struct msghdr *m, bool by_twin, char *pass,
 			    struct gz_end *local)
 {
 	_Alignas(struct cmsghdr) char control[CONTROL_MAX];
@@ -310,7 +316,7 @@ static int64_t read_control(struct gz_call_ctx *c, const struct msghdr *m, char 
 			return -EINVAL;
 		if ((x->cmsg_level == IPPROTO_IP && x->cmsg_type == IP_PKTINFO) ||
 		    (x->cmsg_level == IPPROTO_IPV6 && x->cmsg_type == IPV6_PKTINFO)) {
-			err = source_of(x, local);
+			err = source_of(x, by_twin, local);
 			continue;
 		}
 		if (!passes(x)) {
@@ -323,6 +329,25 @@ static int64_t read_control(struct gz_call_ctx *c, const struct msghdr *m, char 
 	return err ? err : (int64_t)put;
 }
 
+/* The address @local, which read_control() took out, for the kernel again; @h has room at @at. */
+static void put_source(struct msghdr *h, char *at, struct gz_end peer, struct gz_end local)
+{
+	struct cmsghdr *x = (struct cmsghdr *)(at + h->msg_controllen);
+	struct in6_pktinfo info6 = {.ipi6_addr = local.addr};
+	struct in_pktinfo info = {.ipi_spec_dst.s_addr = gz_end_v4_addr(local)};
+	bool v4 = gz_end_is_v4(peer);
+
+	if (gz_end_is_any(local))
+		return;
+	x->cmsg_level = v4 ? IPPROTO_IP : IPPROTO_IPV6;
+	x->cmsg_type = v4 ? IP_PKTINFO : IPV6_PKTINFO;
+	x->cmsg_len = v4 ? CMSG_LEN(sizeof(info)) : CMSG_LEN(sizeof(info6));
+	memcpy(CMSG_DATA(x), v4 ? (void *)&info : (void *)&info6,
+	       v4 ? sizeof(info) : sizeof(info6));
+	h->msg_control = at;
+	h->msg_controllen += v4 ? CMSG_SPACE(sizeof(info)) : CMSG_SPACE(sizeof(info6));
+}
+
 /*
  * What @m says, with the @n bytes of @v, which are read last (ip_make_skb()).  Return: as
  * sendmsg(2); GZ_CONTINUE when a kernel socket has taken the descriptor's place
@@ -331,18 +356,19 @@ static int64_t send_one(struct gz_call_ctx *c, const struct msghdr *m, const str
 			size_t n, int flags)
 {
 	char buf[DATAGRAM_MAX], *at = buf;
-	_Alignas(struct cmsghdr) char pass[CONTROL_MAX];
+	_Alignas(struct cmsghdr) char pass[CONTROL_MAX + CMSG_SPACE(sizeof(struct in6_pktinfo))];
 	struct sockaddr_storage ss;
 	struct iovec out = {buf, n};
 	struct msghdr h = {.msg_iov = &out, .msg_iovlen = 1};
 	struct gz_end peer = {0}, local = {0};
 	struct gz_sock *s = c->s;
 	uint32_t alias;
-	bool named = m->msg_name;
+	bool named = m->msg_name, by_twin = false;
 	int64_t r;
 
 	if (m->msg_name) {
-		r = gz_dgram_target(c, (uintptr_t)m->msg_name, (int)m->msg_namelen, &peer);
+		r = gz_dgram_target(c, (uintptr_t)m->msg_name, (int)m->msg_namelen, &peer, false,
+				    &by_twin);
 		if (r)
 			return r;
 	}
@@ -350,7 +376,7 @@ static int64_t send_one(struct gz_call_ctx *c, const struct msghdr *m, const str
 	if (flags & MSG_OOB && gz_end_is_v4(named ? peer : s->peer))
 		return -EOPNOTSUPP;
 	if (m->msg_control && m->msg_controllen) {
-		r = read_control(c, m, pass, &local);
+		r = read_control(c, m, by_twin, pass, &local);
 		if (r < 0)
 			return r;
 		h.msg_control = r ? pass : NULL;
@@ -360,7 +386,11 @@ static int64_t send_one(struct gz_call_ctx *c, const struct msghdr *m, const str
 		peer = s->peer;
 		named = true;
 	}
-	if (named) {
+	if (by_twin) {
+		h.msg_name = &ss;
+		h.msg_namelen = gz_addr_sockaddr(s->family, peer, &ss);
+		put_source(&h, pass, peer, local);
+	} else if (named) {
 		r = gz_dgram_autobind(c);
 		if (r)
 			return r;
@@ -370,22 +400,34 @@ static int64_t send_one(struct gz_call_ctx *c, const struct msghdr *m, const str
 		h.msg_name = &ss;
 		h.msg_namelen = gz_dgram_inner(s, alias, !gz_end_is_v4(peer), &ss);
 	}
-	if (gz_udp_too_large(s, named ? peer : s->peer, n))
+	if (!by_twin && gz_udp_too_large(s, named ? peer : s->peer, n))
 		return -EMSGSIZE;
 	for (size_t i = 0; i < m->msg_iovlen; at += v[i++].iov_len) {
 		r = gz_app_read(c->tid, (uintptr_t)v[i].iov_base, at, v[i].iov_len);
 		if (r)
 			return r;
 	}
+	if (by_twin)
+		return gz_udp_twin_send(s, &h, flags & ~MSG_OOB);
 	r = sendmsg(c->fd, &h, (flags & ~MSG_OOB) | MSG_DONTWAIT | MSG_NOSIGNAL);
 	if (r < 0)
 		return -errno;
 	/* It is there when the call returns, as with the kernel. */
 	if (!named)
 		peer = s->peer;
-	if (!s->dgram.ping && (gz_addr_is_local(peer) || gz_addr_to_many(peer)))
+	if (!s->dgram.ping &&
+	    (gz_addr_is_local(peer) || gz_addr_to_many(peer) || gz_udp_ring_is(s)))
 		gz_udp_pass();
+	if (m->msg_name)
+		gz_udp_ring_approve(s, peer);
 	return r;
+}
+
+/* What waits for more is the shadow's, and so is all that comes after it. */
+static void leave_for_more(struct gz_call_ctx *c, int flags)
+{
+	if (flags & MSG_MORE)
+		gz_udp_ring_refuse(c, GZ_OFF_CALL);
 }
 
 int64_t gz_dgram_sendto(struct gz_call_ctx *c)
@@ -399,6 +441,7 @@ int64_t gz_dgram_sendto(struct gz_call_ctx *c)
 	int flags = (int)c->args[3];
 	int64_t r;
 
+	leave_for_more(c, flags);
 	if (!m.msg_name)
 		return GZ_CONTINUE;
 	if (v.iov_len > 0xffff)
@@ -431,6 +474,7 @@ int64_t gz_dgram_sendmsg(struct gz_call_ctx *c)
 	struct msghdr m;
 	int64_t r;
 
+	leave_for_more(c, flags);
 	r = gz_app_read(c->tid, c->args[1], &m, sizeof(m));
 	if (r)
 		return r;
@@ -445,6 +489,7 @@ int64_t gz_dgram_sendmmsg(struct gz_call_ctx *c)
 	unsigned vlen = (unsigned)c->args[2] > GZ_IOVS_MAX ? GZ_IOVS_MAX : (unsigned)c->args[2];
 	int flags = (int)c->args[3];
 
+	leave_for_more(c, flags);
 	while (c->done < vlen) {
 		uint64_t at = c->args[1] + c->done * sizeof(struct mmsghdr);
 		struct mmsghdr m;

@@ -14,7 +14,11 @@
 #include "engine/dgram.h"
 #include "engine/iface.h"
 #include "engine/multicast.h"
+#include "engine/option_table.h"
 #include "engine/ports.h"
+#include "engine/twin.h"
+#include "engine/udp_twin.h"
+#include "engine/udp_ring.h"
 #include "engine/worker.h"
 
 #define ROOM 2048 /* of the largest option: a filter of sources */
@@ -26,14 +30,16 @@ static const struct {
     {SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF},
     {SOL_SOCKET, SO_ATTACH_REUSEPORT_EBPF},
     {IPPROTO_IP, IP_UNICAST_IF},
+    {IPPROTO_IP, IP_TRANSPARENT},
     {IPPROTO_IP, IP_OPTIONS}, /* no packet of the stack's has any */
 };
 
 /* IPv6 has many that say how packets look: only these the shadow has for the stack. */
 static const int native_v6[] = {
-    IPV6_UNICAST_HOPS, IPV6_TCLASS,	    IPV6_RECVPKTINFO,	  IPV6_RECVHOPLIMIT,
-    IPV6_RECVTCLASS,   IPV6_RECVERR,	    IPV6_RECVERR_RFC4884, IPV6_MTU_DISCOVER,
-    IPV6_MINHOPCOUNT,  IPV6_MULTICAST_HOPS, IPV6_MULTICAST_LOOP,  IPV6_MULTICAST_ALL,
+    IPV6_UNICAST_HOPS,	   IPV6_TCLASS,		IPV6_RECVPKTINFO,     IPV6_RECVHOPLIMIT,
+    IPV6_RECVTCLASS,	   IPV6_RECVERR,	IPV6_RECVERR_RFC4884, IPV6_MTU_DISCOVER,
+    IPV6_MINHOPCOUNT,	   IPV6_MULTICAST_HOPS, IPV6_MULTICAST_LOOP,  IPV6_MULTICAST_ALL,
+    IPV6_ADDR_PREFERENCES,
 };
 
 static bool is_native(int level, int opt)
@@ -52,16 +58,17 @@ enum answer {
 	SHADOW,
 	GROUPS, /* multicast.c */
 	V6ONLY,
-	DISCOVER, /* the shadow, but the stack has to know */
-	DEVICE,	  /* an interface of the stack's, or of the kernel's */
-	MTU,	  /* that of the way to the peer; of IPv6 it can be set */
+	FREEBIND,  /* the shadow, for the kernel's socket; it is the stack that binds */
+	DISCOVER,  /* the shadow, but the stack has to know */
+	INTERFACE, /* an interface of the stack's, or of the kernel's */
+	MTU,	   /* that of the way to the peer; of IPv6 it can be set */
 	NOBODY,
 };
 
 static bool is_discover(int level, int opt)
 {
 	return (level == IPPROTO_IP && opt == IP_MTU_DISCOVER) ||
-	       (level == IPPROTO_IPV6 && opt == IPV6_MTU_DISCOVER);
+	       (level == IPPROTO_IPV6 && (opt == IPV6_MTU_DISCOVER || opt == IPV6_DONTFRAG));
 }
 
 static enum answer who_answers(const struct gz_sock *s, int level, int opt)
@@ -71,12 +78,16 @@ static enum answer who_answers(const struct gz_sock *s, int level, int opt)
 	if ((level == IPPROTO_IP || level == IPPROTO_IPV6) && gz_groups_option(level, opt))
 		return GROUPS;
 	if (level == SOL_SOCKET && (opt == SO_BINDTODEVICE || opt == SO_BINDTOIFINDEX))
-		return DEVICE;
+		return INTERFACE;
 	if (level == IPPROTO_IPV6 && opt == IPV6_V6ONLY)
 		return V6ONLY;
+	if ((level == IPPROTO_IP && opt == IP_FREEBIND) ||
+	    (level == IPPROTO_IPV6 && opt == IPV6_FREEBIND))
+		return FREEBIND;
 	if (is_discover(level, opt))
 		return DISCOVER;
-	if ((level == IPPROTO_IP && opt == IP_MTU) || (level == IPPROTO_IPV6 && opt == IPV6_MTU))
+	if ((level == IPPROTO_IP && opt == IP_MTU) ||
+	    (level == IPPROTO_IPV6 && (opt == IPV6_MTU || opt == IPV6_PATHMTU)))
 		return MTU;
 	return is_native(level, opt) ? SHADOW : NOBODY;
 }
@@ -105,15 +116,48 @@ static int set_mtu(struct gz_call_ctx *c, const void *val, int len)
 
 static int set_discover(struct gz_call_ctx *c, int level, int opt, const void *val, int len)
 {
+	bool v4 = level == IPPROTO_IP;
 	int v;
 
 	if (setsockopt(c->fd, level, opt, val, (socklen_t)len) < 0)
 		return -errno;
-	v = gz_dgram_option(c->fd, level, opt);
+	v = gz_dgram_option(c->fd, level, v4 ? IP_MTU_DISCOVER : IPV6_MTU_DISCOVER);
 	pthread_mutex_lock(&c->s->lock);
-	c->s->dgram.whole[level == IPPROTO_IP] = v == IP_PMTUDISC_DO || v == IP_PMTUDISC_PROBE;
+	c->s->dgram.whole[v4] = v == IP_PMTUDISC_DO || v == IP_PMTUDISC_PROBE ||
+				(!v4 && gz_dgram_option(c->fd, level, IPV6_DONTFRAG));
 	pthread_mutex_unlock(&c->s->lock);
 	return 0;
+}
+
+static int set_freebind(struct gz_call_ctx *c, int level, int opt, const void *val, int len)
+{
+	if (setsockopt(c->fd, level, opt, val, (socklen_t)len) < 0)
+		return -errno;
+	pthread_mutex_lock(&c->s->lock);
+	c->s->opt.freebind = gz_dgram_option(c->fd, level, opt);
+	pthread_mutex_unlock(&c->s->lock);
+	return 0;
+}
+
+/* What nobody does may be set to what it is. */
+static const struct gz_option_row *off(int level, int opt)
+{
+	const struct gz_option_row *r = gz_option_row(level, opt);
+
+	return r && (r->kind == FIXED || r->kind == FLAG) ? r : NULL;
+}
+
+static int64_t refuse_set(struct gz_call_ctx *c, int level, int opt, int len)
+{
+	const struct gz_option_row *r = off(level, opt);
+	int v = -1, err = 0;
+
+	if (r && len >= (int)sizeof(v))
+		err = gz_app_read(c->tid, c->args[3], &v, sizeof(v));
+	if (err || (r && v == r->dfl))
+		return err;
+	gz_count(GZ_C_REFUSED_SETOPT);
+	return r && r->set_error ? -r->set_error : -ENOPROTOOPT;
 }
 
 /* Another one than the stack's and lo: the kernel's socket takes over. */
@@ -128,7 +172,33 @@ static int64_t set_device(struct gz_call_ctx *c, const void *val, int len)
 	memcpy(c->s->opt.device, name, sizeof(name));
 	gz_claim_device(c->s, *name ? (gz_iface_is_lo(name) ? 1 : 2) : 0);
 	pthread_mutex_unlock(&c->s->lock);
+	if (*name && !gz_iface_is_lo(name))
+		gz_twin_close(c->s);
+	else
+		gz_twin_option(c->s, SOL_SOCKET, SO_BINDTODEVICE, name, sizeof(name));
 	return 0;
+}
+
+/* Options that the shadow has, and that say nothing of what goes by rings. */
+static bool has_ring(enum answer by, int level, int opt)
+{
+	static const int socket_level[] = {
+	    SO_REUSEADDR, SO_REUSEPORT, SO_BROADCAST,	 SO_SNDBUF,	  SO_SNDBUFFORCE,
+	    SO_PRIORITY,  SO_MARK,	SO_RCVTIMEO_OLD, SO_RCVTIMEO_NEW, SO_SNDTIMEO_OLD,
+	    SO_KEEPALIVE, SO_LINGER,	SO_DONTROUTE,	 SO_DEBUG,	  SO_SNDTIMEO_NEW,
+	};
+
+	if (by != SHADOW)
+		return true;
+	for (size_t i = 0; i < sizeof(socket_level) / sizeof(socket_level[0]); i++)
+		if (level == SOL_SOCKET && opt == socket_level[i])
+			return true;
+	return false;
+}
+
+static bool is_receive_time(int level, int opt)
+{
+	return level == SOL_SOCKET && (opt == SO_RCVTIMEO_OLD || opt == SO_RCVTIMEO_NEW);
 }
 
 int64_t gz_dgram_setsockopt(struct gz_call_ctx *c)
@@ -137,29 +207,42 @@ int64_t gz_dgram_setsockopt(struct gz_call_ctx *c)
 	enum answer by = who_answers(c->s, level, opt);
 	char val[ROOM] = {0};
 
+	gz_udp_ring_flush(c->s);
+	if (!has_ring(by, level, opt))
+		gz_udp_ring_refuse(c, GZ_OFF_OPTION);
+	/* How long may change; that there is a time is all that matters. */
+	if (is_receive_time(level, opt)) {
+		c->s->opt.rcvtimeo.tv_sec = 1;
+		gz_plane_set_timed(c->s);
+	}
+	if (by == SHADOW || by == DISCOVER || by == FREEBIND)
+		gz_udp_twin_option(c);
 	if (by == SHADOW || (level == IPPROTO_IP && opt == IP_OPTIONS && !len))
 		return GZ_CONTINUE;
-	if (by == NOBODY || (by == MTU && level == IPPROTO_IP)) {
-		gz_count(GZ_C_REFUSED_SETOPT);
-		return -ENOPROTOOPT;
-	}
+	if (by == NOBODY || (by == MTU && opt != IPV6_MTU))
+		return refuse_set(c, level, opt, len);
 	if (len < 0)
 		return -EINVAL;
 	len = len > (int)sizeof(val) ? (int)sizeof(val) : len;
 	err = gz_app_read(c->tid, c->args[3], val, (size_t)len);
 	if (err)
 		return err;
-	if (by == DEVICE)
+	if (by == INTERFACE)
 		return set_device(c, val, len);
-	if (by == DISCOVER)
-		return set_discover(c, level, opt, val, len);
+	if (by == FREEBIND)
+		return set_freebind(c, level, opt, val, len);
+	if (by == DISCOVER) {
+		err = set_discover(c, level, opt, val, len);
+		gz_udp_ring_changed(c->s);
+		return err;
+	}
 	if (by == GROUPS)
 		return gz_groups_set(c, level, opt, val, (socklen_t)len);
 	return by == MTU ? set_mtu(c, val, len) : set_v6only(c->s, val, len);
 }
 
 /* What the shadow learned from ICMP, or the port's.  Return: it, or -ENOTCONN */
-static int path_mtu(struct gz_call_ctx *c, int level, int opt)
+static int path_mtu(struct gz_call_ctx *c, int level)
 {
 	int v, most = gz_port.mtu;
 
@@ -167,7 +250,7 @@ static int path_mtu(struct gz_call_ctx *c, int level, int opt)
 		return -ENOTCONN;
 	if (gz_addr_is_local(c->s->peer))
 		return 65536; /* lo's */
-	v = gz_dgram_option(c->fd, level, opt);
+	v = gz_dgram_option(c->fd, level, level == IPPROTO_IP ? IP_MTU : IPV6_MTU);
 	return v && v < most ? v : most;
 }
 
@@ -194,13 +277,20 @@ int64_t gz_dgram_getsockopt(struct gz_call_ctx *c)
 {
 	int level = (int)c->args[1], opt = (int)c->args[2], room, v = c->s->opt.v6only;
 	enum answer by = who_answers(c->s, level, opt);
+	struct ip6_mtuinfo path = {0};
+	const void *from = &v;
 	char val[ROOM] = "";
-	socklen_t len;
+	socklen_t len, size = sizeof(v);
 	int64_t err;
 
-	if (by == SHADOW || by == DISCOVER || (level == IPPROTO_IP && opt == IP_OPTIONS))
+	/* An error may be on its way there; its queue is empty while there are rings. */
+	gz_udp_ring_flush(c->s);
+	if (level == SOL_SOCKET && opt == SO_MEMINFO)
+		gz_udp_ring_refuse(c, GZ_OFF_OPTION);
+	if (by == SHADOW || by == DISCOVER || by == FREEBIND ||
+	    (level == IPPROTO_IP && opt == IP_OPTIONS))
 		return GZ_CONTINUE;
-	if (by == NOBODY) {
+	if (by == NOBODY && !off(level, opt)) {
 		gz_count(GZ_C_REFUSED_GETOPT);
 		return -ENOPROTOOPT;
 	}
@@ -210,18 +300,27 @@ int64_t gz_dgram_getsockopt(struct gz_call_ctx *c)
 	if (room < 0)
 		return -EINVAL;
 	len = (socklen_t)(room > (int)sizeof(val) ? (int)sizeof(val) : room);
-	if (by == DEVICE)
+	if (by == INTERFACE)
 		return get_device(c, opt, len);
 	if (by == GROUPS) {
 		err = gz_app_read(c->tid, c->args[3], val, len);
 		if (!err)
 			err = gz_groups_get(c->s, level, opt, val, &len);
 	} else {
-		if (by == MTU)
-			v = path_mtu(c, level, opt);
+		if (by == NOBODY)
+			v = off(level, opt)->dfl;
+		else if (by == MTU)
+			v = path_mtu(c, level);
 		err = v < 0 ? v : 0;
-		len = len < sizeof(v) ? len : sizeof(v);
-		memcpy(val, &v, len);
+		path.ip6m_mtu = (uint32_t)v;
+		if (by == MTU && opt == IPV6_PATHMTU && level == IPPROTO_IPV6) {
+			if (!err && len < sizeof(path))
+				err = -EINVAL;
+			from = &path;
+			size = sizeof(path);
+		}
+		len = len < size ? len : size;
+		memcpy(val, from, len);
 	}
 	if (!err)
 		err = gz_app_write(c->tid, c->args[3], val, len);

@@ -39,6 +39,7 @@
 #include <rte_log.h>
 #include <rte_mbuf.h>
 
+#include "engine/cpus.h"
 #include "engine/port.h"
 
 #define HUGE_2MB "/sys/kernel/mm/hugepages/hugepages-2048kB/"
@@ -226,8 +227,8 @@ static unsigned long huge_number(const char *name)
 static unsigned memory_mb(const struct gz_eal_config *c)
 {
 	size_t room = gz_port_data_room(c->mtu);
-	/* + 64: the mempool's header, and rounding to cache lines */
-	size_t object = sizeof(struct rte_mbuf) + GZ_MBUF_PRIV + room + 64;
+	/* + 128: the mempool's header, slack, and rounding to cache lines */
+	size_t object = sizeof(struct rte_mbuf) + GZ_MBUF_PRIV + room + 128;
 	size_t need = (c->memory->mbufs * object >> 20) + 1 + OVERHEAD_MB;
 
 	return c->memory->megabytes ? c->memory->megabytes : (unsigned)RTE_ALIGN(need, 2);
@@ -272,18 +273,23 @@ static int choose_memory(const struct gz_eal_config *c, unsigned mb, bool *huge,
 
 int gz_eal_start(const struct gz_eal_config *c, bool pci, char *err, size_t n)
 {
-	char cpus[256], lcores[2048], prefix[64], mbytes[16], level[16], dir[80], sock[108];
+	char cpus[256], lcores[2048], prefix[64], mbytes[2 * RTE_MAX_NUMA_NODES + 16], level[16],
+	    dir[80], sock[108];
 	char reason[256], *argv[ARGS_MAX];
 	unsigned mb = memory_mb(c), argc = 0;
+	struct gz_cpus on;
+	bool huge, local;
 	size_t k;
-	bool huge;
 	int rc;
 
-	rc = cpu_words(cpus, sizeof(cpus), c->cpus, c->workers);
+	rc = gz_cpus_choose(c->workers, &on, err, n);
+	if (rc)
+		return rc;
+	rc = cpu_words(cpus, sizeof(cpus), on.cpu, on.n);
 	if (rc > 0)
 		return gz_failed(
 		    err, n, EINVAL, "%s is %d, but this process may only run on CPU %s",
-		    c->workers > 1 ? "one of workers.cpus" : "worker.cpu", c->cpus[rc - 1], cpus);
+		    on.n > 1 ? "one of workers.cpus" : "worker.cpu", on.cpu[rc - 1], cpus);
 	if (rc)
 		return gz_failed(err, n, -rc, "the CPUs of this process cannot be read: %s",
 				 strerror(-rc));
@@ -302,18 +308,22 @@ int gz_eal_start(const struct gz_eal_config *c, bool pci, char *err, size_t n)
 		return rc;
 
 	k = (size_t)snprintf(lcores, sizeof(lcores), "0@(%s)", cpus);
-	for (unsigned i = 1; i <= c->workers && k < sizeof(lcores); i++) {
-		if (c->cpus[i - 1] >= 0)
+	for (unsigned i = 1; i <= on.n && k < sizeof(lcores); i++) {
+		if (on.cpu[i - 1] >= 0)
 			k += (size_t)snprintf(lcores + k, sizeof(lcores) - k, ",%u@%d", i,
-					      c->cpus[i - 1]);
+					      on.cpu[i - 1]);
 		else
 			k += (size_t)snprintf(lcores + k, sizeof(lcores) - k, ",%u@(%s)", i, cpus);
 	}
 	if (k >= sizeof(lcores))
-		return gz_failed(err, n, E2BIG, "%u workers are too many", c->workers);
+		return gz_failed(err, n, E2BIG, "%u workers are too many", on.n);
 
 	snprintf(prefix, sizeof(prefix), "gazelle-%s", c->name);
-	snprintf(mbytes, sizeof(mbytes), "%u", mb);
+	local = huge && on.node >= 0 && on.node < RTE_MAX_NUMA_NODES;
+	/* --socket-mem has a place for each node; what --no-huge gives obeys gz_cpus_prefer() */
+	for (k = 0; local && k < 2 * (size_t)on.node; k += 2)
+		memcpy(mbytes + k, "0,", 2);
+	snprintf(mbytes + k, sizeof(mbytes) - k, "%u", mb);
 	snprintf(level, sizeof(level), "%s",
 		 c->log == GZ_LOG_DEBUG	  ? "*:debug"
 		 : c->log == GZ_LOG_ERROR ? "error"
@@ -327,7 +337,7 @@ int gz_eal_start(const struct gz_eal_config *c, bool pci, char *err, size_t n)
 	/* or it complains that there is no socket of the old protocol */
 	if (c->log != GZ_LOG_DEBUG)
 		ARG("--log-level"), ARG("lib.telemetry:error");
-	ARG("-m"), ARG(mbytes);
+	ARG(local ? "--socket-mem" : "-m"), ARG(mbytes);
 	if (huge)
 		ARG("--in-memory"), ARG("--single-file-segments");
 	else
@@ -350,6 +360,7 @@ int gz_eal_start(const struct gz_eal_config *c, bool pci, char *err, size_t n)
 		libbpf_set_print(NULL);
 		libxdp_set_print(NULL);
 	}
+	gz_cpus_prefer(&on);
 	gz_log_hold();
 	rc = rte_eal_init((int)argc, argv);
 	gz_log_release(reason, sizeof(reason));
@@ -359,6 +370,21 @@ int gz_eal_start(const struct gz_eal_config *c, bool pci, char *err, size_t n)
 	runtime_remove(dir);
 	return gz_failed(err, n, rc, "DPDK does not start: %s",
 			 reason[0] ? reason : rte_strerror(rc));
+}
+
+unsigned gz_eal_workers(void)
+{
+	return rte_lcore_count() - 1;
+}
+
+int gz_eal_worker_cpu(unsigned worker)
+{
+	rte_cpuset_t on = rte_lcore_cpuset(worker + 1);
+
+	for (int i = 0; CPU_COUNT(&on) == 1 && i < CPU_SETSIZE; i++)
+		if (CPU_ISSET(i, &on))
+			return i;
+	return -1;
 }
 
 int gz_eal_rename(const char *from, const char *to)

@@ -12,6 +12,7 @@
 #include "lwip/ip6.h"
 #include "lwip/pbuf.h"
 
+#include "engine/address.h"
 #include "engine/counters.h"
 #include "engine/icmp.h"
 #include "engine/inner.h"
@@ -64,6 +65,8 @@ bool gz_icmp_errors(struct pbuf *p)
 	if (n < HEADER || !is_error(e.type, v6) || !checksum_ok(p, v6) ||
 	    !gz_icmp_quote(b + HEADER, n - HEADER, &q))
 		return true;
+	gz_addr_set_scope(&q.src);
+	gz_addr_set_scope(&q.dst);
 	memcpy(&e.info, b + 4, 4);
 	e.info = ntohl(e.info);
 	if (q.proto == IPPROTO_TCP)

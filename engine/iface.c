@@ -29,6 +29,7 @@
 #include "engine/iface.h"
 #include "engine/link.h"
 #include "engine/netlink.h"
+#include "engine/own4.h"
 #include "engine/policy.h"
 #include "engine/service.h"
 #include "engine/shadow.h"
@@ -109,18 +110,18 @@ static void put_ipv4(struct sockaddr *a, uint32_t addr)
 /* devinet_ioctl(): of several addresses the one that the program names, or the first */
 static int own_address(unsigned request, struct ifreq *r)
 {
-	const struct gz_engine_config *cfg = gz_cfg;
-	const struct gz_prefix4 *p = &cfg->addrs[0];
+	const struct gz_own4 *have = gz_own4();
+	const struct gz_prefix4 *p = &have->addr[0];
 	struct sockaddr_in in;
 	uint32_t mask;
 
-	if (!cfg->naddrs)
+	if (!have->n)
 		return -EADDRNOTAVAIL;
 	memcpy(&in, &r->ifr_addr, sizeof(in));
-	for (unsigned i = 1; in.sin_family == AF_INET && i < cfg->naddrs; i++)
-		if (cfg->addrs[i].addr == in.sin_addr.s_addr)
-			p = &cfg->addrs[i];
-	mask = p->len ? htonl(0xffffffffu << (32 - p->len)) : 0;
+	for (unsigned i = 1; in.sin_family == AF_INET && i < have->n; i++)
+		if (have->addr[i].addr == in.sin_addr.s_addr)
+			p = &have->addr[i];
+	mask = gz_own4_mask(p->len);
 	if (request == SIOCGIFNETMASK)
 		put_ipv4(&r->ifr_addr, mask);
 	else if (request == SIOCGIFBRDADDR)
@@ -203,7 +204,7 @@ static int ask_kernel(struct gz_call_ctx *c, unsigned request, void *arg)
 /* SIOCGIFCONF: the kernel's list, and the stack's addresses behind it */
 static int64_t conf(struct gz_call_ctx *c)
 {
-	const struct gz_engine_config *cfg = gz_cfg;
+	const struct gz_own4 *have = gz_own4();
 	struct ifconf user, mine;
 	int64_t err;
 
@@ -219,13 +220,13 @@ static int64_t conf(struct gz_call_ctx *c)
 			return -ENOMEM;
 	}
 	err = ask_kernel(c, SIOCGIFCONF, &mine);
-	for (unsigned i = 0; !err && i < cfg->naddrs; i++) {
+	for (unsigned i = 0; !err && i < have->n; i++) {
 		struct ifreq r = {.ifr_name = GZ_IFACE_NAME};
 
 		if (user.ifc_buf) {
 			if (user.ifc_len - mine.ifc_len < (int)sizeof(r))
 				break;
-			put_ipv4(&r.ifr_addr, cfg->addrs[i].addr);
+			put_ipv4(&r.ifr_addr, have->addr[i].addr);
 			memcpy(mine.ifc_buf + mine.ifc_len, &r, sizeof(r));
 		}
 		mine.ifc_len += (int)sizeof(r); /* without a buffer: what would be needed */

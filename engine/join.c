@@ -54,7 +54,7 @@ static bool is_calm(struct gz_sock *s)
 {
 	const struct gz_slot *slot = slot_of(s);
 
-	return !s->hup && !s->rdhup && !s->app_eof && !s->fin_passed &&
+	return !s->hup && !s->rdhup && !s->end_eof && !s->app_eof && !s->fin_passed &&
 	       !atomic_load(&s->app_shut_wr) && !atomic_load(&s->closed) &&
 	       !__atomic_load_n(&slot->leave, __ATOMIC_RELAXED) &&
 	       !__atomic_load_n(&slot->no_lane, __ATOMIC_RELAXED) && is_direct(s, s->ring.joined);
@@ -83,6 +83,8 @@ void gz_join(struct gz_sock *s)
 		return;
 	f = gz_pcb_find(s->flow->peer, s->flow->local);
 	o = f ? f->sock : NULL;
+	if (!o)
+		__atomic_store_n(&slot_of(s)->far, 1, __ATOMIC_SEQ_CST);
 	if (!o || o == s || o->ring.joined || !gz_plane_is_ring(o))
 		return;
 	s->ring.joined = o;

@@ -9,11 +9,12 @@
  *
  *	begin	the slots' tx rings, which are empty, are closed; the lane is named in
  *		both slots
- *	end	the lane is closed; what was not read goes to the reader's rx ring and,
- *		beyond that, to the sender's tx ring, in front of all that it sends from then
- *		on; the slots name no lane, and their tx rings are opened
+ *	end	the lane is closed; what was not read goes to the reader's rx ring, to the
+ *		engine's own of that socket as if TCP had brought it, and what is beyond that
+ *		to the sender's tx ring, in front of all that it sends from then on; the slots
+ *		name no lane, and their tx rings are opened
  *
- * So the rings of a slot with a lane are empty, and a lane's bytes always have room.
+ * So the rings of a socket with a lane are empty, and a lane's bytes always have room.
  *
  * An agent may still be in the memory of a lane that was taken away, in a copy whose commit
  * will fail.  It holds a lock of its slot then: a lane's number, and a pair's window, is
@@ -21,6 +22,7 @@
  *
  * Both programs write all of the memory: nothing that is read here is believed.
  */
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -45,6 +47,10 @@
 #define WORTH 65536	       /* bytes that have gone by it, for that */
 #define CLEAN_MAX 32	       /* at a look */
 
+static_assert(GZ_LANE_ROOM <= 2 * GZ_SLOT_RING + GZ_RX_RING && GZ_TX_RING >= GZ_RX_RING &&
+		  GZ_LANE_ROOM <= GZ_LANE_RING,
+	      "what is in a lane has room elsewhere");
+
 struct gz_pair {
 	struct gz_pair_memory *mem;
 	int memfd;
@@ -53,6 +59,7 @@ struct gz_pair {
 	struct gz_sock *sock[GZ_LANES][2]; /* NULL: the lane is free ... */
 	uint16_t slot[GZ_LANES][2];	   /* ... once their locks are; GZ_SLOTS: nobody's yet */
 	uint8_t quiet[GZ_LANES];	   /* looks since something happened to it; QUIET_CLEAN */
+	_Atomic unsigned bells;		   /* that workers are yet to ring */
 };
 
 static struct gz_lane_end *end_of(const struct gz_sock *s)
@@ -172,7 +179,7 @@ static uint32_t free_lane(const struct gz_pair *p)
 
 /* --- to and fro ------------------------------------------------------------------- */
 
-static void open_tx(struct gz_sock *s)
+void gz_plane_open_tx(struct gz_sock *s)
 {
 	struct gz_slot *slot = slot_of(s);
 
@@ -284,10 +291,10 @@ bool gz_lane_begin(struct gz_sock *a, struct gz_sock *b)
 	return true;
 }
 
-/* What one end has sent since it was counted last */
-static uint64_t sent_since(const struct gz_sock *s)
+/* What the other end has taken of it since that was counted last */
+static uint64_t taken_since(const struct gz_sock *s)
 {
-	return position(&end_of(s)->tail) - s->ring.lane_counted;
+	return position(&other_end(s)->head) - s->ring.lane_counted;
 }
 
 /* When it sent last, ns; 0: never */
@@ -299,9 +306,10 @@ static uint64_t sent_at(const struct gz_lane_end *e)
 	return at && ago < now ? now - ago : 0;
 }
 
-static void count(struct gz_sock *s, struct gz_sock *to)
+/* And @unread bytes, which are where @to finds them */
+static void count(struct gz_sock *s, struct gz_sock *to, uint64_t unread)
 {
-	uint64_t n = sent_since(s);
+	uint64_t n = taken_since(s) + unread;
 
 	s->ring.lane_counted += n;
 	to->ring.lane_counted_rx += n;
@@ -370,25 +378,57 @@ static void pass_edge(struct gz_sock *from, struct gz_sock *to)
 		gz_plane_wake(to);
 }
 
-/* @n bytes that @to has not read, at position @pos.  Return: false, they have no room */
-static bool move_back(struct gz_sock *from, struct gz_sock *to, uint64_t pos, uint64_t n)
+/* @n bytes of the lane's at @pos, which is moved on, behind what is in an engine's ring */
+static void to_ring(struct gz_ring *r, const uint8_t *data, uint64_t *pos, uint64_t n)
+{
+	while (n) {
+		uint64_t at = *pos & (GZ_LANE_RING - 1), part = GZ_LANE_RING - at;
+
+		part = part < n ? part : n;
+		gz_ring_put(r, data + at, (uint32_t)part);
+		*pos += part;
+		n -= part;
+	}
+}
+
+/*
+ * @n bytes that @to has not read, at position @pos.  *@unread: those that it has in its rings
+ * Return: false, they have no room
+ */
+static bool move_back(struct gz_sock *from, struct gz_sock *to, uint64_t pos, uint64_t n,
+		      uint64_t *unread)
 {
 	struct gz_pair *p = from->ring.pair;
 	const uint8_t *data = gz_lane_data(p->mem, from->ring.lane, from->ring.end);
 	uint8_t *rx = gz_slot_rx(to->client->plane->sh, (uint32_t)to->ring.i);
 	uint8_t *tx = gz_slot_tx(from->client->plane->sh, (uint32_t)from->ring.i);
-	uint64_t used = to->ring.rx_tail - position(&slot_of(to)->rx_head), first, rest;
+	uint64_t used = to->ring.rx_tail - position(&slot_of(to)->rx_head), first, more, rest;
 
-	if (n > GZ_LANE_RING || used > GZ_SLOT_RING)
+	*unread = 0;
+	if (n > GZ_LANE_ROOM || used > GZ_SLOT_RING)
 		return false;
 	first = n < GZ_SLOT_RING - used ? n : GZ_SLOT_RING - used;
-	rest = n - first;
+	more = n - first < GZ_RX_RING ? n - first : GZ_RX_RING;
+	rest = n - first - more;
 	if (rest > GZ_SLOT_RING)
 		return false;
+	pos -= __atomic_load_n(&end_of(from)->base, __ATOMIC_RELAXED);
 	gz_bytes_copy(rx, GZ_SLOT_RING, to->ring.rx_tail, data, GZ_LANE_RING, pos, first);
 	to->ring.rx_tail += first;
 	__atomic_store_n(&slot_of(to)->rx_tail, to->ring.rx_tail, __ATOMIC_SEQ_CST);
-	gz_bytes_copy(tx, GZ_SLOT_RING, from->ring.tx_head, data, GZ_LANE_RING, pos + first, rest);
+	pos += first;
+	*unread = first;
+	if (more && gz_window_beside(to, (uint32_t)more)) {
+		to_ring(&to->rx, data, &pos, more);
+		to->ring.rx_past += (uint32_t)more;
+		*unread += more;
+	} else if (more) {
+		/* TCP carries them: its window has no room for more than it has given. */
+		if (gz_ring_used(&from->tx) || !gz_ring_ready(&from->tx, GZ_TX_RING))
+			return false;
+		to_ring(&from->tx, data, &pos, more);
+	}
+	gz_bytes_copy(tx, GZ_SLOT_RING, from->ring.tx_head, data, GZ_LANE_RING, pos, rest);
 	__atomic_store_n(&slot_of(from)->tx_tail, (from->ring.tx_head + rest) | GZ_RING_CLOSED,
 			 __ATOMIC_SEQ_CST);
 	return true;
@@ -406,13 +446,44 @@ static void take_lane(struct gz_sock *s)
 	s->ring.pair = NULL;
 	pthread_mutex_unlock(&s->client->plane->lock);
 	__atomic_store_n(&slot_of(s)->lane, 0, __ATOMIC_SEQ_CST);
-	open_tx(s);
+	gz_plane_open_tx(s);
+}
+
+void gz_lane_ring_bells(void)
+{
+	struct gz_worker *w = &gz_worker;
+
+	while (w->nbells) {
+		struct gz_late_bell *l = &w->bells[--w->nbells];
+
+		gz_plane_ring_bell(l->bell);
+		atomic_fetch_sub(&l->pair->bells, 1);
+	}
+}
+
+/*
+ * Who dozes at a lane that was taken away is to look elsewhere.  What it was taken away for, an
+ * end of file say, is told in the same round mostly: who is woken after that wakes once.
+ */
+static void ring_later(struct gz_pair *p, struct gz_bell *b)
+{
+	struct gz_worker *w = &gz_worker;
+
+	/* Who comes from now on finds no lane. */
+	if (!__atomic_load_n(&b->wanted, __ATOMIC_SEQ_CST)) {
+		atomic_fetch_sub(&p->bells, 1);
+		return;
+	}
+	if (w->nbells == sizeof(w->bells) / sizeof(w->bells[0]))
+		gz_lane_ring_bells();
+	w->bells[w->nbells++] = (struct gz_late_bell){p, b};
 }
 
 void gz_lane_end(struct gz_sock *s)
 {
 	struct gz_pair *p = s->ring.pair;
 	struct gz_lane_end *e, *f;
+	uint64_t unread, unread_too = 0;
 	struct gz_sock *o;
 	bool good;
 
@@ -423,19 +494,23 @@ void gz_lane_end(struct gz_sock *s)
 	f = end_of(o);
 	close_end(e);
 	close_end(f);
-	count(s, o);
-	count(o, s);
-	good = move_back(s, o, position(&f->head), position(&e->tail) - position(&f->head)) &&
-	       move_back(o, s, position(&e->head), position(&f->tail) - position(&e->head));
+	good =
+	    move_back(s, o, position(&f->head), position(&e->tail) - position(&f->head), &unread) &&
+	    move_back(o, s, position(&e->head), position(&f->tail) - position(&e->head),
+		      &unread_too);
+	count(s, o, unread);
+	count(o, s, unread_too);
 	pass_edge(s, o);
 	pass_edge(o, s);
-	pthread_mutex_lock(&gz_lanes);
-	p->sock[s->ring.lane][0] = p->sock[s->ring.lane][1] = NULL;
-	pthread_mutex_unlock(&gz_lanes);
 	take_lane(s);
 	take_lane(o);
-	gz_plane_ring_bell(&e->bell);
-	gz_plane_ring_bell(&f->bell);
+	/* Another worker may give it out from here on: no slot names it any more. */
+	pthread_mutex_lock(&gz_lanes);
+	atomic_fetch_add(&p->bells, 2); /* or another worker might free it */
+	p->sock[s->ring.lane][0] = p->sock[s->ring.lane][1] = NULL;
+	pthread_mutex_unlock(&gz_lanes);
+	ring_later(p, &e->bell);
+	ring_later(p, &f->bell);
 	if (!good) {
 		gz_plane_broken(s);
 		gz_plane_broken(o);
@@ -450,7 +525,7 @@ void gz_lane_end(struct gz_sock *s)
 static bool has_room(const struct gz_sock *s)
 {
 	return position(&end_of(s)->tail) - position(&other_end(s)->head) <=
-	       GZ_LANE_RING - GZ_SLOT_WRITABLE;
+	       GZ_LANE_ROOM - GZ_SLOT_WRITABLE;
 }
 
 bool gz_lane_has_room(struct gz_sock *s)
@@ -552,9 +627,9 @@ static void rest(struct gz_sock *s)
 	uint32_t lane = s->ring.lane;
 	struct gz_sock *o = p->sock[lane][!s->ring.end];
 
-	p->quiet[lane] = sent_since(s) || sent_since(o) ? 0 : p->quiet[lane] + 1;
-	count(s, o);
-	count(o, s);
+	p->quiet[lane] = taken_since(s) || taken_since(o) ? 0 : p->quiet[lane] + 1;
+	count(s, o, 0);
+	count(o, s, 0);
 	if (p->quiet[lane] < QUIET_IDLE)
 		return;
 	p->quiet[lane] = 0;
@@ -592,13 +667,14 @@ static bool is_unused(const struct gz_pair *p)
 	for (uint32_t k = 0; k < GZ_LANES; k++)
 		if (p->sock[k][0])
 			return false;
-	return true;
+	return !atomic_load(&p->bells);
 }
 
 void gz_lane_no_more(struct gz_plane *p)
 {
 	p->no_lanes = true;
 	each_lane(p, gz_lane_end);
+	gz_lane_ring_bells();
 	/* Whose lanes were the last */
 	pthread_mutex_lock(&gz_lanes);
 	for (uint32_t w = 0; w < p->windows; w++) {
@@ -630,7 +706,7 @@ static uint32_t on_the_way(struct gz_sock *s, bool to)
 		       : position(&e->tail) - position(&f->head);
 	}
 	pthread_mutex_unlock(lock);
-	return n <= GZ_LANE_RING ? (uint32_t)n : 0;
+	return n <= GZ_LANE_ROOM ? (uint32_t)n : 0;
 }
 
 uint32_t gz_lane_unread(struct gz_sock *s)
@@ -642,7 +718,7 @@ uint32_t gz_lane_unsent(struct gz_sock *s)
 {
 	uint32_t n = on_the_way(s, false);
 
-	return n > GZ_SLOT_RING ? n - GZ_SLOT_RING : 0;
+	return n > GZ_SLOT_RING + GZ_RX_RING ? n - GZ_SLOT_RING - GZ_RX_RING : 0;
 }
 
 struct gz_lane_news gz_lane_news(struct gz_sock *s)
@@ -652,7 +728,7 @@ struct gz_lane_news gz_lane_news(struct gz_sock *s)
 
 	pthread_mutex_lock(lock);
 	if (s->ring.pair) {
-		n.tx = sent_since(s);
+		n.tx = position(&end_of(s)->tail) - s->ring.lane_counted;
 		n.rx = position(&other_end(s)->tail) - s->ring.lane_counted_rx;
 		n.tx_at = sent_at(end_of(s));
 		n.rx_at = sent_at(other_end(s));

@@ -33,6 +33,8 @@ extern pthread_mutex_t gz_lanes;
 bool gz_lane_begin(struct gz_sock *a, struct gz_sock *b);
 /** Its bytes are in its rings again, and the other end's in that one's.  Nothing without a lane */
 void gz_lane_end(struct gz_sock *s);
+/** Who dozed at lanes that were taken away in this round is to look. */
+void gz_lane_ring_bells(void);
 /** The program told of @s, whose bytes are in a lane: the other end's sleepers are to know. */
 void gz_lane_poll(struct gz_sock *s);
 /** Is there room that is worth to wake somebody for?  Else who makes some tells of it. */

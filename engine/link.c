@@ -23,6 +23,7 @@
 #include "engine/counters.h"
 #include "engine/link.h"
 #include "engine/log.h"
+#include "engine/rtnl.h"
 #include "engine/worker.h"
 
 static struct {
@@ -107,6 +108,7 @@ void gz_link_look(void)
 	if (up == gz_link_is_up())
 		return;
 	atomic_store(&link_of_port.down, !up);
+	gz_rtnl_tell_link();
 	gz_count(GZ_C_CARRIER_CHANGES);
 	if (up)
 		gz_info("port %s: link up", gz_port.device);

@@ -303,6 +303,7 @@ static err_t on_accept(void *arg, struct tcp_pcb *pcb, err_t err)
 		return ERR_MEM; /* lwIP aborts it */
 	s->opt = l->opt;
 	s->local = f->local;
+	s->chose = l->chose;
 	s->peer = f->peer;
 	s->connect_reported = true;
 	gz_arrival_accepted(s, f);

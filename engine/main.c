@@ -43,8 +43,10 @@
 #include "engine/link.h"
 #include "engine/live.h"
 #include "engine/log.h"
+#include "engine/own4.h"
 #include "engine/ports.h"
 #include "engine/reaper.h"
+#include "engine/route.h"
 #include "engine/service.h"
 #include "engine/stats.h"
 #include "engine/telemetry.h"
@@ -52,6 +54,7 @@
 #include "engine/worker.h"
 
 #define SWEEP_MS 100
+#define LEASE_WAIT_MS 10000 /* for DHCP, before the engine is ready without an address */
 #define LINK_MS 1000
 #define PEERS_MAX 64
 
@@ -408,7 +411,10 @@ static void run(bool embedded)
 	for (;;) {
 		uint64_t now;
 		unsigned socks = gz_table_count(), clients = gz_client_count();
-		int wait = socks || embedded ? SWEEP_MS : gz_link_fd() < 0 ? LINK_MS : -1;
+		/* A client's first socket is not told of here. */
+		int wait = socks || clients || embedded ? SWEEP_MS
+			   : gz_link_fd() < 0		? LINK_MS
+							: -1;
 
 		if (poll(io.fd, io.n, wait) < 0 && errno != EINTR)
 			break;
@@ -447,6 +453,18 @@ static void run(bool embedded)
 }
 
 static int signal_pipe[2] = {-1, -1};
+
+/* Programs that come at once find an address, if there is a server that gives one. */
+static void await_lease(void)
+{
+	struct pollfd end = {.fd = signal_pipe[0], .events = POLLIN};
+	uint64_t give_up = gz_now_ns() + LEASE_WAIT_MS * 1000000ull;
+
+	while (!gz_own4()->n && !end.revents && gz_now_ns() < give_up)
+		poll(&end, 1, 5);
+	if (!gz_own4()->n && !end.revents)
+		gz_warn("no DHCP server has given an address yet: it is asked for on");
+}
 
 static void on_signal(int signo)
 {
@@ -539,6 +557,7 @@ int main(int argc, char **argv)
 	gz_live_init(&cfg);
 	veth = cfg.port.veth_host[0];
 	gz_cfg = &cfg;
+	gz_own4_init(&cfg);
 	status = 1;
 
 	signal(SIGPIPE, SIG_IGN);
@@ -581,8 +600,7 @@ int main(int argc, char **argv)
 	eal = (struct gz_eal_config){
 	    .name = cfg.name,
 	    .memory = &cfg.memory,
-	    .workers = cfg.ncpus ? cfg.ncpus : 1,
-	    .cpus = cfg.ncpus ? cfg.cpus : &cfg.cpu,
+	    .workers = &cfg.workers,
 	    .log = cfg.log,
 	    .extra = cfg.eal,
 	    .nextra = cfg.neal,
@@ -594,13 +612,19 @@ int main(int argc, char **argv)
 		goto out_veth;
 	}
 	gz_info("%s", err);
+	r = gz_route_init(&cfg);
+	if (r < 0) {
+		fail("Couldn't make the table of routes: %s", strerror(-r));
+		goto out_eal;
+	}
 	gz_telemetry_init(&cfg, err);
+	/* Dispatch fills as many as there are; another peer's number is not known */
+	cfg.port.queues = cfg.port.driver == GZ_DRV_VIRTIO_USER ? 1 : (uint16_t)gz_eal_workers();
 	r = gz_attach_start(&cfg, err, sizeof(err));
 	if (r < 0) {
 		fail("%s", err);
 		goto out_eal;
 	}
-	cfg.port.queues = (uint16_t)eal.workers;
 	r = gz_port_open(&gz_port, &cfg.port, &cfg.memory, err, sizeof(err));
 	if (r < 0) {
 		fail("%s", err);
@@ -617,7 +641,7 @@ int main(int argc, char **argv)
 	}
 	gz_table_limit(most_sockets(&cfg, files), cfg.client_sockets);
 	gz_ports_init(cfg.port_lo, cfg.port_hi);
-	r = gz_workers_init(eal.workers, gz_codes);
+	r = gz_workers_init(gz_eal_workers(), gz_codes);
 	if (r < 0) {
 		fail("Couldn't set the worker up: %s", strerror(-r));
 		goto out_port;
@@ -629,6 +653,8 @@ int main(int argc, char **argv)
 		fail("Couldn't start the worker");
 		goto out_control;
 	}
+	if (cfg.dhcp)
+		await_lease();
 	io.fd[FD_SIGNAL] = (struct pollfd){.fd = signal_pipe[0], .events = POLLIN};
 	io.fd[FD_LISTEN] = (struct pollfd){.fd = control, .events = POLLIN};
 	io.fd[FD_LINK] = (struct pollfd){.fd = gz_link_fd(), .events = POLLIN};

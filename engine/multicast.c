@@ -13,6 +13,7 @@
 #include "engine/counters.h"
 #include "engine/ipv6.h"
 #include "engine/multicast.h"
+#include "engine/own4.h"
 #include "engine/service.h"
 #include "engine/sock.h"
 #include "engine/sources.h"
@@ -125,7 +126,7 @@ static int interface(bool v4, uint32_t addr, int index, struct gz_end *local)
 		if (index != gz_addr_ifindex(none))
 			return -ENODEV;
 		if (v4)
-			*local = gz_end_v4(gz_cfg->addrs[0].addr, 0);
+			*local = gz_end_v4(gz_own4()->addr[0].addr, 0);
 	} else if (addr) {
 		*local = gz_end_v4(addr, 0);
 		if (!gz_addr_is_local(*local))

@@ -46,6 +46,8 @@
 #include "engine/ipv6.h"
 #include "engine/link.h"
 #include "engine/log.h"
+#include "engine/next_hop.h"
+#include "engine/own4.h"
 #include "engine/spread.h"
 #include "engine/vlan.h"
 #include "engine/worker.h"
@@ -242,6 +244,9 @@ static bool leave_to_port(struct rte_mbuf *m)
 	m->ol_flags |= v6 ? RTE_MBUF_F_TX_IPV6 : RTE_MBUF_F_TX_IPV4;
 	if (net.offloads.checksum)
 		m->ol_flags |= RTE_MBUF_F_TX_TCP_CKSUM;
+	/* Where the path is narrower than the port, less than the MTU is too large as well */
+	if (net.segment)
+		large = m->pkt_len - m->l2_len - m->l3_len - m->l4_len > net.segment;
 	if (!large)
 		return true;
 	/* It waited for an address, and who knows how large its parts may be */
@@ -488,19 +493,31 @@ static err_t to_other_engine(struct netif *nif, struct pbuf *p, u16_t type)
 	return ethernet_output(nif, p, mac, mac, type);
 }
 
+/* Is the source an address that the stack has no more (stack.dhcp)?  0.0.0.0: it has none yet */
+static bool from_nobody(const struct ip_hdr *h)
+{
+	return h->src.addr && !gz_addr_is_local(gz_end_v4(h->src.addr, 0));
+}
+
 static err_t port_output(struct netif *nif, struct pbuf *p, const ip4_addr_t *dst)
 {
+	ip4_addr_t hop = *dst;
 	err_t err;
 
 	if (net.mute)
 		return ERR_OK;
+	if (from_nobody(p->payload)) {
+		gz_count(GZ_C_SOURCE_GONE);
+		return ERR_OK; /* as if it had been lost: the address may come back */
+	}
 	forbid_fragments(p->payload);
 	for (unsigned i = 0; i < net.n; i++)
 		if (ip4_addr_eq(dst, netif_ip4_addr(&net.nif[i])))
 			return gz_attach_shares() && is_elsewhere(p)
 				   ? to_other_engine(nif, p, ETHTYPE_IP)
 				   : loop_put(&net.nif[i], p);
-	err = etharp_output(nif, p, dst);
+	gz_next_hop(nif, &hop);
+	err = etharp_output(nif, p, &hop);
 	gz_netif_segment(0);
 	return err;
 }
@@ -523,8 +540,9 @@ static err_t port_output6(struct netif *nif, struct pbuf *p, const ip6_addr_t *d
 		return gz_attach_shares() && !ip6_addr_islinklocal(dst) && is_elsewhere6(p)
 			   ? to_other_engine(nif, p, ETHTYPE_IPV6)
 			   : loop_put(nif, p);
-	err = ethip6_output(nif, p, dst);
+	err = ethip6_output(nif, p, gz_ipv6_next_hop(dst));
 	gz_netif_segment(0);
+	gz_ipv6_sent();
 	return err;
 }
 
@@ -589,20 +607,40 @@ void gz_netif_link(void)
 		gz_ipv6_link_up();
 }
 
+/* Of the netif's MTU IPv6 has less, if a router says so */
+static void set_mtu(struct netif *nif, uint16_t mtu)
+{
+	nif->mtu6 = nif->mtu6 == nif->mtu || nif->mtu6 > mtu ? mtu : nif->mtu6;
+	nif->mtu = mtu;
+}
+
+void gz_netif_address(void)
+{
+	const struct gz_own4 *own = gz_own4();
+	ip4_addr_t a = {own->addr[0].addr}, m = {gz_own4_mask(own->addr[0].len)},
+		   g = {own->gateway};
+
+	set_mtu(&net.nif[0], gz_port.mtu);
+	/* lwIP tells the link of another one, by gratuitous ARP */
+	netif_set_addr(&net.nif[0], &a, &m, &g);
+}
+
 int gz_netif_init(void)
 {
+	const struct gz_own4 *own = gz_own4();
 	ip4_addr_t a, m, g;
 
 	if (!gz_gro_init())
 		return -ENOMEM;
 	net.no_link = !gz_link_is_up();
-	for (unsigned i = 0; i < gz_cfg->naddrs; i++) {
-		const struct gz_prefix4 *p = &gz_cfg->addrs[i];
+	/* What DHCP finds is the only one's, which has 0.0.0.0 until then. */
+	for (unsigned i = 0; i < (gz_cfg->dhcp ? 1 : own->n); i++) {
+		const struct gz_prefix4 *p = &own->addr[i];
 		struct netif *nif = &net.nif[net.n];
 
 		a.addr = p->addr;
-		m.addr = p->len ? htonl(0xffffffffu << (32 - p->len)) : 0;
-		g.addr = i ? 0 : gz_cfg->gateway;
+		m.addr = gz_own4_mask(p->len);
+		g.addr = i ? 0 : own->gateway;
 		if (!netif_add(nif, &a, &m, &g, NULL, nif_init, ethernet_input))
 			return -ENOMEM;
 		net.n++;

@@ -24,6 +24,7 @@
  * the one before it was read.  What is taken is no larger than what the kernel makes for a
  * reader with a page of room, as glibc has.  The calls that trap are in netlink_calls.c.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -32,6 +33,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -41,6 +43,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "engine/app.h"
 #include "engine/calls.h"
 #include "engine/counters.h"
 #include "engine/log.h"
@@ -50,6 +53,8 @@
 #include "engine/swap.h"
 
 #define BUCKETS 64
+#define TOLD_MAX 256 /* who hears of one change */
+#define GROUP_WORDS 8
 #define READER 4096 /* bytes that the kernel's dumps are cut for */
 
 LIST_HEAD(sockets, gz_netlink);
@@ -205,8 +210,67 @@ bool gz_netlink_may_stay(const void *data, size_t len)
 	return true;
 }
 
-/* One datagram of the program's, locked.  Return: 0 or -errno, as send() */
-static int request(struct gz_netlink *n, const void *data, size_t len)
+/* Has process @pid the shadow?  Then its number is not another's by now. */
+static bool holds(pid_t pid, ino_t ino)
+{
+	char path[32], name[64], want[40];
+	struct dirent *e;
+	bool found = false;
+	ssize_t k;
+	DIR *d;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
+	snprintf(want, sizeof(want), "socket:[%lu]", (unsigned long)ino);
+	d = opendir(path);
+	while (d && !found && (e = readdir(d))) {
+		k = readlinkat(dirfd(d), e->d_name, name, sizeof(name) - 1);
+		if (k > 0) {
+			name[k] = '\0';
+			found = !strcmp(name, want);
+		}
+	}
+	if (d)
+		closedir(d);
+	return found;
+}
+
+static bool shares_user_namespace(pid_t pid)
+{
+	char path[40];
+	struct stat own, its;
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/user", (int)pid);
+	return stat("/proc/self/ns/user", &own) == 0 && stat(path, &its) == 0 &&
+	       own.st_dev == its.st_dev && own.st_ino == its.st_ino;
+}
+
+/*
+ * May the sender of what came natively change something?  rtnetlink asks for the rights of the
+ * sending thread at that moment, which are not known any more.  So it is for root only: the
+ * real user was (SCM_CREDENTIALS, which the kernel writes), and that process, which still has the
+ * shadow, has CAP_NET_ADMIN now.  If it had it not then, it could have taken it: root that executes
+ * a file gets all that its bounding set has (capabilities(7)).
+ */
+static bool may_change(const struct gz_netlink *n, const struct ucred *who)
+{
+	return who && who->pid > 0 && who->uid == 0 && gz_app_capable(who->pid, CAP_NET_ADMIN) &&
+	       shares_user_namespace(who->pid) && holds(who->pid, n->ino);
+}
+
+/* Are all of them such as mean the same whoever sends them? */
+static bool is_anybodys(const struct nlmsghdr *h, size_t left)
+{
+	for (h = NLMSG_OK(h, left) ? h : NULL; h; h = next(h, &left))
+		if (!gz_rtnl_may_stay(h) && !gz_rtnl_is_anybodys(h))
+			return false;
+	return true;
+}
+
+/*
+ * One datagram of the program's, locked.  @who sent it, NULL: a call that is being answered.
+ * Return: 0 or -errno, as send()
+ */
+static int request(struct gz_netlink *n, const void *data, size_t len, const struct ucred *who)
 {
 	const struct nlmsghdr *h = data;
 	struct gz_rtnl b = {0};
@@ -215,6 +279,8 @@ static int request(struct gz_netlink *n, const void *data, size_t len)
 	if (NLMSG_OK(h, len) && h->nlmsg_type > RTM_MAX && !is_batch(h, len))
 		return send_plainly(n->fd, data, len);
 	if (!gz_netlink_may_stay(data, len)) {
+		if (is_anybodys(h, len) && may_change(n, who))
+			return send(n->fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
 		gz_count(GZ_C_REFUSED_NETLINK);
 		gz_rtnl_error(&b, h, -EPERM, port_of(n));
 		to_shadow(n, b.data, b.len);
@@ -274,14 +340,37 @@ static bool has_room(const struct gz_netlink *n)
 	return poll(&p, 1, 0) > 0 && p.revents == POLLOUT;
 }
 
+/* What the program sent natively, and by whom.  Return: as recv() */
+static ssize_t from_shadow(struct gz_netlink *n, struct ucred *who)
+{
+	union {
+		struct cmsghdr align;
+		char buf[CMSG_SPACE(sizeof(struct ucred))];
+	} control;
+	struct iovec v = {n->buf, GZ_NETLINK_MAX};
+	struct msghdr m = {.msg_iov = &v,
+			   .msg_iovlen = 1,
+			   .msg_control = control.buf,
+			   .msg_controllen = sizeof(control.buf)};
+	ssize_t k = recvmsg(n->end, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	struct cmsghdr *h = k > 0 ? CMSG_FIRSTHDR(&m) : NULL;
+
+	*who = (struct ucred){0, (uid_t)-1, (gid_t)-1};
+	if (h && h->cmsg_level == SOL_SOCKET && h->cmsg_type == SCM_CREDENTIALS &&
+	    h->cmsg_len == CMSG_LEN(sizeof(*who)))
+		memcpy(who, CMSG_DATA(h), sizeof(*who));
+	return k;
+}
+
 /* Both ways, locked, until there is nothing more or no room. */
 static void pump(struct gz_netlink *n)
 {
 	char *buf = n->buf;
+	struct ucred who;
 	ssize_t k;
 
-	while (n->end >= 0 && (k = recv(n->end, buf, GZ_NETLINK_MAX, MSG_DONTWAIT)) > 0)
-		request(n, buf, (size_t)k);
+	while (n->end >= 0 && (k = from_shadow(n, &who)) > 0)
+		request(n, buf, (size_t)k, &who);
 	while (n->end >= 0 && has_room(n)) {
 		k = recv(n->fd, buf, READER, MSG_DONTWAIT | MSG_PEEK | MSG_TRUNC);
 		if (k > READER)
@@ -309,7 +398,7 @@ int gz_netlink_request(struct gz_netlink *n, const void *data, size_t len)
 	pthread_mutex_lock(&n->lock);
 	if (n->end >= 0) {
 		pump(n); /* what was sent before comes first */
-		err = request(n, data, len);
+		err = request(n, data, len, NULL);
 		pump(n);
 	}
 	pthread_mutex_unlock(&n->lock);
@@ -361,6 +450,50 @@ static void *thread(void *arg)
 		}
 	}
 	return NULL;
+}
+
+/* --- changes of the stack's ---------------------------------------------- */
+
+bool gz_netlink_is_there(void)
+{
+	return atomic_load(&all.n);
+}
+
+static bool is_in(const struct gz_netlink *n, unsigned group)
+{
+	uint32_t mask[GROUP_WORDS] = {0};
+	socklen_t len = sizeof(mask);
+	unsigned bit = group - 1;
+
+	return !getsockopt(n->fd, SOL_NETLINK, NETLINK_LIST_MEMBERSHIPS, mask, &len) &&
+	       mask[bit / 32] >> bit % 32 & 1;
+}
+
+void gz_netlink_tell(unsigned group, const void *data, size_t len)
+{
+	struct gz_netlink *n, *some[TOLD_MAX];
+	unsigned k = 0;
+
+	if (!gz_netlink_is_there())
+		return;
+	pthread_mutex_lock(&all.lock);
+	for (unsigned i = 0; i < BUCKETS; i++) {
+		LIST_FOREACH(n, &all.by_ino[i], entry)
+		{
+			if (k == TOLD_MAX || !is_in(n, group))
+				continue;
+			atomic_fetch_add(&n->refs, 1);
+			some[k++] = n;
+		}
+	}
+	pthread_mutex_unlock(&all.lock);
+	for (unsigned i = 0; i < k; i++) {
+		pthread_mutex_lock(&some[i]->lock);
+		if (some[i]->end >= 0)
+			to_shadow(some[i], data, len);
+		pthread_mutex_unlock(&some[i]->lock);
+		gz_netlink_unref(some[i]);
+	}
 }
 
 /* --- socket() ------------------------------------------------------------ */
@@ -435,6 +568,7 @@ int64_t gz_netlink_socket(struct gz_call_ctx *c)
 		return GZ_CONTINUE;
 	}
 	n->end = pair[0];
+	setsockopt(pair[0], SOL_SOCKET, SO_PASSCRED, &(int){1}, sizeof(int));
 	if (type & SOCK_NONBLOCK)
 		fcntl(pair[1], F_SETFL, O_NONBLOCK);
 	if (fstat(pair[1], &st) < 0 || watch(n) < 0) {
@@ -465,6 +599,7 @@ static bool has_unread(int fd)
 int64_t gz_netlink_give_way(struct gz_call_ctx *c)
 {
 	struct gz_netlink *n = c->nl;
+	bool watched;
 	int err;
 
 	pthread_mutex_lock(&n->lock);
@@ -476,8 +611,7 @@ int64_t gz_netlink_give_way(struct gz_call_ctx *c)
 		gz_count(GZ_C_REFUSED_NETLINK);
 		return -ENOBUFS;
 	}
-	fcntl(n->fd, F_SETFL, gz_file_flags(c->fd) & O_NONBLOCK);
-	err = gz_swap_file(c, n->fd);
+	err = gz_swap_file(c, n->fd, &watched);
 	if (!err) {
 		/* What comes now is the program's to read. */
 		forget(n);

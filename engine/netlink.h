@@ -27,6 +27,11 @@ int gz_netlink_kernel(const struct gz_netlink *n);
 /** Put the kernel's own socket in the shadow's place.  Return: GZ_CONTINUE or -errno */
 int64_t gz_netlink_give_way(struct gz_call_ctx *c);
 
+/** Is anybody there to be told? */
+bool gz_netlink_is_there(void);
+/** Tell who is in @group (RTNLGRP_*) of a change of the stack's.  Any thread */
+void gz_netlink_tell(unsigned group, const void *data, size_t len);
+
 /* --- for netlink_calls.c ------------------------------------------------- */
 
 #define GZ_NETLINK_MAX 65536 /* bytes of a datagram that is handed on */

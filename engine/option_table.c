@@ -25,6 +25,9 @@
 
 #define ANY_INT INT32_MIN, INT32_MAX
 #define OPT(level, opt) level, opt, #opt
+/* No address of the stack's is temporary (RFC 8981) or a mobile's: what is preferred is all there
+ * is. */
+#define PREFERENCES (IPV6_PREFER_SRC_PUBTMP_DEFAULT | IPV6_PREFER_SRC_HOME)
 
 /* name, verdict, kind, where, lo, hi, default, errors of set and get */
 const struct gz_option_row gz_option_rows[] = {
@@ -186,26 +189,64 @@ const struct gz_option_row gz_option_rows[] = {
     {OPT(IPPROTO_IP, IP_LOCAL_PORT_RANGE), SERVED, INT, AT(port_range), ANY_INT, 0, 0, 0},
     {OPT(IPPROTO_IP, IP_PROTOCOL), SERVED, NONE, 0, 0, 0, 0, ENOPROTOOPT, 0},
 
-    {OPT(IPPROTO_IPV6, IPV6_V6ONLY), SERVED, FLAG, AT(v6only), 0, 0, 0, 0, 0},
-    {OPT(IPPROTO_IPV6, IPV6_UNICAST_HOPS), SERVED, INT, AT(hops), -1, 255, 64, EINVAL, 0},
-    {OPT(IPPROTO_IPV6, IPV6_TCLASS), SERVED, INT, AT(tclass), -1, 255, 0, EINVAL, 0},
-    {OPT(IPPROTO_IPV6, IPV6_MINHOPCOUNT), SERVED, INT, AT(minhops), 0, 255, 0, EINVAL, 0},
-    {OPT(IPPROTO_IPV6, IPV6_MTU), SERVED, COMPUTED, 0, 0, 0, 0, EINVAL, 0},
+    {OPT(IPPROTO_IPV6, IPV6_ADDRFORM), REFUSED, COMPUTED, 0, 0, 0, 0, EINVAL, 0},
+    {OPT(IPPROTO_IPV6, IPV6_2292PKTINFO), STORED, FLAG, 0, 0, 0, 0, 0, 0},
+    {OPT(IPPROTO_IPV6, IPV6_2292HOPOPTS), STORED, FLAG, 0, 0, 0, 0, 0, 0},
+    {OPT(IPPROTO_IPV6, IPV6_2292DSTOPTS), STORED, FLAG, 0, 0, 0, 0, 0, 0},
+    {OPT(IPPROTO_IPV6, IPV6_2292RTHDR), STORED, FLAG, 0, 0, 0, 0, 0, 0},
     {OPT(IPPROTO_IPV6, IPV6_2292PKTOPTIONS), SERVED, COMPUTED, 0, 0, 0, 0, EINVAL, 0},
-    {OPT(IPPROTO_IPV6, IPV6_FREEBIND), SERVED, FLAG, AT(freebind), 0, 0, 0, 0, 0},
+    {OPT(IPPROTO_IPV6, IPV6_2292HOPLIMIT), STORED, FLAG, 0, 0, 0, 0, 0, 0},
+    {OPT(IPPROTO_IPV6, IPV6_FLOWINFO), REFUSED, FIXED, 0, 0, 0, 0, ENOPROTOOPT, 0},
+    {OPT(IPPROTO_IPV6, IPV6_UNICAST_HOPS), SERVED, INT, AT(hops), -1, 255, 64, EINVAL, 0},
+    {OPT(IPPROTO_IPV6, IPV6_MULTICAST_IF), SERVED, NONE, 0, 0, 0, 0, ENOPROTOOPT, 0},
+    {OPT(IPPROTO_IPV6, IPV6_MULTICAST_HOPS), SERVED, INT, 0, 1, 0, 1, ENOPROTOOPT, 0},
+    {OPT(IPPROTO_IPV6, IPV6_MULTICAST_LOOP), STORED, INT, 0, 0, 1, 1, EINVAL, 0},
+    {OPT(IPPROTO_IPV6, IPV6_JOIN_GROUP), SERVED, NONE, 0, 0, 0, 0, EINVAL, ENOPROTOOPT},
+    {OPT(IPPROTO_IPV6, IPV6_LEAVE_GROUP), SERVED, NONE, 0, 0, 0, 0, EINVAL, ENOPROTOOPT},
+    {OPT(IPPROTO_IPV6, IPV6_ROUTER_ALERT), SERVED, NONE, 0, 0, 0, 0, ENOPROTOOPT, 0},
     {OPT(IPPROTO_IPV6, IPV6_MTU_DISCOVER), STORED, INT, 0, 0, 5, 1, EINVAL, 0},
+    {OPT(IPPROTO_IPV6, IPV6_MTU), SERVED, COMPUTED, 0, 0, 0, 0, EINVAL, 0},
     {OPT(IPPROTO_IPV6, IPV6_RECVERR), STORED, FLAG, 0, 0, 0, 0, 0, 0},
+    {OPT(IPPROTO_IPV6, IPV6_V6ONLY), SERVED, FLAG, AT(v6only), 0, 0, 0, 0, 0},
+    {OPT(IPPROTO_IPV6, IPV6_JOIN_ANYCAST), REFUSED, NONE, 0, 0, 0, 0, EINVAL, ENOPROTOOPT},
+    {OPT(IPPROTO_IPV6, IPV6_LEAVE_ANYCAST), REFUSED, NONE, 0, 0, 0, 0, EINVAL, ENOPROTOOPT},
+    {OPT(IPPROTO_IPV6, IPV6_MULTICAST_ALL), STORED, FLAG, 0, 0, 0, 1, 0, 0},
+    {OPT(IPPROTO_IPV6, IPV6_ROUTER_ALERT_ISOLATE), STORED, FLAG, 0, 0, 0, 0, 0, 0},
+    {OPT(IPPROTO_IPV6, IPV6_RECVERR_RFC4884), STORED, INT, 0, 0, 1, 0, EINVAL, 0},
+    {OPT(IPPROTO_IPV6, IPV6_FLOWLABEL_MGR), REFUSED, NONE, 0, 0, 0, 0, EINVAL, ENOENT},
+    {OPT(IPPROTO_IPV6, IPV6_FLOWINFO_SEND), REFUSED, FIXED, 0, 0, 0, 0, ENOPROTOOPT, 0},
+    {OPT(IPPROTO_IPV6, IPV6_IPSEC_POLICY), REFUSED, NONE, 0, 0, 0, 0, EOPNOTSUPP, ENOPROTOOPT},
+    {OPT(IPPROTO_IPV6, IPV6_XFRM_POLICY), REFUSED, NONE, 0, 0, 0, 0, EINVAL, ENOPROTOOPT},
     {OPT(IPPROTO_IPV6, IPV6_RECVPKTINFO), STORED, FLAG, 0, 0, 0, 0, 0, 0},
+    {OPT(IPPROTO_IPV6, IPV6_PKTINFO), REFUSED, NONE, 0, 0, 0, 0, EINVAL, ENOPROTOOPT},
     {OPT(IPPROTO_IPV6, IPV6_RECVHOPLIMIT), STORED, FLAG, 0, 0, 0, 0, 0, 0},
-    {OPT(IPPROTO_IPV6, IPV6_RECVTCLASS), STORED, FLAG, 0, 0, 0, 0, 0, 0},
+    {OPT(IPPROTO_IPV6, IPV6_RECVHOPOPTS), STORED, FLAG, 0, 0, 0, 0, 0, 0},
+    {OPT(IPPROTO_IPV6, IPV6_HOPOPTS), REFUSED, NONE, 0, 0, 0, 0, EINVAL, 0},
+    {OPT(IPPROTO_IPV6, IPV6_RTHDRDSTOPTS), REFUSED, NONE, 0, 0, 0, 0, EINVAL, 0},
+    {OPT(IPPROTO_IPV6, IPV6_RECVRTHDR), STORED, FLAG, 0, 0, 0, 0, 0, 0},
+    {OPT(IPPROTO_IPV6, IPV6_RTHDR), REFUSED, NONE, 0, 0, 0, 0, EINVAL, 0},
+    {OPT(IPPROTO_IPV6, IPV6_RECVDSTOPTS), STORED, FLAG, 0, 0, 0, 0, 0, 0},
+    {OPT(IPPROTO_IPV6, IPV6_DSTOPTS), REFUSED, NONE, 0, 0, 0, 0, EINVAL, 0},
+    {OPT(IPPROTO_IPV6, IPV6_RECVPATHMTU), STORED, FLAG, 0, 0, 0, 0, 0, 0},
+    {OPT(IPPROTO_IPV6, IPV6_PATHMTU), SERVED, COMPUTED, 0, 0, 0, 0, ENOPROTOOPT, 0},
     {OPT(IPPROTO_IPV6, IPV6_DONTFRAG), STORED, FLAG, 0, 0, 0, 0, 0, 0},
+    {OPT(IPPROTO_IPV6, IPV6_RECVTCLASS), STORED, FLAG, 0, 0, 0, 0, 0, 0},
+    {OPT(IPPROTO_IPV6, IPV6_TCLASS), SERVED, INT, AT(tclass), -1, 255, 0, EINVAL, 0},
+    {OPT(IPPROTO_IPV6, IPV6_AUTOFLOWLABEL), REFUSED, FIXED, 0, 0, 0, 0, ENOPROTOOPT, 0},
+    {OPT(IPPROTO_IPV6, IPV6_ADDR_PREFERENCES), STORED, INT, 0, ANY_INT, PREFERENCES, EINVAL, 0},
+    {OPT(IPPROTO_IPV6, IPV6_MINHOPCOUNT), SERVED, INT, AT(minhops), 0, 255, 0, EINVAL, 0},
+    {OPT(IPPROTO_IPV6, IPV6_RECVORIGDSTADDR), STORED, FLAG, 0, 0, 0, 0, 0, 0},
+    {OPT(IPPROTO_IPV6, IPV6_TRANSPARENT), REFUSED, FIXED, 0, 0, 0, 0, EPERM, 0},
+    {OPT(IPPROTO_IPV6, IPV6_UNICAST_IF), REFUSED, FIXED, 0, 0, 0, 0, EADDRNOTAVAIL, 0},
+    {OPT(IPPROTO_IPV6, IPV6_RECVFRAGSIZE), STORED, FLAG, 0, 0, 0, 0, 0, 0},
+    {OPT(IPPROTO_IPV6, IPV6_FREEBIND), SERVED, FLAG, AT(freebind), 0, 0, 0, 0, 0},
 };
 
 #define NROWS (sizeof(gz_option_rows) / sizeof(gz_option_rows[0]))
 
 const size_t gz_option_nrows = NROWS;
 
-_Static_assert(NROWS <= GZ_OPTION_ROWS, "plain[] has a place for each row");
+_Static_assert(NROWS <= GZ_OPTION_ROWS, "asked.c has a place for each row");
 
 const struct gz_option_row *gz_option_row(int level, int opt)
 {
@@ -217,7 +258,18 @@ const struct gz_option_row *gz_option_row(int level, int opt)
 
 int *gz_option_int(struct gz_options *o, const struct gz_option_row *r)
 {
-	return r->offset ? (int *)((char *)o + r->offset) : &o->plain[r - gz_option_rows];
+	size_t n = 0;
+
+	if (r->offset)
+		return (int *)((char *)o + r->offset);
+	for (const struct gz_option_row *p = gz_option_rows; p < r; p++)
+		n += gz_option_is_plain(p);
+	return &o->plain[n];
+}
+
+bool gz_option_is_plain(const struct gz_option_row *r)
+{
+	return gz_option_is_int(r) && !r->offset;
 }
 
 bool gz_option_is_int(const struct gz_option_row *r)

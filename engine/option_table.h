@@ -5,8 +5,11 @@
 #ifndef GZ_OPTION_TABLE_H
 #define GZ_OPTION_TABLE_H
 
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
+
+#include <linux/in6.h>
 
 #include "engine/options.h"
 
@@ -49,7 +52,7 @@ struct gz_option_row {
 	const char *name;
 	enum verdict verdict;
 	enum kind kind;
-	size_t offset; /* in struct gz_options; 0: in plain[] */
+	size_t offset; /* in struct gz_options; 0: in plain[], in the order of the rows */
 	int lo, hi;
 	int dfl;
 	int set_error, get_error;
@@ -62,8 +65,10 @@ extern const size_t gz_option_nrows;
 
 /** Return: NULL, there is none */
 const struct gz_option_row *gz_option_row(int level, int opt);
-/** Where the value of a row of ints is kept */
+/** Where the value of a row of ints is kept; found by counting */
 int *gz_option_int(struct gz_options *o, const struct gz_option_row *r);
 bool gz_option_is_int(const struct gz_option_row *r);
+/** Has it a place in plain[]? */
+bool gz_option_is_plain(const struct gz_option_row *r);
 
 #endif

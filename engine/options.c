@@ -5,6 +5,7 @@
  * What is kept, computed or refused is in option_table.c.  Lengths are checked as
  * net/core/sock.c, net/ipv4/tcp.c and net/ipv4/ip_sockglue.c do.
  */
+#include <assert.h>
 #include <errno.h>
 #include <limits.h>
 #include <linux/capability.h>
@@ -29,10 +30,16 @@ static bool is(const struct gz_option_row *r, int level, int opt)
 
 void gz_options_init(struct gz_options *o)
 {
+	int *plain = o->plain;
+
 	memset(o, 0, sizeof(*o));
-	for (size_t i = 0; i < gz_option_nrows; i++)
-		if (gz_option_is_int(&gz_option_rows[i]))
-			*gz_option_int(o, &gz_option_rows[i]) = gz_option_rows[i].dfl;
+	for (const struct gz_option_row *r = gz_option_rows; r < gz_option_rows + gz_option_nrows;
+	     r++)
+		if (gz_option_is_plain(r))
+			*plain++ = r->dfl;
+		else if (gz_option_is_int(r))
+			*gz_option_int(o, r) = r->dfl;
+	assert(plain <= o->plain + GZ_OPTION_PLAIN);
 	o->syncnt = gz_cfg ? (int)gz_cfg->syn_retries : 6;
 }
 
@@ -148,6 +155,28 @@ static int tos_priority(int tos)
 	return prio[(tos & 0x1e) >> 1];
 }
 
+/* ip6_sock_set_addr_preferences(): one of each, the default where *@v has none */
+static int prefer(const struct gz_option_row *r, int *v)
+{
+	static const int of[] = {
+	    IPV6_PREFER_SRC_TMP | IPV6_PREFER_SRC_PUBLIC | IPV6_PREFER_SRC_PUBTMP_DEFAULT,
+	    IPV6_PREFER_SRC_COA | IPV6_PREFER_SRC_HOME,
+	    IPV6_PREFER_SRC_CGA | IPV6_PREFER_SRC_NONCGA, /* not told */
+	};
+	int told = 0;
+
+	for (int i = 0; i < 3; i++) {
+		int one = *v & of[i];
+
+		if (one & (one - 1))
+			return -EINVAL;
+		if (i < 2)
+			told |= one ? one : r->dfl & of[i];
+	}
+	*v = told;
+	return 0;
+}
+
 /* What an option does with its value besides keeping it.  Return: 0 or -errno */
 static int adjust(struct gz_sock *s, const struct gz_option_row *r, int shadow, pid_t tid, int *v)
 {
@@ -207,6 +236,8 @@ static int adjust(struct gz_sock *s, const struct gz_option_row *r, int shadow, 
 		}
 		return 0;
 	default:
+		if (r->opt == IPV6_ADDR_PREFERENCES)
+			return prefer(r, v);
 		if (r->opt == IPV6_UNICAST_HOPS)
 			*v = *v < 0 ? 64 : *v;
 		if (r->opt == IPV6_TCLASS)
@@ -215,6 +246,13 @@ static int adjust(struct gz_sock *s, const struct gz_option_row *r, int shadow, 
 			return 0;
 		return gz_sock_state(s) == GZ_FRESH ? 0 : -EINVAL;
 	}
+}
+
+/* Extension headers of what is sent: the stack sends none. */
+static bool is_header(int opt)
+{
+	return opt == IPV6_HOPOPTS || opt == IPV6_RTHDRDSTOPTS || opt == IPV6_RTHDR ||
+	       opt == IPV6_DSTOPTS;
 }
 
 /* Is @val what a FIXED row may be set to? */
@@ -228,6 +266,12 @@ static bool is_fixed(const struct gz_option_row *r, int v, const void *val, sock
 			return false;
 	}
 	return (v >= r->lo && v <= r->hi) || v == r->dfl;
+}
+
+bool gz_options_are_native(const struct gz_options *o)
+{
+	return !o->oobinline && o->rcvlowat == 1 && !o->rcvtimeo.tv_sec && !o->rcvtimeo.tv_usec &&
+	       !o->sndtimeo.tv_sec && !o->sndtimeo.tv_usec;
 }
 
 void gz_options_natively(const struct gz_options *o, int shadow)
@@ -289,8 +333,17 @@ int gz_option_set(struct gz_sock *s, int shadow, pid_t tid, int level, int opt, 
 	}
 	if (level == IPPROTO_IPV6 && opt == IPV6_2292PKTOPTIONS) /* no message: no headers */
 		return len < sizeof(struct cmsghdr) ? 0 : refuse(r);
-	if (level == IPPROTO_IPV6 && opt == IPV6_MTU) { /* of what is fragmented: not of TCP */
+	if (level == IPPROTO_IPV6 && is_header(opt) && !len)
+		return 0; /* it is taken away */
+	if (level == IPPROTO_IPV6 && (opt == IPV6_JOIN_GROUP || opt == IPV6_LEAVE_GROUP) &&
+	    len >= sizeof(struct ipv6_mreq))
+		return -EPROTO;
+	if (level == IPPROTO_IPV6 && (opt == IPV6_MTU || opt == IPV6_ADDRFORM)) {
 		memcpy(&v, val, len < sizeof(v) ? 0 : sizeof(v));
+		if (opt == IPV6_ADDRFORM)
+			return v == AF_INET && gz_sock_state(s) != GZ_ESTABLISHED ? -ENOTCONN
+										  : refuse(r);
+		/* Of what is fragmented: not of TCP */
 		return len < sizeof(v) || (v && v < 1280) ? -EINVAL : 0;
 	}
 	if (r->kind == COMPUTED || r->kind == NONE)
@@ -412,6 +465,7 @@ static int compute_large(struct gz_sock *s, const struct gz_option_row *r, void 
 
 static int compute(struct gz_sock *s, const struct gz_option_row *r, void *val, socklen_t *len)
 {
+	struct ip6_mtuinfo path = {0};
 	struct tcp_info info;
 	int v = 0;
 
@@ -420,7 +474,7 @@ static int compute(struct gz_sock *s, const struct gz_option_row *r, void *val, 
 		if (r->opt != TCP_IS_MPTCP)
 			return compute_large(s, r, val, len);
 		break;
-	case IPPROTO_IP: /* IP_MTU, IPV6_MTU */
+	case IPPROTO_IP: /* IP_MTU, IPV6_MTU, IPV6_PATHMTU, IPV6_ADDRFORM */
 	case IPPROTO_IPV6:
 		if (is(r, IPPROTO_IP, IP_PKTOPTIONS) || is(r, IPPROTO_IPV6, IPV6_2292PKTOPTIONS))
 			return gz_arrival_options(s, r->level, val, len);
@@ -428,11 +482,16 @@ static int compute(struct gz_sock *s, const struct gz_option_row *r, void *val, 
 			return -ENOTCONN;
 		gz_segment_info(s, &info);
 		v = info.tcpi_pmtu ? (int)info.tcpi_pmtu : gz_port.mtu;
+		path.ip6m_mtu = (uint32_t)v;
+		if (is(r, IPPROTO_IPV6, IPV6_PATHMTU))
+			return *len < sizeof(path) ? -EINVAL : give(val, len, &path, sizeof(path));
+		if (is(r, IPPROTO_IPV6, IPV6_ADDRFORM))
+			v = AF_INET6;
 		break;
 	default:
 		switch (r->opt) {
 		case SO_ERROR:
-			v = atomic_exchange(&s->error, 0);
+			v = gz_plane_take_error(s);
 			break;
 		case SO_TYPE:
 			v = SOCK_STREAM;
@@ -514,8 +573,9 @@ int gz_option_get(struct gz_sock *s, int level, int opt, void *val, socklen_t *l
 			return -EINVAL;
 		return give(val, len, s->opt.device, strlen(s->opt.device) + 1);
 	case NONE:
-		/* IP_OPTIONS, TCP_ULP, TCP_FASTOPEN_KEY: there is none */
-		if (level == IPPROTO_TCP || opt == IP_OPTIONS) {
+		/* IP_OPTIONS, TCP_ULP, TCP_FASTOPEN_KEY, IPV6_HOPOPTS and kin: there is none */
+		if (level == IPPROTO_TCP || (level == IPPROTO_IP && opt == IP_OPTIONS) ||
+		    (level == IPPROTO_IPV6 && is_header(opt))) {
 			*len = 0;
 			return 0;
 		}

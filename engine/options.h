@@ -21,8 +21,9 @@ struct gz_sock;
 
 /** Values as getsockopt() returns them, unless said otherwise. */
 struct gz_options {
-#define GZ_OPTION_ROWS 176
-	int plain[GZ_OPTION_ROWS]; /* of rows without a field of their own; first */
+#define GZ_OPTION_ROWS 224
+#define GZ_OPTION_PLAIN 80
+	int plain[GZ_OPTION_PLAIN]; /* of rows of ints without a field of their own; first */
 	int reuseaddr, reuseport, keepalive, broadcast, oobinline, priority, mark, dontroute;
 	int rcvbuf, sndbuf, rcvlowat;
 	bool rcvbuf_set, sndbuf_set; /* by the program: they bound, as the kernel's locks do */
@@ -56,6 +57,8 @@ void gz_options_init(struct gz_options *o);
 int gz_option_set(struct gz_sock *s, int shadow, pid_t tid, int level, int opt, const void *val,
 		  socklen_t len);
 
+/** Has the shadow nothing of its own to be told? */
+bool gz_options_are_native(const struct gz_options *o);
 /** What a new shadow must know itself: time-outs, SO_RCVLOWAT, SO_OOBINLINE. */
 void gz_options_natively(const struct gz_options *o, int shadow);
 

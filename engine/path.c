@@ -62,21 +62,43 @@ static int errno6(const struct gz_icmp *e)
 								      : EPROTO;
 }
 
+static uint32_t headers(bool v6)
+{
+	return (v6 ? IP6_HLEN : IP_HLEN) + TCP_HLEN;
+}
+
+/* Return: segments are smaller now */
+static bool narrow(struct tcp_pcb *p, uint32_t mtu, bool v6)
+{
+	uint32_t mss = mtu - headers(v6);
+
+	if (mss >= p->mss)
+		return false;
+	gz_stack_flow(p)->measure.pmtu = mtu;
+	p->mss = (u16_t)mss;
+	return true;
+}
+
+bool gz_path_narrow(struct tcp_pcb *p, uint32_t mss)
+{
+	bool v6 = IP_IS_V6_VAL(p->remote_ip);
+
+	return narrow(p, LWIP_MAX(mss + headers(v6), (uint32_t)MTU4_MIN), v6);
+}
+
 static void shrink(struct tcp_pcb *p, uint32_t mtu, bool v6)
 {
 	struct gz_measure *m = &gz_stack_flow(p)->measure;
-	uint32_t least = v6 ? MTU6_MIN : MTU4_MIN, mss;
+	uint32_t least = v6 ? MTU6_MIN : MTU4_MIN;
 
 	if (mtu < least) {
 		m->fragments = !v6;
 		mtu = least;
 	}
-	mss = mtu - (v6 ? IP6_HLEN : IP_HLEN) - TCP_HLEN;
-	if (mss >= p->mss)
+	if (!narrow(p, mtu, v6))
 		return;
 	gz_count(GZ_C_PATH_MTU);
-	m->pmtu = mtu;
-	p->mss = (u16_t)mss;
+	m->hole.mss = 0; /* it is known how wide it is */
 	if (p->state >= ESTABLISHED)
 		gz_recovery_resize(p);
 }

@@ -17,13 +17,7 @@
  * An agent tells of what it has done by its slot's bit in dirty[], and, if the
  * worker sleeps, by a byte that it sends through the shadow (the bell).
  *
- * Leaving.  Whatever cannot go on in the rings leads here: an unpatched site, a
- * program without agent, a full ring, a descriptor that is passed on.  Both rings are
- * closed, by a bit in the words that agents commit with: what was committed is
- * exact.  An agent that is about to read a token or to send a bell holds a lock of the
- * slot; so the locks are waited for, for LEAVE_NS at most, because their holder may
- * have been killed.  Then tokens and bells are thrown away, what is in the rx ring is
- * sent into the shadow, and only then may anybody use it natively.
+ * What cannot go on here leaves (leave.c).
  *
  * Nothing that is read from the slot is believed: a position that cannot be resets
  * the connection (broken()), the bytes are copied before anything looks at them.
@@ -32,12 +26,10 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/futex.h>
-#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -51,15 +43,10 @@
 #include "engine/lane.h"
 #include "engine/log.h"
 #include "engine/plane_inner.h"
+#include "engine/udp_ring.h"
 #include "engine/worker.h"
 
-#ifndef PIDFD_THREAD
-#define PIDFD_THREAD O_EXCL /* Linux 6.9 */
-#endif
-
-#define APP_SPIN_US 200 /* a program, before it sleeps */
-#define LEAVE_NS 100000000ull
-#define FADE_NS 20000000ull
+#define APP_SPIN_US 200	       /* a program, before it sleeps */
 #define LANES_NS 1000000000ull /* what went by them is counted so often */
 #define LOOK_NS 200000ull      /* until something of these is due */
 
@@ -87,7 +74,7 @@ struct gz_plane *gz_plane_new(int broker)
 	p->sh->slots = GZ_SLOTS;
 	p->sh->mhz = (uint32_t)(rte_get_tsc_hz() / 1000000);
 	p->sh->spin = APP_SPIN_US * p->sh->mhz;
-	p->epoch = p->sh->epoch = 1;
+	p->sh->epoch = 1;
 	for (int i = GZ_SLOTS - 1; i >= 0; i--)
 		p->free[p->nfree++] = (uint16_t)i;
 	pthread_mutex_init(&p->lock, NULL);
@@ -140,8 +127,8 @@ static uint32_t timed(const struct gz_options *o)
 
 static bool may_ring(const struct gz_sock *s)
 {
-	return s->client->plane && s->type == SOCK_STREAM && s->ring.i < 0 &&
-	       !atomic_load(&s->no_ring) && gz_plane_has(&s->opt);
+	return s->client->plane && !s->dgram.ping && s->ring.i < 0 && gz_plane_has(&s->opt) &&
+	       (s->type == SOCK_DGRAM || !atomic_load(&s->no_ring));
 }
 
 /* Slots whose bit is in one word of dirty[] are one worker's. */
@@ -165,46 +152,70 @@ static uint32_t take_slot(struct gz_plane *p, unsigned worker)
 	return GZ_SLOTS;
 }
 
-void gz_plane_give(struct gz_sock *s, bool sending, bool nonblock)
+bool gz_plane_take_slot(struct gz_sock *s)
 {
 	struct gz_plane *p = s->client->plane;
+	uint32_t i = GZ_SLOTS;
+	bool no_more;
+
+	pthread_mutex_lock(&p->lock);
+	no_more = p->no_more;
+	if (!no_more)
+		i = take_slot(p, gz_worker_of(s)->index);
+	if (i < GZ_SLOTS) {
+		p->gen[i] += 1; /* odd */
+		p->touched[i] = true;
+	}
+	pthread_mutex_unlock(&p->lock);
+	if (i == GZ_SLOTS) {
+		gz_off_sock(s, no_more ? GZ_OFF_SANDBOX : GZ_OFF_NO_SLOT);
+		if (!no_more)
+			gz_count(GZ_C_RING_NO_SLOT);
+		return false;
+	}
+	s->ring.i = (int)i;
+	__atomic_fetch_and(&p->sh->accepted[i / 64], ~(1ULL << i % 64), __ATOMIC_SEQ_CST);
+	memset(slot_of(s), 0, sizeof(struct gz_slot));
+	return true;
+}
+
+void gz_plane_publish(struct gz_sock *s)
+{
+	struct gz_plane *p = s->client->plane;
+	uint32_t i = (uint32_t)s->ring.i;
+
+	pthread_mutex_lock(&p->lock);
+	__atomic_store_n(&slot_of(s)->gen, p->gen[i], __ATOMIC_RELEASE);
+	__atomic_store_n(&p->sh->ino[i], s->ino, __ATOMIC_RELEASE);
+	if (i >= __atomic_load_n(&p->sh->used, __ATOMIC_RELAXED))
+		__atomic_store_n(&p->sh->used, i + 1, __ATOMIC_RELEASE);
+	pthread_mutex_unlock(&p->lock);
+	__atomic_fetch_add(&p->sh->epoch, 1, __ATOMIC_SEQ_CST);
+}
+
+void gz_plane_give(struct gz_sock *s, bool sending, bool nonblock)
+{
+	/* Agents are to know of datagrams that go by the shadow, too. */
+	const uint32_t plane = atomic_load(&s->no_ring) ? GZ_PLANE_NATIVE : GZ_PLANE_RING;
 	struct gz_slot *slot;
-	uint32_t i;
 
 	if (!may_ring(s)) {
 		gz_off_sock(s, GZ_OFF_OPTION);
 		return;
 	}
-	pthread_mutex_lock(&p->lock);
-	if (p->no_more) {
-		pthread_mutex_unlock(&p->lock);
-		gz_off_sock(s, GZ_OFF_SANDBOX);
+	if (!gz_plane_take_slot(s))
 		return;
-	}
-	i = take_slot(p, gz_worker_of(s)->index);
-	if (i == GZ_SLOTS) {
-		pthread_mutex_unlock(&p->lock);
-		gz_off_sock(s, GZ_OFF_NO_SLOT);
-		gz_count(GZ_C_RING_NO_SLOT);
-		return;
-	}
-	p->gen[i] += 1; /* odd */
-	slot = &p->sh->slot[i];
-	memset(slot, 0, sizeof(*slot));
-	slot->rx_plane = GZ_PLANE_RING;
-	slot->tx_plane = sending ? GZ_PLANE_RING : GZ_PLANE_TRAP;
+	slot = slot_of(s);
+	slot->rx_plane = plane;
+	slot->tx_plane = sending ? plane : GZ_PLANE_TRAP;
 	slot->news = sending ? 0 : GZ_NEWS_CONNECTING;
 	slot->nonblock = nonblock;
 	slot->watch = atomic_load(&s->ring.loud) ? GZ_WATCH_LOUD : 0;
 	slot->timed = timed(&s->opt);
-	s->ring.i = (int)i;
-	atomic_store(&s->ring.plane, GZ_PLANE_RING);
-	__atomic_store_n(&slot->gen, p->gen[i], __ATOMIC_RELEASE);
-	__atomic_store_n(&p->sh->ino[i], s->ino, __ATOMIC_RELEASE);
-	if (i >= __atomic_load_n(&p->sh->used, __ATOMIC_RELAXED))
-		__atomic_store_n(&p->sh->used, i + 1, __ATOMIC_RELEASE);
-	__atomic_store_n(&p->sh->epoch, ++p->epoch, __ATOMIC_SEQ_CST);
-	pthread_mutex_unlock(&p->lock);
+	if (s->type == SOCK_DGRAM)
+		gz_udp_ring_begin(s);
+	atomic_store(&s->ring.plane, plane);
+	gz_plane_publish(s);
 	gz_count(GZ_C_RING_SOCKETS);
 }
 
@@ -217,6 +228,7 @@ void gz_plane_drop(struct gz_sock *s)
 		return;
 	pthread_mutex_lock(&p->lock);
 	__atomic_store_n(&p->sh->ino[i], 0, __ATOMIC_SEQ_CST);
+	atomic_store(&p->nest[i], 0);
 	__atomic_store_n(&p->sh->slot[i].gen, ++p->gen[i], __ATOMIC_SEQ_CST);
 	p->free[p->nfree++] = (uint16_t)i;
 	pthread_mutex_unlock(&p->lock);
@@ -264,6 +276,7 @@ bool gz_plane_take_options(struct gz_sock *s)
 	    [GZ_SET_KEEPIDLE] = {IPPROTO_TCP, TCP_KEEPIDLE},
 	    [GZ_SET_KEEPINTVL] = {IPPROTO_TCP, TCP_KEEPINTVL},
 	    [GZ_SET_KEEPCNT] = {IPPROTO_TCP, TCP_KEEPCNT},
+	    [GZ_SET_CORK] = {IPPROTO_TCP, TCP_CORK},
 	};
 	struct gz_slot *slot;
 	uint32_t bits;
@@ -294,8 +307,7 @@ bool gz_plane_is_ring(const struct gz_sock *s)
 	return s->ring.i >= 0 && atomic_load(&s->ring.plane) == GZ_PLANE_RING;
 }
 
-/* Return: somebody waited for room, in a send() or for readiness */
-static bool wake_senders(struct gz_slot *slot)
+bool gz_slot_wake_senders(struct gz_slot *slot)
 {
 	if (!__atomic_load_n(&slot->tx_want, __ATOMIC_SEQ_CST) ||
 	    !__atomic_exchange_n(&slot->tx_want, 0, __ATOMIC_SEQ_CST))
@@ -307,7 +319,7 @@ static bool wake_senders(struct gz_slot *slot)
 
 void gz_plane_wake_senders(struct gz_sock *s)
 {
-	if (wake_senders(slot_of(s)))
+	if (gz_slot_wake_senders(slot_of(s)))
 		gz_plane_tell(s);
 }
 
@@ -318,10 +330,10 @@ void gz_plane_stop_sending(struct gz_sock *s)
 	if (s->ring.i < 0)
 		return;
 	slot = slot_of(s);
-	/* In this order: the worker may be opening the ring after a lane (open_tx()). */
+	/* In this order: the worker may be opening the ring after a lane (gz_plane_open_tx()). */
 	__atomic_store_n(&slot->tx_plane, GZ_PLANE_NATIVE, __ATOMIC_SEQ_CST);
 	__atomic_fetch_or(&slot->tx_tail, GZ_RING_CLOSED, __ATOMIC_SEQ_CST);
-	wake_senders(slot);
+	gz_slot_wake_senders(slot);
 }
 
 /* From @head to @tail, if that can be. */
@@ -409,8 +421,16 @@ void gz_plane_begin(struct gz_sock *s)
 
 void gz_plane_leave(struct gz_sock *s, int fd)
 {
-	if (gz_plane_is_ring(s))
+	if (s->type == SOCK_DGRAM)
+		gz_udp_ring_leave(s, fd);
+	else if (gz_plane_is_ring(s))
 		ask(GZ_OP_LEAVE, s, NULL, fd);
+}
+
+void gz_plane_settle_accepted(struct gz_client *c)
+{
+	/* Without a bit in accepted[], too: a worker may have taken it just now. */
+	ask(GZ_OP_ACCEPTED, NULL, c, -1);
 }
 
 void gz_plane_no_lanes(struct gz_client *c)
@@ -427,17 +447,9 @@ void gz_plane_adopt(struct gz_sock *s)
 		s->client->plane->owner[s->ring.i] = s;
 }
 
-static void stop_fading(struct gz_sock *s)
-{
-	if (!s->ring.fades || s->ring.fades == UINT64_MAX)
-		return;
-	LIST_REMOVE(s, ring.fading);
-	s->ring.fades = UINT64_MAX; /* it was given its time */
-}
-
 void gz_plane_release(struct gz_sock *s)
 {
-	stop_fading(s);
+	gz_plane_stop_fading(s);
 	gz_join_end(s);
 	if (s->ring.i >= 0 && s->client->plane->owner[s->ring.i] == s)
 		s->client->plane->owner[s->ring.i] = NULL;
@@ -453,7 +465,7 @@ void gz_plane_room_made(struct gz_sock *s)
 	if (s->ring.pair ? !gz_lane_has_room(s)
 			 : GZ_SLOT_RING - (tail - s->ring.tx_head) < GZ_SLOT_WRITABLE)
 		return;
-	wake_senders(slot);
+	gz_slot_wake_senders(slot);
 	gz_plane_tell(s);
 }
 
@@ -477,7 +489,7 @@ void gz_plane_ended(struct gz_sock *s, bool over)
 		gz_plane_mark_ready(s);
 }
 
-static void go_native(struct gz_sock *s)
+void gz_plane_go_native(struct gz_sock *s)
 {
 	struct gz_slot *slot = slot_of(s);
 
@@ -485,27 +497,35 @@ static void go_native(struct gz_sock *s)
 	atomic_store(&s->ring.plane, GZ_PLANE_NATIVE);
 	if (!atomic_load(&s->ring.orphan))
 		__atomic_store_n(&slot->rx_plane, GZ_PLANE_NATIVE, __ATOMIC_SEQ_CST);
-	__atomic_store_n(&slot->tx_plane, GZ_PLANE_NATIVE, __ATOMIC_SEQ_CST);
-	wake_senders(slot);
+	__atomic_store_n(&slot->tx_plane,
+			 atomic_load(&s->ring.over) ? GZ_PLANE_OVER : GZ_PLANE_NATIVE,
+			 __ATOMIC_SEQ_CST);
+	gz_slot_wake_senders(slot);
 	gz_plane_mark_ready(s);
 }
 
-static void close_rings(struct gz_sock *s)
+void gz_plane_close_rings(struct gz_sock *s)
 {
 	struct gz_slot *slot = slot_of(s);
 
 	gz_lane_end(s);
 	__atomic_fetch_or(&slot->tx_tail, GZ_RING_CLOSED, __ATOMIC_SEQ_CST);
 	__atomic_fetch_or(&slot->rx_head, GZ_RING_CLOSED, __ATOMIC_SEQ_CST);
-	wake_senders(slot);
+	gz_slot_wake_senders(slot);
 }
 
 void gz_plane_failed(struct gz_sock *s)
 {
+	struct gz_slot *slot;
+
 	if (s->ring.i < 0)
 		return;
-	close_rings(s);
-	go_native(s);
+	slot = slot_of(s);
+	gz_plane_close_rings(s);
+	gz_join_end(s);
+	gz_plane_set_over(s, atomic_load(&s->error));
+	__atomic_store_n(&slot->rx_plane, GZ_PLANE_OVER, __ATOMIC_SEQ_CST);
+	gz_plane_mark_ready(s);
 }
 
 /* The slot says what cannot be. */
@@ -514,10 +534,10 @@ void gz_plane_broken(struct gz_sock *s)
 	gz_count(GZ_C_RING_BROKEN);
 	gz_off_sock(s, GZ_OFF_BROKEN);
 	gz_debug("socket %lu: its ring is broken", (unsigned long)s->id);
-	close_rings(s);
+	gz_plane_close_rings(s);
 	s->ring.rx_tail = __atomic_load_n(&slot_of(s)->rx_head, __ATOMIC_RELAXED) & ~GZ_RING_CLOSED;
 	s->ring.tx_head = __atomic_load_n(&slot_of(s)->tx_tail, __ATOMIC_RELAXED) & ~GZ_RING_CLOSED;
-	go_native(s);
+	gz_plane_go_native(s);
 	s->reset = true;
 	atomic_store(&s->error, ECONNRESET);
 	gz_stack_abort(s);
@@ -566,79 +586,16 @@ static int64_t fill_ring(struct gz_sock *s)
 	return done;
 }
 
-/* A duplicate of the program's descriptor, if it is still where it was.  Return: -1 */
-static int find_fd(const struct gz_sock *s)
-{
-	int pidfd = (int)syscall(SYS_pidfd_open, atomic_load(&s->ring.seen_tid), PIDFD_THREAD);
-	struct stat st;
-	int fd;
-
-	if (pidfd < 0)
-		return -1;
-	fd = (int)syscall(SYS_pidfd_getfd, pidfd, atomic_load(&s->ring.seen_fd), 0);
-	close(pidfd);
-	if (fd < 0 || (!fstat(fd, &st) && st.st_ino == s->ino))
-		return fd;
-	close(fd);
-	return -1;
-}
-
-/*
- * The rings are closed for good: whatever is called now traps.  Who sleeps on the shadow until
- * there is room is told by nobody else.
- */
-static void trap(struct gz_sock *s, struct gz_leave *l)
-{
-	struct gz_slot *slot = slot_of(s);
-
-	__atomic_store_n(&slot->rx_plane, GZ_PLANE_TRAP, __ATOMIC_SEQ_CST);
-	__atomic_store_n(&slot->tx_plane, GZ_PLANE_TRAP, __ATOMIC_SEQ_CST);
-	if (l)
-		l->wakes = __atomic_load_n(&slot->want, __ATOMIC_SEQ_CST);
-	gz_plane_wake(s);
-}
-
-/*
- * Urgent data has no place in a ring.  The program's next call is to find the rings
- * closed; until then the bytes wait where they are, and a token says that there are some.
- * But where the descriptor is found, the socket leaves now, and its owner sees POLLPRI.
- */
-static void evict(struct gz_sock *s)
-{
-	struct gz_leave *l;
-
-	if (s->ring.evicted)
-		return;
-	s->ring.evicted = true;
-	gz_off_sock(s, s->urgent.rx_here ? GZ_OFF_URGENT : GZ_OFF_AGENT);
-	l = calloc(1, sizeof(*l));
-	if (l)
-		*l = (struct gz_leave){
-		    .sock = s, .own = true, .fd = find_fd(s), .deadline = gz_worker.now + LEAVE_NS};
-	close_rings(s);
-	trap(s, l);
-	gz_plane_token(s);
-	if (l && l->fd >= 0) {
-		gz_sock_ref(s);
-		TAILQ_INSERT_TAIL(&gz_worker.leaving, l, entry);
-	} else {
-		free(l);
-	}
-}
-
-void gz_plane_ending(struct gz_sock *s)
-{
-	if (gz_plane_is_ring(s) && __atomic_load_n(&slot_of(s)->tx_want, __ATOMIC_SEQ_CST))
-		evict(s);
-}
-
 uint32_t gz_plane_to_app(struct gz_sock *s)
 {
 	struct gz_slot *slot = slot_of(s);
 	uint32_t sum = 0;
 
+	/* Who is to leave must be somebody's. */
+	if (s->urgent.rx_here && s->offered_by)
+		return 0;
 	if (s->urgent.rx_here || __atomic_load_n(&slot->leave, __ATOMIC_RELAXED))
-		evict(s);
+		gz_plane_evict(s);
 	if (s->ring.evicted)
 		return 0;
 
@@ -663,16 +620,63 @@ uint32_t gz_plane_to_app(struct gz_sock *s)
 	return sum;
 }
 
+/* What agents have set.  Return: false, another thread has the lock: then in the next round */
+static bool take_options(struct gz_sock *s)
+{
+	const uint32_t i = (uint32_t)s->ring.i;
+	bool any;
+
+	if (!__atomic_load_n(&slot_of(s)->set, __ATOMIC_SEQ_CST))
+		return true;
+	if (pthread_mutex_trylock(&s->lock)) {
+		__atomic_fetch_or(&s->client->plane->sh->dirty[i / 64], 1ULL << i % 64,
+				  __ATOMIC_SEQ_CST);
+		return false;
+	}
+	any = gz_plane_take_options(s);
+	pthread_mutex_unlock(&s->lock);
+	if (any) {
+		gz_stack_options(s);
+		gz_worker_dirty(&gz_worker, s);
+	}
+	return true;
+}
+
+static uint64_t written(const struct gz_slot *slot)
+{
+	return __atomic_load_n(&slot->tx_tail, __ATOMIC_SEQ_CST) & ~GZ_RING_CLOSED;
+}
+
+/*
+ * How far the program has written, as its last cork has it: what was written after that was
+ * set goes with it, and what was before that was pulled too.  Return: false, not now
+ */
+static bool corked_tail(struct gz_sock *s, uint64_t *tail)
+{
+	struct gz_slot *slot = slot_of(s);
+
+	*tail = written(slot);
+	if (!(__atomic_load_n(&slot->set, __ATOMIC_SEQ_CST) & 1U << GZ_SET_CORK))
+		return true;
+	if (!take_options(s))
+		return false;
+	if (!s->opt.cork)
+		*tail = written(slot);
+	return true;
+}
+
 bool gz_plane_from_app(struct gz_sock *s, uint32_t room)
 {
 	const uint8_t *ring = gz_slot_tx(s->client->plane->sh, (uint32_t)s->ring.i);
 	struct gz_slot *slot = slot_of(s);
 
 	for (;;) {
-		uint64_t tail = __atomic_load_n(&slot->tx_tail, __ATOMIC_SEQ_CST) & ~GZ_RING_CLOSED;
 		uint32_t at = s->ring.tx_head % GZ_SLOT_RING, n = GZ_SLOT_RING - at;
+		uint64_t tail;
 
 		gz_plane_room_made(s);
+		if (!corked_tail(s, &tail))
+			return false;
 		if (tail == s->ring.tx_head)
 			return true;
 		if (tail - s->ring.tx_head > GZ_SLOT_RING) {
@@ -720,22 +724,6 @@ static int pieces(const struct gz_sock *s, uint32_t n, struct iovec v[2])
 	return 2;
 }
 
-bool gz_plane_is_fading(struct gz_worker *w, struct gz_sock *s)
-{
-	if (s->ring.i < 0 || s->ring.fades == UINT64_MAX || !s->on_worker)
-		return false;
-	if (!gz_plane_is_ring(s) || !gz_plane_unread(s) ||
-	    (s->ring.fades && w->now >= s->ring.fades)) {
-		stop_fading(s);
-		return false;
-	}
-	if (!s->ring.fades) {
-		s->ring.fades = w->now + FADE_NS;
-		LIST_INSERT_HEAD(&w->fading, s, ring.fading);
-	}
-	return true;
-}
-
 int gz_plane_rest(struct gz_sock *s, struct iovec v[2])
 {
 	uint32_t n;
@@ -763,128 +751,6 @@ void gz_plane_rest_taken(struct gz_sock *s, uint32_t n)
 {
 	/* Closed: the word is ours alone, unless the program is mad. */
 	__atomic_fetch_add(&slot_of(s)->rx_head, n, __ATOMIC_SEQ_CST);
-}
-
-/* --- the worker: leaving --------------------------------------------------------- */
-
-static bool try_lock(uint32_t *l)
-{
-	uint32_t none = 0;
-
-	return __atomic_compare_exchange_n(l, &none, 2, false, __ATOMIC_SEQ_CST,
-					   __ATOMIC_RELAXED) ||
-	       none == 2;
-}
-
-/* By their number: a recv() too many would take an error that is the program's. */
-static void take_tokens(int fd)
-{
-	char bytes[64];
-	int n = 0;
-
-	while (ioctl(fd, SIOCINQ, &n) == 0 && n > 0 &&
-	       recv(fd, bytes, n < 64 ? (size_t)n : sizeof(bytes), MSG_DONTWAIT) > 0)
-		;
-}
-
-/* Return: whether it has left */
-static bool try_leave(struct gz_worker *w, struct gz_leave *l)
-{
-	struct gz_sock *s = l->sock;
-	struct gz_slot *slot = slot_of(s);
-	bool rx, tx;
-
-	if (gz_plane_is_ring(s)) {
-		/* Its token must not be taken before it has seen it. */
-		if (l->wakes && w->now < l->deadline &&
-		    __atomic_load_n(&slot->want, __ATOMIC_SEQ_CST))
-			return false;
-		rx = try_lock(&slot->rx_lock);
-		tx = try_lock(&slot->tx_lock);
-		if ((!rx || !tx) && w->now < l->deadline)
-			return false;
-		if (!rx || !tx)
-			gz_count(GZ_C_RING_FORCED);
-		/* No token and no bell is under way any more. */
-		take_tokens(l->fd);
-		if (gz_sock_state(s) != GZ_CONNECTING) {
-			gz_relay_skip(s);
-			s->can_read = true;
-		}
-		if ((s->end_fd < 0 || s->fin_passed) && gz_plane_unread(s))
-			atomic_store(&s->ring.orphan, true);
-		atomic_store(&s->ring.plane, GZ_PLANE_NATIVE);
-		gz_relay_pump(w, s);
-		go_native(s);
-		gz_count(GZ_C_RING_LEFT);
-	}
-	return true;
-}
-
-static void finish_leave(struct gz_leave *l)
-{
-	if (!l->own) {
-		sem_post(&l->done);
-		return;
-	}
-	/* Not before: it would hide the last close. */
-	close(l->fd);
-	free(l);
-}
-
-void gz_plane_on_leave(struct gz_worker *w, struct gz_leave *l)
-{
-	l->deadline = w->now + LEAVE_NS;
-	if (gz_plane_is_ring(l->sock)) {
-		close_rings(l->sock);
-		trap(l->sock, l);
-	}
-	if (try_leave(w, l)) {
-		finish_leave(l);
-		return;
-	}
-	gz_sock_ref(l->sock);
-	TAILQ_INSERT_TAIL(&w->leaving, l, entry);
-}
-
-static unsigned look_at_leaving(struct gz_worker *w)
-{
-	struct gz_leave *l, *next;
-	unsigned n = 0;
-
-	for (l = TAILQ_FIRST(&w->leaving); l; l = next) {
-		struct gz_sock *s = l->sock;
-
-		next = TAILQ_NEXT(l, entry);
-		if (!try_leave(w, l))
-			continue;
-		TAILQ_REMOVE(&w->leaving, l, entry);
-		finish_leave(l);
-		gz_sock_unref(s);
-		n++;
-	}
-	return n;
-}
-
-/* What agents have set; another thread may have the lock: then in the next round */
-static void take_options(struct gz_sock *s)
-{
-	const uint32_t i = (uint32_t)s->ring.i;
-	bool any;
-
-	if (!__atomic_load_n(&slot_of(s)->set, __ATOMIC_SEQ_CST))
-		return;
-	if (pthread_mutex_trylock(&s->lock)) {
-		__atomic_fetch_or(&s->client->plane->sh->dirty[i / 64], 1ULL << i % 64,
-				  __ATOMIC_SEQ_CST);
-		return;
-	}
-	any = gz_plane_take_options(s);
-	pthread_mutex_unlock(&s->lock);
-	if (!any)
-		return;
-	gz_stack_options(s);
-	gz_worker_dirty(&gz_worker, s);
 }
 
 /* --- the worker: its round --------------------------------------------------------- */
@@ -924,11 +790,16 @@ unsigned gz_plane_poll(struct gz_worker *w)
 
 			if (__atomic_load_n(&p->sh->dirty[k], __ATOMIC_RELAXED))
 				bits = __atomic_exchange_n(&p->sh->dirty[k], 0, __ATOMIC_SEQ_CST);
+			if (bits)
+				gz_plane_look_at(p, k, bits);
 			for (; bits; bits &= bits - 1) {
-				s = p->owner[k * 64 + (unsigned)__builtin_ctzll(bits)];
+				uint32_t i = k * 64 + (unsigned)__builtin_ctzll(bits);
 
-				if (!s)
+				s = p->owner[i];
+				if (!s) {
+					sum += gz_udp_ring_poll(p, i);
 					continue;
+				}
 				sum++;
 				take_options(s);
 				if (!s->ring.joined || !gz_join_poll(s))
@@ -941,9 +812,12 @@ unsigned gz_plane_poll(struct gz_worker *w)
 	if (w->now - w->lanes_counted > LANES_NS) {
 		w->lanes_counted = w->now;
 		LIST_FOREACH(p, &w->planes, entry[w->index])
-		gz_lane_look(p);
+		{
+			gz_lane_look(p);
+			gz_plane_trim(w, p);
+		}
 	}
-	return sum + look_at_leaving(w);
+	return sum + gz_plane_leaving(w);
 }
 
 bool gz_plane_asleep(struct gz_worker *w, bool asleep)

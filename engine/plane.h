@@ -32,8 +32,8 @@ struct gz_plane {
 	pthread_mutex_t lock; /* of what follows, up to the next comment */
 	uint32_t nfree;
 	uint16_t free[GZ_SLOTS];
-	uint32_t gen[GZ_SLOTS]; /* as in the slot, which may have been overwritten */
-	uint32_t epoch;
+	uint32_t gen[GZ_SLOTS];		    /* as in the slot, which may have been overwritten */
+	_Atomic uint16_t nest[GZ_SLOTS];    /* of datagrams: the shadow's, 0: none (udp_ring.c) */
 	bool no_more;			    /* no socket gets a slot any more */
 	struct gz_pair *window[GZ_WINDOWS]; /* lane.c; the worker writes it */
 
@@ -44,8 +44,9 @@ struct gz_plane {
 
 	/* the workers, each its slots' (is_of()); lane.c under its lock */
 	struct gz_sock *owner[GZ_SLOTS];
-	uint32_t windows; /* that ever were */
-	uint32_t numbers; /* that were given to them */
+	bool touched[GZ_SLOTS]; /* its rings may have pages; of a free slot, locked */
+	uint32_t windows;	/* that ever were */
+	uint32_t numbers;	/* that were given to them */
 	bool no_lanes;
 	LIST_ENTRY(gz_plane) entry[GZ_WORKERS_MAX];
 	struct gz_client *client; /* while it is on the workers' lists */
@@ -72,15 +73,18 @@ struct gz_ring_end {
 	 * the rx ring alone then.
 	 */
 	_Atomic bool orphan;
+	/* It was told that nothing can be sent any more; SO_ERROR is in the slot from then on. */
+	_Atomic bool over;
 	_Atomic bool loud; /* an epoll had it before it had a slot, and is the kernel's alone */
 	/* Where the program had its descriptor last, as far as we saw; it may be gone. */
 	_Atomic pid_t seen_tid;
 	_Atomic int seen_fd;
 	/* the worker's */
 	uint64_t rx_tail, tx_head; /* of what is in the slot only we believe these */
+	uint64_t trim_mark;	   /* their sum, when slot_memory.c looked last */
 	bool rx_full;
 	bool evicted;	/* it must leave, at the program's next call */
-	uint64_t fades; /* ns; 0: no */
+	uint64_t fades; /* since then, ns; 0: no */
 	LIST_ENTRY(gz_sock) fading;
 	struct gz_sock *joined; /* the other end of the connection, join.c */
 	/* lane.c; the worker writes these under the plane's lock */
@@ -89,7 +93,8 @@ struct gz_ring_end {
 	uint8_t end;
 	uint64_t lane_counted, lane_counted_rx; /* bytes */
 	uint64_t lane_told;			/* what the other end's sleepers were woken for */
-	struct gz_direct {			/* what did not go through TCP; the worker writes */
+	uint32_t rx_past;  /* the first bytes of the engine's rx ring, which came past TCP */
+	struct gz_direct { /* what did not go through TCP; the worker writes */
 		_Atomic uint64_t tx, rx, moves_tx, moves_rx;
 		_Atomic uint64_t tx_at, rx_at; /* ns */
 	} direct;
@@ -117,6 +122,24 @@ void gz_plane_give(struct gz_sock *s, bool sending, bool nonblock);
 struct gz_options;
 /** Have the rings what these options ask for? */
 bool gz_plane_has(const struct gz_options *o);
+/**
+ * gz_plane_listen() - Agents may accept natively, if its options allow that
+ *
+ * Return: whether it has a slot.  Again after each change of its options.
+ */
+bool gz_plane_listen(struct gz_sock *s);
+void gz_plane_listen_no_more(struct gz_sock *s);
+/** Threads that sleep in accept(), at most */
+uint32_t gz_plane_accepting(const struct gz_sock *s);
+/** One more was offered, or taken past the agent. */
+void gz_plane_offered(struct gz_sock *l, bool taken);
+/** accept() gave it the shadow @ino, past the agent. */
+void gz_plane_name(struct gz_sock *s, ino_t ino, bool nonblock);
+/** What its agent says that its shadow's inode is, which may be wrong; 0 */
+ino_t gz_plane_said_ino(const struct gz_sock *s);
+/** What agents have accepted is so for the engine too when it returns. */
+void gz_plane_settle_accepted(struct gz_client *c);
+
 /** O_NONBLOCK of the shadow, SO_SNDTIMEO or SO_RCVTIMEO was changed. */
 void gz_plane_set_nonblock(struct gz_sock *s, bool on);
 void gz_plane_set_timed(struct gz_sock *s);
@@ -134,7 +157,14 @@ void gz_plane_renumber(struct gz_sock *s);
 void gz_plane_drop(struct gz_sock *s);
 /** Do its bytes go through rings?  Any thread. */
 bool gz_plane_is_ring(const struct gz_sock *s);
-/** The program sends no more, or its connection is over: sending is the shadow's to refuse. */
+/** SO_ERROR, which nobody is told again.  @s locked, or nobody else's.  Return: positive, or 0 */
+int gz_plane_take_error(struct gz_sock *s);
+/** The same, which stays to be told. */
+int gz_plane_error(const struct gz_sock *s);
+/** The program has a TCP socket that is not connected, or it is that no more: who reads from
+ *  it is to ask. */
+void gz_plane_fresh(struct gz_sock *s, bool is);
+/** The program sends no more: that is the shadow's to refuse. */
 void gz_plane_stop_sending(struct gz_sock *s);
 /** No connection of the client goes by lanes any more; returns when that is so. */
 void gz_plane_no_lanes(struct gz_client *c);
@@ -163,9 +193,16 @@ void gz_plane_orphan_taken(struct gz_sock *s, uint32_t n);
 
 /* --- the worker -------------------------------------------------------------- */
 
+/** A connection that is about to be offered gets its slot.  Return: false, none */
+bool gz_plane_prepare(struct gz_sock *l, struct gz_sock *s);
+/** What agents of the client's have accepted, gz_accept_done() */
+void gz_plane_look_accepted(const struct gz_worker *w, struct gz_client *c);
+
 /** The socket is the worker's, or is no more. */
 void gz_plane_adopt(struct gz_sock *s);
 void gz_plane_release(struct gz_sock *s);
+/** Nothing can be sent any more, because of @error (0: it ended as it should). */
+void gz_plane_over(struct gz_sock *s, int error);
 /** connect() is done: the program may send.  Or it failed. */
 void gz_plane_connected(struct gz_sock *s);
 void gz_plane_failed(struct gz_sock *s);
@@ -193,8 +230,8 @@ bool gz_plane_is_being_read(struct gz_sock *s);
 /**
  * gz_plane_is_fading() - The last close was seen, and bytes are in the ring
  *
- * A thread that was in recv() when another one closed may be about to take them: that
- * is seen within some milliseconds, in which this is true.  Else they are unread.
+ * A thread that was in recv() when another one closed may be about to take them: for so
+ * long this is true.  Else they are unread.
  */
 bool gz_plane_is_fading(struct gz_worker *w, struct gz_sock *s);
 /** A message of gz_plane_leave() */

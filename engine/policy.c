@@ -17,6 +17,7 @@
 
 #include "engine/address.h"
 #include "engine/app.h"
+#include "engine/own4.h"
 #include "engine/policy.h"
 #include "engine/ports.h"
 #include "engine/service.h"
@@ -78,7 +79,8 @@ static enum gz_why by_default(struct gz_call_ctx *c, const struct gz_verdict *v)
 	}
 	if (gz_addr_is_local(v->end))
 		return GZ_WHY_OWN;
-	return gz_addr_routed(v->end) || (gz_end_is_v4(v->end) && gz_addr_to_many(v->end))
+	return gz_addr_routed(v->end) ||
+		       (gz_end_is_v4(v->end) && gz_addr_to_many(v->end) && gz_own4()->n)
 		   ? GZ_WHY_ROUTED
 		   : GZ_WHY_NO_ROUTE;
 }
@@ -131,6 +133,41 @@ enum gz_whose gz_policy_ask(struct gz_call_ctx *c, enum gz_direction dir, int pr
 	v->rule = (int16_t)(-1 - (int)why);
 	v->whose = (uint8_t)whose_by(why);
 	return (enum gz_whose)v->whose;
+}
+
+bool gz_policy_is_engines(int protocol, struct gz_end end)
+{
+	const struct gz_engine_config *cfg = gz_cfg;
+	struct gz_verdict v = {
+	    .direction = GZ_DIR_CONNECT, .protocol = (uint8_t)protocol, .end = end};
+
+	for (unsigned i = 0; i < cfg->nrules; i++)
+		if (cfg->rules[i].uid_set || cfg->rules[i].program[0])
+			return false;
+	for (unsigned i = 0; i < cfg->nrules; i++) {
+		if (!matches(&cfg->rules[i], NULL, &v))
+			continue;
+		if (cfg->rules[i].action == GZ_RULE_DEFAULT)
+			break;
+		return cfg->rules[i].action != GZ_RULE_KERNEL;
+	}
+	if (gz_addr_is_loopback(end))
+		return cfg->loopback != GZ_LO_KERNEL;
+	return gz_addr_is_local(end) || gz_addr_routed(end);
+}
+
+bool gz_policy_routes_to_kernel(struct gz_end end)
+{
+	const struct gz_engine_config *cfg = gz_cfg;
+	struct gz_verdict v = {.direction = GZ_DIR_CONNECT, .end = end};
+
+	for (unsigned i = 0; i < cfg->nrules; i++) {
+		const struct gz_rule *r = &cfg->rules[i];
+
+		if (!r->port_hi && !r->uid_set && !r->program[0] && matches(r, NULL, &v))
+			return r->action == GZ_RULE_KERNEL;
+	}
+	return false;
 }
 
 const char *gz_policy_text(const struct gz_verdict *v, char *buf, size_t n)

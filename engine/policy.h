@@ -50,6 +50,20 @@ enum gz_why {
  */
 enum gz_whose gz_policy_ask(struct gz_call_ctx *c, enum gz_direction dir, int protocol,
 			    struct gz_end end, struct gz_verdict *v);
+/**
+ * gz_policy_is_engines() - Would it be the engine's whichever program sent to @end?
+ *
+ * Of loopback too, once the socket was: what the kernel has there is not looked at.  Any
+ * thread, with locks held.
+ */
+bool gz_policy_is_engines(int protocol, struct gz_end end);
+/**
+ * gz_policy_routes_to_kernel() - Is @end the kernel's by a rule, whatever is sent there?
+ *
+ * As `ip rule` does for who asks for a route without a port, rules of more than a network are
+ * passed over: by port, protocol, user or program.
+ */
+bool gz_policy_routes_to_kernel(struct gz_end end);
 /** Fill @v where there is nothing to ask: it is the kernel's because of @why. */
 void gz_policy_is(struct gz_call_ctx *c, enum gz_direction dir, int protocol, struct gz_end end,
 		  enum gz_why why, struct gz_verdict *v);

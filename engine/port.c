@@ -34,6 +34,7 @@
 #include <rte_vhost.h>
 
 #include "engine/port.h"
+#include "engine/rss.h"
 
 #define MTU_DEFAULT 1500
 #define ROOM_DEFAULT 2048 /* as every driver expects */
@@ -43,7 +44,8 @@
 /* The AF_XDP driver fills this many mbufs into the kernel's ring at once */
 #define AF_XDP_FILL 2048
 #define FDS_MAX 4096
-#define TX_KEPT 32 /* mbufs that virtio has sent and not given back */
+#define VHOST_SLACK 64 /* vhost, completing a sum where a peer says, may write a byte too far */
+#define TX_KEPT 32     /* mbufs that virtio has sent and not given back */
 
 /* --- mbufs ---------------------------------------------------------------- */
 
@@ -74,7 +76,8 @@ struct rte_mempool *gz_port_pool(const char *name, unsigned mbufs, uint16_t mtu)
 	    .mbuf_data_room_size = gz_port_data_room(mtu),
 	    .mbuf_priv_size = GZ_MBUF_PRIV,
 	};
-	unsigned size = sizeof(struct rte_mbuf) + GZ_MBUF_PRIV + priv.mbuf_data_room_size;
+	unsigned size =
+	    sizeof(struct rte_mbuf) + GZ_MBUF_PRIV + priv.mbuf_data_room_size + VHOST_SLACK;
 	unsigned cache = RTE_MIN((unsigned)MBUF_CACHE, mbufs / 8);
 	unsigned flags = rte_eal_iova_mode() == RTE_IOVA_VA ? RTE_MEMPOOL_F_NO_IOVA_CONTIG : 0;
 	struct rte_mempool *pool;
@@ -176,20 +179,20 @@ static void find_wait_fds(struct gz_port *p, const struct fd_set_of_process *bef
 	}
 }
 
-void gz_port_arm(struct gz_port *p)
+void gz_port_arm(struct gz_port *p, uint16_t queue)
 {
 	if (p->rx_intr)
-		rte_eth_dev_rx_intr_enable(p->id, 0);
+		rte_eth_dev_rx_intr_enable(p->id, queue);
 }
 
-void gz_port_disarm(struct gz_port *p)
+void gz_port_disarm(struct gz_port *p, uint16_t queue)
 {
 	uint64_t count;
 
 	if (!p->rx_intr)
 		return;
-	rte_eth_dev_rx_intr_disable(p->id, 0);
-	if (read(p->wait_fd[0], &count, sizeof(count)) < 0) {
+	rte_eth_dev_rx_intr_disable(p->id, queue);
+	if (read(p->wait_fd[queue], &count, sizeof(count)) < 0) {
 		/* non-blocking: nobody had written */
 	}
 }
@@ -206,10 +209,37 @@ static void mac_word(char *buf, size_t n, const struct gz_port_config *c)
 			 m[5]);
 }
 
-/* Those of AF_PACKET are sockets; of the others one is used. */
+/* May it spread flows over queues by itself? (RSS)  What null does is to take the orders. */
+static bool may_spread(enum gz_driver driver)
+{
+	return driver == GZ_DRV_PCI || driver == GZ_DRV_NULL;
+}
+
+/*
+ * Those of AF_PACKET are sockets, a link has some, and so may a device, see rss_ask(); of the
+ * others one is used.
+ */
 static uint16_t queues_of(enum gz_driver driver, const struct gz_port_config *c)
 {
-	return driver == GZ_DRV_AF_PACKET && c->queues ? c->queues : 1;
+	if (driver == GZ_DRV_VIRTIO_USER && c->queues)
+		return RTE_MIN(c->queues, (uint16_t)GZ_LINK_QUEUES);
+	return (driver == GZ_DRV_AF_PACKET || may_spread(driver)) && c->queues ? c->queues : 1;
+}
+
+/* Descriptors of a queue: mbufs lie in all of them, so what one has is shared among several. */
+static uint16_t queue_size(enum gz_driver driver, const struct gz_port_config *c)
+{
+	uint32_t each = c->queue_size / queues_of(driver, c);
+
+	if (driver == GZ_DRV_AF_PACKET || each == c->queue_size)
+		return c->queue_size;
+	return (uint16_t)RTE_MIN(RTE_MAX(rte_align32prevpow2(each), 256u), (uint32_t)c->queue_size);
+}
+
+/* Is a PCI device named by its MAC address? */
+static bool by_mac(const struct gz_port_config *c)
+{
+	return !strchr(c->device, '.');
 }
 
 /**
@@ -252,8 +282,8 @@ static void device_words(enum gz_driver driver, const struct gz_port_config *c, 
 		break;
 	case GZ_DRV_VIRTIO_USER:
 		snprintf(name, 32, "net_virtio_user");
-		snprintf(args, 512, "path=%s,server=1,queues=1,queue_size=%u%s", c->path,
-			 c->queue_size, mac);
+		snprintf(args, 512, "path=%s,server=1,queues=%u,queue_size=%u%s", c->path,
+			 queues_of(driver, c), queue_size(driver, c), mac);
 		break;
 	case GZ_DRV_VHOST:
 		snprintf(name, 32, "net_vhost");
@@ -266,7 +296,30 @@ static void device_words(enum gz_driver driver, const struct gz_port_config *c, 
 		snprintf(args, 512, "%s", c->device[k] ? c->device + k + 1 : "");
 		break;
 	case GZ_DRV_PCI:
-		snprintf(args, 512, "%s", c->device);
+		snprintf(args, 512, "%s%s", by_mac(c) ? "class=eth,mac=" : "", c->device);
+		break;
+	case GZ_DRV_MEMIF:
+		snprintf(name, 32, "net_memif");
+		k = (size_t)snprintf(args, 512,
+				     "role=%s,id=%u,bsize=%u,rsize=%u,socket=%s,socket-abstract=no",
+				     c->memif_role == GZ_MEMIF_SERVER ? "server" : "client",
+				     c->memif_id, frame, rte_log2_u32(c->queue_size), c->path);
+		snprintf(args + k, 512 - k, "%s%s%s", c->memif_secret[0] ? ",secret=" : "",
+			 c->memif_secret, mac);
+		break;
+	case GZ_DRV_PCAP:
+		snprintf(name, 32, "net_pcap");
+		snprintf(args, 512, "%s%s%s%s%s", c->pcap_receive[0] ? ",rx_pcap=" : "",
+			 c->pcap_receive, c->pcap_send[0] ? ",tx_pcap=" : "", c->pcap_send,
+			 c->pcap_repeat ? ",infinite_rx=1" : "");
+		memmove(args, args + 1, strlen(args));
+		break;
+	case GZ_DRV_RING:
+		snprintf(name, 32, "net_ring");
+		break;
+	case GZ_DRV_NULL:
+		snprintf(name, 32, "net_null");
+		snprintf(args, 512, "no-rx=1");
 		break;
 	case GZ_DRV_AUTO:
 	case GZ_DRV_DISPATCH: /* engine/attach.c made another of it */
@@ -312,11 +365,13 @@ static void label(char *buf, size_t n, enum gz_driver driver, const struct gz_po
 {
 	const char *where = c->iface;
 
-	if (driver == GZ_DRV_VIRTIO_USER || driver == GZ_DRV_VHOST)
+	if (driver == GZ_DRV_VIRTIO_USER || driver == GZ_DRV_VHOST || driver == GZ_DRV_MEMIF)
 		where = c->path;
 	else if (driver == GZ_DRV_VDEV || driver == GZ_DRV_PCI)
 		where = c->device;
-	snprintf(buf, n, "%s on %s", gz_driver_name(driver), where);
+	else if (driver == GZ_DRV_PCAP)
+		where = c->pcap_receive[0] ? c->pcap_receive : c->pcap_send;
+	snprintf(buf, n, "%s%s%s", gz_driver_name(driver), where[0] ? " on " : "", where);
 }
 
 /** create_device() - Bring the device into DPDK.  Return: 0 or -errno */
@@ -329,8 +384,8 @@ static int create_device(struct gz_port *p, enum gz_driver driver, const struct 
 
 	device_words(driver, c, name, args);
 	if (driver == GZ_DRV_PCI) {
-		rc = rte_dev_probe(args);
-		/* EAL's own scan may have been first */
+		/* EAL's own scan was first, unless the device came later */
+		rc = by_mac(c) ? 0 : rte_dev_probe(args);
 		if (rc && rc != -EEXIST)
 			return rc;
 		id = RTE_MAX_ETHPORTS;
@@ -467,13 +522,103 @@ void gz_port_look(struct gz_port *p)
 	}
 }
 
+/* --- RSS ------------------------------------------------------------------ */
+
+#define RSS_FLOWS                                                                                  \
+	(RTE_ETH_RSS_IPV4 | RTE_ETH_RSS_FRAG_IPV4 | RTE_ETH_RSS_NONFRAG_IPV4_TCP |                 \
+	 RTE_ETH_RSS_NONFRAG_IPV4_UDP | RTE_ETH_RSS_NONFRAG_IPV4_OTHER | RTE_ETH_RSS_IPV6 |        \
+	 RTE_ETH_RSS_FRAG_IPV6 | RTE_ETH_RSS_NONFRAG_IPV6_TCP | RTE_ETH_RSS_NONFRAG_IPV6_UDP |     \
+	 RTE_ETH_RSS_NONFRAG_IPV6_OTHER)
+#define RSS_GROUPS (RTE_ETH_RSS_RETA_SIZE_512 / RTE_ETH_RETA_GROUP_SIZE)
+
+/* What is beyond our addresses and ports is zero: the hash is the same with a longer key */
+static uint8_t rss_key[64];
+
+/** rss_ask() - Before it is configured.  Return: how many queues it is to have, of @want */
+static uint16_t rss_ask(const struct rte_eth_dev_info *info, uint16_t want,
+			struct rte_eth_conf *conf)
+{
+	struct rte_eth_rss_conf *rss = &conf->rx_adv_conf.rss_conf;
+	uint8_t len = info->hash_key_size ? info->hash_key_size : GZ_SPREAD_KEY;
+
+	want = RTE_MIN(want, RTE_MIN(info->max_rx_queues, info->max_tx_queues));
+	if (want < 2 || !(info->flow_type_rss_offloads & RTE_ETH_RSS_NONFRAG_IPV4_TCP))
+		return 1;
+	conf->rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
+	rss->rss_hf = info->flow_type_rss_offloads & RSS_FLOWS;
+	/* With another one flows are spread, and handed over to whose they are */
+	if (len < GZ_SPREAD_KEY || len > sizeof(rss_key))
+		return want;
+	memcpy(rss_key, gz_spread_key, sizeof(gz_spread_key));
+	rss->rss_key = rss_key;
+	rss->rss_key_len = len;
+	return want;
+}
+
+/** rss_table() - Fill @t as gz_rss_queue() has it.  Return: false if that is not possible */
+static bool rss_table(const struct gz_port *p, uint16_t size,
+		      struct rte_eth_rss_reta_entry64 t[RSS_GROUPS])
+{
+	if (!size || size % GZ_SPREAD_TABLE || size > RTE_ETH_RSS_RETA_SIZE_512)
+		return false;
+	for (uint16_t i = 0; i < size; i++) {
+		t[i / RTE_ETH_RETA_GROUP_SIZE].mask = UINT64_MAX;
+		t[i / RTE_ETH_RETA_GROUP_SIZE].reta[i % RTE_ETH_RETA_GROUP_SIZE] =
+		    (uint16_t)gz_rss_queue(i, p->queues);
+	}
+	return true;
+}
+
+/** rss_set() - When it runs: key and table, in the words of either of two interfaces */
+static void rss_set(const struct gz_port *p, const struct rte_eth_dev_info *info,
+		    struct rte_eth_conf *conf)
+{
+	struct rte_eth_rss_reta_entry64 t[RSS_GROUPS];
+
+	/* drivers that took it by rte_eth_dev_configure() may lack this */
+	rte_eth_dev_rss_hash_update(p->id, &conf->rx_adv_conf.rss_conf);
+	if (rss_table(p, info->reta_size, t))
+		rte_eth_dev_rss_reta_update(p->id, t, info->reta_size);
+}
+
+/** rss_is_ours() - Does the device spread flows as the workers do?  As it says itself */
+static bool rss_is_ours(const struct gz_port *p)
+{
+	struct rte_eth_rss_reta_entry64 want[RSS_GROUPS], has[RSS_GROUPS];
+	uint8_t key[sizeof(rss_key)] = {0};
+	struct rte_eth_rss_conf c = {.rss_key = key, .rss_key_len = sizeof(key)};
+	struct rte_eth_dev_info info;
+
+	if (rte_eth_dev_info_get(p->id, &info) || !rss_table(p, info.reta_size, want) ||
+	    rte_eth_dev_rss_hash_conf_get(p->id, &c) ||
+	    memcmp(key, gz_spread_key, sizeof(gz_spread_key)) || !(c.rss_hf & RSS_FLOWS))
+		return false;
+	memcpy(has, want, sizeof(has));
+	for (unsigned i = 0; i < info.reta_size; i++)
+		has[i / RTE_ETH_RETA_GROUP_SIZE].reta[i % RTE_ETH_RETA_GROUP_SIZE] = UINT16_MAX;
+	return !rte_eth_dev_rss_reta_query(p->id, has, info.reta_size) &&
+	       !memcmp(has, want, info.reta_size / RTE_ETH_RETA_GROUP_SIZE * sizeof(has[0]));
+}
+
+const char *gz_port_spread(const struct gz_port *p)
+{
+	if (p->queues < 2)
+		return "one queue";
+	if (p->kind == GZ_DRV_AF_PACKET)
+		return "kernel's hash";
+	if (p->kind == GZ_DRV_VIRTIO_USER)
+		return "dispatch";
+	return rss_is_ours(p) ? "RSS" : "RSS, another key or table";
+}
+
 /** setup_device() - Queues, MAC, MTU, start.  Return: 0 or -errno */
 static int setup_device(struct gz_port *p, enum gz_driver driver, const struct gz_port_config *c)
 {
-	uint16_t rxd = c->queue_size, txd = rxd;
+	uint16_t rxd = queue_size(driver, c), txd = rxd;
 	struct rte_eth_conf conf = {0};
 	struct rte_eth_dev_info info;
 	bool kernel = driver == GZ_DRV_AF_XDP || driver == GZ_DRV_AF_PACKET;
+	bool own_mac = false;
 	int rc;
 
 	rc = rte_eth_dev_info_get(p->id, &info);
@@ -502,6 +647,8 @@ static int setup_device(struct gz_port *p, enum gz_driver driver, const struct g
 	conf.intr_conf.rxq = driver == GZ_DRV_VIRTIO_USER;
 
 	p->queues = queues_of(driver, c);
+	if (may_spread(driver))
+		p->queues = rss_ask(&info, p->queues, &conf);
 	rc = rte_eth_dev_configure(p->id, p->queues, p->queues, &conf);
 	if (rc)
 		return rc;
@@ -518,14 +665,16 @@ static int setup_device(struct gz_port *p, enum gz_driver driver, const struct g
 		if (rc)
 			return rc;
 	}
-	/* gz_netdev_prepare() did a kernel interface; vhost has no MAC */
-	if (c->mac_set && !kernel && driver != GZ_DRV_VHOST) {
+	/* gz_netdev_prepare() did a kernel interface */
+	if (c->mac_set && !kernel) {
 		struct rte_ether_addr mac;
 
 		memcpy(&mac, c->mac, sizeof(mac));
 		rc = rte_eth_dev_default_mac_addr_set(p->id, &mac);
 		if (rc && rc != -ENOTSUP)
 			return rc;
+		own_mac = rc && (driver == GZ_DRV_PCAP || driver == GZ_DRV_RING ||
+				 driver == GZ_DRV_VHOST);
 	}
 	if (!kernel) {
 		rc = rte_eth_dev_set_mtu(p->id, p->mtu);
@@ -535,17 +684,24 @@ static int setup_device(struct gz_port *p, enum gz_driver driver, const struct g
 	rc = rte_eth_dev_start(p->id);
 	if (rc)
 		return rc;
+	if (p->queues > 1 && may_spread(driver))
+		rss_set(p, &info, &conf);
 	if (c->promiscuous) {
 		rc = rte_eth_promiscuous_enable(p->id);
 		if (rc && rc != -ENOTSUP)
 			return rc;
 	}
-	if (conf.intr_conf.rxq) {
-		p->wait_fd[0] = rte_eth_dev_rx_intr_ctl_q_get_fd(p->id, 0);
-		p->rx_intr = p->wait_fd[0] >= 0;
-		p->nwait = p->rx_intr;
+	for (uint16_t q = 0; conf.intr_conf.rxq && q < p->queues; q++) {
+		p->wait_fd[q] = rte_eth_dev_rx_intr_ctl_q_get_fd(p->id, q);
+		p->nwait += p->wait_fd[q] >= 0;
 	}
-	return rte_eth_macaddr_get(p->id, &p->mac);
+	p->rx_intr = p->nwait && p->nwait == p->queues;
+	if (conf.intr_conf.rxq && !p->rx_intr)
+		p->nwait = 0;
+	rc = rte_eth_macaddr_get(p->id, &p->mac);
+	if (own_mac) /* they have none, and pass all frames */
+		memcpy(&p->mac, c->mac, sizeof(p->mac));
+	return rc;
 }
 
 /**
@@ -604,7 +760,10 @@ static int open_port(struct gz_port *p, enum gz_driver driver, const struct gz_p
 	if (rc)
 		return gz_failed(err, n, -rc, "%s: %s", what,
 				 reason[0] ? reason : rte_strerror(-rc));
-
+	if (c->mac_set && memcmp(&p->mac, c->mac, sizeof(p->mac))) {
+		remove_device(p);
+		return gz_failed(err, n, ENOTSUP, "%s: port.mac: the driver cannot set it", what);
+	}
 	if (!p->rx_intr)
 		find_wait_fds(p, &before);
 	if (driver == GZ_DRV_VIRTIO_USER || driver == GZ_DRV_VHOST)

@@ -22,11 +22,12 @@
 struct nl_sock;
 
 #define GZ_PORT_WAIT_FDS 16
+#define GZ_LINK_QUEUES 8 /* pairs of them that virtio_user has at most */
 #define GZ_MBUF_PRIV 128 /* bytes behind each mbuf, the stack's own */
 
 struct gz_port {
-	uint16_t id; /* DPDK port */
-	uint16_t mtu;
+	uint16_t id;	      /* DPDK port */
+	_Atomic uint16_t mtu; /* port.mtu, or less if a DHCP server says so */
 	struct rte_ether_addr mac;
 	struct rte_mempool *pool; /* mbufs of its rx queue */
 	uint16_t queues;	  /* pairs of them */
@@ -38,7 +39,7 @@ struct gz_port {
 	 * never close or read them, see gz_port_arm(). */
 	int wait_fd[GZ_PORT_WAIT_FDS]; /* of several queues: each has one, in their order */
 	unsigned nwait;
-	bool rx_intr;	  /* wait_fd[0] is an rx interrupt's eventfd */
+	bool rx_intr;	  /* wait_fd[] are rx interrupts' eventfds */
 	uint16_t vlan;	  /* its frames' tag; 0: none */
 	bool vlan_insert; /* the device puts it on */
 	bool lsc;	  /* interrupts tell of changes of the link */
@@ -57,8 +58,7 @@ int gz_failed(char *err, size_t n, int error, const char *fmt, ...)
 struct gz_eal_config {
 	const char *name; /* file prefix gazelle-NAME */
 	const struct gz_memory_config *memory;
-	unsigned workers; /* lcores 1..workers besides main 0 */
-	const int *cpus;  /* theirs; -1 floats over all */
+	const struct gz_workers_config *workers; /* lcores 1 and on, besides main 0 */
 	enum gz_log_level log;
 	char *const *extra; /* eal_args */
 	unsigned nextra;
@@ -78,6 +78,12 @@ struct gz_eal_config {
  * is running); on success @err holds one line that says which memory is used.
  */
 int gz_eal_start(const struct gz_eal_config *c, bool pci, char *err, size_t n);
+
+/** gz_eal_workers() - How many there are, after the start: lcores 1 and on */
+unsigned gz_eal_workers(void);
+
+/** gz_eal_worker_cpu() - The processor that worker @worker, from 0, is bound to; -1: it floats */
+int gz_eal_worker_cpu(unsigned worker);
 
 /** gz_eal_rename() - After its start: the run-time files get another name.  Return: 0 or -errno */
 int gz_eal_rename(const char *from, const char *to);
@@ -117,6 +123,9 @@ int gz_port_open_on(struct gz_port *p, const struct gz_port_config *c, struct rt
  */
 void gz_port_look(struct gz_port *p);
 
+/** gz_port_spread() - By whom, or what, flows are spread over its queues */
+const char *gz_port_spread(const struct gz_port *p);
+
 /** Make a pool of @mbufs for frames of ports with up to @mtu; NULL: see rte_errno */
 struct rte_mempool *gz_port_pool(const char *name, unsigned mbufs, uint16_t mtu);
 
@@ -124,15 +133,15 @@ struct rte_mempool *gz_port_pool(const char *name, unsigned mbufs, uint16_t mtu)
 uint16_t gz_port_data_room(uint16_t mtu);
 
 /**
- * gz_port_arm() - Before a sleep: make wait_fd[] tell of packets
+ * gz_port_arm() - Before a sleep: make a queue's wait_fd[] tell of packets
  *
  * Packets that arrived before it raise nothing: receive once more after it, and
  * sleep only if that gave none.  gz_port_disarm() after the sleep takes the
  * signal back and clears the descriptor.  Both cost nothing where !rx_intr.
- * Worker's thread.
+ * The thread of that queue's worker.
  */
-void gz_port_arm(struct gz_port *p);
-void gz_port_disarm(struct gz_port *p);
+void gz_port_arm(struct gz_port *p, uint16_t queue);
+void gz_port_disarm(struct gz_port *p, uint16_t queue);
 
 /**
  * gz_veth_create() - Make the embedded veth pair (rtnetlink(7), veth(4))

@@ -23,7 +23,7 @@ static struct {
 	struct claims claims[2][65536]; /* TCP, UDP; by port, host order */
 	/* TCP's flows by local port, and those of them that let others bind it. */
 	uint32_t nflows[65536], nreuseaddr[65536], nreuseport[65536];
-	struct flows flows[FLOW_BUCKETS];
+	struct flows flows[FLOW_BUCKETS], of_port[65536];
 	uint16_t lo, hi;
 	const struct gz_ports_outside *outside; /* who else is to agree; NULL: nobody */
 } ports = {.lock = PTHREAD_MUTEX_INITIALIZER};
@@ -104,6 +104,29 @@ static struct gz_sock *owner(struct gz_claim *c)
 	return (struct gz_sock *)((char *)c - offsetof(struct gz_sock, claim));
 }
 
+/* A connection keeps what its socket had, TIME_WAIT's too (tw_reuse). */
+static bool in_a_flow(const struct gz_claim *c)
+{
+	unsigned port = ntohs(c->end.port);
+	struct gz_flow *f;
+
+	if (c->udp || !ports.nflows[port] ||
+	    (c->reuseaddr && ports.nreuseaddr[port] == ports.nflows[port]) ||
+	    (c->reuseport && ports.nreuseport[port] == ports.nflows[port]))
+		return false;
+	LIST_FOREACH(f, &ports.of_port[port], by_port)
+	{
+		struct gz_claim o = {.end = f->local};
+		/* A connection over IPv6 has an address of IPv4 as well, LOOPBACK4_IPV6. */
+		bool all = gz_end_is_any(c->end) && gz_end_is_v4(c->end);
+
+		if ((all || overlap(&o, c)) && !(c->reuseaddr && f->reuseaddr) &&
+		    !(c->reuseport && f->reuseport))
+			return true;
+	}
+	return false;
+}
+
 /* The claim that forbids @c at its end; NULL: none.  *by_flow: a connection. */
 static struct gz_claim *conflict(const struct gz_claim *c, bool *by_flow)
 {
@@ -123,11 +146,7 @@ static struct gz_claim *conflict(const struct gz_claim *c, bool *by_flow)
 			continue;
 		return o;
 	}
-	/* A connection keeps what its socket had, TIME_WAIT's too (tw_reuse). */
-	if (!c->udp && ports.nflows[port] &&
-	    !(c->reuseaddr && ports.nreuseaddr[port] == ports.nflows[port]) &&
-	    !(c->reuseport && ports.nreuseport[port] == ports.nflows[port]))
-		*by_flow = true;
+	*by_flow = in_a_flow(c);
 	return NULL;
 }
 
@@ -397,6 +416,7 @@ struct gz_flow *gz_flow_add(struct gz_end local, struct gz_end peer, uint32_t na
 	f->peer = peer;
 	f->worker = w;
 	LIST_INSERT_HEAD(&ports.flows[bucket(local, peer)], f, next);
+	LIST_INSERT_HEAD(&ports.of_port[ntohs(local.port)], f, by_port);
 	ports.nflows[ntohs(local.port)]++;
 	f->holds_port = true;
 	pthread_mutex_unlock(&ports.lock);
@@ -431,6 +451,7 @@ void gz_flow_leave_port(struct gz_flow *f)
 	pthread_mutex_lock(&ports.lock);
 	if (f->holds_port) {
 		LIST_REMOVE(f, next);
+		LIST_REMOVE(f, by_port);
 		set_reuse(f, false, false);
 		ports.nflows[ntohs(f->local.port)]--;
 		f->holds_port = false;

@@ -27,6 +27,7 @@ struct gz_lists {
 /** A connection's place in the tables; freed when its pcb is. */
 struct gz_flow {
 	LIST_ENTRY(gz_flow) next; /* under the lock of ports.c */
+	LIST_ENTRY(gz_flow) by_port;
 	bool reuseaddr, reuseport;
 	bool holds_port;	  /* it is in the table, and its port is in use */
 	struct gz_worker *worker; /* whose it is */

@@ -61,8 +61,7 @@ bool gz_reaper_is_gone(uint64_t name, int *probe)
 	return true;
 }
 
-/* The same of a UDP shadow: its port can be bound again, whatever its family. */
-static bool nest_is_empty(uint16_t nest)
+bool gz_reaper_nest_is_empty(uint16_t nest)
 {
 	static __thread int probe = -1;
 	struct sockaddr_in a = {
@@ -165,7 +164,7 @@ bool gz_reaper_check(struct gz_sock *s, int *probe)
 	if (!s->named || !atomic_load(&s->watched) ||
 	    !(s->type == SOCK_STREAM ? gz_reaper_is_gone(s->name, probe)
 	      : s->dgram.ping	     ? gz_ping_is_gone(s)
-				     : nest_is_empty(s->dgram.nest)))
+				     : gz_reaper_nest_is_empty(s->dgram.nest)))
 		return false;
 	gz_reaper_close(s);
 	return true;
@@ -209,9 +208,16 @@ static int by_value(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
+/* Which one an agent's is the agent says: it has no other to lose. */
+static ino_t ino_of(const struct gz_sock *s)
+{
+	return s->ino ? s->ino : gz_plane_said_ino(s);
+}
+
 static void sweep_one(struct gz_sock *s, void *arg)
 {
 	struct sweep *sw = arg;
+	ino_t ino;
 
 	if (atomic_load(&s->closed))
 		gz_reaper_watch(s, false); /* it was watched while it was closed */
@@ -222,15 +228,16 @@ static void sweep_one(struct gz_sock *s, void *arg)
 		return;
 	}
 	sw->left++;
+	ino = ino_of(s);
 	if (sw->unnamed && s->sweep_mark == sw->mark &&
-	    !bsearch(&s->ino, sw->inodes, sw->n, sizeof(ino_t), by_value))
+	    !bsearch(&ino, sw->inodes, sw->n, sizeof(ino_t), by_value))
 		gz_reaper_close(s);
 }
 
 /* One that nobody has accepted yet has no inode. */
 static void mark_one(struct gz_sock *s, void *arg)
 {
-	if (!s->named && s->ino)
+	if (!s->named && ino_of(s))
 		s->sweep_mark = *(unsigned *)arg;
 }
 

@@ -18,6 +18,9 @@ struct gz_sock;
  */
 bool gz_reaper_is_gone(uint64_t name, int *probe);
 
+/** The same of a UDP shadow, by its port, whatever its family; any thread */
+bool gz_reaper_nest_is_empty(uint16_t nest);
+
 /**
  * gz_reaper_close() - The application's last close happened
  *

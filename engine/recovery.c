@@ -10,6 +10,7 @@
 #include "lwip/priv/tcp_priv.h"
 #include "lwip/tcp.h"
 
+#include "engine/black_hole.h"
 #include "engine/recovery.h"
 #include "engine/segment.h"
 #include "engine/tso.h"
@@ -84,8 +85,10 @@ static void time_probe(struct tcp_pcb *p, struct gz_measure *m, uint64_t now)
 void gz_recovery_tick(struct tcp_pcb *p, struct gz_measure *m, uint64_t now)
 {
 	p->rto = LWIP_MIN(p->rto, RTO_MAX / TCP_SLOW_INTERVAL);
-	if (p->unacked && p->rtime + 2 >= p->rto) /* lwIP is about to send it again */
+	if (p->unacked && p->rtime + 2 >= p->rto) { /* lwIP is about to send it again */
+		gz_black_hole_timeout(p, m, now);
 		gz_tso_cut(p);
+	}
 	time_probe(p, m, now);
 	gz_sack_tick(p, m, now);
 }

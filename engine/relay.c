@@ -28,6 +28,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "engine/calls.h"
 #include "engine/client.h"
 #include "engine/counters.h"
 #include "engine/log.h"
@@ -46,6 +47,7 @@
 #define LARGER(a, b) ((a) > (b) ? (a) : (b))
 #define FAIL_REST (96 * 1024) /* of a filler: still not writable */
 
+#define WAKE_MAX 4096
 #define BELLS 8 /* so many pieces of them at a time */
 
 static uint8_t scrap[65536];
@@ -170,6 +172,15 @@ void gz_relay_connected(struct gz_worker *w, struct gz_sock *s)
 	gz_worker_dirty(w, s);
 }
 
+/* TCP_CLOSE comes.  Before the state, for bind() may take another one then. */
+static void give_port_back(struct gz_sock *s)
+{
+	if (s->chose_port) /* SOCK_BINDPORT_LOCK */
+		return;
+	gz_twin_close(s);
+	gz_claim_drop(s);
+}
+
 void gz_relay_failed(struct gz_worker *w, struct gz_sock *s, int error)
 {
 	bool waited = atomic_load(&s->parked);
@@ -180,10 +191,7 @@ void gz_relay_failed(struct gz_worker *w, struct gz_sock *s, int error)
 	/* Whoever sees that it failed may bind() what it had. */
 	if (s->flow)
 		gz_flow_leave_port(s->flow);
-	if (!s->chose_port) { /* SOCK_BINDPORT_LOCK */
-		gz_twin_close(s);
-		gz_claim_drop(s);
-	}
+	give_port_back(s);
 	gz_sock_set_state(s, GZ_FAILED);
 	if (!waited && s->end_fd >= 0 && s->prefix > FAIL_REST) {
 		/* close() shows the error first and frees the filler then: with
@@ -191,8 +199,8 @@ void gz_relay_failed(struct gz_worker *w, struct gz_sock *s, int error)
 		s->lag = s->prefix;
 		take_lag(s, s->prefix - FAIL_REST);
 	}
-	close_end(s, !waited);
 	gz_plane_failed(s);
+	close_end(s, !waited);
 	s->deadline = 0;
 	/* The service makes the socket as new before it answers. */
 	if (waited && write(atomic_load(&s->parked_wake), &one, sizeof(one)) < 0)
@@ -200,18 +208,28 @@ void gz_relay_failed(struct gz_worker *w, struct gz_sock *s, int error)
 	gz_worker_dirty(w, s);
 }
 
-/* A fresh connection to a listener's shadow that carries @id.  -errno or fd */
-static int knock(struct gz_sock *listener, uint64_t id)
+/*
+ * A fresh connection to a listener's shadow, for @id.  -errno or fd
+ * @s:	The socket, if it is its first.  What an agent accepts is known by the other end's
+ *	name, and who has it by its credentials.
+ */
+static int knock(struct gz_sock *listener, uint64_t id, const struct gz_sock *s)
 {
-	struct sockaddr_un a;
-	socklen_t len = gz_shadow_name(&a, listener->name);
+	struct gz_knock k = {.id = id, .slot = s && s->offered_by ? (uint32_t)s->ring.i : GZ_SLOTS};
+	bool agents = s && listener->ring.i >= 0;
+	struct sockaddr_un a, own;
+	socklen_t len = gz_shadow_name(&a, listener->name), own_len;
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	int err;
+	int err, on = 1;
 
 	if (fd < 0)
 		return -errno;
-	if (connect(fd, (struct sockaddr *)&a, len) < 0 ||
-	    send(fd, &id, sizeof(id), MSG_NOSIGNAL) != sizeof(id)) {
+	own_len = gz_shadow_name(&own, GZ_NAME_KNOCK | id);
+	gz_plane_offered(listener, false);
+	if ((agents && bind(fd, (struct sockaddr *)&own, own_len) < 0) ||
+	    connect(fd, (struct sockaddr *)&a, len) < 0 ||
+	    (agents && setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) < 0) ||
+	    send(fd, &k, sizeof(k), MSG_NOSIGNAL) != sizeof(k)) {
 		err = errno;
 		close(fd);
 		return -err;
@@ -219,10 +237,40 @@ static int knock(struct gz_sock *listener, uint64_t id)
 	return fd;
 }
 
+void gz_relay_wake(struct gz_sock *l)
+{
+	uint32_t most = gz_plane_accepting(l); /* now: who wakes is counted no more */
+
+	for (uint32_t n = 0; n <= most && n <= WAKE_MAX; n++)
+		if (gz_relay_reoffer(l, 0) < 0)
+			break;
+}
+
+/* So many bytes of the rx ring are where the application finds them. */
+static void passed_to_app(struct gz_sock *s, uint32_t n)
+{
+	uint32_t past = n < s->ring.rx_past ? n : s->ring.rx_past;
+
+	if (!n)
+		return;
+	atomic_store_explicit(&s->unread, gz_ring_used(&s->rx), memory_order_relaxed);
+	s->ring.rx_past -= past;
+	if (n > past)
+		gz_stack_received(s, n - past);
+}
+
 void gz_relay_offer(struct gz_worker *w, struct gz_sock *l, struct gz_sock *s)
 {
 	int fd;
 
+	if (gz_plane_prepare(l, s)) {
+		gz_sock_ref(l);
+		s->offered_by = l;
+		s->join_due = true;
+		gz_worker_dirty(w, s);
+		/* What it has waited for (TCP_DEFER_ACCEPT) is there when it is accepted. */
+		passed_to_app(s, gz_plane_to_app(s));
+	}
 	/* First on the list, then visible: accept() must find it. */
 	gz_sock_ref(s);
 	gz_sock_ref(l);
@@ -230,7 +278,7 @@ void gz_relay_offer(struct gz_worker *w, struct gz_sock *l, struct gz_sock *s)
 	s->listener = l;
 	TAILQ_INSERT_TAIL(&l->pending, s, pending_entry);
 	pthread_mutex_unlock(&l->lock);
-	fd = knock(l, s->id);
+	fd = knock(l, s->id, s);
 	if (fd >= 0) {
 		s->end_fd = fd;
 		if (gz_relay_attach(w, s) == 0)
@@ -238,6 +286,7 @@ void gz_relay_offer(struct gz_worker *w, struct gz_sock *l, struct gz_sock *s)
 	}
 	gz_debug("socket %lu: cannot be offered to socket %lu: %s", (unsigned long)s->id,
 		 (unsigned long)l->id, fd < 0 ? strerror(-fd) : "not watched");
+	gz_accept_unoffer(s);
 	pthread_mutex_lock(&l->lock);
 	if (s->listener) {
 		TAILQ_REMOVE(&l->pending, s, pending_entry);
@@ -254,7 +303,7 @@ void gz_relay_offer(struct gz_worker *w, struct gz_sock *l, struct gz_sock *s)
 
 int gz_relay_reoffer(struct gz_sock *l, uint64_t id)
 {
-	int fd = knock(l, id);
+	int fd = knock(l, id, NULL);
 
 	if (fd < 0)
 		return fd;
@@ -304,7 +353,7 @@ static bool rx_left(struct gz_sock *s)
 /* rx ring -> application */
 static void to_app(struct gz_sock *s)
 {
-	bool lost = s->end_fd < 0 || s->app_gone || atomic_load(&s->app_shut_rd);
+	bool lost = s->end_fd < 0 || s->app_gone;
 	uint32_t done = 0;
 
 	if (!lost && (atomic_load(&s->hold) || (!gz_plane_is_ring(s) && !rest_to_app(s))))
@@ -336,20 +385,19 @@ static void to_app(struct gz_sock *s)
 					gz_urgent_unknown(s);
 					continue;
 				}
-				if (errno == EPIPE || errno == ECONNRESET)
-					break; /* HUP follows, and decides */
-				break;
+				/* Else HUP follows, and decides. */
+				if (errno != EPIPE || !atomic_load(&s->app_shut_rd))
+					break;
+				n = gz_ring_used(&s->rx); /* nobody can read it */
+			} else {
+				gz_add(GZ_C_RELAY_RX, (uint64_t)n);
 			}
-			gz_add(GZ_C_RELAY_RX, (uint64_t)n);
 		}
 		gz_ring_consume(&s->rx, (uint32_t)n);
 		gz_urgent_passed(s, (uint32_t)n);
 		done += (uint32_t)n;
 	}
-	if (done) {
-		atomic_store_explicit(&s->unread, gz_ring_used(&s->rx), memory_order_relaxed);
-		gz_stack_received(s, done);
-	}
+	passed_to_app(s, done);
 }
 
 /*
@@ -379,7 +427,7 @@ static uint32_t peek_end(struct gz_sock *s, struct msghdr *m, uint32_t room)
 			s->hup = true;
 	} else if (errno == EAGAIN) {
 		s->can_read = false;
-	} else if (errno == ECONNRESET && gz_plane_is_ring(s)) {
+	} else if (errno == ECONNRESET && gz_plane_is_ring(s) && !s->offered_by) {
 		s->end_eof = s->hup = true; /* it left a token; the ring knows of bytes */
 	} else if (errno == ECONNRESET) {
 		/* It closed and left bytes unread: TCP answers with RST. */
@@ -423,14 +471,25 @@ static bool from_ring(struct gz_sock *s)
 	return empty;
 }
 
+static bool has_error(int fd)
+{
+	socklen_t len = sizeof(int);
+	int e = 0;
+
+	return fd >= 0 && getsockopt(fd, SOL_SOCKET, SO_ERROR, &e, &len) == 0 && e;
+}
+
 /* application -> tx ring */
 static void from_app(struct gz_sock *s)
 {
 	bool ring = gz_plane_is_ring(s);
 
-	/* The end of file first: nothing comes to the ring after it. */
-	if (ring)
+	/* The end of file first: nothing comes to the ring after it.  Then what a lane still holds.
+	 */
+	if (ring) {
 		peek_bells(s);
+		gz_join_calm(s);
+	}
 	if (s->ring.i >= 0 && !from_ring(s))
 		return;
 	while (!ring && s->can_read && !s->end_eof && s->end_fd >= 0) {
@@ -451,6 +510,9 @@ static void from_app(struct gz_sock *s)
 	}
 	if (s->end_eof)
 		s->app_eof = true;
+	/* After its end of file nothing else tells that it closed and left bytes unread. */
+	if (!ring && s->hup && s->end_eof && !s->app_gone && has_error(s->end_fd))
+		s->app_gone = s->reset = true;
 }
 
 /* The peer's reset, after all bytes that came before it. */
@@ -468,6 +530,7 @@ static void end_reset(struct gz_sock *s)
 static void app_closed(struct gz_sock *s)
 {
 	s->app_gone = true;
+	gz_accept_unoffer(s);
 	gz_reaper_close(s);
 }
 
@@ -496,11 +559,21 @@ void gz_relay_pump(struct gz_worker *w, struct gz_sock *s)
 
 	if (s->deferred && !undefer(w, s))
 		return;
+	if (s->offered_by) {
+		gz_plane_look_accepted(w, s->client);
+		if (s->offered_by && !s->listener)
+			gz_accept_unoffer(s); /* past the agent */
+	}
+	if (s->join_due) {
+		s->join_due = false;
+		gz_join(s);
+	}
 	gz_join_calm(s);
 	if (st == GZ_ESTABLISHED || st == GZ_CLOSED) {
 		bool abort_it = false;
 
 		if (st == GZ_ESTABLISHED && gz_stack_is_over(s)) {
+			give_port_back(s);
 			/* The state first: who reads the end of it must not find it connected. */
 			gz_sock_set_state(s, GZ_CLOSED);
 			if (!s->flow && !s->app_gone && !s->fin_received)
@@ -508,7 +581,7 @@ void gz_relay_pump(struct gz_worker *w, struct gz_sock *s)
 		}
 
 		if (!s->flow)
-			gz_plane_stop_sending(s);
+			gz_plane_over(s, atomic_load(&s->error));
 		gz_stack_info(s); /* before the application sees what it tells of */
 		gz_arrival_lock(s);
 		to_app(s);

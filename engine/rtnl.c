@@ -20,6 +20,9 @@
 #include "engine/iface.h"
 #include "engine/ipv6.h"
 #include "engine/link.h"
+#include "engine/neigh.h"
+#include "engine/netlink.h"
+#include "engine/own4.h"
 #include "engine/rtnl.h"
 #include "engine/rtnl_put.h"
 #include "engine/worker.h"
@@ -119,10 +122,21 @@ static bool knows_family(const struct nlmsghdr *h)
 	       (f == AF_PACKET && h->nlmsg_type == RTM_GETLINK);
 }
 
+static enum gz_rtnl_what ask_neighbours(const struct nlmsghdr *h)
+{
+	int index = knows_family(h) ? gz_rtnl_neigh_index(h, is_dump(h)) : -1;
+
+	if (!index)
+		return GZ_RTNL_JOIN;
+	return index == GZ_IFACE_INDEX ? GZ_RTNL_OWN : GZ_RTNL_KERNEL;
+}
+
 enum gz_rtnl_what gz_rtnl_ask(const struct nlmsghdr *h, bool strict)
 {
 	int index;
 
+	if (h->nlmsg_type == RTM_GETNEIGH)
+		return ask_neighbours(h);
 	if ((h->nlmsg_type != RTM_GETLINK && h->nlmsg_type != RTM_GETADDR &&
 	     h->nlmsg_type != RTM_GETROUTE) ||
 	    !knows_family(h) || !gz_rtnl_may_stay(h))
@@ -157,6 +171,25 @@ bool gz_rtnl_may_stay(const struct nlmsghdr *h)
 		  gz_rtnl_attribute(h, sizeof(struct ifinfomsg), IFLA_NET_NS_FD))) &&
 	       !(h->nlmsg_type == RTM_GETADDR &&
 		 gz_rtnl_attribute(h, sizeof(struct ifaddrmsg), IFA_TARGET_NETNSID));
+}
+
+bool gz_rtnl_is_anybodys(const struct nlmsghdr *h)
+{
+	switch (h->nlmsg_type) {
+	case RTM_NEWADDR:
+	case RTM_DELADDR:
+	case RTM_NEWNEIGH:
+	case RTM_DELNEIGH:
+	case RTM_NEWRULE:
+	case RTM_DELRULE:
+	case RTM_DELROUTE:
+		return true;
+	case RTM_NEWROUTE: /* an encapsulation may name a BPF program by a descriptor */
+		return !gz_rtnl_attribute(h, sizeof(struct rtmsg), RTA_ENCAP) &&
+		       !gz_rtnl_attribute(h, sizeof(struct rtmsg), RTA_MULTIPATH);
+	default:
+		return false;
+	}
 }
 
 /* --- records ------------------------------------------------------------- */
@@ -258,16 +291,20 @@ static void link_record(struct gz_rtnl *b, const struct nlmsghdr *request, uint1
 	gz_rtnl_finish(b, h);
 }
 
-static void address(struct gz_rtnl *b, const struct nlmsghdr *request, uint32_t pid, uint8_t family,
-		    uint8_t len, const void *addr, size_t n, const uint32_t *broadcast)
+/* @valid: seconds, UINT32_MAX: for ever */
+static void address(struct gz_rtnl *b, const struct nlmsghdr *request, uint16_t type, uint32_t pid,
+		    uint8_t family, uint8_t len, const void *addr, size_t n,
+		    const uint32_t *broadcast, uint32_t valid)
 {
-	struct nlmsghdr *h = gz_rtnl_begin(b, request, RTM_NEWADDR, NLM_F_MULTI, pid);
-	struct ifa_cacheinfo forever = {.ifa_prefered = UINT32_MAX, .ifa_valid = UINT32_MAX};
+	struct nlmsghdr *h =
+	    gz_rtnl_begin(b, request, type, request->nlmsg_len ? NLM_F_MULTI : 0, pid);
+	struct ifa_cacheinfo cache = {.ifa_prefered = valid, .ifa_valid = valid};
+	uint8_t flags = valid == UINT32_MAX ? IFA_F_PERMANENT : 0;
 	struct ifaddrmsg *a = gz_rtnl_put(b, sizeof(*a));
 
 	a->ifa_family = family;
 	a->ifa_prefixlen = len;
-	a->ifa_flags = IFA_F_PERMANENT;
+	a->ifa_flags = flags;
 	a->ifa_scope = RT_SCOPE_UNIVERSE;
 	a->ifa_index = GZ_IFACE_INDEX;
 	gz_rtnl_attr(b, IFA_ADDRESS, addr, n);
@@ -277,15 +314,24 @@ static void address(struct gz_rtnl *b, const struct nlmsghdr *request, uint32_t 
 			gz_rtnl_attr(b, IFA_BROADCAST, broadcast, sizeof(*broadcast));
 		gz_rtnl_attr(b, IFA_LABEL, GZ_IFACE_NAME, sizeof(GZ_IFACE_NAME));
 	}
-	gz_rtnl_attr32(b, IFA_FLAGS, IFA_F_PERMANENT);
-	gz_rtnl_attr(b, IFA_CACHEINFO, &forever, sizeof(forever));
+	gz_rtnl_attr32(b, IFA_FLAGS, flags);
+	gz_rtnl_attr(b, IFA_CACHEINFO, &cache, sizeof(cache));
 	gz_rtnl_finish(b, h);
+}
+
+static void address4(struct gz_rtnl *b, const struct nlmsghdr *request, uint16_t type, uint32_t pid,
+		     const struct gz_prefix4 *p)
+{
+	uint32_t last = p->addr | ~gz_own4_mask(p->len);
+
+	address(b, request, type, pid, AF_INET, p->len, &p->addr, sizeof(p->addr),
+		p->len < 31 ? &last : NULL, gz_own4_valid());
 }
 
 void gz_rtnl_records(struct gz_rtnl *b, const struct nlmsghdr *request, bool strict, uint32_t pid)
 {
-	const struct gz_engine_config *cfg = gz_cfg;
-	struct in6_addr v6[ADDRS6_MAX];
+	const struct gz_own4 *own = gz_own4();
+	struct gz_prefix v6[ADDRS6_MAX];
 	uint8_t family = family_of(request);
 	unsigned n;
 
@@ -297,16 +343,16 @@ void gz_rtnl_records(struct gz_rtnl *b, const struct nlmsghdr *request, bool str
 		gz_rtnl_routes(b, request, strict, pid);
 		return;
 	}
-	for (unsigned i = 0; family != AF_INET6 && i < cfg->naddrs; i++) {
-		const struct gz_prefix4 *p = &cfg->addrs[i];
-		uint32_t last = p->addr | (p->len ? htonl(0xffffffffu >> p->len) : 0xffffffffu);
-
-		address(b, request, pid, AF_INET, p->len, &p->addr, sizeof(p->addr),
-			p->len < 31 ? &last : NULL);
+	if (request->nlmsg_type == RTM_GETNEIGH) {
+		gz_rtnl_neighs(b, request, pid);
+		return;
 	}
+	for (unsigned i = 0; family != AF_INET6 && i < own->n; i++)
+		address4(b, request, RTM_NEWADDR, pid, &own->addr[i]);
 	n = family == AF_INET ? 0 : gz_ipv6_list(v6, ADDRS6_MAX);
 	for (unsigned i = 0; i < n; i++)
-		address(b, request, pid, AF_INET6, 64, &v6[i], sizeof(v6[i]), NULL);
+		address(b, request, RTM_NEWADDR, pid, AF_INET6, (uint8_t)v6[i].len, &v6[i].addr,
+			sizeof(v6[i].addr), NULL, UINT32_MAX);
 }
 
 void gz_rtnl_error(struct gz_rtnl *b, const struct nlmsghdr *request, int error, uint32_t pid)
@@ -316,6 +362,33 @@ void gz_rtnl_error(struct gz_rtnl *b, const struct nlmsghdr *request, int error,
 
 	memcpy(gz_rtnl_put(b, sizeof(e)), &e, sizeof(e));
 	gz_rtnl_finish(b, h);
+}
+
+static const struct nlmsghdr nobody; /* whose request a change is */
+
+void gz_rtnl_tell_link(void)
+{
+	struct gz_rtnl b = {0};
+
+	link_record(&b, &nobody, 0, 0);
+	gz_netlink_tell(RTNLGRP_LINK, b.data, b.len);
+}
+
+void gz_rtnl_tell_address4(const struct gz_prefix4 *p, bool there)
+{
+	struct gz_rtnl b = {0};
+
+	address4(&b, &nobody, there ? RTM_NEWADDR : RTM_DELADDR, 0, p);
+	gz_netlink_tell(RTNLGRP_IPV4_IFADDR, b.data, b.len);
+}
+
+void gz_rtnl_tell_address6(const struct in6_addr *a, unsigned len, bool there)
+{
+	struct gz_rtnl b = {0};
+
+	address(&b, &nobody, there ? RTM_NEWADDR : RTM_DELADDR, 0, AF_INET6, (uint8_t)len, a,
+		sizeof(*a), NULL, UINT32_MAX);
+	gz_netlink_tell(RTNLGRP_IPV6_IFADDR, b.data, b.len);
 }
 
 void gz_rtnl_answer(struct gz_rtnl *b, const struct nlmsghdr *request, bool strict, uint32_t pid)
@@ -329,9 +402,13 @@ void gz_rtnl_answer(struct gz_rtnl *b, const struct nlmsghdr *request, bool stri
 		gz_rtnl_finish(b, h);
 		return;
 	}
+	if (request->nlmsg_type == RTM_GETNEIGH && !gz_rtnl_neigh(b, request, pid)) {
+		gz_rtnl_error(b, request, -ENOENT, pid);
+		return;
+	}
 	if (request->nlmsg_type == RTM_GETROUTE)
 		gz_rtnl_route(b, request, pid);
-	else
+	else if (request->nlmsg_type == RTM_GETLINK)
 		link_record(b, request, 0, pid);
 	if (request->nlmsg_flags & NLM_F_ACK)
 		gz_rtnl_error(b, request, 0, pid);

@@ -10,10 +10,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/** Messages being made; there is room for one interface, all its addresses and routes. */
+struct in6_addr;
+struct gz_prefix4;
+
+/** Messages being made; there is room for one interface, all its addresses and routes, and the
+ * neighbours of two workers. */
 struct gz_rtnl {
 	size_t len;
-	_Alignas(struct nlmsghdr) uint8_t data[8192];
+	_Alignas(struct nlmsghdr) uint8_t data[24576];
 };
 
 /** What becomes of a request. */
@@ -36,11 +40,19 @@ enum gz_rtnl_what gz_rtnl_ask(const struct nlmsghdr *h, bool strict);
  * the program count.
  */
 bool gz_rtnl_may_stay(const struct nlmsghdr *h);
+/** Does this change mean the same whoever sends it?  (A link's may name a descriptor or a process.)
+ */
+bool gz_rtnl_is_anybodys(const struct nlmsghdr *h);
 
 /** Append the records of the dump @h as parts of a multipart message from @pid. */
 void gz_rtnl_records(struct gz_rtnl *b, const struct nlmsghdr *h, bool strict, uint32_t pid);
 /** Append an error, 0 or -errno, about @h. */
 void gz_rtnl_error(struct gz_rtnl *b, const struct nlmsghdr *h, int error, uint32_t pid);
+/** The link went up or down; whoever waits for that hears it. */
+void gz_rtnl_tell_link(void);
+/** An address came (@there) or went, the same. */
+void gz_rtnl_tell_address4(const struct gz_prefix4 *p, bool there);
+void gz_rtnl_tell_address6(const struct in6_addr *a, unsigned len, bool there);
 /** Append the whole answer to GZ_RTNL_OWN. */
 void gz_rtnl_answer(struct gz_rtnl *b, const struct nlmsghdr *h, bool strict, uint32_t pid);
 

@@ -3,9 +3,10 @@
  * rtnl_route.c - rtnetlink: the stack's routes, in dumps and by destination
  *
  * As net/ipv4/fib_semantics.c, fib_dump_info(), and net/ipv6/route.c, rt6_fill_node(), have
- * them: the networks and addresses of the stack's interface, and its configured gateways.
- * What a route is asked for by destination is the stack's when gz_policy_ask() has no rule
- * for it and says OWN or ROUTED; loopback is the kernel's in this as well.
+ * them: the networks and addresses of the stack's interface, its routes and gateways.
+ * What a route is asked for by destination is the stack's when gz_policy_ask() would say OWN or
+ * ROUTED and no rule gives all that goes there to the kernel; loopback is the kernel's in this as
+ * well.
  */
 #include <arpa/inet.h>
 #include <linux/in_route.h>
@@ -16,11 +17,13 @@
 #include "engine/address.h"
 #include "engine/iface.h"
 #include "engine/ipv6.h"
+#include "engine/own4.h"
 #include "engine/rtnl.h"
 #include "engine/rtnl_put.h"
 #include "engine/worker.h"
 
 #define ADDRS6_MAX 16
+#define PREFIX_BITS 64	    /* of what lwIP keeps of an advertisement */
 #define METRIC6_LINK 256    /* IP6_RT_PRIO_ADDRCONF */
 #define METRIC6_ROUTER 1024 /* IP6_RT_PRIO_USER */
 
@@ -107,25 +110,57 @@ static void dumped(struct gz_rtnl *b, const struct nlmsghdr *request, bool stric
 		record(b, request, NLM_F_MULTI, pid, r);
 }
 
+/* stack.routes of one family, as an administrator would have added them */
+static void configured(struct gz_rtnl *b, const struct nlmsghdr *h, bool strict, uint32_t pid,
+		       uint8_t family)
+{
+	bool v4 = family == AF_INET;
+
+	for (unsigned i = 0; i < gz_cfg->nroutes; i++) {
+		const struct gz_route *e = &gz_cfg->routes[i];
+		struct route r = {.family = family,
+				  .len = (uint8_t)(e->to.len - (v4 ? 96 : 0)),
+				  .table = RT_TABLE_MAIN,
+				  .protocol = RTPROT_STATIC,
+				  .scope = RT_SCOPE_UNIVERSE,
+				  .type = RTN_UNICAST,
+				  .oif = GZ_IFACE_INDEX,
+				  .metric = v4 ? 0 : METRIC6_ROUTER,
+				  .via = &e->via.addr.s6_addr[v4 ? 12 : 0]};
+
+		if (IN6_IS_ADDR_V4MAPPED(&e->to.addr) != v4)
+			continue;
+		if (r.len)
+			r.dst = &e->to.addr.s6_addr[v4 ? 12 : 0];
+		if (e->src.set)
+			r.src = &e->src.addr.s6_addr[v4 ? 12 : 0];
+		dumped(b, h, strict, pid, &r);
+	}
+}
+
 static void routes_v4(struct gz_rtnl *b, const struct nlmsghdr *h, bool strict, uint32_t pid)
 {
-	const struct gz_engine_config *cfg = gz_cfg;
+	const struct gz_own4 *own = gz_own4();
 	struct route r = {.family = AF_INET,
 			  .table = RT_TABLE_MAIN,
 			  .protocol = RTPROT_STATIC,
 			  .scope = RT_SCOPE_UNIVERSE,
 			  .type = RTN_UNICAST,
 			  .oif = GZ_IFACE_INDEX,
-			  .via = &cfg->gateway};
+			  .via = &own->gateway};
+	struct gz_lease l;
 
-	if (cfg->gateway)
+	gz_own4_lease(&l);
+	if (l.state)
+		r.protocol = RTPROT_DHCP;
+	if (own->gateway)
 		dumped(b, h, strict, pid, &r);
+	configured(b, h, strict, pid, AF_INET);
 	r.protocol = RTPROT_KERNEL;
 	r.via = NULL;
-	for (unsigned i = 0; i < cfg->naddrs; i++) {
-		const struct gz_prefix4 *p = &cfg->addrs[i];
-		uint32_t host = p->len ? htonl(p->len < 32 ? 0xffffffffu >> p->len : 0) : ~0u;
-		uint32_t net = p->addr & ~host;
+	for (unsigned i = 0; i < own->n; i++) {
+		const struct gz_prefix4 *p = &own->addr[i];
+		uint32_t net = p->addr & gz_own4_mask(p->len);
 
 		r.src = &p->addr;
 		if (p->len < 32) {
@@ -145,10 +180,47 @@ static void routes_v4(struct gz_rtnl *b, const struct nlmsghdr *h, bool strict, 
 	}
 }
 
+/* What routers have advertised: themselves, and networks without an address of ours */
+static void routes_advertised(struct gz_rtnl *b, const struct nlmsghdr *h, bool strict,
+			      uint32_t pid)
+{
+	struct route r = {.family = AF_INET6,
+			  .table = RT_TABLE_MAIN,
+			  .protocol = RTPROT_KERNEL,
+			  .scope = RT_SCOPE_UNIVERSE,
+			  .type = RTN_UNICAST,
+			  .len = PREFIX_BITS,
+			  .metric = METRIC6_LINK,
+			  .oif = GZ_IFACE_INDEX};
+	struct gz_own6 now;
+
+	gz_ipv6_now(&now);
+	for (unsigned i = 0; i < now.nprefix; i++) {
+		bool again = false;
+
+		for (unsigned j = 0; j < now.n && !again; j++)
+			again = !now.own[j].duplicate &&
+				(!now.own[j].network || now.own[j].network == PREFIX_BITS) &&
+				gz_ipv6_same(&now.own[j].addr, &now.prefix[i], PREFIX_BITS);
+		r.dst = &now.prefix[i];
+		if (!again)
+			dumped(b, h, strict, pid, &r);
+	}
+	r.dst = NULL;
+	r.len = 0;
+	r.protocol = RTPROT_RA;
+	r.metric = METRIC6_ROUTER;
+	for (unsigned i = 0; i < now.nadvertised; i++) {
+		r.via = &now.advertised[i];
+		dumped(b, h, strict, pid, &r);
+	}
+}
+
 static void routes_v6(struct gz_rtnl *b, const struct nlmsghdr *h, bool strict, uint32_t pid)
 {
 	const struct gz_engine_config *cfg = gz_cfg;
-	struct in6_addr v6[ADDRS6_MAX], net;
+	struct gz_prefix v6[ADDRS6_MAX];
+	struct in6_addr net;
 	unsigned n = gz_ipv6_list(v6, ADDRS6_MAX);
 	struct route r = {.family = AF_INET6,
 			  .table = RT_TABLE_MAIN,
@@ -161,23 +233,27 @@ static void routes_v6(struct gz_rtnl *b, const struct nlmsghdr *h, bool strict, 
 		bool again = false;
 
 		for (unsigned j = 0; j < i && !again; j++)
-			again = !memcmp(&v6[i], &v6[j], 8);
-		net = (struct in6_addr){0};
-		memcpy(&net, &v6[i], 8);
+			again = v6[i].len == v6[j].len &&
+				gz_ipv6_same(&v6[i].addr, &v6[j].addr, v6[i].len);
+		net = v6[i].addr;
+		for (unsigned bit = v6[i].len; bit < 128; bit++)
+			net.s6_addr[bit / 8] &= (uint8_t) ~(0x80 >> bit % 8);
 		r.dst = &net;
-		r.len = 64;
+		r.len = (uint8_t)v6[i].len;
 		r.metric = METRIC6_LINK;
 		r.table = RT_TABLE_MAIN;
 		r.type = RTN_UNICAST;
 		if (!again)
 			dumped(b, h, strict, pid, &r);
-		r.dst = &v6[i];
+		r.dst = &v6[i].addr;
 		r.len = 128;
 		r.metric = 0;
 		r.table = RT_TABLE_LOCAL;
 		r.type = RTN_LOCAL;
 		dumped(b, h, strict, pid, &r);
 	}
+	configured(b, h, strict, pid, AF_INET6);
+	routes_advertised(b, h, strict, pid);
 	if (IN6_IS_ADDR_UNSPECIFIED(&cfg->gateway6))
 		return;
 	r.dst = NULL;
@@ -234,14 +310,13 @@ bool gz_rtnl_route_own(const struct nlmsghdr *h)
 	    header(h).rtm_flags & RTM_F_FIB_MATCH)
 		return false;
 	return !gz_addr_is_loopback(to) && !gz_addr_to_many(to) &&
-	       (gz_addr_is_local(to) || gz_addr_routed(to));
+	       (gz_addr_is_local(to) || gz_addr_routed(to)) && !gz_policy_routes_to_kernel(to);
 }
 
 void gz_rtnl_route(struct gz_rtnl *b, const struct nlmsghdr *h, uint32_t pid)
 {
-	const struct gz_engine_config *cfg = gz_cfg;
 	bool v4 = header(h).rtm_family == AF_INET, local;
-	struct gz_end to, from;
+	struct gz_end to, from, via;
 	uint32_t dst4, src4;
 	struct route r = {.family = header(h).rtm_family,
 			  .len = v4 ? 32 : 128,
@@ -262,10 +337,7 @@ void gz_rtnl_route(struct gz_rtnl *b, const struct nlmsghdr *h, uint32_t pid)
 	r.oif = local ? 1 : GZ_IFACE_INDEX;
 	if (v4 && local)
 		r.flags |= RTCF_LOCAL;
-	if (v4 && !local && !gz_addr_on_link(to))
-		r.via = &cfg->gateway;
-	else if (!v4 && !local && !gz_ipv6_on_link(&to.addr) &&
-		 !IN6_IS_ADDR_UNSPECIFIED(&cfg->gateway6))
-		r.via = &cfg->gateway6;
+	if (!local && gz_addr_via(to, &via))
+		r.via = v4 ? &via.addr.s6_addr[12] : via.addr.s6_addr;
 	record(b, h, 0, pid, &r);
 }

@@ -22,6 +22,7 @@
 #include "lwip/priv/tcp_priv.h"
 #include "lwip/tcp.h"
 
+#include "engine/ack.h"
 #include "engine/counters.h"
 #include "engine/opening.h"
 #include "engine/pcb.h"
@@ -32,6 +33,8 @@
 #include "engine/urgent.h"
 #include "engine/worker.h"
 
+#define MSS_LEAST 48 /* net.ipv4.tcp_min_snd_mss: of 12 nothing is left beside timestamps */
+#define MTU_HEADERS (IP_HLEN + TCP_HLEN)
 #define SEC 1000000000ull
 #define CHALLENGES 10 /* a second and connection; Linux: tcp_invalid_ratelimit, 500 ms each */
 
@@ -141,6 +144,18 @@ static void old_duplicate(struct tcp_pcb *pcb, struct gz_measure *m, const struc
 }
 
 /*
+ * Nagle's algorithm as Linux has it (tcp_minshall_check()): what is less than a segment waits
+ * for the ACK of another such one, and not, as lwIP has it, for that of whole segments.
+ */
+void gz_segment_nagle(struct tcp_pcb *p, const struct gz_measure *m)
+{
+	if (m->nodelay || !m->is_short)
+		tcp_nagle_disable(p);
+	else
+		tcp_nagle_enable(p);
+}
+
+/*
  * gz_segment_in() - LWIP_HOOK_TCP_INPACKET_PCB
  *
  * Addresses, ports and numbers of @h are in host order, @p is the payload.
@@ -210,6 +225,10 @@ err_t gz_segment_in(struct tcp_pcb *pcb, const struct tcp_hdr *h, const struct p
 		if (TCP_SEQ_GT(h->ackno, pcb->lastack))
 			pcb->snd_wl1 = h->seqno - 1;
 		m->acked_at = now;
+		if (m->is_short && TCP_SEQ_GEQ(h->ackno, m->short_end)) {
+			m->is_short = false;
+			gz_segment_nagle(pcb, m);
+		}
 		take_rtt(pcb, m, h->ackno, now);
 		if (m->urgent && TCP_SEQ_GEQ(h->ackno, m->urgent_end))
 			m->urgent = false;
@@ -287,7 +306,7 @@ static void point_at_urgent(const struct gz_measure *m, struct tcp_hdr *h, uint3
 uint32_t *gz_segment_out(const struct pbuf *p, struct tcp_hdr *h, const struct tcp_pcb *pcb,
 			 uint32_t *opts)
 {
-	uint32_t seq = lwip_ntohl(h->seqno), len, end, n;
+	uint32_t seq = lwip_ntohl(h->seqno), len, end, n, least;
 	struct gz_measure *m;
 	struct gz_flow *f;
 
@@ -295,6 +314,10 @@ uint32_t *gz_segment_out(const struct pbuf *p, struct tcp_hdr *h, const struct t
 	gz_netif_segment(0);
 	if (!pcb || pcb->state == LISTEN)
 		return opts;
+	/* The first segment after the peer's SYN was read.  lwIP sends from this very pcb. */
+	least = LWIP_MIN(MSS_LEAST, (uint32_t)gz_port.mtu - MTU_HEADERS);
+	if (pcb->mss < least)
+		((struct tcp_pcb *)(uintptr_t)pcb)->mss = (u16_t)least;
 	f = gz_stack_flow(pcb);
 	opts = gz_timestamp_out(pcb, f ? &f->measure : NULL, p, h, opts);
 	if (pcb->state == TIME_WAIT)
@@ -308,7 +331,7 @@ uint32_t *gz_segment_out(const struct pbuf *p, struct tcp_hdr *h, const struct t
 	len = p->tot_len - TCPH_HDRLEN_BYTES(h);
 	n = gz_tso_segments(pcb, len);
 	m->segs_out += n;
-	if (n > 1)
+	if (n > 1 && !(m->hole.probing && seq + len == m->hole.end))
 		gz_netif_segment((uint16_t)tcp_mss(pcb));
 	point_at_urgent(m, h, seq, pcb->snd_nxt);
 	if (TCPH_FLAGS(h) & TCP_SYN)
@@ -322,6 +345,7 @@ uint32_t *gz_segment_out(const struct pbuf *p, struct tcp_hdr *h, const struct t
 		m->data_out += n;
 		m->bytes_sent += len;
 		m->sent_at = gz_now_ns();
+		m->answers |= m->sent_at - m->received_at < GZ_ACK_ANSWER;
 	}
 	if (m->started && TCP_SEQ_LT(seq, m->high)) {
 		/* A probe of a closed window repeats a byte, and is not a loss. */
@@ -340,6 +364,12 @@ uint32_t *gz_segment_out(const struct pbuf *p, struct tcp_hdr *h, const struct t
 	}
 	m->started = true;
 	m->high = end;
+	if (len % tcp_mss(pcb)) {
+		m->is_short = true;
+		m->short_end = end;
+		/* The hook's pcb is what lwIP is sending from. */
+		gz_segment_nagle((struct tcp_pcb *)(uintptr_t)pcb, m);
+	}
 	return opts;
 }
 
@@ -414,21 +444,23 @@ static void fill(struct gz_sock *s, struct tcp_info *t)
 void gz_stack_info(struct gz_sock *s)
 {
 	struct gz_published *pub = &s->info.published;
-	uint64_t words[GZ_INFO_WORDS] = {0};
-	struct tcp_info t = {0};
+	union {
+		struct tcp_info t;
+		uint64_t words[GZ_INFO_WORDS];
+	} u = {.words = {0}};
 
 	if (!s->flow)
 		return;
-	fill(s, &t);
-	memcpy(words, &t, sizeof(t));
-	atomic_store_explicit(&s->info.mss, t.tcpi_snd_mss, memory_order_relaxed);
-	atomic_store_explicit(&s->info.unwritten, t.tcpi_notsent_bytes, memory_order_relaxed);
+	fill(s, &u.t);
+	atomic_store_explicit(&s->info.mss, u.t.tcpi_snd_mss, memory_order_relaxed);
+	atomic_store_explicit(&s->info.unwritten, u.t.tcpi_notsent_bytes, memory_order_relaxed);
 	atomic_store_explicit(&s->info.tcp_state, (uint8_t)gz_pcb_look(s->flow)->state,
 			      memory_order_relaxed);
 	/* Odd: being written. */
 	atomic_fetch_add(&pub->version, 1);
+#pragma GCC unroll 32 /* at -O2 atomics are a loop, of three times the instructions */
 	for (unsigned i = 0; i < GZ_INFO_WORDS; i++)
-		atomic_store_explicit(&pub->words[i], words[i], memory_order_relaxed);
+		atomic_store_explicit(&pub->words[i], u.words[i], memory_order_relaxed);
 	atomic_fetch_add_explicit(&pub->version, 1, memory_order_release);
 }
 

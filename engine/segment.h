@@ -37,17 +37,32 @@ struct gz_measure {
 	unsigned challenges;
 	uint64_t probe_at; /* ns; of a closed window, 0: not timed */
 	unsigned probes;
-	uint32_t pmtu;	     /* as ICMP told; 0: the port's */
-	bool fragments;	     /* IPv4 may make some: the path is too narrow */
-	uint32_t urgent_end; /* the number after the urgent byte */
-	bool urgent;	     /* it was not acknowledged yet */
-	int linger2;	     /* TCP_LINGER2, seconds, when its socket is gone */
-	uint64_t fin_wait;   /* ns: FIN_WAIT_2 was seen; 0: it is not */
-	bool crossed;	     /* the peer's SYN came without an ACK, opening.c */
+	uint32_t pmtu; /* as ICMP told; 0: the port's */
+	struct {
+		uint16_t mss;  /* what it was; 0: there is none */
+		bool probing;  /* a segment of that size is under way, */
+		uint32_t end;  /* the number after it */
+		uint32_t pmtu; /* the same of pmtu */
+		uint64_t at;   /* ns: when to send one */
+	} hole;		       /* black_hole.c */
+	bool fragments;	       /* IPv4 may make some: the path is too narrow */
+	uint32_t urgent_end;   /* the number after the urgent byte */
+	bool urgent;	       /* it was not acknowledged yet */
+	int linger2;	       /* TCP_LINGER2, seconds, when its socket is gone */
+	uint64_t fin_wait;     /* ns: FIN_WAIT_2 was seen; 0: it is not */
+	bool crossed;	       /* the peer's SYN came without an ACK, opening.c */
+	bool pushed;	       /* what came last was the end of a write, ack.c */
+	bool answers;	       /* what came was answered by bytes, which bring the ACK */
+	bool nodelay;	       /* TCP_NODELAY */
+	bool is_short;	       /* less than a segment is not acknowledged yet, */
+	uint32_t short_end;    /* the number after it */
 };
 
 /** Option @kind of @h, whose options are sound (gz_tcp_input()); NULL: it is not there */
 const uint8_t *gz_segment_option(const struct tcp_hdr *h, uint8_t kind);
+
+/** gz_segment_nagle() - May less than a segment be sent now?  The worker, the pcb entered */
+void gz_segment_nagle(struct tcp_pcb *p, const struct gz_measure *m);
 
 /** gz_stack_info() - Publish the state of a pcb for TCP_INFO and telemetry; worker */
 void gz_stack_info(struct gz_sock *s);

@@ -15,8 +15,9 @@
 #include "engine/sock.h"
 
 /* Handler results besides a value >= 0 or -errno. */
-#define GZ_CONTINUE (INT64_MIN) /* let the kernel run the call */
-#define GZ_WAIT (INT64_MIN + 1) /* not yet: park, and try again */
+#define GZ_CONTINUE (INT64_MIN)	    /* let the kernel run the call */
+#define GZ_WAIT (INT64_MIN + 1)	    /* not yet: park, and try again */
+#define GZ_ANSWERED (INT64_MIN + 2) /* that is done */
 
 /** One call being served.  Parked ones are kept until they can be answered. */
 struct gz_call_ctx {
@@ -67,6 +68,10 @@ struct gz_service {
 		pid_t pid;
 		unsigned traps;
 	} busy[16];
+	pid_t last;	  /* whose call was the last one ... */
+	uint64_t last_at; /* ns */
+	unsigned crowd;	  /* how much it looks as if several threads called at once */
+	bool apart;
 	TAILQ_HEAD(gz_parked, gz_call_ctx) parked;
 	unsigned nparked;
 	TAILQ_HEAD(, gz_waiting) waiting; /* received, not looked at yet */
@@ -83,6 +88,13 @@ extern const gz_handler gz_handlers[];
  * close() of it is the last.  Return: its number there, or -errno
  */
 int gz_service_add_fd(struct gz_call_ctx *c, int fd, bool cloexec);
+/**
+ * gz_service_give_fd() - The same, and that number is the call's answer
+ *
+ * The thread runs once, and not twice; but a close() of its may come before the caller's, which
+ * must not matter.  Return: GZ_ANSWERED, or -errno
+ */
+int64_t gz_service_give_fd(struct gz_call_ctx *c, int fd, bool cloexec);
 /** Put @fd in the place of the application's descriptor @at; no answer yet. */
 int gz_service_replace_fd(struct gz_call_ctx *c, int fd, int at, bool cloexec);
 /** Find whose descriptor it is: c->fd, c->s, c->nl.  Return: false when it is no socket */

@@ -62,13 +62,14 @@ int gz_file_flags(int fd)
 
 int64_t gz_shadow_give(struct gz_call_ctx *c, struct gz_sock *s, int fd, int type)
 {
-	int r = gz_service_add_fd(c, fd, type & SOCK_CLOEXEC);
+	/* Nobody is told of a fresh socket's last close: whoever is first. */
+	int64_t r = gz_service_give_fd(c, fd, type & SOCK_CLOEXEC);
 
 	close(fd);
-	if (r < 0)
-		gz_reaper_close(s);
-	else
+	if (r == GZ_ANSWERED)
 		gz_reaper_watch(s, true);
+	else
+		gz_reaper_close(s);
 	gz_sock_unref(s);
 	return r;
 }
@@ -153,12 +154,12 @@ static int kernels_own(struct gz_call_ctx *c, struct gz_sock *s)
 int64_t gz_put_kernel_socket(struct gz_call_ctx *c, int fd, const struct gz_verdict *v)
 {
 	struct stat st;
+	bool watched;
 	int err;
 
-	fcntl(fd, F_SETFL, gz_file_flags(c->fd) & O_NONBLOCK);
 	if (fstat(fd, &st) < 0)
 		st.st_ino = 0;
-	err = gz_swap_file(c, fd);
+	err = gz_swap_file(c, fd, &watched);
 	close(fd);
 	if (err)
 		return err;

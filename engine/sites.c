@@ -21,6 +21,7 @@
 #include <fcntl.h>
 #include <linux/aio_abi.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,11 +32,14 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "engine/calls.h"
 #include "engine/lane.h"
 #include "engine/lead.h"
 #include "engine/off_ring.h"
 #include "engine/service.h"
+#include "engine/shadow.h"
 #include "engine/sites.h"
+#include "engine/udp_ring.h"
 #include "launcher/calls.h"
 
 #define TRAPS_MAX 200	 /* of a process without agent; more are dearer than one */
@@ -209,6 +213,58 @@ static bool serve_orphan(struct gz_call_ctx *c, const struct gz_call_info *call)
 	return true;
 }
 
+/* The same from a pipe of our own to the program's. */
+static ssize_t splice_orphan(struct gz_call_ctx *c, int out)
+{
+	struct iovec v[2];
+	int pipes[2], n = gz_plane_orphan(c->s, v);
+	size_t most = c->args[4];
+	ssize_t r;
+
+	if (pipe2(pipes, O_NONBLOCK | O_CLOEXEC) < 0)
+		return -errno;
+	for (int k = 0; k < n; k++) {
+		v[k].iov_len = v[k].iov_len < most ? v[k].iov_len : most;
+		most -= v[k].iov_len;
+	}
+	r = writev(pipes[1], v, n);
+	if (r > 0)
+		r = splice(pipes[0], NULL, out, NULL, (size_t)r, SPLICE_F_NONBLOCK);
+	r = r < 0 ? -errno : r;
+	close(pipes[0]);
+	close(pipes[1]);
+	if (r > 0)
+		gz_plane_orphan_taken(c->s, (uint32_t)r);
+	return r;
+}
+
+int64_t gz_sites_splice(struct gz_call_ctx *c)
+{
+	unsigned flags = (unsigned)c->args[5];
+	struct stat st;
+	ssize_t r;
+	int out;
+
+	out = gz_app_fd(&c->sv->cache, c->tid, (int)c->args[2]);
+	/* The kernel knows what is wrong with it. */
+	if (out < 0 || fstat(out, &st) < 0 || !S_ISFIFO(st.st_mode) || c->args[1] || c->args[3]) {
+		if (out >= 0)
+			close(out);
+		return GZ_CONTINUE;
+	}
+	r = splice_orphan(c, out);
+	if (r != -EAGAIN || flags & SPLICE_F_NONBLOCK || gz_file_flags(out) & O_NONBLOCK) {
+		close(out);
+		return r;
+	}
+	/* Until the pipe has room */
+	if (c->fd >= 0)
+		close(c->fd);
+	c->fd = out;
+	c->events = POLLOUT;
+	return GZ_WAIT;
+}
+
 /* --- calls ------------------------------------------------------------------------ */
 
 /* Why a data call of the thread's was not the agent's. */
@@ -261,19 +317,110 @@ static bool is_about_ours(struct gz_call_ctx *c, const struct gz_call_info *call
 	return is_ours(c);
 }
 
+static bool receives(const struct gz_call_info *call)
+{
+	return call->id == GZ_CALL_READ || call->id == GZ_CALL_READV ||
+	       call->id == GZ_CALL_RECVFROM || call->id == GZ_CALL_RECVMSG ||
+	       call->id == GZ_CALL_PREADV2;
+}
+
+/* readv() and writev() of no bytes: 0, of whatever socket */
+static bool has_no_bytes(const struct gz_call_ctx *c)
+{
+	struct iovec v[8];
+	size_t n = c->args[2], sum = 0;
+
+	if (n > 8 || gz_app_read(c->tid, c->args[1], v, n * sizeof(v[0])) < 0)
+		return false;
+	for (size_t k = 0; k < n; k++)
+		sum += v[k].iov_len;
+	return !sum;
+}
+
+/*
+ * A TCP socket that was never connected, as tcp_recvmsg() and sk_stream_wait_connect() have
+ * it; its shadow would say something else.  Return: false, it is connected, or not ours
+ */
+static bool serve_fresh(struct gz_call_ctx *c, const struct gz_call_info *call)
+{
+	/* A read() of no bytes does not ask the socket, a write() does. */
+	bool nothing = call->id == GZ_CALL_READ && !c->args[2];
+	bool vectors = call->id == GZ_CALL_READV || call->id == GZ_CALL_WRITEV ||
+		       call->id == GZ_CALL_PREADV2 || call->id == GZ_CALL_PWRITEV2;
+	int flags = call->id == GZ_CALL_SENDTO	  ? (int)c->args[3]
+		    : call->id == GZ_CALL_SENDMSG ? (int)c->args[2]
+						  : 0;
+
+	if (!gz_service_resolve(c) || !c->s || c->s->type != SOCK_STREAM ||
+	    gz_sock_state(c->s) > GZ_LISTENING || nothing || (vectors && has_no_bytes(c)))
+		return false;
+	if (c->fd >= 0)
+		close(c->fd);
+	c->fd = -1;
+	if (receives(call)) {
+		gz_service_answer(c, -ENOTCONN);
+		return true;
+	}
+	if (!(flags & MSG_NOSIGNAL))
+		syscall(SYS_tgkill, gz_app_process(c->tid), c->tid, SIGPIPE);
+	gz_service_answer(c, -EPIPE);
+	return true;
+}
+
+static bool takes_datagrams(const struct gz_call_ctx *c, const struct gz_call_info *call)
+{
+	switch (call->id) {
+	case GZ_CALL_RECVFROM:
+		return !((int)c->args[3] & MSG_ERRQUEUE);
+	case GZ_CALL_RECVMSG:
+		return !((int)c->args[2] & MSG_ERRQUEUE);
+	case GZ_CALL_RECVMMSG:
+		return !((int)c->args[3] & MSG_ERRQUEUE);
+	case GZ_CALL_READ:
+	case GZ_CALL_READV:
+	case GZ_CALL_PREADV2:
+	case GZ_CALL_SPLICE:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/*
+ * Datagrams that no agent takes: the socket leaves.  It need not to send some, once all that
+ * it has sent before are handed on.
+ */
+static enum gz_sites datagram_call(struct gz_call_ctx *c, const struct gz_call_info *call)
+{
+	if (takes_datagrams(c, call)) {
+		gz_off_sock(c->s, GZ_OFF_CALL);
+		gz_udp_ring_leave(c->s, c->fd);
+	}
+	gz_udp_ring_pass(c->sv->client->plane);
+	if (gz_udp_ring_is(c->s))
+		c->s->dgram.ring.native_sent =
+		    !gz_call_matches(call, c->args) || c->s->dgram.ring.native_sent;
+	return call->plane == GZ_CALL_RING || !gz_call_matches(call, c->args) ? GZ_SITES_NATIVE
+									      : GZ_SITES_SERVE;
+}
+
 static enum gz_sites data_call(struct gz_call_ctx *c, const struct gz_call_info *call)
 {
 	if (lead_to_agent(c, call, is_about_ours))
 		return GZ_SITES_ANSWERED;
 	if (call->id == GZ_CALL_SENDMSG)
 		leave_passed(c, c->args[1]);
+	if (is_ours(c) && c->s->type == SOCK_DGRAM)
+		return datagram_call(c, call);
 	if (is_ours(c)) {
 		gz_off_sock(c->s, why_not(c, gz_lead_look_up(c->tid, c->ip - GZ_SYSCALL_BYTES)));
 		gz_plane_leave(c->s, c->fd);
 	}
 	if (serve_orphan(c, call))
 		return GZ_SITES_ANSWERED;
-	return gz_call_matches(call, c->args) ? GZ_SITES_SERVE : GZ_SITES_NATIVE;
+	if (gz_call_matches(call, c->args))
+		return GZ_SITES_SERVE;
+	return serve_fresh(c, call) ? GZ_SITES_ANSWERED : GZ_SITES_NATIVE;
 }
 
 /* The agent would not see that the number means another file: it asks from now on. */
@@ -291,11 +438,28 @@ static void poison(struct gz_call_ctx *c, uint32_t first, uint32_t last)
 			     &none, sizeof(none));
 }
 
+/* What comes for it from here on is to be refused. */
+static void note_closing(struct gz_call_ctx *c, uint32_t fd)
+{
+	struct gz_call_ctx other = {.sv = c->sv, .id = c->id, .tid = c->tid, .fd = -1};
+
+	other.args[0] = fd;
+	if (gz_plane_is_used(c->sv->client->plane) && is_ours(&other) &&
+	    other.s->type == SOCK_DGRAM)
+		gz_udp_ring_closing(other.s);
+	if (other.fd >= 0)
+		close(other.fd);
+	if (other.s)
+		gz_sock_unref(other.s);
+}
+
 static enum gz_sites close_call(struct gz_call_ctx *c, const struct gz_call_info *call)
 {
 	enum gz_site known = gz_lead_look_up(c->tid, c->ip - GZ_SYSCALL_BYTES);
 	uint32_t first = (uint32_t)c->args[0], last = first;
 
+	if (call->id != GZ_CALL_CLOSE_RANGE)
+		note_closing(c, (uint32_t)c->args[call->id == GZ_CALL_CLOSE ? 0 : 1]);
 	if (known == GZ_SITE_NO_AGENT)
 		return GZ_SITES_NATIVE;
 	if (known == GZ_SITE_NEW && gz_lead_patch(c, gz_app_process(c->tid), call))
@@ -462,7 +626,8 @@ static enum gz_sites ready_call(struct gz_call_ctx *c, const struct gz_call_info
 
 	if (call->id == GZ_CALL_RT_SIGACTION && !sets_cancel(c))
 		return GZ_SITES_NATIVE;
-	if (is_ioctl && (uint32_t)c->args[1] != FIONBIO && (uint32_t)c->args[1] != FIONREAD)
+	if (is_ioctl && (uint32_t)c->args[1] != FIONBIO && (uint32_t)c->args[1] != FIOASYNC &&
+	    (uint32_t)c->args[1] != FIONREAD)
 		return GZ_SITES_SERVE;
 	if (call->id != GZ_CALL_EPOLL_CTL && call->id != GZ_CALL_SECCOMP &&
 	    call->id != GZ_CALL_PRCTL && call->id != GZ_CALL_RT_SIGACTION &&
@@ -479,6 +644,9 @@ static enum gz_sites ready_call(struct gz_call_ctx *c, const struct gz_call_info
 		return cancel_call(c);
 	case GZ_CALL_IOCTL:
 	case GZ_CALL_FCNTL:
+		/* SIGIO is the shadow's to send. */
+		if (is_ioctl ? (uint32_t)c->args[1] == FIOASYNC : c->args[2] & O_ASYNC)
+			leave_fd(c, (int)c->args[0], GZ_OFF_CALL);
 		if (!is_ioctl || (uint32_t)c->args[1] == FIONBIO)
 			set_nonblock(c, call);
 		return is_ioctl ? GZ_SITES_SERVE : GZ_SITES_NATIVE;
@@ -511,7 +679,13 @@ static enum gz_sites control_call(struct gz_call_ctx *c, const struct gz_call_in
 enum gz_sites gz_sites_trap(struct gz_call_ctx *c, const struct gz_call_info *call)
 {
 	if (call->id == GZ_CALL_GETSOCKOPT && (uint32_t)c->args[1] == GZ_SOL_AGENT) {
-		gz_service_answer(c, gz_lane_asked(c));
+		bool accepted = (uint32_t)c->args[2] & GZ_ASK_ACCEPTED;
+		int64_t r = accepted ? gz_accept_asked(c) : gz_lane_asked(c);
+
+		if (c->fd >= 0)
+			close(c->fd); /* its next close() must be the last */
+		c->fd = -1;
+		gz_service_answer(c, r);
 		return GZ_SITES_ANSWERED;
 	}
 	if (call->agent == GZ_AGENT_DATA)
@@ -540,11 +714,16 @@ enum gz_sites gz_sites_trap(struct gz_call_ctx *c, const struct gz_call_info *ca
 	default:
 		return GZ_SITES_SERVE;
 	}
+	if (is_ours(c) && c->s->type == SOCK_DGRAM)
+		return datagram_call(c, call);
 	if (is_ours(c)) {
 		gz_off_sock(c->s, GZ_OFF_CALL);
 		gz_plane_leave(c->s, c->fd);
 	}
 	if (serve_orphan(c, call))
 		return GZ_SITES_ANSWERED;
+	if (call->id == GZ_CALL_SPLICE && c->s && atomic_load(&c->s->ring.orphan) &&
+	    gz_plane_unread(c->s))
+		return GZ_SITES_SERVE;
 	return call->plane == GZ_CALL_RING ? GZ_SITES_NATIVE : GZ_SITES_SERVE;
 }

@@ -7,6 +7,8 @@
 #ifndef GZ_SITES_H
 #define GZ_SITES_H
 
+#include <stdint.h>
+
 struct gz_call_ctx;
 struct gz_call_info;
 
@@ -18,5 +20,7 @@ enum gz_sites {
 
 /** gz_sites_trap() - What is to be done about a call before its handler */
 enum gz_sites gz_sites_trap(struct gz_call_ctx *c, const struct gz_call_info *call);
+/** splice() from a socket with bytes that only the ring has; as gz_handlers[] */
+int64_t gz_sites_splice(struct gz_call_ctx *c);
 
 #endif

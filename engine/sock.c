@@ -13,6 +13,7 @@
 #include "engine/counters.h"
 #include "engine/log.h"
 #include "engine/sock.h"
+#include "engine/udp_ring.h"
 #include "engine/worker.h"
 
 #define BUCKETS 65536
@@ -80,6 +81,7 @@ struct gz_sock *gz_sock_new(struct gz_client *client, int family)
 	atomic_init(&s->refs, 1);
 	pthread_mutex_init(&s->lock, NULL);
 	s->family = family;
+	s->chose = gz_end_any(family);
 	s->type = SOCK_STREAM;
 	s->end_fd = s->held_fd = s->twin_fd = s->ring.i = -1;
 	atomic_init(&s->parked_fd, -1);
@@ -121,9 +123,11 @@ void gz_sock_unref(struct gz_sock *s)
 	assert(!s->in_table && s->end_fd < 0 && !s->claim.held && !s->on_worker && s->twin_fd < 0);
 	gz_ring_free(&s->rx);
 	gz_ring_free(&s->tx);
+	gz_udp_ring_free(s);
 	gz_plane_drop(s);
 	gz_arrival_free(&s->arrival);
 	free(s->listening);
+	free(s->dgram.twin);
 	pthread_mutex_destroy(&s->lock);
 	atomic_fetch_sub(&s->client->sockets, 1);
 	gz_client_unref(s->client);
@@ -204,6 +208,22 @@ bool gz_table_remove(struct gz_sock *s)
 	if (was)
 		gz_sock_unref(s);
 	return was;
+}
+
+struct gz_sock *gz_table_find_id(uint64_t id)
+{
+	struct gz_sock *s;
+
+	pthread_mutex_lock(&table.lock);
+	LIST_FOREACH(s, &table.by_id[hash(id)], by_id)
+	{
+		if (s->id == id) {
+			gz_sock_ref(s);
+			break;
+		}
+	}
+	pthread_mutex_unlock(&table.lock);
+	return s;
 }
 
 struct gz_sock *gz_table_find(ino_t ino)

@@ -112,16 +112,16 @@ struct gz_sock {
 
 	pthread_mutex_t lock;
 	/* [s] */
-	int type;	       /* SOCK_STREAM, SOCK_DGRAM; never changes */
-	int family;	       /* AF_INET, or AF_INET6 with v4-mapped */
-	bool named;	       /* carries the abstract name of its id */
-	uint64_t name;	       /* the id in that name */
-	bool nonblock_connect; /* the outcome is yet to be reported */
+	int type;      /* SOCK_STREAM, SOCK_DGRAM; never changes */
+	int family;    /* AF_INET, or AF_INET6 with v4-mapped */
+	bool named;    /* carries the abstract name of its id */
+	uint64_t name; /* the id in that name */
 	bool connect_reported;
 	struct gz_options opt;
 	struct gz_claim claim;
 	struct gz_end local, peer; /* set before the state says so */
 	bool chose_port;	   /* TCP: bind() with a port, which no failure takes away */
+	struct gz_end chose;	   /* TCP: the address of a bind(), or any; it stays as well */
 	in_port_t last_port;	   /* what getsockname() tells after a disconnect */
 	int backlog;
 	struct gz_arrival arrival;
@@ -136,12 +136,23 @@ struct gz_sock {
 		bool old_peer;	   /* AF_INET6, disconnected: see udp.c */
 		bool chose_port;   /* bind() with a port: a disconnect keeps it */
 		bool chose_addr;   /* bind() with an address: the same */
-		struct gz_groups *groups; /* multicast.c */
+		struct gz_groups *groups;		    /* multicast.c */
+		struct gz_udp_twin *twin;		    /* udp_twin.c */
+		struct gz_udp_spill {			    /* udp_ring.c */
+			STAILQ_HEAD(, gz_udp_spilled) list; /* what the ring had no room for */
+			uint32_t cost, most;		    /* of it, by SO_RCVBUF */
+			_Atomic uint64_t closing; /* ns: until then its last close may be seen */
+			uint64_t looked;	  /* ns: for who bound it */
+			bool native_sent;	  /* calls go by the shadow, too: keep the order */
+		} ring;
 	} dgram;
 	/* Connections that wait for accept(), filled by the worker. */
 	TAILQ_HEAD(gz_pending, gz_sock) pending;
 	TAILQ_ENTRY(gz_sock) pending_entry;
 	struct gz_sock *listener; /* whose pending list this is on; a reference */
+	bool unlisted;		  /* [w] accepted natively, and its agent is about to say so */
+	bool join_due;		  /* [w] */
+	bool by_agent;		  /* its shadow was accepted natively; the worker writes it */
 	int held_fd;		  /* accepted, but not installed yet; -1 */
 	bool native;		  /* held_fd is the kernel's own, see twin.c */
 	int twin_fd;		  /* the kernel's listener, twin.c's lock; -1 */
@@ -184,15 +195,16 @@ struct gz_sock {
 	_Atomic int nhalf_open; /* listener: connections in SYN-RECEIVED, of all workers */
 
 	/* [w] */
-	struct gz_flow *flow;	  /* NULL: no pcb */
-	struct gz_sock *deferred; /* TCP_DEFER_ACCEPT: the listener, a reference */
-	uint64_t defer_until;	  /* ns */
-	struct gz_ring_end ring;  /* partly, see there */
-	int end_fd;		  /* the engine's end; -1: none */
-	bool end_eof;		  /* nothing more comes from there */
-	uint32_t prefix;	  /* filler bytes still unread at end_fd */
-	uint32_t lag;		  /* bytes peeked, not yet taken */
-	struct gz_window window;  /* window.c */
+	struct gz_flow *flow;	    /* NULL: no pcb */
+	struct gz_sock *offered_by; /* the listener, while its slot is offered; a reference */
+	struct gz_sock *deferred;   /* TCP_DEFER_ACCEPT: the listener, a reference */
+	uint64_t defer_until;	    /* ns */
+	struct gz_ring_end ring;    /* partly, see there */
+	int end_fd;		    /* the engine's end; -1: none */
+	bool end_eof;		    /* nothing more comes from there */
+	uint32_t prefix;	    /* filler bytes still unread at end_fd */
+	uint32_t lag;		    /* bytes peeked, not yet taken */
+	struct gz_window window;    /* window.c */
 	struct gz_ring rx, tx;
 	uint64_t trim_at;		      /* ns: their memory is looked at, timers.c */
 	bool fin_received;		      /* from the peer */
@@ -265,6 +277,7 @@ void gz_table_rename(struct gz_sock *s, ino_t ino);
 bool gz_table_remove(struct gz_sock *s);
 /** Return: a new reference or NULL */
 struct gz_sock *gz_table_find(ino_t ino);
+struct gz_sock *gz_table_find_id(uint64_t id);
 /** Call @fn for each socket with id >= @start until it says no; in id order if @sorted. */
 void gz_table_walk(uint64_t start, bool sorted, bool (*fn)(struct gz_sock *, void *), void *arg);
 unsigned gz_table_count(void);
@@ -272,6 +285,8 @@ void gz_table_limit(unsigned max, unsigned client);
 /** How many more gz_sock_new() would give to @c */
 unsigned gz_table_room(const struct gz_client *c);
 
+/** With a socket's id, the name of the engine's end of what accept() gives */
+#define GZ_NAME_KNOCK (1ULL << 62)
 /** The abstract name of a shadow.  Return: its length */
 socklen_t gz_shadow_name(struct sockaddr_un *a, uint64_t name);
 

@@ -2,8 +2,8 @@
  *
  * spread.h - Which worker a packet comes to
  *
- * As a device's receive side scaling does it, by the same hash (Toeplitz) and with the same
- * key: of a port with a queue for each worker that can, packets come there by themselves.
+ * As a device's receive side scaling does it (rss.h): of a port with a queue for each worker
+ * that can, dispatch's link among them, packets come there by themselves.
  * Others are handed over between the workers (netif.c).  It is where connections are
  * made; whose one is stays with it (gz_flow_worker()).
  */
@@ -16,10 +16,6 @@
 #include "engine/end.h"
 
 struct gz_worker;
-
-#define GZ_SPREAD_KEY 40    /* bytes */
-#define GZ_SPREAD_TABLE 128 /* a device's table of queues is filled like this one */
-extern const uint8_t gz_spread_key[GZ_SPREAD_KEY];
 
 /** The worker, by its number, of packets from @peer to @local; any thread */
 unsigned gz_spread(struct gz_end local, struct gz_end peer);

@@ -20,7 +20,9 @@
 #include "lwip/tcp.h"
 
 #include "engine/ack.h"
+#include "engine/black_hole.h"
 #include "engine/client.h"
+#include "engine/ipv6.h"
 #include "engine/pcb.h"
 #include "engine/tso.h"
 #include "engine/urgent.h"
@@ -127,9 +129,15 @@ static err_t on_recv(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t err)
 		}
 		return ERR_OK;
 	}
-	if (!s || atomic_load(&s->app_shut_rd) || s->app_gone) {
-		if (s)
-			s->urgent.rx_next += p->tot_len;
+	/* RFC 9293 3.10.7.4: nobody can have them any more, and the peer is told so. */
+	if (!s || s->app_gone) {
+		pbuf_free(p);
+		tcp_abort(pcb);
+		return ERR_ABRT;
+	}
+	/* After SHUT_RD a ring can still be read, a shadow that was told of the end cannot. */
+	if (atomic_load(&s->app_shut_rd) && s->fin_passed && !gz_plane_is_ring(s)) {
+		s->urgent.rx_next += p->tot_len;
 		tcp_recved(pcb, p->tot_len);
 		pbuf_free(p);
 		return ERR_OK;
@@ -137,7 +145,7 @@ static err_t on_recv(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t err)
 	if (!gz_ring_ready(&s->rx, gz_window_ring(s)) || gz_ring_room(&s->rx) < p->tot_len)
 		return ERR_MEM; /* lwIP offers it again */
 	gz_urgent_arrives(s, p->tot_len);
-	gz_ack_received(s, pcb, p->tot_len);
+	gz_ack_received(s, pcb, p->tot_len, p->flags & PBUF_FLAG_PUSH);
 	gz_arrival_lock(s);
 	for (struct pbuf *q = p; q; q = q->next)
 		gz_ring_put(&s->rx, q->payload, q->len);
@@ -197,6 +205,8 @@ static err_t on_connected(void *arg, struct tcp_pcb *pcb, err_t err)
 		gz_window_first(&s->opt, pcb);
 		gz_window_take_over(s, pcb);
 		gz_window_options(s, pcb);
+		gz_stack_info(
+		    s); /* before it polls writable: TCP_MAXSEG is the connection's then */
 		gz_relay_connected(s->worker, s);
 	}
 	return ERR_OK;
@@ -220,12 +230,8 @@ ip_addr_t gz_pcb_addr(struct gz_end e)
 
 struct gz_end gz_pcb_end(const ip_addr_t *a, u16_t port)
 {
-	struct gz_end e = {.port = htons(port)};
-
-	if (IP_IS_V4(a))
-		return gz_end_v4(ip_2_ip4(a)->addr, e.port);
-	memcpy(&e.addr, ip_2_ip6(a)->addr, sizeof(e.addr));
-	return e;
+	return IP_IS_V4(a) ? gz_end_v4(ip_2_ip4(a)->addr, htons(port))
+			   : gz_ipv6_end(ip_2_ip6(a)->addr, htons(port));
 }
 
 /* How long a connect() tries: 1 s doubled @retries times, each at most the 120 s
@@ -276,10 +282,8 @@ void gz_stack_options(struct gz_sock *s)
 	if (!s->flow)
 		return;
 	GZ_PCB_SCOPE(p, s->flow);
-	if (s->opt.nodelay)
-		tcp_nagle_disable(p);
-	else
-		tcp_nagle_enable(p);
+	s->flow->measure.nodelay = s->opt.nodelay;
+	gz_segment_nagle(p, &s->flow->measure);
 	if (s->opt.keepalive)
 		ip_set_option(p, SOF_KEEPALIVE);
 	else
@@ -322,14 +326,15 @@ void gz_stack_grow(struct gz_sock *s)
 void gz_stack_tx(struct gz_sock *s)
 {
 	struct gz_ring *r = &s->tx;
-	bool wrote = false;
-	uint32_t most;
+	bool wrote = false, wait;
+	uint32_t most, probe;
 
 	if (!s->flow || s->fin_sent || gz_pcb_look(s->flow)->state < ESTABLISHED)
 		return;
 	GZ_PCB_SCOPE(p, s->flow);
 	most = gz_tso_most(s, p);
-	while (r->mid < r->tail && !s->tx_blocked) {
+	probe = gz_black_hole_probe(p, &s->flow->measure, &wait);
+	while (!wait && r->mid < r->tail && !s->tx_blocked) {
 		uint32_t n = (uint32_t)(r->tail - r->mid), room, next;
 		struct iovec v[2];
 		uint32_t limit;
@@ -344,6 +349,8 @@ void gz_stack_tx(struct gz_sock *s)
 				break;
 		}
 		s->cork_since = 0;
+		if (probe)
+			most = n < probe ? 0 : probe;
 		room = p->snd_buf;
 		if (n > room)
 			n = room;
@@ -353,7 +360,7 @@ void gz_stack_tx(struct gz_sock *s)
 			s->tx_blocked = true;
 			break;
 		}
-		if (most)
+		if (most && !probe)
 			n = gz_tso_fits(p, n);
 		if (!gz_ring_iov(r, r->mid, n, v))
 			break;
@@ -374,6 +381,11 @@ void gz_stack_tx(struct gz_sock *s)
 			s->tx_blocked = true; /* until something is acknowledged */
 			break;
 		}
+		if (probe && n == probe)
+			gz_black_hole_sent(p, &s->flow->measure);
+		if (probe)
+			most = gz_tso_most(s, p);
+		probe = 0;
 		r->mid += n;
 		gz_urgent_written(s, next, n);
 		wrote = true;
@@ -398,6 +410,7 @@ void gz_stack_received(struct gz_sock *s, uint32_t n)
 		return;
 	GZ_PCB_SCOPE(p, s->flow);
 	gz_window_read(s, p, n);
+	gz_ack_read(s, p);
 }
 
 void gz_stack_fin(struct gz_sock *s)

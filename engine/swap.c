@@ -34,11 +34,10 @@
 #include "engine/app.h"
 #include "engine/counters.h"
 #include "engine/log.h"
+#include "engine/client.h"
 #include "engine/service.h"
+#include "engine/shadow.h"
 #include "engine/swap.h"
-
-#define DUPS_MAX 64
-#define ITEMS_MAX 64
 
 /** One registration to move; the three descriptors come along by SCM_RIGHTS. */
 struct move {
@@ -51,6 +50,14 @@ enum { FD_EPOLL, FD_OLD, FD_NEW, NFDS };
 struct item {
 	int epoll; /* the program's descriptor */
 	struct move m;
+};
+
+/** What in the process is the file that is to go */
+struct found {
+	int *dups;
+	struct item *items;
+	unsigned ndups, nitems;
+	bool no_memory;
 };
 
 static struct {
@@ -196,20 +203,41 @@ static int ask_mover(const struct move *m, const int *fds)
 
 /* --- searching the program ----------------------------------------------------- */
 
-/* The items of epoll descriptor @epoll that are the file of @st.  Return: how many */
-static unsigned read_items(pid_t tid, int epoll, const struct stat *st, struct item *items,
-			   unsigned room)
+/* Room for one more after @n of @size bytes in @list, which doubles.  Return: it, or NULL */
+static void *grown(void *list, unsigned n, size_t size)
+{
+	if (n & (n - 1) || (n && n < 8))
+		return list;
+	return realloc(list, (n < 8 ? 8 : 2 * (size_t)n) * size);
+}
+
+static void add_item(struct found *f, int epoll, int number, struct epoll_event event)
+{
+	struct item *more = grown(f->items, f->nitems, sizeof(*f->items));
+
+	if (!more) {
+		f->no_memory = true;
+		return;
+	}
+	f->items = more;
+	f->items[f->nitems++] = (struct item){
+	    .epoll = epoll,
+	    .m = {.number = number, .event = event},
+	};
+}
+
+/* The items of epoll descriptor @epoll that are the file of @st */
+static void read_items(pid_t tid, int epoll, const struct stat *st, struct found *f)
 {
 	unsigned long sdev = (unsigned long)major(st->st_dev) << 20 | minor(st->st_dev);
 	char path[64], line[256];
-	unsigned n = 0;
-	FILE *f;
+	FILE *info;
 
 	snprintf(path, sizeof(path), "/proc/%d/fdinfo/%d", tid, epoll);
-	f = fopen(path, "re");
-	if (!f)
-		return 0;
-	while (n < room && fgets(line, sizeof(line), f)) {
+	info = fopen(path, "re");
+	if (!info)
+		return;
+	while (!f->no_memory && fgets(line, sizeof(line), info)) {
 		unsigned long long data;
 		unsigned long ino, dev;
 		unsigned events;
@@ -219,75 +247,157 @@ static unsigned read_items(pid_t tid, int epoll, const struct stat *st, struct i
 			   &events, &data, &ino, &dev) != 5 ||
 		    ino != st->st_ino || dev != sdev)
 			continue;
-		items[n++] = (struct item){
-		    .epoll = epoll,
-		    .m = {.number = number, .event = {.events = events, .data.u64 = data}},
-		};
+		add_item(f, epoll, number,
+			 (struct epoll_event){.events = events, .data.u64 = data});
 	}
-	fclose(f);
-	return n;
+	fclose(info);
 }
 
-/* Fill @dups and @items from /proc/TID/fd. */
-static void search(pid_t tid, const struct stat *st, int *dups, unsigned *ndups, struct item *items,
-		   unsigned *nitems)
+/* Fill @f from /proc/TID/fd. */
+static void search(pid_t tid, const struct stat *st, struct found *f)
 {
 	char path[64], link[64], want[64];
 	struct dirent *e;
 	DIR *d;
 
-	*ndups = *nitems = 0;
 	snprintf(want, sizeof(want), "socket:[%lu]", (unsigned long)st->st_ino);
 	snprintf(path, sizeof(path), "/proc/%d/fd", tid);
 	d = opendir(path);
 	if (!d)
 		return;
-	while ((e = readdir(d))) {
+	while (!f->no_memory && (e = readdir(d))) {
 		ssize_t n = readlinkat(dirfd(d), e->d_name, link, sizeof(link) - 1);
 
 		if (n <= 0)
 			continue;
 		link[n] = 0;
-		if (!strcmp(link, want) && *ndups < DUPS_MAX)
-			dups[(*ndups)++] = atoi(e->d_name);
-		else if (!strcmp(link, "anon_inode:[eventpoll]"))
-			*nitems += read_items(tid, atoi(e->d_name), st, items + *nitems,
-					      ITEMS_MAX - *nitems);
+		if (!strcmp(link, "anon_inode:[eventpoll]")) {
+			read_items(tid, atoi(e->d_name), st, f);
+		} else if (!strcmp(link, want)) {
+			int *more = grown(f->dups, f->ndups, sizeof(*f->dups));
+
+			f->no_memory = !more;
+			if (!more)
+				break;
+			f->dups = more;
+			f->dups[f->ndups++] = atoi(e->d_name);
+		}
 	}
 	closedir(d);
 }
 
-int gz_swap_file(struct gz_call_ctx *c, int fd)
+/* The program's descriptor of the epoll that agents know as @key, or -1 */
+static int find_epoll(pid_t tid, uint32_t key)
 {
-	struct item items[ITEMS_MAX];
-	int dups[DUPS_MAX], at = (int)c->args[0], err;
-	unsigned ndups, nitems;
-	struct stat st;
+	const uint64_t kept = GZ_AGENT_KEPT;
+	uint32_t high, some[256];
 
-	if (fstat(c->fd, &st) < 0)
-		return -errno;
-	search(c->tid, &st, dups, &ndups, items, &nitems);
-	err = gz_service_replace_fd(c, fd, at, gz_app_cloexec(c->tid, at));
-	if (err)
-		return err;
-	for (unsigned i = 0; i < ndups; i++) {
-		if (dups[i] == at)
-			continue;
-		err = gz_service_replace_fd(c, fd, dups[i], gz_app_cloexec(c->tid, dups[i]));
-		if (err)
+	if (!gz_app_peek(tid, kept + offsetof(struct gz_agent_kept, managed), &high, sizeof(high)))
+		return -1;
+	for (uint32_t fd = 0; fd <= high && fd < GZ_FD_MAX; fd++) {
+		if (fd % 256 == 0 && !gz_app_peek(tid,
+						  kept + offsetof(struct gz_agent_kept, epoll) +
+						      fd * sizeof(some[0]),
+						  some, sizeof(some)))
+			return -1;
+		if (some[fd % 256] == key)
+			return (int)fd;
+	}
+	return -1;
+}
+
+/* Of a socket in the rings: what its agent has, in place of what the kernel has by that number */
+static void ask_agent(struct gz_call_ctx *c, struct found *f)
+{
+	const struct gz_sock *s = c->s;
+	const struct gz_shared *sh;
+	const struct gz_epoll *ep;
+	uint32_t watch, i;
+	struct gz_reg reg;
+	unsigned kept = 0;
+	int epoll;
+
+	if (!s || s->ring.i < 0 || s->client != c->sv->client)
+		return;
+	sh = s->client->plane->sh;
+	i = (uint32_t)s->ring.i;
+	watch = __atomic_load_n(&sh->slot[i].watch, __ATOMIC_SEQ_CST);
+	if (!watch || watch > GZ_EPOLLS)
+		return;
+	ep = &sh->epoll[watch - 1];
+	reg = ep->reg[i];
+	if (reg.gen != __atomic_load_n(&sh->slot[i].gen, __ATOMIC_SEQ_CST))
+		return;
+	epoll = find_epoll(c->tid,
+			   (__atomic_load_n(&ep->gen, __ATOMIC_SEQ_CST) & 0xffffff) << 8 | watch);
+	if (epoll < 0)
+		return;
+	for (unsigned k = 0; k < f->nitems; k++)
+		if (f->items[k].epoll != epoll || f->items[k].m.number != reg.fd)
+			f->items[kept++] = f->items[k];
+	f->nitems = kept;
+	if (reg.events)
+		add_item(f, epoll, reg.fd,
+			 (struct epoll_event){.events = reg.events, .data.u64 = reg.data});
+}
+
+static void replace_duplicates(struct gz_call_ctx *c, int fd, const struct found *f)
+{
+	for (unsigned i = 0; i < f->ndups; i++) {
+		if (f->dups[i] != (int)c->args[0] &&
+		    gz_service_replace_fd(c, fd, f->dups[i], gz_app_cloexec(c->tid, f->dups[i])))
 			gz_count(GZ_C_LOST_DUPLICATES);
 	}
-	for (unsigned i = 0; i < nitems; i++) {
-		int fds[NFDS] = {gz_app_fd(&c->sv->cache, c->tid, items[i].epoll), c->fd, fd};
+}
 
-		err = fds[FD_EPOLL] < 0 ? -fds[FD_EPOLL] : ask_mover(&items[i].m, fds);
+static void move_items(struct gz_call_ctx *c, int fd, const struct found *f)
+{
+	for (unsigned i = 0; i < f->nitems; i++) {
+		const struct item *t = &f->items[i];
+		int fds[NFDS] = {gz_app_fd(&c->sv->cache, c->tid, t->epoll), c->fd, fd};
+		int err = fds[FD_EPOLL] < 0 ? -fds[FD_EPOLL] : ask_mover(&t->m, fds);
+
 		if (err) {
 			gz_count(GZ_C_LOST_EVENTS);
-			gz_debug("a registration of descriptor %d is lost: %s", items[i].m.number,
+			gz_debug("a registration of descriptor %d is lost: %s", t->m.number,
 				 strerror(err));
 		}
 		if (fds[FD_EPOLL] >= 0)
 			close(fds[FD_EPOLL]);
 	}
-	return 0;
+}
+
+/* What fcntl(2) has set on the file: how calls wait, and whom SIGIO and SIGURG go to. */
+static void hand_on_flags(int from, int to)
+{
+	struct f_owner_ex owner;
+	int sig = fcntl(from, F_GETSIG);
+
+	if (fcntl(from, F_GETOWN_EX, &owner) == 0 && owner.pid)
+		fcntl(to, F_SETOWN_EX, &owner);
+	if (sig > 0)
+		fcntl(to, F_SETSIG, sig);
+	fcntl(to, F_SETFL, gz_file_flags(from) & (O_NONBLOCK | O_ASYNC));
+}
+
+int gz_swap_file(struct gz_call_ctx *c, int fd, bool *watched)
+{
+	struct found f = {0};
+	int at = (int)c->args[0], err;
+	struct stat st;
+
+	if (fstat(c->fd, &st) < 0)
+		return -errno;
+	search(c->tid, &st, &f);
+	ask_agent(c, &f);
+	*watched = f.nitems != 0;
+	hand_on_flags(c->fd, fd);
+	err = f.no_memory ? -ENOBUFS : gz_service_replace_fd(c, fd, at, gz_app_cloexec(c->tid, at));
+	if (!err) {
+		replace_duplicates(c, fd, &f);
+		move_items(c, fd, &f);
+	}
+	free(f.dups);
+	free(f.items);
+	return err;
 }

@@ -5,16 +5,18 @@
 #ifndef GZ_SWAP_H
 #define GZ_SWAP_H
 
+#include <stdbool.h>
+
 struct gz_call_ctx;
 
 /**
  * gz_swap_file() - Every descriptor of the calling process that is c->fd's file
  *		    becomes one of @fd's
  *
- * With their close-on-exec flags, and with their registrations in the process's
- * epoll sets.  Descriptors of other processes stay what they are.  Service
- * thread, without locks.  Return: 0 or -errno
+ * With their close-on-exec flags, what fcntl(2) set on the file, and their registrations in
+ * the process's epoll sets: @watched, there are some.  Those of other processes stay.
+ * Service thread, without locks.  Return: 0 or -errno
  */
-int gz_swap_file(struct gz_call_ctx *c, int fd);
+int gz_swap_file(struct gz_call_ctx *c, int fd, bool *watched);
 
 #endif

@@ -22,10 +22,13 @@
 #include "engine/client.h"
 #include "engine/counters.h"
 #include "engine/inner.h"
+#include "engine/ipv6.h"
 #include "engine/link.h"
 #include "engine/live.h"
 #include "engine/log.h"
+#include "engine/own4.h"
 #include "engine/off_ring.h"
+#include "engine/route.h"
 #include "engine/service.h"
 #include "engine/stats.h"
 #include "engine/telemetry.h"
@@ -147,6 +150,41 @@ static const char *in_use(const struct gz_offloads *o, char used[64])
 	return used[0] ? used + 2 : "none";
 }
 
+/** addresses() - Of both families, and where IPv4's are from */
+static void addresses(struct rte_tel_data *d)
+{
+	char text[INET6_ADDRSTRLEN], buf[INET6_ADDRSTRLEN + 4];
+	struct rte_tel_data *list = rte_tel_data_alloc();
+	const struct gz_own4 *own = gz_own4();
+	struct gz_prefix v6[GZ_OWN6_MAX];
+	unsigned n6 = gz_ipv6_list(v6, GZ_OWN6_MAX);
+	struct gz_lease l;
+
+	if (!list)
+		return;
+	rte_tel_data_start_array(list, RTE_TEL_STRING_VAL);
+	for (unsigned i = 0; i < own->n; i++) {
+		inet_ntop(AF_INET, &own->addr[i].addr, text, sizeof(text));
+		snprintf(buf, sizeof(buf), "%s/%u", text, own->addr[i].len);
+		rte_tel_data_add_array_string(list, buf);
+	}
+	for (unsigned i = 0; i < n6; i++) {
+		inet_ntop(AF_INET6, &v6[i].addr, text, sizeof(text));
+		snprintf(buf, sizeof(buf), "%s/%u", text, v6[i].len);
+		rte_tel_data_add_array_string(list, buf);
+	}
+	rte_tel_data_add_dict_container(d, "addresses", list, 0);
+	gz_own4_lease(&l);
+	if (!l.state)
+		return;
+	str(d, "dhcp", l.state);
+	if (!own->n)
+		return;
+	str(d, "dhcp_server", inet_ntop(AF_INET, &l.server, text, sizeof(text)));
+	if (gz_own4_valid() != UINT32_MAX)
+		u64(d, "dhcp_lease_s", gz_own4_valid());
+}
+
 static int on_port(const char *cmd, const char *params, struct rte_tel_data *d)
 {
 	const struct gz_port *p = &gz_port;
@@ -163,7 +201,9 @@ static int on_port(const char *cmd, const char *params, struct rte_tel_data *d)
 	u64(d, "mtu", p->mtu);
 	if (p->vlan)
 		u64(d, "vlan", p->vlan);
+	addresses(d);
 	str(d, "sleeps_on", p->rx_intr ? "interrupt" : p->nwait ? "descriptor" : "nap");
+	str(d, "spread_by", gz_port_spread(p));
 	device(d, p->id);
 	str(d, "offloads", in_use(&p->offloads, used));
 	counters(d, GZ_C_PORT_RX, GZ_C_LOOPED);
@@ -289,8 +329,7 @@ static int on_workers(const char *cmd, const char *params, struct rte_tel_data *
 			break;
 		rte_tel_data_start_dict(e);
 		u64(e, "worker", i);
-		rte_tel_data_add_dict_int(e, "cpu",
-					  tel.cfg->ncpus ? tel.cfg->cpus[i] : tel.cfg->cpu);
+		rte_tel_data_add_dict_int(e, "cpu", gz_eal_worker_cpu(i));
 		rte_tel_data_add_dict_int(e, "rx_queue", w->rx_queue);
 		for (unsigned k = 0; k < RTE_DIM(of_worker); k++)
 			u64(e, gz_counter_names[of_worker[k]],
@@ -376,7 +415,7 @@ static bool add_sock(struct gz_sock *s, void *arg)
 	u64(e, "pid", (uint64_t)s->client->pid);
 	str(e, "program", s->client->program);
 	str(e, "plane", gz_plane_is_ring(s) ? "ring" : "relay");
-	if (s->type == SOCK_STREAM && gz_sock_state(s) == GZ_ESTABLISHED &&
+	if ((s->type == SOCK_DGRAM || gz_sock_state(s) == GZ_ESTABLISHED) &&
 	    gz_off_why(s) != GZ_OFF_NONE)
 		str(e, "why", gz_off_word(gz_off_why(s)));
 	snprintf(key, sizeof(key), "s%lu", (unsigned long)s->id);
@@ -418,6 +457,7 @@ int gz_telemetry_init(const struct gz_engine_config *cfg, const char *memory)
 	     "Whose a process's sockets are. Parameters: pid, fd"},
 	    {"/gazelle/planes", gz_telemetry_planes,
 	     "Which plane each process is on. Parameter: first pid"},
+	    {"/gazelle/routes", gz_telemetry_routes, "Networks on the link, routes and gateways"},
 	};
 	int err = 0;
 

@@ -27,7 +27,9 @@
 
 #include "engine/ack.h"
 #include "engine/counters.h"
+#include "engine/dhcp.h"
 #include "engine/ipv6.h"
+#include "engine/neigh.h"
 #include "engine/pcb.h"
 #include "engine/recovery.h"
 #include "engine/service.h"
@@ -219,7 +221,7 @@ static void deadlines(struct gz_worker *w, struct gz_flow *f, struct tcp_pcb *p)
 {
 	struct gz_sock *s = f->sock;
 
-	gz_ack_late(p);
+	gz_ack_late(f, p);
 	/* Also when the application is gone and only a FIN is under way. */
 	if (p->state != SYN_SENT)
 		gz_recovery_tick(p, &f->measure, w->now);
@@ -368,6 +370,7 @@ uint64_t gz_stack_timers(struct gz_worker *w)
 		etharp_tmr();
 		ip_reass_tmr();
 		gz_ipv6_second();
+		gz_neigh_second();
 		next_second = now + GZ_SEC;
 	}
 	wait = next_second - now;
@@ -379,5 +382,6 @@ uint64_t gz_stack_timers(struct gz_worker *w)
 		if (next_igmp - now < wait)
 			wait = next_igmp - now;
 	}
+	wait = LWIP_MIN(wait, gz_dhcp_timers(now));
 	return LWIP_MIN(wait, wheels);
 }

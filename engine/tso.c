@@ -20,6 +20,7 @@
 #include "lwip/tcp.h"
 
 #include "engine/address.h"
+#include "engine/black_hole.h"
 #include "engine/counters.h"
 #include "engine/segment.h"
 #include "engine/sock.h"
@@ -29,6 +30,8 @@
 /* With the largest headers it is a packet of IP, whose length has 16 bits */
 #define GSO_MSS 536 /* with less there would be too many */
 #define MOST (UINT16_MAX - IP6_HLEN - 60)
+/* Frames of one, however small they are: gazelle-dispatch takes up to 512 */
+#define FRAMES 511
 
 /* Is nothing amiss with what is under way? */
 static bool is_calm(const struct tcp_pcb *p, const struct gz_measure *m)
@@ -46,7 +49,7 @@ uint32_t gz_tso_most(const struct gz_sock *s, const struct tcp_pcb *p)
 	    p->state < ESTABLISHED || !mss || !is_calm(p, &s->flow->measure) ||
 	    gz_addr_is_local(s->flow->peer))
 		return 0;
-	return MOST / mss * mss;
+	return LWIP_MIN(MOST / mss, FRAMES) * mss;
 }
 
 uint32_t gz_tso_fits(const struct tcp_pcb *p, uint32_t n)
@@ -139,6 +142,7 @@ static void free_acked(struct tcp_pcb *p)
 
 void gz_tso_cut(struct tcp_pcb *p)
 {
+	gz_black_hole_lost(&gz_stack_flow(p)->measure);
 	cut_all(p, &p->unacked);
 	free_acked(p);
 	cut_all(p, &p->unsent);

@@ -32,6 +32,7 @@
 #include "engine/service.h"
 #include "engine/shadow.h"
 #include "engine/twin.h"
+#include "engine/udp_twin.h"
 #include "engine/worker.h"
 
 #define BURST 64
@@ -72,10 +73,15 @@ int gz_twin_bind(struct gz_call_ctx *c, struct gz_sock *s, struct gz_end end)
 			 (unsigned long)s->id, strerror(err));
 		return 0;
 	}
+	gz_twin_put(s, fd);
+	return 0;
+}
+
+void gz_twin_put(struct gz_sock *s, int fd)
+{
 	pthread_mutex_lock(&lock);
 	s->twin_fd = fd;
 	pthread_mutex_unlock(&lock);
-	return 0;
 }
 
 int gz_twin_listen(struct gz_sock *s)
@@ -105,13 +111,23 @@ void gz_twin_unlisten(struct gz_sock *s)
 	pthread_mutex_unlock(&lock);
 }
 
+/* @s has its twin no more, and the worker hears of it no more by @s; locked */
+static int take(struct gz_sock *s)
+{
+	int fd = s->twin_fd;
+
+	s->twin_fd = -1;
+	if (fd >= 0 && s->twin_watched)
+		epoll_ctl(gz_worker_home(s)->relay_ep, EPOLL_CTL_DEL, fd, NULL);
+	return fd;
+}
+
 int gz_twin_take(struct gz_sock *s)
 {
 	int fd;
 
 	pthread_mutex_lock(&lock);
-	fd = s->twin_fd;
-	s->twin_fd = -1;
+	fd = take(s);
 	pthread_mutex_unlock(&lock);
 	return fd;
 }
@@ -119,8 +135,7 @@ int gz_twin_take(struct gz_sock *s)
 void gz_twin_hand(struct gz_sock *from, struct gz_sock *to)
 {
 	pthread_mutex_lock(&lock);
-	to->twin_fd = from->twin_fd;
-	from->twin_fd = -1;
+	to->twin_fd = take(from);
 	pthread_mutex_unlock(&lock);
 }
 
@@ -136,6 +151,47 @@ void gz_twin_room(struct gz_sock *l)
 {
 	if (atomic_exchange(&l->twin_full, false))
 		gz_post(&(struct gz_msg){.op = GZ_OP_TWIN, .sock = l, .fd = -1});
+}
+
+/* --- datagrams --------------------------------------------------------------- */
+
+int64_t gz_twin_send(struct gz_sock *s, const struct msghdr *m, int flags)
+{
+	ssize_t n;
+	int err;
+
+	pthread_mutex_lock(&lock);
+	n = sendmsg(s->twin_fd, m, flags);
+	err = errno;
+	pthread_mutex_unlock(&lock);
+	return n < 0 ? -err : n;
+}
+
+int64_t gz_twin_recv(struct gz_sock *s, struct msghdr *m)
+{
+	ssize_t n;
+	int err;
+
+	pthread_mutex_lock(&lock);
+	n = recvmsg(s->twin_fd, m, MSG_DONTWAIT);
+	err = errno;
+	pthread_mutex_unlock(&lock);
+	return n < 0 ? -err : n;
+}
+
+int gz_twin_connect(struct gz_sock *s, struct gz_end peer, struct sockaddr_storage *local)
+{
+	struct sockaddr_storage a = {.ss_family = AF_UNSPEC};
+	socklen_t len = local ? gz_addr_sockaddr(s->family, peer, &a) : sizeof(struct sockaddr);
+	int err;
+
+	pthread_mutex_lock(&lock);
+	err = connect(s->twin_fd, (struct sockaddr *)&a, len) < 0 ? -errno : 0;
+	len = sizeof(*local);
+	if (!err && local)
+		err = getsockname(s->twin_fd, (struct sockaddr *)local, &len) < 0 ? -errno : 0;
+	pthread_mutex_unlock(&lock);
+	return err;
 }
 
 /* --- worker ------------------------------------------------------------------ */
@@ -154,7 +210,8 @@ void gz_twin_watch(struct gz_worker *w, struct gz_sock *l)
 	pthread_mutex_lock(&lock);
 	if (l->twin_fd >= 0) {
 		look(w, l, l->twin_watched ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, EPOLLIN);
-		listen(l->twin_fd, l->backlog);
+		if (l->type == SOCK_STREAM)
+			listen(l->twin_fd, l->backlog);
 		l->twin_watched = true;
 	}
 	pthread_mutex_unlock(&lock);
@@ -214,6 +271,10 @@ static void offer(struct gz_sock *l, int fd)
 
 void gz_twin_event(struct gz_worker *w, struct gz_sock *l)
 {
+	if (l->type == SOCK_DGRAM) {
+		gz_udp_twin_event(l);
+		return;
+	}
 	for (int i = 0; i < BURST; i++) {
 		int fd = -1;
 

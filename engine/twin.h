@@ -22,6 +22,8 @@ bool gz_twin_wanted(struct gz_end end);
  * another reason there is none, and a counter says so.
  */
 int gz_twin_bind(struct gz_call_ctx *c, struct gz_sock *s, struct gz_end end);
+/** @fd is the twin from now on. */
+void gz_twin_put(struct gz_sock *s, int fd);
 /** listen() with s->backlog.  Return: 0 or -EADDRINUSE */
 int gz_twin_listen(struct gz_sock *s);
 /** An option of the listener is one of its twin's, and of what that accepts. */
@@ -36,6 +38,14 @@ void gz_twin_hand(struct gz_sock *from, struct gz_sock *to);
 void gz_twin_close(struct gz_sock *s);
 /** accept() took one of @l's connections: there is room again. */
 void gz_twin_room(struct gz_sock *l);
+
+/* --- of datagrams, udp_twin.c --- */
+
+/** Return: as sendmsg(2) and recvmsg(2), or -errno */
+int64_t gz_twin_send(struct gz_sock *s, const struct msghdr *m, int flags);
+int64_t gz_twin_recv(struct gz_sock *s, struct msghdr *m);
+/** To @peer, or with @local NULL to nobody.  Return: 0 with the name that it has, or -errno */
+int gz_twin_connect(struct gz_sock *s, struct gz_end peer, struct sockaddr_storage *local);
 
 /* --- worker --- */
 

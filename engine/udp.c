@@ -60,6 +60,8 @@
 #include "engine/ports.h"
 #include "engine/sock.h"
 #include "engine/udp.h"
+#include "engine/udp_twin.h"
+#include "engine/udp_ring.h"
 #include "engine/worker.h"
 
 void gz_udp_input(struct pbuf *p, struct netif *inp);
@@ -111,16 +113,15 @@ static void udp_header(uint8_t *h, unsigned sport, unsigned dport, size_t len)
  * what comes by IPv6 from elsewhere is not this socket's any more (compute_score() in
  * net/ipv6/udp.c); by IPv4 it takes datagrams from everybody again.
  */
-static bool by_v6(const struct gz_sock *s, struct gz_end peer)
+bool gz_udp_by_v6(const struct gz_sock *s, struct gz_end peer)
 {
 	return !gz_end_is_v4(peer) && !s->dgram.old_peer;
 }
 
-/* Hand @d to the program; @s locked. */
-static bool to_shadow(struct gz_sock *s, const struct gz_datagram *d)
+bool gz_udp_inject(struct gz_sock *s, const struct gz_datagram *d)
 {
 	struct gz_inner ip = {
-	    .v6 = by_v6(s, d->src),
+	    .v6 = gz_udp_by_v6(s, d->src),
 	    .src = s->dgram.alias,
 	    .proto = IPPROTO_UDP,
 	    .ttl = d->ttl,
@@ -140,7 +141,30 @@ static bool to_shadow(struct gz_sock *s, const struct gz_datagram *d)
 		return false;
 	udp_header(h, sport, s->dgram.nest, d->len);
 	memcpy(v + 1, d->data, (size_t)d->ndata * sizeof(*v));
-	if (!gz_inner_datagram(&ip, v, d->ndata + 1))
+	return gz_inner_datagram(&ip, v, d->ndata + 1);
+}
+
+/* A byte for the shadow of @s, whoever waits there: it looks at the ring */
+bool gz_udp_token(struct gz_sock *s)
+{
+	bool connected = s->dgram.alias;
+	struct gz_inner ip = {
+	    .v6 = connected && gz_udp_by_v6(s, s->peer),
+	    .src = s->dgram.alias,
+	    .proto = IPPROTO_UDP,
+	    .ttl = 64,
+	};
+	uint8_t h[UDP_HEADER];
+	struct iovec v[] = {{h, sizeof(h)}, {(void *)"", 1}};
+
+	udp_header(h, GZ_ALIAS_PORT, s->dgram.nest, 1);
+	return gz_inner_datagram(&ip, v, 2);
+}
+
+/* Hand @d to the program; @s locked. */
+static bool to_program(struct gz_sock *s, const struct gz_datagram *d)
+{
+	if (!(gz_udp_ring_is(s) ? gz_udp_ring_put(s, d) : gz_udp_inject(s, d)))
 		return false;
 	atomic_fetch_add_explicit(&s->rx_bytes, d->len, memory_order_relaxed);
 	atomic_fetch_add_explicit(&s->client->rx_bytes, d->len, memory_order_relaxed);
@@ -156,10 +180,11 @@ static void error_to_shadow(struct gz_sock *s, const struct gz_datagram *d, stru
 
 	if (!to)
 		to = gz_alias_get(d->dst, gz_end_v4(0, 0), false);
-	if (by_v6(s, d->dst) != !gz_end_is_v4(d->dst))
+	if (gz_udp_by_v6(s, d->dst) != !gz_end_is_v4(d->dst))
 		return;
 	udp_header(h, s->dgram.nest, GZ_ALIAS_PORT, d->len);
 	gz_icmp_to_shadow(d, IPPROTO_UDP, to, h, offender, e);
+	gz_udp_ring_error(s);
 }
 
 /* --- who is it for? ------------------------------------------------------ */
@@ -183,11 +208,11 @@ static bool has_way(struct gz_sock *s, const struct gz_datagram *d)
 }
 
 /* As compute_score() in net/ipv4/udp.c; -1: not for this one.  @s locked. */
-static int score(const struct gz_sock *s, const struct gz_datagram *d)
+static int score(struct gz_sock *s, const struct gz_datagram *d)
 {
 	int n = s->family == AF_INET ? 1 : 0; /* before a dual-stack one */
 
-	if (atomic_load(&s->closed) || s->local.port != d->dst.port)
+	if (atomic_load(&s->closed) || s->local.port != d->dst.port || gz_udp_ring_is_closed(s))
 		return -1;
 	if (!gz_end_is_any(s->local)) {
 		if (!gz_end_same_addr(s->local, d->dst))
@@ -245,7 +270,7 @@ bool gz_udp_deliver(const struct gz_datagram *d, bool to_many)
 			found = true;
 			to = v[i];
 			pthread_mutex_lock(&to->lock);
-			if (!to_shadow(to, d))
+			if (!to_program(to, d))
 				gz_count(GZ_C_UDP_DROPPED);
 			pthread_mutex_unlock(&to->lock);
 		} else if (points[i] > best) {
@@ -258,13 +283,21 @@ bool gz_udp_deliver(const struct gz_datagram *d, bool to_many)
 		if (to->claim.reuseport)
 			to = spread(v, points, n, best, d);
 		pthread_mutex_lock(&to->lock);
-		if (!to_shadow(to, d))
+		if (!to_program(to, d))
 			gz_count(GZ_C_UDP_DROPPED);
 		pthread_mutex_unlock(&to->lock);
 	}
 	for (unsigned i = 0; i < n; i++)
 		gz_sock_unref(v[i]);
 	return found;
+}
+
+void gz_udp_give(struct gz_sock *s, const struct gz_datagram *d)
+{
+	pthread_mutex_lock(&s->lock);
+	if (score(s, d) >= 0 && !to_program(s, d))
+		gz_count(GZ_C_UDP_DROPPED);
+	pthread_mutex_unlock(&s->lock);
 }
 
 void gz_udp_error(const struct gz_datagram *d, struct gz_end offender, const struct gz_icmp *e)
@@ -297,8 +330,7 @@ static void error_of_own(const struct gz_datagram *d, struct gz_end offender,
 	gz_udp_error(&quoted, offender, e);
 }
 
-/* Sent to a port of this host that nobody has. */
-static void refuse_own(const struct gz_datagram *d)
+void gz_udp_refuse(const struct gz_datagram *d)
 {
 	struct gz_icmp e = gz_icmp_no_port(!gz_end_is_v4(d->dst));
 
@@ -388,10 +420,9 @@ static void flush_out(void)
 	}
 }
 
-/* @s unlocked */
-static void send_datagram(struct gz_sock *s, struct gz_datagram *d, struct gz_end local)
+void gz_udp_forward(struct gz_sock *s, struct gz_datagram *d, struct gz_end local)
 {
-	bool many = gz_addr_to_many(d->dst), group = gz_addr_is_group(d->dst);
+	bool many = gz_addr_to_many(d->dst), group = gz_addr_is_group(d->dst), delivered;
 	struct gz_group_options mc;
 	struct gz_worker *w;
 
@@ -401,8 +432,10 @@ static void send_datagram(struct gz_sock *s, struct gz_datagram *d, struct gz_en
 		return;
 	}
 	if (!many && gz_addr_is_local(d->dst) && !gz_addr_is_others(d->dst)) {
-		if (!gz_udp_deliver(d, false))
-			refuse_own(d);
+		delivered = gz_udp_deliver(d, false);
+		if (!delivered)
+			gz_udp_refuse(d);
+		gz_udp_ring_proven(s, delivered);
 		return;
 	}
 	if (gz_udp_too_large(s, d->dst, d->len)) {
@@ -414,6 +447,7 @@ static void send_datagram(struct gz_sock *s, struct gz_datagram *d, struct gz_en
 		gz_udp_deliver(d, true);
 	if (many && (!d->ttl || gz_addr_is_loopback(d->src) || gz_addr_stays_here(d->dst)))
 		return;
+	gz_udp_ring_proven(s, true);
 	w = gz_udp_sender(d->dst);
 	if (w == gz_here)
 		w->code->datagram(d, &mc);
@@ -473,7 +507,10 @@ static void from_shadow(unsigned i)
 		return;
 	if (gz_alias_find(to, &a)) {
 		d.dst = a.peer;
-		send_datagram(s, &d, a.local);
+		if (!gz_udp_twin_pass(s, &d))
+			gz_udp_forward(s, &d, a.local);
+	} else if (gz_udp_ring_is(s)) {
+		gz_udp_ring_drain(s); /* a bell */
 	} else {
 		gz_count(GZ_C_UDP_TX_DROPPED);
 	}
@@ -539,6 +576,14 @@ bool gz_udp_events(const void *ptr)
 	return true;
 }
 
+void gz_udp_take_all(void)
+{
+	/* Others may go on sending for ever. */
+	for (int n = 0, most = ROOM / RX_BYTES; n < most; n++)
+		if (!rx(udp.rx) && (udp.rx6 < 0 || !rx(udp.rx6)))
+			break;
+}
+
 void gz_udp_pass(void)
 {
 	uint32_t whom;
@@ -546,11 +591,21 @@ void gz_udp_pass(void)
 	pthread_mutex_lock(&udp.lock);
 	if (gz_here)
 		flush_out();
-	/* Others may go on sending for ever. */
-	for (int n = 0, most = ROOM / RX_BYTES; n < most; n++)
-		if (!rx(udp.rx) && (udp.rx6 < 0 || !rx(udp.rx6)))
-			break;
+	gz_udp_take_all();
 	whom = left();
+	pthread_mutex_unlock(&udp.lock);
+	tell(whom);
+}
+
+void gz_udp_enter(void)
+{
+	pthread_mutex_lock(&udp.lock);
+}
+
+void gz_udp_exit(void)
+{
+	uint32_t whom = left();
+
 	pthread_mutex_unlock(&udp.lock);
 	tell(whom);
 }
@@ -558,6 +613,7 @@ void gz_udp_pass(void)
 void gz_udp_gone(struct gz_sock *s)
 {
 	gz_udp_pass();
+	gz_udp_ring_flush(s);
 	gz_nest_drop(s->dgram.nest);
 }
 

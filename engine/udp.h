@@ -49,6 +49,21 @@ void gz_udp_pass(void);
  * IP_PMTUDISC_DO and IP_PMTUDISC_PROBE.  Any thread.
  */
 bool gz_udp_too_large(const struct gz_sock *s, struct gz_end dst, size_t len);
+/* What udp_ring.c needs besides. */
+/** Around gz_udp_forward() and gz_udp_take_all(); no socket's lock is held. */
+void gz_udp_enter(void);
+void gz_udp_exit(void);
+/** Send @d of @s, from @local, if it is not any; @s unlocked */
+void gz_udp_forward(struct gz_sock *s, struct gz_datagram *d, struct gz_end local);
+/** What programs have sent by their shadows */
+void gz_udp_take_all(void);
+/** Does @s hear of @peer by IPv6? */
+bool gz_udp_by_v6(const struct gz_sock *s, struct gz_end peer);
+/** Put @d into the shadow's queue; @s locked.  Return: false, it has no room */
+bool gz_udp_inject(struct gz_sock *s, const struct gz_datagram *d);
+/** The same with a byte that only says: look at the ring */
+bool gz_udp_token(struct gz_sock *s);
+
 /** The last close of @s was seen: what it sent before is sent, then its name is free. */
 void gz_udp_gone(struct gz_sock *s);
 /**
@@ -65,6 +80,10 @@ void gz_udp_error(const struct gz_datagram *d, struct gz_end offender, const str
  * Return: false when there is none
  */
 bool gz_udp_deliver(const struct gz_datagram *d, bool to_many);
+/** Hand @d to @s, if it is for that one */
+void gz_udp_give(struct gz_sock *s, const struct gz_datagram *d);
+/** Whoever sent @d hears that nobody has the port, which is one of this host's. */
+void gz_udp_refuse(const struct gz_datagram *d);
 /**
  * gz_udp_sender() - Who sends to @to, and has joined that group
  *

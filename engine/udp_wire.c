@@ -19,6 +19,7 @@
 
 #include "engine/address.h"
 #include "engine/counters.h"
+#include "engine/dhcp.h"
 #include "engine/ipv6.h"
 #include "engine/multicast.h"
 #include "engine/udp.h"
@@ -55,6 +56,22 @@ void gz_udp_addresses(struct gz_datagram *d, uint16_t sport, uint16_t dport)
 	}
 }
 
+/* A DHCP server's, of IPv4?  lwIP lets it pass whatever address it is for. */
+static bool is_for_client(const struct pbuf *p)
+{
+	const struct udp_hdr *h = p->payload;
+
+	return !ip_current_is_v6() && p->len >= UDP_HEADER && h->dest == PP_HTONS(GZ_DHCP_PORT);
+}
+
+/* Of the packet that lwIP looks at */
+static bool is_for_us(void)
+{
+	struct gz_end to = gz_end_v4(ip4_current_dest_addr()->addr, 0);
+
+	return gz_addr_is_local(to) || gz_addr_to_many(to);
+}
+
 /* net/ipv4/udp.c, __udp4_lib_rcv() */
 void gz_udp_input(struct pbuf *p, struct netif *inp)
 {
@@ -64,8 +81,13 @@ void gz_udp_input(struct pbuf *p, struct netif *inp)
 	bool to_many;
 	u16_t len;
 
-	LWIP_UNUSED_ARG(inp);
+	if (is_for_client(p) && gz_cfg->dhcp) {
+		gz_dhcp_input(p, inp);
+		return;
+	}
 	UDP_STATS_INC(udp.recv);
+	if (is_for_client(p) && !is_for_us())
+		goto drop;
 	if (p->len < UDP_HEADER)
 		goto bad_length;
 	len = lwip_ntohs(h->len);

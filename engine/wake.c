@@ -17,16 +17,18 @@
 #include "engine/counters.h"
 #include "engine/lane.h"
 #include "engine/plane_inner.h"
+#include "engine/udp.h"
 
 /* One for each arrival, read or not: who waits for edges (EPOLLET) must get one. */
 void gz_plane_token(struct gz_sock *s)
 {
 	uint32_t *token = &slot_of(s)->token;
 
-	if (s->end_fd < 0)
+	if (s->end_fd < 0 && s->type == SOCK_STREAM)
 		return;
 	__atomic_fetch_add(token, 1, __ATOMIC_SEQ_CST);
-	if (send(s->end_fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+	if (s->type == SOCK_STREAM ? send(s->end_fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0
+				   : !gz_udp_token(s))
 		__atomic_fetch_sub(token, 1, __ATOMIC_SEQ_CST); /* there are many, or nobody */
 	else
 		gz_count(GZ_C_RING_TOKENS);

@@ -6,9 +6,10 @@
  * end goes.  A listener's shadow has no other end: whoever only polls it would
  * sleep for ever.  So a child, forked before there are threads, lives in the
  * shadows' namespace and does nothing but wait for the end of a pipe whose other
- * end is the engine's alone.  Then it connects once to each shadow that listens
- * there (/proc/self/net/unix knows them), which makes it readable; the accept()
- * that follows fails with ENOSYS, as every call does without an engine.
+ * end is the engine's alone.  Then it connects to each shadow that listens there
+ * (/proc/self/net/unix knows them), which makes it readable and wakes who waits in the
+ * kernel's accept() (launcher/agent/accept.c); the accept() that follows fails with
+ * ENOSYS, as every call does without an engine.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -25,6 +26,7 @@
 #include "engine/warden.h"
 
 #define PIPE_FD 3
+#define SLEEPERS 64	/* that may wait in accept() itself, by an agent */
 #define LISTENS 0x10000 /* __SO_ACCEPTCON, unix_seq_show() */
 
 static void knock(const char *name)
@@ -54,7 +56,8 @@ static void knock_all(void)
 	while (fgets(line, sizeof(line), f))
 		if (sscanf(line, "%*s %*x %*x %x %*x %*x %*u @%99s", &flags, name) == 2 &&
 		    flags & LISTENS)
-			knock(name);
+			for (int i = 0; i < SLEEPERS; i++)
+				knock(name);
 	fclose(f);
 }
 

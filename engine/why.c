@@ -19,6 +19,7 @@
 
 #include <rte_telemetry.h>
 
+#include "engine/calls.h"
 #include "engine/client.h"
 #include "engine/policy.h"
 #include "engine/telemetry.h"
@@ -82,6 +83,19 @@ static void add(struct rte_tel_data *d, int fd, const char *whose, const struct 
 	rte_tel_data_add_dict_container(d, key, e, 0);
 }
 
+/* One that an agent accepted, and that no call was about yet */
+static struct gz_sock *find_accepted(int pidfd, int fd, ino_t ino)
+{
+	int dup = (int)syscall(SYS_pidfd_getfd, pidfd, fd, 0);
+	struct gz_sock *sock = NULL;
+
+	if (dup >= 0) {
+		sock = gz_accept_find(NULL, dup, ino);
+		close(dup);
+	}
+	return sock;
+}
+
 /* Return: false when it is no socket that anybody decides about */
 static bool explain(struct rte_tel_data *d, pid_t pid, int pidfd, int fd)
 {
@@ -101,6 +115,8 @@ static bool explain(struct rte_tel_data *d, pid_t pid, int pidfd, int fd)
 		return false;
 	s.ino = (ino_t)ino;
 	sock = gz_table_find(s.ino);
+	if (!sock)
+		sock = find_accepted(pidfd, fd, s.ino);
 	if (sock) {
 		pthread_mutex_lock(&sock->lock);
 		s.v = sock->verdict;

@@ -119,20 +119,36 @@ static void release(struct gz_sock *s, struct tcp_pcb *p)
 	open_window(p, n - keep);
 }
 
-/* Return: false: it stays as it is, for now */
-static bool grow(struct gz_sock *s, uint32_t size)
+/* Return: false: no memory, or limits.buffers is reached; the rx ring is as it was */
+static bool make_room(struct gz_sock *s, uint32_t size)
 {
 	uint32_t was = gz_window_ring(s);
 
-	if (size > was) {
-		if (!gz_buffers_take(s, size - was))
-			return false;
-		if (s->rx.data && s->rx.size < size && !gz_ring_grow(&s->rx, size)) {
-			gz_buffers_give(s, size - was);
-			return false;
-		}
-		s->window.size = size;
+	if (size <= was)
+		return true;
+	if (!gz_buffers_take(s, size - was))
+		return false;
+	if (s->rx.data && s->rx.size < size && !gz_ring_grow(&s->rx, size)) {
+		gz_buffers_give(s, size - was);
+		return false;
 	}
+	s->window.size = size;
+	return true;
+}
+
+bool gz_window_beside(struct gz_sock *s, uint32_t n)
+{
+	uint64_t size = (uint64_t)aim(s) + n;
+
+	return size <= GZ_RX_MOST && make_room(s, power_of_two((uint32_t)size)) &&
+	       gz_ring_ready(&s->rx, gz_window_ring(s));
+}
+
+/* Return: false: as make_room(); the window is as it was, and asked for again a round trip later */
+static bool grow(struct gz_sock *s, uint32_t size)
+{
+	if (!make_room(s, size))
+		return false;
 	s->window.aim = size;
 	gz_count(GZ_C_WINDOWS_GROWN);
 	return true;

@@ -49,6 +49,13 @@ void gz_window_whole(struct gz_sock *s, struct tcp_pcb *p);
 /** gz_window_idle() - Nothing came for a while, and the rx ring is gone */
 void gz_window_idle(struct gz_sock *s, const struct tcp_pcb *p);
 
+/**
+ * gz_window_beside() - @n bytes that TCP did not bring are to be in the rx ring, which is empty
+ *
+ * The window that the peer has keeps its room.  Return: false, there is no memory for that
+ */
+bool gz_window_beside(struct gz_sock *s, uint32_t n);
+
 /** Bytes of the rx ring that is to be made now */
 uint32_t gz_window_ring(const struct gz_sock *s);
 

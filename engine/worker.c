@@ -3,6 +3,7 @@
  * worker.c - The loop: packets, messages, shadows, timers, sleep
  */
 #include <errno.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -18,6 +19,7 @@
 #include <rte_ethdev.h>
 #include <rte_ring.h>
 
+#include "engine/calls.h"
 #include "engine/client.h"
 #include "engine/counters.h"
 #include "engine/lane.h"
@@ -92,6 +94,7 @@ void gz_worker_release(struct gz_worker *w, struct gz_sock *s)
 	if (!s->on_worker)
 		return;
 	s->on_worker = false;
+	gz_accept_unoffer(s);
 	gz_plane_release(s);
 	LIST_REMOVE(s, worker_entry);
 	gz_buffers_return(s);
@@ -100,12 +103,22 @@ void gz_worker_release(struct gz_worker *w, struct gz_sock *s)
 	gz_sock_unref(s);
 }
 
+/* An agent has it already: else it would have gone with the listener's shadow. */
+static bool was_accepted(const struct gz_sock *s)
+{
+	struct pollfd p = {.fd = s->end_fd};
+
+	return s->offered_by && s->end_fd >= 0 && poll(&p, 1, 0) == 0;
+}
+
 /* A listener is over: so is everything that waited on it. */
-static void drop_pending(struct gz_sock *l)
+static void drop_pending(struct gz_sock *l, bool closed)
 {
 	struct linger now = {.l_onoff = 1};
 	struct gz_sock *s;
 
+	if (l->client->plane)
+		gz_plane_look_accepted(&gz_worker, l->client);
 	for (;;) {
 		pthread_mutex_lock(&l->lock);
 		TAILQ_FOREACH(s, &l->pending, pending_entry)
@@ -126,9 +139,13 @@ static void drop_pending(struct gz_sock *l)
 			s->held_fd = -1;
 		}
 		/* Linux resets what was never accepted (inet_csk_listen_stop). */
-		gz_stack_abort(s);
-		s->app_gone = true;
-		gz_worker_dirty(&gz_worker, s);
+		if (closed && was_accepted(s)) {
+			s->unlisted = true;
+		} else {
+			gz_stack_abort(s);
+			s->app_gone = true;
+			gz_worker_dirty(&gz_worker, s);
+		}
 		gz_sock_unref(l);
 		gz_sock_unref(s);
 	}
@@ -152,11 +169,11 @@ static void handle(struct gz_worker *w, struct gz_msg *m)
 	case GZ_OP_UNLISTEN:
 		if (gz_worker_home(s) == w) {
 			gz_twin_unwatch(w, s);
-			/* Other clients' blocked accept() look again, and get EINVAL. */
-			gz_relay_reoffer(s, 0);
+			/* Who waits in accept() looks again, and gets EINVAL. */
+			gz_relay_wake(s);
 		}
 		gz_stack_unlisten(s);
-		drop_pending(s);
+		drop_pending(s, false);
 		break;
 	case GZ_OP_CONNECT:
 		gz_worker_adopt(w, s);
@@ -187,7 +204,7 @@ static void handle(struct gz_worker *w, struct gz_msg *m)
 			gz_twin_unwatch(w, s);
 		gz_stack_unlisten(s);
 		/* A SYN may have been first to see that the listener is gone. */
-		drop_pending(s);
+		drop_pending(s, true);
 		if (gz_sock_state(s) == GZ_CONNECTING && s->flow) {
 			gz_stack_abort(s);
 			gz_relay_failed(w, s, ECONNABORTED);
@@ -199,7 +216,7 @@ static void handle(struct gz_worker *w, struct gz_msg *m)
 		gz_relay_reoffer(s, m->id);
 		break;
 	case GZ_OP_TWIN:
-		if (gz_sock_state(s) == GZ_LISTENING)
+		if (gz_sock_state(s) == GZ_LISTENING || s->type == SOCK_DGRAM)
 			gz_twin_watch(w, s);
 		break;
 	case GZ_OP_GROUP:
@@ -219,11 +236,18 @@ static void handle(struct gz_worker *w, struct gz_msg *m)
 		LIST_REMOVE(m->client->plane, entry[w->index]);
 		gz_client_unref(m->client);
 		break;
+	case GZ_OP_ACCEPTED:
+		gz_plane_look_accepted(w, m->client);
+		sem_post(&m->leave->done);
+		break;
 	case GZ_OP_BEGIN:
 		atomic_store(&s->hold, false);
 		gz_plane_adopt(s);
 		gz_join(s);
 		gz_relay_pump(w, s);
+		/* Its slot is newer than the end that its shadow was told of. */
+		if (s->fin_passed || s->end_fd < 0)
+			gz_plane_ended(s, s->end_fd < 0);
 		sem_post(&m->leave->done);
 		break;
 	case GZ_OP_LEAVE:
@@ -233,6 +257,9 @@ static void handle(struct gz_worker *w, struct gz_msg *m)
 		gz_lane_no_more(m->client->plane);
 		sem_post(&m->leave->done);
 		break;
+	case GZ_OP_ADDRESS:
+		gz_netif_address();
+		break;
 	case GZ_OP_LINK:
 		gz_netif_link();
 		break;
@@ -241,7 +268,10 @@ static void handle(struct gz_worker *w, struct gz_msg *m)
 	case GZ_OP_STOP:
 		/* Who only waits for connections wakes, and finds accept() failing. */
 		LIST_FOREACH(l, &w->listeners, entry)
-		gz_relay_reoffer(l->sock, 0);
+		{
+			gz_plane_listen_no_more(l->sock);
+			gz_relay_wake(l->sock);
+		}
 		w->stop = true;
 		break;
 	}
@@ -308,7 +338,7 @@ static unsigned relay_events(struct gz_worker *w)
 
 		if (gz_udp_events(ev[i].data.ptr) || gz_icmp_events(ev[i].data.ptr))
 			continue;
-		if (s->twin_watched) {
+		if (s->twin_watched || s->type == SOCK_DGRAM) {
 			gz_twin_event(w, s);
 			continue;
 		}
@@ -346,7 +376,7 @@ static void sleep_for(struct gz_worker *w, uint64_t wait)
 	atomic_store_explicit(&w->sleeping, true, memory_order_relaxed);
 	atomic_thread_fence(memory_order_seq_cst);
 	if (w->rx_queue >= 0)
-		gz_port_arm(&gz_port);
+		gz_port_arm(&gz_port, (uint16_t)w->rx_queue);
 	if (gz_plane_asleep(w, true))
 		goto awake;
 	/* What came before the interrupt was armed raises none: look once more. */
@@ -369,7 +399,7 @@ static void sleep_for(struct gz_worker *w, uint64_t wait)
 awake:
 	gz_plane_asleep(w, false);
 	if (w->rx_queue >= 0)
-		gz_port_disarm(&gz_port);
+		gz_port_disarm(&gz_port, (uint16_t)w->rx_queue);
 	atomic_store_explicit(&w->sleeping, false, memory_order_relaxed);
 }
 
@@ -393,6 +423,7 @@ static unsigned whole_round(struct gz_worker *w, uint64_t *wait)
 			break;
 	}
 	*wait = gz_stack_timers(w);
+	gz_lane_ring_bells();
 	gz_netif_flush();
 	answer_connected(w);
 	return work;
@@ -464,7 +495,8 @@ int gz_worker_main(void *arg)
 			whole = 0; /* not before all was looked at */
 			continue;
 		}
-		sleep_for(w, wait);
+		if (!w->stop)
+			sleep_for(w, wait);
 	}
 	return 0;
 }

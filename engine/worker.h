@@ -45,10 +45,12 @@ enum gz_op {
 	GZ_OP_URGENT,	/* id, prefix, urgent: a send() with MSG_OOB waits */
 	GZ_OP_PLANE,	/* client: look at its rings */
 	GZ_OP_PLANE_GONE,
+	GZ_OP_ACCEPTED,	 /* client: what its agents have accepted; leave */
 	GZ_OP_BEGIN,	 /* sock was accepted, its bytes go through its ring */
 	GZ_OP_LEAVE,	 /* sock leaves the rings, see leave */
 	GZ_OP_DATAGRAMS, /* some were left to the worker to send */
 	GZ_OP_NO_LANES,	 /* client: none of its connections goes by lanes any more; leave */
+	GZ_OP_ADDRESS,	 /* gz_own4() or the MTU changed, by stack.dhcp */
 	GZ_OP_LINK,	 /* the port's link went or came, see gz_link_is_up() */
 	GZ_OP_LOOK,	 /* programs' words changed: no more than to wake */
 	GZ_OP_STOP,	 /* end the loop */
@@ -96,6 +98,11 @@ struct gz_worker {
 	LIST_HEAD(, gz_listening) listeners;
 	LIST_HEAD(, gz_plane) planes;
 	uint64_t lanes_counted; /* ns */
+	struct gz_late_bell {
+		struct gz_pair *pair;
+		struct gz_bell *bell;
+	} bells[64]; /* of lanes that were taken away: to be rung in this round */
+	unsigned nbells;
 	TAILQ_HEAD(, gz_leave) leaving;
 	LIST_HEAD(, gz_sock) fading;
 };
@@ -171,7 +178,8 @@ bool gz_netif_loop(void); /* one round of looped packets */
 /** The segment that lwIP looks at is of a connection of @to's: it is that one's to take. */
 struct pbuf;
 void gz_netif_hand_over(struct gz_worker *to, struct pbuf *p, struct netif *inp);
-void gz_netif_link(void); /* it may have changed: gz_link_is_up() */
+void gz_netif_address(void); /* another one, or another MTU, by stack.dhcp */
+void gz_netif_link(void);    /* it may have changed: gz_link_is_up() */
 void gz_netif_flush(void);
 void gz_netif_look(struct gz_worker *w);	     /* what the port takes may have changed */
 struct netif *gz_netif_of(uint32_t addr);	     /* the one with this address, or NULL */
@@ -243,6 +251,8 @@ void gz_relay_offer(struct gz_worker *w, struct gz_sock *listener, struct gz_soc
 /** Make the listener readable once more, for connection @id that has a held_fd.
  * Return: 0 or -errno */
 int gz_relay_reoffer(struct gz_sock *listener, uint64_t id);
+/** Who waits in accept() on @l, and on its shadow, looks what has become of it. */
+void gz_relay_wake(struct gz_sock *l);
 void gz_relay_connected(struct gz_worker *w, struct gz_sock *s);
 void gz_relay_failed(struct gz_worker *w, struct gz_sock *s, int error);
 /** Answer a parked connect().  @error: 0 or positive errno; any thread */

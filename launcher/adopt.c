@@ -246,6 +246,13 @@ static int64_t set_int(struct gz_holder *h, int fd, int level, int name, int val
 	return r ? r : rc;
 }
 
+static int64_t bind_to(struct gz_holder *h, int fd, const struct gz_listener *l)
+{
+	int64_t r = gz_holder_put(h, &l->addr, l->len);
+
+	return r ? r : CALL(h, SYS_bind, (uint64_t)fd, h->scratch, l->len, 0);
+}
+
 /* Return: the new listener's descriptor in the process, or -1 and l->why */
 static int make_listener(struct gz_holder *h, struct gz_listener *l)
 {
@@ -261,11 +268,15 @@ static int make_listener(struct gz_holder *h, struct gz_listener *l)
 	}
 	if (fresh >= 0)
 		copy_options(h, l, (int)fd, fresh);
+	/* Both listen for a moment, so that nobody is refused. */
 	set_int(h, (int)fd, SOL_SOCKET, SO_REUSEADDR, 1);
-	gz_listener_yield_port(l);
-	r = gz_holder_put(h, &l->addr, l->len);
-	if (!r)
-		r = CALL(h, SYS_bind, (uint64_t)fd, h->scratch, l->len, 0);
+	set_int(h, (int)fd, SOL_SOCKET, SO_REUSEPORT, 1);
+	gz_listener_share_port(l);
+	r = bind_to(h, (int)fd, l);
+	if (r == -EADDRINUSE) { /* the engine runs for somebody else */
+		gz_listener_yield_port(l);
+		r = bind_to(h, (int)fd, l);
+	}
 	if (!is_shadow(h, (int)fd))
 		gz_listener_stays(l, "the engine leaves that address to the kernel", 0);
 	else if (r < 0)
@@ -276,8 +287,12 @@ static int make_listener(struct gz_holder *h, struct gz_listener *l)
 		CALL(h, SYS_close, (uint64_t)fd, 0);
 		gz_listener_take_port_back(l);
 		fd = -1;
-	} else if (!l->reuse) {
-		set_int(h, (int)fd, SOL_SOCKET, SO_REUSEADDR, 0);
+	} else {
+		gz_listener_yield_port(l);
+		if (!l->reuse)
+			set_int(h, (int)fd, SOL_SOCKET, SO_REUSEADDR, 0);
+		if (!l->reuseport)
+			set_int(h, (int)fd, SOL_SOCKET, SO_REUSEPORT, 0);
 	}
 out:
 	if (fresh >= 0)

@@ -34,8 +34,9 @@ const struct gz_call_info gz_calls[] = {
 	    "domains never trap."},
     {CALL(BIND, bind), .doc = "The address is in memory."},
     {CALL(LISTEN, listen), .doc = "The stack must listen too."},
-    {CALL(ACCEPT, accept), .doc = "The new socket is a shadow, the peer's address the stack's."},
-    {CALL(ACCEPT4, accept4), .doc = "As accept."},
+    {CALL(ACCEPT, accept), .agent = GZ_AGENT_CONTROL,
+     .doc = "The new socket is a shadow, the peer's address the stack's."},
+    {CALL(ACCEPT4, accept4), .agent = GZ_AGENT_CONTROL, .doc = "As accept."},
     {CALL(CONNECT, connect), .doc = "The address is in memory."},
     {CALL(GETSOCKNAME, getsockname), .doc = "The shadow's own name is AF_UNIX."},
     {CALL(GETPEERNAME, getpeername), .doc = "The shadow's own peer is AF_UNIX."},
@@ -48,10 +49,11 @@ const struct gz_call_info gz_calls[] = {
 	      {GZ_INT_BLOCK, 1, 0x8900},
 	      {GZ_INT_BLOCK, 1, 0x8b00},
 	      {GZ_INT_EQ, 1, SIOCINQ, GZ_CALL_RING},
-	      {GZ_INT_EQ, 1, FIONBIO, GZ_CALL_RING}},
+	      {GZ_INT_EQ, 1, FIONBIO, GZ_CALL_RING},
+	      {GZ_INT_EQ, 1, FIOASYNC, GZ_CALL_RING}},
      .doc = "SIOCOUTQ: bytes not acknowledged. 0x89xx, 0x8bxx: sockets and interfaces, the "
 	    "stack's own among them, on sockets of any family. With rings SIOCINQ: what is in the "
-	    "ring; FIONBIO: the agent must know. Others are native."},
+	    "ring; FIONBIO: the agent must know; FIOASYNC: as O_ASYNC. Others are native."},
     {CALL(RECVFROM, recvfrom), .agent = GZ_AGENT_DATA,
      .when = {{GZ_PTR_SET, 4, 0}, {GZ_INT_ANY, 3, MSG_OOB | MSG_ERRQUEUE | MSG_TRUNC}},
      .doc = "An address is asked for, or a flag that AF_UNIX does not know. recv() with "
@@ -92,7 +94,9 @@ const struct gz_call_info gz_calls[] = {
     {CALL(PRCTL, prctl), .plane = GZ_CALL_RING, .agent = GZ_AGENT_READY,
      .when = {{GZ_INT_EQ, 0, PR_SET_SECCOMP}}, .doc = "PR_SET_SECCOMP: as seccomp."},
     {CALL(FCNTL, fcntl), .plane = GZ_CALL_RING, .agent = GZ_AGENT_READY,
-     .when = {{GZ_INT_EQ, 1, F_SETFL}}, .doc = "F_SETFL: the agent must know of O_NONBLOCK."},
+     .when = {{GZ_INT_EQ, 1, F_SETFL}},
+     .doc = "F_SETFL: the agent must know of O_NONBLOCK. With O_ASYNC the socket leaves the "
+	    "rings, from which no SIGIO comes."},
     {CALL(POLL, poll), .plane = GZ_CALL_RING, .agent = GZ_AGENT_READY,
      .doc = "What is ready may be in a ring."},
     {CALL(PPOLL, ppoll), .plane = GZ_CALL_RING, .agent = GZ_AGENT_READY, .doc = "As poll."},

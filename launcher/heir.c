@@ -121,6 +121,7 @@ static void end_rings(void)
 
 		if (!(s->gen & 1))
 			continue;
+		__atomic_store_n(&s->listens, 0, __ATOMIC_SEQ_CST);
 		if (s->lane) {
 			__atomic_store_n(&s->rx_plane, GZ_PLANE_TRAP, __ATOMIC_SEQ_CST);
 			__atomic_store_n(&s->tx_plane, GZ_PLANE_TRAP, __ATOMIC_SEQ_CST);

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "launcher/clock.h"
 #include "launcher/say.h"
@@ -68,6 +69,7 @@ bool gz_listener_look_at(int copy, struct gz_listener *l)
 		return false;
 	l->ino = st.st_ino;
 	l->reuse = gz_listener_option(copy, SOL_SOCKET, SO_REUSEADDR);
+	l->reuseport = gz_listener_option(copy, SOL_SOCKET, SO_REUSEPORT);
 	name_of(l);
 	return true;
 }
@@ -159,14 +161,29 @@ void gz_listener_drain(struct gz_listener *l, pid_t pid)
 
 /* --- its port ----------------------------------------------------------------- */
 
-static void set_reuse(int fd, int on)
+static void set_flag(int fd, int name, int on)
 {
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)); /* cannot fail */
+	setsockopt(fd, SOL_SOCKET, name, &on, sizeof(on)); /* these cannot fail */
+}
+
+/*
+ * inet_csk_bind_conflict() asks for SO_REUSEPORT of both, whenever it was set, and for one
+ * owner, who is this process for whatever the engine makes.
+ */
+void gz_listener_share_port(struct gz_listener *l)
+{
+	struct stat st;
+
+	set_flag(l->copy, SO_REUSEADDR, 1);
+	set_flag(l->copy, SO_REUSEPORT, 1);
+	if (!fstat(l->copy, &st))
+		l->owner = st.st_uid;
+	if (l->owner != geteuid() && fchown(l->copy, geteuid(), (gid_t)-1))
+		gz_step("listener %s: no change of owner: %s", l->name, strerror(errno));
 }
 
 void gz_listener_yield_port(const struct gz_listener *l)
 {
-	set_reuse(l->copy, 1);
 	shutdown(l->copy, SHUT_RDWR);
 }
 
@@ -179,5 +196,8 @@ void gz_listener_take_port_back(struct gz_listener *l)
 		gz_pause_ms(POLL_MS);
 	if (rc)
 		gz_error("listener %s does not listen any more: %s", l->name, strerror(errno));
-	set_reuse(l->copy, l->reuse);
+	set_flag(l->copy, SO_REUSEADDR, l->reuse);
+	set_flag(l->copy, SO_REUSEPORT, l->reuseport);
+	if (l->owner != geteuid() && fchown(l->copy, l->owner, (gid_t)-1))
+		gz_step("listener %s: no change of owner: %s", l->name, strerror(errno));
 }

@@ -15,6 +15,8 @@ struct gz_listener {
 	int domain;
 	int backlog;
 	int reuse;     /* SO_REUSEADDR */
+	int reuseport; /* SO_REUSEPORT */
+	uid_t owner;
 	bool filtered; /* SYNs are dropped */
 	struct sockaddr_storage addr;
 	socklen_t len;
@@ -37,13 +39,15 @@ void gz_listener_drain(struct gz_listener *l, pid_t pid);
 void gz_listener_take_syns(struct gz_listener *l);
 
 /**
- * gz_listener_yield_port() - Let another listener have the port
+ * gz_listener_share_port() - Let another listener listen at the port beside this one
  *
- * The engine's listener may have a twin in the kernel (engine/twin.c), at the
- * same port.  Two sockets that want to be reused may share one, if none of
- * them listens; shutdown() of a listener keeps its port, and it may listen again.
+ * The engine's listener may have a twin in the kernel (engine/twin.c), at the same port.
+ * Two listeners with SO_REUSEPORT may share one, if their owners are the same.
  */
+void gz_listener_share_port(struct gz_listener *l);
+/** Listen no more.  shutdown() of a listener keeps its port, and it may listen again. */
 void gz_listener_yield_port(const struct gz_listener *l);
+/** Undo both. */
 void gz_listener_take_port_back(struct gz_listener *l);
 
 #endif

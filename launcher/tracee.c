@@ -188,10 +188,15 @@ static int refused(struct gz_tracee *t, int err)
 	char text[64], name[64] = "?";
 	pid_t tracer = gz_tracer_of(t->pid);
 
-	if (err == ESRCH || gz_has_ended(t->pid))
-		return lost(t);
 	if (t->pid == getpid())
 		return why(t, -EPERM, "that is gazelle-run itself");
+	if (err == ESRCH || gz_is_dead(t->pid)) /* a first thread that has ended has no memory */
+		return lost(t);
+	if (tracer == getpid()) { /* one of ours executes, and is the first one by now */
+		if (!find(t, t->pid))
+			t->threads[t->n++] = (struct gz_thread){.tid = t->pid};
+		return lost(t);
+	}
 	if (tracer) {
 		gz_status(tracer, "Name:", name, sizeof(name));
 		snprintf(t->why, sizeof(t->why), "it is traced by process %d (%s)", (int)tracer,
@@ -208,6 +213,8 @@ static int refused(struct gz_tracee *t, int err)
 		ptrace(PTRACE_INTERRUPT, t->pid, NULL, NULL);
 		return why(t, -EAGAIN, "it executes another program");
 	}
+	if (errno == ESRCH || gz_is_dead(t->pid))
+		return lost(t);
 	snprintf(t->why, sizeof(t->why),
 		 "no right to trace it (%s): its user is %.*s; it takes the same user and a "
 		 "process that may be traced (prctl(2) PR_SET_DUMPABLE, "

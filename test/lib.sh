@@ -21,6 +21,8 @@
 #                        a pair between two namespaces, up, offloads off; an
 #                        empty or missing address: none
 #   wire                 namespaces stack (ve1) and peer (ve2, 10.1.0.1), and
+#   link_local NAME IFACE
+#                        the link-local address of an interface there, or of the engine on it
 #   start_wire_engine NAME [DRIVER]
 #                        an engine in stack with 10.1.0.2, by default on af_packet
 #   bad_wire [ADDR]      the same with the namespace between in the middle, where
@@ -68,6 +70,14 @@ esac
 BIN=$BUILD/bin
 # shellcheck disable=SC2034 # for the tests
 T=$BUILD/test
+
+# A python3 that is a version manager's script takes longer to find the interpreter than most of
+# ours to run.
+read -r -N 2 start <"$(command -v python3)" 2>/dev/null || true
+if [ "${start:-}" = '#!' ]; then
+	PATH=$(python3 -c 'import os, sys; print(os.path.dirname(sys.executable))'):$PATH
+fi
+unset start
 
 # Processes are found by the identity in their environment; test/run's, to
 # which ours is appended, finds those of all its tests.
@@ -202,6 +212,14 @@ wire() {
 	in_ns stack sysctl -qw net.ipv6.conf.ve1.disable_ipv6=1 2>/dev/null || true
 }
 
+# link_local NAME IFACE - by its MAC address (RFC 4291 appendix A)
+link_local() {
+	local b
+	IFS=: read -ra b < <(in_ns "$1" cat "/sys/class/net/$2/address")
+	printf 'fe80::%x:%xff:fe%s:%x' $(((0x${b[0]} ^ 2) << 8 | 0x${b[1]})) "0x${b[2]}" "${b[3]}" \
+		$((0x${b[4]} << 8 | 0x${b[5]}))
+}
+
 # bad_wire [ADDR] - stack (ve1, by default without an address) and peer as above, apart
 bad_wire() {
 	netns stack
@@ -301,10 +319,10 @@ engine_config() {
 	{
 		echo "name: $GZ_TEST_ID-$1"
 		echo "run_dir: $WORK"
+		printf '%s\n' "$3"
 		# With so many workers, wherever it is not said otherwise
 		[ -z "${GZ_TEST_WORKERS:-}" ] || [[ $3 =~ (^|$'\n')workers: ]] ||
 			echo "workers: {cpus: [$(seq -s, "$GZ_TEST_WORKERS" | sed 's/[0-9]\+/-1/g')]}"
-		printf '%s\n' "$3"
 	} >"$file"
 	CONFIG_OF[$1]=$file
 	NS_OF[$1]=$2
@@ -344,6 +362,20 @@ gz() {
 	# shellcheck disable=SC2086
 	in_ns "${NS_OF[$name]}" "$BIN/gazelle-run" ${GZ_RUN_ARGS:-} \
 		--config "${CONFIG_OF[$name]}" -- "$@"
+}
+
+# each_serves ENGINE NETNS MB - so much each way over the wire, compared; served by the engine at
+# 10.1.0.2, port 7000, then by the kernel of NETNS at 10.1.0.1, port 7001
+each_serves() {
+	local helper=$T/semantics/helper_transfer
+	background serve gz "$1" "$helper" serve 10.1.0.2 7000 "$3"
+	wait_line serve ready
+	assert in_ns "$2" "$helper" client 10.1.0.2 7000 "$3"
+	assert finish "$PID"
+	background serve in_ns "$2" "$helper" serve 10.1.0.1 7001 "$3"
+	wait_line serve ready
+	assert gz "$1" "$helper" client 10.1.0.1 7001 "$3"
+	assert finish "$PID"
 }
 
 ctl() {

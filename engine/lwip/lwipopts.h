@@ -43,7 +43,26 @@
 #define LWIP_RAW 0
 #define LWIP_UDP 1
 #define LWIP_IGMP 1
-#define LWIP_DHCP 0
+/* engine/dhcp.c.  Leases are kept to the second, however long: lwIP's own macros do not. */
+#define LWIP_DHCP 1
+#define LWIP_DHCP_DOES_ACD_CHECK 0
+#define DHCP_COARSE_TIMER_SECS 1
+#define DHCP_TIMEOUT_SIZE_T u32_t
+#define DHCP_DEFINE_CUSTOM_TIMEOUTS
+#define DHCP_SET_TIMEOUT_FROM_OFFERED_T0_LEASE(res, dhcp)                                          \
+	((res) = LWIP_MAX((dhcp)->offered_t0_lease, 1u))
+#define DHCP_SET_TIMEOUT_FROM_OFFERED_T1_RENEW(res, dhcp)                                          \
+	((res) = LWIP_MAX((dhcp)->offered_t1_renew, 1u))
+#define DHCP_SET_TIMEOUT_FROM_OFFERED_T2_REBIND(res, dhcp)                                         \
+	((res) = LWIP_MAX((dhcp)->offered_t2_rebind, 1u))
+#define DHCP_NEXT_TIMEOUT_THRESHOLD 60 /* RFC 2131 section 4.4.5 */
+#define DHCP_REQUEST_BACKOFF_SEQUENCE(tries) ((tries) < 6 ? 1000u << (tries) : 60000u) /* ms */
+#define DHCP_ADD_EXTRA_REQUEST_OPTIONS , DHCP_OPTION_MTU
+#define LWIP_HOOK_DHCP_PARSE_OPTION(netif, dhcp, state, msg, type, option, len, p, at)             \
+	do {                                                                                       \
+		LWIP_UNUSED_ARG(msg);                                                              \
+		gz_dhcp_option(option, len, p, at);                                                \
+	} while (0)
 #define LWIP_DNS 0
 #define LWIP_ACD 0
 #define LWIP_AUTOIP 0
@@ -115,8 +134,14 @@ uint8_t gz_timestamp_room(const struct tcp_pcb *pcb, uint8_t len);
 
 struct netif;
 struct ip6_addr;
+void gz_dhcp_option(uint8_t option, uint8_t len, struct pbuf *p, uint16_t at);
 const struct ip6_addr *gz_nd6_gateway(struct netif *nif, const struct ip6_addr *dest);
 #define LWIP_HOOK_ND6_GET_GW(nif, dest) gz_nd6_gateway(nif, dest)
+struct ip4_addr;
+struct netif *gz_ip4_route(const struct ip4_addr *src, const struct ip4_addr *dest);
+const struct ip4_addr *gz_etharp_gateway(struct netif *nif, const struct ip4_addr *dest);
+#define LWIP_HOOK_IP4_ROUTE_SRC(src, dest) gz_ip4_route(src, dest)
+#define LWIP_HOOK_ETHARP_GET_GW(nif, dest) gz_etharp_gateway(nif, dest)
 #define LWIP_HOOK_TCP_ISN(lip, lport, rip, rport) gz_tcp_isn(lip, lport, rip, rport)
 #endif
 

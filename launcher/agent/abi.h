@@ -21,16 +21,16 @@
 #ifndef GZ_AGENT_ABI_H
 #define GZ_AGENT_ABI_H
 
-#define GZ_AGENT_VERSION 5
+#define GZ_AGENT_VERSION 7
 #define GZ_AGENT_MAGIC 0x31746e6567417a47 /* "GzAgent1" */
 
 /* --- the region ---------------------------------------------------------- */
 
 #define GZ_AGENT_BASE 0x2f0000000000
-#define GZ_AGENT_NRTAB (GZ_AGENT_BASE + 0xe000) /* a byte a call, GZ_NR_* */
-#define GZ_AGENT_BOOK (GZ_AGENT_BASE + 0xf000)	/* struct gz_agent_book */
-#define GZ_AGENT_SITES (GZ_AGENT_BASE + 0x10000)
-#define GZ_AGENT_TEXT_SIZE 0x10000		 /* code, table and book */
+#define GZ_AGENT_NRTAB (GZ_AGENT_BASE + 0x1e000) /* a byte a call, GZ_NR_* */
+#define GZ_AGENT_BOOK (GZ_AGENT_BASE + 0x1f000)	 /* struct gz_agent_book */
+#define GZ_AGENT_SITES (GZ_AGENT_BASE + 0x20000)
+#define GZ_AGENT_TEXT_SIZE 0x20000		 /* code, table and book */
 #define GZ_AGENT_EXEMPT_SIZE 0x40000		 /* text and site blocks: system calls pass */
 #define GZ_AGENT_KEPT (GZ_AGENT_BASE + 0x100000) /* struct gz_agent_kept */
 #define GZ_AGENT_KEPT_SIZE 0x41000
@@ -91,7 +91,8 @@
 #define GZ_FD_FILE 1	/* no socket */
 #define GZ_FD_SOCKET 2	/* not ours at the epoch it carries */
 #define GZ_FD_POISON 3	/* its close may be missed: trap */
-#define GZ_FD_SLOT 4	/* and above: slots */
+#define GZ_FD_FRESH 4	/* a TCP socket that is not connected, at the epoch it carries */
+#define GZ_FD_SLOT 5	/* and above: slots */
 
 #define GZ_WAITING 32
 #define GZ_PAGES 256 /* of the program's memory that are known to be good */
@@ -101,23 +102,47 @@
 #define GZ_SLOTS 1024
 #define GZ_SLOT_RING 65536
 #define GZ_SLOT_WRITABLE (GZ_SLOT_RING / 3) /* room from which one polls writable */
+#define GZ_FRESH_PLACES 256
 #define GZ_EPOLLS 64
 #define GZ_WINDOWS 64 /* pairs that a client has */
 #define GZ_LANES 256  /* of a pair */
-#define GZ_LANE_RING 131072
+#define GZ_LANE_RING 524288
+#define GZ_LANE_ROOM 393216 /* of it: what a slot's rings and the engine's hold (engine/lane.c) */
 #define GZ_PAIR_DATA 0x40000
 #define GZ_PAIR_SIZE (GZ_PAIR_DATA + GZ_LANES * 2 * GZ_LANE_RING)
-#define GZ_WINDOW_STRIDE 0x5000000ULL
+#define GZ_WINDOW_STRIDE 0x11000000ULL
 #define GZ_RING_CLOSED (1ULL << 63)
 
 #define GZ_PLANE_RING 0	  /* bytes are in the rings */
 #define GZ_PLANE_TRAP 1	  /* go to the engine, by a trap */
 #define GZ_PLANE_NATIVE 2 /* bytes are in the shadow */
+#define GZ_PLANE_OVER 3	  /* there will be none any more: gz_slot.so_error, then the end */
+#define GZ_PLANE_NONE 4	  /* a listener has none */
 
 /* gz_slot.news: what only the shadow can say */
 #define GZ_NEWS_CONNECTING 1
-#define GZ_NEWS_END 2  /* end of file */
-#define GZ_NEWS_OVER 4 /* an error, or nobody is there any more */
+#define GZ_NEWS_END 2	/* end of file */
+#define GZ_NEWS_OVER 4	/* an error, or nobody is there any more */
+#define GZ_NEWS_ERROR 8 /* of datagrams: an error, which one call is to have */
+
+/* gz_slot.kind: of what its rings are full */
+#define GZ_KIND_BYTES 0
+#define GZ_KIND_DATAGRAMS 1 /* struct gz_dgram_head, its bytes; GZ_DGRAM_ALIGN */
+
+/* gz_dgram_slot.flags */
+#define GZ_DGRAM_CONNECTED 1 /* send() knows to whom */
+#define GZ_DGRAM_V6 2	     /* the shadow's peer is an IPv6 address: so must be the bell's */
+#define GZ_DGRAM_PROVEN 4    /* the peer takes what comes; else send() waits for its refusal */
+
+/* gz_dgram_head.flags */
+#define GZ_DGRAM_TO 1	 /* tx: to @end, else to the peer */
+#define GZ_DGRAM_REPLY 2 /* rx: who has sent it may be sent to */
+#define GZ_DGRAM_AWAY 4	 /* rx: it is too large for the ring, and the engine has it */
+
+#define GZ_DGRAM_ALIGN 16
+#define GZ_DGRAM_MAX 32768 /* bytes of one that goes by the tx ring */
+#define GZ_DGRAM_KNOWN 8
+#define GZ_BELL_PORT 2001 /* GZ_ALIAS_PORT */
 
 /* gz_slot.timed */
 #define GZ_TIMED_SEND 1 /* SO_SNDTIMEO */
@@ -132,7 +157,8 @@
 #define GZ_SET_KEEPIDLE 2
 #define GZ_SET_KEEPINTVL 3
 #define GZ_SET_KEEPCNT 4
-#define GZ_SETS 5
+#define GZ_SET_CORK 5 /* gz_slot.far */
+#define GZ_SETS 6
 
 /* gz_lane_end.full: whom to tell of room */
 #define GZ_FULL_TELL 1 /* the worker */
@@ -146,6 +172,8 @@
  */
 #define GZ_SOL_AGENT 0x677a6c00
 #define GZ_ASK_REFUSE 0x10000
+#define GZ_ASK_ACCEPTED 0x20000 /* and SOCK_*; above 32 bits, the listener: see gz_knock */
+#define GZ_PEER 28		/* struct sockaddr_in6 */
 
 #ifndef __ASSEMBLER__
 #include <assert.h>
@@ -256,6 +284,9 @@ struct gz_slot {
 	uint32_t timed;	   /* GZ_TIMED_* */
 	uint32_t nonblock; /* O_NONBLOCK of the shadow; who sets the one sets the other */
 	uint32_t lane;	   /* where its bytes are instead of its rings: gz_lane_word(); 0: none */
+	uint32_t so_error; /* SO_ERROR: who tells of it takes it */
+	uint32_t kind;	   /* GZ_KIND_* */
+	uint32_t far;	   /* no byte of it goes past TCP */
 	_Alignas(64) uint64_t rx_tail;
 	_Alignas(64) uint64_t tx_head;
 	/* the agents', and GZ_RING_CLOSED the engine's */
@@ -277,6 +308,19 @@ struct gz_slot {
 	uint32_t set;	  /* bits: options that were set, and that the engine has not taken */
 	int32_t option[GZ_SETS];
 	struct gz_bell bell;
+	/* of a listener, whose rings are nobody's */
+	uint32_t listens;   /* its shadow has connections that an agent may accept */
+	uint32_t offered;   /* so many ever came: the engine's */
+	uint32_t taken;	    /* and so many were accepted: the agents' */
+	uint32_t accepting; /* threads that sleep in accept() */
+	/* of a connection that was offered */
+	uint64_t offer; /* what its knock has as its id */
+	uint32_t peer_len;
+	uint8_t peer[GZ_PEER]; /* the address that accept() gives */
+	int32_t fd;	       /* its number where it was accepted: the agent's */
+	/* Threads that sleep in recv(), or did and have not looked at the ring since: who has
+	 * closed the number has not left what is unread. */
+	uint32_t takers;
 };
 
 /**
@@ -285,6 +329,7 @@ struct gz_slot {
  */
 struct gz_lane_end {
 	_Alignas(64) uint64_t tail; /* bytes that it has sent */
+	uint64_t base;		    /* the position that is at the ring's beginning */
 	uint64_t at;		    /* TSC, when it sent last */
 	uint32_t full;		    /* it waits for room, GZ_FULL_* */
 	_Alignas(64) uint64_t head; /* bytes that it has taken */
@@ -345,6 +390,47 @@ struct gz_epoll {
 	struct gz_reg reg[GZ_SLOTS];
 };
 
+/**
+ * What accept() on a listener's shadow finds in each connection, first.  With a slot all is
+ * prepared; without one the agent hands its descriptor to the engine (GZ_ASK_ACCEPTED).
+ */
+struct gz_knock {
+	uint64_t id;   /* 0: nobody's, look what has become of the listener */
+	uint32_t slot; /* GZ_SLOTS: none */
+	uint32_t pad0;
+};
+
+/** An address, an IPv4 one in its mapped form, and a port in network byte order */
+struct gz_dgram_end {
+	uint8_t addr[16];
+	uint16_t port;
+	uint16_t used; /* of gz_dgram_slot.known */
+	uint32_t scope;
+};
+
+/** What stands in a ring before a datagram's bytes. */
+struct gz_dgram_head {
+	uint32_t len;		 /* bytes that follow; the next one is aligned to GZ_DGRAM_ALIGN */
+	uint32_t flags;		 /* GZ_DGRAM_* */
+	struct gz_dgram_end end; /* rx: who has sent it; tx: to whom it goes */
+	/* rx: which address of ours it was sent to, with what, and when (ns, CLOCK_REALTIME) */
+	uint8_t local[16];
+	uint32_t local_scope;
+	uint8_t ttl, tos;
+	uint16_t pad0;
+	uint64_t at;
+};
+
+/** What agents know of a slot's socket beside its rings: the engine's, but for known[]. */
+struct gz_dgram_slot {
+	_Alignas(64) uint32_t family;
+	uint32_t flags;
+	uint32_t max;  /* bytes that may go by the ring at once */
+	uint32_t next; /* of known[]; anybody's */
+	/* Where it may send to.  The engine looks again at what is sent. */
+	struct gz_dgram_end known[GZ_DGRAM_KNOWN];
+};
+
 struct gz_shared {
 	uint64_t magic;
 	uint32_t version, slots;
@@ -356,13 +442,19 @@ struct gz_shared {
 	uint32_t mhz;		     /* TSC cycles in a microsecond */
 	uint32_t loud;		     /* somebody waits on an epoll past the agent */
 	uint64_t ino[GZ_SLOTS];	     /* of the shadow; 0: none */
+	/* of shadows that are not connected; the last of each place */
+	uint64_t fresh[GZ_FRESH_PLACES];
 	_Alignas(64) uint64_t dirty[GZ_SLOTS / 64];
-	_Alignas(64) uint32_t windows; /* that ever were */
-	uint32_t window[GZ_WINDOWS];   /* the pair's number, another one each time; 0: none */
-	uint8_t ends[GZ_WINDOWS];      /* which of its ends are this client's: bits */
+	uint64_t accepted[GZ_SLOTS / 64]; /* by an agent, and the engine has not seen it */
+	_Alignas(64) uint32_t windows;	  /* that ever were */
+	uint32_t window[GZ_WINDOWS];	  /* the pair's number, another one each time; 0: none */
+	uint8_t ends[GZ_WINDOWS];	  /* which of its ends are this client's: bits */
 	_Alignas(4096) struct gz_slot slot[GZ_SLOTS];
 	_Alignas(4096) struct gz_epoll epoll[GZ_EPOLLS];
 	uint16_t lane_slot[GZ_WINDOWS][2][GZ_LANES];
+	/* A bit: datagrams were sent that the engine may not have handed on. */
+	_Alignas(64) uint64_t sending[GZ_SLOTS / 64];
+	struct gz_dgram_slot dgram[GZ_SLOTS];
 };
 
 #define GZ_SHARED_DATA 0x400000
@@ -385,6 +477,13 @@ static inline uint8_t *gz_slot_rx(struct gz_shared *sh, uint32_t i)
 static inline uint8_t *gz_slot_tx(struct gz_shared *sh, uint32_t i)
 {
 	return gz_slot_rx(sh, i) + GZ_SLOT_RING;
+}
+
+/** What a datagram of @len bytes takes of a ring */
+static inline uint32_t gz_dgram_size(uint32_t len)
+{
+	return (uint32_t)((sizeof(struct gz_dgram_head) + len + GZ_DGRAM_ALIGN - 1) &
+			  ~(uint64_t)(GZ_DGRAM_ALIGN - 1));
 }
 
 static inline uint32_t gz_lane_word(uint32_t window, uint32_t end, uint32_t lane)
@@ -451,8 +550,9 @@ static_assert(sizeof(struct gz_agent_book) <= 0x1000, "one page");
 static_assert(sizeof(struct gz_agent_block) == GZ_SITE_SIZE, "ABI");
 static_assert(sizeof(struct gz_agent_private) == GZ_AGENT_PRIVATE_SIZE, "ABI");
 static_assert(offsetof(struct gz_agent_private, fd) == GZ_FD_TABLE - GZ_AGENT_PRIVATE, "ABI");
-static_assert(sizeof(struct gz_slot) == 512, "ABI");
+static_assert(sizeof(struct gz_slot) == 576, "ABI");
 static_assert(offsetof(struct gz_shared, slot) == 12288, "ABI");
+static_assert(sizeof(struct gz_dgram_head) == 64 && sizeof(struct gz_dgram_slot) == 256, "ABI");
 static_assert(sizeof(struct gz_agent_kept) == GZ_AGENT_KEPT_SIZE, "ABI");
 static_assert(sizeof(struct gz_reg) == 32 && sizeof(struct gz_epoll) == 33152, "ABI");
 static_assert(sizeof(struct gz_shared) <= GZ_SHARED_DATA, "ABI");

@@ -21,8 +21,17 @@ static bool is_given(struct io *io, uint64_t addr, uint64_t n, uint32_t how)
 	return !io->fault;
 }
 
-/* The vectors of a call.  Return: false, io->fault, or the kernel is to judge them */
-static bool vectors(struct io *io)
+static bool sum_vectors(struct io *io)
+{
+	for (uint64_t k = 0; k < io->nv; k++) {
+		if (io->v[k].iov_len && !in_space((uint64_t)io->v[k].iov_base, io->v[k].iov_len))
+			return false;
+		io->len += io->v[k].iov_len;
+	}
+	return io->len < SPACE_END;
+}
+
+bool vectors(struct io *io)
 {
 	const struct regs *r = io->r;
 
@@ -38,36 +47,34 @@ static bool vectors(struct io *io)
 		return false;
 	io->v = (const struct iovec *)r->rsi;
 	io->nv = r->rdx;
-	for (uint64_t k = 0; k < io->nv; k++) {
-		if (io->v[k].iov_len && !in_space((uint64_t)io->v[k].iov_base, io->v[k].iov_len))
-			return false;
-		io->len += io->v[k].iov_len;
-	}
-	return io->len < SPACE_END;
+	return sum_vectors(io);
 }
 
-/* A message's vectors.  Return: false, io->fault, or there is more to it than bytes */
-static bool message(struct io *io)
+bool message_vectors(struct io *io)
 {
 	struct msghdr *m = (struct msghdr *)io->r->rsi;
 	bool receives = io->r->rax == SYS_recvmsg;
 
 	if (!in_space(io->r->rsi, sizeof(*m)) ||
 	    !is_given(io, io->r->rsi, sizeof(*m), receives ? MAY_WRITE : MAY_READ) ||
-	    m->msg_iovlen > VECTORS ||
-	    !in_space((uint64_t)m->msg_iov, m->msg_iovlen * sizeof(struct iovec)) ||
-	    !is_given(io, (uint64_t)m->msg_iov, m->msg_iovlen * sizeof(struct iovec), MAY_READ))
+	    m->msg_iovlen > VECTORS)
 		return false;
-	if (!receives && (m->msg_name || m->msg_controllen))
+	if (m->msg_iovlen &&
+	    (!in_space((uint64_t)m->msg_iov, m->msg_iovlen * sizeof(struct iovec)) ||
+	     !is_given(io, (uint64_t)m->msg_iov, m->msg_iovlen * sizeof(struct iovec), MAY_READ)))
 		return false;
 	io->v = m->msg_iov;
 	io->nv = m->msg_iovlen;
-	for (uint64_t k = 0; k < io->nv; k++) {
-		if (io->v[k].iov_len && !in_space((uint64_t)io->v[k].iov_base, io->v[k].iov_len))
-			return false;
-		io->len += io->v[k].iov_len;
-	}
-	return io->len && io->len < SPACE_END;
+	return sum_vectors(io);
+}
+
+/* Return: false, io->fault, or there is more to it than bytes */
+static bool message(struct io *io)
+{
+	const struct msghdr *m = (const struct msghdr *)io->r->rsi;
+
+	return message_vectors(io) &&
+	       (io->r->rax == SYS_recvmsg || (!m->msg_name && !m->msg_controllen));
 }
 
 /* recvmsg() of TCP: no address and no control messages come with the bytes */
@@ -103,35 +110,82 @@ static bool flags_of(struct io *io)
 	return !(io->flags & (MSG_OOB | MSG_ERRQUEUE | MSG_TRUNC | MSG_FASTOPEN));
 }
 
+/*
+ * It has left the rings, and its connection is over.  The shadow says when it is its turn to
+ * tell the error; which one it is, and whether it was told, stands in the slot.
+ */
+static int receive_over(struct io *io, bool is_message)
+{
+	struct regs *r = io->r;
+	const struct msghdr *m;
+	uint32_t e;
+
+	if (is_message && !message(io)) {
+		r->rax = io->fault ? -EFAULT : r->rax;
+		return io->fault ? DONE : TRAP;
+	}
+	m = (const struct msghdr *)r->rsi;
+	if (is_message && (m->msg_name || m->msg_controllen))
+		return TRAP;
+	r->rax = gz_sleep(r->rax, r->rdi, r->rsi, r->rdx, r->r10, r->r8, r->r9);
+	if (r->rax != -ECONNRESET)
+		return DONE;
+	e = __atomic_exchange_n(&io->s->so_error, 0, __ATOMIC_SEQ_CST);
+	if (e)
+		r->rax = -(int64_t)e;
+	return DONE;
+}
+
 static int data_call(struct regs *r)
 {
 	struct io io = {.r = r, .fd = (int)r->rdi};
 	bool is_message = r->rax == SYS_recvmsg || r->rax == SYS_sendmsg;
 	const uint32_t *plane;
 	bool receives;
-	int slot, rc;
+	bool plain = flags_of(&io);
+	int slot = lookup((uint32_t)io.fd), rc;
 	long nr = r->rax;
 
-	if (!flags_of(&io))
+	if (slot >= 0 && has_datagrams(&SH->slot[slot])) {
+		io.i = (uint32_t)slot;
+		io.s = &SH->slot[slot];
+		return datagram_call(&io);
+	}
+	if (!plain)
 		return TRAP;
-	slot = lookup((uint32_t)io.fd);
 	/* A message may be a datagram's, with its address. */
 	if (slot < 0)
-		return slot == ASK || is_message ? TRAP : NATIVE;
+		return slot == ASK || is_message || is_fresh((uint32_t)io.fd) ? TRAP : NATIVE;
 	io.i = (uint32_t)slot;
 	io.s = &SH->slot[slot];
 	/* What has left the rings needs no look at anything. */
 	receives = nr == SYS_read || nr == SYS_readv || nr == SYS_recvfrom || nr == SYS_recvmsg;
 	plane = receives ? &io.s->rx_plane : &io.s->tx_plane;
-	if (__atomic_load_n(plane, __ATOMIC_ACQUIRE) == GZ_PLANE_NATIVE)
+	if (__atomic_load_n(plane, __ATOMIC_ACQUIRE) == GZ_PLANE_NATIVE && receives &&
+	    __atomic_load_n(&io.s->so_error, __ATOMIC_ACQUIRE))
+		return receive_over(&io, is_message);
+	if (*plane == GZ_PLANE_NATIVE)
 		return is_message ? TRAP : NATIVE;
+	if (*plane == GZ_PLANE_NONE)
+		return TRAP;
+	/* writev() looks at its vectors first. */
+	if (!receives && *plane == GZ_PLANE_OVER && nr != SYS_writev)
+		return sends_no_more(&io);
 	if (nr == SYS_sendfile)
 		return send_file(&io);
 	if (is_message ? !message(&io) : !vectors(&io)) {
 		r->rax = io.fault ? -EFAULT : nr;
 		return io.fault ? DONE : TRAP;
 	}
+	if (is_message && !io.len && *plane == GZ_PLANE_TRAP)
+		return TRAP;
 	rc = receives ? receive(&io) : transmit(&io);
+	/* The shadow can say what comes of no bytes, but has names of its own. */
+	if (rc == NATIVE && is_message && !io.len) {
+		r->rax = call6(receives ? SYS_recvfrom : SYS_sendto, (uint64_t)io.fd, 0, 0,
+			       (uint64_t)io.flags, 0, 0);
+		rc = DONE;
+	}
 	if (rc == DONE && nr == SYS_recvmsg)
 		end_message(&io);
 	return rc == NATIVE && is_message ? TRAP : rc;
@@ -166,7 +220,8 @@ static int ioctl_call(struct regs *r)
 	slot = lookup((uint32_t)r->rdi);
 	if (slot < 0 || !in_rings(&SH->slot[slot]))
 		return TRAP;
-	*(int *)r->rdx = (int)rx_used(&SH->slot[slot]);
+	*(int *)r->rdx = has_datagrams(&SH->slot[slot]) ? (int)next_datagram(&SH->slot[slot])
+							: (int)rx_used(&SH->slot[slot]);
 	r->rax = 0;
 	return DONE;
 }
@@ -197,9 +252,13 @@ static int answer(struct regs *r)
 	case SYS_sendfile:
 		return data_call(r);
 	case SYS_setsockopt:
+	case SYS_accept:
+	case SYS_accept4:
 		return control_call(r);
 	case SYS_fcntl:
-		return (int)r->rsi == F_SETFL ? set_nonblock(r, r->rdx & O_NONBLOCK) : NATIVE;
+		if ((int)r->rsi != F_SETFL)
+			return NATIVE;
+		return r->rdx & O_ASYNC ? TRAP : set_nonblock(r, r->rdx & O_NONBLOCK);
 	case SYS_ioctl:
 		return ioctl_call(r);
 	case SYS_prctl:

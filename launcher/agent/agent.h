@@ -45,6 +45,7 @@ struct io {
 	uint64_t nv, len;
 	int flags;
 	bool fault; /* a pointer of the call's is bad */
+	bool takes; /* it is counted in gz_slot.takers */
 };
 
 #define SH ((struct gz_shared *)GZ_AGENT_SHARED)
@@ -90,6 +91,14 @@ int64_t gz_sleep(long nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64
  * Return: a descriptor; 0; -errno
  */
 int64_t gz_ask(uint64_t what);
+
+/**
+ * gz_ask_about() - The same, about a descriptor that was accepted
+ * @what:	GZ_ASK_ACCEPTED
+ *
+ * Return: as accept(), or -ENOENT: the connection is gone
+ */
+int64_t gz_ask_about(uint64_t what, uint64_t fd, uint64_t id, uint64_t name, uint64_t len);
 
 static inline uint64_t tsc(void)
 {
@@ -157,14 +166,27 @@ static inline bool lane_of(const struct gz_slot *s, struct lane *l)
 struct ring {
 	uint64_t *head, *tail;
 	uint8_t *data;
-	uint64_t size;
+	uint64_t size, base;
 	struct lane lane;
 	bool is_lane;
 };
 
+/** Where position @pos is in the ring's memory */
+static inline uint64_t ring_at(const struct ring *r, uint64_t pos)
+{
+	return (pos - r->base) & (r->size - 1);
+}
+
 struct ring rx_ring(struct gz_slot *s);
 struct ring tx_ring(struct gz_slot *s);
 
+/**
+ * lane_base() - The position that is at the beginning of what the lane's end sends by
+ *
+ * Where everything before @tail is taken that is @tail: so a few cache lines are used, over
+ * and over.  tx_lock held
+ */
+uint64_t lane_base(const struct lane *l, uint64_t tail);
 /** Bytes were sent by a lane: the other end is to know.  tx_lock held */
 void lane_sent(const struct io *io, const struct lane *l);
 /** What pairs have of the epoll, one after the other.  *@k: from 0 on.  Return: NULL, no more */
@@ -195,7 +217,7 @@ static inline uint64_t rx_used(const struct gz_slot *s)
 	if (lane_of(s, &l)) {
 		head = __atomic_load_n(&l.mine->head, __ATOMIC_ACQUIRE) & ~GZ_RING_CLOSED;
 		n = (__atomic_load_n(&l.other->tail, __ATOMIC_SEQ_CST) & ~GZ_RING_CLOSED) - head;
-		return n <= GZ_LANE_RING ? n : GZ_LANE_RING;
+		return n <= GZ_LANE_ROOM ? n : GZ_LANE_ROOM;
 	}
 	head = __atomic_load_n(&s->rx_head, __ATOMIC_ACQUIRE) & ~GZ_RING_CLOSED;
 	return __atomic_load_n(&s->rx_tail, __ATOMIC_SEQ_CST) - head;
@@ -214,7 +236,7 @@ static inline uint32_t tx_room(const struct gz_slot *s)
 	if (lane_of(s, &l)) {
 		tail = __atomic_load_n(&l.mine->tail, __ATOMIC_RELAXED) & ~GZ_RING_CLOSED;
 		n = tail - (__atomic_load_n(&l.other->head, __ATOMIC_SEQ_CST) & ~GZ_RING_CLOSED);
-		return n <= GZ_LANE_RING ? GZ_LANE_RING - (uint32_t)n : 0;
+		return n <= GZ_LANE_ROOM ? GZ_LANE_ROOM - (uint32_t)n : 0;
 	}
 	tail = __atomic_load_n(&s->tx_tail, __ATOMIC_RELAXED) & ~GZ_RING_CLOSED;
 	return GZ_SLOT_RING - (uint32_t)(tail - __atomic_load_n(&s->tx_head, __ATOMIC_SEQ_CST));
@@ -258,6 +280,14 @@ void ring_epoll(struct gz_epoll *ep);
 
 /** Return: the slot of @fd, NOT_OURS or ASK: the engine must be asked */
 int lookup(uint32_t fd);
+/** Of a number that is NOT_OURS: it is a TCP socket all the same, which is not connected. */
+static inline bool is_fresh(uint32_t fd)
+{
+	return fd < GZ_FD_MAX &&
+	       (__atomic_load_n(&PRIV->fd[fd], __ATOMIC_RELAXED) & 0xffff) == GZ_FD_FRESH;
+}
+/** @fd is new in this process, and slot @i's. */
+void learn(uint32_t fd, uint32_t i);
 /** May this process keep something in PRIV?  A vfork() child may not. */
 bool may_keep(void);
 /** close() and its kin */
@@ -336,6 +366,10 @@ void pass_poke_on(const struct io *io, const struct ring *r);
  * That takes a moment, which is waited for.  Return: false, it was closed for good
  */
 bool is_moving(struct gz_slot *s, bool receives);
+/** SO_ERROR is told now, and never again.  Return: negative, 0: none */
+int64_t take_error(const struct io *io);
+/** send() after the end: as DONE, NATIVE or TRAP */
+int sends_no_more(const struct io *io);
 /** Until there is room for @need bytes.  Return: 0 to try again, -EINTR, or -1: not in the ring */
 int64_t await_room(const struct io *io, uint64_t need);
 /** Have the worker look at slot @i and send a token, GZ_POKE_*.  @fd: any socket in the rings */
@@ -343,13 +377,55 @@ void ask_for_token(int fd, uint32_t i, uint32_t poke);
 /** Tokens without bytes lie in the shadow: take them.  Return: false, a lock is held */
 bool take_stale_token(int fd, uint32_t i);
 
+/** Copy between the vectors from byte @skip on and @r's bytes from @pos on.  Return: where it ends
+ */
+uint64_t copy_out(const struct io *io, const struct ring *r, uint64_t skip, uint64_t pos,
+		  uint64_t n);
+uint64_t copy_in(const struct io *io, const struct ring *r, uint64_t skip, uint64_t pos,
+		 uint64_t n);
+/** What its rings are full of must be taken as such. */
+static inline bool has_datagrams(const struct gz_slot *s)
+{
+	return __atomic_load_n(&s->kind, __ATOMIC_RELAXED) == GZ_KIND_DATAGRAMS;
+}
+/** The ring is empty: the shadow is to be, too.  rx_lock held */
+void settle(const struct io *io);
+/**
+ * await_arrival() - Wait until there is something in the empty rx ring
+ * @dozes:	It may doze first
+ *
+ * Return: 2, look again; 1, the same, for something came into the shadow; else the call's
+ * result, which the shadow has
+ */
+int64_t await_arrival(struct io *io, bool dozes);
+
+/* --- datagram.c: what is sent and received whole ------------------------------------- */
+
+/** Calls of a socket whose rings are of datagrams */
+int datagram_call(struct io *io);
+/** Bytes of the next one, 0 without one */
+uint32_t next_datagram(const struct gz_slot *s);
+/** Wait until what this client's programs have sent is handed on. */
+void await_sending(void);
+/** Wake the worker, which sleeps, by the socket of @io */
+void ring_engine(const struct io *io);
+
+/* --- agent.c ------------------------------------------------------------------------ */
+
+/** The vectors of a call with bytes, or of a message's.  Return: false, io->fault, or the
+ * kernel is to judge them */
+bool vectors(struct io *io);
+bool message_vectors(struct io *io);
+
 /* --- file.c ------------------------------------------------------------------------- */
 
 /** sendfile() */
 int send_file(struct io *io);
 
-/* --- control.c: calls that are about a socket as such --------------------------------- */
+/* --- control.c, accept.c: calls that are about a socket as such ------------------------ */
 
+/** accept() and accept4() */
+int accept_call(struct regs *r);
 /** Natively it would be about the shadow */
 bool is_control(const struct regs *r);
 int control_call(struct regs *r);

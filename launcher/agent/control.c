@@ -19,7 +19,7 @@
 
 bool is_control(const struct regs *r)
 {
-	return r->rax == SYS_setsockopt;
+	return r->rax == SYS_setsockopt || r->rax == SYS_accept || r->rax == SYS_accept4;
 }
 
 /* Return: GZ_SET_*, or -1: the engine's to set, or to refuse */
@@ -32,6 +32,8 @@ static int which(int level, int name, int v)
 	switch (name) {
 	case TCP_NODELAY:
 		return GZ_SET_NODELAY;
+	case TCP_CORK:
+		return GZ_SET_CORK;
 	case TCP_KEEPIDLE:
 		return v >= 1 && v <= 32767 ? GZ_SET_KEEPIDLE : -1;
 	case TCP_KEEPINTVL:
@@ -41,6 +43,13 @@ static int which(int level, int name, int v)
 	default:
 		return -1;
 	}
+}
+
+/* Within the stack bytes may go past who heeds a cork; and one that was pulled is to be seen. */
+static bool may_cork(const struct gz_slot *s, int v)
+{
+	return __atomic_load_n(&s->far, __ATOMIC_SEQ_CST) &&
+	       (!v || !(__atomic_load_n(&s->set, __ATOMIC_SEQ_CST) & 1U << GZ_SET_CORK));
 }
 
 static int set_option(struct regs *r)
@@ -55,7 +64,7 @@ static int set_option(struct regs *r)
 	k = which((int)r->rsi, (int)r->rdx, v);
 	io.i = (uint32_t)slot;
 	io.s = &SH->slot[slot];
-	if (k < 0 || !lock(&io.s->tx_lock))
+	if (k < 0 || (k == GZ_SET_CORK && !may_cork(io.s, v)) || !lock(&io.s->tx_lock))
 		return TRAP;
 	/* Once it is about to leave nobody looks here any more. */
 	set = __atomic_load_n(&io.s->tx_plane, __ATOMIC_SEQ_CST) == GZ_PLANE_RING;
@@ -73,5 +82,5 @@ static int set_option(struct regs *r)
 
 int control_call(struct regs *r)
 {
-	return set_option(r);
+	return r->rax == SYS_setsockopt ? set_option(r) : accept_call(r);
 }

@@ -99,12 +99,21 @@ gz_sleep:
 	.globl gz_ask
 	.hidden gz_ask
 gz_ask:
-	mov	%rdi, %rdx
-	mov	$SYS_getsockopt, %eax
-	mov	$-1, %rdi
-	mov	$GZ_SOL_AGENT, %esi
-	xor	%r10d, %r10d
+	mov	$-1, %rsi
+	xor	%edx, %edx
+	xor	%ecx, %ecx
 	xor	%r8d, %r8d
+	/* int64_t gz_ask_about(uint64_t what, fd, id, name, len) */
+	.globl gz_ask_about
+	.hidden gz_ask_about
+gz_ask_about:
+	mov	%r8, %r9
+	mov	%rcx, %r8
+	mov	%rdx, %r10
+	mov	%rdi, %rdx
+	mov	%rsi, %rdi
+	mov	$SYS_getsockopt, %eax
+	mov	$GZ_SOL_AGENT, %esi
 	jmp	*ask(%rip)
 
 	.balign 16, 0xcc

@@ -219,6 +219,17 @@ static bool is_waited_for(uint32_t epfd)
 	return false;
 }
 
+/* The kernel is to have slot @i as it was, before it hears more of it. */
+static void give_to_kernel(struct gz_epoll *ep, int epfd, uint32_t i)
+{
+	if (!is_valid(&ep->reg[i], i) || !hold(ep))
+		return;
+	if (ep->reg[i].native != GZ_REG_SAME)
+		tell_kernel(ep, epfd, &ep->reg[i]);
+	remove_reg(ep, i);
+	unlock(&ep->lock);
+}
+
 static int ctl(struct regs *r)
 {
 	int op = (int)r->rsi, fd = (int)r->rdx;
@@ -239,13 +250,8 @@ static int ctl(struct regs *r)
 		else if (slot == NOT_OURS && op == EPOLL_CTL_ADD && may_keep())
 			note_inner((uint32_t)fd);
 		ep = slot >= 0 ? managed((uint32_t)r->rdi) : NULL;
-		if (ep && is_valid(&ep->reg[slot], (uint32_t)slot) && hold(ep)) {
-			/* It left: the kernel is to have it as it was, first. */
-			if (ep->reg[slot].native != GZ_REG_SAME)
-				tell_kernel(ep, (int)r->rdi, &ep->reg[slot]);
-			remove_reg(ep, (uint32_t)slot);
-			unlock(&ep->lock);
-		}
+		if (ep)
+			give_to_kernel(ep, (int)r->rdi, (uint32_t)slot); /* it left */
 		/* One that is not connected yet may come to the rings: the engine notes it. */
 		return slot == ASK || (slot == NOT_OURS && op == EPOLL_CTL_ADD) ? TRAP : NATIVE;
 	}
@@ -268,6 +274,14 @@ static int ctl(struct regs *r)
 		      __atomic_load_n(&SH->loud, __ATOMIC_SEQ_CST)))
 		epoll_loud(ep, (int)r->rdi);
 	reg = &ep->reg[slot];
+	/*
+	 * Among threads that take turns at EPOLLONESHOT nothing may be told twice, nor after a
+	 * close: what is ready here and what a token made the kernel tell are two tellers.
+	 */
+	if (op != EPOLL_CTL_DEL && ev->events & EPOLLONESHOT) {
+		give_to_kernel(ep, (int)r->rdi, (uint32_t)slot);
+		return TRAP;
+	}
 	/* In two epolls, or by two numbers, or for one of several: the shadow can do that. */
 	if (op != EPOLL_CTL_DEL &&
 	    ((is_valid(reg, (uint32_t)slot) && reg->fd != fd) || ev->events & EPOLLEXCLUSIVE ||
@@ -345,8 +359,12 @@ void epoll_given_up(struct gz_epoll *ep, int epfd)
 
 		if (is_valid(&ep->reg[i], i) &&
 		    __atomic_compare_exchange_n(&SH->slot[i].watch, &watch, GZ_WATCH_LOUD, false,
-						__ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+						__ATOMIC_SEQ_CST, __ATOMIC_RELAXED)) {
 			watch_changed(&SH->slot[i]);
+			/* What came while it was this one's brought no token. */
+			if (in_rings(&SH->slot[i]) && !is_empty(&SH->slot[i]))
+				ask_for_token(ep->reg[i].fd, i, GZ_POKE_BYTES);
+		}
 		ep->reg[i].gen = 0;
 	}
 	unlock(&ep->lock);
@@ -527,7 +545,8 @@ static bool explains(struct gz_epoll *ep, uint32_t i, const struct epoll_event *
 	if (ev->events & EPOLLIN && is_empty(s))
 		take_stale_token(reg->fd, i);
 	/* The shadow would be writable for ever, and the ring is not. */
-	if (ev->events & EPOLLOUT && !(reg->events & EPOLLET) && tx_room(s) < GZ_SLOT_WRITABLE) {
+	if (ev->events & EPOLLOUT && !(reg->events & EPOLLET) && !has_datagrams(s) &&
+	    tx_room(s) < GZ_SLOT_WRITABLE) {
 		__atomic_store_n(&s->leave, 1, __ATOMIC_SEQ_CST);
 		ask_for_token(reg->fd, i, GZ_POKE_BYTES);
 	}
@@ -705,6 +724,8 @@ static int64_t wait(struct ask *a)
 	int64_t n;
 
 	for (;;) {
+		if (over)
+			await_sending();
 		/* Its turn comes first when it is due, or much to report would hide it. */
 		bool due = tsc() - a->ep->looked > (uint64_t)LOOK_US * SH->mhz;
 		int64_t first = due ? look(a, 0) : 0;

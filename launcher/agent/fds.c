@@ -39,10 +39,19 @@ bool may_keep(void)
 	return none == pid;
 }
 
+static void raise_high(uint32_t fd)
+{
+	uint32_t high = __atomic_load_n(&PRIV->high_fd, __ATOMIC_RELAXED);
+
+	while (fd > high && !__atomic_compare_exchange_n(&PRIV->high_fd, &high, fd, false,
+							 __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+		;
+}
+
 /* Ask the kernel what @fd is.  @seen: what the table said, which must still hold */
 static int resolve(uint32_t fd, uint64_t *entry, uint64_t seen)
 {
-	uint32_t stamp = __atomic_load_n(&SH->epoch, __ATOMIC_ACQUIRE), high;
+	uint32_t stamp = __atomic_load_n(&SH->epoch, __ATOMIC_ACQUIRE);
 	int slot = NOT_OURS, kind = GZ_FD_FILE;
 	struct stat st;
 
@@ -50,20 +59,35 @@ static int resolve(uint32_t fd, uint64_t *entry, uint64_t seen)
 		return NOT_OURS;
 	if (S_ISSOCK(st.st_mode)) {
 		slot = find(st.st_ino, &stamp);
-		kind = slot < 0 ? GZ_FD_SOCKET : GZ_FD_SLOT + slot;
+		kind = slot >= 0 ? GZ_FD_SLOT + slot
+		       : __atomic_load_n(&SH->fresh[st.st_ino % GZ_FRESH_PLACES],
+					 __ATOMIC_ACQUIRE) == st.st_ino
+			   ? GZ_FD_FRESH
+			   : GZ_FD_SOCKET;
 	} else {
 		stamp = 0;
 	}
 	if (!entry || !may_keep())
 		return slot;
-	high = __atomic_load_n(&PRIV->high_fd, __ATOMIC_RELAXED);
-	while (fd > high && !__atomic_compare_exchange_n(&PRIV->high_fd, &high, fd, false,
-							 __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
-		;
+	raise_high(fd);
 	__atomic_compare_exchange_n(entry, &seen,
 				    (seen >> 48 << 48) | (uint64_t)stamp << 16 | (uint64_t)kind,
 				    false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
 	return slot;
+}
+
+void learn(uint32_t fd, uint32_t i)
+{
+	uint64_t kind = (uint64_t)SH->slot[i].gen << 16 | (GZ_FD_SLOT + i), e;
+
+	if (fd >= GZ_FD_MAX || !may_keep())
+		return;
+	raise_high(fd);
+	e = __atomic_load_n(&PRIV->fd[fd], __ATOMIC_RELAXED);
+	while ((e & 0xffff) != GZ_FD_POISON &&
+	       !__atomic_compare_exchange_n(&PRIV->fd[fd], &e, e >> 48 << 48 | kind, false,
+					    __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+		;
 }
 
 /* Return: the slot of @fd, NOT_OURS or ASK */
@@ -79,6 +103,7 @@ int lookup(uint32_t fd)
 	case GZ_FD_FILE:
 		return NOT_OURS;
 	case GZ_FD_SOCKET:
+	case GZ_FD_FRESH:
 		if (stamp == __atomic_load_n(&SH->epoch, __ATOMIC_ACQUIRE))
 			return NOT_OURS;
 		break;
@@ -344,10 +369,15 @@ int closing(struct regs *r)
 		last = (uint32_t)r->rsi;
 	else if (r->rax != SYS_close)
 		return TRAP;
+	int slot = first == last ? lookup(first) : NOT_OURS;
+
 	if (may_keep())
 		unwatch_range(first, last);
 	forget_range(first, last);
 	r->rax = call(r->rax, r->rdi, r->rsi, r->rdx, r->r10);
 	forget_range(first, last);
+	/* It may have been the last: what comes from here on is refused. */
+	if (slot >= 0 && has_datagrams(&SH->slot[slot]))
+		__atomic_store_n(&SH->slot[slot].leave, 1, __ATOMIC_SEQ_CST);
 	return DONE;
 }

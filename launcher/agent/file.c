@@ -17,7 +17,7 @@
 static int64_t send_part(const struct io *io, int in, int64_t at, uint64_t len, int64_t *rc)
 {
 	struct gz_slot *s = io->s;
-	uint64_t tail, room;
+	uint64_t tail, room, offset;
 	struct ring r;
 
 	*rc = 1;
@@ -34,11 +34,13 @@ static int64_t send_part(const struct io *io, int in, int64_t at, uint64_t len, 
 		len = room;
 	if (len > PART)
 		len = PART;
-	if (len > r.size - (tail & (r.size - 1)))
-		len = r.size - (tail & (r.size - 1));
+	if (len && r.is_lane)
+		r.base = lane_base(&r.lane, tail);
+	offset = ring_at(&r, tail);
+	if (len > r.size - offset)
+		len = r.size - offset;
 	if (len) {
-		*rc = call(SYS_pread64, (uint64_t)in, (uint64_t)r.data + (tail & (r.size - 1)), len,
-			   (uint64_t)at);
+		*rc = call(SYS_pread64, (uint64_t)in, (uint64_t)r.data + offset, len, (uint64_t)at);
 		len = *rc > 0 ? (uint64_t)*rc : 0;
 	}
 	if (tail & GZ_RING_CLOSED ||

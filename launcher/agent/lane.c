@@ -122,6 +122,15 @@ struct ring tx_ring(struct gz_slot *s)
 	return r;
 }
 
+uint64_t lane_base(const struct lane *l, uint64_t tail)
+{
+	uint64_t head = __atomic_load_n(&l->other->head, __ATOMIC_SEQ_CST) & ~GZ_RING_CLOSED;
+
+	if (head == tail)
+		__atomic_store_n(&l->mine->base, tail, __ATOMIC_RELAXED);
+	return __atomic_load_n(&l->mine->base, __ATOMIC_RELAXED);
+}
+
 /* --- telling the other end ------------------------------------------------------------ */
 
 /* Its epoll is to look.  Return: somebody may sleep in it */

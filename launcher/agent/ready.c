@@ -57,6 +57,10 @@ bool news_of(uint32_t i, uint32_t events)
 {
 	uint32_t news = 0;
 
+	if (has_datagrams(&SH->slot[i])) {
+		news = events & POLLERR ? GZ_NEWS_ERROR : 0;
+		return news & ~__atomic_fetch_or(&SH->slot[i].news, news, __ATOMIC_SEQ_CST);
+	}
 	if (events & (POLLRDHUP | POLLHUP | POLLERR))
 		news |= GZ_NEWS_END;
 	if (events & (POLLHUP | POLLERR))
@@ -72,7 +76,15 @@ uint32_t events_of(int fd, uint32_t i, uint32_t mask)
 
 	if (!in_rings(s))
 		return ask_kernel(fd, mask);
-	if (!sends || __atomic_load_n(&s->news, __ATOMIC_ACQUIRE)) {
+	if (has_datagrams(s)) {
+		/* A full ring is emptied by who finds it so. */
+		ev = WRITABLE;
+		if (__atomic_load_n(&s->rx_full, __ATOMIC_ACQUIRE))
+			ev |= READABLE; /* there are more, which recv() waits for */
+		if (__atomic_load_n(&s->news, __ATOMIC_ACQUIRE) || s->error)
+			ev |= s->error ? POLLERR : ask_kernel(fd, 0);
+		sends = false;
+	} else if (!sends || __atomic_load_n(&s->news, __ATOMIC_ACQUIRE)) {
 		native = ask_kernel(fd, mask | POLLRDHUP);
 		ev = native & ~(uint32_t)(READABLE | WRITABLE);
 		/* Its end can be read; a token alone is nothing. */
@@ -80,6 +92,13 @@ uint32_t events_of(int fd, uint32_t i, uint32_t mask)
 			ev |= native & READABLE;
 		if (!sends)
 			ev |= native & WRITABLE;
+	}
+	/* Not before the shadow shows the rest of it: it is one event. */
+	if (__atomic_load_n(&s->news, __ATOMIC_ACQUIRE) & GZ_NEWS_OVER) {
+		if (__atomic_load_n(&s->so_error, __ATOMIC_ACQUIRE))
+			ev |= POLLERR;
+		if (__atomic_load_n(&s->tx_plane, __ATOMIC_ACQUIRE) == GZ_PLANE_OVER)
+			ev |= WRITABLE;
 	}
 	if (sends && mask & WRITABLE && is_writable(s))
 		ev |= WRITABLE;
@@ -117,11 +136,14 @@ static uint8_t state_of(const struct gz_slot *s)
 static bool only_shadow_tells(const struct gz_slot *s, uint32_t events)
 {
 	return in_rings(s) && events & WRITABLE && tx_room(s) < GZ_SLOT_WRITABLE &&
-	       __atomic_load_n(&s->news, __ATOMIC_SEQ_CST) & GZ_NEWS_END;
+	       !has_datagrams(s) && __atomic_load_n(&s->news, __ATOMIC_SEQ_CST) & GZ_NEWS_END;
 }
 
-/* It is about to leave, and a token that can be read may be on its way out: a moment */
-static void await_leave(const struct gz_slot *s)
+/*
+ * It is about to leave, and a token that can be read may be on its way out: a moment.
+ * Return: false, it has not left by then, and does when a call traps
+ */
+static bool await_leave(const struct gz_slot *s)
 {
 	int64_t until = 0;
 
@@ -130,9 +152,10 @@ static void await_leave(const struct gz_slot *s)
 		if (!until)
 			until = now_ns() + LEAVING_NS;
 		else if (now_ns() > until)
-			return;
+			return false;
 		call(SYS_sched_yield, 0, 0, 0, 0);
 	}
+	return true;
 }
 
 /* Find out whose each is.  Return: whether one is in the rings; ASK: that is not known */
@@ -157,8 +180,10 @@ static int sort(struct wait *w)
 		}
 		if (w->fds[k].fd < 0)
 			continue;
-		if (slot >= 0)
-			await_leave(&SH->slot[slot]);
+		if (slot >= 0 && !await_leave(&SH->slot[slot]))
+			return ASK;
+		if (slot >= 0 && has_datagrams(&SH->slot[slot]))
+			await_sending();
 		w->natives++;
 		ep = managed((uint32_t)w->fds[k].fd);
 		if (ep)
@@ -331,6 +356,9 @@ static int64_t wait_for(struct wait *w)
 	int64_t r;
 
 	for (;;) {
+		/* There is no other look after it. */
+		if (now)
+			await_sending();
 		r = look(w);
 		if (r || now)
 			return r;

@@ -13,6 +13,8 @@
  * changes that, with the rings closed: who finds one closed looks anew.
  */
 #include <errno.h>
+#include <poll.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
@@ -21,7 +23,8 @@
 #define LOCK_TRIES 200
 #define YIELDS 20
 #define DRAINS 100
-#define WHOLE 4096 /* bytes: no more are sent all or not at all, as in the kernel */
+#define CHUNK 32768 /* bytes: copied at a time, while the other end copies those before */
+#define WHOLE 4096  /* bytes: no more are sent all or not at all, as in the kernel */
 #define LEAVING_NS 1000000000LL
 #define MOVING_NS 100000000LL
 #define DOZE_US 20000
@@ -73,7 +76,11 @@ void tell_worker(const struct io *io)
 	char byte = 0;
 
 	__atomic_fetch_or(&SH->dirty[io->i / 64], 1ULL << io->i % 64, __ATOMIC_SEQ_CST);
-	if (__atomic_load_n(&SH->asleep[io->i / 64], __ATOMIC_SEQ_CST))
+	if (!__atomic_load_n(&SH->asleep[io->i / 64], __ATOMIC_SEQ_CST))
+		return;
+	if (has_datagrams(io->s))
+		ring_engine(io);
+	else
 		call(SYS_sendto, (uint64_t)io->fd, (uint64_t)&byte, 1, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
@@ -94,6 +101,8 @@ static void take_tokens(const struct io *io, uint32_t n)
 			n -= (uint32_t)r;
 		else if (r == -EAGAIN)
 			call(SYS_sched_yield, 0, 0, 0, 0);
+		else if (has_datagrams(io->s)) /* an error came before them */
+			io->s->error = (int32_t)r;
 		else
 			return; /* nothing comes any more */
 	}
@@ -139,7 +148,7 @@ static void drain(const struct io *io, uint32_t n)
  * exchange on bring a token of their own; for those that came just before it, ours
  * stay.
  */
-static void settle(const struct io *io)
+void settle(const struct io *io)
 {
 	struct gz_slot *s = io->s;
 	uint32_t n;
@@ -153,41 +162,51 @@ static void settle(const struct io *io)
 		__atomic_fetch_add(&s->token, n, __ATOMIC_SEQ_CST);
 }
 
-/* Bytes @skip to the end of the vectors, at most @n.  Return: how many were copied */
-static uint64_t scatter(const struct io *io, const struct ring *r, uint64_t skip, uint64_t pos,
-			uint64_t n)
+static inline uint64_t copy_vectors(const struct io *io, const struct ring *r, uint64_t skip,
+				    uint64_t pos, uint64_t left, bool out)
 {
-	uint64_t left = n;
-
 	for (uint64_t k = 0; k < io->nv && left; k++) {
-		uint8_t *to = io->v[k].iov_base;
+		uint8_t *at = io->v[k].iov_base;
 		uint64_t len = io->v[k].iov_len;
 
 		if (skip >= len) {
 			skip -= len;
 			continue;
 		}
-		to += skip;
+		at += skip;
 		len -= skip;
 		skip = 0;
 		if (len > left)
 			len = left;
 		left -= len;
 		while (len) {
-			uint64_t at = pos & (r->size - 1);
-			uint64_t part = len < r->size - at ? len : r->size - at;
+			uint64_t from = ring_at(r, pos), part = r->size - from;
+			uint8_t *in_ring = r->data + from;
 
-			copy(to, r->data + at, part);
-			to += part;
+			if (part > len)
+				part = len;
+			copy(out ? at : in_ring, out ? in_ring : at, part);
+			at += part;
 			pos += part;
 			len -= part;
 		}
 	}
-	return n - left;
+	return pos;
+}
+
+uint64_t copy_out(const struct io *io, const struct ring *r, uint64_t skip, uint64_t pos,
+		  uint64_t n)
+{
+	return copy_vectors(io, r, skip, pos, n, true);
+}
+
+uint64_t copy_in(const struct io *io, const struct ring *r, uint64_t skip, uint64_t pos, uint64_t n)
+{
+	return copy_vectors(io, r, skip, pos, n, false);
 }
 
 /* rx_lock held; @got bytes are there already.  Return: at most @most, 0: none, -1: closed */
-static int64_t take(const struct io *io, const struct ring *r, uint64_t got, uint64_t most)
+static int64_t take(const struct io *io, struct ring *r, uint64_t got, uint64_t most)
 {
 	uint64_t head = __atomic_load_n(r->head, __ATOMIC_RELAXED), n;
 
@@ -202,8 +221,11 @@ static int64_t take(const struct io *io, const struct ring *r, uint64_t got, uin
 	}
 	if (n > most)
 		n = most;
+	/* While something is unread it stays. */
+	if (r->is_lane)
+		r->base = __atomic_load_n(&r->lane.other->base, __ATOMIC_RELAXED);
 	if (n)
-		n = scatter(io, r, got, head, n);
+		n = copy_out(io, r, got, head, n) - head;
 	if (!(io->flags & MSG_PEEK) && n &&
 	    !__atomic_compare_exchange_n(r->head, &head, head + n, false, __ATOMIC_SEQ_CST,
 					 __ATOMIC_RELAXED))
@@ -231,11 +253,17 @@ bool is_moving(struct gz_slot *s, bool receives)
 	return false;
 }
 
+/* Of @n bytes, so many at once.  What is peeked at is not taken: all of it */
+static uint64_t chunk(const struct io *io, uint64_t n)
+{
+	return n > CHUNK && !(io->flags & MSG_PEEK) ? CHUNK : n;
+}
+
 /* One look at the ring.  Return: as take(), FAULT or LOCKED */
 static int64_t receive_once(const struct io *io, uint64_t got)
 {
 	struct gz_slot *s = io->s;
-	uint64_t most = rx_used(s);
+	uint64_t most = rx_used(s), sum = 0;
 	struct ring r;
 	int64_t n;
 
@@ -248,17 +276,22 @@ static int64_t receive_once(const struct io *io, uint64_t got)
 	if (!lock(&s->rx_lock))
 		return LOCKED;
 	r = rx_ring(s);
-	n = take(io, &r, got, most);
-	if (n > 0 && !(io->flags & MSG_PEEK)) {
+	do {
+		n = take(io, &r, got + sum, chunk(io, most - sum));
+		if (n <= 0)
+			break;
+		sum += (uint64_t)n;
+		if (io->flags & MSG_PEEK)
+			break;
 		if (is_empty(s))
 			settle(io);
 		if (r.is_lane)
 			lane_taken(io, &r.lane, r.size - rx_used(s));
 		else if (__atomic_load_n(&s->rx_full, __ATOMIC_SEQ_CST))
 			tell_worker(io);
-	}
+	} while (sum < most);
 	unlock(&s->rx_lock);
-	return n;
+	return sum ? (int64_t)sum : n;
 }
 
 /* A byte lay in the shadow and none in the ring: it came late, or was another thread's. */
@@ -281,26 +314,79 @@ bool take_stale_token(int fd, uint32_t i)
 	return true;
 }
 
+int64_t take_error(const struct io *io)
+{
+	int64_t e = __atomic_exchange_n(&io->s->so_error, 0, __ATOMIC_SEQ_CST);
+	int native;
+	uint32_t len = sizeof(native);
+
+	/* The shadow's own stands for it. */
+	if (e)
+		call6(SYS_getsockopt, (uint64_t)io->fd, SOL_SOCKET, SO_ERROR, (uint64_t)&native,
+		      (uint64_t)&len, 0);
+	return -e;
+}
+
+/* What recv() says of it: not EPIPE, which comes after the end of file. */
+static int64_t receive_error(const struct io *io)
+{
+	uint32_t e = __atomic_load_n(&io->s->so_error, __ATOMIC_SEQ_CST);
+
+	/* What came before it may still be on its way to the ring. */
+	if (!(__atomic_load_n(&io->s->news, __ATOMIC_SEQ_CST) & GZ_NEWS_OVER) &&
+	    __atomic_load_n(&io->s->rx_plane, __ATOMIC_SEQ_CST) != GZ_PLANE_OVER)
+		return 0;
+	return e && e != EPIPE ? take_error(io) : 0;
+}
+
+/* From the sleep, which holds the file, until the bytes are taken, by who does not any more */
+static void is_about_to_take(struct io *io, bool is)
+{
+	if (io->takes == is || has_datagrams(io->s))
+		return;
+	io->takes = is;
+	__atomic_fetch_add(&io->s->takers, is ? 1 : UINT32_MAX, __ATOMIC_SEQ_CST);
+}
+
+/* The next call's: it stays SO_ERROR, where that is the slot's */
+static void keep_error(const struct io *io, int64_t r)
+{
+	if (__atomic_load_n(&io->s->tx_plane, __ATOMIC_SEQ_CST) != GZ_PLANE_OVER) {
+		__atomic_store_n(&io->s->error, (int32_t)r, __ATOMIC_RELAXED);
+		return;
+	}
+	__atomic_store_n(&io->s->so_error, (uint32_t)-r, __ATOMIC_SEQ_CST);
+	news_of(io->i, POLLHUP | POLLERR);
+}
+
 /* What the shadow says of an empty ring: 1, look again; else the call's result */
-static int64_t ask_shadow(const struct io *io)
+static int64_t ask_shadow(struct io *io)
 {
 	struct gz_slot *s = io->s;
 	int64_t r = s->error ? __atomic_exchange_n(&s->error, 0, __ATOMIC_RELAXED) : 0;
+	uint32_t e;
 	char byte;
 
 	if (!r) {
 		/* From here on bytes bring a token. */
 		expect_tokens(s);
+		is_about_to_take(io, true);
 		if (is_empty(s))
 			r = gz_sleep(SYS_recvfrom, (uint64_t)io->fd, (uint64_t)&byte, 1,
 				     MSG_PEEK | (io->flags & MSG_DONTWAIT), 0, 0);
 		expect_none(s, io->fd);
+		/* The shadow knows that there is one, and which it is stands here. */
+		if (r == -ECONNRESET) {
+			e = __atomic_exchange_n(&s->so_error, 0, __ATOMIC_SEQ_CST);
+			if (e)
+				r = -(int64_t)e;
+		}
 	}
 	if (r > 0 || is_empty(s))
 		return r;
 	/* Bytes came before the end of file, or the error. */
 	if (r < 0 && r != -EAGAIN && r != -EINTR && r != -GZ_KICKED)
-		__atomic_store_n(&s->error, (int32_t)r, __ATOMIC_RELAXED);
+		keep_error(io, r);
 	return 1;
 }
 
@@ -345,6 +431,16 @@ static int64_t doze_empty(const struct io *io)
 	return doze(&d, DOZE_US, true);
 }
 
+int64_t await_arrival(struct io *io, bool dozes)
+{
+	int64_t r;
+
+	if (await(io))
+		return 2;
+	r = dozes ? doze_empty(io) : 0;
+	return r > 0 ? 2 : r ? r : ask_shadow(io);
+}
+
 /* Is EAGAIN the answer to an empty ring, without asking the kernel?  Not each time: the
  * engine may be gone. */
 static bool would_block(const struct io *io, uint64_t got)
@@ -363,11 +459,18 @@ int receive(struct io *io)
 	struct gz_slot *s = io->s;
 	uint64_t got = 0;
 	int futile = 0;
+	int64_t e = 0;
 
 	if (io->flags & ~known || (io->flags & MSG_PEEK && io->flags & MSG_WAITALL))
 		return TRAP;
 	if (!io->len) {
 		/* recv() waits for what it does not take; the shadow can do that. */
+		if (is_empty(s) && io->r->rax != SYS_read && io->r->rax != SYS_readv)
+			e = receive_error(io);
+		if (e) {
+			io->r->rax = e;
+			return DONE;
+		}
 		if (is_empty(s))
 			return io->r->rax == SYS_read || io->r->rax == SYS_readv ||
 				       io->flags & MSG_DONTWAIT || s->nonblock
@@ -379,6 +482,7 @@ int receive(struct io *io)
 	for (;;) {
 		int64_t r = receive_once(io, got);
 
+		is_about_to_take(io, false);
 		if (r > 0) {
 			got += (uint64_t)r;
 			if (io->flags & MSG_WAITALL && got < io->len)
@@ -391,6 +495,16 @@ int receive(struct io *io)
 		}
 		if (r == -1 && is_moving(s, true))
 			continue;
+		if (!got &&
+		    (r == 0 || __atomic_load_n(&s->rx_plane, __ATOMIC_ACQUIRE) == GZ_PLANE_OVER)) {
+			e = receive_error(io);
+			if (e) {
+				io->r->rax = e;
+				return DONE;
+			}
+			if (r < 0)
+				return NATIVE; /* the end of file */
+		}
 		if (r < 0 && !got)
 			return by_plane(__atomic_load_n(&s->rx_plane, __ATOMIC_ACQUIRE));
 		if (r < 0)
@@ -401,18 +515,15 @@ int receive(struct io *io)
 		}
 		if (__atomic_load_n(&io->s->nonblock, __ATOMIC_RELAXED))
 			io->flags |= MSG_DONTWAIT;
-		if (await(io))
-			continue;
 		/* With some bytes a signal is to end it. */
-		r = got ? 0 : doze_empty(io);
-		if (r > 0)
+		r = await_arrival(io, !got);
+		if (r > 1)
 			continue;
-		if (!r)
-			r = ask_shadow(io);
+		if (r <= 0)
+			is_about_to_take(io, false);
 		if (r <= 0 && got) {
-			/* An error is the next call's. */
 			if (r == -ECONNRESET || r == -ETIMEDOUT)
-				__atomic_store_n(&s->error, (int32_t)r, __ATOMIC_RELAXED);
+				keep_error(io, r);
 			break;
 		}
 		if (r <= 0) {
@@ -420,6 +531,7 @@ int receive(struct io *io)
 			return DONE;
 		}
 		if (is_empty(s) && (++futile > FUTILE || !take_stale_token(io->fd, io->i))) {
+			is_about_to_take(io, false);
 			if (got)
 				break;
 			return TRAP;
@@ -430,7 +542,7 @@ int receive(struct io *io)
 }
 
 /* tx_lock held; @skip bytes are there already.  Return: at most @most, 0: no room, -1: closed */
-static int64_t put(const struct io *io, const struct ring *r, uint64_t skip, uint64_t most)
+static int64_t put(const struct io *io, struct ring *r, uint64_t skip, uint64_t most)
 {
 	uint64_t tail = __atomic_load_n(r->tail, __ATOMIC_RELAXED), pos = tail;
 	uint64_t left = io->len - skip, room;
@@ -444,30 +556,9 @@ static int64_t put(const struct io *io, const struct ring *r, uint64_t skip, uin
 		return 0;
 	if (left > room)
 		left = room;
-	for (uint64_t k = 0; k < io->nv && left; k++) {
-		const uint8_t *from = io->v[k].iov_base;
-		uint64_t n = io->v[k].iov_len;
-
-		if (skip >= n) {
-			skip -= n;
-			continue;
-		}
-		from += skip;
-		n -= skip;
-		skip = 0;
-		if (n > left)
-			n = left;
-		left -= n;
-		while (n) {
-			uint64_t at = pos & (r->size - 1);
-			uint64_t part = n < r->size - at ? n : r->size - at;
-
-			copy(r->data + at, from, part);
-			from += part;
-			pos += part;
-			n -= part;
-		}
-	}
+	if (r->is_lane)
+		r->base = lane_base(&r->lane, tail);
+	pos = copy_in(io, r, skip, pos, left);
 	if (!__atomic_compare_exchange_n(r->tail, &tail, pos, false, __ATOMIC_SEQ_CST,
 					 __ATOMIC_RELAXED))
 		return -1;
@@ -492,7 +583,7 @@ void pass_poke_on(const struct io *io, const struct ring *r)
 static int64_t transmit_once(const struct io *io, uint64_t sent)
 {
 	struct gz_slot *s = io->s;
-	uint64_t most = tx_room(s);
+	uint64_t most = tx_room(s), sum = 0;
 	struct ring r;
 	int64_t n;
 
@@ -505,12 +596,16 @@ static int64_t transmit_once(const struct io *io, uint64_t sent)
 	if (!lock(&s->tx_lock))
 		return LOCKED;
 	r = tx_ring(s);
-	n = put(io, &r, sent, most);
-	if (n > 0)
+	do {
+		n = put(io, &r, sent + sum, chunk(io, most - sum));
+		if (n <= 0)
+			break;
+		sum += (uint64_t)n;
 		tx_told(io, &r);
+	} while (sum < most);
 	unlock(&s->tx_lock);
 	pass_poke_on(io, &r);
-	return n;
+	return sum ? (int64_t)sum : n;
 }
 
 /* An engine that is gone takes nothing and answers nobody: EPIPE is the shadow's to say. */
@@ -582,6 +677,8 @@ static uint64_t transmit_natively(const struct io *io, uint64_t sent)
 	}
 	until = now_ns() + LEAVING_NS;
 	while (__atomic_load_n(&s->tx_plane, __ATOMIC_SEQ_CST) != GZ_PLANE_NATIVE) {
+		if (__atomic_load_n(&s->tx_plane, __ATOMIC_SEQ_CST) == GZ_PLANE_OVER)
+			return sent;
 		/* Where others compute a yield may take milliseconds. */
 		if (is_deserted(io) || now_ns() > until)
 			return 0;
@@ -602,6 +699,18 @@ static uint64_t transmit_natively(const struct io *io, uint64_t sent)
 	return sent;
 }
 
+/* As sk_stream_error() */
+int sends_no_more(const struct io *io)
+{
+	int64_t e = take_error(io);
+
+	io->r->rax = e ? e : -EPIPE;
+	if (io->r->rax == -EPIPE && !(io->flags & MSG_NOSIGNAL))
+		call(SYS_tgkill, (uint64_t)call(SYS_getpid, 0, 0, 0, 0),
+		     (uint64_t)call(SYS_gettid, 0, 0, 0, 0), SIGPIPE, 0);
+	return DONE;
+}
+
 /* Room from which it goes on */
 static uint64_t need(const struct io *io, uint64_t sent)
 {
@@ -620,6 +729,8 @@ int transmit(struct io *io)
 		return TRAP;
 	if (!io->len)
 		return NATIVE;
+	if (__atomic_load_n(&s->tx_plane, __ATOMIC_ACQUIRE) == GZ_PLANE_OVER)
+		return sends_no_more(io);
 	while (sent < io->len) {
 		n = transmit_once(io, sent);
 		if (n > 0) {
@@ -672,6 +783,8 @@ int transmit(struct io *io)
 		io->r->rax = sent ? (int64_t)sent : n;
 		return DONE;
 	}
+	if (__atomic_load_n(&s->tx_plane, __ATOMIC_ACQUIRE) == GZ_PLANE_OVER)
+		return sends_no_more(io);
 	if (is_deserted(io))
 		return NATIVE;
 	return by_plane(__atomic_load_n(&s->tx_plane, __ATOMIC_ACQUIRE));

@@ -68,6 +68,8 @@ ask fd00:1::2 in_ns peer
 ask_tcp fd00:1::2 in_ns peer
 ask 127.0.0.1 gz e
 ask_tcp 127.0.0.1 gz e
+ask 127.0.0.1 in_ns stack
+ask_tcp 127.0.0.1 in_ns stack
 end "$PID"
 serve fd00:1::2 gz e
 ask fd00:1::2 in_ns peer

@@ -92,7 +92,7 @@ is()
 load()
 {
 	local n=$1 rounds=0
-	until [[ -e $DIR/enough ]]; do
+	while [[ -d $DIR && ! -e $DIR/enough ]]; do # it is removed when the test fails
 		get -o "$DIR/load$n.1" -o "$DIR/load$n.2" "http://$SUT:8080/300000" \
 			"http://$SUT:8081/300000" >>"$WORK/load$n.log" 2>&1 ||
 			echo "round $rounds: curl ended with $?" >>"$WORK/load$n.log"
@@ -108,9 +108,20 @@ worker()
 	echo "show info" | socat -t 5 - "UNIX-CONNECT:$DIR/admin" | sed -n 's/^Pid: //p'
 }
 
+# heeds PID SIGNAL - Does it have a handler for it?
+heeds()
+{
+	local caught
+	caught=$(sed -n 's/^SigCgt:\t//p' "/proc/$1/status")
+	((0x$caught >> ($2 - 1) & 1))
+}
+
+# Until it has seen its new worker off, and executed itself once more, the master ignores
+# the signal: the kernel drops one that comes before that.
 reload()
 {
 	local before
+	until_true 10 heeds "$(<"$DIR/pid")" 12 || fail "the master ignores SIGUSR2"
 	before=$(worker)
 	kill -USR2 "$(<"$DIR/pid")"
 	until_true 10 replaced "$before" || fail "reload brought no new worker"

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# redis.sh - redis-server: bulk load, same data as on the kernel, fork, restart
+# redis.sh - redis-server: bulk load, same data as on the kernel, fork, restart, its own threads
 
 . "${0%/*}/common.bash"
 need redis-server redis-cli redis-benchmark
@@ -19,6 +19,7 @@ answers()
 	[[ $(cli ping 2>/dev/null) == PONG ]]
 }
 
+# redis OPTION... - Start it
 redis()
 {
 	local debug=()
@@ -27,7 +28,7 @@ redis()
 		debug=(--enable-debug-command yes)
 	fi
 	start redis sut redis-server --bind "$SUT" --protected-mode no --save '' \
-		--dir "$DIR" "${debug[@]}"
+		--dir "$DIR" "${debug[@]}" "$@"
 	until_true 15 answers || fail "redis-server does not answer"
 }
 
@@ -98,6 +99,7 @@ scenario()
 
 	benchmark peer redis-benchmark -t set,get,incr,lpush,lrange_100,mset -n 5000 -c 50
 	benchmark peer redis-benchmark -t set,get -n 50000 -c 20 -P 16 -d 512
+	benchmark peer redis-benchmark -t set,get -n 200 -c 10 -d 262144
 	say "benchmarked from the peer"
 
 	# Client and server on one stack
@@ -105,6 +107,11 @@ scenario()
 	[[ $(sut redis-cli -h "$SUT" get both) == ends ]] || fail "GET from the same stack"
 	benchmark sut redis-benchmark -t set,get -n 5000 -c 20
 	answers || fail "redis-server is gone"
+	stop redis
+
+	# With threads that read and write for it, which spin: not for long
+	redis --io-threads 2 --io-threads-do-reads yes
+	benchmark peer redis-benchmark -t set,get -n 1000 -c 20
 	stop redis
 	protected
 }

@@ -35,9 +35,10 @@ class Row:
     kernel: str = "kernel"
     more: bool = False  # is more better?
     needs: tuple = ()  # sides that the target is made from
+    limit: float = None  # what ours is to stay within, in @unit: nothing is beside it
 
     def sides(self):
-        return {self.ours, self.kernel, *self.needs}
+        return {self.ours, *(() if self.limit else (self.kernel,)), *self.needs}
 
 
 @dataclass
@@ -339,6 +340,71 @@ def offloads():
             case("veth from the kernel, GRO or none", down, f"{down}-no-gro")]
 
 
+class AtRest(Case):
+    """An engine that was just started."""
+
+    def measure(self, world, place, side, server, port):
+        engine, = place.engines()
+        return {"mb": engine.resident() / 1e6}
+
+
+class Held(Case):
+    """Connections that do nothing, of a client of the kernel's over a veth pair."""
+    COUNT, SECONDS = 15000, 5  # so many; how long they are looked at
+    MANY = f"{os.environ.get('BUILD', 'build')}/test/net/many"
+
+    def serve(self, world, place, port):
+        return [self.MANY, "serve", port]
+
+    def wait_for(self, world, place, server, port):
+        world.wait(15, "the server", server, lambda: "ready" in server.text())
+
+    @staticmethod
+    def memory(servers):
+        """Of these in bytes, and what the kernel has allocated (Slab of proc(5)): of the whole
+        machine, so that nothing else should be at work."""
+        with open("/proc/meminfo", encoding="ascii") as f:
+            slab = next(int(line.split()[1]) for line in f if line.startswith("Slab")) * 1024
+        return slab + sum(s.resident() for s in servers)
+
+    def measure(self, world, place, side, server, port):
+        fifo, source = f"{world.work}/held", place.address[:-1] + "1"
+        if not os.path.exists(fifo):
+            os.mkfifo(fifo)
+        engines = place.engines()
+        before = self.memory([server, *engines])
+        client = world.serve(place.command("client", [
+            self.MANY, "hold", place.address, port, str(self.COUNT), source, "1", fifo]), "held")
+        try:
+            world.wait(60, "all connections", client, lambda: "up" in client.text())
+            time.sleep(3)  # what is given back after a second
+            spent = sum(e.cpu_ns() for e in engines)
+            time.sleep(self.SECONDS)
+            spent = sum(e.cpu_ns() for e in engines) - spent
+            kb = (self.memory([server, client, *engines]) - before) / self.COUNT / 1024
+            # Later ones are given what the first left
+            return {"kb": self.kept.setdefault(side.place, kb),
+                    "idle": spent / self.SECONDS / 1e7}
+        finally:
+            world.end(client)
+
+
+def held():
+    """An idle connection costs 12 KB in everything together, with its end at the kernel's
+    client, which has half of what both cost in the kernel."""
+    def twelve(got):
+        kernel = got["kernel"]["kb"]
+        return kernel / (12 + kernel / 2)
+
+    count = f"{Held.COUNT:,} idle connections"
+    return Held({"kernel": Side("kernel, veth"), "ring": Side("held"), "relay": Side("held-relay")}, [
+        Row(f"{count}, memory of each", "KB", "kb", twelve),
+        Row(f"{count}, memory of each, relay plane", "KB", "kb", twelve, "relay"),
+        Row(f"{count}, engine (limit 1)", "% of a core", "idle", limit=1),
+        Row(f"{count}, engine, relay plane (limit 1)", "% of a core", "idle", ours="relay", limit=1),
+    ], limit=90)
+
+
 class Flows(Case):
     """The stack alone, with many connections: flows.c.  Both columns are ours."""
 
@@ -353,14 +419,21 @@ def flows():
 
     return Flows({"1": among(1, 1), "1,000": among(1000, 1000), "10,000": among(10000, 1000),
                   "100,000": among(100000, 1000), "all": among(100000, 100000),
-                  "stamped": among(1000, 1000, "timestamps")}, [
+                  "stamped": among(1000, 1000, "timestamps"), "two": among(1000, 1000, "two"),
+                  "apart": among(1000, 1000, "apart")}, [
         Row("echo: 1,000 busy of 10,000 (/ of 1,000)", "cycles", "cycles", 1 / 1.3, "10,000", "1,000"),
         Row("echo: 1,000 busy of 100,000 (/ of 1,000)", "cycles", "cycles", 1 / 1.3, "100,000", "1,000"),
         Row("echo: all of 100,000 busy (/ one)", "cycles", "cycles", 1 / 12, "all", "1"),
         Row("echo: 1,000 busy, with timestamps (/ without)", "cycles", "cycles", None, "stamped", "1,000"),
+        Row("echo: two workers at once, each (/ two engines)", "cycles", "cycles", 1 / 1.1, "two", "apart"),
+        Row("echo: two workers at once, each (/ one worker)", "cycles", "cycles", None, "two", "1,000"),
+        Row("open and close, two workers, each (/ two engines)", "connections/s", "opened", 1 / 1.1, "two",
+            "apart", more=True),
         Row("open and close, among 100,000 (/ none)", "connections/s", "opened", 1 / 1.5, "100,000",
             "1", more=True),
-        Row("longest slice of timers, 100,000 (/ of 1,000)", "us", "tick", None, "all", "1,000"),
+        Row("longest slice of timers, 100,000 (limit 100)", "us", "tick", ours="all", limit=100),
+        Row("engine's memory, 100,000 idle (limit 1,500)", "MB", "mb", ours="100,000", limit=1500),
+        Row("engine's memory, 100,000 busy (limit 1,500)", "MB", "mb", ours="all", limit=1500),
     ], limit=60)
 
 
@@ -537,6 +610,9 @@ def all_cases(cpu):
         Connections(both(), [Row("connections: accept, a request, close", "connections/s",
                                  target=1, **rate)]),
         flows(),
+        AtRest({"rest": Side("rest")}, [
+            Row("engine's memory at rest (limit 64)", "MB", "mb", ours="rest", limit=64)]),
+        held(),
         forwarding(False),
         forwarding(True),
         behind_dispatch(),

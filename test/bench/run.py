@@ -99,11 +99,16 @@ def row_of(row, running, why):
     if not why and not row.sides() <= got.keys():
         why = "not run: out of time"
     if not why:
-        ours, kernel = got[row.ours][row.value], got[row.kernel][row.value]
-        ratio = (ours / kernel if row.more else kernel / ours) if ours and kernel else None
+        ours = got[row.ours][row.value]
+        if row.limit:
+            ratio = row.limit / ours if ours else None
+        else:
+            kernel = got[row.kernel][row.value]
+            ratio = (ours / kernel if row.more else kernel / ours) if ours and kernel else None
         target = row.target(got) if callable(row.target) else row.target
     elif not callable(row.target):
         target = row.target
+    target = 1 if row.limit else target
     return {"name": row.name, "unit": row.unit, "ours": ours, "kernel": kernel, "ratio": ratio,
             "target": target}, why
 

@@ -94,6 +94,24 @@ class Server:
     def cpu(self):
         return sum(cpu for _, session, cpu in processes() if session == self.pid)
 
+    def resident(self):
+        """Bytes of its own process: it need not be the first of its session."""
+        total = 0
+        for pid in self.pids():
+            with open(f"/proc/{pid}/status", encoding="ascii") as f:
+                total += next((int(line.split()[1]) * 1024 for line in f
+                               if line.startswith("VmRSS")), 0)
+        return total
+
+    def cpu_ns(self):
+        """Processor time of all threads, finer than cpu()'s."""
+        total = 0
+        for pid in self.pids():
+            for path in glob.glob(f"/proc/{pid}/task/*/schedstat"):
+                with open(path, encoding="ascii") as f:
+                    total += int(f.read().split()[0])
+        return total
+
     def stop(self):
         pids = self.pids()
         if self.process.poll() is None:
@@ -155,8 +173,11 @@ class World:
         **{f"loss-{loss}": (f"near-{loss}", "port: {driver: af_packet, iface: w0}\n"
                                             "stack: {addresses: [10.2.0.2/24]}\n")
            for loss in ("0.1", "1")},
-        "wire": ("wire-near", "port: {driver: af_packet, iface: w0}\n"
-                              "stack: {addresses: [10.3.0.2/24]}\n"),
+        **{name: (f"{name}-near", "port: {driver: af_packet, iface: w0}\n"
+                                  "stack: {addresses: [10.3.0.2/24]}\n")
+           for name in ("wire", "held", "held-relay")},
+        "rest": ("rest", "port: {veth: {host: gz0, address: 10.213.0.1/24}, iface: gz0e}\n"
+                         "stack: {addresses: [10.213.0.2/24]}\n"),
         "dispatch": ("dispatch-near", "port: {driver: dispatch, path: %s/dispatch.sock}\n"
                                       "stack: {addresses: [10.3.0.2/24]}\n"),
     }
@@ -295,10 +316,14 @@ class World:
         if name == "kernel, veth":
             self.veth()
             return Place(self, ("b", KERNEL, None), ("a", KERNEL, None), "10.1.0.2")
-        if name in ("wire", "dispatch"):
+        if name == "rest":
+            self.engine(name)
+            return Place(self, ("rest", RING, name), ("rest", RING, name), "10.213.0.2")
+        if name in ("wire", "dispatch", "held", "held-relay"):
+            plane = RELAY if name.endswith("relay") else RING
             self.wire(name)
             self.engine(name)
-            return Place(self, (f"{name}-near", RING, name), (f"{name}-far", KERNEL, None),
+            return Place(self, (f"{name}-near", plane, name), (f"{name}-far", KERNEL, None),
                          "10.3.0.2")
         if name.startswith("two engines"):
             left, right = (end + name.removeprefix("two engines") for end in ("left", "right"))

@@ -35,8 +35,9 @@
 
 #include "launcher/agent/abi.h"
 
-#define PAIRS 6
-#define PAIRS_OUT 2 /* of these, with the victim */
+#define PAIRS 8
+#define PAIRS_DGRAM 2 /* of these, UDP */
+#define PAIRS_OUT 2   /* of these, with the victim */
 #define WINDOWS_USED 4
 #define LANES_USED 16
 #define MARKED 4 /* sets of an end */
@@ -110,8 +111,34 @@ static bool connect_victim(int fd[2])
 	return true;
 }
 
+static bool datagram_pair(int fd[2])
+{
+	struct timeval limit = {.tv_usec = 50000};
+	struct sockaddr_in a[2] = {where, where};
+	socklen_t len = sizeof(a[0]);
+
+	for (int i = 0; i < 2; i++) {
+		a[i].sin_port = 0;
+		fd[i] = socket(AF_INET, SOCK_DGRAM, 0);
+		setsockopt(fd[i], SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+		if (bind(fd[i], (struct sockaddr *)&a[i], len) ||
+		    getsockname(fd[i], (struct sockaddr *)&a[i], &len))
+			return false;
+	}
+	return !connect(fd[0], (struct sockaddr *)&a[1], len) &&
+	       !connect(fd[1], (struct sockaddr *)&a[0], len);
+}
+
 static void make(int listener, int fd[2])
 {
+	if (fd - pair[0] >= 2 * (PAIRS - PAIRS_DGRAM)) {
+		if (!datagram_pair(fd)) {
+			close(fd[0]);
+			close(fd[1]);
+			fd[0] = fd[1] = -1;
+		}
+		return;
+	}
 	if (fd - pair[0] < 2 * PAIRS_OUT ? !connect_victim(fd) : !connect_pair(listener, fd))
 		fd[0] = fd[1] = -1;
 }
@@ -171,12 +198,32 @@ static uint64_t bad_position(uint64_t *r, uint64_t at, uint64_t size)
 	}
 }
 
+/* The next datagram says what cannot be. */
+static void hurt_datagram(uint64_t *r, uint32_t i)
+{
+	struct gz_slot *s = &sh->slot[i];
+	bool tx = next(r) % 2;
+	uint8_t *ring = tx ? gz_slot_tx(sh, i) : gz_slot_rx(sh, i);
+	uint64_t at = (tx ? s->tx_head : s->rx_head) % GZ_SLOT_RING;
+	struct gz_dgram_head *h = (struct gz_dgram_head *)(ring + at);
+
+	if (s->kind != GZ_KIND_DATAGRAMS || at > GZ_SLOT_RING - sizeof(*h))
+		return;
+	if (next(r) % 2)
+		h->len = (uint32_t)next(r) >> next(r) % 32;
+	h->flags = (uint32_t)next(r);
+	h->end.port = (uint16_t)next(r);
+	h->end.addr[next(r) % 16] = (uint8_t)next(r);
+	s->leave = (uint32_t)next(r) % 2;
+}
+
 static void hurt(uint64_t *r)
 {
 	struct gz_slot *s = &sh->slot[next(r) % SLOTS_USED];
 	struct gz_served *served = &gz_shared_served(sh)[next(r) % GZ_SERVED];
 	uint32_t *words = (uint32_t *)sh;
 
+	hurt_datagram(r, (uint32_t)(s - sh->slot));
 	switch (next(r) % 14) {
 	case 0:
 		s->rx_head = bad_position(r, s->rx_tail, GZ_SLOT_RING);

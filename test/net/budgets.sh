@@ -7,7 +7,6 @@
 # shellcheck source=test/lib.sh
 . "$(dirname "$0")/../lib.sh"
 
-helper=$T/semantics/helper_transfer
 wire
 start_engine e stack "port: {driver: af_packet, iface: ve1}
 stack: {addresses: [10.1.0.2/24]}
@@ -28,14 +27,7 @@ for args in "" --ring; do
 	exec 3>&-
 	finish "$HOLD"
 	end "$SERVER"
-	background serve gz e "$helper" serve 10.1.0.2 7001 8
-	wait_line serve ready
-	assert in_ns peer "$helper" client 10.1.0.2 7001 8
-	assert finish "$PID"
-	background serve in_ns peer "$helper" serve 10.1.0.1 7001 8
-	wait_line serve ready
-	assert gz e "$helper" client 10.1.0.1 7001 8
-	assert finish "$PID"
+	each_serves e peer 8
 done
 # Loops are counted by 64.
 rx=$(counter e rx_packets) loops=$(counter e loops)

@@ -5,6 +5,7 @@
 # an interface that is removed and made again, a path that swallows frames; no request
 # fails, and each time the first port is taken back
 
+GZ_DISPATCH_WORKERS="-1, -1"
 # shellcheck source=test/net/dispatch_common.bash
 . "$(dirname "$0")/dispatch_common.bash"
 
@@ -59,7 +60,7 @@ DISPATCH_PORT="bond:
   probe: [10.1.0.1]
   probe_interval: 50ms
   probe_misses: 4
-  up_delay: 200ms" start_dispatch e1=10.1.0.2,fd00:1::2
+  up_delay: 200ms" start_dispatch e0=10.1.0.9 e1=10.1.0.2,fd00:1::2 # the second worker's
 dispatch_engine e1 10.1.0.2 fd00:1::2
 background redis gz e1 redis-server --bind 10.1.0.2 --protected-mode no --save ''
 wait_port peer 10.1.0.2 6379

@@ -10,6 +10,8 @@
 #                        it has a path
 #   dispatch_config CLIENT...
 #                        only write its configuration
+#   GZ_DISPATCH_WORKERS  if it is set, workers.cpus: "-1, -1" are two that float
+#   GZ_ENGINE_WORKERS    the same, of the engines
 #   stop_dispatch [SIGNAL]
 #   dispatch_engine NAME ADDRESS [ADDRESS6]
 #                        the engine that is client NAME, in stack
@@ -17,6 +19,10 @@
 #                        the same, of a client that attaches
 #   two_engines6         all that for two of both families: e1, 10.1.0.2 and fd00:1::2, and e2,
 #                        10.1.0.3 and fd00:1::3; the peer has fd00:1::1
+#   of NAME KEY          of a client that attaches, in the list of clients
+#   talk NETNS ADDRESS:PORT
+#                        in the background: lines to who sends back what comes, and its answers
+#                        compared, until $WORK/over is there; PID
 #   dispatch_counter KEY...
 #                        e.g. port_rx, NAME_spoofed
 
@@ -39,6 +45,7 @@ dispatch_config() {
 		echo "name: $GZ_TEST_ID-d"
 		echo "run_dir: $WORK"
 		echo "${DISPATCH_PORT:-port: {driver: af_packet, iface: ve1\}}"
+		[ -z "${GZ_DISPATCH_WORKERS:-}" ] || echo "workers: {cpus: [$GZ_DISPATCH_WORKERS]}"
 		echo "clients:"
 		for client in "$@"; do
 			own=${client#*=}
@@ -74,7 +81,8 @@ dispatch_engine() {
 	[ -z "${3:-}" ] || six=", addresses6: [\"$3/64\"]"
 	start_engine "$1" stack "port: {driver: virtio_user, path: $WORK/$1.vhost}
 stack: {addresses: [$2/24]$six}
-policy: {loopback: engine}"
+policy: {loopback: engine}
+${GZ_ENGINE_WORKERS:+workers: {cpus: [$GZ_ENGINE_WORKERS]\}}"
 	within 10 dispatch_has "$1_link" 1
 }
 
@@ -84,7 +92,8 @@ attach_engine() {
 	[ -z "${3:-}" ] || six=", addresses6: [\"$3/64\"]"
 	start_engine "$1" stack "port: {driver: dispatch, path: $WORK/$GZ_TEST_ID-d.sock}
 stack: {addresses: [$2/24]$six}
-policy: {loopback: engine}"
+policy: {loopback: engine}
+${GZ_ENGINE_WORKERS:+workers: {cpus: [$GZ_ENGINE_WORKERS]\}}"
 	within 10 dispatch_has "$(client_key "$1" link)" 1
 }
 
@@ -99,6 +108,25 @@ two_engines6() {
 
 # client_key NAME KEY - as dispatch_counter knows it, of a client that attaches
 client_key() { echo "${GZ_TEST_ID//[-.]/_}_$1_$2"; }
+
+of() {
+	"$BIN/gazelle-ctl" dispatch clients "$GZ_TEST_ID-d" --json |
+		python3 -c 'import json, sys
+for r in json.load(sys.stdin):
+	if r["name"] == sys.argv[1]: print(r[sys.argv[2]])' "$GZ_TEST_ID-$1" "$2"
+}
+
+talk() {
+	background "lines-$2" in_ns "$1" bash -c '
+		until exec 3<>"/dev/tcp/${0%:*}/${0#*:}"; do sleep 0.1; done 2>/dev/null
+		for ((i = 0; ; i++)); do
+			echo "line $i" >&3
+			read -r -t 20 answer <&3 || exit 1
+			[ "$answer" = "line $i" ] || exit 2
+			[ ! -e "$1" ] || exit 0
+			sleep 0.02
+		done' "$2" "$WORK/over"
+}
 
 dispatch_counter() {
 	python3 -S - "/var/run/dpdk/gazelle-$GZ_TEST_ID-d/dpdk_telemetry.v2" "$@" <<-'END'

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# dispatch_limits.sh - What a client may send and receive: bits and packets, each way;
+# dispatch_limits.sh - What a client may send and receive: bits and packets, each of them
+# both ways;
 # the other client has its own
 
 # shellcheck source=test/net/dispatch_common.bash
@@ -17,8 +18,8 @@ at_most() { # GOT RATE BUCKET MICROSECONDS WHAT
 
 now() { echo "${EPOCHREALTIME/./}"; }
 
-sent_bits() { # of TCP, in two seconds, from engine $1 to peer
-	gz "$1" timeout 20 iperf3 -c 10.1.0.1 -t 2 -J | python3 -c 'import json, sys
+sent_bits() { # of TCP, in two seconds, from engine $1 to peer; -R: the other way
+	gz "$1" timeout 20 iperf3 -c 10.1.0.1 -t 2 -J "${@:2}" | python3 -c 'import json, sys
 print(int(json.load(sys.stdin)["end"]["sum_received"]["bits_per_second"]))'
 }
 
@@ -50,6 +51,14 @@ other=$PID
 bits=$(sent_bits e1)
 [ "$bits" -lt 18000000 ] || fail "e1 sent $bits bits a second, it may 16000000"
 [ "$bits" -gt 2000000 ] || fail "e1 sent only $bits bits a second, it may 16000000"
+# And to it
+for limit in "send_kbits 0" "receive_packets 0" "receive_kbits 16000"; do
+	# shellcheck disable=SC2086
+	assert "$BIN/gazelle-ctl" dispatch set limit e1 $limit "$GZ_TEST_ID-d"
+done
+bits=$(sent_bits e1 -R)
+[ "$bits" -lt 18000000 ] || fail "e1 received $bits bits a second, it may 16000000"
+[ "$bits" -gt 2000000 ] || fail "e1 received only $bits bits a second, it may 16000000"
 assert finish "$other" 10
 assert_match "$(cat "$WORK/other")" " 0% packet loss"
 stop_dispatch

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
 # dispatch_orders.sh - gazelle-ctl dispatch: latency, limits and rules that are set while
-# it runs, what it refuses of them, quit
+# it runs, what it refuses of them, and each that docs/dispatch.md names, quit last
 
 # shellcheck source=test/net/dispatch_common.bash
 . "$(dirname "$0")/dispatch_common.bash"
@@ -70,7 +70,14 @@ assert_eq "$(who 7000)" client "port 7000 without rules again"
 refused 2 "cannot be set: expected loglevel, limit or policy" set colour red
 refused 2 "expected 3 more words" set limit x
 refused 1 "loglevel.*refused" set loglevel loud
-order set loglevel debug
-order quit
+# As docs/dispatch.md has them, the one that ends it last
+ran=0
+while IFS= read -r line; do
+	line=${line/engine1/$GZ_TEST_ID-e1}
+	said=$(eval "\"\$BIN\"/${line%%#*} '$GZ_TEST_ID-d'" 2>&1) || fail "$line: $said"
+	[ -n "$said" ] || [[ $line =~ ' '(set|reload|quit) ]] || fail "$line: nothing was said"
+	ran=$((ran + 1))
+done < <(sed -n 's/^    \(gazelle-ctl dispatch.*\)/\1/p' "$TEST_DIR/../docs/dispatch.md" | sed '/ quit/{H;d};${p;x;s/\n//}')
+[ $ran -ge 10 ] || fail "only $ran orders in docs/dispatch.md"
 within 10 eval '! kill -0 $DISPATCH 2>/dev/null'
 assert_match "$(cat "$WORK/dispatch-1.log")" "ending"

@@ -81,8 +81,11 @@ assert_eq "$(gz e timeout 20 redis-benchmark -h 10.1.0.2 -p 7002 -q -n 2000 -c 2
 # Whose port is it?
 assert_eq "$(bind a STREAM 7002) $(bind b STREAM 7001) $(bind c STREAM 7001)" \
 	"EADDRINUSE EADDRINUSE EADDRINUSE" "ports of other engines"
-assert_eq "$(bind a DGRAM 7002) $(bind a STREAM 7003) $(bind b STREAM 7003) $(bind c STREAM 7003)" \
-	"0 0 0 0" "ports that nobody has, or nobody has any more"
+assert_eq "$(bind a DGRAM 7002) $(bind a STREAM 7003)" "0 0" "ports that nobody has"
+# An engine sees the last close of a socket that was never connected within 100 ms.
+for e in b c; do
+	within 5 eval '[ "$(bind $e STREAM 7003)" = 0 ]'
+done
 lease_b=$(lease b)
 assert_eq "$(bind a STREAM "${lease_b%-*}")" EADDRINUSE "a port of another's lease"
 

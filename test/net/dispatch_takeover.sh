@@ -63,15 +63,7 @@ wait_port peer 10.1.0.3 7000
 wait_port peer 10.1.0.9 7001
 LINES_OF=()
 for to in 10.1.0.3:7000 10.1.0.9:7001; do
-	background "lines-$to" in_ns peer bash -c '
-		until exec 3<>"/dev/tcp/${0%:*}/${0#*:}"; do sleep 0.1; done 2>/dev/null
-		for ((i = 0; ; i++)); do
-			echo "line $i" >&3
-			read -r -t 20 answer <&3 || exit 1
-			[ "$answer" = "line $i" ] || exit 2
-			[ ! -e "$1" ] || exit 0
-			sleep 0.02
-		done' "$to" "$WORK/over"
+	talk peer "$to"
 	LINES_OF+=("$PID")
 done
 background bench in_ns peer redis-benchmark -h 10.1.0.2 -c 8 -n 100000000 -t set

@@ -4,7 +4,7 @@
 # dispatch_topology.sh - Three engines, two hosts and a client that spoofs: redis and HTTP
 # from the hosts, and from engine to engine, go on with every byte right while that client
 # sends in the others' names, and while an engine is killed and comes again.  The spoofer
-# hears what is for it or for all, and nothing else
+# hears what is for it or for all, and nothing else; a host hears nothing of what it spoofs
 
 # shellcheck source=test/net/dispatch_common.bash
 . "$(dirname "$0")/dispatch_common.bash"
@@ -56,11 +56,14 @@ bad = [
     udp('10.1.0.2', host, proto=6), udp(host, '10.1.0.2', proto=6), arp(2, own, host, '10.1.0.2'),
     icmp6('fd00:1::2', 'ff02::1', neighbour), icmp6(local, 'ff02::1', neighbour), icmp6(local, 'ff02::1', router),
 ]
+with open(sys.argv[4] + '~', 'w') as f:
+    print(*[b.hex() for b in bad], sep='\n', file=f)
+import os
+os.rename(sys.argv[4] + '~', sys.argv[4])
 # What is its own passes: it is heard
 asked = arp(1, own, '10.1.0.66', host)
 sent, foreign, answers, spoofs = 0, set(), 0, 0
 s.send(asked)
-import os
 while not os.path.exists(stop):
     for f in bad:
         s.send(f.ljust(60, b'\0'))
@@ -78,6 +81,26 @@ while not os.path.exists(stop):
         if not f[0] & 1 and f[:6] != own:
             foreign.add(f[:14].hex())
 print('spoofs', spoofs, 'answers', answers, 'foreign', *sorted(foreign))
+END
+
+# What a host hears of that, whatever the destination has become
+cat >"$WORK/watch.py" <<'END'
+import os, socket, sys
+s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+s.bind(('ve2', 0))
+s.settimeout(0.1)
+print('ready', flush=True)
+heard, last = set(), False
+while not last:
+    last = os.path.exists(sys.argv[2])
+    try:
+        heard.add(s.recv(2000)[6:])
+    except TimeoutError:
+        pass
+with open(sys.argv[1]) as f:
+    for bad in f.read().split():
+        if any(h.startswith(bytes.fromhex(bad)[6:]) for h in heard):
+            print('heard', bad)
 END
 
 hosts() { # two of them, and the port, at a bridge
@@ -152,7 +175,10 @@ in_ns h1 ping -6 -q -c 1 -W 2 fd00:1::2 >/dev/null
 neighbours() { in_ns h1 ip neigh show | grep -E '10.1.0.2 |fd00:1::2 ' | sed 's/ lladdr \([^ ]*\).*/ \1/' | sort; }
 before=$(neighbours)
 e1=$(sed -n 's/^10.1.0.2 .* //p' <<<"$before")
-background spoofer in_ns evil python3 -S "$WORK/spoof.py" "${mac//:/}" "${e1//:/}" "$WORK/over"
+background watch in_ns h1 python3 -S "$WORK/watch.py" "$WORK/bad" "$WORK/over"
+WATCH=$PID
+wait_line watch ready
+background spoofer in_ns evil python3 -S "$WORK/spoof.py" "${mac//:/}" "${e1//:/}" "$WORK/over" "$WORK/bad"
 SPOOFER=$PID
 
 background benchmark in_ns h1 redis-benchmark -h 10.1.0.2 -c 8 -n 100000000 -t set,get
@@ -172,7 +198,7 @@ kill -0 "$BENCHMARK" || fail "redis-benchmark: $(cat "$WORK/benchmark")"
 end "$BENCHMARK" INT
 refute grep -iE 'error|closed' "$WORK/benchmark"
 touch "$WORK/over"
-for pid in "$SPOOFER" "$FETCH" "$SETS"; do
+for pid in "$SPOOFER" "$WATCH" "$FETCH" "$SETS"; do
 	assert finish "$pid" 30
 done
 assert_eq "$(sort -u "$WORK/fetched")" "$(sha256sum <"$WORK/www/data")" "what was fetched"
@@ -180,6 +206,7 @@ assert_match "$(cat "$WORK/sets")" '^[1-9][0-9]+ rounds$' "from engine to engine
 assert_eq "$(neighbours)" "$before" "where h1 knows e1"
 read -r _ spoofs _ answers _ foreign <"$WORK/spoofer"
 echo "$spoofs frames spoofed, $answers answers"
+assert_eq "$(cat "$WORK/watch")" ready "spoofed frames that h1 heard"
 [ "$answers" -gt 0 ] || fail "the spoofer's own requests had no answer"
 assert_eq "$foreign" "" "frames of others that the spoofer heard"
 counted=$(($(dispatch_counter evil_spoofed) + $(dispatch_counter evil_unclaimed)))

@@ -21,7 +21,7 @@ for file in "$root"/config/examples/*.yaml; do
 	*) program=gazelle-engine ;;
 	esac
 	"$BIN/$program" --check "$file" >"$WORK/said" 2>&1 || fail "$name: $(cat "$WORK/said")"
-	sed 's/^port:\|^bond:/ports_:/' "$file" >"$WORK/wrong.yaml"
+	sed 's/^port:\|^ports:\|^bond:/ports_:/' "$file" >"$WORK/wrong.yaml"
 	refute cmp -s "$file" "$WORK/wrong.yaml"
 	refute "$BIN/$program" --check "$WORK/wrong.yaml" 2>/dev/null
 done

@@ -39,7 +39,8 @@ assert_match "$said" "[0-9]+ hugepages of 2 MB are needed and 0 are free"
 echo $(($(cat $PAGES/nr_hugepages) + 128)) >$PAGES/nr_hugepages
 [ "$(free_pages)" -ge 100 ] || skip "the kernel has no 128 hugepages to give"
 free=$(free_pages)
-start_engine some stack "$yaml {hugepages: auto}"
+start_engine some stack "workers: {node: 0}
+$yaml {hugepages: auto}"
 grep -q 'MB in 2 MB hugepages' "$WORK"/*-some.log || fail "some: not said"
 [ "$(free_pages)" -lt "$free" ] || fail "no hugepage is in use"
 background echo gz some "$T/semantics/helper_transfer" echo 10.1.0.2 7000

@@ -64,9 +64,18 @@ import ipaddress, sys
 m = bytes.fromhex(sys.argv[1].replace(":", ""))
 i = bytes([m[0] ^ 2]) + m[1:3] + b"\xff\xfe" + m[3:]
 print(ipaddress.IPv6Address(ipaddress.IPv6Address("fd00:2::").packed[:8] + i))' "$mac")
+background monitor gz auto ip -6 monitor address
+monitor=$PID
 within 15 advertised "$own"
+wait_line monitor "inet6 $own/64 scope global"
+end "$monitor"
 assert_eq "$(gz auto python3 "$WORK/ask.py" fd00:2::1)" "$own" "the source on the link"
 assert_eq "$(gz auto python3 "$WORK/ask.py" $FAR)" "$own" "the source of what the router reaches"
+router=$(in_ns peer ip -o -6 addr show dev ve2 scope link | sed 's/.*inet6 \([^/]*\).*/\1/')
+routes=$(gz auto ip -6 route)
+assert_match "$routes" "fd00:2::/64 dev gazelle0 proto kernel metric 256"
+assert_match "$routes" "default via $router dev gazelle0 proto ra metric 1024"
+assert_match "$(gz auto ip -6 route get $FAR)" "via $router dev gazelle0"
 stop_engine auto
 
 # Without stack.slaac an advertisement changes nothing.
@@ -88,3 +97,25 @@ assert_eq "$(gz twice python3 "$WORK/bind.py" fd00:1::3)" 99 "bind() to it (EADD
 assert_eq "$(gz twice python3 "$WORK/bind.py" fd00:1::4)" bound
 assert_eq "$(gz twice python3 "$WORK/ask.py" fd00:1::1)" fd00:1::4 "the source"
 stop_engine twice
+
+# Networks that are no /64: a /127 between two routers, as RFC 6164 has them, and a /48 of
+# which other /64 are on the link, one of them not heard of before; what is in the same /64 as the
+# first is by the gateway.
+in_ns peer ip address add fd00:3::1/127 dev ve2 nodad
+in_ns peer ip address add fd00:4:0:7::1/48 dev ve2 nodad
+in_ns peer ip address add fd00:4:0:f::1/48 dev ve2 nodad
+in_ns peer ip address add fd00:3::ffff/128 dev lo nodad
+start_engine long stack "port: {driver: af_packet, iface: ve1}
+stack: {addresses: [10.1.0.2/24], addresses6: [\"fd00:3::/127\", \"fd00:4::2/48\"]}"
+within 10 in_ns peer ping -6 -q -c 1 -W 1 fd00:4::2
+assert_eq "$(gz long python3 "$WORK/ask.py" fd00:3::1)" fd00:3:: "the source in a /127"
+assert_eq "$(gz long python3 "$WORK/ask.py" fd00:4:0:7::1)" fd00:4::2 "the source in a /48"
+assert_eq "$(gz long python3 "$WORK/ask.py" fd00:4:0:f::1)" fd00:4::2 "the source, to who is silent"
+assert_match "$(gz long ip -6 addr show dev gazelle0)" "fd00:3::/127"
+assert_match "$(gz long ip -6 route)" "fd00:4::/48 dev gazelle0"
+stop_engine long
+start_engine behind stack "port: {driver: af_packet, iface: ve1}
+stack: {addresses: [10.1.0.2/24], addresses6: [\"fd00:3::/127\"], gateway6: \"fd00:3::1\"}"
+within 10 in_ns peer ping -6 -q -c 1 -W 1 fd00:3::
+assert_eq "$(gz behind python3 "$WORK/ask.py" fd00:3::ffff)" fd00:3:: "the source by the gateway"
+stop_engine behind

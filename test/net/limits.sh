@@ -44,7 +44,20 @@ start_engine e stack "port: {driver: af_packet, iface: ve1}
 stack: {addresses: [10.1.0.2/24]}
 limits: {sockets: 50, client_sockets: 20}"
 
-mkfifo "$WORK/one" "$WORK/two"
+mkfifo "$WORK/zero" "$WORK/one" "$WORK/two"
+# What the first client closes is free while it lives on.
+background closes gz e bash -c "exec python3 -c '
+import socket, sys
+for i in range(10):
+    socket.socket().close()
+print(\"closed\", flush=True)
+sys.stdin.readline()' <'$WORK/zero'"
+exec 5>"$WORK/zero"
+wait_line closes closed
+none() { [ "$(counter e sockets)" = 0 ]; }
+within 5 none
+exec 5>&-
+finish "$PID"
 # hold NAME - a client that takes what it gets
 hold() { gz e bash -c "exec python3 -c '$take' <'$WORK/$1'"; }
 background held-one hold one

@@ -67,6 +67,25 @@ assert_match "$(gz both bash -c 'bind 0.0.0.0 6379')" "already in use"
 end "$redis"
 within 2 in_ns stack bash -c 'bind 0.0.0.0 6379'
 
+# Who stopped to listen, and listens again, is another one to the engine, and hears of them too.
+again='import socket
+s = socket.socket()
+s.bind(("0.0.0.0", 6379))
+for i in range(100):
+    s.listen()
+    s.shutdown(socket.SHUT_RD)
+s.listen()
+print("ready", flush=True)
+for i in range(3):
+    s.accept()[0].sendall(b"heard")'
+background again gz both python3 -c "$again"
+wait_line again ready
+for i in 1 2 3; do
+	assert_eq "$(in_ns stack timeout 5 python3 -c 'import socket
+print(socket.create_connection(("127.0.0.1", 6379)).recv(5).decode())')" heard
+done
+assert finish "$PID" 5
+
 # A kernel's service on the port: EADDRINUSE for the wildcard and for its address, not for
 # the stack's own; and it is reached from under gazelle-run.
 background kernel in_ns stack python3 -m http.server 8080 --bind 127.0.0.1 --directory "$WORK"

@@ -38,6 +38,7 @@ policy:
     - {action: engine, net: 203.0.113.0/24}
     - {action: kernel, direction: connect, uid: 65534, net: 10.1.0.1}
     - {action: kernel, direction: connect, program: ncat}
+    - {action: kernel, net: 10.1.0.128/25}
     - {action: engine, net: \"::/0\"}"
 start_engine rules stack "$yaml"
 
@@ -50,6 +51,9 @@ assert_eq "$(ask rules setpriv --reuid 65534 --clear-groups socat -u TCP:10.1.0.
 # A rule may take what the default leaves to the kernel, which has no way there either.
 assert_match "$(gz rules socat -u TCP:203.0.113.1:80 - 2>&1)" "unreachable"
 assert_eq "$(counter rules kernel_swaps)" 3
+# A route is asked for without a port: by the rules of networks alone.
+assert_match "$(gz rules ip route get 10.1.0.100)" "dev gazelle0"
+[[ $(gz rules ip route get 10.1.0.200 2>&1) != *gazelle0* ]] || fail "the route is the stack's"
 
 # bind(): the kernel's listener on 9001 is seen from the kernel, the engine's is not there.
 background bound gz rules socat -u TCP-LISTEN:9001,bind=10.2.0.2,reuseaddr,fork SYSTEM:cat

@@ -15,7 +15,7 @@ stack: {addresses: [10.1.0.2/24]}"
 assert_eq "$(shown "p['driver']")" net_af_packet driver
 assert_eq "$(shown "p['mac'].lower()")" "$(in_ns stack cat /sys/class/net/ve1/address)" MAC
 assert_eq "$(shown "p['mtu']")" 1400 MTU
-assert_eq "$(shown "p['rx_queues'], p['tx_queues']")" "1 1" queues
+assert_eq "$(shown "p['rx_queues'], p['tx_queues']")" "${GZ_TEST_WORKERS:-1} ${GZ_TEST_WORKERS:-1}" queues
 assert_eq "$(shown "p['link']")" up link
 assert_eq "$(shown "'MULTI_SEGS' in p['tx_offered']")" True "segments offered"
 assert_eq "$(shown "'MULTI_SEGS' in p['tx_used']")" True "segments in use"

@@ -9,7 +9,10 @@
 . "$(dirname "$0")/../lib.sh"
 GZ_RUN_ARGS=--ring
 wire
-start_wire_engine e
+# No room beside the windows (below)
+start_engine e stack 'port: {driver: af_packet, iface: ve1}
+stack: {addresses: [10.1.0.2/24]}
+limits: {buffers: 0}'
 
 # --- with the engine stopped: the programs need it for nothing but to sleep and wake
 cat >"$WORK/itself.py" <<'END'
@@ -45,6 +48,52 @@ wait_for 10 grep -q "^done" "$WORK/itself" || status=1
 kill -CONT "$(engine_pid e)"
 assert_eq $status 0 "bytes that go without the engine"
 finish "$itself" || fail "what comes after that"
+
+# --- who calls from several threads at once is served on another core
+cat >"$WORK/callers.py" <<'END'
+import socket, sys, threading
+
+
+def call():
+    for _ in range(300):
+        socket.socket().close()
+
+
+threads = [threading.Thread(target=call) for _ in range(int(sys.argv[1]))]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+END
+before=$(counter e notifications_apart)
+gz e python3 "$WORK/callers.py" 1
+assert_eq "$(counter e notifications_apart)" "$before"
+gz e python3 "$WORK/callers.py" 4
+[ "$(counter e notifications_apart)" -gt "$before" ] || fail "four threads are served as one"
+
+# --- connections are accepted without a notification, but for the first ones
+cat >"$WORK/accepts.py" <<'END'
+import socket
+
+server = socket.create_server(("10.1.0.2", 7004))
+for i in range(300):
+    a = socket.create_connection(("10.1.0.2", 7004))
+    b, peer = server.accept()
+    assert peer == a.getsockname()
+    a.sendall(b"%8d" % i)
+    assert b.recv(8) == b"%8d" % i
+    b.close()
+    assert a.recv(1) == b""
+    a.close()
+END
+accepts() {
+	ctl e stats --json | python3 -c 'import json, sys; print(sum(
+		n for name, n in json.load(sys.stdin)["calls"].items() if name.startswith("accept")))'
+}
+before=$(accepts)
+gz e python3 "$WORK/accepts.py" || fail "connections one after the other"
+asked=$(($(accepts) - before))
+[ "$asked" -le 20 ] || fail "$asked of 300 accept() were notifications"
 
 # --- many connections
 background redis gz e redis-server --bind 10.1.0.2 --port 6399 --protected-mode no --save ''
@@ -123,3 +172,7 @@ finish "$sink" || fail "the receiver"
 cmp "$WORK/in" "$WORK/out" || fail "not what was sent"
 [ "$(counter e ring_direct_bytes)" -gt $((direct + 39000000)) ] || fail "the bulk went by TCP"
 stop_engine e
+
+# --- what is unread when a lane is taken away has no room: TCP carries it
+GZ_ADDR=10.1.0.2 assert gz e "$T/semantics/unread"
+[ "$(counter e tcp_buffers_refused)" -gt 0 ] || fail "there was room"

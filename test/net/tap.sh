@@ -6,7 +6,6 @@
 # shellcheck source=test/lib.sh
 . "$(dirname "$0")/../lib.sh"
 
-helper=$T/semantics/helper_transfer
 MB=16
 [ -c /dev/net/tun ] || skip "no /dev/net/tun"
 netns stack
@@ -15,12 +14,4 @@ stack: {addresses: [10.1.0.2/24]}"
 assert in_ns stack ip address add 10.1.0.1/24 dev gztap
 assert in_ns stack ip link set gztap up
 
-background serve gz tap "$helper" serve 10.1.0.2 7000 $MB
-wait_line serve ready
-assert in_ns stack "$helper" client 10.1.0.2 7000 $MB
-assert finish "$PID"
-
-background serve in_ns stack "$helper" serve 10.1.0.1 7001 $MB
-wait_line serve ready
-assert gz tap "$helper" client 10.1.0.1 7001 $MB
-assert finish "$PID"
+each_serves tap stack $MB

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""udp_swap.py - Datagram sockets that go to the kernel, for udp_swap.sh
+"""udp_swap.py - Datagram sockets that go to the kernel, or have a part there, for udp_swap.sh
 
 Arguments: an address that only the kernel reaches, and one that the stack does.
 """
@@ -69,29 +69,65 @@ def by_connect(address, port):
     assert s.getpeername()[:2] == (address, port)
 
 
+def expect_errno(number, call, *args):
+    try:
+        call(*args)
+    except OSError as e:
+        assert e.errno == number, e
+    else:
+        sys.exit("no error %d" % number)
+
+
 def keeps_its_port():
+    """One that is bound serves both worlds."""
     s = udp()
     s.bind(("", 5555))
-    s.sendto(b"port?", (far, 7000))
-    expect(s, b"port?", (far, 7000))
+    for peer in (far, 7000), (near[1], 7000), (lo, 7001), (far, 7000):
+        s.sendto(b"port?", peer)
+        expect(s, b"port?", peer)
     assert s.getsockname()[1] == 5555
-    # The stack has let go of it.
+    expect_errno(errno.EADDRINUSE, udp().bind, (near[0], 5555))
+    s.connect((far, 7000))
+    s.send(b"connected")
+    assert s.recv(100) == b"connected"
+    s.close()
     udp().bind((near[0], 5555))
 
 
-def too_late():
-    """What the stack was used for stays there."""
+def both_worlds():
+    """What the stack was used for stays there, and the kernel's is reached as well."""
     s = udp()
-    s.sendto(b"near", (near[1], 7000))
-    expect(s, b"near", (near[1], 7000))
-    try:
-        s.sendto(b"far", (far, 7000))
-    except OSError as e:
-        assert e.errno == errno.ENETUNREACH, e
-    else:
-        sys.exit("sent by the kernel, from another address than before")
-    s.sendto(b"near", (near[1], 7000))
-    expect(s, b"near", (near[1], 7000))
+    s.setsockopt(*hops, 33)
+    for peer in (near[1], 7000), (far, 7000), (near[1], 7000), (lo, 7001):
+        s.sendto(b"both", peer)
+        expect(s, b"both", peer)
+    s.setsockopt(*hops, 34)
+    s.sendmsg([b"both", b"!"], [], 0, (far, 7000))
+    expect(s, b"both!", (far, 7000))
+    # Connected, and only the peer is heard.
+    for peer in (near[1], 7000), (far, 7000), (lo, 7001), (near[1], 7000):
+        s.connect(peer)
+        assert s.getpeername()[:2] == peer
+        s.send(b"connected")
+        assert s.recv(100) == b"connected"
+    s.connect((far, 7999))
+    s.send(b"nobody")
+    expect_errno(errno.ECONNREFUSED, s.recv, 10)
+
+
+def is_asked():
+    """Whoever is bound to a wildcard or loopback address is asked by the host's own programs."""
+    for address in ("", lo):
+        s = udp()
+        s.bind((address, 5556))
+        print("bound", address, flush=True)
+        for _ in range(3):
+            data, peer = s.recvfrom(70000)
+            s.sendto(data, peer)
+            assert peer[0] == lo
+        expect_errno(errno.EADDRINUSE, udp().bind, (lo, 5556))
+        s.close()
+    expect_errno(errno.EADDRINUSE, udp().bind, (lo, 7001))
 
 
 near = near.split(",")
@@ -101,7 +137,8 @@ by_device()
 by_connect(far, 7000)
 by_connect(lo, 7001)
 keeps_its_port()
-too_late()
+both_worlds()
+is_asked()
 for address, port in (far, 7000), (lo, 7001), (near[1], 7000):
     udp().sendto(b"end", (address, port))
 os._exit(0)

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# udp_swap.sh - Datagrams to what is the kernel's: a local resolver's place, and another network
+# udp_swap.sh - Datagrams to and from what is the kernel's: a local resolver's place, another
+# network, the host's own programs
 
 # shellcheck source=test/lib.sh
 . "$(dirname "$0")/../lib.sh"
@@ -11,13 +12,20 @@ echo_at() {
 	wait_line "$1$2" ready
 }
 
-# swaps FAR NEAR - FAR is the kernel's, NEAR "own,peer" the stack's
+# swaps FAR NEAR LOOPBACK - FAR is the kernel's, NEAR "own,peer" the stack's
 swaps() {
-	local before
-	before=$(counter e 'kernel_swaps|not_reached_any_more')
-	assert gz e python3 "$TEST_DIR/net/udp_swap.py" "$@"
-	# sendto, sendmsg, an interface, two connect, the port, one too late, two that say "end"
-	assert_eq $(($(counter e 'kernel_swaps|not_reached_any_more') - before)) 9 swaps
+	local before both
+	before=$(counter e kernel_swaps)
+	background both gz e python3 "$TEST_DIR/net/udp_swap.py" "$1" "$2"
+	both=$PID
+	for i in 1 2; do
+		wait_for 30 bash -c "[ \$(grep -c bound '$WORK/both') = $i ]"
+		assert in_ns stack python3 "$TEST_DIR/net/udp_wire.py" asks "$3" 5556
+	done
+	assert finish "$both"
+	# sendto, sendmsg, an interface, two connect, two that say "end"
+	assert_eq $(($(counter e kernel_swaps) - before)) 7 swaps
+	assert_eq "$(counter e not_reached_any_more)" 0
 }
 
 wire
@@ -32,9 +40,9 @@ wait_for 10 in_ns peer ping -6 -q -c 1 -W 1 fd00:1::2
 echo_at peer 10.2.0.2 7000
 echo_at peer 10.1.0.1 7000
 echo_at stack 127.0.0.1 7001
-swaps 10.2.0.2 10.1.0.2,10.1.0.1
+swaps 10.2.0.2 10.1.0.2,10.1.0.1 127.0.0.1
 echo_at peer fd00:2::2 7000
 echo_at peer fd00:1::1 7000
 echo_at stack ::1 7001
-swaps fd00:2::2 fd00:1::2,fd00:1::1
+swaps fd00:2::2 fd00:1::2,fd00:1::1 ::1
 stop_engine e

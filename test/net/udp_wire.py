@@ -58,35 +58,52 @@ def ask(address, *sizes):
     sys.exit("a closed port did not refuse")
 
 
+def asks(address, port):
+    """Three times, from one port and connected."""
+    name, family = end(address, port)
+    s = udp(family, 5)
+    for n in 0, 1, 60000:
+        data = os.urandom(n)
+        if n == 60000:
+            s.connect(name)
+        s.sendto(data, name)
+        got, peer = s.recvfrom(70000)
+        assert got == data and peer[:2] == name[:2], (n, len(got), peer)
+
+
 def whole(address, largest):
     """No fragments are made: EMSGSIZE at once with an address, else by the second send()."""
     name, family = end(address, 7999)
-    level, opt = (41, 23) if family == socket.AF_INET6 else (0, 10)  # IP_MTU_DISCOVER
     n = int(largest)
-    s = udp(family)
-    s.setsockopt(level, opt, 2)  # IP_PMTUDISC_DO
-    assert s.getsockopt(level, opt) == 2
-    s.sendto(bytes(n), name)
-    for send in lambda: s.sendto(bytes(n + 1), name), lambda: s.sendmsg([bytes(n), b"x"], [], 0, name):
-        try:
-            send()
-            sys.exit("it was sent")
-        except OSError as e:
-            assert e.errno == errno.EMSGSIZE, e
-    s = udp(family)
-    s.setsockopt(level, opt, 2)
-    s.connect(name)
-    for _ in range(20):
-        try:
-            s.send(bytes(n + 1))
-            time.sleep(0.05)
-        except OSError as e:
-            assert e.errno == errno.EMSGSIZE, e
-            break
-    else:
-        sys.exit("no send() failed")
-    # By default they are made.
-    udp(family).sendto(bytes(n + 1), name)
+    # IP_MTU_DISCOVER: IP_PMTUDISC_DO; IPV6_DONTFRAG
+    for level, opt, v in ((41, 23, 2), (41, 62, 1)) if family == socket.AF_INET6 else ((0, 10, 2),):
+        s = udp(family)
+        s.setsockopt(level, opt, v)
+        assert s.getsockopt(level, opt) == v
+        s.sendto(bytes(n), name)
+        for send in lambda: s.sendto(bytes(n + 1), name), lambda: s.sendmsg([bytes(n), b"x"], [], 0, name):
+            try:
+                send()
+                sys.exit("it was sent")
+            except OSError as e:
+                assert e.errno == errno.EMSGSIZE, e
+        # They may be made again.
+        s.setsockopt(level, opt, v - 1)
+        s.sendto(bytes(n + 1), name)
+        s = udp(family)
+        s.setsockopt(level, opt, v)
+        s.connect(name)
+        for _ in range(20):
+            try:
+                s.send(bytes(n + 1))
+                time.sleep(0.05)
+            except OSError as e:
+                assert e.errno == errno.EMSGSIZE, e
+                break
+        else:
+            sys.exit("no send() failed")
+        # By default they are made.
+        udp(family).sendto(bytes(n + 1), name)
 
 
 def flags(address):
@@ -216,6 +233,6 @@ def give(address, n, mtu):
     print(len(data), sum(data), flush=True)
 
 
-verbs = {"take": take, "give": give, "echo": echo, "ask": ask, "group": group, "errors": errors,
-         "whole": whole, "flags": flags, "forbid": forbid}
+verbs = {"take": take, "give": give, "echo": echo, "ask": ask, "asks": asks, "group": group,
+         "errors": errors, "whole": whole, "flags": flags, "forbid": forbid}
 verbs[sys.argv[1]](*sys.argv[2:])

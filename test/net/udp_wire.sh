@@ -37,14 +37,6 @@ groups() {
 	assert finish "$PID"
 }
 
-# The link-local address that an interface has by its MAC address (RFC 4291 appendix A)
-link_local() {
-	local b
-	IFS=: read -ra b < <(in_ns "$1" cat "/sys/class/net/$2/address")
-	printf 'fe80::%x:%xff:fe%s:%x' $(((0x${b[0]} ^ 2) << 8 | 0x${b[1]})) "0x${b[2]}" "${b[3]}" \
-		$((0x${b[4]} << 8 | 0x${b[5]}))
-}
-
 both_ways 10.1.0.2 10.1.0.1 0 1 1472 1473 4000 20000 65507
 groups 10.1.0.2 10.1.0.1 239.1.2.3 239.1.2.4
 assert gz e python3 "$py" errors 10.1.0.1

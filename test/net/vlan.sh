@@ -7,7 +7,6 @@
 # shellcheck source=test/lib.sh
 . "$(dirname "$0")/../lib.sh"
 
-helper=$T/semantics/helper_transfer
 netns stack
 netns peer
 veth stack ve1 "" peer ve2 10.9.0.1/24
@@ -42,16 +41,9 @@ for driver in af_packet af_xdp; do
 stack: {addresses: [10.1.0.2/24, 10.2.0.2/24, 10.9.0.2/24], addresses6: [\"fd00:1::2/64\"]}"
 	assert_eq "$(ctl e --json port | python3 -c 'import json, sys
 print(json.load(sys.stdin)["vlan"])')" 10 "VLAN of $driver"
-	assert in_ns peer ping -q -c 3 -i 0.01 -s 1472 -M do 10.1.0.2 >/dev/null
+	assert in_ns peer ping -q -c 3 -i 0.01 -s 1472 -M "do" 10.1.0.2 >/dev/null
 	within 5 in_ns peer ping -q -c 1 -W 1 -s 1452 fd00:1::2
-	background serve gz e "$helper" serve 10.1.0.2 7000 4
-	wait_line serve ready
-	assert in_ns peer "$helper" client 10.1.0.2 7000 4
-	assert finish "$PID"
-	background serve in_ns peer "$helper" serve 10.1.0.1 7001 4
-	wait_line serve ready
-	assert gz e "$helper" client 10.1.0.1 7001 4
-	assert finish "$PID"
+	each_serves e peer 4
 	# Another VLAN, and none
 	dropped rx_other_vlan in_ns peer ping -q -c 1 -W 1 10.2.0.2
 	dropped rx_other_vlan in_ns peer ping -q -c 1 -W 1 10.9.0.2

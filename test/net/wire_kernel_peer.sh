@@ -14,15 +14,7 @@ for driver in af_packet af_xdp; do
 	echo "driver $driver"
 	start_wire_engine "$driver" "$driver"
 
-	background serve gz "$driver" "$helper" serve 10.1.0.2 7000 $MB
-	wait_line serve ready
-	assert in_ns peer "$helper" client 10.1.0.2 7000 $MB
-	assert finish "$PID"
-
-	background serve in_ns peer "$helper" serve 10.1.0.1 7001 $MB
-	wait_line serve ready
-	assert gz "$driver" "$helper" client 10.1.0.1 7001 $MB
-	assert finish "$PID"
+	each_serves "$driver" peer $MB
 
 	# Short connections: what set-up and tear-down cost is not hidden by bulk.
 	background serve gz "$driver" "$helper" serve 10.1.0.2 7002 0 200

@@ -190,6 +190,29 @@ static void client_reset_before_accept(void)
 }
 
 /* Data sent before accept() waits for whoever accepts. */
+/* Who looks for it without waiting sees the end that came before it was accepted. */
+static void end_before_accept(void)
+{
+	struct epoll_event ev = {.events = EPOLLIN | EPOLLRDHUP};
+	struct sockaddr_in a;
+	int l = listener(4, &a), ep = OK(epoll_create1(0)), pair[2], c, s;
+
+	tcp_pair(pair);
+	expect_text(pair[0], pair[1], "this program uses others already");
+	wait_bits(pair[0], POLLOUT);
+	c = connected(a);
+	OK(shutdown(c, SHUT_WR));
+	sleep_ms(50);
+	s = OK(accept(l, NULL, NULL));
+	while (poll_bits(s) != (POLLIN | POLLOUT | POLLRDHUP))
+		sleep_ms(1);
+	OK(epoll_ctl(ep, EPOLL_CTL_ADD, s, &ev));
+	CHECK_EQ(epoll_wait(ep, &ev, 1, 5000), 1);
+	CHECK_EQ(ev.events, EPOLLIN | EPOLLRDHUP);
+	expect_eof(s);
+	expect_text(s, c, "the other way is open");
+}
+
 static void data_before_accept(void)
 {
 	struct sockaddr_in a;
@@ -227,5 +250,5 @@ static void blocks_until_a_client_comes(void)
 CHECK_MAIN(CASE(flags), CASE(flags_are_not_inherited), CASE(gives_the_peers_address),
 	   CASE(longer_buffer), CASE(short_buffer), CASE(bad_pointers), CASE(nothing_pending),
 	   CASE(not_listening), CASE(in_order_of_arrival), CASE(client_left_before_accept),
-	   CASE(client_reset_before_accept), CASE(data_before_accept),
+	   CASE(client_reset_before_accept), CASE(end_before_accept), CASE(data_before_accept),
 	   CASE(blocks_until_a_client_comes))

@@ -193,6 +193,7 @@ static void no_room_for_control(void)
 
 	tcp_pair(fd);
 	set_option(fd[1], SOL_SOCKET, SO_TIMESTAMP, 1);
+	one_stamp(fd, SO_TIMESTAMP, 1);
 	write_all(fd[0], "ab", 2);
 	wait_bits(fd[1], POLLIN);
 	CHECK_EQ(receive(fd[1], 1, 0, 0), 1);
@@ -326,6 +327,14 @@ static void pktoptions_v6(void)
 	memcpy(&info, CMSG_DATA(control(IPPROTO_IPV6, IPV6_PKTINFO)), sizeof(info));
 	CHECK(info.ipi6_ifindex);
 	CHECK_EQ(number(IPPROTO_IPV6, IPV6_TCLASS), 0);
+	/* As RFC 2292 had them */
+	set_option(s, IPPROTO_IPV6, IPV6_2292PKTINFO, 1);
+	set_option(s, IPPROTO_IPV6, IPV6_2292HOPLIMIT, 1);
+	ask(s, IPPROTO_IPV6, IPV6_2292PKTOPTIONS);
+	CHECK(control(IPPROTO_IPV6, IPV6_2292PKTINFO));
+	CHECK_EQ(memcmp(CMSG_DATA(control(IPPROTO_IPV6, IPV6_2292PKTINFO)), &info, sizeof(info)),
+		 0);
+	CHECK(number(IPPROTO_IPV6, IPV6_2292HOPLIMIT) > 0);
 }
 
 /* --- others that show in no packet ---------------------------------------- */

@@ -207,9 +207,45 @@ static void address_before_state(void)
 	CHECK_ERRNO(bind(fd6, SA(&a6), sizeof(a6)), EINVAL);
 }
 
+/* __inet_bind() takes its address back, and with it what was bound before. */
+static void failed_bind_forgets_address(void)
+{
+	struct sockaddr_in a = test_address(0), taken;
+	int l = listener(1, &taken), fd = tcp_socket();
+
+	OK(bind(fd, SA(&a), sizeof(a)));
+	OK(listen(fd, 1));
+	OK(shutdown(fd, SHUT_RD)); /* the port is nobody's, the address stays */
+	CHECK_EQ(local_name(fd).sin_addr.s_addr, a.sin_addr.s_addr);
+	CHECK_ERRNO(bind(fd, SA(&taken), sizeof(taken)), EADDRINUSE);
+	CHECK_EQ(local_name(fd).sin_addr.s_addr, INADDR_ANY);
+	OK(close(l));
+}
+
+/* TCP_CLOSE has no port, and may be bound, whatever the socket was before. */
+static void bind_after_end(void)
+{
+	struct sockaddr_in a, own = test_address(0);
+	struct linger now = {1, 0};
+	int l = listener(1, &a), c = connected(a), s = (int)OK(accept(l, NULL, NULL));
+
+	CHECK_ERRNO(bind(s, SA(&own), sizeof(own)), EINVAL);
+	OK(setsockopt(c, SOL_SOCKET, SO_LINGER, &now, sizeof(now)));
+	OK(close(c));
+	wait_bits(s, POLLERR);
+	OK(bind(s, SA(&own), sizeof(own)));
+	own = local_name(s);
+	CHECK(own.sin_port && own.sin_port != a.sin_port);
+	CHECK_ERRNO(bind(s, SA(&own), sizeof(own)), EINVAL);
+	CHECK_ERRNO(bind(tcp_socket(), SA(&own), sizeof(own)), EADDRINUSE);
+	CHECK_ERRNO(listen(s, 1), EINVAL);
+	CHECK_ERRNO(connect(s, SA(&a), sizeof(a)), EISCONN);
+}
+
 CHECK_MAIN(CASE(address_before_state), CASE(port_zero_gets_one), CASE(address_in_use_on_bind),
 	   CASE(reuseaddr_does_not_share_listener), CASE(address_in_use_on_listen),
 	   CASE(reuseport_shares_listener), CASE(foreign_address), CASE(double_bind),
-	   CASE(bind_after_connect), CASE(bad_address), CASE(longer_address_is_fine),
-	   CASE(listen_without_bind), CASE(listen_again_changes_backlog),
-	   CASE(listen_negative_backlog), CASE(listen_on_connected), CASE(same_port_other_address))
+	   CASE(bind_after_connect), CASE(bind_after_end), CASE(failed_bind_forgets_address),
+	   CASE(bad_address), CASE(longer_address_is_fine), CASE(listen_without_bind),
+	   CASE(listen_again_changes_backlog), CASE(listen_negative_backlog),
+	   CASE(listen_on_connected), CASE(same_port_other_address))

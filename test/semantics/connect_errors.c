@@ -117,6 +117,47 @@ static void refused_and_asked(void)
 	expect_text(c, OK(accept(l, NULL, NULL)), "at last");
 }
 
+/* SO_ERROR tells of it and changes no more than that: SS_CONNECTING until connect() was asked. */
+static int refused_and_told(struct sockaddr_in a)
+{
+	int c = tcp_socket();
+
+	set_nonblock(c);
+	CHECK_ERRNO(connect(c, SA(&a), sizeof(a)), EINPROGRESS);
+	wait_bits(c, POLLOUT);
+	CHECK_ERRNO(listen(c, 1), EINVAL);
+	CHECK_EQ(socket_error(c), ECONNREFUSED);
+	CHECK_ERRNO(listen(c, 1), EINVAL);
+	return c;
+}
+
+static void refused_does_not_listen(void)
+{
+	struct sockaddr_in a = refusing();
+	int c = refused_and_told(a);
+
+	CHECK_ERRNO(connect(c, SA(&a), sizeof(a)), ECONNABORTED);
+	OK(listen(c, 1));
+}
+
+/* Its port is free, so it may be bound. */
+static void refused_and_bound(void)
+{
+	struct sockaddr_in a = refusing(), own = test_address(0);
+	int c = refused_and_told(a);
+
+	OK(bind(c, SA(&own), sizeof(own)));
+	own = local_name(c);
+	CHECK(own.sin_port != 0);
+	CHECK_ERRNO(bind(c, SA(&own), sizeof(own)), EINVAL);
+	CHECK_ERRNO(bind(tcp_socket(), SA(&own), sizeof(own)), EADDRINUSE);
+	CHECK_ERRNO(listen(c, 1), EINVAL);
+	CHECK_ERRNO(connect(c, SA(&a), sizeof(a)), ECONNABORTED);
+	OK(listen(c, 1));
+	CHECK(same_address(local_name(c), own));
+	connected(own);
+}
+
 /* tcp_disconnect(): whoever was told of it has a socket as new. */
 static void refused_is_as_new(void)
 {
@@ -180,7 +221,10 @@ static void never_connected(void)
 
 	CHECK_ERRNO(recv(c, &b, 1, 0), ENOTCONN);
 	CHECK_ERRNO(recv(c, &b, 1, MSG_DONTWAIT), ENOTCONN);
+	CHECK_EQ(read(c, &b, 0), 0);
 	CHECK_ERRNO(send(c, "x", 1, MSG_NOSIGNAL), EPIPE);
+	signal(SIGPIPE, SIG_IGN);
+	CHECK_ERRNO(write(c, "", 0), EPIPE);
 }
 
 static void pending_io(void)
@@ -351,7 +395,7 @@ CHECK_MAIN(CASE(port_zero), CASE(state_before_address), CASE(keeps_its_port),
 	   CASE(gives_its_port_back), CASE(refused_blocking), CASE(refused_nonblocking),
 	   CASE(refused_by_second_connect), CASE(refused_by_recv_and_send), CASE(refused_in_epoll),
 	   CASE(refused_is_as_new), CASE(refused_socket_connects_later), CASE(refused_and_asked),
-	   CASE(closed_listener_refuses), CASE(closed_listener_resets_queue),
-	   CASE(to_group_or_broadcast), CASE(never_connected), CASE(pending_io),
-	   CASE(loopback_does_not_leave), CASE(timed_out), CASE(two_threads_connect),
-	   CASE(refused_socket_listens))
+	   CASE(refused_does_not_listen), CASE(refused_and_bound), CASE(closed_listener_refuses),
+	   CASE(closed_listener_resets_queue), CASE(to_group_or_broadcast), CASE(never_connected),
+	   CASE(pending_io), CASE(loopback_does_not_leave), CASE(timed_out),
+	   CASE(two_threads_connect), CASE(refused_socket_listens))

@@ -2,6 +2,8 @@
  *
  * duplicates.c - dup(2), dup2(2), F_DUPFD, SCM_RIGHTS: a connection ends at its last close
  */
+#include <sys/epoll.h>
+
 #include "check.h"
 
 /* @copy is the last descriptor of fd[1]'s connection but for fd[1]. */
@@ -95,6 +97,32 @@ static void fresh_socket(void)
 	OK(connect(copy, SA(&a), sizeof(a)));
 	OK(close(copy));
 	expect_text(c, OK(accept(l, NULL, NULL)), "one socket");
+}
+
+/* Whatever connect() does with the socket, all its numbers are it, in epoll sets as well. */
+static void many_before_connect(void)
+{
+	enum { MANY = 200 };
+	struct epoll_event e = {.events = EPOLLIN}, got[MANY];
+	struct sockaddr_in a;
+	int l = listener(1, &a), c = tcp_socket(), set = OK(epoll_create1(0)), copy[MANY], s;
+
+	for (int i = 0; i < MANY; i++) {
+		copy[i] = OK(dup(c));
+		e.data.fd = copy[i];
+		OK(epoll_ctl(set, EPOLL_CTL_ADD, copy[i], &e));
+	}
+	OK(connect(c, SA(&a), sizeof(a)));
+	s = OK(accept(l, NULL, NULL));
+	write_all(s, "x", 1);
+	CHECK(wait_bits(c, POLLIN) & POLLIN);
+	CHECK_EQ(epoll_wait(set, got, MANY, 0), MANY);
+	for (int i = 0; i < MANY; i++) {
+		CHECK(same_address(peer_name(copy[i]), a));
+		OK(epoll_ctl(set, EPOLL_CTL_DEL, copy[i], NULL));
+		OK(close(copy[i]));
+	}
+	expect_text(c, s, "the first");
 }
 
 static void duplicated_listener(void)
@@ -214,5 +242,5 @@ static void in_flight(void)
 
 CHECK_MAIN(CASE(by_dup), CASE(by_dup2), CASE(by_dup3_and_fcntl), CASE(dup2_over_a_socket),
 	   CASE(flags_of_file_and_descriptor), CASE(shutdown_acts_on_all), CASE(fresh_socket),
-	   CASE(duplicated_listener), CASE(passed_connection), CASE(passed_listener),
-	   CASE(in_flight))
+	   CASE(many_before_connect), CASE(duplicated_listener), CASE(passed_connection),
+	   CASE(passed_listener), CASE(in_flight))

@@ -41,20 +41,22 @@ static void child_serves(void)
 
 static void connection_lives_in_the_child(void)
 {
-	int fd[2];
+	int fd[2], go[2];
 	pid_t pid;
 
 	tcp_pair(fd);
+	OK(pipe(go));
 	pid = child();
 	if (!pid) {
 		OK(close(fd[0]));
-		sleep_ms(200);
+		CHECK_EQ(read(go[0], (char[1]){0}, 1), 1);
 		write_all(fd[1], "late", 4);
 		_exit(0);
 	}
 	OK(close(fd[1]));
 	sleep_ms(50);
 	CHECK_EQ(poll_bits(fd[0]), POLLOUT);
+	CHECK_EQ(write(go[1], "g", 1), 1);
 	CHECK_EQ(read_all(fd[0], (char[8]){0}, 8), 4);
 	reap(pid);
 }

@@ -355,6 +355,78 @@ static void streams_that_leave(void)
 	}
 }
 
+#define ENDS 12
+
+struct ends {
+	int fd[ENDS][2];
+};
+
+static void *wake_all(void *arg)
+{
+	struct ends *e = arg;
+
+	usleep(500);
+	for (int i = 0; i < ENDS; i++)
+		write_all(e->fd[i][1], "x", 1);
+	return NULL;
+}
+
+/* Those of @e who were woken take what there is, and end, each while others still do. */
+static void end_all(struct ends *e, unsigned *seed)
+{
+	struct pollfd p[ENDS];
+	pthread_t t;
+	char b;
+
+	for (int i = 0; i < ENDS; i++)
+		p[i] = (struct pollfd){.fd = e->fd[i][0], .events = POLLIN};
+	t = thread(wake_all, e);
+	CHECK(OK(poll(p, ENDS, 10000)) > 0);
+	join(t);
+	for (int i = 0; i < ENDS; i++) {
+		CHECK_EQ(recv(e->fd[i][0], &b, 1, 0), 1);
+		if (!i)
+			OK(close(e->fd[i][0]));
+	}
+	for (int i = 1; i < ENDS; i++) {
+		for (volatile int spin = rand_r(seed) % 4000; spin > 0; spin--)
+			;
+		OK(close(e->fd[i][0]));
+	}
+}
+
+/* Bytes that nobody has read yet, and then the end: all of them come before it. */
+static void end_after_bytes(void)
+{
+	static uint8_t bytes[120000], got[sizeof(bytes) + 1];
+	unsigned seed = 3;
+	struct ends e;
+
+	DEADLINE(60);
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		bytes[i] = byte_at(i);
+	for (int round = 0; round < 40; round++) {
+		size_t sent[ENDS];
+
+		for (int i = 0; i < ENDS; i++) {
+			tcp_pair(e.fd[i]);
+			sent[i] = (size_t)OK(send(e.fd[i][0], bytes, sizeof(bytes), MSG_DONTWAIT));
+		}
+		end_all(&e, &seed);
+		for (int i = 0; i < ENDS; i++) {
+			size_t sum = 0;
+
+			for (ssize_t k = 1; k; sum += (size_t)k)
+				k = OK(recv(e.fd[i][1], got + sum, sizeof(got) - sum, 0));
+			if (sum != sent[i] || memcmp(got, bytes, sum))
+				check_fail(__FILE__, __LINE__,
+					   "round %d, end %d: %zu bytes of %zu came", round, i, sum,
+					   sent[i]);
+			OK(close(e.fd[i][1]));
+		}
+	}
+}
+
 /* --- time --------------------------------------------------------------------------------------
  */
 
@@ -387,4 +459,5 @@ static void early_bytes_cost_no_time(void)
 }
 
 CHECK_MAIN(CASE(room_for_send), CASE(room_for_poll), CASE(room_for_epoll), CASE(room_for_edges),
-	   CASE(streams_under_corks), CASE(streams_that_leave), CASE(early_bytes_cost_no_time))
+	   CASE(streams_under_corks), CASE(streams_that_leave), CASE(end_after_bytes),
+	   CASE(early_bytes_cost_no_time))

@@ -260,6 +260,22 @@ static void bad_addresses(void)
 	CHECK_ERRNO(connect(tcp6_socket(), SA(&four_as_six), sizeof(four_as_six)), EAFNOSUPPORT);
 }
 
+/* A link-local address is one of each link. */
+static void link_local_needs_a_link(void)
+{
+	struct sockaddr_in6 a = {.sin6_family = AF_INET6, .sin6_port = htons(9)}, to = address6(0);
+	int fd = tcp6_socket(), l = listener6(&to, 0), s;
+
+	inet_pton(AF_INET6, "fe80::1", &a.sin6_addr);
+	CHECK_ERRNO(bind(fd, SA(&a), sizeof(a)), EINVAL);
+	CHECK_ERRNO(connect(fd, SA(&a), sizeof(a)), EINVAL);
+	/* It is as it was. */
+	OK(connect(fd, SA(&to), sizeof(to)));
+	s = OK(accept(l, NULL, NULL));
+	expect_text(fd, s, "no link");
+	CHECK_ERRNO(connect(fd, SA(&a), sizeof(a)), EISCONN);
+}
+
 static void conflicts(void)
 {
 	struct sockaddr_in6 a = address6(0), any = {.sin6_family = AF_INET6};
@@ -333,5 +349,5 @@ static void hops(void)
 CHECK_MAIN(CASE(echo_both_ways), CASE(bulk), CASE(dual_stack_takes_both), CASE(v6only_leaves_ipv4),
 	   CASE(ipv4_listener_is_no_ipv6_one), CASE(refused), CASE(nonblocking_connect),
 	   CASE(connect_to_any), CASE(bound_client), CASE(native_bind_is_v6only),
-	   CASE(mapped_bind_keeps_to_ipv4), CASE(bad_addresses), CASE(conflicts), CASE(options),
-	   CASE(hops))
+	   CASE(mapped_bind_keeps_to_ipv4), CASE(bad_addresses), CASE(link_local_needs_a_link),
+	   CASE(conflicts), CASE(options), CASE(hops))

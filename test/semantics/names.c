@@ -131,6 +131,26 @@ static void port_outlives_a_disconnect(void)
 	OK(close(l));
 }
 
+/* One that bind() chose stays where its port, which it did not, is given back. */
+static void address_outlives_its_port(void)
+{
+	struct sockaddr any = {.sa_family = AF_UNSPEC};
+	struct sockaddr_in a = test_address(0), taken;
+	int fd = tcp_socket(), other = tcp_socket();
+
+	OK(bind(other, SA(&a), sizeof(a)));
+	taken = local_name(other);
+	OK(bind(fd, SA(&a), sizeof(a)));
+	a = local_name(fd);
+	CHECK_ERRNO(connect(fd, SA(&taken), sizeof(taken)), ECONNREFUSED);
+	CHECK_EQ(local_name(fd).sin_addr.s_addr, a.sin_addr.s_addr);
+	OK(listen(fd, 1));
+	CHECK_EQ(local_name(fd).sin_addr.s_addr, a.sin_addr.s_addr);
+	a = local_name(fd);
+	OK(connect(fd, &any, sizeof(any)));
+	CHECK(same_address(local_name(fd), a));
+}
+
 /* TCP tells no address with the bytes: its length is 0. */
 static void recvfrom_tells_none(void)
 {
@@ -172,4 +192,4 @@ static void any_becomes_the_address_used(void)
 CHECK_MAIN(CASE(fresh), CASE(listening), CASE(both_ends_agree), CASE(truncated),
 	   CASE(after_the_peer_closed), CASE(after_both_closed), CASE(name_outlives_the_end),
 	   CASE(recvfrom_tells_none), CASE(port_outlives_a_disconnect),
-	   CASE(any_becomes_the_address_used))
+	   CASE(address_outlives_its_port), CASE(any_becomes_the_address_used))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * option_table.c - Every option of a TCP socket: what a fresh one says, and what
- * becomes of 0, 1, -1, 2 and 70000
+ * option_table.c - Every option of a TCP socket of either family: what a fresh one says,
+ * and what becomes of 0, 1, -1, 2 and 70000
  *
  * The values are those of Linux 6.18, by root.  An option that is younger than
  * some kernel that we run on, or left out of it, may be missing (may_lack[]).
@@ -23,6 +23,35 @@
 #ifndef TCP_IS_MPTCP
 #define TCP_IS_MPTCP 43
 #endif
+
+/* Of linux/in6.h, beside which the C library's header cannot be */
+#ifndef IPV6_FLOWINFO
+#define IPV6_FLOWINFO 11
+#endif
+#ifndef IPV6_FLOWLABEL_MGR
+#define IPV6_FLOWLABEL_MGR 32
+#define IPV6_FLOWINFO_SEND 33
+#endif
+#ifndef IPV6_RECVORIGDSTADDR
+#define IPV6_RECVORIGDSTADDR 74
+#define IPV6_TRANSPARENT 75
+#define IPV6_UNICAST_IF 76
+#endif
+#ifndef IPV6_MINHOPCOUNT
+#define IPV6_MINHOPCOUNT 73
+#endif
+#ifndef IPV6_FREEBIND
+#define IPV6_FREEBIND 78
+#endif
+#ifndef IPV6_MULTICAST_ALL
+#define IPV6_MULTICAST_ALL 29
+#define IPV6_ROUTER_ALERT_ISOLATE 30
+#define IPV6_RECVERR_RFC4884 31
+#endif
+#define PREFER_PUBLIC 0x0002
+#define PREFER_COA 0x0004
+#define PREFER_DEFAULT 0x0100
+#define PREFER_HOME 0x0400
 
 #define OPT(level, name) level, name, #name
 #define E(error) (-100000 - (error))
@@ -375,6 +404,111 @@ static const struct option alike[] = {
      {E(ENOPROTOOPT), E(ENOPROTOOPT), E(ENOPROTOOPT), E(ENOPROTOOPT), E(ENOPROTOOPT)}},
 };
 
+/* Of an IPv6 socket */
+static const struct option alike6[] = {
+    {OPT(IPPROTO_IPV6, IPV6_ADDRFORM),
+     0,
+     E(ENOTCONN),
+     {E(EINVAL), E(EINVAL), E(EINVAL), E(ENOTCONN), E(EINVAL)}},
+    {OPT(IPPROTO_IPV6, IPV6_2292PKTINFO), 4, 0, {0, 1, 1, 1, 1}},
+    {OPT(IPPROTO_IPV6, IPV6_2292HOPOPTS), 4, 0, {0, 1, 1, 1, 1}},
+    {OPT(IPPROTO_IPV6, IPV6_2292DSTOPTS), 4, 0, {0, 1, 1, 1, 1}},
+    {OPT(IPPROTO_IPV6, IPV6_2292RTHDR), 4, 0, {0, 1, 1, 1, 1}},
+    {OPT(IPPROTO_IPV6, IPV6_2292PKTOPTIONS), 0, 0, {0, 0, 0, 0, 0}},
+    {OPT(IPPROTO_IPV6, IPV6_2292HOPLIMIT), 4, 0, {0, 1, 1, 1, 1}},
+    {OPT(IPPROTO_IPV6, IPV6_UNICAST_HOPS), 4, 64, {0, 1, 64, 2, E(EINVAL)}},
+    {OPT(IPPROTO_IPV6, IPV6_MULTICAST_IF),
+     4,
+     0,
+     {E(ENOPROTOOPT), E(ENOPROTOOPT), E(ENOPROTOOPT), E(ENOPROTOOPT), E(ENOPROTOOPT)}},
+    {OPT(IPPROTO_IPV6, IPV6_MULTICAST_HOPS),
+     4,
+     1,
+     {E(ENOPROTOOPT), E(ENOPROTOOPT), E(ENOPROTOOPT), E(ENOPROTOOPT), E(ENOPROTOOPT)}},
+    {OPT(IPPROTO_IPV6, IPV6_MULTICAST_LOOP), 4, 1, {0, 1, E(EINVAL), E(EINVAL), E(EINVAL)}},
+    {OPT(IPPROTO_IPV6, IPV6_JOIN_GROUP),
+     0,
+     E(ENOPROTOOPT),
+     {E(EINVAL), E(EINVAL), E(EINVAL), E(EINVAL), E(EINVAL)}},
+    {OPT(IPPROTO_IPV6, IPV6_LEAVE_GROUP),
+     0,
+     E(ENOPROTOOPT),
+     {E(EINVAL), E(EINVAL), E(EINVAL), E(EINVAL), E(EINVAL)}},
+    {OPT(IPPROTO_IPV6, IPV6_ROUTER_ALERT),
+     4,
+     0,
+     {E(ENOPROTOOPT), E(ENOPROTOOPT), E(ENOPROTOOPT), E(ENOPROTOOPT), E(ENOPROTOOPT)}},
+    {OPT(IPPROTO_IPV6, IPV6_MTU_DISCOVER), 4, 1, {0, 1, E(EINVAL), 2, E(EINVAL)}},
+    {OPT(IPPROTO_IPV6, IPV6_MTU),
+     0,
+     E(ENOTCONN),
+     {E(ENOTCONN), E(EINVAL), E(EINVAL), E(EINVAL), E(ENOTCONN)}},
+    {OPT(IPPROTO_IPV6, IPV6_RECVERR), 4, 0, {0, 1, 1, 1, 1}},
+    {OPT(IPPROTO_IPV6, IPV6_V6ONLY), 4, 0, {0, 1, 1, 1, 1}},
+    {OPT(IPPROTO_IPV6, IPV6_JOIN_ANYCAST),
+     0,
+     E(ENOPROTOOPT),
+     {E(EINVAL), E(EINVAL), E(EINVAL), E(EINVAL), E(EINVAL)}},
+    {OPT(IPPROTO_IPV6, IPV6_LEAVE_ANYCAST),
+     0,
+     E(ENOPROTOOPT),
+     {E(EINVAL), E(EINVAL), E(EINVAL), E(EINVAL), E(EINVAL)}},
+    {OPT(IPPROTO_IPV6, IPV6_MULTICAST_ALL), 4, 1, {0, 1, 1, 1, 1}},
+    {OPT(IPPROTO_IPV6, IPV6_ROUTER_ALERT_ISOLATE), 4, 0, {0, 1, 1, 1, 1}},
+    {OPT(IPPROTO_IPV6, IPV6_RECVERR_RFC4884), 4, 0, {0, 1, E(EINVAL), E(EINVAL), E(EINVAL)}},
+    {OPT(IPPROTO_IPV6, IPV6_FLOWLABEL_MGR),
+     0,
+     E(ENOENT),
+     {E(EINVAL), E(EINVAL), E(EINVAL), E(EINVAL), E(EINVAL)}},
+    {OPT(IPPROTO_IPV6, IPV6_IPSEC_POLICY),
+     0,
+     E(ENOPROTOOPT),
+     {E(EOPNOTSUPP), E(EOPNOTSUPP), E(EOPNOTSUPP), E(EOPNOTSUPP), E(EOPNOTSUPP)}},
+    {OPT(IPPROTO_IPV6, IPV6_XFRM_POLICY),
+     0,
+     E(ENOPROTOOPT),
+     {E(EINVAL), E(EINVAL), E(EINVAL), E(EINVAL), E(EINVAL)}},
+    {OPT(IPPROTO_IPV6, IPV6_RECVPKTINFO), 4, 0, {0, 1, 1, 1, 1}},
+    {OPT(IPPROTO_IPV6, IPV6_PKTINFO),
+     0,
+     E(ENOPROTOOPT),
+     {E(EINVAL), E(EINVAL), E(EINVAL), E(EINVAL), E(EINVAL)}},
+    {OPT(IPPROTO_IPV6, IPV6_RECVHOPLIMIT), 4, 0, {0, 1, 1, 1, 1}},
+    {OPT(IPPROTO_IPV6, IPV6_RECVHOPOPTS), 4, 0, {0, 1, 1, 1, 1}},
+    {OPT(IPPROTO_IPV6, IPV6_HOPOPTS),
+     0,
+     0,
+     {E(EINVAL), E(EINVAL), E(EINVAL), E(EINVAL), E(EINVAL)}},
+    {OPT(IPPROTO_IPV6, IPV6_RTHDRDSTOPTS),
+     0,
+     0,
+     {E(EINVAL), E(EINVAL), E(EINVAL), E(EINVAL), E(EINVAL)}},
+    {OPT(IPPROTO_IPV6, IPV6_RECVRTHDR), 4, 0, {0, 1, 1, 1, 1}},
+    {OPT(IPPROTO_IPV6, IPV6_RTHDR), 0, 0, {E(EINVAL), E(EINVAL), E(EINVAL), E(EINVAL), E(EINVAL)}},
+    {OPT(IPPROTO_IPV6, IPV6_RECVDSTOPTS), 4, 0, {0, 1, 1, 1, 1}},
+    {OPT(IPPROTO_IPV6, IPV6_DSTOPTS),
+     0,
+     0,
+     {E(EINVAL), E(EINVAL), E(EINVAL), E(EINVAL), E(EINVAL)}},
+    {OPT(IPPROTO_IPV6, IPV6_RECVPATHMTU), 4, 0, {0, 1, 1, 1, 1}},
+    {OPT(IPPROTO_IPV6, IPV6_PATHMTU),
+     0,
+     E(ENOTCONN),
+     {E(ENOPROTOOPT), E(ENOPROTOOPT), E(ENOPROTOOPT), E(ENOPROTOOPT), E(ENOPROTOOPT)}},
+    {OPT(IPPROTO_IPV6, IPV6_DONTFRAG), 4, 0, {0, 1, 1, 1, 1}},
+    {OPT(IPPROTO_IPV6, IPV6_RECVTCLASS), 4, 0, {0, 1, 1, 1, 1}},
+    {OPT(IPPROTO_IPV6, IPV6_TCLASS), 4, 0, {0, 0, 0, 0, E(EINVAL)}},
+    {OPT(IPPROTO_IPV6, IPV6_ADDR_PREFERENCES), 4, 1280, {1280, 1025, E(EINVAL), 1026, 1280}},
+    {OPT(IPPROTO_IPV6, IPV6_MINHOPCOUNT), 4, 0, {0, 1, E(EINVAL), 2, E(EINVAL)}},
+    {OPT(IPPROTO_IPV6, IPV6_RECVORIGDSTADDR), 4, 0, {0, 1, 1, 1, 1}},
+    {OPT(IPPROTO_IPV6, IPV6_UNICAST_IF),
+     4,
+     0,
+     {0, E(EADDRNOTAVAIL), E(EADDRNOTAVAIL), E(EADDRNOTAVAIL), E(EADDRNOTAVAIL)}},
+    {OPT(IPPROTO_IPV6, IPV6_RECVFRAGSIZE), 4, 0, {0, 1, 1, 1, 1}},
+    {OPT(IPPROTO_IPV6, IPV6_FREEBIND), 4, 0, {0, 1, 1, 1, 1}},
+};
+
 /* What a stack may well refuse */
 static const struct option optional[] = {
     {OPT(SOL_SOCKET, SO_ATTACH_FILTER),
@@ -413,6 +547,15 @@ static const struct option optional[] = {
     {OPT(IPPROTO_IP, IP_TRANSPARENT), 4, 0, {0, 1, 1, 1, 1}},
 };
 
+static const struct option optional6[] = {
+    {OPT(IPPROTO_IPV6, IPV6_FLOWINFO), 4, 0, {0, 1, 1, 1, 1}},
+    {OPT(IPPROTO_IPV6, IPV6_FLOWINFO_SEND), 4, 0, {0, 1, 1, 1, 1}},
+    {OPT(IPPROTO_IPV6, IPV6_AUTOFLOWLABEL), 4, 1, {0, 1, 1, 1, 1}},
+    {OPT(IPPROTO_IPV6, IPV6_TRANSPARENT), 4, 0, {0, 1, 1, 1, 1}},
+};
+
+static int family = AF_INET;
+
 static bool lacks(const struct option *o)
 {
 	for (size_t i = 0; i < sizeof(may_lack) / sizeof(may_lack[0]); i++)
@@ -438,7 +581,7 @@ static int get(int fd, const struct option *o, int *len)
 
 static int set_and_get(const struct option *o, int v)
 {
-	int fd = tcp_socket(), len, got;
+	int fd = (int)OK(socket(family, SOCK_STREAM, 0)), len, got;
 
 	if (setsockopt(fd, o->level, o->name, &v, sizeof(v)) < 0)
 		got = E(errno);
@@ -455,7 +598,7 @@ static bool is(int got, int want)
 
 static unsigned check_one(const struct option *o)
 {
-	int fd = tcp_socket(), len, got = get(fd, o, &len);
+	int fd = (int)OK(socket(family, SOCK_STREAM, 0)), len, got = get(fd, o, &len);
 	unsigned wrong = 0;
 
 	OK(close(fd));
@@ -505,6 +648,34 @@ static void ip_level(void)
 	ALL(alike, "IP_");
 }
 
+static void ipv6_level(void)
+{
+	ALL(alike, "IPV6_");
+	family = AF_INET6;
+	ALL(alike6, "IPV6_");
+}
+
+/* What has an effect that a table does not show */
+static void ipv6_headers_and_preferences(void)
+{
+	static const int header[] = {IPV6_HOPOPTS, IPV6_RTHDRDSTOPTS, IPV6_RTHDR, IPV6_DSTOPTS};
+	int fd = (int)OK(socket(AF_INET6, SOCK_STREAM, 0));
+	struct ipv6_mreq none = {.ipv6mr_interface = 0};
+
+	for (int i = 0; i < 4; i++)
+		OK(setsockopt(fd, IPPROTO_IPV6, header[i], NULL, 0)); /* take it away */
+	CHECK_ERRNO(setsockopt(fd, IPPROTO_IPV6, IPV6_JOIN_GROUP, &none, sizeof(none)), EPROTO);
+	CHECK_ERRNO(setsockopt(fd, IPPROTO_IPV6, IPV6_LEAVE_GROUP, &none, sizeof(none)), EPROTO);
+	/* Of each pair the one that is named, else the default */
+	set_option(fd, IPPROTO_IPV6, IPV6_ADDR_PREFERENCES, PREFER_PUBLIC);
+	CHECK_EQ(get_option(fd, IPPROTO_IPV6, IPV6_ADDR_PREFERENCES), PREFER_PUBLIC | PREFER_HOME);
+	set_option(fd, IPPROTO_IPV6, IPV6_ADDR_PREFERENCES, PREFER_COA);
+	CHECK_EQ(get_option(fd, IPPROTO_IPV6, IPV6_ADDR_PREFERENCES), PREFER_DEFAULT | PREFER_COA);
+	CHECK_ERRNO(setsockopt(fd, IPPROTO_IPV6, IPV6_ADDR_PREFERENCES,
+			       &(int){PREFER_COA | PREFER_HOME}, sizeof(int)),
+		    EINVAL);
+}
+
 static void optional_at_socket_level(void)
 {
 	ALL(optional, "SO_");
@@ -520,5 +691,12 @@ static void optional_at_ip_level(void)
 	ALL(optional, "IP_");
 }
 
-CHECK_MAIN(CASE(socket_level), CASE(tcp_level), CASE(ip_level), CASE(optional_at_socket_level),
-	   CASE(optional_at_tcp_level), CASE(optional_at_ip_level))
+static void optional_at_ipv6_level(void)
+{
+	family = AF_INET6;
+	ALL(optional6, "IPV6_");
+}
+
+CHECK_MAIN(CASE(socket_level), CASE(tcp_level), CASE(ip_level), CASE(ipv6_level),
+	   CASE(ipv6_headers_and_preferences), CASE(optional_at_socket_level),
+	   CASE(optional_at_tcp_level), CASE(optional_at_ip_level), CASE(optional_at_ipv6_level))

@@ -5,9 +5,14 @@
 #include <linux/netlink.h>
 #include <stddef.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/un.h>
 
 #include "check.h"
+
+#ifndef IPPROTO_MPTCP
+#define IPPROTO_MPTCP 262
+#endif
 
 static void socket_pairs(void)
 {
@@ -147,5 +152,77 @@ static void together_with_tcp(void)
 	CHECK_EQ(poll(p, 2, 1000), 2);
 }
 
+/* arch/x86/entry/syscalls/syscall_32.tbl */
+enum { GETPID32 = 20, SOCKET32 = 359, BIND32 = 361, LISTEN32 = 363, ACCEPT32 = 364, NAME32 = 367 };
+
+static int call32(int nr, uintptr_t a, uintptr_t b, uintptr_t c, uintptr_t d)
+{
+	int r;
+
+	__asm__ volatile("int $0x80"
+			 : "=a"(r)
+			 : "a"(nr), "b"(a), "c"(b), "d"(c), "S"(d)
+			 : "memory", "r8", "r9", "r10", "r11");
+	return r;
+}
+
+/* A 32-bit program's sockets are the kernel's, and are met there. */
+static void calls_of_32_bits(void)
+{
+	struct low {
+		struct sockaddr_in a;
+		socklen_t len;
+	} * low;
+	int l, c, s, status;
+	pid_t pid = child();
+
+	if (!pid) {
+		signal(SIGSEGV, SIG_DFL);
+		_exit(call32(GETPID32, 0, 0, 0, 0) != getpid());
+	}
+	OK(waitpid(pid, &status, 0));
+	if (WIFSIGNALED(status))
+		check_skip("the kernel has no 32-bit calls");
+	CHECK_EQ(status, 0);
+	low = mmap(NULL, sizeof(*low), PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+	CHECK(low != MAP_FAILED);
+	l = call32(SOCKET32, AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0, 0);
+	CHECK(l >= 0);
+	CHECK_EQ(get_option(l, SOL_SOCKET, SO_DOMAIN), AF_INET);
+	low->a =
+	    (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	low->len = sizeof(low->a);
+	CHECK_EQ(call32(BIND32, (unsigned)l, (uintptr_t)&low->a, low->len, 0), 0);
+	CHECK_EQ(call32(LISTEN32, (unsigned)l, 1, 0, 0), 0);
+	CHECK_EQ(call32(NAME32, (unsigned)l, (uintptr_t)&low->a, (uintptr_t)&low->len, 0), 0);
+	CHECK(low->a.sin_port);
+	c = tcp_socket();
+	OK(connect(c, SA(&low->a), sizeof(low->a)));
+	s = call32(ACCEPT32, (unsigned)l, 0, 0, 0);
+	CHECK(s >= 0);
+	expect_text(c, s, "there");
+	expect_text(s, c, "and back");
+}
+
+/* As Go's listeners ask, and others: else TCP.  A TCP client comes to either. */
+static void multipath_or_tcp(void)
+{
+	struct sockaddr_in a = test_address(0);
+	int l = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_MPTCP), c;
+
+	CHECK_ERRNO(socket(AF_INET, SOCK_STREAM | 0x100, IPPROTO_MPTCP), EINVAL);
+	CHECK_ERRNO(socket(AF_INET, SOCK_DGRAM, IPPROTO_MPTCP), EPROTONOSUPPORT);
+	if (l < 0) {
+		CHECK(errno == EPROTONOSUPPORT || errno == ENOPROTOOPT);
+		l = tcp_socket();
+	}
+	OK(bind(l, SA(&a), sizeof(a)));
+	OK(listen(l, 1));
+	c = connected(local_name(l));
+	expect_text(c, OK(accept(l, NULL, NULL)), "one path");
+}
+
 CHECK_MAIN(CASE(socket_pairs), CASE(abstract_name), CASE(named), CASE(datagrams),
-	   CASE(pipes_and_events), CASE(netlink), CASE(together_with_tcp))
+	   CASE(pipes_and_events), CASE(netlink), CASE(together_with_tcp), CASE(calls_of_32_bits),
+	   CASE(multipath_or_tcp))

@@ -2,6 +2,8 @@
  *
  * reset.c - RST: who sends it, and what the other end's calls and polls say
  */
+#include <sys/uio.h>
+
 #include "check.h"
 
 #define RESET_BITS (POLLIN | POLLOUT | POLLRDHUP | POLLHUP | POLLERR)
@@ -31,14 +33,51 @@ static void recv_says_it_once(void)
 
 static void send_says_it_once(void)
 {
+	struct msghdr none = {0};
 	int fd[2];
 
 	tcp_pair(fd);
+	expect_text(fd[0], fd[1], "this program uses others already");
+	CHECK_EQ(sendmsg(fd[1], &none, 0), 0);
+	CHECK_ERRNO(recvmsg(fd[1], &none, MSG_DONTWAIT), EAGAIN);
 	reset_close(fd[0]);
 	wait_bits(fd[1], POLLERR);
 	CHECK_ERRNO(send(fd[1], "x", 1, MSG_NOSIGNAL), ECONNRESET);
 	CHECK_ERRNO(send(fd[1], "x", 1, MSG_NOSIGNAL), EPIPE);
 	expect_eof(fd[1]);
+	/* One that was shut for sending has the error before EPIPE, too; recv() may take it first.
+	 */
+	for (int reads = 0; reads < 2; reads++) {
+		char b;
+
+		tcp_pair(fd);
+		OK(shutdown(fd[1], SHUT_WR));
+		CHECK_ERRNO(send(fd[1], "x", 1, MSG_NOSIGNAL), EPIPE);
+		wait_bits(fd[0], POLLRDHUP);
+		reset_close(fd[0]);
+		wait_bits(fd[1], POLLERR);
+		if (reads)
+			CHECK_ERRNO(recv(fd[1], &b, 1, 0), ECONNRESET);
+		else
+			CHECK_ERRNO(send(fd[1], "x", 1, MSG_NOSIGNAL), ECONNRESET);
+		CHECK(!(poll_bits(fd[1]) & POLLERR));
+		CHECK_ERRNO(send(fd[1], "x", 1, MSG_NOSIGNAL), EPIPE);
+	}
+}
+
+/* What it did not read is lost, and the other end hears of that after the end of file too. */
+static void close_with_unread_data_after_its_end(void)
+{
+	int fd[2];
+
+	tcp_pair(fd);
+	write_all(fd[1], "unread", 6);
+	wait_bits(fd[0], POLLIN);
+	OK(shutdown(fd[0], SHUT_WR));
+	wait_bits(fd[1], POLLRDHUP);
+	OK(close(fd[0]));
+	wait_bits(fd[1], POLLHUP);
+	CHECK_ERRNO(send(fd[1], "x", 1, MSG_NOSIGNAL), EPIPE);
 }
 
 static void polled(void)
@@ -188,7 +227,31 @@ static void killed_process(void)
 	CHECK_ERRNO(recv(s[1], &b, 1, 0), ECONNRESET);
 }
 
+/* Calls of no bytes: of vectors they are nothing, of recv() they tell of the error. */
+static void calls_of_no_bytes(void)
+{
+	int fd[2], fresh = tcp_socket(), l = tcp_socket();
+	struct iovec v[2] = {{"", 0}, {"", 0}};
+	char b;
+
+	CHECK_EQ(writev(fresh, v, 2), 0);
+	CHECK_EQ(readv(fresh, v, 2), 0);
+	OK(listen(l, 1));
+	CHECK_EQ(writev(l, v, 2), 0);
+	CHECK_EQ(readv(l, v, 2), 0);
+	tcp_pair(fd);
+	expect_text(fd[0], fd[1], "this program uses others already");
+	reset_close(fd[0]);
+	wait_bits(fd[1], POLLERR);
+	CHECK_EQ(writev(fd[1], v, 2), 0);
+	CHECK_EQ(readv(fd[1], v, 2), 0);
+	CHECK_ERRNO(recv(fd[1], &b, 0, 0), ECONNRESET);
+	CHECK(!(poll_bits(fd[1]) & POLLERR));
+	CHECK_EQ(socket_error(fd[1]), 0);
+}
+
 CHECK_MAIN(CASE(recv_says_it_once), CASE(send_says_it_once), CASE(polled), CASE(epolled),
 	   CASE(not_connected_after), CASE(data_comes_first), CASE(close_with_unread_data),
 	   CASE(linger_zero_discards), CASE(wakes_a_blocked_recv), CASE(wakes_a_blocked_send),
-	   CASE(killed_process))
+	   CASE(killed_process), CASE(calls_of_no_bytes),
+	   CASE(close_with_unread_data_after_its_end))

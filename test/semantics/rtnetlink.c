@@ -2,10 +2,12 @@
  *
  * rtnetlink.c - NETLINK_ROUTE sockets: dumps, single answers, groups, names, flags
  */
+#include <linux/capability.h>
 #include <linux/if_addr.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
+#include <sys/syscall.h>
 
 #include "check.h"
 
@@ -405,12 +407,25 @@ static void route_dumps(void)
 	CHECK_EQ(own_routes(fd, 73, RT_TABLE_MAIN), 0);
 }
 
+/* An address of lo's comes or goes. */
+static struct request change_of(unsigned short type, struct in_addr addr)
+{
+	struct request r = dump_of(type, AF_INET, 31);
+
+	r.h.nlmsg_flags =
+	    NLM_F_REQUEST | NLM_F_ACK | (type == RTM_NEWADDR ? NLM_F_CREATE | NLM_F_EXCL : 0);
+	r.h.nlmsg_len = NLMSG_LENGTH(sizeof(struct ifaddrmsg));
+	r.addr = (struct ifaddrmsg){.ifa_family = AF_INET, .ifa_prefixlen = 32, .ifa_index = 1};
+	add_attr(&r, IFA_LOCAL, &addr, sizeof(addr));
+	return r;
+}
+
 /* A change is made, and whoever watches is told. */
 static void change_and_watch(void)
 {
 	struct sockaddr_nl a = {.nl_family = AF_NETLINK, .nl_groups = RTMGRP_IPV4_IFADDR}, got;
 	int watch = route_socket(SOCK_RAW), fd = route_socket(SOCK_RAW), twice;
-	struct request r = dump_of(RTM_NEWADDR, AF_INET, 31);
+	struct request r;
 	struct in_addr addr = {htonl(0x7f2a0000 | (uint32_t)(getpid() & 0xffff))};
 	socklen_t len = sizeof(got);
 	char buf[ROOM];
@@ -421,12 +436,7 @@ static void change_and_watch(void)
 	CHECK_EQ(got.nl_groups, RTMGRP_IPV4_IFADDR);
 	twice = OK(dup(fd));
 	for (int i = 0; i < 2; i++) {
-		r = dump_of(i ? RTM_DELADDR : RTM_NEWADDR, AF_INET, 31);
-		r.h.nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK | (i ? 0 : NLM_F_CREATE | NLM_F_EXCL);
-		r.h.nlmsg_len = NLMSG_LENGTH(sizeof(struct ifaddrmsg));
-		r.addr =
-		    (struct ifaddrmsg){.ifa_family = AF_INET, .ifa_prefixlen = 32, .ifa_index = 1};
-		add_attr(&r, IFA_LOCAL, &addr, sizeof(addr));
+		r = change_of(i ? RTM_DELADDR : RTM_NEWADDR, addr);
 		OK(sendto(i ? twice : fd, &r, r.h.nlmsg_len, 0, SA(&kernel_name),
 			  sizeof(kernel_name)));
 		OK(recv(i ? fd : twice, buf, sizeof(buf), 0));
@@ -438,6 +448,45 @@ static void change_and_watch(void)
 		       memcmp(RTA_DATA(IFA_RTA(NLMSG_DATA(h))), &addr, 4));
 		CHECK_EQ(h->nlmsg_type, i ? RTM_DELADDR : RTM_NEWADDR);
 	}
+}
+
+static int error_of(int fd)
+{
+	char buf[ROOM];
+	struct nlmsghdr *h = (struct nlmsghdr *)buf;
+
+	OK(recv(fd, buf, sizeof(buf), 0));
+	CHECK_EQ(h->nlmsg_type, NLMSG_ERROR);
+	return ((struct nlmsgerr *)NLMSG_DATA(h))->error;
+}
+
+/* By calls without an address, as `ip address flush` makes them, and two in one datagram */
+static void change_natively(void)
+{
+	struct in_addr addr = {htonl(0x7f2b0000 | (uint32_t)(getpid() & 0xffff))};
+	struct request come = change_of(RTM_NEWADDR, addr), go = change_of(RTM_DELADDR, addr);
+	struct __user_cap_header_struct h = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct caps[2];
+	int fd = route_socket(SOCK_RAW);
+	char both[2 * sizeof(come)];
+
+	OK(send(fd, &come, come.h.nlmsg_len, 0));
+	CHECK_EQ(error_of(fd), 0);
+	OK(write(fd, &come, come.h.nlmsg_len));
+	CHECK_EQ(error_of(fd), -EEXIST);
+	OK(write(fd, &go, go.h.nlmsg_len));
+	CHECK_EQ(error_of(fd), 0);
+	memcpy(both, &come, come.h.nlmsg_len);
+	memcpy(both + NLMSG_ALIGN(come.h.nlmsg_len), &go, go.h.nlmsg_len);
+	OK(send(fd, both, NLMSG_ALIGN(come.h.nlmsg_len) + go.h.nlmsg_len, 0));
+	CHECK_EQ(error_of(fd), 0);
+	CHECK_EQ(error_of(fd), 0);
+	/* The sender's right counts, and not what it had when the socket was made. */
+	OK(syscall(SYS_capget, &h, caps));
+	caps[0].effective &= ~(1u << CAP_NET_ADMIN);
+	OK(syscall(SYS_capset, &h, caps));
+	OK(send(fd, &come, come.h.nlmsg_len, 0));
+	CHECK_EQ(error_of(fd), -EPERM);
 }
 
 /* Whoever watches may ask as well, as dnsmasq does. */
@@ -558,9 +607,6 @@ static void two_threads(void)
 /* Unprivileged, nothing can be changed, however it is asked for. */
 static void without_rights(void)
 {
-	char buf[ROOM];
-	struct nlmsghdr *h = (struct nlmsghdr *)buf;
-
 	OK(setresgid(65534, 65534, 65534));
 	OK(setresuid(65534, 65534, 65534));
 	for (int i = 0; i < 2; i++) {
@@ -575,9 +621,7 @@ static void without_rights(void)
 			OK(send(fd, &r, r.h.nlmsg_len, 0));
 		else
 			OK(sendto(fd, &r, r.h.nlmsg_len, 0, SA(&kernel_name), sizeof(kernel_name)));
-		OK(recv(fd, buf, sizeof(buf), 0));
-		CHECK_EQ(h->nlmsg_type, NLMSG_ERROR);
-		CHECK_EQ(((struct nlmsgerr *)NLMSG_DATA(h))->error, -EPERM);
+		CHECK_EQ(error_of(fd), -EPERM);
 	}
 }
 
@@ -598,6 +642,6 @@ static void no_request(void)
 
 CHECK_MAIN(CASE(links_and_addresses), CASE(by_send_and_write), CASE(at_once), CASE(peek_the_length),
 	   CASE(single_link), CASE(filtered), CASE(other_families), CASE(routes), CASE(route_dumps),
-	   CASE(not_padded), CASE(change_and_watch), CASE(watch_and_dump), CASE(dump_then_change),
-	   CASE(names), CASE(port_is_the_pid), CASE(time_out), CASE(two_threads),
-	   CASE(without_rights), CASE(no_request))
+	   CASE(not_padded), CASE(change_and_watch), CASE(change_natively), CASE(watch_and_dump),
+	   CASE(dump_then_change), CASE(names), CASE(port_is_the_pid), CASE(time_out),
+	   CASE(two_threads), CASE(without_rights), CASE(no_request))

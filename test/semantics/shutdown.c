@@ -2,6 +2,8 @@
  *
  * shutdown.c - Half-closed connections, both ways round
  */
+#include <linux/sockios.h>
+
 #include "check.h"
 
 #define REPLY (1 << 20)
@@ -131,6 +133,52 @@ static void shut_rdwr_keeps_what_came(void)
 	}
 }
 
+#define MUCH (8 << 20)
+
+static void *receive_all(void *arg)
+{
+	CHECK_EQ(read_all(*(int *)arg, in, sizeof(in)), sizeof(in));
+	return NULL;
+}
+
+/* Nor does it matter how much that is: here the window has grown before. */
+static void shut_rdwr_keeps_much(void)
+{
+	size_t sent = 0, got = 0;
+	int fd[2], left = -2, before;
+	pthread_t t;
+	ssize_t n;
+
+	tcp_pair(fd);
+	for (size_t i = 0; i < sizeof(out); i++)
+		out[i] = (char)(i * 2654435761u >> 13);
+	for (int i = 0; i < MUCH / REPLY; i++) {
+		t = thread(receive_all, &fd[0]);
+		write_all(fd[1], out, sizeof(out));
+		join(t);
+	}
+	set_nonblock(fd[1]);
+	for (;;) {
+		n = send(fd[1], out + sent % REPLY, REPLY - sent % REPLY, MSG_NOSIGNAL);
+		sent += n > 0 ? (size_t)n : 0;
+		if (n > 0)
+			continue;
+		before = left;
+		sleep_ms(100);
+		OK(ioctl(fd[1], SIOCOUTQ, &left));
+		if (left == before)
+			break;
+	}
+	/* What was acknowledged is there, and is read. */
+	sent -= (size_t)left;
+	OK(shutdown(fd[0], SHUT_RDWR));
+	while (got < sent && (n = recv(fd[0], in, REPLY - got % REPLY, 0)) > 0) {
+		CHECK(!memcmp(in, out + got % REPLY, (size_t)n));
+		got += (size_t)n;
+	}
+	CHECK(got >= sent);
+}
+
 static void shut_rdwr(void)
 {
 	int fd[2];
@@ -255,8 +303,23 @@ static void listener_ignores_shut_wr(void)
 	OK(accept(l, NULL, NULL));
 }
 
+/* Who closes has read all that it will: later bytes are answered by a reset. */
+static void half_closed_then_closed(void)
+{
+	int fd[2];
+
+	tcp_pair(fd);
+	OK(shutdown(fd[0], SHUT_WR));
+	expect_eof(fd[1]);
+	OK(close(fd[0]));
+	while (send(fd[1], "abc", 3, MSG_NOSIGNAL) == 3)
+		sleep_ms(1);
+	CHECK(errno == EPIPE || errno == ECONNRESET);
+}
+
 CHECK_MAIN(CASE(client_half_closes), CASE(server_half_closes), CASE(write_after_shut_wr),
 	   CASE(poll_while_half_closed), CASE(shut_rd), CASE(shut_rd_keeps_what_came),
-	   CASE(shut_rdwr_keeps_what_came), CASE(shut_rdwr), CASE(not_connected), CASE(bad_how),
-	   CASE(wakes_a_blocked_recv), CASE(listener_wakes_accept), CASE(listener_is_as_new),
-	   CASE(connecting_is_given_up), CASE(listener_ignores_shut_wr))
+	   CASE(shut_rdwr_keeps_what_came), CASE(shut_rdwr_keeps_much), CASE(shut_rdwr),
+	   CASE(not_connected), CASE(bad_how), CASE(wakes_a_blocked_recv),
+	   CASE(listener_wakes_accept), CASE(listener_is_as_new), CASE(connecting_is_given_up),
+	   CASE(listener_ignores_shut_wr), CASE(half_closed_then_closed))

@@ -463,9 +463,74 @@ static void restarts_on_a_socket(void)
 	CHECK_EQ((intptr_t)join(t), 'b');
 }
 
+/* --- SIGIO ------------------------------------------------------------------ */
+
+static atomic_int io_signals;
+
+static void on_io(int sig)
+{
+	(void)sig;
+	atomic_fetch_add(&io_signals, 1);
+}
+
+static void driven_by_signals(int fd)
+{
+	OK(fcntl(fd, F_SETOWN, getpid()));
+	OK(fcntl(fd, F_SETFL, OK(fcntl(fd, F_GETFL)) | O_ASYNC));
+}
+
+/* What is sent from one to the other is told of. */
+static void expect_signal(int from, int to)
+{
+	atomic_store(&io_signals, 0);
+	write_all(from, "signal", 6);
+	for (int i = 0; i < 5000 && !atomic_load(&io_signals); i++)
+		sleep_ms(1);
+	CHECK(atomic_load(&io_signals));
+	CHECK_EQ(read_all(to, (char[6]){0}, 6), 6);
+}
+
+/* O_ASYNC and FIOASYNC: listeners, connections that were in use, and those that will be */
+static void input_is_signalled(void)
+{
+	struct sigaction sa = {.sa_handler = on_io, .sa_flags = SA_RESTART};
+	struct sockaddr_in a;
+	int l = listener(4, &a), fd[2], c, s, u, v;
+
+	OK(sigaction(SIGIO, &sa, NULL));
+	used_pair(fd);
+	driven_by_signals(fd[1]);
+	CHECK(OK(fcntl(fd[1], F_GETFL)) & O_ASYNC);
+	expect_signal(fd[0], fd[1]);
+	expect_signal(fd[0], fd[1]);
+	OK(fcntl(fd[0], F_SETOWN, getpid()));
+	OK(ioctl(fd[0], FIOASYNC, &(int){1}));
+	expect_signal(fd[1], fd[0]);
+
+	atomic_store(&io_signals, 0);
+	driven_by_signals(l);
+	c = tcp_socket();
+	driven_by_signals(c);
+	OK(connect(c, SA(&a), sizeof(a)));
+	s = OK(accept(l, NULL, NULL));
+	CHECK(atomic_load(&io_signals));
+	expect_signal(s, c);
+
+	a = test_address(0);
+	u = OK(socket(AF_INET, SOCK_DGRAM, 0));
+	OK(bind(u, SA(&a), sizeof(a)));
+	a = local_name(u);
+	v = OK(socket(AF_INET, SOCK_DGRAM, 0));
+	OK(connect(v, SA(&a), sizeof(a)));
+	expect_text(v, u, "used");
+	driven_by_signals(u);
+	expect_signal(v, u);
+}
+
 CHECK_MAIN(CASE(accept_eintr), CASE(accept_address_eintr), CASE(accept_restarts), CASE(recv_eintr),
 	   CASE(recv_restarts), CASE(recv_with_timeout_never_restarts), CASE(waits_never_restart),
 	   CASE(ppoll_lets_a_signal_in), CASE(connect_eintr_goes_on), CASE(send_interrupted),
 	   CASE(sigterm_ends_accept), CASE(sigkill_ends_accept), CASE(sigterm_ends_recv),
 	   CASE(stop_and_continue), CASE(accept_timeout), CASE(recv_timeout), CASE(send_timeout),
-	   CASE(cancel_recv), CASE(cancel_accept), CASE(restarts_on_a_socket))
+	   CASE(cancel_recv), CASE(cancel_accept), CASE(restarts_on_a_socket),
+	   CASE(input_is_signalled))

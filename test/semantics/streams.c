@@ -259,6 +259,25 @@ static void large_calls(void)
 	}
 }
 
+/* Who only reads acknowledges at once, or Nagle's algorithm would hold the next write. */
+static void small_writes_one_way(void)
+{
+	long long start, least = 1000;
+	int fd[2];
+
+	tcp_pair(fd);
+	for (int round = 0; round < 5; round++) {
+		start = now_ms();
+		for (int i = 0; i < 20; i++) {
+			write_all(fd[0], out, 100);
+			CHECK_EQ(read_all(fd[1], in, 100), 100);
+		}
+		if (now_ms() - start < least)
+			least = now_ms() - start;
+	}
+	CHECK(least < 100);
+}
+
 CHECK_MAIN(CASE(sendfile_large), CASE(splice_through), CASE(splice_does_not_wait), CASE(tee_to_two),
 	   CASE(from_memory), CASE(many_vectors), CASE(bad_vector), CASE(corked),
-	   CASE(more_to_come), CASE(large_calls))
+	   CASE(more_to_come), CASE(large_calls), CASE(small_writes_one_way))

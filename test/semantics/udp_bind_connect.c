@@ -52,6 +52,31 @@ static void conflicts(void)
 	CHECK_ERRNO(bind(udp_socket(), SA(&any), sizeof(any)), EADDRNOTAVAIL);
 }
 
+/* IP_FREEBIND, IPV6_FREEBIND: the address may come later.  From it IPv4 sends nothing. */
+static void bound_to_nowhere(void)
+{
+	udp_addr a, nowhere = udp_nowhere();
+	int s = udp_bound(&a), fd = udp_socket();
+
+	(void)s;
+	CHECK_EQ(get_option(fd, IPPROTO_IP, IP_FREEBIND), 0);
+#ifdef UDP_V6
+	set_option(fd, IPPROTO_IPV6, IPV6_FREEBIND, 1);
+	CHECK_EQ(get_option(fd, IPPROTO_IPV6, IPV6_FREEBIND), 1);
+#else
+	set_option(fd, IPPROTO_IP, IP_FREEBIND, 1);
+#endif
+	CHECK_EQ(get_option(fd, IPPROTO_IP, IP_FREEBIND), 1);
+	OK(bind(fd, SA(&nowhere), sizeof(nowhere)));
+	CHECK(udp_same_host(udp_name(fd), nowhere));
+	CHECK(udp_name(fd).PORT);
+#ifndef UDP_V6
+	CHECK_EQ(sendto(fd, "x", 1, 0, SA(&a), sizeof(a)), -1);
+	CHECK(errno == ENETUNREACH || errno == EINVAL); /* by the kernel */
+	CHECK_EQ(connect(fd, SA(&a), sizeof(a)), -1);
+#endif
+}
+
 static void released_by_close(void)
 {
 	udp_addr a;
@@ -160,6 +185,31 @@ static void disconnect(void)
 	udp_expect(d, "hello");
 	OK(connect(d, &none, sizeof(none)));
 	(void)s;
+}
+
+/* __udp_disconnect() takes a port that bind() did not choose, from who is not connected too. */
+static void another_port_after_it(void)
+{
+	struct sockaddr none = {.sa_family = AF_UNSPEC};
+	udp_addr a, own = udp_address(0), b;
+	int s = udp_bound(&a), c = udp_socket();
+	char buf[8];
+
+	OK(bind(c, SA(&own), sizeof(own)));
+	OK(connect(c, &none, sizeof(none)));
+	CHECK_EQ(udp_name(c).PORT, 0);
+	/* The next connect() takes one, at the address that bind() chose. */
+	OK(connect(c, SA(&a), sizeof(a)));
+	b = udp_name(c);
+	CHECK(b.PORT != 0);
+	CHECK_EQ(send(c, "there", 5, 0), 5);
+	CHECK_EQ(recv(s, buf, sizeof(buf), 0), 5);
+	CHECK_EQ(sendto(s, "back", 4, 0, SA(&b), sizeof(b)), 4);
+	CHECK_EQ(recv(c, buf, sizeof(buf), 0), 4);
+	OK(connect(c, &none, sizeof(none)));
+	CHECK_EQ(udp_name(c).PORT, 0);
+	OK(bind(c, SA(&own), sizeof(own)));
+	CHECK(udp_name(c).PORT != 0);
 }
 
 static void refused(void)
@@ -292,6 +342,7 @@ static void broadcast_reaches_all(void)
 
 #endif
 
-CHECK_MAIN(CASE(names), CASE(conflicts), CASE(released_by_close), CASE(most_specific_gets_it),
-	   CASE(connected_hears_its_peer_only), CASE(reconnect_keeps_order), CASE(disconnect),
+CHECK_MAIN(CASE(names), CASE(conflicts), CASE(bound_to_nowhere), CASE(released_by_close),
+	   CASE(most_specific_gets_it), CASE(connected_hears_its_peer_only),
+	   CASE(reconnect_keeps_order), CASE(disconnect), CASE(another_port_after_it),
 	   CASE(refused), CASE(refused_wakes_a_recv), CASE(shut), CASE(reuseport_spreads) BROADCAST)

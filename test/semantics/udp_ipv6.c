@@ -266,6 +266,8 @@ static void link_local_needs_a_link(void)
 	inet_pton(AF_INET6, "fe80::1", &a.sin6_addr);
 	CHECK_ERRNO(bind(fd, SA(&a), sizeof(a)), EINVAL);
 	CHECK_ERRNO(connect(fd, SA(&a), sizeof(a)), EINVAL);
+	inet_pton(AF_INET6, "ff02::fb", &a.sin6_addr);
+	CHECK_ERRNO(bind(fd, SA(&a), sizeof(a)), EINVAL);
 }
 
 /* --- groups --------------------------------------------------------------- */

@@ -6,6 +6,13 @@
 
 #include "udp.h"
 
+/* Of linux/udp.h */
+#define SOL_UDP 17
+#ifndef UDP_CORK
+#define UDP_CORK 1
+#endif
+#define UDP_SEGMENT 103
+
 static void both_ways(void)
 {
 	udp_addr a, from;
@@ -369,7 +376,71 @@ static void shutdown_wakes(void)
 	}
 }
 
+/* The parts come one by one, the last is shorter. */
+static void expect_parts(int fd, const char *whole, size_t len, size_t part)
+{
+	char part_of[2048];
+
+	for (size_t at = 0; at < len; at += part) {
+		size_t n = len - at < part ? len - at : part;
+
+		wait_bits(fd, POLLIN);
+		CHECK_EQ(recv(fd, part_of, sizeof(part_of), 0), n);
+		CHECK_EQ(memcmp(part_of, whole + at, n), 0);
+	}
+	udp_silent(fd);
+}
+
+/* UDP_SEGMENT: what is sent at once is cut, by the option's size or by that of a message. */
+static void segments(void)
+{
+	union {
+		char raw[CMSG_SPACE(sizeof(uint16_t))];
+		struct cmsghdr h;
+	} control = {.h = {CMSG_LEN(sizeof(uint16_t)), SOL_UDP, UDP_SEGMENT}};
+	char whole[3033];
+	struct iovec v = {whole, sizeof(whole)};
+	udp_addr a;
+	int s = udp_bound(&a), c = udp_connected(a), u = udp_socket();
+	struct msghdr m = {&a, sizeof(a), &v, 1, control.raw, sizeof(control.raw), 0};
+
+	for (size_t i = 0; i < sizeof(whole); i++)
+		whole[i] = (char)(i * 31 >> 4);
+	set_option(c, SOL_UDP, UDP_SEGMENT, 500);
+	CHECK_EQ(get_option(c, SOL_UDP, UDP_SEGMENT), 500);
+	CHECK_EQ(send(c, whole, sizeof(whole), 0), sizeof(whole));
+	expect_parts(s, whole, sizeof(whole), 500);
+	CHECK_EQ(sendto(c, whole, sizeof(whole), 0, SA(&a), sizeof(a)), sizeof(whole));
+	expect_parts(s, whole, sizeof(whole), 500);
+	*(uint16_t *)(void *)CMSG_DATA(&control.h) = 1000;
+	CHECK_EQ(sendmsg(u, &m, 0), sizeof(whole));
+	expect_parts(s, whole, sizeof(whole), 1000);
+	CHECK_ERRNO(setsockopt(c, SOL_UDP, UDP_SEGMENT, &(int){65536}, sizeof(int)), EINVAL);
+}
+
+/* UDP_CORK, MSG_MORE: one datagram of several calls */
+static void one_of_several_calls(void)
+{
+	udp_addr a;
+	int s = udp_bound(&a), c = udp_connected(a), u = udp_socket();
+
+	set_option(c, SOL_UDP, UDP_CORK, 1);
+	CHECK_EQ(get_option(c, SOL_UDP, UDP_CORK), 1);
+	CHECK_EQ(send(c, "one ", 4, 0), 4);
+	CHECK_EQ(send(c, "by ", 3, 0), 3);
+	udp_silent(s);
+	set_option(c, SOL_UDP, UDP_CORK, 0);
+	udp_expect(s, "one by ");
+	CHECK_EQ(send(c, "of ", 3, MSG_MORE), 3);
+	CHECK_EQ(send(c, "two", 3, 0), 3);
+	udp_expect(s, "of two");
+	CHECK_EQ(sendto(u, "not ", 4, MSG_MORE, SA(&a), sizeof(a)), 4);
+	CHECK_EQ(sendto(u, "connected", 9, 0, SA(&a), sizeof(a)), 9);
+	udp_expect(s, "not connected");
+}
+
 CHECK_MAIN(CASE(both_ways), CASE(boundaries), CASE(truncation_by_recv), CASE(truncation_by_recvmsg),
 	   CASE(short_names), CASE(peek), CASE(empty), CASE(sizes), CASE(vectors),
 	   CASE(many_at_once), CASE(recvmmsg_waits_for_all), CASE(bad_arguments),
-	   CASE(name_before_bytes), CASE(bytes_before_name), CASE(shutdown_wakes))
+	   CASE(name_before_bytes), CASE(bytes_before_name), CASE(shutdown_wakes), CASE(segments),
+	   CASE(one_of_several_calls))

@@ -38,6 +38,23 @@ static void expect_read(int fd, const char *text)
 	CHECK(!strcmp(b, text));
 }
 
+/* It is there, and what came before it, when the connection is accepted. */
+static void before_accept(void)
+{
+	struct sockaddr_in a;
+	int l = listener(4, &a), c = connected(a), s;
+
+	write_all(c, "abc", 3);
+	send_urgent(c, "U");
+	write_all(c, "def", 3);
+	sleep_ms(50);
+	s = OK(accept(l, NULL, NULL));
+	expect_urgent(s, 'U');
+	expect_read(s, "abc");
+	expect_read(s, "def");
+	expect_text(s, c, "more");
+}
+
 static void out_of_band(void)
 {
 	int fd[2];
@@ -320,6 +337,7 @@ static void no_room(void)
 	reap(pid);
 }
 
-CHECK_MAIN(CASE(out_of_band), CASE(not_in_the_stream), CASE(last_byte), CASE(in_line),
-	   CASE(in_line_inherited), CASE(overtaken), CASE(none), CASE(peeked), CASE(by_messages),
-	   CASE(exceptional_condition), CASE(signalled), CASE(in_its_place), CASE(no_room))
+CHECK_MAIN(CASE(before_accept), CASE(out_of_band), CASE(not_in_the_stream), CASE(last_byte),
+	   CASE(in_line), CASE(in_line_inherited), CASE(overtaken), CASE(none), CASE(peeked),
+	   CASE(by_messages), CASE(exceptional_condition), CASE(signalled), CASE(in_its_place),
+	   CASE(no_room))

@@ -55,6 +55,17 @@ func data(w http.ResponseWriter, r *http.Request) {
 	io.Copy(w, stream(n))
 }
 
+// file answers /file?n=N with the same N bytes, or with the ranges of them that are asked for.
+func file(w http.ResponseWriter, r *http.Request) {
+	n, err := strconv.ParseInt(r.FormValue("n"), 10, 64)
+	if err != nil || n < 0 || n > bytesMax {
+		http.Error(w, "n?", http.StatusBadRequest)
+		return
+	}
+	b, _ := io.ReadAll(stream(n))
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(b))
+}
+
 func echo(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
@@ -77,6 +88,7 @@ func server(address string) error {
 	http.HandleFunc("/hello", hello)
 	http.HandleFunc("/peer", peer)
 	http.HandleFunc("/data", data)
+	http.HandleFunc("/file", file)
 	http.HandleFunc("/echo", echo)
 	http.HandleFunc("/sum", sum)
 	l, err := net.Listen("tcp4", address)

@@ -50,7 +50,7 @@ static void strict_order(void **state)
 	unsigned dropped = 0, sent = 0, left = 0;
 
 	(void)state;
-	assert_int_equal(backlog_init(&b), 0);
+	assert_int_equal(backlog_init(&b, 0), 0);
 	srand(3);
 	for (unsigned i = 0; i < FRAMES;) {
 		struct rte_mbuf *m[32];
@@ -66,17 +66,17 @@ static void strict_order(void **state)
 		waiting[p] += put;
 		dropped += n - put;
 		room = (unsigned)rand() % 25;
-		sent += backlog_send(&b, take, NULL);
+		sent += backlog_send(&b, 0, take, NULL);
 	}
 	for (unsigned p = 0; p < PRIORITIES; p++)
 		left += waiting[p];
 	assert_int_equal(b.n, left);
 	assert_true(dropped && left); /* else this tested little */
 	room = left;
-	sent += backlog_send(&b, take, NULL);
+	sent += backlog_send(&b, 0, take, NULL);
 	assert_int_equal(b.n, 0);
 	assert_int_equal(sent + dropped, FRAMES);
-	assert_int_equal(backlog_send(&b, take, NULL), 0);
+	assert_int_equal(backlog_send(&b, 0, take, NULL), 0);
 	backlog_free(&b);
 }
 

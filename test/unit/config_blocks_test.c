@@ -29,6 +29,7 @@ static void a_port_block_replaces_the_default_veth_pair(void **state)
 static void keys_that_do_not_go_together_are_refused(void **state)
 {
 #define STACK "\nstack: {addresses: [192.0.2.1/24]}"
+#define ROUTE(to, via) "stack: {routes: [{to: " to ", via: " via "}]}"
 	static const struct {
 		const char *text, *message;
 	} t[] = {
@@ -43,6 +44,23 @@ static void keys_that_do_not_go_together_are_refused(void **state)
 	    {"port: {driver: vdev}" STACK, "1:1: key 'port.device': missing"},
 	    {"port: {driver: pci, device: eth0}" STACK,
 	     "1:29: key 'port.device': 'eth0' is not a PCI address"},
+	    {"port: {driver: pci, device: 02:00:00:00:00}" STACK,
+	     "1:29: key 'port.device': '02:00:00:00:00' is not a PCI address"},
+	    {"port: {driver: memif}" STACK, "1:1: key 'port.path': missing"},
+	    {"port: {driver: memif, path: /x, queue_size: 32768}\nmemory: {mbufs: 65536}" STACK,
+	     "1:45: key 'port.queue_size': '32768' is out of range: expected at most 16384"},
+	    {"port: {driver: tap, memif: {id: 3}}" STACK,
+	     "1:33: key 'port.memif.id': not used by driver tap: expected it to be left out"},
+	    {"port: {driver: pcap}" STACK,
+	     "1:1: key 'port.pcap': no file: expected port.pcap.receive or port.pcap.send"},
+	    {"port: {driver: pcap, pcap: {send: /x, repeat: true}}" STACK,
+	     "1:47: key 'port.pcap.repeat': nothing to repeat"},
+	    {"port: {driver: pcap, pcap: {send: \"/x,y\"}}" STACK,
+	     "1:35: key 'port.pcap.send': has a comma"},
+	    {"port: {driver: ring, pcap: {send: /x}}" STACK,
+	     "1:35: key 'port.pcap.send': not used by driver ring"},
+	    {"port: {driver: null, iface: a}" STACK,
+	     "1:29: key 'port.iface': not used by driver null"},
 	    {"port: {driver: virtio_user, path: /x, iface: eth0}" STACK,
 	     "1:46: key 'port.iface': not used by driver virtio_user"},
 	    {"port: {driver: af_xdp, iface: a, path: /x}" STACK,
@@ -52,6 +70,12 @@ static void keys_that_do_not_go_together_are_refused(void **state)
 	    {"port: {driver: af_xdp, iface: a, mtu: 3499}" STACK,
 	     "1:39: key 'port.mtu': '3499' is out of range: expected at most "
 	     "3498 with driver af_xdp"},
+	    {"port: {veth: {host: a}, mtu: 67}" STACK,
+	     "1:30: key 'port.mtu': '67' is out of range: expected a number, 68"},
+	    {"port: {veth: {host: a}, mtu: 1279}\nstack: {addresses6: [\"fd00::2/64\"]}",
+	     "1:30: key 'port.mtu': too small for IPv6"},
+	    {"port: {veth: {host: a}, mtu: 68}\nstack: {slaac: true}",
+	     "1:30: key 'port.mtu': too small for IPv6"},
 	    {"port: {veth: {host: abcdefghijklmno}}" STACK,
 	     "1:21: key 'port.veth.host': 'abcdefghijklmno' is too long to"},
 	    {"port: {iface: a, veth: {host: a}}" STACK,
@@ -79,14 +103,67 @@ static void keys_that_do_not_go_together_are_refused(void **state)
 					     "'10.213.0.2' is the stack's own"},
 	    {"stack: {gateway: 10.213.1.1}", "1:18: key 'stack.gateway': "
 					     "'10.213.1.1' is in no network of stack.addresses"},
+	    {ROUTE("10.8.0.0/16", "10.214.0.3"),
+	     "1:41: key 'stack.routes[0].via': in no network of stack.addresses"},
+	    {ROUTE("10.8.0.1/16", "10.213.0.3"),
+	     "1:23: key 'stack.routes[0].to': '10.8.0.1/16' is not a network"},
+	    {ROUTE("10.8.0.0/16", "10.213.0.2"),
+	     "1:41: key 'stack.routes[0].via': the stack's own address"},
+	    {ROUTE("10.8.0.0/16", "10.213.0.0/24"),
+	     "1:41: key 'stack.routes[0].via': not a host's address"},
+	    {ROUTE("10.8.0.0/16", "\"fe80::1\""),
+	     "1:41: key 'stack.routes[0].via': of the other family: expected an IPv4"},
+	    {ROUTE("\"fd00:8::/32\"", "10.213.0.3"),
+	     "1:43: key 'stack.routes[0].via': of the other family: expected an IPv6"},
+	    {ROUTE("\"fd00:8::/32\"", "\"fd00:7::1\""),
+	     "1:43: key 'stack.routes[0].via': in no network of stack.addresses6"},
+	    {ROUTE("10.8.0.0/16", "10.213.0.3, src: 10.213.0.4"),
+	     "1:58: key 'stack.routes[0].src': not in stack.addresses"},
+	    {ROUTE("10.213.0.0/24", "10.213.0.3"),
+	     "1:23: key 'stack.routes[0].to': on the link already"},
+	    {ROUTE("127.0.0.0/8", "10.213.0.3"), "1:23: key 'stack.routes[0].to': loopback's"},
+	    {ROUTE("10.8.0.0/16", "10.213.0.3}, {to: 10.8.0.0/16, via: 10.213.0.4"),
+	     "1:59: key 'stack.routes[1].to': there already"},
+	    {"stack: {gateway: 10.213.0.1, routes: [{to: 0.0.0.0/0, via: 10.213.0.3}]}",
+	     "1:44: key 'stack.routes[0].to': what stack.gateway is for"},
+	    {"stack: {routes: [{to: 10.8.0.0/16}]}",
+	     "1:18: key 'stack.routes[0]': 'via' is missing"},
+	    {"stack: {dhcp: true, addresses: [10.213.0.2/24]}",
+	     "1:15: key 'stack.dhcp': not used beside stack.addresses"},
+	    {"stack: {dhcp: true, gateway: 10.213.0.1}",
+	     "1:15: key 'stack.dhcp': not used beside stack.gateway"},
+	    {"port: {driver: dispatch, path: /a}\nstack: {dhcp: true}",
+	     "2:15: key 'stack.dhcp': not used by driver dispatch"},
+	    {"port: {driver: tap, mtu: 575}\nstack: {dhcp: true}",
+	     "1:26: key 'port.mtu': too small for DHCP"},
 	};
 
 	(void)state;
 	for (size_t i = 0; i < LEN(t); i++)
 		bad(t[i].text, t[i].message);
+	good(
+	    "port: {driver: tap}\nstack: {dhcp: true, routes: [{to: 10.8.0.0/16, via: 10.9.0.1}]}");
+	assert_int_equal(engine.naddrs, 0);
+	good("stack: {dhcp: true}");
+	assert_int_equal(engine.naddrs, 0);
+	good(ROUTE("10.8.0.0/16", "10.213.0.3, src: 10.213.0.2"));
+	assert_int_equal(engine.nroutes, 1);
+	assert_int_equal(engine.routes[0].to.len, 96 + 16);
+	good(ROUTE("10.213.0.128/25", "10.213.0.3"));
+	good(ROUTE("0.0.0.0/0", "10.213.0.3"));
+	good(ROUTE("\"fd00:8::/32\"", "\"fe80::1\""));
 	good("port: {driver: af_xdp, iface: a, mtu: 3498}" STACK);
+	good("port: {veth: {host: a}, mtu: 68}" STACK);
+	good("port: {veth: {host: a}, mtu: 1280}\nstack: {addresses6: [\"fd00::2/64\"]}");
 	good("port: {driver: pci, device: 0000:01:00.0}" STACK);
 	good("port: {driver: pci, device: 01:00.0}" STACK);
+	good("port: {driver: pci, device: 02:00:00:00:00:01}" STACK);
+	good("port: {driver: null}" STACK);
+	assert_int_equal(engine.port.driver, GZ_DRV_NULL);
+	good("port: {driver: \"null\"}" STACK);
+	good("port: {driver: ring}" STACK);
+	good("port: {driver: memif, path: /x, memif: {role: server, id: 7, secret: s}}" STACK);
+	assert_int_equal(engine.port.memif_role, GZ_MEMIF_SERVER);
 	good("memory: {mbufs: 2048}");
 	good("port: {driver: tap}\nstack: {addresses: [192.0.2.1/32], "
 	     "gateway: 198.51.100.1}");
@@ -135,6 +212,9 @@ static void clients_are_read_and_kept_apart(void **state)
 	bad_dispatch("clients:\n" CLIENT("a", "/a", "10.0.0.1/24"),
 		     "4:14: key 'clients[0].address': '10.0.0.1/24' is not a "
 		     "network (it has host bits set)");
+	bad_dispatch("port: {iface: a, mtu: 1279}\nclients: [{name: a, address: 10.0.0.1, "
+		     "address6: \"fd00::1\"}]",
+		     "1:23: key 'port.mtu': too small for IPv6");
 	bad_dispatch("clients:\n  - name: a\n    path: /a\n",
 		     "2:5: key 'clients[0]': 'address' is missing");
 	bad_dispatch("clients: [a]", "1:11: key 'clients[0]': 'a' is not a block");
@@ -168,6 +248,63 @@ static void a_bond_has_the_ports(void **state)
 		     "1:37: key 'bond.probe[0]': a network: expected a host's address");
 	bad_dispatch("bond: {ports: [{iface: a}, {iface: b}]}\nmemory: {mbufs: 4095}",
 		     "2:17: key 'memory.mbufs': 4095 mbufs for 2 ports with queues of 1024");
+}
+
+static void several_ports(void **state)
+{
+	struct gz_dispatch_config one;
+
+	(void)state;
+	assert_int_equal(
+	    load_dispatch("port: {mtu: 3000}\nports:\n"
+			  "  - {name: in, iface: a, kernel: k, vlan: 7, send_kbits: 5}\n"
+			  "  - {name: out, driver: pci, device: 01:00.0, mtu: 9000}\n"
+			  "kernel: {rules: [{ports: 22}]}\n"
+			  "clients: [{name: c1, port: in, address: 10.0.0.1},\n"
+			  "          {name: c2, port: out, address: 10.0.0.1},\n"
+			  "          {name: c3, port: in, address: 10.0.0.2}]\n"),
+	    0);
+	assert_int_equal(dispatch.nports, 2);
+	gz_dispatch_config_of(&dispatch, 0, &one);
+	assert_int_equal(one.port.mtu, 3000);
+	assert_int_equal(one.port.vlan, 7);
+	assert_int_equal(one.send_kbits, 5);
+	assert_string_equal(one.kernel_iface, "k");
+	assert_int_equal(one.nkernel_rules, 1);
+	assert_int_equal(one.nclients, 2);
+	assert_string_equal(one.clients[1].name, "c3");
+	gz_dispatch_config_of(&dispatch, 1, &one);
+	assert_int_equal(one.port.mtu, 9000);
+	assert_int_equal(one.port.driver, GZ_DRV_PCI);
+	assert_string_equal(one.kernel_iface, "");
+	assert_int_equal(one.nclients, 1);
+	assert_string_equal(one.clients[0].name, "c2");
+
+#define TWO "ports: [{name: in, iface: a}, {name: out, iface: b}]\n"
+	bad_dispatch(TWO "clients: [{name: c, address: 10.0.0.1}]",
+		     "2:11: key 'clients[0]': expected port: the name of one of ports");
+	bad_dispatch(TWO "clients: [{name: c, port: up, address: 10.0.0.1}]",
+		     "2:27: key 'clients[0].port': 'up' is no port");
+	bad_dispatch("clients: [{name: c, port: up, address: 10.0.0.1}]",
+		     "1:27: key 'clients[0].port': there is one port");
+	bad_dispatch(TWO "clients: [{name: c, port: in, address: 10.0.0.1},\n"
+			 " {name: d, port: in, address: 10.0.0.1}]",
+		     "3:31: key 'clients[1].address': overlaps");
+	bad_dispatch("port: {iface: c}\n" TWO, "1:15: key 'port.iface': not used beside ports");
+	bad_dispatch(TWO "kernel: {iface: k}", "2:17: key 'kernel.iface': not used beside ports");
+	bad_dispatch(TWO "send_kbits: 7", "2:13: key 'send_kbits': not used beside ports");
+	bad_dispatch(TWO "bond: {ports: [{iface: c}]}",
+		     "2:15: key 'bond.ports': not used beside ports");
+	bad_dispatch("ports: [{name: in, iface: a}, {name: in, iface: b}]",
+		     "1:38: key 'ports[1].name': 'in' is a port already");
+	bad_dispatch("ports: [{name: in, iface: a}, {name: out, iface: a}]",
+		     "1:31: key 'ports[1]': the same device as ports[0]");
+	bad_dispatch("ports: [{name: in, iface: a, kernel: k}, {name: out, iface: b, kernel: k}]",
+		     "1:72: key 'ports[1].kernel': 'k' is another port's");
+	bad_dispatch("ports: [{name: in, iface: a}]\nkernel: {rules: [{ports: 22}]}",
+		     "2:17: key 'kernel.rules': there is no way to the kernel");
+	bad_dispatch("ports: [{iface: a}]", "1:9: key 'ports[0]': 'name' is missing");
+#undef TWO
 }
 
 static void a_way_to_the_kernel(void **state)
@@ -246,6 +383,7 @@ int main(void)
 	    cmocka_unit_test(checks_keep_quiet_about_keys_already_reported),
 	    cmocka_unit_test(clients_are_read_and_kept_apart),
 	    cmocka_unit_test(a_bond_has_the_ports),
+	    cmocka_unit_test(several_ports),
 	    cmocka_unit_test(a_way_to_the_kernel),
 	    cmocka_unit_test(rules_are_read_in_order),
 	    cmocka_unit_test(at_most_64_clients),

@@ -61,6 +61,9 @@ static void print_and_load_give_the_same_back(void **state)
 	    "eal_args: [\"a b\", \"#c\", \"x: y\", \"[\", \"~\", \"\xe2\x82\xac\", "
 	    "\"null\", \"a,b\", -d, \"'\", \"\\\"\", \"&a\", \"*b\", \"!c\"]\n",
 	    "port: {veth: {host: abc}}\n",
+	    "port: {driver: null}\nstack: {addresses: [1.2.3.4/8]}\n",
+	    "port: {driver: pcap, pcap: {receive: /a, send: /b, repeat: true}}\n"
+	    "stack: {addresses: [1.2.3.4/8]}\n",
 	    "port: {driver: tap}\nstack: "
 	    "{addresses: [1.2.3.4/8]}\n",
 	    "policy: {loopback: kernel, rules: [{action: engine, uid: 0, ports: 1-2}, "

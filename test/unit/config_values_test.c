@@ -31,7 +31,7 @@ static void engine_defaults_are_the_embedded_engine(void **state)
 	assert_int_equal(engine.addrs[0].addr, ip("10.213.0.2"));
 	assert_int_equal(engine.addrs[0].len, 24);
 	assert_int_equal(engine.gateway, 0);
-	assert_int_equal(engine.cpu, -1);
+	assert_int_equal(engine.workers.cpu, -1);
 	assert_int_equal(engine.power, GZ_POWER_ADAPTIVE);
 	assert_int_equal(engine.spin_us, 50);
 	assert_int_equal(engine.burst, 32);
@@ -125,7 +125,7 @@ static void every_type_reads_what_it_should(void **state)
 	assert_int_equal(engine.addrs[1].addr, ip("198.51.100.7"));
 	assert_int_equal(engine.addrs[1].len, 32);
 	assert_int_equal(engine.gateway, ip("192.0.2.1"));
-	assert_int_equal(engine.cpu, 3);
+	assert_int_equal(engine.workers.cpu, 3);
 	assert_int_equal(engine.power, GZ_POWER_POLL);
 	assert_int_equal(engine.spin_us, 2000);
 	assert_int_equal(engine.burst, 1);
@@ -244,8 +244,10 @@ static void bad_values_are_named_with_line_and_column(void **state)
 						"'10.213.0.1/24' is not a single address"},
 	    {"stack: {addresses6: [\"fd00::2\"]}",
 	     "1:22: key 'stack.addresses6[0]': 'fd00::2' is without a prefix length"},
-	    {"stack: {addresses6: [\"fd00::2/48\"]}",
-	     "1:22: key 'stack.addresses6[0]': 'fd00::2/48' is not in a /64"},
+	    {"stack: {addresses6: [\"fd00::2/129\"]}",
+	     "1:22: key 'stack.addresses6[0]': 'fd00::2/129' is without a valid prefix length"},
+	    {"stack: {addresses6: [\"fd00::2/\"]}",
+	     "1:22: key 'stack.addresses6[0]': 'fd00::2/' is without a valid prefix length"},
 	    {"stack: {addresses6: [\"fe80::2/64\"]}",
 	     "1:22: key 'stack.addresses6[0]': 'fe80::2/64' is not a host's address"},
 	    {"stack: {addresses6: [\"::1/64\"]}",

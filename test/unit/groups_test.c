@@ -30,7 +30,7 @@ static struct in6_addr group(unsigned i)
 static int setup(void **state)
 {
 	(void)state;
-	g = groups_new();
+	g = groups_new(0);
 	now = 1;
 	memset(until, 0, sizeof(until));
 	if (g)

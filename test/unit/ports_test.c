@@ -200,6 +200,11 @@ static void connections_left_need_reuseaddr(void **state)
 	assert_int_equal(gz_claim(a, at("0.0.0.0", 83), &who), -EADDRINUSE);
 	gz_flow_del(g);
 	assert_int_equal(gz_claim(a, at("0.0.0.0", 83), &who), 0);
+	drop(a);
+	/* At another address there is nothing left (inet_rcv_saddr_equal()). */
+	a = sock(false, false);
+	assert_int_equal(gz_claim(a, at("10.0.0.1", 83), &who), -EADDRINUSE);
+	assert_int_equal(gz_claim(a, at("10.0.0.2", 83), &who), 0);
 	gz_flow_del(f);
 	drop(a);
 	/* With the last of them gone nothing is in the way. */

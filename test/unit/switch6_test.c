@@ -98,7 +98,7 @@ static int setup(void **state)
 	for (unsigned i = 0; i < 3; i++)
 		owns(i, clients[i].addr, clients[i].bits);
 	sw_table_seal(&table);
-	sw_init(&s, &table, 1500);
+	begin(1500);
 	return 0;
 }
 

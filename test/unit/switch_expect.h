@@ -23,6 +23,7 @@ static const uint8_t mac_a[6] = {2, 0, 0, 0, 0, 0xa}, mac_b[6] = {2, 0, 0, 0, 0,
 		     mac_out[6] = {2, 0, 0, 0, 0, 0xee};
 
 static struct sw_table table;
+static struct sw_seen seen;
 static struct sw s;
 static uint8_t f[2048]; /* the frame, of len bytes */
 static unsigned len;
@@ -38,6 +39,20 @@ static inline void owns(unsigned client, const char *text, unsigned bits)
 		inet_pton(AF_INET, text, p.addr.s6_addr + 12);
 	}
 	sw_table_own(&table, client, &p);
+}
+
+/* With the table that there is; nobody was seen yet */
+static inline void begin(uint16_t mtu)
+{
+	memset(&seen, 0, sizeof(seen));
+	sw_init(&s, &table, &seen, mtu);
+}
+
+static inline void has_mac(unsigned port, const uint8_t *mac)
+{
+	const struct rte_ether_addr known = sw_mac_of(&s, port);
+
+	assert_memory_equal(&known, mac, sizeof(known));
 }
 
 static inline void sends(unsigned from, unsigned to)

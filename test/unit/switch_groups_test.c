@@ -30,8 +30,8 @@ static int setup(void **state)
 	owns(A, "fd00::2", 128);
 	owns(B, "fd00::3", 128);
 	sw_table_seal(&table);
-	sw_init(&s, &table, 1500);
-	s.groups = groups_new();
+	begin(1500);
+	s.groups = groups_new(0);
 	if (s.groups)
 		groups_tick(s.groups, 1);
 	return !s.groups;

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * seen.c - What clients' frames told of them: see switch.h
+ *
+ * All workers read, and the one to whom a client belongs writes, of that client.
+ * A MAC address is read for most frames, so it is one word.  Learning is rare and under the
+ * lock, so that two clients of different workers do not take one address.
+ */
+#include <string.h>
+
+#include "dispatch/groups.h"
+#include "dispatch/switch.h"
+
+/* 0 is nobody's: the bit is above the 48 of an address */
+#define KNOWN (1ull << 48)
+
+static uint64_t word_of(const struct rte_ether_addr *mac)
+{
+	uint64_t word = 0;
+
+	memcpy(&word, mac, sizeof(*mac));
+	return word | KNOWN;
+}
+
+static uint64_t seen_mac(const struct sw *s, unsigned client)
+{
+	return atomic_load_explicit(&s->seen->client[client].mac, memory_order_relaxed);
+}
+
+bool sw_is_known(const struct sw *s, unsigned client)
+{
+	return seen_mac(s, client) != 0;
+}
+
+struct rte_ether_addr sw_mac_of(const struct sw *s, unsigned port)
+{
+	struct rte_ether_addr mac = s->mac;
+	uint64_t word;
+
+	if (port != SW_KERNEL) {
+		word = seen_mac(s, port);
+		memcpy(&mac, &word, sizeof(mac));
+	}
+	return mac;
+}
+
+bool sw_learn(struct sw *s, unsigned client, const struct rte_ether_addr *mac)
+{
+	uint64_t word = word_of(mac), now = seen_mac(s, client);
+	bool free = true;
+
+	if (now)
+		return now == word;
+	if (s->kernel && rte_is_same_ether_addr(&s->mac, mac))
+		return false;
+	rte_spinlock_lock(&s->seen->lock);
+	for (unsigned i = 0; i < GZ_CLIENTS_MAX; i++)
+		free &= seen_mac(s, i) != word;
+	if (free)
+		atomic_store_explicit(&s->seen->client[client].mac, word, memory_order_relaxed);
+	rte_spinlock_unlock(&s->seen->lock);
+	return free;
+}
+
+void sw_note4(struct sw *s, unsigned client, uint32_t addr)
+{
+	_Atomic uint32_t *last = &s->seen->client[client].last4;
+
+	if (atomic_load_explicit(last, memory_order_relaxed) != addr)
+		atomic_store_explicit(last, addr, memory_order_relaxed);
+}
+
+void sw_note6(struct sw *s, unsigned client, const struct in6_addr *a)
+{
+	struct in6_addr *last = &s->seen->client[client].last6;
+
+	if (IN6_ARE_ADDR_EQUAL(last, a))
+		return;
+	rte_spinlock_lock(&s->seen->lock);
+	*last = *a;
+	rte_spinlock_unlock(&s->seen->lock);
+}
+
+struct in6_addr sw_last6(const struct sw *s, unsigned client)
+{
+	struct in6_addr a;
+
+	rte_spinlock_lock(&s->seen->lock);
+	a = s->seen->client[client].last6;
+	rte_spinlock_unlock(&s->seen->lock);
+	return a;
+}
+
+void sw_forget(struct sw *s, unsigned client)
+{
+	struct sw_client *c = &s->seen->client[client];
+
+	rte_spinlock_lock(&s->seen->lock);
+	atomic_store_explicit(&c->mac, 0, memory_order_relaxed);
+	atomic_store_explicit(&c->last4, 0, memory_order_relaxed);
+	memset(&c->last6, 0, sizeof(c->last6));
+	rte_spinlock_unlock(&s->seen->lock);
+	if (s->groups)
+		groups_forget(s->groups, client);
+}

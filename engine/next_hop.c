@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * next_hop.c - Which neighbour an IPv4 packet is for, and which netif sends it
+ *
+ * lwIP has a network and at most one gateway a netif.  What stack.routes say is put in by
+ * hooks; of a route and the network of an address the longer one wins.  IPv6 is ipv6.c's.
+ */
+#include <arpa/inet.h>
+
+#include "lwip/etharp.h"
+#include "lwip/ip4.h"
+#include "lwip/netif.h"
+
+#include "engine/end.h"
+#include "engine/next_hop.h"
+#include "engine/route.h"
+#include "engine/worker.h"
+
+/* The netif with the longest network that @a is in; NULL: none */
+static struct netif *on_link(uint32_t a)
+{
+	struct netif *nif, *best = NULL;
+
+	NETIF_FOREACH(nif)
+	if (nif->flags & NETIF_FLAG_ETHARP && netif_ip4_addr(nif)->addr &&
+	    !((a ^ netif_ip4_addr(nif)->addr) & netif_ip4_netmask(nif)->addr) &&
+	    (!best ||
+	     lwip_ntohl(netif_ip4_netmask(nif)->addr) >= lwip_ntohl(netif_ip4_netmask(best)->addr)))
+		best = nif;
+	return best;
+}
+
+/* The next hop of the route to @to; 0: none, or a network on the link is longer */
+static uint32_t routed_by(uint32_t to)
+{
+	const struct gz_end end = gz_end_v4(to, 0);
+	const struct gz_route *r = gz_route_find(&end.addr);
+	const struct netif *nif = r ? on_link(to) : NULL;
+	uint32_t mask = r && r->to.len > 96 ? ~0u << (128 - r->to.len) : 0, via;
+
+	if (!r || (nif && lwip_ntohl(netif_ip4_netmask(nif)->addr) >= mask))
+		return 0;
+	memcpy(&via, &r->via.addr.s6_addr[12], sizeof(via));
+	return via;
+}
+
+/** gz_ip4_route() - LWIP_HOOK_IP4_ROUTE_SRC: the netif whose network the next hop is in */
+struct netif *gz_ip4_route(const ip4_addr_t *src, const ip4_addr_t *dest)
+{
+	uint32_t via = ip4_addr_ismulticast(dest) ? 0 : routed_by(dest->addr);
+
+	/* From an address that DHCP has taken away: to where it is dropped, and not forgotten. */
+	if (src && src->addr && netif_default && !netif_ip4_addr(netif_default)->addr)
+		return ip4_addr_isloopback(dest) ? NULL : netif_default;
+	return via ? on_link(via) : NULL;
+}
+
+/** gz_etharp_gateway() - LWIP_HOOK_ETHARP_GET_GW: the neighbour for what is not in @nif's network
+ */
+const ip4_addr_t *gz_etharp_gateway(struct netif *nif, const ip4_addr_t *dest)
+{
+	static ip4_addr_t via;
+	const ip4_addr_t *gateway = netif_default ? netif_ip4_gw(netif_default) : NULL;
+
+	LWIP_UNUSED_ARG(nif);
+	via.addr = routed_by(dest->addr);
+	if (via.addr)
+		return &via;
+	/* in the network of another address of ours */
+	if (on_link(dest->addr))
+		return dest;
+	return gateway && !ip4_addr_isany(gateway) ? gateway : NULL;
+}
+
+void gz_next_hop(const struct netif *nif, ip4_addr_t *to)
+{
+	uint32_t via;
+
+	if (!ip4_addr_net_eq(to, netif_ip4_addr(nif), netif_ip4_netmask(nif)) ||
+	    ip4_addr_isbroadcast(to, nif))
+		return;
+	via = routed_by(to->addr);
+	if (via)
+		to->addr = via;
+}

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * next_hop.h - Which neighbour an IPv4 packet is for
+ */
+#ifndef GZ_NEXT_HOP_H
+#define GZ_NEXT_HOP_H
+
+#include "lwip/ip4_addr.h"
+#include "lwip/netif.h"
+
+/** To the next hop of a route that is longer than @nif's network, where lwIP asks nobody.
+ * Worker's */
+void gz_next_hop(const struct netif *nif, ip4_addr_t *to);
+
+#endif

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * plane_error.c - SO_ERROR of sockets in the rings, and TCP sockets that have none
+ *
+ * From gz_plane_set_over() on the error is a word of the slot, which the agent takes too.
+ */
+#include "engine/plane.h"
+#include "engine/plane_inner.h"
+
+void gz_plane_set_over(struct gz_sock *s, int error)
+{
+	struct gz_slot *slot = slot_of(s);
+
+	__atomic_store_n(&slot->so_error, (uint32_t)error, __ATOMIC_SEQ_CST);
+	atomic_store(&s->ring.over, true);
+	__atomic_fetch_or(&slot->tx_tail, GZ_RING_CLOSED, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&slot->tx_plane, GZ_PLANE_OVER, __ATOMIC_SEQ_CST);
+	gz_slot_wake_senders(slot);
+}
+
+/* One that has left, too: send() of its shadow would not have the error, but EPIPE alone. */
+void gz_plane_over(struct gz_sock *s, int error)
+{
+	uint32_t plane = atomic_load(&s->ring.plane);
+
+	if (s->ring.i < 0 || (plane != GZ_PLANE_RING && plane != GZ_PLANE_NATIVE) ||
+	    atomic_load(&s->ring.over))
+		return;
+	gz_plane_set_over(s, error);
+}
+
+/* The program may have written anything there. */
+static int error_number(uint32_t e)
+{
+	return e < 4096 ? (int)e : 0;
+}
+
+int gz_plane_take_error(struct gz_sock *s)
+{
+	int e = atomic_exchange(&s->error, 0);
+
+	if (!atomic_load(&s->ring.over))
+		return e;
+	return error_number(__atomic_exchange_n(&slot_of(s)->so_error, 0, __ATOMIC_SEQ_CST));
+}
+
+int gz_plane_error(const struct gz_sock *s)
+{
+	if (!atomic_load(&s->ring.over))
+		return atomic_load(&s->error);
+	return error_number(__atomic_load_n(&slot_of(s)->so_error, __ATOMIC_SEQ_CST));
+}
+
+void gz_plane_fresh(struct gz_sock *s, bool is)
+{
+	struct gz_plane *p = s->client->plane;
+	uint64_t ino = s->ino;
+
+	if (!p)
+		return;
+	pthread_mutex_lock(&p->lock);
+	if (is) {
+		p->sh->fresh[ino % GZ_FRESH_PLACES] = ino;
+	} else if (p->sh->fresh[ino % GZ_FRESH_PLACES] == ino) {
+		p->sh->fresh[ino % GZ_FRESH_PLACES] = 0;
+		/* Who asked is to ask again. */
+		__atomic_fetch_add(&p->sh->epoch, 1, __ATOMIC_SEQ_CST);
+	}
+	pthread_mutex_unlock(&p->lock);
+}
