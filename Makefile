@@ -388,12 +388,14 @@ $(T)/static/%-go: test/static/%.go
 		$(GO) build -o $@ $<
 
 # The rest is a second make: deps may have brought what the first looked for.
+# It builds on all processors, unless -j was given.
+AT_ONCE = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
 deps:
 	$(Q).ci/deps.sh
 	$(Q).ci/lwip.sh $(LWIP) $(CACHE)/dl
 
 test: deps
-	$(Q)$(MAKE) --no-print-directory all tests
+	$(Q)$(MAKE) $(AT_ONCE) --no-print-directory all tests
 	$(Q)BUILD=$(BUILD) test/run
 
 # What is measured is what is installed: no sanitizer.
@@ -425,7 +427,7 @@ $(T)/bench/%: test/bench/%.c $(BUILD)/.flags
 	$(Q)$(CC) $(CLIENT) -lpthread
 
 demo: deps
-	$(Q)$(MAKE) --no-print-directory all
+	$(Q)$(MAKE) $(AT_ONCE) --no-print-directory all
 	$(Q)BUILD=$(BUILD) test/demo.sh
 
 # --- installation -----------------------------------------------------------
