@@ -62,6 +62,11 @@ bool sw_learn(struct sw *s, unsigned client, const struct rte_ether_addr *mac)
 	return free;
 }
 
+bool sw_is_own(struct sw *s, unsigned from, const struct rte_ether_addr *mac)
+{
+	return from >= SW_PORT || sw_learn(s, from, mac);
+}
+
 void sw_note4(struct sw *s, unsigned client, uint32_t addr)
 {
 	_Atomic uint32_t *last = &s->seen->client[client].last4;

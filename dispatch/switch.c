@@ -382,7 +382,9 @@ static struct sw_verdict decide_ipv4(struct sw *s, unsigned from, const struct r
 	/* Who has no address yet, or is only a switch, speaks IGMP all the same (RFC 3376 4.2.13,
 	 * RFC 4541 2.1.1) */
 	if (!ip.src_addr && ip.next_proto_id == IPPROTO_IGMP && is_multicast(ip.dst_addr))
-		return to_group(s, from, &ip, bytes + header, total - header);
+		return sw_is_own(s, from, &eth->src_addr)
+			   ? to_group(s, from, &ip, bytes + header, total - header)
+			   : sw_drop(SW_SPOOFED);
 	if (is_martian(ip.src_addr) || is_martian(ip.dst_addr) || is_multicast(ip.src_addr) ||
 	    ip.src_addr == htonl(INADDR_BROADCAST))
 		return sw_drop(SW_MALFORMED);

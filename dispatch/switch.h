@@ -233,6 +233,8 @@ unsigned sw_lookup6(const struct sw *s, const struct in6_addr *a);
  * Return: false when @mac is not: it had another, or it is another client's
  */
 bool sw_learn(struct sw *s, unsigned client, const struct rte_ether_addr *mac);
+/** sw_is_own() - May a frame from there have this source MAC address?  A client's is learnt */
+bool sw_is_own(struct sw *s, unsigned from, const struct rte_ether_addr *mac);
 /** sw_deliver() - Send it to @to, which takes the port's MAC address for its own */
 struct sw_verdict sw_deliver(const struct sw *s, unsigned to, const struct rte_ether_hdr *eth);
 /**

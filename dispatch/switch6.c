@@ -308,6 +308,8 @@ static struct sw_verdict decide_discovery(struct sw *s, unsigned from, const str
 		return sw_drop(SW_SPOOFED);
 	switch (p->data[0]) {
 	case ND_ROUTER_SOLICIT:
+		if (nobody && !sw_is_own(s, from, &p->eth->src_addr))
+			return sw_drop(SW_SPOOFED);
 		return from == SW_PORT ? sw_drop(SW_UNCLAIMED) : sw_send(SW_PORT);
 	case ND_ROUTER_ADVERT:
 	case ND_REDIRECT:
@@ -424,8 +426,9 @@ static struct sw_verdict decide_mld(struct sw *s, unsigned from, const struct pa
 
 	if (p->fragment || p->hops != 1 || (!nobody && !IN6_IS_ADDR_LINKLOCAL(&p->src)))
 		return sw_drop(SW_MALFORMED);
-	if (!nobody && !owns(s, from, &p->eth->src_addr, &p->src) &&
-	    !(from == SW_KERNEL && is_host(s, &p->src)))
+	if (nobody ? !sw_is_own(s, from, &p->eth->src_addr)
+		   : !owns(s, from, &p->eth->src_addr, &p->src) &&
+			 !(from == SW_KERNEL && is_host(s, &p->src)))
 		return sw_drop(SW_SPOOFED);
 	return sw_snoop6(s, from, &p->src, &p->dst, p->data, p->len);
 }

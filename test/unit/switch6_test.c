@@ -161,6 +161,10 @@ static void routers_are_outside(void **state)
 	(void)state;
 	discovery(mac_a, LOCAL_A, "ff02::2", ND_ROUTER_SOLICIT, "::", 1, mac_a);
 	sends(A, SW_PORT);
+	discovery(mac_a, "::", "ff02::2", ND_ROUTER_SOLICIT, "::", 0, NULL);
+	sends(A, SW_PORT);
+	discovery(mac_out, "::", "ff02::2", ND_ROUTER_SOLICIT, "::", 0, NULL);
+	drops(A, SW_SPOOFED); /* it has another MAC address */
 	discovery(mac_out, LOCAL_OUT, "ff02::1", ND_ROUTER_ADVERT, "::", 1, mac_out);
 	floods(SW_PORT);
 	discovery(mac_a, LOCAL_A, "ff02::1", ND_ROUTER_ADVERT, "::", 1, mac_a);

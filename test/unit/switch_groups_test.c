@@ -272,6 +272,28 @@ static void a_foreign_report_is_refused(void **state)
 	data6_goes_to(GROUP6, 0);
 }
 
+/* Who has no address yet has a MAC address all the same, one */
+static void a_report_without_an_address_is_of_ones_own_mac(void **state)
+{
+	(void)state;
+	igmp12(mac_a, "10.0.0.2", 0x16, GROUP);
+	goes_to(A, 0);
+	igmp12(mac_a, "0.0.0.0", 0x16, GROUP);
+	goes_to(A, 0);
+	igmp12(mac_out, "0.0.0.0", 0x16, GROUP);
+	drops(A, SW_SPOOFED);
+	goes_to(SW_PORT, 0);
+	igmp12(mac_a, "0.0.0.0", 0x16, GROUP);
+	drops(B, SW_SPOOFED);
+	mld2(mac_out, "::", 4, GROUP6, 0);
+	drops(A, SW_SPOOFED);
+	data6_goes_to(GROUP6, 0);
+	mld2(mac_b, "::", 4, GROUP6, 0);
+	goes_to(B, 0); /* its first frame */
+	mld2(mac_b, "::", 4, GROUP6, 0);
+	drops(A, SW_SPOOFED);
+}
+
 /* --- MLD ------------------------------------------------------------------ */
 
 static void mld_joins_and_leaves(void **state)
@@ -336,6 +358,7 @@ int main(void)
 	    G(igmp3_reports_by_records),
 	    G(control_groups_go_to_all),
 	    G(queries_are_the_networks),
+	    G(a_report_without_an_address_is_of_ones_own_mac),
 	    G(a_foreign_report_is_refused),
 	    G(mld_joins_and_leaves),
 	    G(random_reports_are_read_within_bounds),
