@@ -79,7 +79,7 @@ DPDK_CFLAGS := $(patsubst -I%,-isystem %,$(DPDK_PC))
 # Static, and only the drivers that are named: EAL starts in 115 ms and 7 MB,
 # against 150 ms and 24 MB with the shared libraries (which load all drivers).
 DPDK_DRIVERS ?= bus_vdev bus_pci mempool_ring net_null net_ring net_af_packet \
-	net_af_xdp net_bond net_tap net_memif net_pcap net_vhost net_virtio net_vmxnet3 net_ena \
+	net_af_xdp net_bond net_failsafe net_tap net_memif net_pcap net_vhost net_virtio net_vmxnet3 net_ena \
 	net_e1000 net_igc net_ixgbe net_i40e net_iavf net_ice
 # Mellanox's driver goes through rdma-core, which the programs would need everywhere.
 ifneq ($(MLX5),)

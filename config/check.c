@@ -853,6 +853,40 @@ void gz_dispatch_prepare(const struct gz_load *ld, void *conf)
 	}
 }
 
+/**
+ * check_bifurcation() - The card tells a client's frames by their MAC address
+ *
+ * So that must be no one else's: what has the port's would go to the kernel.
+ */
+static void check_bifurcation(struct gz_load *ld, const struct gz_dispatch_config *c)
+{
+	static const char *const key = "kernel.bifurcate";
+	bool shared = false, own;
+
+	if (!c->kernel_own[0])
+		return;
+	for (unsigned i = 0; i < c->nclients; i++)
+		shared |= c->clients[i].shared;
+	own = c->port.driver == GZ_DRV_PCI || c->port.driver == GZ_DRV_VDEV ||
+	      !strcmp(c->port.iface, c->kernel_own);
+	if (!own || c->port.driver == GZ_DRV_TAP)
+		gz_load_error(ld, key, "port.driver",
+			      "'%s' is not the kernel's of that port: expected driver pci, or "
+			      "port.iface",
+			      c->kernel_own);
+	if (!c->kernel_iface[0])
+		gz_load_error(ld, key, "kernel.iface",
+			      "what is for all comes to dispatch: expected kernel.iface as well");
+	if (c->bond.nports)
+		gz_load_error(ld, key, "bond.ports", "not used with bond: expected one of them");
+	if (c->nkernel_rules)
+		gz_load_error(ld, key, "kernel.rules",
+			      "not used with kernel.rules: expected one of them");
+	if (shared)
+		gz_load_error(ld, key, "clients",
+			      "not used with clients that share an address: expected one of them");
+}
+
 /** check_kernel() - The way to the kernel needs a port of the host's */
 static void check_kernel(struct gz_load *ld, const struct gz_dispatch_config *c)
 {
@@ -867,6 +901,7 @@ static void check_kernel(struct gz_load *ld, const struct gz_dispatch_config *c)
 	if (c->nkernel_rules && !any)
 		gz_load_error(ld, "kernel.rules", "kernel.iface",
 			      "there is no way to the kernel: expected kernel.iface as well");
+	check_bifurcation(ld, c);
 }
 
 void gz_dispatch_check(struct gz_load *ld, void *conf)

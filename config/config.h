@@ -137,6 +137,7 @@ struct gz_port_config {
 	char pcap_receive[GZ_PATH_MAX], pcap_send[GZ_PATH_MAX];
 	bool pcap_repeat;
 	uint16_t queues; /* no key: one for each worker, where the driver has them; 0: one */
+	bool isolate;	 /* no key: kernel.bifurcate */
 };
 
 struct gz_memory_config {
@@ -266,6 +267,7 @@ struct gz_dispatch_config {
 	struct gz_dispatch_port ports[GZ_DISPATCH_PORTS_MAX];
 	uint32_t send_kbits;	     /* all that leaves; 0: as the port takes it */
 	char kernel_iface[IFNAMSIZ]; /* kernel.iface; "": no way to the kernel */
+	char kernel_own[IFNAMSIZ];   /* kernel.bifurcate; "": the port is all ours */
 	unsigned nkernel_rules;
 	struct gz_kernel_rule kernel_rules[GZ_KERNEL_RULES_MAX];
 	struct gz_workers_config workers;

@@ -755,6 +755,13 @@ static const struct gz_cfg_key dispatch_keys[] = {
 	  .more = "It has the port's MAC address and, as long as dispatch runs, the "
 		  "addresses and routes of the port's interface, which keeps its own "
 		  "for afterwards." },
+	{ "kernel.bifurcate", GZ_CFG_IFACE, FIELD(struct gz_dispatch_config, kernel_own),
+	  .flags = GZ_CFG_OPTIONAL, .def = "", .example = "eth1",
+	  .help = "Interface that the kernel has of the port's own card (mlx5).",
+	  .more = "The driver is asked to give dispatch what is for clients or for all, "
+		  "and to leave the rest there (rte_flow_isolate). Where it refuses, all "
+		  "comes to dispatch, and what is the kernel's goes by kernel.iface. Not "
+		  "with kernel.rules or shared clients." },
 	{ "kernel.rules", GZ_CFG_MAPS,
 	  LIST(struct gz_dispatch_config, kernel_rules, nkernel_rules),
 	  .def = "", .flags = GZ_CFG_OPTIONAL | GZ_CFG_LIVE, .maps = &kernel_rule_schema,

@@ -82,6 +82,10 @@ static void print(const json_t *rows)
 				printf("%s %s %" JSON_INTEGER_FORMAT "\n",
 				       json_string_value(json_object_get(row, "name")), key,
 				       json_integer_value(value));
+			else if (strcmp(key, "name") && *json_string_value(value))
+				printf("%s %s: %s\n",
+				       json_string_value(json_object_get(row, "name")), key,
+				       json_string_value(value));
 		}
 	}
 }
@@ -187,7 +191,7 @@ static int rate(const struct ctl *ctl, struct telemetry *t, const char *name, ch
 
 		if (cut && strcmp(cut, "_link") && strcmp(cut, "_sessions") &&
 		    strcmp(key, "mbufs_free") && strcmp(key, "backlog_frames") &&
-		    strcmp(key, "memory_faults"))
+		    strcmp(key, "memory_faults") && strncmp(key, "bifurcation_", 12))
 			json_object_set_new(
 			    rates, key,
 			    json_integer(json_integer_value(v) -

@@ -37,20 +37,31 @@ static bool has_address6(const struct client *c)
 	return false;
 }
 
+unsigned client_nets(const struct client *c, struct gz_prefix nets[CLIENT_NETS_MAX])
+{
+	unsigned n = 0;
+
+	if (c->used && c->conf.path[0]) {
+		nets[n++] = prefix_of4(&c->conf.address);
+		if (c->conf.address6.set)
+			nets[n++] = c->conf.address6;
+	}
+	for (unsigned i = 0; c->attached && !c->ports && i < c->naddrs; i++)
+		nets[n++] = c->addr[i];
+	return n;
+}
+
 static void own_addresses(struct sw_table *t, unsigned place, const struct client *c)
 {
-	struct gz_prefix four = prefix_of4(&c->conf.address);
+	struct gz_prefix nets[CLIENT_NETS_MAX];
+	unsigned n = client_nets(c, nets);
 
-	if (c->conf.path[0]) {
-		sw_table_own(t, place, &four);
-		sw_table_own(t, place, &c->conf.address6);
-	}
+	for (unsigned i = 0; i < n; i++)
+		sw_table_own(t, place, &nets[i]);
 	if (c->attached && c->ports)
 		sw_table_share(t, place, c->ports);
 	if (c->attached && c->ports && has_address6(c))
 		sw_table_share6(t, place, c->ports);
-	for (unsigned i = 0; c->attached && !c->ports && i < c->naddrs; i++)
-		sw_table_own(t, place, &c->addr[i]);
 }
 
 /** publish() - A new table, from what there is now.  Return: 0 or -ENOMEM, all is as before */
@@ -80,6 +91,8 @@ static int publish(struct dispatch *d)
 		was->next = d->clients.retired;
 		d->clients.retired = was;
 	}
+	if (atomic_load(&d->bifurcation.on))
+		monitor_wake(); /* which makes routes to them */
 	return 0;
 }
 

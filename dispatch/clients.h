@@ -60,6 +60,15 @@ void clients_tend(struct dispatch *d);
 /** clients_stop() - When the worker has ended.  Main */
 void clients_stop(struct dispatch *d);
 
+#define CLIENT_NETS_MAX GZ_ATTACH_ADDRS /* or, with a path, two */
+
+/**
+ * client_nets() - The addresses and networks that are its alone, IPv4 as v4-mapped
+ *
+ * Main, or under clients.lock.  Return: how many
+ */
+unsigned client_nets(const struct client *c, struct gz_prefix nets[CLIENT_NETS_MAX]);
+
 /** client_find() - Its place, by its name; -1: there is none.  Main */
 int client_find(const struct dispatch *d, const char *name);
 

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "config/config.h"
+#include "dispatch/bifurcation.h"
 #include "dispatch/clients.h"
 #include "dispatch/kernel.h"
 #include "dispatch/limits.h"
@@ -50,6 +51,7 @@ struct dispatch {
 	struct orders orders;			/* the process's */
 	struct wire wire;
 	struct kernel kernel;
+	struct bifurcation bifurcation;
 	struct rte_mempool *pool; /* of the ports and of what links send */
 	struct sw_seen seen;
 	struct groups *groups;

@@ -46,16 +46,6 @@ static void own_addresses_only(unsigned ifindex)
 	nl_socket_free(nl);
 }
 
-/** has_kernel_interface() - Is one of the ports an interface of the kernel's? */
-static bool has_kernel_interface(const struct dispatch *d)
-{
-	for (unsigned i = 0; i < d->wire.n; i++) {
-		if (wire_is_kernels(&d->wire.port[i]))
-			return true;
-	}
-	return false;
-}
-
 /** set_up() - MAC, MTU, up.  Return: 0 or -errno */
 static int set_up(struct dispatch *d)
 {
@@ -72,7 +62,7 @@ static int set_up(struct dispatch *d)
 	r.ifr_mtu = d->config.port.mtu;
 	if (ioctl(io, SIOCSIFMTU, &r))
 		goto out;
-	if (has_kernel_interface(d))
+	if (wire_has_interface(d))
 		own_addresses_only(d->kernel.ifindex);
 	if (ioctl(io, SIOCGIFFLAGS, &r))
 		goto out;

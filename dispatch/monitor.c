@@ -14,7 +14,7 @@
  * new ifindex is another interface.
  *
  * With a way to the kernel it also keeps that one's addresses and routes in step
- * (routes.c).
+ * (routes.c), and the card's rules where it has some (bifurcation.h).
  *
  * The thread is in the network namespace of the port's interface, as main() is.
  */
@@ -44,8 +44,8 @@
 static struct {
 	pthread_t thread;
 	bool runs;
-	int stop; /* eventfd */
-	int lsc;  /* eventfd: a device told of its link; never closed, devices write to it */
+	int stop;	      /* eventfd */
+	int lsc;	      /* eventfd: look at all; never closed, devices write to it */
 	struct nl_sock *ask;  /* questions and answers */
 	struct nl_sock *hear; /* changes */
 	int64_t next_sync;
@@ -57,6 +57,24 @@ static int64_t now_ms(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return t.tv_sec * 1000ll + t.tv_nsec / 1000000;
+}
+
+void monitor_wake(void)
+{
+	const uint64_t one = 1;
+
+	if (write(mon.lsc, &one, sizeof(one)) < 0) {
+		/* it does not run yet, and begins with a look; or it is told already */
+	}
+}
+
+bool wire_has_interface(const struct dispatch *d)
+{
+	bool any = d->config.kernel_own[0];
+
+	for (unsigned i = 0; i < d->wire.n; i++)
+		any |= wire_is_kernels(&d->wire.port[i]);
+	return any;
 }
 
 bool wire_is_kernels(const struct wire_port *p)
@@ -87,16 +105,32 @@ static const struct worker *waiter(const struct dispatch *d, const struct wire_p
 /** on_lsc() - The device's link changed.  A thread of DPDK's; as long as the device is open */
 static int on_lsc(uint16_t id, enum rte_eth_event_type type, void *port, void *ret)
 {
-	const uint64_t one = 1;
-
 	(void)id;
 	(void)type;
 	(void)ret;
 	atomic_store(&((struct wire_port *)port)->lsc, true);
-	if (write(mon.lsc, &one, sizeof(one)) < 0) {
-		/* the monitor does not run yet: it begins with a look */
-	}
+	monitor_wake();
 	return 0;
+}
+
+/** open_device() - By itself, or beside the kernel if that is wanted and its driver does it */
+static int open_device(struct dispatch *d, struct wire_port *p, char *err, size_t n)
+{
+	int rc = gz_port_open_on(&p->port, &p->config, d->pool, err, n);
+
+	if (rc || !p->config.isolate || bifurcation_begin(d, &p->port))
+		return rc;
+	gz_port_close(&p->port);
+	p->config.isolate = false;
+	return gz_port_open_on(&p->port, &p->config, d->pool, err, n);
+}
+
+/** interface_of() - The kernel's of a port.  Return: its index, 0: there is none */
+static unsigned interface_of(const struct dispatch *d, const struct wire_port *p)
+{
+	if (wire_is_kernels(p))
+		return if_nametoindex(p->name);
+	return d->config.kernel_own[0] ? if_nametoindex(d->config.kernel_own) : 0;
 }
 
 static int open_one(struct dispatch *d, unsigned i, char *err, size_t n)
@@ -106,12 +140,15 @@ static int open_one(struct dispatch *d, unsigned i, char *err, size_t n)
 				.data.u32 = WAIT_WIRE + wire_number(d->number, i)};
 	int rc;
 
-	rc = gz_port_open_on(&p->port, &p->config, d->pool, err, n);
+	p->ifindex = interface_of(d, p);
+	if (!p->ifindex && d->config.kernel_own[0])
+		return gz_failed(err, n, ENODEV, "kernel.bifurcate: there is no interface %s",
+				 d->config.kernel_own);
+	rc = open_device(d, p, err, n);
 	if (rc)
 		return rc;
 	p->lacp = !strcmp(p->port.driver, "net_bonding") &&
 		  rte_eth_bond_mode_get(p->port.id) == BONDING_MODE_8023AD;
-	p->ifindex = wire_is_kernels(p) ? if_nametoindex(p->name) : 0;
 	for (unsigned k = 0; k < p->port.nwait; k++) {
 		if (epoll_ctl(waiter(d, p, k)->epoll, EPOLL_CTL_ADD, p->port.wait_fd[k], &e)) {
 			rc = gz_failed(err, n, errno, "%s: nothing to sleep on: %m", p->name);
@@ -136,8 +173,9 @@ static int open_one(struct dispatch *d, unsigned i, char *err, size_t n)
 }
 
 /** close_device() - No worker uses it any more */
-static void close_device(struct wire_port *p)
+static void close_device(struct dispatch *d, struct wire_port *p)
 {
+	bifurcation_end(d, &p->port);
 	if (p->port.lsc)
 		rte_eth_dev_callback_unregister(p->port.id, RTE_ETH_EVENT_INTR_LSC, on_lsc, p);
 	gz_port_close(&p->port);
@@ -159,7 +197,7 @@ static void close_one(struct dispatch *d, unsigned i)
 	rte_rcu_qsbr_synchronize(d->rcu, RTE_QSBR_THRID_INVALID);
 	for (unsigned k = 0; k < p->port.nwait; k++)
 		epoll_ctl(waiter(d, p, k)->epoll, EPOLL_CTL_DEL, p->port.wait_fd[k], NULL);
-	close_device(p);
+	close_device(d, p);
 	close_guard(p);
 }
 
@@ -224,6 +262,7 @@ static bool look_at_wire(struct dispatch *d, bool due)
 
 	for (unsigned i = 0; i < d->wire.n; i++)
 		changed |= look(d, i);
+	bifurcation_sync(d, &d->wire.port[0].port);
 	if (d->kernel.fd >= 0 && (due || changed))
 		changed |= routes_sync(d, mon.ask);
 	if (changed)
@@ -254,9 +293,9 @@ static void *run(void *arg)
 	uint64_t count;
 
 	while (!(fds[0].revents & POLLIN)) {
-		bool told = fds[1].revents;
+		bool told = fds[1].revents || fds[2].revents;
 
-		if (told)
+		if (fds[1].revents)
 			gz_netdev_drain(mon.hear);
 		if (fds[2].revents && read(mon.lsc, &count, sizeof(count)) < 0) {
 			/* non-blocking */
@@ -293,6 +332,7 @@ int wire_open(struct dispatch *d, char *err, size_t n)
 
 		*p = c->bond.nports ? c->bond.ports[i] : c->port;
 		p->promiscuous = true; /* every client has a MAC address of its own */
+		p->isolate = c->kernel_own[0];
 		w->port[i].name = name_of(p);
 		w->port[i].guard = -1;
 		failed = open_one(d, i, why, sizeof(why));
@@ -317,7 +357,7 @@ void wire_close(struct dispatch *d)
 	for (unsigned i = 0; i < d->wire.n; i++) {
 		takeover_give(d->wire.port[i].guard, "guard", d->wire.port[i].name);
 		if (atomic_exchange(&d->wire.port[i].open, false))
-			close_device(&d->wire.port[i]);
+			close_device(d, &d->wire.port[i]);
 		close_guard(&d->wire.port[i]);
 	}
 }

@@ -136,6 +136,8 @@ bool order_policy(struct dispatch *d, char *params, char *text, size_t n)
 
 	if (!has_kernel(d)) {
 		gz_failed(text, n, ENOENT, "no kernel.iface is configured");
+	} else if (d->config.kernel_own[0]) {
+		gz_failed(text, n, EINVAL, "not with kernel.bifurcate");
 	} else if (!c) {
 		gz_failed(text, n, ENOMEM, "no memory");
 	} else if (read_rules(strcmp(params, "none") ? params : "", c, text, n)) {

@@ -25,6 +25,7 @@ struct dispatch *ports_new(const struct gz_dispatch_config *whole, const char *f
 		d[i].whole = whole;
 		d[i].file = file;
 		d[i].kernel.fd = -1;
+		pthread_mutex_init(&d[i].bifurcation.lock, NULL);
 	}
 	return d;
 }

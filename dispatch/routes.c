@@ -11,6 +11,9 @@
  * stays.  IPv4: of two equal ones the kernel uses the one that stands first
  * ("prepend" of ip-route(8)).  IPv6: it takes the lower metric.  Copies carry
  * RTPROT_DISPATCH.  Routes of the main table with one next hop are copied.
+ *
+ * Where the kernel goes on to use its interface itself (bifurcation.h) no route is copied:
+ * the TAP has those to clients.
  */
 #include <errno.h>
 #include <linux/if_addr.h>
@@ -33,16 +36,7 @@ static bool is_source(const struct dispatch *d, int ifindex)
 	for (unsigned i = 0; i < d->wire.n; i++) {
 		const struct wire_port *p = &d->wire.port[i];
 
-		if (wire_is_kernels(p) && p->ifindex && (int)p->ifindex == ifindex)
-			return true;
-	}
-	return false;
-}
-
-static bool has_source(const struct dispatch *d)
-{
-	for (unsigned i = 0; i < d->wire.n; i++) {
-		if (wire_is_kernels(&d->wire.port[i]))
+		if (p->ifindex && (int)p->ifindex == ifindex)
 			return true;
 	}
 	return false;
@@ -103,7 +97,8 @@ static void sync_addresses(const struct dispatch *d, struct nl_sock *nl, struct 
 
 		if (is_source(d, rtnl_addr_get_ifindex(a)) && !find_address(d, all, a, true))
 			copy_address(d, nl, a);
-		else if (mine && has_source(d) && rtnl_addr_get_flags(a) & IFA_F_NOPREFIXROUTE &&
+		else if (mine && wire_has_interface(d) &&
+			 rtnl_addr_get_flags(a) & IFA_F_NOPREFIXROUTE &&
 			 !find_address(d, all, a, false))
 			rtnl_addr_delete(nl, a, 0);
 	}
@@ -178,31 +173,45 @@ static bool is_copy_of(struct rtnl_route *copy, struct rtnl_route *r)
 	       same_addr(rtnl_route_get_pref_src(copy), rtnl_route_get_pref_src(r));
 }
 
+/** new_route() - Over the TAP, to @dst.  Return: it, with *hop, or NULL */
+static struct rtnl_route *new_route(const struct dispatch *d, struct nl_addr *dst, uint8_t scope,
+				    struct rtnl_nexthop **hop)
+{
+	struct rtnl_route *r = rtnl_route_alloc();
+
+	*hop = rtnl_route_nh_alloc();
+	if (!r || !*hop) {
+		if (*hop)
+			rtnl_route_nh_free(*hop);
+		rtnl_route_put(r);
+		return NULL;
+	}
+	rtnl_route_set_family(r, (uint8_t)nl_addr_get_family(dst));
+	rtnl_route_set_table(r, RT_TABLE_MAIN);
+	rtnl_route_set_protocol(r, RTPROT_DISPATCH);
+	rtnl_route_set_scope(r, scope);
+	rtnl_route_set_type(r, RTN_UNICAST);
+	rtnl_route_set_dst(r, dst);
+	rtnl_route_nh_set_ifindex(*hop, (int)d->kernel.ifindex);
+	rtnl_route_add_nexthop(r, *hop);
+	return r;
+}
+
 static void copy_route(const struct dispatch *d, struct nl_sock *nl, struct rtnl_route *r)
 {
-	struct rtnl_route *copy = rtnl_route_alloc();
-	struct rtnl_nexthop *hop = rtnl_route_nh_alloc(), *from = only_hop(r);
+	struct rtnl_nexthop *hop, *from = only_hop(r);
+	struct rtnl_route *copy =
+	    new_route(d, rtnl_route_get_dst(r), rtnl_route_get_scope(r), &hop);
 
-	if (copy && hop) {
-		rtnl_route_set_family(copy, rtnl_route_get_family(r));
-		rtnl_route_set_table(copy, RT_TABLE_MAIN);
-		rtnl_route_set_protocol(copy, RTPROT_DISPATCH);
-		rtnl_route_set_scope(copy, rtnl_route_get_scope(r));
-		rtnl_route_set_type(copy, RTN_UNICAST);
-		rtnl_route_set_dst(copy, rtnl_route_get_dst(r));
-		rtnl_route_set_priority(copy, metric_of_copy(r));
-		if (rtnl_route_get_pref_src(r))
-			rtnl_route_set_pref_src(copy, rtnl_route_get_pref_src(r));
-		rtnl_route_nh_set_ifindex(hop, (int)d->kernel.ifindex);
-		if (rtnl_route_nh_get_gateway(from))
-			rtnl_route_nh_set_gateway(hop, rtnl_route_nh_get_gateway(from));
-		rtnl_route_nh_set_flags(hop, rtnl_route_nh_get_flags(from) & RTNH_F_ONLINK);
-		rtnl_route_add_nexthop(copy, hop);
-		hop = NULL;
-		rtnl_route_add(nl, copy, NLM_F_CREATE);
-	}
-	if (hop)
-		rtnl_route_nh_free(hop);
+	if (!copy)
+		return;
+	rtnl_route_set_priority(copy, metric_of_copy(r));
+	if (rtnl_route_get_pref_src(r))
+		rtnl_route_set_pref_src(copy, rtnl_route_get_pref_src(r));
+	if (rtnl_route_nh_get_gateway(from))
+		rtnl_route_nh_set_gateway(hop, rtnl_route_nh_get_gateway(from));
+	rtnl_route_nh_set_flags(hop, rtnl_route_nh_get_flags(from) & RTNH_F_ONLINK);
+	rtnl_route_add(nl, copy, NLM_F_CREATE);
 	rtnl_route_put(copy);
 }
 
@@ -285,6 +294,69 @@ static void sync_routes(const struct dispatch *d, struct nl_sock *nl, const stru
 	}
 }
 
+/* --- routes to clients, beside the kernel's own interface ------------------- */
+
+static struct nl_addr *address_of(const struct gz_prefix *p)
+{
+	bool four = IN6_IS_ADDR_V4MAPPED(&p->addr);
+	struct nl_addr *a = nl_addr_build(four ? AF_INET : AF_INET6,
+					  p->addr.s6_addr + (four ? 12 : 0), four ? 4 : 16);
+
+	if (a)
+		nl_addr_set_prefixlen(a, p->len - (four ? 96 : 0));
+	return a;
+}
+
+/** nets_of_clients() - @nets: released by the caller.  Return: how many */
+static unsigned nets_of_clients(struct dispatch *d, struct nl_addr *nets[SW_ROUTES_MAX])
+{
+	struct gz_prefix own[CLIENT_NETS_MAX];
+	unsigned n = 0;
+
+	pthread_mutex_lock(&d->clients.lock);
+	for (unsigned i = 0; i < GZ_CLIENTS_MAX; i++) {
+		for (unsigned k = client_nets(&d->clients.place[i], own); k && n < SW_ROUTES_MAX;) {
+			nets[n] = address_of(&own[--k]);
+			n += nets[n] != NULL;
+		}
+	}
+	pthread_mutex_unlock(&d->clients.lock);
+	return n;
+}
+
+/** has_net() - Take it out of @nets if it is there */
+static bool has_net(struct nl_addr **nets, unsigned n, struct nl_addr *dst)
+{
+	for (unsigned i = 0; i < n; i++) {
+		if (!nets[i] || nl_addr_cmp(nets[i], dst))
+			continue;
+		nl_addr_put(nets[i]);
+		nets[i] = NULL;
+		return true;
+	}
+	return false;
+}
+
+static void sync_clients(struct dispatch *d, struct nl_sock *nl, const struct routes *all)
+{
+	static struct nl_addr *nets[SW_ROUTES_MAX]; /* the monitor's */
+	unsigned n = nets_of_clients(d, nets);
+
+	for (unsigned i = 0; i < all->n; i++) {
+		if (is_copy(d, all->r[i]) && !has_net(nets, n, rtnl_route_get_dst(all->r[i])))
+			rtnl_route_delete(nl, all->r[i], 0);
+	}
+	for (unsigned i = 0; i < n; i++) {
+		struct rtnl_nexthop *hop;
+		struct rtnl_route *r = nets[i] ? new_route(d, nets[i], RT_SCOPE_LINK, &hop) : NULL;
+
+		if (r)
+			rtnl_route_add(nl, r, NLM_F_CREATE);
+		rtnl_route_put(r);
+		nl_addr_put(nets[i]);
+	}
+}
+
 /* --- both ----------------------------------------------------------------- */
 
 bool routes_sync(struct dispatch *d, struct nl_sock *nl)
@@ -302,8 +374,12 @@ bool routes_sync(struct dispatch *d, struct nl_sock *nl)
 			now = list_addresses(d, c);
 		nl_cache_free(c);
 	}
-	if (has_source(d)) {
-		if (list_routes(nl, &all)) {
+	if (wire_has_interface(d)) {
+		if (!list_routes(nl, &all)) {
+			/* another time */
+		} else if (atomic_load(&d->bifurcation.on)) {
+			sync_clients(d, nl, &all);
+		} else {
 			/* a gateway must be reached when its route is added */
 			sync_routes(d, nl, &all, true);
 			sync_routes(d, nl, &all, false);

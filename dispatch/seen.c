@@ -22,14 +22,21 @@ static uint64_t word_of(const struct rte_ether_addr *mac)
 	return word | KNOWN;
 }
 
-static uint64_t seen_mac(const struct sw *s, unsigned client)
+uint64_t sw_seen_mac(const struct sw_seen *seen, unsigned client)
 {
-	return atomic_load_explicit(&s->seen->client[client].mac, memory_order_relaxed);
+	return atomic_load_explicit(&seen->client[client].mac, memory_order_relaxed);
 }
 
 bool sw_is_known(const struct sw *s, unsigned client)
 {
-	return seen_mac(s, client) != 0;
+	return sw_seen_mac(s->seen, client) != 0;
+}
+
+/** set_mac() - Under the lock */
+static void set_mac(struct sw_seen *seen, unsigned client, uint64_t word)
+{
+	atomic_store_explicit(&seen->client[client].mac, word, memory_order_relaxed);
+	atomic_fetch_add_explicit(&seen->changes, 1, memory_order_release);
 }
 
 struct rte_ether_addr sw_mac_of(const struct sw *s, unsigned port)
@@ -38,7 +45,7 @@ struct rte_ether_addr sw_mac_of(const struct sw *s, unsigned port)
 	uint64_t word;
 
 	if (port != SW_KERNEL) {
-		word = seen_mac(s, port);
+		word = sw_seen_mac(s->seen, port);
 		memcpy(&mac, &word, sizeof(mac));
 	}
 	return mac;
@@ -46,7 +53,7 @@ struct rte_ether_addr sw_mac_of(const struct sw *s, unsigned port)
 
 bool sw_learn(struct sw *s, unsigned client, const struct rte_ether_addr *mac)
 {
-	uint64_t word = word_of(mac), now = seen_mac(s, client);
+	uint64_t word = word_of(mac), now = sw_seen_mac(s->seen, client);
 	bool free = true;
 
 	if (now)
@@ -55,9 +62,9 @@ bool sw_learn(struct sw *s, unsigned client, const struct rte_ether_addr *mac)
 		return false;
 	rte_spinlock_lock(&s->seen->lock);
 	for (unsigned i = 0; i < GZ_CLIENTS_MAX; i++)
-		free &= seen_mac(s, i) != word;
+		free &= sw_seen_mac(s->seen, i) != word;
 	if (free)
-		atomic_store_explicit(&s->seen->client[client].mac, word, memory_order_relaxed);
+		set_mac(s->seen, client, word);
 	rte_spinlock_unlock(&s->seen->lock);
 	return free;
 }
@@ -101,7 +108,7 @@ void sw_forget(struct sw *s, unsigned client)
 	struct sw_client *c = &s->seen->client[client];
 
 	rte_spinlock_lock(&s->seen->lock);
-	atomic_store_explicit(&c->mac, 0, memory_order_relaxed);
+	set_mac(s->seen, client, 0);
 	atomic_store_explicit(&c->last4, 0, memory_order_relaxed);
 	memset(&c->last6, 0, sizeof(c->last6));
 	rte_spinlock_unlock(&s->seen->lock);

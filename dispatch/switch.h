@@ -144,6 +144,7 @@ struct sw_client {
 /** The same of all, for all workers; zero at first */
 struct sw_seen {
 	rte_spinlock_t lock;
+	atomic_uint changes; /* of MAC addresses */
 	struct sw_client client[GZ_CLIENTS_MAX];
 };
 
@@ -188,6 +189,9 @@ struct sw {
 	struct rte_ether_addr mac; /* the port's, and the kernel's behind it */
 };
 
+/** sw_seen_mac() - A client's MAC address, in the first bytes; 0: it has sent nothing.  Any thread
+ */
+uint64_t sw_seen_mac(const struct sw_seen *seen, unsigned client);
 /** sw_is_known() - Has a client sent something yet? */
 bool sw_is_known(const struct sw *s, unsigned client);
 /** sw_mac_of() - Of the kernel, or of a client that is known */

@@ -156,6 +156,22 @@ static void add_up(struct sums *s, const struct dispatch *d)
 	}
 }
 
+/** add_bifurcation() - If it is wanted.  Return: how many entries */
+static unsigned add_bifurcation(struct rte_tel_data *t, struct dispatch *d)
+{
+	struct bifurcation *b = &d->bifurcation;
+	char why[sizeof(b->why)];
+
+	if (!d->config.kernel_own[0])
+		return 0;
+	bifurcation_why(d, why, sizeof(why));
+	add(t, "bifurcation", "used", atomic_load(&b->on));
+	add(t, "bifurcation", "rules", atomic_load(&b->rules));
+	add(t, "bifurcation", "refused", atomic_load(&b->refused));
+	rte_tel_data_add_dict_string(t, "bifurcation_why", why);
+	return 4;
+}
+
 static int handle(const char *cmd, const char *params, struct rte_tel_data *t)
 {
 	unsigned entries = 7 + first->nworkers; /* ours, below */
@@ -183,6 +199,7 @@ static int handle(const char *cmd, const char *params, struct rte_tel_data *t)
 		add(t, name, "rx", taken_by(&first->worker[i]));
 		sleeps += first->worker[i].sleeps;
 	}
+	entries += add_bifurcation(t, first); /* there is one port then */
 	add(t, "worker", "sleeps", sleeps);
 	add(t, "backlog", "frames", s.waiting);
 	add(t, "memory", "faults", links_faults());

@@ -37,7 +37,7 @@ struct wire_port {
 	bool lacp;	     /* a bonding device, which speaks 802.3ad when it is called to send */
 
 	/* monitor's */
-	unsigned ifindex; /* of what is open; 0: no kernel interface */
+	unsigned ifindex; /* of what is open, the kernel's of it; 0: it has none */
 	int guard;	  /* guard_open()'s, while it is open; -1 */
 	int64_t next_try; /* to open it, ms */
 	bool complained;
@@ -79,6 +79,12 @@ void wire_close(struct dispatch *d);
 
 /** wire_is_kernels() - Is the port an interface of the kernel's? */
 bool wire_is_kernels(const struct wire_port *p);
+
+/** wire_has_interface() - Has the kernel an interface of one of the ports? */
+bool wire_has_interface(const struct dispatch *d);
+
+/** monitor_wake() - To look at everything now.  Any thread */
+void monitor_wake(void);
 
 /** monitor_start(), monitor_stop() - The thread.  Main.  Return: 0 or -errno */
 int monitor_start(struct dispatch *d);

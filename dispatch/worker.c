@@ -475,6 +475,17 @@ static unsigned take_wire(struct worker *w, struct rte_mbuf **m, unsigned burst,
 	return total;
 }
 
+/** tell_of_macs() - The monitor makes rules of them */
+static void tell_of_macs(struct worker *w)
+{
+	unsigned now = atomic_load_explicit(&w->d->seen.changes, memory_order_acquire);
+
+	if (now == w->changes)
+		return;
+	w->changes = now;
+	monitor_wake();
+}
+
 /** take_links() - From its clients.  Return: frames */
 static unsigned take_links(struct worker *w, struct rte_mbuf **m, unsigned burst, uint64_t *since)
 {
@@ -497,6 +508,8 @@ static unsigned take_links(struct worker *w, struct rte_mbuf **m, unsigned burst
 		dispatch_limited(w, i, m, n);
 		note(w, since, n);
 	}
+	if (atomic_load_explicit(&w->d->bifurcation.on, memory_order_relaxed))
+		tell_of_macs(w);
 	return total;
 }
 

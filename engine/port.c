@@ -28,6 +28,7 @@
 #include <rte_errno.h>
 #include <rte_eth_vhost.h>
 #include <rte_ethdev.h>
+#include <rte_flow.h>
 #include <rte_log.h>
 #include <rte_mbuf.h>
 #include <rte_mbuf_pool_ops.h>
@@ -611,6 +612,18 @@ const char *gz_port_spread(const struct gz_port *p)
 	return rss_is_ours(p) ? "RSS" : "RSS, another key or table";
 }
 
+/** isolate() - Before anything is configured, as rte_flow_isolate() wants it */
+static void isolate(struct gz_port *p)
+{
+	struct rte_flow_error e = {0};
+	int rc = rte_flow_isolate(p->id, 1, &e);
+
+	p->isolated = !rc;
+	if (rc)
+		snprintf(p->refusal, sizeof(p->refusal), "rte_flow_isolate: %s",
+			 e.message ? e.message : rte_strerror(-rc));
+}
+
 /** setup_device() - Queues, MAC, MTU, start.  Return: 0 or -errno */
 static int setup_device(struct gz_port *p, enum gz_driver driver, const struct gz_port_config *c)
 {
@@ -625,6 +638,8 @@ static int setup_device(struct gz_port *p, enum gz_driver driver, const struct g
 	if (rc)
 		return rc;
 	snprintf(p->driver, sizeof(p->driver), "%s", info.driver_name);
+	if (c->isolate)
+		isolate(p);
 	conf.txmode.offloads = info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
 	conf.rxmode.offloads = info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_SCATTER;
 	p->kind = driver;
@@ -686,7 +701,7 @@ static int setup_device(struct gz_port *p, enum gz_driver driver, const struct g
 		return rc;
 	if (p->queues > 1 && may_spread(driver))
 		rss_set(p, &info, &conf);
-	if (c->promiscuous) {
+	if (c->promiscuous && !p->isolated) {
 		rc = rte_eth_promiscuous_enable(p->id);
 		if (rc && rc != -ENOTSUP)
 			return rc;

@@ -49,6 +49,9 @@ struct gz_port {
 	struct gz_offloads wanted, asked;
 	enum gz_driver kind;
 	bool csum_ipv4; /* tso computes that of the header as well */
+	/* isolate: only what rte_flow rules say comes.  Not so: why */
+	bool isolated;
+	char refusal[96];
 };
 
 /** gz_failed() - Put why into @err, of @n bytes.  Return: -@error */

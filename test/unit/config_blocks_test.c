@@ -322,6 +322,31 @@ static void a_way_to_the_kernel(void **state)
 		     "2:17: key 'kernel.rules': there is no way to the kernel");
 }
 
+static void a_card_that_the_kernel_keeps(void **state)
+{
+	(void)state;
+	assert_int_equal(load_dispatch("port: {driver: pci, device: 01:00.0}\n"
+				       "kernel: {iface: k, bifurcate: eth1}\n"),
+			 0);
+	assert_string_equal(dispatch.kernel_own, "eth1");
+	assert_int_equal(load_dispatch("port: {driver: af_packet, iface: eth1}\n"
+				       "kernel: {iface: k, bifurcate: eth1}\n"),
+			 0);
+	bad_dispatch("port: {driver: af_packet, iface: eth1}\nkernel: {iface: k, bifurcate: eth2}",
+		     "2:31: key 'kernel.bifurcate': 'eth2' is not the kernel's of that port");
+	bad_dispatch("port: {driver: tap, iface: t}\nkernel: {iface: k, bifurcate: t}",
+		     "2:31: key 'kernel.bifurcate': 't' is not the kernel's of that port");
+#define CARD "port: {driver: pci, device: 01:00.0}\n"
+	bad_dispatch(CARD "kernel: {bifurcate: eth1}",
+		     "2:21: key 'kernel.bifurcate': what is for all comes to dispatch");
+	bad_dispatch(CARD "kernel: {iface: k, bifurcate: eth1, rules: [{ports: 22}]}",
+		     "2:31: key 'kernel.bifurcate': not used with kernel.rules");
+	bad_dispatch(CARD "kernel: {iface: k, bifurcate: eth1}\n"
+			  "clients: [{name: c, address: 10.0.0.1, shared: true}]",
+		     "2:31: key 'kernel.bifurcate': not used with clients that share an address");
+#undef CARD
+}
+
 static void rules_are_read_in_order(void **state)
 {
 	(void)state;
@@ -385,6 +410,7 @@ int main(void)
 	    cmocka_unit_test(a_bond_has_the_ports),
 	    cmocka_unit_test(several_ports),
 	    cmocka_unit_test(a_way_to_the_kernel),
+	    cmocka_unit_test(a_card_that_the_kernel_keeps),
 	    cmocka_unit_test(rules_are_read_in_order),
 	    cmocka_unit_test(at_most_64_clients),
 	};
