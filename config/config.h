@@ -20,6 +20,7 @@
 #define GZ_NAME_MAX 32	/* engine, dispatch and client names, with NUL */
 #define GZ_PATH_MAX 108 /* fits sockaddr_un.sun_path, with NUL */
 #define GZ_ADDRS_MAX 8
+#define GZ_PORTS_MAX 8 /* of an engine */
 #define GZ_CLIENTS_MAX 64
 #define GZ_EAL_ARGS_MAX 16
 #define GZ_RULES_MAX 64

@@ -82,7 +82,7 @@ void gz_tcp_input(struct pbuf *p, struct netif *inp)
 		struct gz_worker *w = gz_flow_worker(local, peer);
 
 		if (w && w != &gz_worker) {
-			gz_netif_hand_over(w, p, inp);
+			gz_rx_hand_over(w, p, inp);
 			return;
 		}
 	}

@@ -244,7 +244,7 @@ int64_t gz_dgram_setsockopt(struct gz_call_ctx *c)
 /* What the shadow learned from ICMP, or the port's.  Return: it, or -ENOTCONN */
 static int path_mtu(struct gz_call_ctx *c, int level)
 {
-	int v, most = gz_port.mtu;
+	int v, most = gz_ports[0].mtu;
 
 	if (gz_sock_state(c->s) != GZ_ESTABLISHED)
 		return -ENOTCONN;

@@ -137,9 +137,9 @@ static void take_mtu(uint16_t mtu)
 			gz_warn("an MTU of %u by DHCP: not used", mtu);
 		mtu = client.port_mtu;
 	}
-	if (mtu == gz_port.mtu)
+	if (mtu == gz_ports[0].mtu)
 		return;
-	gz_port.mtu = mtu;
+	gz_ports[0].mtu = mtu;
 	client.mtu_changed = true;
 	gz_rtnl_tell_link();
 }
@@ -171,7 +171,7 @@ void gz_dhcp_input(struct pbuf *p, struct netif *inp)
 	uint8_t was;
 
 	if (gz_worker.index) {
-		gz_netif_hand_over(gz_workers[0], p, inp);
+		gz_rx_hand_over(gz_workers[0], p, inp);
 		return;
 	}
 	d = client.nif ? netif_dhcp_data(client.nif) : NULL;
@@ -208,7 +208,7 @@ uint64_t gz_dhcp_timers(uint64_t now)
 		return UINT64_MAX;
 	if (!client.nif) {
 		client.nif = netif_default;
-		client.port_mtu = gz_port.mtu;
+		client.port_mtu = gz_ports[0].mtu;
 		client.next_tick = client.next_second = now;
 		dhcp_set_struct(client.nif, &dhcp);
 	} else if (now < client.next_tick) {

@@ -142,15 +142,15 @@ static int own(unsigned request, struct ifreq *r)
 		return 0;
 	case SIOCGIFFLAGS:
 		r->ifr_flags = IFF_UP | IFF_BROADCAST | IFF_MULTICAST;
-		if (gz_link_is_up())
+		if (gz_link_is_up(&gz_ports[0]))
 			r->ifr_flags |= IFF_RUNNING;
 		return 0;
 	case SIOCGIFMTU:
-		r->ifr_mtu = gz_port.mtu;
+		r->ifr_mtu = gz_ports[0].mtu;
 		return 0;
 	case SIOCGIFHWADDR:
 		r->ifr_hwaddr.sa_family = ARPHRD_ETHER;
-		memcpy(r->ifr_hwaddr.sa_data, gz_port.mac.addr_bytes, 6);
+		memcpy(r->ifr_hwaddr.sa_data, gz_ports[0].mac.addr_bytes, 6);
 		return 0;
 	case SIOCGIFMETRIC:
 		r->ifr_metric = 0;

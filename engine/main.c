@@ -413,13 +413,13 @@ static void run(bool embedded)
 		unsigned socks = gz_table_count(), clients = gz_client_count();
 		/* A client's first socket is not told of here. */
 		int wait = socks || clients || embedded ? SWEEP_MS
-			   : gz_link_fd() < 0		? LINK_MS
+			   : gz_link_is_silent()	? LINK_MS
 							: -1;
 
 		if (poll(io.fd, io.n, wait) < 0 && errno != EINTR)
 			break;
 		now = gz_now_ns();
-		if (io.fd[FD_LINK].revents || (gz_link_fd() < 0 && now >= next_link)) {
+		if (io.fd[FD_LINK].revents || (gz_link_is_silent() && now >= next_link)) {
 			next_link = now + LINK_MS * 1000000ull;
 			gz_link_look();
 		}
@@ -625,14 +625,15 @@ int main(int argc, char **argv)
 		fail("%s", err);
 		goto out_eal;
 	}
-	r = gz_port_open(&gz_port, &cfg.port, &cfg.memory, err, sizeof(err));
+	r = gz_port_open(&gz_ports[0], &cfg.port, &cfg.memory, err, sizeof(err));
 	if (r < 0) {
 		fail("%s", err);
 		goto out_eal;
 	}
 	if (err[0])
 		gz_info("%s", err);
-	r = gz_link_start(&gz_port);
+	gz_nports = 1;
+	r = gz_link_start(&gz_ports[0]);
 	if (r < 0)
 		gz_warn("changes of the port's link are not seen: %s", strerror(-r));
 	if (setns(private, CLONE_NEWNET) < 0) {
@@ -660,8 +661,8 @@ int main(int argc, char **argv)
 	io.fd[FD_LINK] = (struct pollfd){.fd = gz_link_fd(), .events = POLLIN};
 	io.fd[FD_CLIENTS] = (struct pollfd){.fd = gz_client_event(), .events = POLLIN};
 	io.n = FD_FIRST_PEER;
-	gz_info("engine '%s' on %s (%s), ready at %s", cfg.name, gz_port.device, gz_port.driver,
-		path);
+	gz_info("engine '%s' on %s (%s), ready at %s", cfg.name, gz_ports[0].device,
+		gz_ports[0].driver, path);
 	tell_ready("ok\n");
 
 	run(a.embedded);
@@ -683,7 +684,7 @@ out_worker:
 out_port:
 	if (setns(veth ? private : host, CLONE_NEWNET) < 0)
 		gz_warn("the port is closed in the wrong network namespace: %s", strerror(errno));
-	gz_port_close(&gz_port);
+	gz_port_close(&gz_ports[0]);
 out_eal:
 	gz_eal_stop(cfg.name);
 out_veth:

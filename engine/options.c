@@ -481,7 +481,7 @@ static int compute(struct gz_sock *s, const struct gz_option_row *r, void *val, 
 		if (gz_sock_state(s) != GZ_ESTABLISHED)
 			return -ENOTCONN;
 		gz_segment_info(s, &info);
-		v = info.tcpi_pmtu ? (int)info.tcpi_pmtu : gz_port.mtu;
+		v = info.tcpi_pmtu ? (int)info.tcpi_pmtu : gz_ports[0].mtu;
 		path.ip6m_mtu = (uint32_t)v;
 		if (is(r, IPPROTO_IPV6, IPV6_PATHMTU))
 			return *len < sizeof(path) ? -EINVAL : give(val, len, &path, sizeof(path));

@@ -265,7 +265,7 @@ static void link_record(struct gz_rtnl *b, const struct nlmsghdr *request, uint1
 	struct nlmsghdr *h = gz_rtnl_begin(b, request, RTM_NEWLINK, flags, pid);
 	uint8_t family = family_of(request);
 	struct ifinfomsg *i = gz_rtnl_put(b, sizeof(*i));
-	bool up = gz_link_is_up();
+	bool up = gz_link_is_up(&gz_ports[0]);
 	static const uint8_t everybody[6] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
 
 	/* IPv6 has a dump of its own, the other families have none. */
@@ -277,8 +277,8 @@ static void link_record(struct gz_rtnl *b, const struct nlmsghdr *request, uint1
 		i->ifi_flags |= IFF_RUNNING | IFF_LOWER_UP;
 	gz_rtnl_attr(b, IFLA_IFNAME, GZ_IFACE_NAME, sizeof(GZ_IFACE_NAME));
 	attr8(b, IFLA_OPERSTATE, up ? OPER_UP : OPER_DOWN);
-	gz_rtnl_attr32(b, IFLA_MTU, gz_port.mtu);
-	gz_rtnl_attr(b, IFLA_ADDRESS, gz_port.mac.addr_bytes, 6);
+	gz_rtnl_attr32(b, IFLA_MTU, gz_ports[0].mtu);
+	gz_rtnl_attr(b, IFLA_ADDRESS, gz_ports[0].mac.addr_bytes, 6);
 	if (family != AF_INET6) {
 		gz_rtnl_attr32(b, IFLA_TXQLEN, 1000);
 		attr8(b, IFLA_LINKMODE, 0);

@@ -315,7 +315,7 @@ uint32_t *gz_segment_out(const struct pbuf *p, struct tcp_hdr *h, const struct t
 	if (!pcb || pcb->state == LISTEN)
 		return opts;
 	/* The first segment after the peer's SYN was read.  lwIP sends from this very pcb. */
-	least = LWIP_MIN(MSS_LEAST, (uint32_t)gz_port.mtu - MTU_HEADERS);
+	least = LWIP_MIN(MSS_LEAST, (uint32_t)gz_ports[0].mtu - MTU_HEADERS);
 	if (pcb->mss < least)
 		((struct tcp_pcb *)(uintptr_t)pcb)->mss = (u16_t)least;
 	f = gz_stack_flow(pcb);
@@ -408,7 +408,7 @@ static void fill(struct gz_sock *s, struct tcp_info *t)
 	t->tcpi_ato = TCP_FAST_INTERVAL * 1000;
 	t->tcpi_snd_mss = t->tcpi_rcv_mss = mss;
 	t->tcpi_unacked = segments(p->snd_nxt - p->lastack, mss);
-	t->tcpi_pmtu = m->pmtu ? m->pmtu : gz_port.mtu;
+	t->tcpi_pmtu = m->pmtu ? m->pmtu : gz_ports[0].mtu;
 	t->tcpi_rcv_ssthresh = p->rcv_wnd;
 	t->tcpi_rtt = m->srtt8 >> 3;
 	t->tcpi_rttvar = m->mdev4 >> 2;

@@ -4,7 +4,7 @@
  *
  * As a device's receive side scaling does it (rss.h): of a port with a queue for each worker
  * that can, dispatch's link among them, packets come there by themselves.
- * Others are handed over between the workers (netif.c).  It is where connections are
+ * Others are handed over between the workers (rx.c).  It is where connections are
  * made; whose one is stays with it (gz_flow_worker()).
  */
 #ifndef GZ_SPREAD_H

@@ -123,13 +123,14 @@ static void offloads(struct rte_tel_data *d, const char *key, uint64_t set,
 }
 
 /** device() - What the device says of itself */
-static void device(struct rte_tel_data *d, uint16_t id)
+static void device(struct rte_tel_data *d, const struct gz_port *p)
 {
+	uint16_t id = p->id;
 	struct rte_eth_dev_info info;
 	struct rte_eth_conf conf;
 	struct rte_eth_link link;
 
-	str(d, "link", gz_link_is_up() ? "up" : "down");
+	str(d, "link", gz_link_is_up(p) ? "up" : "down");
 	if (!rte_eth_link_get_nowait(id, &link))
 		str(d, "speed", rte_eth_link_speed_to_str(link.link_speed));
 	if (rte_eth_dev_info_get(id, &info) || rte_eth_dev_conf_get(id, &conf))
@@ -187,7 +188,7 @@ static void addresses(struct rte_tel_data *d)
 
 static int on_port(const char *cmd, const char *params, struct rte_tel_data *d)
 {
-	const struct gz_port *p = &gz_port;
+	const struct gz_port *p = &gz_ports[0];
 	struct rte_eth_stats st;
 	char mac[RTE_ETHER_ADDR_FMT_SIZE], used[64];
 
@@ -204,7 +205,7 @@ static int on_port(const char *cmd, const char *params, struct rte_tel_data *d)
 	addresses(d);
 	str(d, "sleeps_on", p->rx_intr ? "interrupt" : p->nwait ? "descriptor" : "nap");
 	str(d, "spread_by", gz_port_spread(p));
-	device(d, p->id);
+	device(d, p);
 	str(d, "offloads", in_use(&p->offloads, used));
 	counters(d, GZ_C_PORT_RX, GZ_C_LOOPED);
 	if (rte_eth_stats_get(p->id, &st) == 0) {
@@ -330,7 +331,7 @@ static int on_workers(const char *cmd, const char *params, struct rte_tel_data *
 		rte_tel_data_start_dict(e);
 		u64(e, "worker", i);
 		rte_tel_data_add_dict_int(e, "cpu", gz_eal_worker_cpu(i));
-		rte_tel_data_add_dict_int(e, "rx_queue", w->rx_queue);
+		rte_tel_data_add_dict_int(e, "rx_queue", w->wire[0].rx_queue);
 		for (unsigned k = 0; k < RTE_DIM(of_worker); k++)
 			u64(e, gz_counter_names[of_worker[k]],
 			    atomic_load(&w->code->counters[of_worker[k]]));

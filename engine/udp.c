@@ -343,14 +343,14 @@ bool gz_udp_too_large(const struct gz_sock *s, struct gz_end dst, size_t len)
 	bool v4 = gz_end_is_v4(dst);
 
 	return s->dgram.whole[v4] && !gz_addr_is_local(dst) &&
-	       len + UDP_HEADER + (v4 ? IP_HLEN : IP6_HLEN) > gz_port.mtu;
+	       len + UDP_HEADER + (v4 ? IP_HLEN : IP6_HLEN) > gz_ports[0].mtu;
 }
 
 /* A native send(): the next one has EMSGSIZE, as if a router had told of the MTU. */
 static void refuse_size(const struct gz_datagram *d)
 {
 	bool v4 = gz_end_is_v4(d->dst);
-	struct gz_icmp e = {v4 ? ICMP_DUR : ICMP6_TYPE_PTB, v4 ? FRAG_NEEDED : 0, gz_port.mtu};
+	struct gz_icmp e = {v4 ? ICMP_DUR : ICMP6_TYPE_PTB, v4 ? FRAG_NEEDED : 0, gz_ports[0].mtu};
 
 	gz_count(GZ_C_UDP_TX_DROPPED);
 	error_of_own(d, d->src, &e);

@@ -117,7 +117,7 @@ static void publish(struct gz_sock *s)
 {
 	bool connected = gz_sock_state(s) == GZ_ESTABLISHED;
 	bool whole = s->dgram.whole[0] || s->dgram.whole[1];
-	uint32_t most = gz_port.mtu > 48 ? gz_port.mtu - 48 : 0, flags = 0;
+	uint32_t most = gz_ports[0].mtu > 48 ? gz_ports[0].mtu - 48 : 0, flags = 0;
 
 	if (connected)
 		flags = GZ_DGRAM_CONNECTED | (gz_udp_by_v6(s, s->peer) ? GZ_DGRAM_V6 : 0);

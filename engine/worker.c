@@ -351,14 +351,48 @@ static unsigned relay_events(struct gz_worker *w)
 /* An interface that went down polls as an error until its socket is asked why. */
 static void clear_error(void)
 {
-	for (unsigned i = 0; i < gz_port.nwait; i++) {
-		int error = 0;
-		socklen_t len = sizeof(error);
+	for (unsigned i = 0; i < gz_nports; i++) {
+		const struct gz_port *p = &gz_ports[i];
 
-		if (!getsockopt(gz_port.wait_fd[i], SOL_SOCKET, SO_ERROR, &error, &len) && error)
-			gz_warn("port %s: %s", gz_port.device, strerror(error));
+		for (unsigned j = 0; j < p->nwait; j++) {
+			int error = 0;
+			socklen_t len = sizeof(error);
+
+			if (!getsockopt(p->wait_fd[j], SOL_SOCKET, SO_ERROR, &error, &len) && error)
+				gz_warn("port %s: %s", p->device, strerror(error));
+		}
 	}
 	usleep(NAP_NS / 1000); /* should it be there again at once */
+}
+
+/* Has this worker a queue of a port that nothing tells of packets for? */
+static bool has_to_look(const struct gz_worker *w)
+{
+	for (unsigned i = 0; i < gz_nports; i++)
+		if (w->wire[i].rx_queue >= 0 && !gz_ports[i].nwait)
+			return true;
+	return false;
+}
+
+/* Return: was an interrupt armed? */
+static bool arm(const struct gz_worker *w)
+{
+	bool armed = false;
+
+	for (unsigned i = 0; i < gz_nports; i++) {
+		if (w->wire[i].rx_queue < 0)
+			continue;
+		gz_port_arm(&gz_ports[i], (uint16_t)w->wire[i].rx_queue);
+		armed |= gz_ports[i].rx_intr;
+	}
+	return armed;
+}
+
+static void disarm(const struct gz_worker *w)
+{
+	for (unsigned i = 0; i < gz_nports; i++)
+		if (w->wire[i].rx_queue >= 0)
+			gz_port_disarm(&gz_ports[i], (uint16_t)w->wire[i].rx_queue);
 }
 
 /* Sleep until something happens or @wait ns pass. */
@@ -367,20 +401,20 @@ static void sleep_for(struct gz_worker *w, uint64_t wait)
 	struct epoll_event ev[8];
 	struct timespec ts;
 	uint64_t junk;
+	bool armed;
 	int n;
 
-	if (w->rx_queue >= 0 && !gz_port.nwait && wait > NAP_NS)
+	if (wait > NAP_NS && has_to_look(w))
 		wait = NAP_NS;
 	if (wait > gz_plane_wait(w))
 		wait = gz_plane_wait(w);
 	atomic_store_explicit(&w->sleeping, true, memory_order_relaxed);
 	atomic_thread_fence(memory_order_seq_cst);
-	if (w->rx_queue >= 0)
-		gz_port_arm(&gz_port, (uint16_t)w->rx_queue);
+	armed = arm(w);
 	if (gz_plane_asleep(w, true))
 		goto awake;
 	/* What came before the interrupt was armed raises none: look once more. */
-	if (w->rx_queue >= 0 && gz_port.rx_intr && gz_netif_rx(w, drain_inbox) > 0)
+	if (armed && gz_rx(w, drain_inbox) > 0)
 		goto awake;
 	if (rte_ring_empty(w->inbox) && rte_ring_empty(w->handed) && STAILQ_EMPTY(&w->overflow)) {
 		ts.tv_sec = (time_t)(wait / 1000000000u);
@@ -398,8 +432,7 @@ static void sleep_for(struct gz_worker *w, uint64_t wait)
 	}
 awake:
 	gz_plane_asleep(w, false);
-	if (w->rx_queue >= 0)
-		gz_port_disarm(&gz_port, (uint16_t)w->rx_queue);
+	disarm(w);
 	atomic_store_explicit(&w->sleeping, false, memory_order_relaxed);
 }
 
@@ -410,7 +443,7 @@ static unsigned whole_round(struct gz_worker *w, uint64_t *wait)
 
 	gz_stack_clock(w->now);
 	gz_netif_look(w);
-	work = gz_netif_rx(w, drain_inbox);
+	work = gz_rx(w, drain_inbox);
 	work += relay_events(w);
 	work += gz_plane_poll(w);
 	/* Looped packets and their answers, until it is quiet. */
@@ -508,6 +541,18 @@ static int watch(int ep, int fd)
 	return epoll_ctl(ep, EPOLL_CTL_ADD, fd, &e) < 0 ? -errno : 0;
 }
 
+/* What tells of packets wakes who receives them. */
+static int watch_port(const struct gz_worker *w, const struct gz_wire *wire)
+{
+	const struct gz_port *p = wire->port;
+	int err = 0;
+
+	for (unsigned i = 0; !err && wire->rx_queue >= 0 && i < p->nwait; i++)
+		if (p->nwait != p->queues || (int)i == wire->rx_queue)
+			err = watch(w->sleep_ep, p->wait_fd[i]);
+	return err;
+}
+
 int gz_worker_init(void)
 {
 	struct gz_worker *w = &gz_worker;
@@ -536,9 +581,8 @@ int gz_worker_init(void)
 	err = watch(w->sleep_ep, w->wake_fd);
 	if (!err)
 		err = watch(w->sleep_ep, w->relay_ep);
-	for (unsigned i = 0; !err && w->rx_queue >= 0 && i < gz_port.nwait; i++)
-		if (gz_port.nwait != gz_port.queues || (int)i == w->rx_queue)
-			err = watch(w->sleep_ep, gz_port.wait_fd[i]);
+	for (unsigned i = 0; !err && i < gz_nports; i++)
+		err = watch_port(w, &w->wire[i]);
 	if (err)
 		return err;
 	err = gz_stack_init();

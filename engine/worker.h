@@ -12,11 +12,11 @@
  * their variables are their worker's; workers.c and all other files are the process's,
  * and reach a worker by its messages and by struct gz_code.
  *
- * The files: workers.c who they are and the messages, worker.c the loop, netif.c frames and
- * loopback, stack.c lwIP's pcbs, listener.c their passive opening, timers.c what is due, segment.c
- * each segment of theirs, relay.c the bytes between a socket's rings and its shadow.  The relay
- * runs in the worker's thread: a thread of its own would add a wake on another core (12-16 µs for
- * the waker) to each burst.
+ * The files: workers.c who they are and the messages, worker.c the loop, rx.c what comes from the
+ * ports, netif.c what goes there, and loopback, stack.c lwIP's pcbs, listener.c their passive
+ * opening, timers.c what is due, segment.c each segment of theirs, relay.c the bytes between a
+ * socket's rings and its shadow.  The relay runs in the worker's thread: a thread of its own would
+ * add a wake on another core (12-16 µs for the waker) to each burst.
  */
 #ifndef GZ_WORKER_H
 #define GZ_WORKER_H
@@ -27,6 +27,7 @@
 #include <sys/queue.h>
 
 #include "engine/codes.h"
+#include "engine/netif.h"
 #include "engine/port.h"
 #include "engine/ports.h"
 #include "engine/segment.h"
@@ -74,12 +75,11 @@ struct gz_msg {
 struct gz_worker {
 	const struct gz_code *code;
 	unsigned index;
-	int rx_queue; /* -1: none, its packets are handed to it */
-	uint16_t tx_queue;
+	struct gz_wire wire[GZ_PORTS_MAX]; /* of gz_ports[] */
 	struct rte_ring *inbox;
-	struct rte_ring *handed;	/* mbufs that came to other workers, see netif.c */
+	struct rte_ring *handed;	/* mbufs that came to other workers, see rx.c */
 	STAILQ_HEAD(, gz_msg) overflow; /* what it posted while somebody's was full */
-	unsigned owed; /* messages that came before the packets at hand, see gz_netif_rx() */
+	unsigned owed; /* messages that came before the packets at hand, see gz_rx() */
 	int wake_fd;   /* eventfd */
 	_Atomic bool sleeping;
 	int relay_ep; /* engine ends */
@@ -110,7 +110,8 @@ struct gz_worker {
 /* --- the process: workers.c ------------------------------------------------ */
 
 extern const struct gz_engine_config *gz_cfg;
-extern struct gz_port gz_port;
+extern struct gz_port gz_ports[GZ_PORTS_MAX];
+extern unsigned gz_nports;
 extern int gz_netns; /* where shadows live */
 extern struct gz_worker *gz_workers[GZ_WORKERS_MAX];
 extern unsigned gz_nworkers;
@@ -134,8 +135,8 @@ struct gz_worker *gz_worker_home(const struct gz_sock *s);
 struct gz_worker *gz_worker_of(const struct gz_sock *s);
 
 /** Around what is sent by a queue that several workers send by; nothing with others. */
-void gz_tx_lock(uint16_t queue);
-void gz_tx_unlock(uint16_t queue);
+void gz_tx_lock(const struct gz_wire *w);
+void gz_tx_unlock(const struct gz_wire *w);
 /** relay_ep of @w has @fd, with its place as the pointer.  Return: 0 or -errno */
 int gz_worker_watch(struct gz_worker *w, const int *fd);
 /**
@@ -169,36 +170,6 @@ void gz_worker_connected(struct gz_worker *w, struct gz_sock *s);
 /** The worker has taken, or has done with, this socket. */
 void gz_worker_adopt(struct gz_worker *w, struct gz_sock *s);
 void gz_worker_release(struct gz_worker *w, struct gz_sock *s);
-
-/* netif.c */
-struct netif;
-int gz_netif_init(void);
-unsigned gz_netif_rx(struct gz_worker *w, void (*before)(struct gz_worker *));
-bool gz_netif_loop(void); /* one round of looped packets */
-/** The segment that lwIP looks at is of a connection of @to's: it is that one's to take. */
-struct pbuf;
-void gz_netif_hand_over(struct gz_worker *to, struct pbuf *p, struct netif *inp);
-void gz_netif_address(void); /* another one, or another MTU, by stack.dhcp */
-void gz_netif_link(void);    /* it may have changed: gz_link_is_up() */
-void gz_netif_flush(void);
-void gz_netif_look(struct gz_worker *w);	     /* what the port takes may have changed */
-struct netif *gz_netif_of(uint32_t addr);	     /* the one with this address, or NULL */
-void gz_netif_group(struct gz_end group, bool join); /* IGMP, MLD */
-bool gz_netif_in_groups(void);			     /* some: IGMP has timers */
-struct ip_addr;
-/** lwIP's form of @e, as @nif has it; NULL: any */
-void gz_ip_of_end(struct ip_addr *a, struct gz_end e, const struct netif *nif);
-
-/** May the segments that follow be fragmented?  Of IPv4 */
-void gz_netif_fragments(bool may);
-/** The segment that is being sent is to be cut into such of @mss bytes; 0: it is not */
-void gz_netif_segment(uint16_t mss);
-/** Is what lwIP sends dropped, as if it had been sent?  (cookie.c) */
-void gz_netif_mute(bool mute);
-/** The largest segment that the way to @peer takes, without options, bytes; worker */
-struct ip_addr;
-uint32_t gz_netif_mss(const struct ip_addr *peer);
-bool gz_netif_is_mute(void);
 
 /* listener.c */
 struct pbuf;

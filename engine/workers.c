@@ -20,7 +20,8 @@
 #include "engine/worker.h"
 
 const struct gz_engine_config *gz_cfg;
-struct gz_port gz_port;
+struct gz_port gz_ports[GZ_PORTS_MAX];
+unsigned gz_nports;
 int gz_netns = -1;
 struct gz_worker *gz_workers[GZ_WORKERS_MAX];
 unsigned gz_nworkers;
@@ -93,18 +94,18 @@ int gz_post(const struct gz_msg *m)
 	return err;
 }
 
-static rte_spinlock_t tx_lock[GZ_WORKERS_MAX];
+static rte_spinlock_t tx_lock[GZ_PORTS_MAX][GZ_WORKERS_MAX];
 
-void gz_tx_lock(uint16_t queue)
+void gz_tx_lock(const struct gz_wire *w)
 {
-	if (gz_port.queues < gz_nworkers)
-		rte_spinlock_lock(&tx_lock[queue]);
+	if (w->port->queues < gz_nworkers)
+		rte_spinlock_lock(&tx_lock[w->port - gz_ports][w->tx_queue]);
 }
 
-void gz_tx_unlock(uint16_t queue)
+void gz_tx_unlock(const struct gz_wire *w)
 {
-	if (gz_port.queues < gz_nworkers)
-		rte_spinlock_unlock(&tx_lock[queue]);
+	if (w->port->queues < gz_nworkers)
+		rte_spinlock_unlock(&tx_lock[w->port - gz_ports][w->tx_queue]);
 }
 
 int gz_worker_watch(struct gz_worker *w, const int *fd)
@@ -133,6 +134,20 @@ uint64_t gz_counter_of_all(enum gz_counter c)
 	return sum;
 }
 
+/* Queue i is worker i's, as RSS has it (spread.h); of fewer those of each port begin with another
+ * worker. */
+static void give_queues(struct gz_worker *w, unsigned n)
+{
+	for (unsigned i = 0; i < gz_nports; i++) {
+		struct gz_port *p = &gz_ports[i];
+		unsigned queue = p->queues < n ? (w->index + n - i % n) % n : w->index;
+
+		w->wire[i].port = p;
+		w->wire[i].rx_queue = queue < p->queues ? (int)queue : -1;
+		w->wire[i].tx_queue = (uint16_t)(queue % p->queues);
+	}
+}
+
 int gz_workers_init(unsigned n, const struct gz_code *const *codes)
 {
 	int err = gz_udp_init();
@@ -142,8 +157,7 @@ int gz_workers_init(unsigned n, const struct gz_code *const *codes)
 
 		w->code = codes[i];
 		w->index = i;
-		w->rx_queue = i < gz_port.queues ? (int)i : -1;
-		w->tx_queue = (uint16_t)(i % gz_port.queues);
+		give_queues(w, n);
 		gz_workers[i] = w;
 	}
 	gz_nworkers = n;

@@ -88,7 +88,7 @@ static void open_port(struct gz_engine_config *cfg, struct flows_run *run, unsig
 	const struct gz_code *codes[WORKERS];
 	struct rte_ring *to[WORKERS], *from[WORKERS];
 	struct rte_eth_conf conf = {0};
-	struct gz_port *p = &gz_port;
+	struct gz_port *p = &gz_ports[0];
 	int id;
 
 	if (rte_eal_init(RTE_DIM(args), args) < 0)
@@ -122,6 +122,7 @@ static void open_port(struct gz_engine_config *cfg, struct flows_run *run, unsig
 			fail("the ring device gives no queue");
 	if (rte_eth_dev_start(p->id))
 		fail("the ring device does not start");
+	gz_nports = 1;
 	gz_cfg = cfg;
 	if (gz_workers_init(n, codes))
 		fail("the stack does not start");

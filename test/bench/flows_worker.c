@@ -3,7 +3,7 @@
  * flows_worker.c - A worker of flows.c, with the peers of its connections
  *
  * The engine's worker without its relay: frames come by a queue of a ring device (net_ring)
- * through gz_netif_rx(), lwIP and the sockets' rings, and go back; only the program at the
+ * through gz_rx(), lwIP and the sockets' rings, and go back; only the program at the
  * other end of a shadow is missing, in whose place the bytes are sent back here.  The peers
  * are played here as well, with every checksum; their time is not counted.  Linked once a
  * worker, with the worker's own code (engine/codes.h).
@@ -132,7 +132,7 @@ static void work(void)
 
 	gz_worker.now = gz_now_ns();
 	gz_stack_clock(gz_worker.now);
-	gz_netif_rx(&gz_worker, nothing);
+	gz_rx(&gz_worker, nothing);
 	pump(&gz_worker);
 	gz_stack_timers(&gz_worker);
 	gz_netif_flush();
@@ -158,7 +158,7 @@ static uint32_t sum(const void *p, size_t n, uint32_t s)
 /* A segment of peer @i to the stack */
 static void send_segment(unsigned i, const char *flags, unsigned len)
 {
-	struct rte_mbuf *m = rte_pktmbuf_alloc(gz_port.pool);
+	struct rte_mbuf *m = rte_pktmbuf_alloc(gz_ports[0].pool);
 	bool syn = strchr(flags, 'S');
 	unsigned first = syn ? sizeof(syn_options) : 0;
 	unsigned options = first + (stamped ? sizeof(stamp) : 0);
@@ -172,7 +172,7 @@ static void send_segment(unsigned i, const char *flags, unsigned len)
 
 	if (!m)
 		fail("no mbuf");
-	memcpy(f.eth.ether_dhost, gz_port.mac.addr_bytes, 6);
+	memcpy(f.eth.ether_dhost, gz_ports[0].mac.addr_bytes, 6);
 	f.eth.ether_type = htons(ETHERTYPE_IP);
 	ip.tot_len = htons((uint16_t)(40 + options + len));
 	ip.saddr = htonl(p->address);

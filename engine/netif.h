@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * netif.h - What a worker has of each port, and frames between it and lwIP
+ *
+ * To lwIP each address is a netif, whose `state` is the struct gz_wire of its port; that
+ * of loopback has none.  All of it is the worker's.
+ */
+#ifndef GZ_NETIF_H
+#define GZ_NETIF_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "engine/end.h"
+#include "engine/port.h"
+
+struct gz_worker;
+struct ip_addr;
+struct netif;
+struct pbuf;
+
+#define GZ_TX_BATCH 32
+
+/** A worker's part of a port */
+struct gz_wire {
+	struct gz_port *port;
+	int rx_queue; /* -1: none, its packets are handed to it */
+	uint16_t tx_queue;
+	bool no_link;
+	struct gz_offloads offloads; /* of the port, as lwIP was told */
+	struct netif
+	    *nif;	 /* the first: of groups, of IPv6, and of what is for no address of ours */
+	unsigned groups; /* joined there, by lwIP's count of users */
+	unsigned ntx;
+	struct rte_mbuf *tx[GZ_TX_BATCH]; /* on their way */
+};
+
+/* --- netif.c --------------------------------------------------------------- */
+
+int gz_netif_init(void);
+bool gz_netif_loop(void);    /* one round of looped packets */
+void gz_netif_address(void); /* another one, or another MTU, by stack.dhcp */
+void gz_netif_link(void);    /* it may have changed: gz_link_is_up() */
+void gz_netif_flush(void);
+void gz_netif_look(struct gz_worker *w);	     /* what the ports take may have changed */
+struct netif *gz_netif_of(uint32_t addr);	     /* the one with this address, or NULL */
+void gz_netif_group(struct gz_end group, bool join); /* IGMP, MLD */
+bool gz_netif_in_groups(void);			     /* some: IGMP has timers */
+/** lwIP's form of @e, as @nif has it; NULL: any */
+void gz_ip_of_end(struct ip_addr *a, struct gz_end e, const struct netif *nif);
+
+/** May the segments that follow be fragmented?  Of IPv4 */
+void gz_netif_fragments(bool may);
+/** The segment that is being sent is to be cut into such of @mss bytes; 0: it is not */
+void gz_netif_segment(uint16_t mss);
+/** Is what lwIP sends dropped, as if it had been sent?  (cookie.c) */
+void gz_netif_mute(bool mute);
+/** The largest segment that the way to @peer takes, without options, bytes */
+uint32_t gz_netif_mss(const struct ip_addr *peer);
+bool gz_netif_is_mute(void);
+
+/** The netif of @w's that has the IPv4 address @addr, else the first; NULL: @w has none */
+struct netif *gz_netif_to(const struct gz_wire *w, uint32_t addr);
+/** A number for @nif that another worker's is found by, less than 256 */
+unsigned gz_netif_number(const struct netif *nif);
+struct netif *gz_netif_numbered(unsigned number);
+/** To lwIP, without a look at the checksums: it was on no wire, or the port has looked. */
+int8_t gz_netif_give_unchecked(struct pbuf *p, struct netif *nif,
+			       int8_t (*input)(struct pbuf *p, struct netif *nif));
+/** A packet to ourselves that had been on its way, to lwIP */
+int8_t gz_netif_from_loop(struct pbuf *p, struct netif *nif);
+
+/* --- rx.c ------------------------------------------------------------------ */
+
+/**
+ * gz_rx() - Take a burst of each port, and what other workers have handed over
+ * @before:	Called when it was taken, before it is looked at
+ *
+ * Return: packets
+ */
+unsigned gz_rx(struct gz_worker *w, void (*before)(struct gz_worker *));
+/** The segment that lwIP looks at is of a connection of @to's: it is that one's to take. */
+void gz_rx_hand_over(struct gz_worker *to, struct pbuf *p, struct netif *inp);
+
+#endif
