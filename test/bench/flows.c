@@ -38,6 +38,7 @@
 #include "engine/client.h"
 #include "engine/codes.h"
 #include "engine/counters.h"
+#include "engine/own4.h"
 #include "engine/port.h"
 #include "engine/service.h"
 #include "engine/worker.h"
@@ -124,6 +125,7 @@ static void open_port(struct gz_engine_config *cfg, struct flows_run *run, unsig
 		fail("the ring device does not start");
 	gz_nports = 1;
 	gz_cfg = cfg;
+	gz_own4_init(cfg);
 	if (gz_workers_init(n, codes))
 		fail("the stack does not start");
 }
