@@ -432,6 +432,7 @@ def flows():
         Row("open and close, among 100,000 (/ none)", "connections/s", "opened", 1 / 1.5, "100,000",
             "1", more=True),
         Row("longest slice of timers, 100,000 (limit 100)", "us", "tick", ours="all", limit=100),
+        Row("the same, of loops that only read the clock", "us", "loop", ours="all", limit=100),
         Row("engine's memory, 100,000 idle (limit 1,500)", "MB", "mb", ours="100,000", limit=1500),
         Row("engine's memory, 100,000 busy (limit 1,500)", "MB", "mb", ours="all", limit=1500),
     ], limit=60)
