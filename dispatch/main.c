@@ -451,7 +451,7 @@ out_pool:
 	workers_free(d);
 	rte_mempool_free(pool);
 out_eal:
-	gz_eal_stop(name);
+	gz_eal_stop(name, false);
 out_config:
 	ports_free(d);
 	gz_dispatch_config_free(c);

@@ -397,11 +397,12 @@ int gz_eal_rename(const char *from, const char *to)
 	return rename(dir, now) ? -errno : 0;
 }
 
-void gz_eal_stop(const char *name)
+void gz_eal_stop(const char *name, bool in_use)
 {
 	char dir[80];
 
-	rte_eal_cleanup();
+	if (!in_use)
+		rte_eal_cleanup();
 	runtime_dir(dir, sizeof(dir), name);
 	runtime_remove(dir);
 }

@@ -686,7 +686,7 @@ out_port:
 		gz_warn("the port is closed in the wrong network namespace: %s", strerror(errno));
 	gz_port_close(&gz_ports[0]);
 out_eal:
-	gz_eal_stop(cfg.name);
+	gz_eal_stop(cfg.name, !status); /* service threads post to the workers' rings */
 out_veth:
 	if (veth) {
 		if (setns(host, CLONE_NEWNET) < 0 || gz_veth_remove(cfg.port.veth_host) < 0)

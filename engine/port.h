@@ -91,8 +91,11 @@ int gz_eal_worker_cpu(unsigned worker);
 /** gz_eal_rename() - After its start: the run-time files get another name.  Return: 0 or -errno */
 int gz_eal_rename(const char *from, const char *to);
 
-/** Stop EAL and remove the run-time files it left behind. */
-void gz_eal_stop(const char *name);
+/**
+ * gz_eal_stop() - Stop EAL and remove the run-time files it left behind
+ * @in_use:	Threads that go on may reach its memory: that stays until the process ends
+ */
+void gz_eal_stop(const char *name, bool in_use);
 
 /**
  * gz_port_open() - Create and start the configured device
