@@ -4,10 +4,11 @@
  *
  * Theory of operation: a program is a table of named cases and a main() that
  * hands the table to check_main().  Each case runs in a child of its own, so a
- * failure, a leaked descriptor or a hang ends that case only; `NAME CASE` runs
- * one case in the process itself, which is what a debugger wants, and
- * `NAME -l` lists them.  A case that hangs is ended by alarm(2), and says which
- * check it had reached.  Exit status: 0 passed, 1 failed, 77 skipped.
+ * failure, a leaked descriptor or a hang ends that case only.  They run one after
+ * the other, but for those that are ASIDE; `NAME CASE` runs one case in the process
+ * itself, which is what a debugger wants, and `NAME -l` lists them.  A case that
+ * hangs is ended by alarm(2), and says which check it had reached.  Exit status:
+ * 0 passed, 1 failed, 77 skipped.
  *
  * Environment: GZ_KNOWN, names of cases (between spaces) that must fail, see
  * known-differences; GZ_ADDR, the IPv4 address to bind and connect to, by default
@@ -47,11 +48,18 @@
 struct check_case {
 	const char *name;
 	void (*run)(void);
+	bool aside;
+	pid_t pid;
 };
 
-#define CASE(name)                                                                                 \
+#define CASE(fn)                                                                                   \
 	{                                                                                          \
-#name, name                                                                        \
+		.name = #fn, .run = fn                                                             \
+	}
+/* What waits most of its time, and has nothing in common with others: it runs beside them. */
+#define ASIDE(fn)                                                                                  \
+	{                                                                                          \
+		.name = #fn, .run = fn, .aside = true                                              \
 	}
 
 /* Where the case is, for the deadline's message; racy between threads, by design. */
@@ -181,14 +189,59 @@ static inline bool check_is_known(const char *list, const char *name)
 	return false;
 }
 
+/* Is @c a difference that is known? */
+static inline bool check_differs(const struct check_case *c)
+{
+	return check_is_known(getenv("GZ_KNOWN"), c->name);
+}
+
+/* Start @c in a child of its own, which goes to c->pid */
+static inline void check_start(struct check_case *c)
+{
+	c->pid = fork();
+	if (c->pid < 0) {
+		perror("fork");
+		exit(1);
+	}
+	if (!c->pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		check_deadline_s = check_differs(c) ? 3 : CHECK_DEADLINE;
+		check_run(c);
+	}
+}
+
+/* Wait for @c.  Return: 0 passed, 1 failed, which is said, CHECK_SKIP */
+static inline int check_wait(const struct check_case *c)
+{
+	bool differs = check_differs(c);
+	int status = 0;
+
+	while (waitpid(c->pid, &status, 0) < 0 && errno == EINTR)
+		;
+	if (differs && ((WIFEXITED(status) && WEXITSTATUS(status) == 1) ||
+			(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV))) {
+		fprintf(stderr, "known difference: %s\n", c->name);
+		return 0;
+	}
+	if (differs) {
+		fprintf(stderr, "case %s is a known difference, but did not fail\n", c->name);
+		return 1;
+	}
+	if (WIFEXITED(status) && (!WEXITSTATUS(status) || WEXITSTATUS(status) == CHECK_SKIP))
+		return WEXITSTATUS(status);
+	if (WIFSIGNALED(status))
+		fprintf(stderr, "%s: ended by: %s\n", c->name, strsignal(WTERMSIG(status)));
+	fprintf(stderr, "case %s failed\n", c->name);
+	return 1;
+}
+
 /**
  * check_main() - Run the cases named on the command line, or all
  * Return: the program's exit status
  */
-static inline int check_main(int argc, char **argv, const struct check_case *cases, size_t n)
+static inline int check_main(int argc, char **argv, struct check_case *cases, size_t n)
 {
-	unsigned failed = 0, skipped = 0, passed = 0;
-	const char *known = getenv("GZ_KNOWN");
+	bool failed = false, passed = false;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	if (argc > 1 && !strcmp(argv[1], "-l")) {
@@ -203,51 +256,31 @@ static inline int check_main(int argc, char **argv, const struct check_case *cas
 		fprintf(stderr, "%s: no case '%s'\n", argv[0], argv[1]);
 		return 1;
 	}
-	for (size_t i = 0; i < n; i++) {
-		bool differs = check_is_known(known, cases[i].name);
-		pid_t pid = fork();
-		int status = 0;
+	for (size_t i = 0; i < n; i++)
+		if (cases[i].aside)
+			check_start(&cases[i]);
+	for (int aside = 0; aside < 2; aside++) {
+		for (size_t i = 0; i < n; i++) {
+			int status;
 
-		if (pid < 0) {
-			perror("fork");
-			return 1;
-		}
-		if (!pid) {
-			prctl(PR_SET_PDEATHSIG, SIGKILL);
-			check_deadline_s = differs ? 3 : CHECK_DEADLINE;
-			check_run(&cases[i]);
-		}
-		while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-			;
-		if (differs && ((WIFEXITED(status) && WEXITSTATUS(status) == 1) ||
-				(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV))) {
-			fprintf(stderr, "known difference: %s\n", cases[i].name);
-			passed++;
-		} else if (differs) {
-			failed++;
-			fprintf(stderr, "case %s is a known difference, but did not fail\n",
-				cases[i].name);
-		} else if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
-			passed++;
-		} else if (WIFEXITED(status) && WEXITSTATUS(status) == CHECK_SKIP) {
-			skipped++;
-		} else {
-			failed++;
-			if (WIFSIGNALED(status))
-				fprintf(stderr, "%s: ended by: %s\n", cases[i].name,
-					strsignal(WTERMSIG(status)));
-			fprintf(stderr, "case %s failed\n", cases[i].name);
+			if (cases[i].aside != aside)
+				continue;
+			if (!aside)
+				check_start(&cases[i]);
+			status = check_wait(&cases[i]);
+			failed |= status == 1;
+			passed |= status == 0;
 		}
 	}
 	if (failed)
 		return 1;
-	return passed ? 0 : skipped ? CHECK_SKIP : 0;
+	return passed ? 0 : n ? CHECK_SKIP : 0;
 }
 
 #define CHECK_MAIN(...)                                                                            \
 	int main(int argc, char **argv)                                                            \
 	{                                                                                          \
-		static const struct check_case cases[] = {__VA_ARGS__};                            \
+		static struct check_case cases[] = {__VA_ARGS__};                                  \
                                                                                                    \
 		return check_main(argc, argv, cases, sizeof(cases) / sizeof(cases[0]));            \
 	}

@@ -93,4 +93,4 @@ static void pending_client_may_leave(void)
 	CHECK_ERRNO(accept(l, NULL, NULL), EAGAIN);
 }
 
-CHECK_MAIN(CASE(overflow_waits), CASE(accept_makes_room), CASE(pending_client_may_leave))
+CHECK_MAIN(ASIDE(overflow_waits), ASIDE(accept_makes_room), ASIDE(pending_client_may_leave))

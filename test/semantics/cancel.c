@@ -205,5 +205,5 @@ static void setuid_reaches_who_waits(void)
 	expect_text(fd[0], fd[1], "unharmed");
 }
 
-CHECK_MAIN(CASE(in_recv), CASE(in_read), CASE(in_read_of_a_pipe), CASE(many), CASE(while_talking),
-	   CASE(disabled), CASE(setuid_reaches_who_waits))
+CHECK_MAIN(ASIDE(in_recv), ASIDE(in_read), CASE(in_read_of_a_pipe), ASIDE(many),
+	   CASE(while_talking), ASIDE(disabled), CASE(setuid_reaches_who_waits))

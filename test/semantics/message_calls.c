@@ -487,5 +487,5 @@ CHECK_MAIN(CASE(many_not_connected), CASE(vectors), CASE(messages), CASE(recvfro
 	   CASE(sendto_with_address), CASE(many_messages), CASE(sendfile_whole),
 	   CASE(sendfile_from_offset), CASE(sendfile_nonblocking), CASE(splice_both_ways),
 	   CASE(no_position), CASE(urgent_by_message), CASE(what_tcp_ignores), CASE(no_name_comes),
-	   CASE(no_names_come), CASE(send_of_nothing), CASE(flags_of_recvmsg), CASE(waits_for_all),
+	   CASE(no_names_come), CASE(send_of_nothing), CASE(flags_of_recvmsg), ASIDE(waits_for_all),
 	   CASE(not_connected), CASE(both_ended))

@@ -167,4 +167,4 @@ static void linger_waits(void)
 
 CHECK_MAIN(CASE(eof_twice), CASE(eof_nonblocking), CASE(write_ok_then_epipe), CASE(error_is_epipe),
 	   CASE(sigpipe_kills), CASE(fresh_socket_sends_sigpipe), CASE(both_closed),
-	   CASE(close_delivers_what_was_sent), CASE(linger_waits))
+	   CASE(close_delivers_what_was_sent), ASIDE(linger_waits))

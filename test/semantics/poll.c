@@ -216,5 +216,5 @@ static void many_at_once(void)
 }
 
 CHECK_MAIN(CASE(fresh), CASE(listening), CASE(established), CASE(only_what_is_asked),
-	   CASE(times_out), CASE(wakes), CASE(mixed_with_others), CASE(select_states),
-	   CASE(select_refused), CASE(pselect_times_out), CASE(many_at_once))
+	   ASIDE(times_out), ASIDE(wakes), CASE(mixed_with_others), CASE(select_states),
+	   CASE(select_refused), ASIDE(pselect_times_out), CASE(many_at_once))

@@ -244,7 +244,7 @@ static void peek_goes_on(void)
 	CHECK_EQ(memcmp(b, "efgh", 4), 0);
 }
 
-CHECK_MAIN(CASE(peek_leaves_the_data), CASE(peek_blocks), CASE(waitall_collects),
+CHECK_MAIN(CASE(peek_leaves_the_data), ASIDE(peek_blocks), ASIDE(waitall_collects),
 	   CASE(waitall_ends_at_eof), CASE(waitall_does_not_wait_when_nonblocking),
 	   CASE(waitall_large), CASE(dontwait), CASE(trunc_discards), CASE(empty_calls),
 	   CASE(stream_joins_and_splits), CASE(more_and_eor_flags_send), CASE(low_water_mark),

@@ -30,12 +30,16 @@ static void handle(int flags)
 	OK(sigaction(SIGUSR1, &sa, NULL));
 }
 
-/* Signals @target after 100 ms, then lets @act happen after 100 ms more. */
+/*
+ * Signals @target every 100 ms, for on a busy machine it may not wait yet at the first
+ * one; until it has returned, or, if there is @act, once, and lets that happen 100 ms later.
+ */
 struct later {
 	pthread_t target;
 	void (*act)(struct later *);
 	struct sockaddr_in address;
 	int fd;
+	atomic_bool over;
 };
 
 static void *signal_then_act(void *arg)
@@ -43,11 +47,20 @@ static void *signal_then_act(void *arg)
 	struct later *l = arg;
 
 	sleep_ms(100);
-	CHECK_EQ(pthread_kill(l->target, SIGUSR1), 0);
-	sleep_ms(100);
+	do {
+		CHECK_EQ(pthread_kill(l->target, SIGUSR1), 0);
+		sleep_ms(100);
+	} while (!l->act && !l->over);
 	if (l->act)
 		l->act(l);
 	return NULL;
+}
+
+/* The target has returned. */
+static void over(struct later *l, pthread_t t)
+{
+	l->over = true;
+	join(t);
 }
 
 static void act_connect(struct later *l)
@@ -69,8 +82,8 @@ static void accept_eintr(void)
 	handle(0);
 	t = thread(signal_then_act, &la);
 	CHECK_ERRNO(accept(l, NULL, NULL), EINTR);
-	CHECK_EQ(seen, 1);
-	join(t);
+	CHECK(seen);
+	over(&la, t);
 }
 
 /* With an address wanted: another path in more than one implementation. */
@@ -85,8 +98,8 @@ static void accept_address_eintr(void)
 	handle(0);
 	t = thread(signal_then_act, &la);
 	CHECK_ERRNO(accept(l, SA(&a), &len), EINTR);
-	CHECK_EQ(seen, 1);
-	join(t);
+	CHECK(seen);
+	over(&la, t);
 	connected(la.address);
 	OK(accept(l, SA(&a), &len));
 }
@@ -118,8 +131,8 @@ static void recv_eintr(void)
 	handle(0);
 	t = thread(signal_then_act, &la);
 	CHECK_ERRNO(recv(fd[1], &b, 1, 0), EINTR);
-	CHECK_EQ(seen, 1);
-	join(t);
+	CHECK(seen);
+	over(&la, t);
 	expect_text(fd[0], fd[1], "nothing was lost");
 }
 
@@ -152,7 +165,7 @@ static void recv_with_timeout_never_restarts(void)
 	handle(SA_RESTART);
 	t = thread(signal_then_act, &la);
 	CHECK_ERRNO(recv(fd[1], &b, 1, 0), EINTR);
-	join(t);
+	over(&la, t);
 }
 
 /* Neither are epoll_wait() and poll(). */
@@ -175,9 +188,9 @@ static void waits_never_restart(void)
 
 			CHECK_ERRNO(poll(&p, 1, 10000), EINTR);
 		}
-		join(t);
+		over(&la, t);
 	}
-	CHECK_EQ(seen, 2);
+	CHECK(seen >= 2);
 }
 
 static void ppoll_lets_a_signal_in(void)
@@ -210,7 +223,7 @@ static void connect_eintr_goes_on(void)
 	handle(0);
 	t = thread(signal_then_act, &la);
 	CHECK_ERRNO(connect(c, SA(&la.address), sizeof(la.address)), EINTR);
-	join(t);
+	over(&la, t);
 	for (int i = 0; i < n + 1; i++)
 		OK(accept(l, NULL, NULL));
 	CHECK_EQ(wait_bits(c, POLLOUT), POLLOUT);
@@ -527,10 +540,10 @@ static void input_is_signalled(void)
 	expect_signal(v, u);
 }
 
-CHECK_MAIN(CASE(accept_eintr), CASE(accept_address_eintr), CASE(accept_restarts), CASE(recv_eintr),
-	   CASE(recv_restarts), CASE(recv_with_timeout_never_restarts), CASE(waits_never_restart),
-	   CASE(ppoll_lets_a_signal_in), CASE(connect_eintr_goes_on), CASE(send_interrupted),
-	   CASE(sigterm_ends_accept), CASE(sigkill_ends_accept), CASE(sigterm_ends_recv),
-	   CASE(stop_and_continue), CASE(accept_timeout), CASE(recv_timeout), CASE(send_timeout),
-	   CASE(cancel_recv), CASE(cancel_accept), CASE(restarts_on_a_socket),
-	   CASE(input_is_signalled))
+CHECK_MAIN(ASIDE(accept_eintr), ASIDE(accept_address_eintr), ASIDE(accept_restarts),
+	   ASIDE(recv_eintr), ASIDE(recv_restarts), ASIDE(recv_with_timeout_never_restarts),
+	   ASIDE(waits_never_restart), CASE(ppoll_lets_a_signal_in), ASIDE(connect_eintr_goes_on),
+	   ASIDE(send_interrupted), ASIDE(sigterm_ends_accept), ASIDE(sigkill_ends_accept),
+	   ASIDE(sigterm_ends_recv), ASIDE(stop_and_continue), ASIDE(accept_timeout),
+	   ASIDE(recv_timeout), ASIDE(send_timeout), ASIDE(cancel_recv), ASIDE(cancel_accept),
+	   ASIDE(restarts_on_a_socket), CASE(input_is_signalled))

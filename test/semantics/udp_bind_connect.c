@@ -343,6 +343,6 @@ static void broadcast_reaches_all(void)
 #endif
 
 CHECK_MAIN(CASE(names), CASE(conflicts), CASE(bound_to_nowhere), CASE(released_by_close),
-	   CASE(most_specific_gets_it), CASE(connected_hears_its_peer_only),
+	   CASE(most_specific_gets_it), ASIDE(connected_hears_its_peer_only),
 	   CASE(reconnect_keeps_order), CASE(disconnect), CASE(another_port_after_it),
 	   CASE(refused), CASE(refused_wakes_a_recv), CASE(shut), CASE(reuseport_spreads) BROADCAST)

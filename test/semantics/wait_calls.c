@@ -244,5 +244,5 @@ static void none_is_lost(void)
 	}
 }
 
-CHECK_MAIN(CASE(sees_what_is_there), CASE(times_out), CASE(wakes), CASE(mask_is_of_the_wait),
+CHECK_MAIN(CASE(sees_what_is_there), ASIDE(times_out), ASIDE(wakes), ASIDE(mask_is_of_the_wait),
 	   CASE(none_is_lost))
