@@ -196,20 +196,19 @@ static bool is_connectable(const struct sock *s)
 
 static void new_socket(void)
 {
-	int i = pick(is_none), one = 1;
-	struct sock *s;
+	int i = pick(is_none);
+	struct made m;
 
 	if (i < 0)
 		return;
-	s = &sock[i];
-	*s = (struct sock){.kind = FRESH, .nonblock = any(3) != 0, .peer = -1, .listener = -1};
-	s->family = any(3) ? AF_INET : AF_INET6;
-	s->v6only = s->family == AF_INET6 && !any(3);
-	s->fd = socket(s->family, SOCK_STREAM | (s->nonblock ? SOCK_NONBLOCK : 0), 0);
-	if (s->v6only)
-		setsockopt(s->fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
-	result("%d = socket(%s%s) %s", i, s->family == AF_INET ? "4" : "6",
-	       s->v6only ? " only" : "", s->fd >= 0 ? "ok" : name_of(-1));
+	m = any_socket(i, SOCK_STREAM, 3, 3);
+	sock[i] = (struct sock){.kind = FRESH,
+				.fd = m.fd,
+				.family = m.family,
+				.nonblock = m.nonblock,
+				.v6only = m.v6only,
+				.peer = -1,
+				.listener = -1};
 }
 
 static void name_port(int i)

@@ -138,19 +138,17 @@ static socklen_t destination(int i, struct sockaddr_storage *a, int *to)
 
 static void new_socket(void)
 {
-	int i = pick(is_free), one = 1;
-	struct sock *s = &sock[i < 0 ? 0 : i];
+	int i = pick(is_free);
+	struct made m;
 
 	if (i < 0)
 		return;
-	*s = (struct sock){.open = true, .nonblock = any(3) != 0};
-	s->family = any(2) ? AF_INET : AF_INET6;
-	s->v6only = s->family == AF_INET6 && !any(4);
-	s->fd = socket(s->family, SOCK_DGRAM | (s->nonblock ? SOCK_NONBLOCK : 0), 0);
-	if (s->v6only)
-		setsockopt(s->fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
-	result("%d = socket(%s%s) %s", i, s->family == AF_INET ? "4" : "6",
-	       s->v6only ? " only" : "", s->fd >= 0 ? "ok" : name_of(-1));
+	m = any_socket(i, SOCK_DGRAM, 2, 4);
+	sock[i] = (struct sock){.open = true,
+				.fd = m.fd,
+				.family = m.family,
+				.nonblock = m.nonblock,
+				.v6only = m.v6only};
 }
 
 static void bind_it(void)

@@ -180,6 +180,27 @@ static const char *name_of(int r)
 	return text;
 }
 
+struct made {
+	int fd, family;
+	bool nonblock, v6only;
+};
+
+/* Socket @i, of @type and a random family: IPv6 once in @six, of which once in @only for it alone
+ */
+static struct made any_socket(int i, int type, uint32_t six, uint32_t only)
+{
+	struct made m = {.nonblock = any(3) != 0};
+
+	m.family = any(six) ? AF_INET : AF_INET6;
+	m.v6only = m.family == AF_INET6 && !any(only);
+	m.fd = socket(m.family, type | (m.nonblock ? SOCK_NONBLOCK : 0), 0);
+	if (m.v6only)
+		setsockopt(m.fd, IPPROTO_IPV6, IPV6_V6ONLY, &(int){1}, sizeof(int));
+	result("%d = socket(%s%s) %s", i, m.family == AF_INET ? "4" : "6", m.v6only ? " only" : "",
+	       m.fd >= 0 ? "ok" : name_of(-1));
+	return m;
+}
+
 /* A duplicate of socket @i takes the place of @fd: the same file by another number */
 static int renumbered(int i, int fd)
 {
