@@ -277,7 +277,7 @@ finish() {
 	local pid=$1 limit=${2:-60} end=$((SECONDS + ${2:-60}))
 	while kill -0 "$pid" 2>/dev/null; do
 		[ $SECONDS -le $end ] || fail "process $pid did not end within $limit s"
-		sleep 0.05
+		sleep 0.02
 	done
 	wait "$pid"
 }
@@ -293,7 +293,7 @@ wait_for() {
 	shift
 	until "$@" >/dev/null 2>&1; do
 		[ "${EPOCHREALTIME/./}" -lt $end ] || return 1
-		sleep 0.05
+		sleep 0.02
 	done
 }
 
