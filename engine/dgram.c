@@ -396,6 +396,14 @@ int gz_dgram_autobind(struct gz_call_ctx *c)
 	return err;
 }
 
+int64_t gz_dgram_with_port(struct gz_call_ctx *c, int64_t r)
+{
+	/* What cannot be read comes before it (move_addr_to_kernel()). */
+	int err = r == GZ_CONTINUE || r == -EFAULT ? 0 : gz_dgram_autobind(c);
+
+	return err ? err : r;
+}
+
 /* Here and where policy.loopback says so in the kernel; @s locked */
 static int claim_both(struct gz_call_ctx *c, struct gz_end end)
 {
@@ -520,6 +528,19 @@ static bool lacks_link(struct gz_call_ctx *c, sa_family_t family)
 	       IN6_IS_ADDR_LINKLOCAL(&a.sin6_addr) && !a.sin6_scope_id;
 }
 
+/* The peer of connect(), an address of @family.  Return: as gz_dgram_target() */
+static int64_t connect_target(struct gz_call_ctx *c, sa_family_t family, struct gz_end *peer,
+			      bool *by_twin)
+{
+	const struct gz_sock *s = c->s;
+
+	if (family != s->family && (s->family == AF_INET || family != AF_INET || s->opt.v6only))
+		return -EAFNOSUPPORT;
+	if (lacks_link(c, family))
+		return -EINVAL;
+	return gz_dgram_target(c, c->args[1], (int)c->args[2], peer, true, by_twin);
+}
+
 static int64_t do_connect(struct gz_call_ctx *c)
 {
 	struct gz_sock *s = c->s;
@@ -539,14 +560,7 @@ static int64_t do_connect(struct gz_call_ctx *c)
 	gz_udp_ring_flush(s);
 	if (family == AF_UNSPEC)
 		return disconnect(c);
-	if (family != s->family && (s->family == AF_INET || family != AF_INET || s->opt.v6only))
-		return -EAFNOSUPPORT;
-	if (lacks_link(c, family))
-		return -EINVAL;
-	r = gz_dgram_target(c, c->args[1], (int)c->args[2], &peer, true, &by_twin);
-	if (r)
-		return r;
-	r = gz_dgram_autobind(c);
+	r = gz_dgram_with_port(c, connect_target(c, family, &peer, &by_twin));
 	if (r)
 		return r;
 	pthread_mutex_lock(&s->lock);

@@ -27,6 +27,13 @@ int gz_dgram_family_fits(const struct gz_sock *s, struct gz_end peer);
 /** Give it a port, should it have none.  Return: 0 or -errno */
 int gz_dgram_autobind(struct gz_call_ctx *c);
 /**
+ * gz_dgram_with_port() - The answer @r of sendto() or connect(), with a port for the socket
+ *
+ * inet_send_prepare(), inet_dgram_connect(): there is one before anything is refused.
+ * Return: @r, or -EAGAIN: no port is free
+ */
+int64_t gz_dgram_with_port(struct gz_call_ctx *c, int64_t r);
+/**
  * gz_dgram_target() - Check a destination, and see whose it is
  * @connecting:	the only one from now on
  * @by_twin:	the kernel's, and the socket has a twin for it

@@ -366,12 +366,15 @@ static int64_t send_one(struct gz_call_ctx *c, const struct msghdr *m, const str
 	bool named = m->msg_name, by_twin = false;
 	int64_t r;
 
-	if (m->msg_name) {
-		r = gz_dgram_target(c, (uintptr_t)m->msg_name, (int)m->msg_namelen, &peer, false,
-				    &by_twin);
-		if (r)
-			return r;
-	}
+	if (n > UINT16_MAX)
+		r = -EMSGSIZE;
+	else
+		r = named ? gz_dgram_target(c, (uintptr_t)m->msg_name, (int)m->msg_namelen, &peer,
+					    false, &by_twin)
+			  : 0;
+	r = gz_dgram_with_port(c, r);
+	if (r)
+		return r;
 	/* udpv6_sendmsg() does not look at it. */
 	if (flags & MSG_OOB && gz_end_is_v4(named ? peer : s->peer))
 		return -EOPNOTSUPP;
@@ -391,9 +394,6 @@ static int64_t send_one(struct gz_call_ctx *c, const struct msghdr *m, const str
 		h.msg_namelen = gz_addr_sockaddr(s->family, peer, &ss);
 		put_source(&h, pass, peer, local);
 	} else if (named) {
-		r = gz_dgram_autobind(c);
-		if (r)
-			return r;
 		alias = gz_alias_get(peer, local, false);
 		if (!alias)
 			return -ENOBUFS;
@@ -430,6 +430,14 @@ static void leave_for_more(struct gz_call_ctx *c, int flags)
 		gz_udp_ring_refuse(c, GZ_OFF_CALL);
 }
 
+/* To its peer: the shadow can do it, or has the error. */
+static int64_t native(struct gz_call_ctx *c)
+{
+	int err = gz_dgram_autobind(c);
+
+	return err ? err : GZ_CONTINUE;
+}
+
 int64_t gz_dgram_sendto(struct gz_call_ctx *c)
 {
 	struct msghdr m = {
@@ -443,9 +451,7 @@ int64_t gz_dgram_sendto(struct gz_call_ctx *c)
 
 	leave_for_more(c, flags);
 	if (!m.msg_name)
-		return GZ_CONTINUE;
-	if (v.iov_len > 0xffff)
-		return -EMSGSIZE;
+		return native(c);
 	r = send_one(c, &m, &v, v.iov_len, flags);
 	return r == -EAGAIN ? gz_dgram_wait(c, flags, POLLOUT) : r;
 }
@@ -463,8 +469,6 @@ static int64_t send_at(struct gz_call_ctx *c, const struct msghdr *m, int flags)
 
 	if (sum < 0)
 		return sum;
-	if (sum > 0xffff)
-		return -EMSGSIZE;
 	return send_one(c, m, v, (size_t)sum, flags);
 }
 
@@ -479,7 +483,7 @@ int64_t gz_dgram_sendmsg(struct gz_call_ctx *c)
 	if (r)
 		return r;
 	if (plain(&m))
-		return GZ_CONTINUE;
+		return native(c);
 	r = send_at(c, &m, flags);
 	return r == -EAGAIN ? gz_dgram_wait(c, flags, POLLOUT) : r;
 }

@@ -179,9 +179,6 @@ static void connect_it(void)
 	if (i < 0)
 		return;
 	len = destination(i, &a, &to);
-	/* The kernel's connect() takes a port before it fails. */
-	if (sock[i].v6only && is_mapped(&a))
-		return;
 	r = connect(sock[i].fd, (struct sockaddr *)&a, len);
 	result("connect(%d, %d) %s", i, to, name_of(r));
 	if (!r)
@@ -245,9 +242,6 @@ static void send_it(void)
 	ssize_t r;
 
 	if (i < 0)
-		return;
-	/* As does its sendto(). */
-	if (!sock[i].port && sock[i].family == AF_INET6)
 		return;
 	t.fd = sock[i].fd;
 	t.n = any(8) ? any(SMALL) : any(8) ? any(9000) : 65400 + any(300);

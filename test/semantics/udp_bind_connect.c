@@ -26,6 +26,34 @@ static void names(void)
 	CHECK_EQ(get_option(s, SOL_SOCKET, SO_PROTOCOL), IPPROTO_UDP);
 }
 
+/* inet_send_prepare(), inet_dgram_connect(): it gets a port before anything is refused. */
+static void refused_with_a_port(void)
+{
+	static char large[65536];
+	udp_addr a, odd;
+	int s = udp_bound(&a), fd;
+	struct msghdr m = {.msg_name = NULL};
+
+	(void)s;
+	CHECK_ERRNO(sendto(fd = udp_socket(), "x", 1, 0, (void *)8, sizeof(a)), EFAULT);
+	CHECK_EQ(udp_name(fd).PORT, 0); /* but for what cannot be read */
+	CHECK_ERRNO(sendto(fd = udp_socket(), "x", 1, 0, SA(&a), 8), EINVAL);
+	CHECK(udp_name(fd).PORT);
+	CHECK_ERRNO(sendto(fd = udp_socket(), large, sizeof(large), 0, SA(&a), sizeof(a)),
+		    EMSGSIZE);
+	CHECK(udp_name(fd).PORT);
+	odd = a;
+	odd.PORT = 0;
+	CHECK_ERRNO(sendto(fd = udp_socket(), "x", 1, 0, SA(&odd), sizeof(odd)), EINVAL);
+	CHECK(udp_name(fd).PORT);
+	CHECK_ERRNO(sendmsg(fd = udp_socket(), &m, 0), EDESTADDRREQ);
+	CHECK(udp_name(fd).PORT);
+	SA(&odd)->sa_family = AF_APPLETALK;
+	CHECK_ERRNO(connect(fd = udp_socket(), SA(&odd), sizeof(odd)), EAFNOSUPPORT);
+	CHECK(udp_name(fd).PORT);
+	CHECK(udp_same_host(udp_name(fd), udp_any(a)));
+}
+
 static void conflicts(void)
 {
 	udp_addr a, any;
@@ -342,7 +370,8 @@ static void broadcast_reaches_all(void)
 
 #endif
 
-CHECK_MAIN(CASE(names), CASE(conflicts), CASE(bound_to_nowhere), CASE(released_by_close),
-	   CASE(most_specific_gets_it), ASIDE(connected_hears_its_peer_only),
-	   CASE(reconnect_keeps_order), CASE(disconnect), CASE(another_port_after_it),
-	   CASE(refused), CASE(refused_wakes_a_recv), CASE(shut), CASE(reuseport_spreads) BROADCAST)
+CHECK_MAIN(CASE(names), CASE(refused_with_a_port), CASE(conflicts), CASE(bound_to_nowhere),
+	   CASE(released_by_close), CASE(most_specific_gets_it),
+	   ASIDE(connected_hears_its_peer_only), CASE(reconnect_keeps_order), CASE(disconnect),
+	   CASE(another_port_after_it), CASE(refused), CASE(refused_wakes_a_recv), CASE(shut),
+	   CASE(reuseport_spreads) BROADCAST)
