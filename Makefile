@@ -136,7 +136,10 @@ $(LWIP_SRC): | $(LWIP_FETCHED) ;
 # The IP layers hand what they receive to our hooks, gz_tcp_input() and so on; those
 # of TCP and ICMP call lwIP's own then (only the callers are renamed).
 $(OBJ)/lwip/core/ipv4/ip4.o $(OBJ)/lwip/core/ipv6/ip6.o: private LWIP_HOOK := -Dtcp_input=gz_tcp_input \
-	-Dudp_input=gz_udp_input -Dicmp_input=gz_icmp_input -Dicmp6_input=gz_icmp6_input
+	-Dudp_input=gz_udp_input -Dicmp_input=gz_icmp_input -Dicmp6_input=gz_icmp6_input \
+	-Dip6_reass=gz_ip6_reass
+# What it puts together may be larger than a pbuf's length can say (udp_wire.c).
+$(OBJ)/lwip/core/ipv6/ip6_frag.o: private LWIP_HOOK := -Dpbuf_header_force=gz_ip6_reassembled
 
 # lwIP's headers are system headers, which -MMD leaves out, and all that they include.
 $(LWIP_OBJ) $(patsubst %.c,$(OBJ)/%.o,$(wildcard engine/*.c engine/lwip/*.c)): $(LWIP_PORT)/lwipopts.h Makefile

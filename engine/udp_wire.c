@@ -13,6 +13,7 @@
 #include "lwip/inet_chksum.h"
 #include "lwip/ip.h"
 #include "lwip/ip6.h"
+#include "lwip/ip6_frag.h"
 #include "lwip/nd6.h"
 #include "lwip/pbuf.h"
 #include "lwip/udp.h"
@@ -26,9 +27,12 @@
 #include "engine/worker.h"
 
 void gz_udp_input(struct pbuf *p, struct netif *inp);
+struct pbuf *gz_ip6_reass(struct pbuf *p);
+u8_t gz_ip6_reassembled(struct pbuf *p, s16_t n);
 
 #define UDP_HEADER 8u
 #define IOV_MAX_HERE 256
+#define QUOTED 1232u /* of what is refused, at most (RFC 4443 section 2.4) */
 
 /* --- from the wire ------------------------------------------------------- */
 
@@ -111,6 +115,8 @@ void gz_udp_input(struct pbuf *p, struct netif *inp)
 		UDP_STATS_INC(udp.proterr);
 		gz_count(GZ_C_UDP_NO_PORT);
 		if (!to_many) {
+			if (p->tot_len > QUOTED)
+				pbuf_realloc(p, QUOTED);
 			pbuf_header_force(p, (s16_t)(ip_current_header_tot_len() + UDP_HEADER));
 			icmp_port_unreach(ip_current_is_v6(), p);
 		}
@@ -122,6 +128,47 @@ bad_length:
 drop:
 	UDP_STATS_INC(udp.drop);
 	pbuf_free(p);
+}
+
+static bool too_large; /* what ip6_reass() has put together, and that has been seen to */
+
+/*
+ * ip6_reass() has put together @p, which begins with where the fragment's header was, and
+ * wants @n bytes of headers back in front of it.  From 65496 bytes of UDP's on a pbuf's 16 bits
+ * are too few for that, and it asserts that they are not.  So such a datagram goes on from here,
+ * and what is not UDP's nowhere.  Return: 0, all is as it wants
+ */
+u8_t gz_ip6_reassembled(struct pbuf *p, s16_t n)
+{
+	struct ip6_hdr *h = (void *)((u8_t *)p->payload - n);
+	size_t len = 0;
+
+	for (const struct pbuf *q = p; q; q = q->next)
+		len += q->len;
+	if (len + (size_t)n <= UINT16_MAX)
+		return pbuf_header_force(p, n);
+	too_large = true;
+	if (n != IP6_HLEN - IP6_FRAG_HLEN || IP6H_NEXTH(h) != IP6_NEXTH_UDP) {
+		IP6_FRAG_STATS_INC(ip6_frag.drop);
+		return 0;
+	}
+	pbuf_remove_header(p, IP6_FRAG_HLEN);
+	IP6H_PLEN_SET(h, p->tot_len);
+	ip_data.current_ip6_header = h;
+	ip_data.current_ip_header_tot_len = IP6_HLEN;
+	pbuf_ref(p);
+	gz_udp_input(p, ip_current_input_netif());
+	return 0;
+}
+
+struct pbuf *gz_ip6_reass(struct pbuf *p)
+{
+	p = ip6_reass(p);
+	if (!too_large)
+		return p;
+	too_large = false;
+	pbuf_free(p);
+	return NULL;
 }
 
 /* --- to the wire --------------------------------------------------------- */

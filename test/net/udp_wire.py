@@ -48,9 +48,14 @@ def ask(address, *sizes):
         got, peer = s.recvfrom(70000)
         assert got == data and peer == name, (n, len(got), peer)
     s.sendto(b"end", name)
+    refused(address, 6)
+
+
+def refused(address, size):
+    name, family = end(address, 7999)
     c = udp(family, 3)
-    c.connect(end(address, 7999)[0])
-    c.send(b"nobody")
+    c.connect(name)
+    c.send(bytes(int(size)))
     try:
         c.recv(10)
     except ConnectionRefusedError:
@@ -234,5 +239,5 @@ def give(address, n, mtu):
 
 
 verbs = {"take": take, "give": give, "echo": echo, "ask": ask, "asks": asks, "group": group,
-         "errors": errors, "whole": whole, "flags": flags, "forbid": forbid}
+         "errors": errors, "whole": whole, "flags": flags, "forbid": forbid, "refused": refused}
 verbs[sys.argv[1]](*sys.argv[2:])

@@ -63,8 +63,11 @@ sends 3000 1280 1280
 sends 1400 1280 1280
 sends 1232 1280 0
 
-# Of what comes in, beyond 65487 lwIP's 16 bits for a packet's length are too few.
-both_ways fd00:1::2 fd00:1::1 0 1 1452 1453 4000 20000 65487
+# From 65488 on a packet's length with its header has more than 16 bits.  Of such an echo
+# request nothing comes back, and everything goes on.
+refute in_ns peer ping -c 1 -W 1 -s 65488 fd00:1::2
+both_ways fd00:1::2 fd00:1::1 0 1 1452 1453 4000 20000 65487 65488 65519 65520 65527
+assert in_ns peer python3 "$py" refused fd00:1::2 65500
 index=$(in_ns peer cat /sys/class/net/ve2/ifindex)
 groups 0 "$index" ff15::4711 ff15::4712
 groups 0 "$index" ff02::4711 "ff02::4712"
