@@ -2,12 +2,12 @@
  *
  * check.c - What concerns several keys of a configuration
  *
- * Only here do rules know keys by name.  The prepare functions run before the
+ * Only here and in check_stack.c do rules know keys by name.  The prepare functions run before the
  * file's values are read and withdraw defaults that would make no sense beside
  * them; the check functions run after, complete what follows from something
  * else and report what does not go together.
  */
-#include "config/loader.h"
+#include "config/check.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>
@@ -121,9 +121,10 @@ static void check_device(struct gz_load *ld, const struct gz_port_config *p, con
 			 bool named)
 {
 	bool veth = p->veth_host[0];
-	char path[64], because[64];
+	char path[64], because[64], mtu[64];
 
 	snprintf(because, sizeof(because), "%s.driver", block);
+	snprintf(mtu, sizeof(mtu), "%s.mtu", block);
 	if (p->iface[0] || !named)
 		check_use(ld, p, block, "iface", p->iface[0], drivers[p->driver].iface);
 	check_use(ld, p, block, "path", p->path[0], drivers[p->driver].path);
@@ -136,7 +137,7 @@ static void check_device(struct gz_load *ld, const struct gz_port_config *p, con
 			      "0000:01:00.0, or a MAC address",
 			      p->device);
 	if (p->driver == GZ_DRV_AF_XDP && p->mtu > AF_XDP_MTU_MAX)
-		gz_load_error(ld, "port.mtu", because,
+		gz_load_error(ld, gz_load_has(ld, mtu) ? mtu : "port.mtu", because,
 			      "'%u' is out of range: expected at most %d with "
 			      "driver af_xdp",
 			      p->mtu, AF_XDP_MTU_MAX);
@@ -245,303 +246,6 @@ static void check_control(struct gz_load *ld, const char *run_dir, const char *n
 			      run_dir, name, GZ_PATH_MAX - 1);
 }
 
-static bool overlap6(const struct gz_prefix *a, const struct gz_prefix *b)
-{
-	unsigned len = a->len < b->len ? a->len : b->len;
-
-	for (unsigned i = 0; i < len; i++)
-		if ((a->addr.s6_addr[i / 8] ^ b->addr.s6_addr[i / 8]) & (0x80 >> i % 8))
-			return false;
-	return a->set && b->set;
-}
-
-/** same_prefix() - Neither is set, or both are and equal */
-static bool same_prefix(const struct gz_prefix *a, const struct gz_prefix *b)
-{
-	return a->set == b->set && a->len == b->len && IN6_ARE_ADDR_EQUAL(&a->addr, &b->addr);
-}
-
-/**
- * same_net() - Is an address in a host's network?
- * @host:	Host's address and prefix length
- * @addr:	Network byte order
- *
- * Return: true if so
- */
-static bool same_net(const struct gz_prefix4 *host, uint32_t addr)
-{
-	return !((host->addr ^ addr) & gz_prefix4_mask(host->len));
-}
-
-/**
- * check_dhcp() - What a server is asked for is not said here
- * @ld:		Load
- * @c:		Configuration, which has no IPv4 address then
- */
-static void check_dhcp(struct gz_load *ld, struct gz_engine_config *c)
-{
-	static const char *const instead[] = {"stack.addresses", "stack.gateway"};
-	const bool has[] = {gz_load_has(ld, instead[0]) && c->naddrs, c->gateway};
-
-	for (unsigned i = 0; i < sizeof(has); i++)
-		if (has[i])
-			gz_load_error(ld, "stack.dhcp", instead[i],
-				      "not used beside %s: expected one of them", instead[i]);
-	if (c->port.driver == GZ_DRV_DISPATCH)
-		gz_load_error(ld, "stack.dhcp", "port.driver",
-			      "not used by driver dispatch, which is told the addresses at the "
-			      "start: expected stack.addresses");
-	if (c->port.mtu < 576)
-		gz_load_error(ld, "port.mtu", "stack.dhcp",
-			      "too small for DHCP: expected at least 576");
-	c->naddrs = 0;
-	memset(c->addrs, 0, sizeof(c->addrs));
-}
-
-/**
- * check_stack() - The engine's addresses, gateway and the pair's other end
- * @ld:		Load
- * @c:		Configuration
- */
-static void check_stack(struct gz_load *ld, const struct gz_engine_config *c)
-{
-	const struct gz_prefix4 *veth = &c->port.veth_address;
-	bool near_veth = !veth->addr, near_gw = !c->gateway;
-	char text[INET_ADDRSTRLEN], path[40];
-
-	for (unsigned i = 0; i < c->naddrs; i++) {
-		const struct gz_prefix4 *a = &c->addrs[i];
-
-		inet_ntop(AF_INET, &a->addr, text, sizeof(text));
-		snprintf(path, sizeof(path), "stack.addresses[%u]", i);
-		near_veth |= same_net(a, veth->addr);
-		/* A /32, as some clouds give, has its gateway outside. */
-		near_gw |= same_net(a, c->gateway) || a->len == 32;
-		for (unsigned j = 0; j < i; j++)
-			if (c->addrs[j].addr == a->addr)
-				gz_load_error(ld, path, NULL,
-					      "'%s' is there already: expected "
-					      "different addresses",
-					      text);
-		if (veth->addr == a->addr)
-			gz_load_error(ld, path, "port.veth.address",
-				      "'%s' is port.veth.address: expected "
-				      "another one in its network",
-				      text);
-		if (c->gateway == a->addr)
-			gz_load_error(ld, "stack.gateway", path,
-				      "'%s' is the stack's own address: expected "
-				      "another host",
-				      text);
-	}
-	if (!c->naddrs && gz_load_has(ld, "port") && !gz_load_has(ld, "port.veth") &&
-	    !gz_load_has(ld, "stack.addresses"))
-		gz_load_error(ld, "port", "stack.addresses",
-			      "without veth: the default address does not apply: "
-			      "expected stack.addresses as well");
-	else if (!c->naddrs)
-		gz_load_error(ld, "stack.addresses", NULL, "empty: expected at least one address");
-	else if (!near_veth && !gz_load_has(ld, "stack.addresses"))
-		gz_load_error(ld, "port.veth.address", "stack.addresses",
-			      "not in the stack's default network: expected "
-			      "stack.addresses as well");
-	if (!near_gw && c->naddrs)
-		gz_load_error(ld, "stack.gateway", "stack.addresses",
-			      "'%s' is in no network of stack.addresses: "
-			      "expected a neighbour",
-			      inet_ntop(AF_INET, &c->gateway, text, sizeof(text)));
-}
-
-/** check_mtu6() - RFC 8200 section 5: with less Linux has no IPv6 on an interface */
-static void check_mtu6(struct gz_load *ld, const struct gz_port_config *p, const char *key)
-{
-	if (p->mtu < 1280)
-		gz_load_error(ld, "port.mtu", key, "too small for IPv6: expected at least 1280");
-}
-
-/**
- * check_stack6() - The same for IPv6
- * @ld:		Load
- * @c:		Configuration
- */
-static void check_stack6(struct gz_load *ld, const struct gz_engine_config *c)
-{
-	char text[INET6_ADDRSTRLEN], path[40];
-
-	for (unsigned i = 0; i < c->naddrs6; i++) {
-		const struct in6_addr *a = &c->addrs6[i].addr;
-
-		inet_ntop(AF_INET6, a, text, sizeof(text));
-		snprintf(path, sizeof(path), "stack.addresses6[%u]", i);
-		for (unsigned j = 0; j < i; j++)
-			if (IN6_ARE_ADDR_EQUAL(&c->addrs6[j].addr, a))
-				gz_load_error(ld, path, NULL,
-					      "'%s' is there already: expected "
-					      "different addresses",
-					      text);
-		if (IN6_ARE_ADDR_EQUAL(&c->port.veth_address6.addr, a))
-			gz_load_error(ld, path, "port.veth.address6",
-				      "'%s' is port.veth.address6: expected "
-				      "another one in its network",
-				      text);
-		if (IN6_ARE_ADDR_EQUAL(&c->gateway6, a))
-			gz_load_error(ld, "stack.gateway6", path,
-				      "'%s' is the stack's own address: expected "
-				      "another host",
-				      text);
-	}
-	if (c->naddrs6 || c->slaac)
-		check_mtu6(ld, &c->port, "stack.addresses6");
-}
-
-/**
- * near() - Is a route's gateway a neighbour, as far as the configuration says?
- * @c:		Configuration
- * @via:	The gateway
- *
- * Return: true if so
- */
-static bool near(const struct gz_engine_config *c, const struct in6_addr *via)
-{
-	const struct gz_prefix host = {.addr = *via, .len = 128, .set = true};
-	bool is = false;
-	uint32_t v4;
-
-	memcpy(&v4, &via->s6_addr[12], sizeof(v4));
-	if (IN6_IS_ADDR_V4MAPPED(via)) {
-		for (unsigned i = 0; i < c->naddrs; i++)
-			is |= same_net(&c->addrs[i], v4) || c->addrs[i].len == 32;
-		return is || c->dhcp;
-	}
-	for (unsigned i = 0; i < c->naddrs6; i++)
-		is |= overlap6(&c->addrs6[i], &host);
-	return is || c->slaac || (c->naddrs6 && IN6_IS_ADDR_LINKLOCAL(via));
-}
-
-/**
- * own() - Is it one of the stack's addresses?
- * @c:		Configuration
- * @a:		Of either family
- *
- * Return: true if so
- */
-static bool own(const struct gz_engine_config *c, const struct in6_addr *a)
-{
-	bool is = false;
-
-	for (unsigned i = 0; i < c->naddrs; i++)
-		is |= IN6_IS_ADDR_V4MAPPED(a) &&
-		      !memcmp(&a->s6_addr[12], &c->addrs[i].addr, sizeof(c->addrs[i].addr));
-	for (unsigned i = 0; i < c->naddrs6; i++)
-		is |= IN6_ARE_ADDR_EQUAL(a, &c->addrs6[i].addr);
-	return is;
-}
-
-/**
- * on_link() - Is it exactly the network of an address?
- * @c:		Configuration
- * @net:	Of either family
- *
- * Return: true if so
- */
-static bool on_link(const struct gz_engine_config *c, const struct gz_prefix *net)
-{
-	bool is = false;
-	uint32_t v4;
-
-	memcpy(&v4, &net->addr.s6_addr[12], sizeof(v4));
-	for (unsigned i = 0; i < c->naddrs; i++)
-		is |= IN6_IS_ADDR_V4MAPPED(&net->addr) && net->len == 96 + c->addrs[i].len &&
-		      same_net(&c->addrs[i], v4);
-	for (unsigned i = 0; i < c->naddrs6; i++)
-		is |= net->len == c->addrs6[i].len && overlap6(&c->addrs6[i], net);
-	return is;
-}
-
-/**
- * to_hosts() - May packets for hosts of a network be routed?
- * @net:	Of either family
- *
- * Return: false for groups, loopback and what is on a link by itself
- */
-static bool to_hosts(const struct gz_prefix *net)
-{
-	const struct in6_addr *a = &net->addr;
-
-	if (!IN6_IS_ADDR_V4MAPPED(a))
-		return !IN6_IS_ADDR_MULTICAST(a) && !IN6_IS_ADDR_LINKLOCAL(a) &&
-		       (net->len < 128 || memcmp(a, &in6addr_any, 12));
-	return a->s6_addr[12] < 224 && a->s6_addr[12] != 127 && (a->s6_addr[12] || net->len == 96);
-}
-
-/**
- * check_next_hop() - A route's via and src
- * @ld:		Load
- * @c:		Configuration
- * @r:		The route
- * @path:	Its path
- */
-static void check_next_hop(struct gz_load *ld, const struct gz_engine_config *c,
-			   const struct gz_route *r, const char *path)
-{
-	bool v4 = IN6_IS_ADDR_V4MAPPED(&r->to.addr);
-	const char *addresses = v4 ? "stack.addresses" : "stack.addresses6";
-	const struct in6_addr *a = &r->via.addr;
-	char via[48], src[48];
-
-	snprintf(via, sizeof(via), "%s.via", path);
-	snprintf(src, sizeof(src), "%s.src", path);
-	if (IN6_IS_ADDR_V4MAPPED(a) != v4)
-		gz_load_error(ld, via, NULL, "of the other family: expected an %s address",
-			      v4 ? "IPv4" : "IPv6");
-	else if (r->via.len != 128 || (!IN6_IS_ADDR_LINKLOCAL(a) && !to_hosts(&r->via)))
-		gz_load_error(ld, via, NULL, "not a host's address: expected a neighbour's");
-	else if (own(c, a))
-		gz_load_error(ld, via, NULL, "the stack's own address: expected another host");
-	else if (!near(c, a))
-		gz_load_error(ld, via, addresses, "in no network of %s: expected a neighbour",
-			      addresses);
-	if (r->src.set && (r->src.len != 128 || IN6_IS_ADDR_V4MAPPED(&r->src.addr) != v4 ||
-			   !own(c, &r->src.addr)))
-		gz_load_error(ld, src, addresses, "not in %s: expected one of them", addresses);
-}
-
-/**
- * check_routes() - stack.routes: families, neighbours, what is there already
- * @ld:		Load
- * @c:		Configuration
- */
-static void check_routes(struct gz_load *ld, const struct gz_engine_config *c)
-{
-	char path[32], to[40];
-
-	for (unsigned i = 0; i < c->nroutes; i++) {
-		const struct gz_route *r = &c->routes[i];
-		bool v4 = IN6_IS_ADDR_V4MAPPED(&r->to.addr);
-
-		snprintf(path, sizeof(path), "stack.routes[%u]", i);
-		snprintf(to, sizeof(to), "%s.to", path);
-		if (!r->to.set || !r->via.set)
-			continue;
-		if (!to_hosts(&r->to))
-			gz_load_error(ld, to, NULL,
-				      "loopback's, link-local or of groups: expected hosts");
-		else if (on_link(c, &r->to))
-			gz_load_error(ld, to, v4 ? "stack.addresses" : "stack.addresses6",
-				      "on the link already: expected another network");
-		else if (r->to.len == (v4 ? 96 : 0) &&
-			 (v4 ? c->gateway != 0 : !IN6_IS_ADDR_UNSPECIFIED(&c->gateway6)))
-			gz_load_error(ld, to, v4 ? "stack.gateway" : "stack.gateway6",
-				      "what stack.%s is for: expected one of the two",
-				      v4 ? "gateway" : "gateway6");
-		check_next_hop(ld, c, r, path);
-		for (unsigned j = 0; j < i; j++)
-			if (same_prefix(&r->to, &c->routes[j].to))
-				gz_load_error(ld, to, NULL,
-					      "there already: expected different networks");
-	}
-}
-
 void gz_engine_prepare(const struct gz_load *ld, void *conf)
 {
 	struct gz_engine_config *c = conf;
@@ -600,18 +304,100 @@ static void check_workers(struct gz_load *ld, const struct gz_workers_config *w)
 	}
 }
 
+/** check_listed() - Port @i of @list, completed with what `port` says for all */
+static void check_listed(struct gz_load *ld, const struct gz_port_config *all, const char *list,
+			 unsigned i, struct gz_port_config *p)
+{
+	char path[48];
+
+	snprintf(path, sizeof(path), "%s[%u]", list, i);
+	p->mtu = p->mtu ? p->mtu : all->mtu;
+	p->queue_size = all->queue_size;
+	p->promiscuous = all->promiscuous;
+	p->offloads = all->offloads;
+	check_device(ld, p, path, false);
+}
+
+/** same_device() - Are two ports one device? */
+static bool same_device(const struct gz_port_config *p, const struct gz_port_config *q)
+{
+	return !strcmp(p->iface, q->iface) && !strcmp(p->device, q->device) &&
+	       !strcmp(p->path, q->path);
+}
+
+/** check_twice() - Is port @i of @list the same device as port @j? */
+static void check_twice(struct gz_load *ld, const char *list, unsigned i,
+			const struct gz_port_config *p, unsigned j, const struct gz_port_config *q)
+{
+	char path[48], other[48];
+
+	snprintf(path, sizeof(path), "%s[%u]", list, i);
+	snprintf(other, sizeof(other), "%s[%u]", list, j);
+	if (same_device(p, q))
+		gz_load_error(ld, path, other, "the same device as %s: expected another one",
+			      other);
+}
+
+/** check_mbufs() - Are there enough for @n ports with queues of @queue? */
+static void check_mbufs(struct gz_load *ld, const struct gz_memory_config *m, unsigned queue,
+			const char *list, unsigned n)
+{
+	if (m->mbufs < 2u * queue * n)
+		gz_load_error(ld, "memory.mbufs", list,
+			      "%u mbufs for %u ports with queues of %u: expected at least %u",
+			      m->mbufs, n, queue, 2 * queue * n);
+}
+
+/** has_no_name() - Devices of a driver that has as many as there are ports: null, ring, tap */
+static bool has_no_name(const struct gz_port_config *p)
+{
+	return !p->iface[0] && !p->device[0] && !p->path[0];
+}
+
+/** check_more() - An engine's ports besides the first */
+static void check_more(struct gz_load *ld, struct gz_engine_config *c)
+{
+	char path[48];
+
+	for (unsigned i = 0; i < c->nmore; i++) {
+		struct gz_port_config *p = &c->more[i].port;
+
+		check_listed(ld, &c->port, "ports", i, p);
+		snprintf(path, sizeof(path), "ports[%u].driver", i);
+		if (p->driver == GZ_DRV_DISPATCH || p->driver == GZ_DRV_PCAP)
+			gz_load_error(ld, path, NULL,
+				      "'%s' is for port alone: expected another one",
+				      drivers[p->driver].name);
+		snprintf(path, sizeof(path), "ports[%u].addresses", i);
+		if (!c->more[i].naddrs && gz_load_has(ld, path))
+			gz_load_error(ld, path, NULL, "empty: expected at least one address");
+		if (has_no_name(p))
+			continue;
+		snprintf(path, sizeof(path), "ports[%u]", i);
+		if (same_device(p, &c->port))
+			gz_load_error(ld, path, "port",
+				      "the same device as port: expected another one");
+		for (unsigned j = 0; j < i; j++)
+			check_twice(ld, "ports", i, p, j, &c->more[j].port);
+	}
+	if (c->nmore)
+		check_mbufs(ld, &c->memory, c->port.queue_size, "ports", c->nmore + 1);
+	if (c->nmore && c->port.driver == GZ_DRV_DISPATCH)
+		gz_load_error(ld, "ports", "port.driver",
+			      "not used beside driver dispatch: expected one port");
+	if (c->nmore && c->dhcp)
+		gz_load_error(ld, "stack.dhcp", "ports",
+			      "not used beside ports: expected stack.addresses");
+}
+
 void gz_engine_check(struct gz_load *ld, void *conf)
 {
 	struct gz_engine_config *c = conf;
 
 	check_control(ld, c->run_dir, c->name);
 	check_port(ld, &c->port, &c->memory);
-	if (c->dhcp)
-		check_dhcp(ld, c);
-	else
-		check_stack(ld, c);
-	check_stack6(ld, c);
-	check_routes(ld, c);
+	check_more(ld, c);
+	gz_check_stack(ld, c);
 	check_rules(ld, c);
 	check_workers(ld, &c->workers);
 }
@@ -664,7 +450,7 @@ static void check_clients(struct gz_load *ld, struct gz_dispatch_config *c)
 		if (a->address6.set && IN6_IS_ADDR_V4MAPPED(&a->address6.addr))
 			gz_load_error(ld, mine, NULL, "of IPv4: expected one of IPv6");
 		if (a->address6.set && port_of(c, i))
-			check_mtu6(ld, port_of(c, i), mine);
+			gz_check_mtu6(ld, port_of(c, i), mine);
 		snprintf(mine, sizeof(mine), "clients[%u].shared", i);
 		if (a->shared && (a->address.len != 32 || a->path[0] ||
 				  (a->address6.set && a->address6.len != 128)))
@@ -676,7 +462,8 @@ static void check_clients(struct gz_load *ld, struct gz_dispatch_config *c)
 			const struct gz_dispatch_client *b = &c->clients[j];
 			bool wider = a->address.len < b->address.len;
 			bool share = a->shared && b->shared && a->address.addr == b->address.addr &&
-				     a->vlan == b->vlan && same_prefix(&a->address6, &b->address6);
+				     a->vlan == b->vlan &&
+				     gz_check_same_prefix(&a->address6, &b->address6);
 
 			snprintf(mine, sizeof(mine), "clients[%u].name", i);
 			snprintf(other, sizeof(other), "clients[%u].name", j);
@@ -696,8 +483,8 @@ static void check_clients(struct gz_load *ld, struct gz_dispatch_config *c)
 				continue;
 			snprintf(mine, sizeof(mine), "clients[%u].address", i);
 			snprintf(other, sizeof(other), "clients[%u].address", j);
-			if (!share && same_net(wider ? &a->address : &b->address,
-					       wider ? b->address.addr : a->address.addr))
+			if (!share && gz_check_same_net(wider ? &a->address : &b->address,
+							wider ? b->address.addr : a->address.addr))
 				gz_load_error(ld, mine, other,
 					      "overlaps with the client's on line "
 					      "%u: expected addresses that are "
@@ -705,7 +492,7 @@ static void check_clients(struct gz_load *ld, struct gz_dispatch_config *c)
 					      b->line);
 			snprintf(mine, sizeof(mine), "clients[%u].address6", i);
 			snprintf(other, sizeof(other), "clients[%u].address6", j);
-			if (!share && overlap6(&a->address6, &b->address6))
+			if (!share && gz_check_overlap6(&a->address6, &b->address6))
 				gz_load_error(ld, mine, other,
 					      "overlaps with the client's on line "
 					      "%u: expected addresses that are "
@@ -744,45 +531,6 @@ static void check_replaced(struct gz_load *ld, const struct gz_dispatch_config *
 	}
 }
 
-/** check_listed() - Port @i of @list, completed with what `port` says for all */
-static void check_listed(struct gz_load *ld, const struct gz_dispatch_config *c, const char *list,
-			 unsigned i, struct gz_port_config *p)
-{
-	char path[48];
-
-	snprintf(path, sizeof(path), "%s[%u]", list, i);
-	p->mtu = p->mtu ? p->mtu : c->port.mtu;
-	p->queue_size = c->port.queue_size;
-	p->promiscuous = c->port.promiscuous;
-	p->offloads = c->port.offloads;
-	check_device(ld, p, path, false);
-	snprintf(path, sizeof(path), "%s[%u].driver", list, i);
-	check_owner(ld, p, path);
-}
-
-/** check_twice() - Is port @i of @list the same device as port @j? */
-static void check_twice(struct gz_load *ld, const char *list, unsigned i,
-			const struct gz_port_config *p, unsigned j, const struct gz_port_config *q)
-{
-	char path[48], other[48];
-
-	snprintf(path, sizeof(path), "%s[%u]", list, i);
-	snprintf(other, sizeof(other), "%s[%u]", list, j);
-	if (!strcmp(p->iface, q->iface) && !strcmp(p->device, q->device) &&
-	    !strcmp(p->path, q->path))
-		gz_load_error(ld, path, other, "the same device as %s: expected another one",
-			      other);
-}
-
-static void check_mbufs(struct gz_load *ld, const struct gz_dispatch_config *c, const char *list,
-			unsigned n)
-{
-	if (c->memory.mbufs < 2u * c->port.queue_size * n)
-		gz_load_error(ld, "memory.mbufs", list,
-			      "%u mbufs for %u ports with queues of %u: expected at least %u",
-			      c->memory.mbufs, n, c->port.queue_size, 2 * c->port.queue_size * n);
-}
-
 static void check_bond(struct gz_load *ld, struct gz_dispatch_config *c)
 {
 	struct gz_bond_config *b = &c->bond;
@@ -790,7 +538,9 @@ static void check_bond(struct gz_load *ld, struct gz_dispatch_config *c)
 
 	check_replaced(ld, c, "bond.ports");
 	for (unsigned i = 0; i < b->nports; i++) {
-		check_listed(ld, c, "bond.ports", i, &b->ports[i]);
+		check_listed(ld, &c->port, "bond.ports", i, &b->ports[i]);
+		snprintf(path, sizeof(path), "bond.ports[%u].driver", i);
+		check_owner(ld, &b->ports[i], path);
 		for (unsigned j = 0; j < i; j++)
 			check_twice(ld, "bond.ports", i, &b->ports[i], j, &b->ports[j]);
 	}
@@ -799,26 +549,35 @@ static void check_bond(struct gz_load *ld, struct gz_dispatch_config *c)
 		if (b->targets[i].len != 128)
 			gz_load_error(ld, path, NULL, "a network: expected a host's address");
 	}
-	check_mbufs(ld, c, "bond.ports", b->nports);
+	check_mbufs(ld, &c->memory, c->port.queue_size, "bond.ports", b->nports);
 }
 
 /** check_ports() - Those that have nothing to do with each other */
 static void check_ports(struct gz_load *ld, struct gz_dispatch_config *c)
 {
-	static const char *const others[] = {"bond.ports", "kernel.iface", "send_kbits",
-					     "port.vlan"};
+	const struct {
+		const char *key;
+		bool set;
+	} others[] = {
+	    {"bond.ports", c->bond.nports},
+	    {"kernel.iface", c->kernel_iface[0]},
+	    {"send_kbits", c->send_kbits},
+	    {"port.vlan", c->port.vlan},
+	};
 	char key[48];
 
 	check_replaced(ld, c, "ports");
 	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
-		if (gz_load_has(ld, others[i]))
-			gz_load_error(ld, others[i], "ports",
+		if (others[i].set)
+			gz_load_error(ld, others[i].key, "ports",
 				      "not used beside ports: expected one of them");
 	}
 	for (unsigned i = 0; i < c->nports; i++) {
 		struct gz_dispatch_port *p = &c->ports[i];
 
-		check_listed(ld, c, "ports", i, &p->port);
+		check_listed(ld, &c->port, "ports", i, &p->port);
+		snprintf(key, sizeof(key), "ports[%u].driver", i);
+		check_owner(ld, &p->port, key);
 		for (unsigned j = 0; j < i; j++) {
 			const struct gz_dispatch_port *q = &c->ports[j];
 
@@ -835,7 +594,7 @@ static void check_ports(struct gz_load *ld, struct gz_dispatch_config *c)
 					      p->kernel_iface);
 		}
 	}
-	check_mbufs(ld, c, "ports", c->nports);
+	check_mbufs(ld, &c->memory, c->port.queue_size, "ports", c->nports);
 }
 
 void gz_dispatch_prepare(const struct gz_load *ld, void *conf)

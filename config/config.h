@@ -21,6 +21,7 @@
 #define GZ_PATH_MAX 108 /* fits sockaddr_un.sun_path, with NUL */
 #define GZ_ADDRS_MAX 8
 #define GZ_PORTS_MAX 8 /* of an engine */
+#define GZ_OWN4_MAX (GZ_PORTS_MAX * GZ_ADDRS_MAX)
 #define GZ_CLIENTS_MAX 64
 #define GZ_EAL_ARGS_MAX 16
 #define GZ_RULES_MAX 64
@@ -141,6 +142,13 @@ struct gz_port_config {
 	bool isolate;	 /* no key: kernel.bifurcate */
 };
 
+/** One of an engine's ports besides the first */
+struct gz_engine_port {
+	struct gz_port_config port;
+	unsigned naddrs;
+	struct gz_prefix4 addrs[GZ_ADDRS_MAX];
+};
+
 struct gz_memory_config {
 	enum gz_hugepages hugepages;
 	uint32_t mbufs;
@@ -165,9 +173,11 @@ struct gz_engine_config {
 	uint32_t linger_ms; /* after the last app; 0: never ends */
 	enum gz_plane_choice plane;
 	struct gz_memory_config memory;
-	struct gz_port_config port;
+	struct gz_port_config port; /* the first */
+	unsigned nmore;
+	struct gz_engine_port more[GZ_PORTS_MAX - 1]; /* ports */
 	unsigned naddrs;
-	struct gz_prefix4 addrs[GZ_ADDRS_MAX]; /* stack.addresses */
+	struct gz_prefix4 addrs[GZ_ADDRS_MAX]; /* stack.addresses, of the first port */
 	uint32_t gateway;		       /* network order, 0: none */
 	unsigned naddrs6;
 	struct gz_prefix addrs6[GZ_ADDRS_MAX]; /* stack.addresses6 */
@@ -312,6 +322,17 @@ void gz_dispatch_config_of(const struct gz_dispatch_config *all, unsigned i,
 			   struct gz_dispatch_config *c);
 void gz_engine_config_free(struct gz_engine_config *c);
 void gz_dispatch_config_free(struct gz_dispatch_config *c);
+
+/** Port @i of an engine's, from 0 */
+static inline const struct gz_port_config *gz_engine_port(const struct gz_engine_config *c,
+							  unsigned i)
+{
+	return i ? &c->more[i - 1].port : &c->port;
+}
+
+/** All IPv4 addresses of @c's ports, with their ports.  Return: how many */
+unsigned gz_engine_addresses(const struct gz_engine_config *c, struct gz_prefix4 addr[GZ_OWN4_MAX],
+			     uint8_t port[GZ_OWN4_MAX]);
 
 /** Print the commented YAML file, every key with help and its value in @c. */
 void gz_engine_config_print(const struct gz_engine_config *c, FILE *out);

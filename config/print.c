@@ -76,28 +76,50 @@ static bool block_isset(const struct gz_cfg_part *part, const char *path, const 
 }
 
 /**
- * print_maps() - Print a list of maps
- * @k:		Key, of a list that is not empty
+ * print_list() - Print a list of values that are no maps
+ * @k:		Key
  * @base:	What its offsets count from
  * @out:	Where to
  */
-static void print_maps(const struct gz_cfg_key *k, const uint8_t *base, FILE *out)
+static void print_list(const struct gz_cfg_key *k, const uint8_t *base, FILE *out)
 {
 	unsigned n;
 
 	memcpy(&n, base + k->count, sizeof(n));
-	fputs(":\n", out);
+	putc('[', out);
 	for (unsigned i = 0; i < n; i++) {
-		const struct gz_cfg_part *part = k->maps->parts;
-		const uint8_t *slot = base + k->offset + i * k->stride;
+		fputs(i ? ", " : "", out);
+		gz_cfg_format(k, base + k->offset + i * k->stride, out);
+	}
+	putc(']', out);
+}
+
+/**
+ * print_map() - Print one map of a list
+ * @k:		Key of the list
+ * @slot:	The map
+ * @out:	Where to
+ */
+static void print_map(const struct gz_cfg_key *k, const uint8_t *slot, FILE *out)
+{
+	const char *mark = "-";
+
+	for (size_t p = 0; p < k->maps->nparts; p++) {
+		const struct gz_cfg_part *part = &k->maps->parts[p];
+		const uint8_t *base = slot + part->base;
 
 		for (size_t j = 0; j < part->nkeys; j++) {
-			if (!gz_cfg_isset(&part->keys[j], slot))
+			const struct gz_cfg_key *own = &part->keys[j];
+
+			if (!gz_cfg_isset(own, base))
 				continue;
-			fprintf(out, "%*s  %s %s: ", 2 * depth(k->path), "", j ? " " : "-",
-				part->keys[j].path);
-			gz_cfg_format(&part->keys[j], slot + part->keys[j].offset, out);
+			fprintf(out, "%*s  %s %s: ", 2 * depth(k->path), "", mark, own->path);
+			if (own->list)
+				print_list(own, base, out);
+			else
+				gz_cfg_format(own, base + own->offset, out);
 			putc('\n', out);
+			mark = " ";
 		}
 	}
 }
@@ -113,21 +135,17 @@ static void print_value(const struct gz_cfg_key *k, const uint8_t *base, FILE *o
 	unsigned n;
 
 	if (k->type == GZ_CFG_MAPS) {
-		print_maps(k, base, out);
+		fputs(":\n", out);
+		memcpy(&n, base + k->count, sizeof(n));
+		for (unsigned i = 0; i < n; i++)
+			print_map(k, base + k->offset + i * k->stride, out);
 		return;
 	}
 	fputs(": ", out);
-	if (!k->list) {
+	if (k->list)
+		print_list(k, base, out);
+	else
 		gz_cfg_format(k, base + k->offset, out);
-	} else {
-		memcpy(&n, base + k->count, sizeof(n));
-		putc('[', out);
-		for (unsigned i = 0; i < n; i++) {
-			fputs(i ? ", " : "", out);
-			gz_cfg_format(k, base + k->offset + i * k->stride, out);
-		}
-		putc(']', out);
-	}
 	putc('\n', out);
 }
 

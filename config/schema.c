@@ -390,7 +390,56 @@ static const struct gz_cfg_schema route_schema = {
 	NULL, route_parts, LEN(route_parts), sizeof(struct gz_route)
 };
 
+/* A port in a list of them */
+static const struct gz_cfg_key listed_port_keys[] = {
+	{ "driver", GZ_CFG_ENUM, FIELD(struct gz_port_config, driver),
+	  .names = driver_names, .flags = GZ_CFG_OPTIONAL,
+	  .help = "The kind of device, as in port." },
+	{ "iface", GZ_CFG_IFACE, FIELD(struct gz_port_config, iface),
+	  .flags = GZ_CFG_OPTIONAL, .help = "Network interface." },
+	{ "device", GZ_CFG_TEXT, FIELD(struct gz_port_config, device),
+	  .flags = GZ_CFG_OPTIONAL, .help = "PCI or MAC address, or DPDK's --vdev text." },
+	{ "path", GZ_CFG_PATH, FIELD(struct gz_port_config, path),
+	  .flags = GZ_CFG_OPTIONAL, .help = "Socket of virtio_user, vhost and memif." },
+	{ "mac", GZ_CFG_MAC, .offset = offsetof(struct gz_port_config, mac),
+	  .size = 7, .flags = GZ_CFG_OPTIONAL, .help = "MAC address." },
+};
+
+/* What each of several independent ones may have of its own */
+static const struct gz_cfg_key alone_port_keys[] = {
+	{ "mtu", GZ_CFG_UINT, FIELD(struct gz_port_config, mtu),
+	  .flags = GZ_CFG_OPTIONAL, RANGE(68, 9600), .help = "Largest IP packet, in bytes." },
+	{ "vlan", GZ_CFG_UINT, FIELD(struct gz_port_config, vlan),
+	  .flags = GZ_CFG_OPTIONAL, RANGE(1, 4094), .help = "Its VLAN on the wire." },
+};
+
+static const struct gz_cfg_key engine_port_keys[] = {
+	{ "addresses", GZ_CFG_HOST4, LIST(struct gz_engine_port, addrs, naddrs),
+	  .flags = GZ_CFG_REQUIRED, .help = "The stack's addresses there." },
+};
+
+static const struct gz_cfg_part engine_port_parts[] = {
+	{ engine_port_keys, LEN(engine_port_keys), 0 },
+	{ listed_port_keys, LEN(listed_port_keys), offsetof(struct gz_engine_port, port) },
+	{ alone_port_keys, LEN(alone_port_keys), offsetof(struct gz_engine_port, port) },
+};
+
+static const struct gz_cfg_schema engine_port_schema = {
+	NULL, engine_port_parts, LEN(engine_port_parts), sizeof(struct gz_engine_port)
+};
+
 static const struct gz_cfg_key engine_keys[] = {
+	{ "ports", GZ_CFG_MAPS, LIST(struct gz_engine_config, more, nmore),
+	  .def = "", .flags = GZ_CFG_OPTIONAL, .maps = &engine_port_schema,
+	  .example = "  - driver: af_xdp\n"
+		     "    iface: eth2\n"
+		     "    addresses: [198.51.100.10/24]\n",
+	  .help = "More ports of the same stack, besides port, which is the first.",
+	  .more = "Programs see them as gazelle0, gazelle1 and so on. driver, iface, device, path, "
+		  "mac, vlan: as port has them; mtu: left out, port.mtu. Its queue_size, "
+		  "promiscuous and offloads hold for all, and so do memory.mbufs. addresses: of "
+		  "IPv4, in networks that no other port has; stack.gateway and the next hops of "
+		  "stack.routes may be in any of them. IPv6 is the first port's." },
 	{ "stack", GZ_CFG_BLOCK, .help = "The IP stack." },
 	{ "stack.addresses", GZ_CFG_HOST4,
 	  LIST(struct gz_engine_config, addrs, naddrs),
@@ -612,29 +661,10 @@ static const struct gz_cfg_schema client_schema = {
 	NULL, client_parts, LEN(client_parts), sizeof(struct gz_dispatch_client)
 };
 
-/* A port in a list of them */
-static const struct gz_cfg_key listed_port_keys[] = {
-	{ "driver", GZ_CFG_ENUM, FIELD(struct gz_port_config, driver),
-	  .names = driver_names, .flags = GZ_CFG_OPTIONAL,
-	  .help = "The kind of device, as in port." },
-	{ "iface", GZ_CFG_IFACE, FIELD(struct gz_port_config, iface),
-	  .flags = GZ_CFG_OPTIONAL, .help = "Network interface." },
-	{ "device", GZ_CFG_TEXT, FIELD(struct gz_port_config, device),
-	  .flags = GZ_CFG_OPTIONAL, .help = "PCI or MAC address, or DPDK's --vdev text." },
-	{ "path", GZ_CFG_PATH, FIELD(struct gz_port_config, path),
-	  .flags = GZ_CFG_OPTIONAL, .help = "Socket of virtio_user, vhost and memif." },
-	{ "mac", GZ_CFG_MAC, .offset = offsetof(struct gz_port_config, mac),
-	  .size = 7, .flags = GZ_CFG_OPTIONAL, .help = "MAC address." },
-};
-
 /* What each of several independent ones has besides */
 static const struct gz_cfg_key own_port_keys[] = {
 	{ "name", GZ_CFG_NAME, FIELD(struct gz_dispatch_port, name),
 	  .flags = GZ_CFG_REQUIRED, .help = "By which clients name it." },
-	{ "mtu", GZ_CFG_UINT, FIELD(struct gz_dispatch_port, port.mtu),
-	  .flags = GZ_CFG_OPTIONAL, RANGE(68, 9600), .help = "Largest IP packet, in bytes." },
-	{ "vlan", GZ_CFG_UINT, FIELD(struct gz_dispatch_port, port.vlan),
-	  .flags = GZ_CFG_OPTIONAL, RANGE(1, 4094), .help = "Its VLAN on the wire." },
 	{ "kernel", GZ_CFG_IFACE, FIELD(struct gz_dispatch_port, kernel_iface),
 	  .flags = GZ_CFG_OPTIONAL, .help = "Interface of its way to the kernel." },
 	{ "send_kbits", GZ_CFG_UINT, FIELD(struct gz_dispatch_port, send_kbits),
@@ -645,6 +675,7 @@ static const struct gz_cfg_key own_port_keys[] = {
 static const struct gz_cfg_part dispatch_port_parts[] = {
 	{ own_port_keys, LEN(own_port_keys), 0 },
 	{ listed_port_keys, LEN(listed_port_keys), offsetof(struct gz_dispatch_port, port) },
+	{ alone_port_keys, LEN(alone_port_keys), offsetof(struct gz_dispatch_port, port) },
 };
 
 static const struct gz_cfg_schema dispatch_port_schema = {
@@ -832,139 +863,3 @@ const struct gz_cfg_schema gz_dispatch_schema = {
 };
 
 /* clang-format on */
-
-/**
- * gz_cfg_find() - Look a key up
- * @s:		Schema
- * @path:	Dotted path
- * @base:	Filled with what its offsets count from; may be NULL
- *
- * Return: the key, or NULL
- */
-const struct gz_cfg_key *gz_cfg_find(const struct gz_cfg_schema *s, const char *path, size_t *base)
-{
-	for (size_t p = 0; p < s->nparts; p++) {
-		const struct gz_cfg_part *part = &s->parts[p];
-
-		for (size_t i = 0; i < part->nkeys; i++) {
-			if (strcmp(part->keys[i].path, path))
-				continue;
-			if (base)
-				*base = part->base;
-			return &part->keys[i];
-		}
-	}
-	return NULL;
-}
-
-/**
- * set_default() - Give one key its default
- * @k:		Key
- * @base:	What its offsets count from, all zero so far
- *
- * A default that does not parse is a mistake in the table above; a unit test
- * goes through all of them.
- */
-static void set_default(const struct gz_cfg_key *k, uint8_t *base)
-{
-	const char *why = NULL, *p = k->def;
-	unsigned n = 0;
-
-	if (!p || !*p)
-		return;
-	if (!k->list) {
-		why = gz_cfg_parse(k, p, base + k->offset);
-	} else {
-		while (*p && !why) {
-			size_t len = strcspn(p, " ");
-			char word[64] = "";
-
-			assert(len < sizeof(word) && n < k->list);
-			memcpy(word, p, len);
-			why = gz_cfg_parse(k, word, base + k->offset + n++ * k->stride);
-			p += len + strspn(p + len, " ");
-		}
-		memcpy(base + k->count, &n, sizeof(n));
-	}
-	assert(!why);
-	(void)why;
-}
-
-/**
- * gz_cfg_default() - Fill a structure with the table's defaults
- * @s:		Schema
- * @conf:	Structure of s->size bytes; its old content is not freed
- */
-void gz_cfg_default(const struct gz_cfg_schema *s, void *conf)
-{
-	memset(conf, 0, s->size);
-	for (size_t p = 0; p < s->nparts; p++)
-		for (size_t i = 0; i < s->parts[p].nkeys; i++)
-			set_default(&s->parts[p].keys[i], (uint8_t *)conf + s->parts[p].base);
-}
-
-/**
- * gz_cfg_free() - Free what a structure owns, and empty those lists
- * @s:		Schema
- * @conf:	Structure
- */
-void gz_cfg_free(const struct gz_cfg_schema *s, void *conf)
-{
-	for (size_t p = 0; p < s->nparts; p++) {
-		for (size_t i = 0; i < s->parts[p].nkeys; i++) {
-			const struct gz_cfg_key *k = &s->parts[p].keys[i];
-			uint8_t *base = (uint8_t *)conf + s->parts[p].base;
-			unsigned n;
-
-			if (k->type != GZ_CFG_WORD)
-				continue;
-			memcpy(&n, base + k->count, sizeof(n));
-			while (n--) {
-				char *word;
-
-				memcpy(&word, base + k->offset + n * k->stride, sizeof(word));
-				free(word);
-			}
-			memset(base + k->offset, 0, k->list * k->stride);
-			memset(base + k->count, 0, sizeof(n));
-		}
-	}
-}
-
-void gz_engine_config_default(struct gz_engine_config *c)
-{
-	gz_cfg_default(&gz_engine_schema, c);
-}
-
-void gz_dispatch_config_default(struct gz_dispatch_config *c)
-{
-	gz_cfg_default(&gz_dispatch_schema, c);
-}
-
-void gz_engine_config_free(struct gz_engine_config *c)
-{
-	gz_cfg_free(&gz_engine_schema, c);
-}
-
-void gz_dispatch_config_of(const struct gz_dispatch_config *all, unsigned i,
-			   struct gz_dispatch_config *c)
-{
-	const struct gz_dispatch_port *p = &all->ports[i];
-
-	*c = *all;
-	if (!all->nports)
-		return;
-	c->port = p->port;
-	c->send_kbits = p->send_kbits;
-	memcpy(c->kernel_iface, p->kernel_iface, sizeof(c->kernel_iface));
-	c->nclients = 0;
-	for (unsigned k = 0; k < all->nclients; k++) {
-		if (!strcmp(all->clients[k].port, p->name))
-			c->clients[c->nclients++] = all->clients[k];
-	}
-}
-
-void gz_dispatch_config_free(struct gz_dispatch_config *c)
-{
-	gz_cfg_free(&gz_dispatch_schema, c);
-}

@@ -8,7 +8,7 @@
  * the part's base: so `memory:` and `port:` are written once and serve the
  * engine's file and dispatch's.  A key's row says everything there is to know:
  * dotted path, type, where the value goes, range, default, help.  Defaults
- * (schema.c), parsing and formatting (value.c, value_text.c), loading with messages
+ * (defaults.c), parsing and formatting (value.c, value_text.c), loading with messages
  * (loader.c) and the commented file (print.c) loop over the table; none of
  * them knows a key by name.  Only check.c does, for what concerns two keys.
  *
@@ -93,7 +93,7 @@ extern const struct gz_cfg_schema gz_dispatch_schema;
 /** Longest "expected" text that gz_cfg_expect() makes, with NUL. */
 #define GZ_CFG_EXPECT_MAX 256
 
-/* schema.c */
+/* defaults.c */
 void gz_cfg_default(const struct gz_cfg_schema *s, void *conf);
 void gz_cfg_free(const struct gz_cfg_schema *s, void *conf);
 const struct gz_cfg_key *gz_cfg_find(const struct gz_cfg_schema *s, const char *path, size_t *base);

@@ -9,6 +9,7 @@
 #ifndef GZ_CTL_H
 #define GZ_CTL_H
 
+#include <jansson.h>
 #include <stdbool.h>
 
 enum ctl_exit {
@@ -36,6 +37,15 @@ ctl_verb_fn ctl_why, ctl_port, ctl_stats, ctl_ss, ctl_planes, ctl_routes, ctl_wo
     ctl_set;
 
 struct telemetry;
+/**
+ * ports_get() - The ports of an engine
+ * @command:	"/gazelle/port"
+ *
+ * Return: an object, of several an array of them, a new reference; NULL on failure
+ */
+json_t *ports_get(struct telemetry *t, const char *command);
+/** ports_print() - What ports_get() gave, for people */
+void ports_print(const json_t *ports, unsigned indent);
 /** ctl_order() - Run a command that is answered by what was done, or why not.  Return: exit status
  */
 int ctl_order(const struct ctl *ctl, struct telemetry *t, const char *command);

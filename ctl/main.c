@@ -30,16 +30,18 @@ static const struct verb {
 	const char *brief; /* one line */
 	const char *help;  /* paragraphs for "help VERB" */
 } verbs[] = {
-    {"stats", ctl_stats, "", "Counters of the engine, its port, protocols and clients",
-     "Prints what the engine is, what its port and each protocol have counted,\n"
+    {"stats", ctl_stats, "", "Counters of the engine, its ports, protocols and clients",
+     "Prints what the engine is, what its ports and each protocol have counted,\n"
      "what was refused (requests that the stack does not support, only those that\n"
      "happened) and one line per client.  Counters run from the engine's start.\n"
-     "With --json: one object with the members engine, port, proto, refused (all\n"
-     "counters, zeros too) and clients (an array).\n"},
-    {"port", ctl_port, "", "The Ethernet port: driver, link, offloads, counters",
+     "With --json: one object with the members engine, port (of several an array), proto,\n"
+     "refused (all counters, zeros too) and clients (an array).\n"},
+    {"port", ctl_port, "[NAME]", "The Ethernet ports: driver, link, offloads, counters",
+     "NAME: the one that programs see as gazelle0, gazelle1 and so on; left out: all.\n"
      "Prints the driver, MAC address, MTU, queues, the link as the driver reports it,\n"
      "the offloads that the device offers and those in use, and counters.\n"
-     "With --json: one object; the offloads are arrays of DPDK's names.\n"},
+     "With --json: one object, of several ports an array of them; the offloads are arrays\n"
+     "of DPDK's names.\n"},
     {"ss", ctl_ss, "", "Sockets, in the manner of ss(8)",
      "One line per socket: tcp, udp or icmp, state, of TCP the bytes received that the\n"
      "program has not read and those written that the peer has not acknowledged,\n"
@@ -59,13 +61,15 @@ static const struct verb {
      "With --json: an array of objects.\n"},
     {"routes", ctl_routes, "", "Networks on the link, routes and gateways",
      "One line per route: the destinations, the next hop (none: they are on the link), the\n"
-     "source that connections get where the route says it, and what it is from: link, an\n"
+     "interface, the source that connections get where the route says it, and what it is from: "
+     "link, an\n"
      "address of the stack's; routes, gateway, gateway6, as the configuration has them.\n"
      "Of those that an address is in, the one with the longest prefix holds.\n"
      "With --json: an array of objects.\n"},
     {"workers", ctl_workers, "", "What each worker does",
      "One line per worker: its processor (-1: it floats), the queue of the port that it\n"
-     "receives from (-1: none, others hand packets to it), and counters of its own:\n"
+     "receives from (-1: none, others hand packets to it; of several ports one of each), and "
+     "counters of its own:\n"
      "connections accepted and made, packets, those that it handed to other workers,\n"
      "rounds of its loop.  `stats' has the sums.\n"
      "With --json: an array of objects.\n"},

@@ -19,6 +19,11 @@ static void print_dict(const json_t *dict)
 	table_dict(dict, INDENT);
 }
 
+static void print_ports(const json_t *ports)
+{
+	ports_print(ports, INDENT);
+}
+
 /*
  * print_proto() - Counters by protocol
  * @dict:	Keys such as tcp_rx: the protocol is what precedes the first "_"
@@ -89,7 +94,7 @@ static const struct section {
 	void (*print)(const json_t *value);
 } sections[] = {
     {"engine", "/gazelle/engine", telemetry_get, print_dict},
-    {"port", "/gazelle/port", telemetry_get, print_dict},
+    {"port", "/gazelle/port", ports_get, print_ports},
     {"proto", "/gazelle/proto", telemetry_get, print_proto},
     {"refused", "/gazelle/refused", telemetry_get, print_happened},
     {"calls", "/gazelle/calls", telemetry_get, print_happened},

@@ -116,13 +116,13 @@ static int on_lsc(uint16_t id, enum rte_eth_event_type type, void *port, void *r
 /** open_device() - By itself, or beside the kernel if that is wanted and its driver does it */
 static int open_device(struct dispatch *d, struct wire_port *p, char *err, size_t n)
 {
-	int rc = gz_port_open_on(&p->port, &p->config, d->pool, err, n);
+	int rc = gz_port_open(&p->port, &p->config, d->pool, err, n);
 
 	if (rc || !p->config.isolate || bifurcation_begin(d, &p->port))
 		return rc;
 	gz_port_close(&p->port);
 	p->config.isolate = false;
-	return gz_port_open_on(&p->port, &p->config, d->pool, err, n);
+	return gz_port_open(&p->port, &p->config, d->pool, err, n);
 }
 
 /** interface_of() - The kernel's of a port.  Return: its index, 0: there is none */

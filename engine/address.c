@@ -190,6 +190,15 @@ bool gz_addr_to_many(struct gz_end end)
 	return false;
 }
 
+/* Which of the stack's addresses is @addr?  -1: none */
+static int having(const struct gz_own4 *own, uint32_t addr)
+{
+	for (unsigned i = 0; i < own->n; i++)
+		if (own->addr[i].addr == addr)
+			return (int)i;
+	return -1;
+}
+
 /* Which of the stack's addresses is on the longest network that @end is in?  -1: none */
 static int neighbour(const struct gz_own4 *own, struct gz_end end)
 {
@@ -221,6 +230,20 @@ static const struct gz_route *route4(const struct gz_own4 *own, struct gz_end en
 		i = neighbour(own, gz_end_v4(own->gateway, 0));
 	*neighbour_of = i;
 	return r;
+}
+
+struct gz_port *gz_addr_port(struct gz_end to)
+{
+	const struct gz_own4 *own;
+	int i;
+
+	if (gz_nports == 1 || !gz_end_is_v4(to))
+		return &gz_ports[0];
+	own = gz_own4();
+	i = having(own, gz_end_v4_addr(to));
+	if (i < 0)
+		route4(own, to, &i);
+	return &gz_ports[i < 0 ? 0 : own->port[i]];
 }
 
 bool gz_addr_via(struct gz_end to, struct gz_end *via)
@@ -275,9 +298,22 @@ struct gz_end gz_addr_source(struct gz_end peer)
 	return gz_end_v4(own->addr[i < 0 ? 0 : i].addr, 0);
 }
 
+struct gz_end gz_addr_source_at(struct gz_end peer, uint8_t at)
+{
+	const struct gz_own4 *own = gz_own4();
+	struct gz_end best = gz_addr_source(peer);
+	int i = gz_end_is_v4(best) ? having(own, gz_end_v4_addr(best)) : -1, first;
+
+	/* inet_select_addr(): the route's, if it is by that interface, else its first */
+	if (at < GZ_AT_PORT || i < 0 || own->port[i] == at - GZ_AT_PORT || gz_addr_is_local(peer))
+		return best;
+	first = gz_own4_of(own, at - GZ_AT_PORT);
+	return first < 0 ? best : gz_end_v4(own->addr[first].addr, 0);
+}
+
 int gz_addr_ifindex(struct gz_end local)
 {
-	return gz_addr_is_loopback(local) ? 1 : GZ_IFACE_INDEX;
+	return gz_addr_is_loopback(local) ? 1 : gz_iface_index(gz_addr_port(local));
 }
 
 bool gz_addr_kernel_has(pid_t tid, struct gz_end end)
@@ -350,10 +386,5 @@ bool gz_addr_is_local(struct gz_end end)
 
 	if (!gz_end_is_v4(end))
 		return gz_ipv6_is_local(&end.addr);
-	if ((ntohl(addr) >> 24) == 127)
-		return true;
-	for (unsigned i = 0; i < own->n; i++)
-		if (own->addr[i].addr == addr)
-			return true;
-	return false;
+	return ntohl(addr) >> 24 == 127 || having(own, addr) >= 0;
 }

@@ -52,10 +52,14 @@ bool gz_addr_has_scope(struct gz_end end);
 void gz_addr_set_scope(struct gz_end *end);
 /** Does the stack have a way to it? */
 bool gz_addr_routed(struct gz_end end);
+/** The port that packets to @to leave by; of an address of ours the one that has it.  Any thread */
+struct gz_port *gz_addr_port(struct gz_end to);
 /** The gateway or next hop that packets to @to go by.  Return: false: it is on the link */
 bool gz_addr_via(struct gz_end to, struct gz_end *via);
 /** The stack's address that a connection to @peer comes from, port 0 */
 struct gz_end gz_addr_source(struct gz_end peer);
+/** The same for a socket that is bound to an interface, @at as gz_iface_bound() has it */
+struct gz_end gz_addr_source_at(struct gz_end peer, uint8_t at);
 /** The index of the interface that has @local, as programs see it */
 int gz_addr_ifindex(struct gz_end local);
 /** Is it an address of the kernel's that bind() takes, in the network namespace of thread

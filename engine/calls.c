@@ -124,7 +124,8 @@ static int bind_both(struct gz_call_ctx *c, struct gz_end end)
 
 	for (int tries = 0;; tries++) {
 		err = claim(c, end, false);
-		if (err || !gz_twin_wanted(end))
+		/* The kernel has no such interface for a listener to be at. */
+		if (err || !gz_twin_wanted(end) || s->opt.at >= GZ_AT_PORT)
 			break;
 		err = gz_twin_bind(c, s, s->claim.end);
 		if (!err)

@@ -215,7 +215,7 @@ static int start_connect(struct gz_call_ctx *c, struct gz_end peer, bool nonbloc
 	if (gz_end_is_any(local)) {
 		uint16_t port = local.port;
 
-		local = gz_addr_source(peer);
+		local = gz_addr_source_at(peer, s->opt.at);
 		local.port = port;
 	}
 	/* Loopback's addresses do not leave the host (__ip_route_output_key()). */

@@ -120,6 +120,9 @@ enum gz_counter {
 	    GZ_COUNTER_MAX
 };
 
+/* Those of each port are counted there, see struct gz_wire */
+#define GZ_PORT_COUNTERS (GZ_C_PORT_VLAN - GZ_C_PORT_RX + 1)
+
 extern _Atomic uint64_t gz_counters[GZ_COUNTER_MAX];
 extern const char *const gz_counter_names[GZ_COUNTER_MAX];
 
@@ -133,8 +136,15 @@ static inline void gz_count(enum gz_counter c)
 	gz_add(c, 1);
 }
 
+struct gz_port;
+struct gz_worker;
+
 /** Of the process and all workers; workers.c */
 uint64_t gz_counter_of_all(enum gz_counter c);
+/** Of one worker, of all its ports */
+uint64_t gz_counter_of_worker(const struct gz_worker *w, enum gz_counter c);
+/** Of one port, of all workers: one from GZ_C_PORT_RX to GZ_C_PORT_VLAN */
+uint64_t gz_counter_of_port(const struct gz_port *p, enum gz_counter c);
 /** The caller's own */
 static inline uint64_t gz_counter(enum gz_counter c)
 {

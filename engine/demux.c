@@ -45,6 +45,8 @@ void gz_pcb_input(struct pbuf *p, struct netif *inp, struct gz_flow *f)
 	bool of_none = !f && p->len >= TCP_HLEN;
 	int was = of_none ? gz_listeners_enter(lwip_ntohs(h->dest)) : -1;
 
+	if (of_none)
+		gz_listeners_at(inp);
 	gz_pcb_enter(f);
 	tcp_input(p, inp);
 	gz_sack_done();
@@ -71,7 +73,7 @@ void gz_tcp_input(struct pbuf *p, struct netif *inp)
 	if (hl > TCP_HLEN &&
 	    (hl > p->len || !options_ok((const uint8_t *)(h + 1), hl - TCP_HLEN))) {
 		gz_count(GZ_C_REFUSED_TCP_OPTIONS);
-		gz_count(GZ_C_PORT_MALFORMED);
+		gz_netif_count(inp, GZ_C_PORT_MALFORMED);
 		pbuf_free(p);
 		return;
 	}

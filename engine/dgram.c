@@ -567,7 +567,7 @@ static int64_t do_connect(struct gz_call_ctx *c)
 	local = s->local;
 	if (gz_end_is_any(local) || gz_addr_is_group(local) ||
 	    (gz_sock_state(s) == GZ_ESTABLISHED && !s->dgram.chose_addr)) {
-		local = gz_addr_source(peer);
+		local = gz_addr_source_at(peer, s->opt.at);
 		local.port = s->local.port;
 	}
 	if (!by_twin)

@@ -22,6 +22,7 @@
 #include "engine/calls.h"
 #include "engine/counters.h"
 #include "engine/dgram.h"
+#include "engine/iface.h"
 #include "engine/ipv6.h"
 #include "engine/msghdr.h"
 #include "engine/shadow.h"
@@ -281,7 +282,7 @@ static int source_of(const struct cmsghdr *x, bool by_twin, struct gz_end *local
 	if (by_twin)
 		return 0; /* the kernel's own will say */
 	if (index && index != (unsigned)gz_addr_ifindex(gz_addr_loopback(true)) &&
-	    index != (unsigned)gz_addr_ifindex(gz_end_v4(0, 0)))
+	    !gz_iface_by_index((int)index))
 		return -ENODEV;
 	/* ip_cmsg_send(), ip6_datagram_send_ctl(): only an address of this host. */
 	return gz_end_is_any(*local) || gz_addr_is_local(*local) ? 0 : -EINVAL;

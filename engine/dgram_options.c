@@ -170,7 +170,8 @@ static int64_t set_device(struct gz_call_ctx *c, const void *val, int len)
 		return r;
 	pthread_mutex_lock(&c->s->lock);
 	memcpy(c->s->opt.device, name, sizeof(name));
-	gz_claim_device(c->s, *name ? (gz_iface_is_lo(name) ? 1 : 2) : 0);
+	c->s->opt.at = gz_iface_bound(name);
+	gz_claim_device(c->s, c->s->opt.at);
 	pthread_mutex_unlock(&c->s->lock);
 	if (*name && !gz_iface_is_lo(name))
 		gz_twin_close(c->s);
@@ -244,12 +245,13 @@ int64_t gz_dgram_setsockopt(struct gz_call_ctx *c)
 /* What the shadow learned from ICMP, or the port's.  Return: it, or -ENOTCONN */
 static int path_mtu(struct gz_call_ctx *c, int level)
 {
-	int v, most = gz_ports[0].mtu;
+	int v, most;
 
 	if (gz_sock_state(c->s) != GZ_ESTABLISHED)
 		return -ENOTCONN;
 	if (gz_addr_is_local(c->s->peer))
 		return 65536; /* lo's */
+	most = gz_addr_port(c->s->peer)->mtu;
 	v = gz_dgram_option(c->fd, level, level == IPPROTO_IP ? IP_MTU : IPV6_MTU);
 	return v && v < most ? v : most;
 }
@@ -258,7 +260,7 @@ static int path_mtu(struct gz_call_ctx *c, int level)
 static int64_t get_device(struct gz_call_ctx *c, int opt, socklen_t room)
 {
 	const char *name = c->s->opt.device;
-	int index = !*name ? 0 : gz_iface_is_lo(name) ? 1 : GZ_IFACE_INDEX;
+	int index = gz_iface_index_of(name);
 	socklen_t len = *name ? (socklen_t)strlen(name) + 1 : 0;
 	const void *from = name;
 	int64_t err;

@@ -141,7 +141,7 @@ static void take_mtu(uint16_t mtu)
 		return;
 	gz_ports[0].mtu = mtu;
 	client.mtu_changed = true;
-	gz_rtnl_tell_link();
+	gz_rtnl_tell_link(&gz_ports[0]);
 }
 
 /** gz_dhcp_option() - LWIP_HOOK_DHCP_PARSE_OPTION: of those that lwIP does not know */

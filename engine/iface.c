@@ -17,6 +17,7 @@
 #include <net/if.h>
 #include <net/if_arp.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -98,7 +99,60 @@ static int family_of(const struct gz_call_ctx *c)
 	return c->s ? c->s->family : c->nl ? AF_NETLINK : domain_of(c->fd);
 }
 
-/* --- the stack's interface ----------------------------------------------- */
+/* --- the stack's interfaces ---------------------------------------------- */
+
+const char *gz_iface_name(const struct gz_port *p, char name[16])
+{
+	snprintf(name, IFNAMSIZ, GZ_IFACE_NAME "%u", (unsigned)(p - gz_ports));
+	return name;
+}
+
+int gz_iface_index(const struct gz_port *p)
+{
+	return GZ_IFACE_INDEX + (int)(p - gz_ports);
+}
+
+struct gz_port *gz_iface_by_index(int index)
+{
+	int i = index >= GZ_IFACE_INDEX ? index - GZ_IFACE_INDEX : -1;
+
+	return i >= 0 && (unsigned)i < gz_nports ? &gz_ports[i] : NULL;
+}
+
+/* @name may have no NUL */
+static struct gz_port *named(const char *name)
+{
+	char of[IFNAMSIZ];
+
+	for (unsigned i = 0; i < gz_nports; i++)
+		if (!strncmp(name, gz_iface_name(&gz_ports[i], of), IFNAMSIZ))
+			return &gz_ports[i];
+	return NULL;
+}
+
+struct gz_port *gz_iface_by_name(const char *name)
+{
+	struct gz_port *p = named(name);
+
+	for (unsigned i = 0; *name && !p && i < gz_nports; i++)
+		if (!strcmp(name, gz_engine_port(gz_cfg, i)->iface))
+			p = &gz_ports[i];
+	return p;
+}
+
+uint8_t gz_iface_bound(const char *name)
+{
+	const struct gz_port *p = gz_iface_by_name(name);
+
+	return p ? (uint8_t)(GZ_AT_PORT + (p - gz_ports)) : gz_iface_is_lo(name) ? GZ_AT_LO : 0;
+}
+
+int gz_iface_index_of(const char *name)
+{
+	const struct gz_port *p = gz_iface_by_name(name);
+
+	return p ? gz_iface_index(p) : gz_iface_is_lo(name);
+}
 
 static void put_ipv4(struct sockaddr *a, uint32_t addr)
 {
@@ -108,18 +162,21 @@ static void put_ipv4(struct sockaddr *a, uint32_t addr)
 }
 
 /* devinet_ioctl(): of several addresses the one that the program names, or the first */
-static int own_address(unsigned request, struct ifreq *r)
+static int own_address(unsigned request, const struct gz_port *port, struct ifreq *r)
 {
 	const struct gz_own4 *have = gz_own4();
-	const struct gz_prefix4 *p = &have->addr[0];
+	unsigned number = (unsigned)(port - gz_ports);
+	int first = gz_own4_of(have, number);
+	const struct gz_prefix4 *p;
 	struct sockaddr_in in;
 	uint32_t mask;
 
-	if (!have->n)
+	if (first < 0)
 		return -EADDRNOTAVAIL;
+	p = &have->addr[first];
 	memcpy(&in, &r->ifr_addr, sizeof(in));
-	for (unsigned i = 1; in.sin_family == AF_INET && i < have->n; i++)
-		if (have->addr[i].addr == in.sin_addr.s_addr)
+	for (unsigned i = 0; in.sin_family == AF_INET && i < have->n; i++)
+		if (have->addr[i].addr == in.sin_addr.s_addr && have->port[i] == number)
 			p = &have->addr[i];
 	mask = gz_own4_mask(p->len);
 	if (request == SIOCGIFNETMASK)
@@ -131,26 +188,26 @@ static int own_address(unsigned request, struct ifreq *r)
 	return 0;
 }
 
-static int own(unsigned request, struct ifreq *r)
+static int own(unsigned request, const struct gz_port *p, struct ifreq *r)
 {
 	switch (request) {
 	case SIOCGIFNAME:
-		memcpy(r->ifr_name, GZ_IFACE_NAME, sizeof(GZ_IFACE_NAME));
+		gz_iface_name(p, r->ifr_name);
 		return 0;
 	case SIOCGIFINDEX:
-		r->ifr_ifindex = GZ_IFACE_INDEX;
+		r->ifr_ifindex = gz_iface_index(p);
 		return 0;
 	case SIOCGIFFLAGS:
 		r->ifr_flags = IFF_UP | IFF_BROADCAST | IFF_MULTICAST;
-		if (gz_link_is_up(&gz_ports[0]))
+		if (gz_link_is_up(p))
 			r->ifr_flags |= IFF_RUNNING;
 		return 0;
 	case SIOCGIFMTU:
-		r->ifr_mtu = gz_ports[0].mtu;
+		r->ifr_mtu = p->mtu;
 		return 0;
 	case SIOCGIFHWADDR:
 		r->ifr_hwaddr.sa_family = ARPHRD_ETHER;
-		memcpy(r->ifr_hwaddr.sa_data, gz_ports[0].mac.addr_bytes, 6);
+		memcpy(r->ifr_hwaddr.sa_data, p->mac.addr_bytes, 6);
 		return 0;
 	case SIOCGIFMETRIC:
 		r->ifr_metric = 0;
@@ -162,16 +219,16 @@ static int own(unsigned request, struct ifreq *r)
 		memset(&r->ifr_map, 0, sizeof(r->ifr_map));
 		return 0;
 	default:
-		return own_address(request, r);
+		return own_address(request, p, r);
 	}
 }
 
-/* Is @r about the stack's interface? */
-static bool about_own(unsigned request, const struct ifreq *r)
+/* The port whose interface @r is about; NULL: it is none of the stack's */
+static const struct gz_port *about_own(unsigned request, const struct ifreq *r)
 {
 	if (request == SIOCGIFNAME)
-		return r->ifr_ifindex == GZ_IFACE_INDEX;
-	return !strncmp(r->ifr_name, GZ_IFACE_NAME, IFNAMSIZ);
+		return gz_iface_by_index(r->ifr_ifindex);
+	return named(r->ifr_name);
 }
 
 /* --- the kernel's -------------------------------------------------------- */
@@ -221,8 +278,9 @@ static int64_t conf(struct gz_call_ctx *c)
 	}
 	err = ask_kernel(c, SIOCGIFCONF, &mine);
 	for (unsigned i = 0; !err && i < have->n; i++) {
-		struct ifreq r = {.ifr_name = GZ_IFACE_NAME};
+		struct ifreq r = {0};
 
+		gz_iface_name(&gz_ports[have->port[i]], r.ifr_name);
 		if (user.ifc_buf) {
 			if (user.ifc_len - mine.ifc_len < (int)sizeof(r))
 				break;
@@ -274,6 +332,7 @@ static int64_t command(struct gz_call_ctx *c, unsigned request)
 int64_t gz_iface_ioctl(struct gz_call_ctx *c)
 {
 	unsigned request = (unsigned)c->args[1];
+	const struct gz_port *p;
 	struct ifreq r;
 	int err;
 
@@ -285,8 +344,9 @@ int64_t gz_iface_ioctl(struct gz_call_ctx *c)
 	if (err)
 		return c->s || c->nl ? err : GZ_CONTINUE;
 	/* Only IPv4 sockets know of addresses (net/ipv4/af_inet.c). */
-	if (about_own(request, &r) && !(is_address(request) && family_of(c) != AF_INET))
-		err = own(request, &r);
+	p = about_own(request, &r);
+	if (p && !(is_address(request) && family_of(c) != AF_INET))
+		err = own(request, p, &r);
 	else if (c->s || c->nl)
 		err = ask_kernel(c, request, &r);
 	else
@@ -297,8 +357,7 @@ int64_t gz_iface_ioctl(struct gz_call_ctx *c)
 /* Has the stack this one, by whatever name? */
 static bool is_own(const char *name)
 {
-	return !*name || !strcmp(name, GZ_IFACE_NAME) || !strcmp(name, "lo") ||
-	       !strcmp(name, gz_cfg->port.iface);
+	return !*name || gz_iface_is_lo(name) || gz_iface_by_name(name);
 }
 
 bool gz_iface_is_lo(const char *name)
@@ -309,6 +368,7 @@ bool gz_iface_is_lo(const char *name)
 int64_t gz_iface_bind(struct gz_call_ctx *c, const void *val, int len, char name[16])
 {
 	struct ifreq r = {0};
+	const struct gz_port *p;
 	int index = 0;
 
 	if ((int)c->args[2] == SO_BINDTOIFINDEX) {
@@ -318,8 +378,9 @@ int64_t gz_iface_bind(struct gz_call_ctx *c, const void *val, int len, char name
 		if (index < 0)
 			return -EINVAL;
 		r.ifr_ifindex = index;
-		if (index == GZ_IFACE_INDEX)
-			own(SIOCGIFNAME, &r);
+		p = gz_iface_by_index(index);
+		if (p)
+			gz_iface_name(p, r.ifr_name);
 		else if (index && ask_kernel(c, SIOCGIFNAME, &r))
 			goto none;
 	} else {

@@ -338,12 +338,12 @@ void gz_icmp6_input(struct pbuf *p, struct netif *inp)
 	const uint8_t *d = p->payload;
 
 	if (p->len < 8 || !discovery_ok(p)) {
-		gz_count(GZ_C_PORT_MALFORMED);
+		gz_netif_count(inp, GZ_C_PORT_MALFORMED);
 		pbuf_free(p);
 		return;
 	}
 	if ((d[0] == ICMP6_TYPE_RA || d[0] == ICMP6_TYPE_RD) && !v6.slaac) {
-		gz_count(GZ_C_PORT_OTHER);
+		gz_netif_count(inp, GZ_C_PORT_OTHER);
 		pbuf_free(p);
 		return;
 	}

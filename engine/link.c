@@ -30,6 +30,7 @@
 static struct {
 	struct link {
 		_Atomic bool down;
+		_Atomic uint32_t changes;
 		unsigned index;		    /* the kernel's, or 0 */
 		struct nl_sock *ask, *hear; /* of it */
 		int told;		    /* eventfd, of an interrupt; -1: none */
@@ -46,6 +47,11 @@ static struct link *link_of(const struct gz_port *p)
 bool gz_link_is_up(const struct gz_port *p)
 {
 	return !atomic_load_explicit(&link_of(p)->down, memory_order_relaxed);
+}
+
+uint32_t gz_link_changes(const struct gz_port *p)
+{
+	return atomic_load_explicit(&link_of(p)->changes, memory_order_relaxed);
 }
 
 int gz_link_fd(void)
@@ -145,7 +151,8 @@ static void look(const struct gz_port *p)
 	if (up == gz_link_is_up(p))
 		return;
 	atomic_store(&k->down, !up);
-	gz_rtnl_tell_link();
+	gz_rtnl_tell_link(p);
+	atomic_fetch_add(&k->changes, 1);
 	gz_count(GZ_C_CARRIER_CHANGES);
 	if (up)
 		gz_info("port %s: link up", p->device);

@@ -25,6 +25,8 @@ bool gz_link_is_silent(void);
 /** Look, and tell the workers of a change.  Main thread */
 void gz_link_look(void);
 
+/** How often @p's link went or came.  Any thread */
+uint32_t gz_link_changes(const struct gz_port *p);
 /** Has @p a link, one of gz_ports[]?  Any thread */
 bool gz_link_is_up(const struct gz_port *p);
 

@@ -21,6 +21,7 @@
 #include "engine/client.h"
 #include "engine/cookie.h"
 #include "engine/counters.h"
+#include "engine/iface.h"
 #include "engine/log.h"
 #include "engine/pcb.h"
 #include "engine/reaper.h"
@@ -30,6 +31,7 @@
 #define HALF_OPEN_MAX 16384	/* of all listeners; a pcb each */
 #define FLOOD_AGE (200 * GZ_MS) /* who answers does so by then, mostly */
 #define PROBE_REST (10 * GZ_MS)
+#define NOWHERE UINT8_MAX /* no netif has this index */
 
 /* Ports are few: their listeners are found by number. */
 static struct tcp_pcb *of_port[65536]; /* lwIP's lists */
@@ -78,8 +80,9 @@ static bool gone(struct gz_sock *s)
 
 static bool same_port(const struct gz_sock *a, const struct gz_sock *b)
 {
-	return b->opt.reuseport && listens(part_of(b)) && a->local.port == b->local.port &&
-	       gz_end_same_addr(a->local, b->local) && a->claim.v6only == b->claim.v6only;
+	return a->opt.at == b->opt.at && b->opt.reuseport && listens(part_of(b)) &&
+	       a->local.port == b->local.port && gz_end_same_addr(a->local, b->local) &&
+	       a->claim.v6only == b->claim.v6only;
 }
 
 /*
@@ -114,6 +117,27 @@ static bool listens_to(const struct tcp_pcb_listen *l, const ip_addr_t *dest)
 		return true;
 	return IP_ADDR_PCB_VERSION_MATCH_EXACT(l, dest) &&
 	       (ip_addr_isany(&l->local_ip) || ip_addr_eq(&l->local_ip, dest));
+}
+
+/* SO_BINDTODEVICE among several ports: may what came to @nif be for @s? */
+static bool is_at(const struct gz_sock *s, const struct netif *nif)
+{
+	const struct gz_wire *w = nif->state;
+
+	if (!s->opt.at || gz_nports == 1)
+		return true;
+	return s->opt.at == GZ_AT_LO ? !w : w == &gz_worker.wire[s->opt.at - GZ_AT_PORT];
+}
+
+void gz_listeners_at(const struct netif *nif)
+{
+	for (struct tcp_pcb_listen *l = tcp_listen_pcbs.listen_pcbs; l; l = l->next) {
+		const struct gz_sock *s = l->callback_arg;
+
+		l->netif_idx = !s->opt.at || gz_nports == 1 ? NETIF_NO_INDEX
+			       : is_at(s, nif)		    ? netif_get_index(nif)
+							    : NOWHERE;
+	}
 }
 
 /* RFC 6191: the peer's clock says that a SYN is of a new connection. */
@@ -176,7 +200,8 @@ static struct gz_sock *find(u16_t lport)
 	do {
 		s = NULL;
 		for (l = (struct tcp_pcb_listen *)of_port[lport]; l; l = l->next) {
-			if (!listens_to(l, ip_current_dest_addr()))
+			if (!listens_to(l, ip_current_dest_addr()) ||
+			    !is_at(l->callback_arg, ip_current_input_netif()))
 				continue;
 			s = l->callback_arg;
 			if (!IP_IS_ANY_TYPE_VAL(l->local_ip) && !ip_addr_isany(&l->local_ip))
@@ -364,7 +389,7 @@ static void leave_port(struct gz_listening *l)
 /* A listener of lwIP's.  Return: 0 or -errno */
 static int make_pcb(struct gz_sock *s)
 {
-	struct tcp_pcb *pcb, *l;
+	struct tcp_pcb *pcb, *l, *others = tcp_listen_pcbs.pcbs;
 	ip_addr_t a = gz_pcb_addr(s->local);
 	err_t err;
 
@@ -378,7 +403,13 @@ static int make_pcb(struct gz_sock *s)
 		tcp_close(pcb);
 		return -EADDRINUSE;
 	}
+	/* That none is in the way is for ports.c to say: they may be at other interfaces. */
+	tcp_listen_pcbs.pcbs = NULL;
 	l = tcp_listen_with_backlog_and_err(pcb, 255, &err);
+	if (l)
+		l->next = others;
+	else
+		tcp_listen_pcbs.pcbs = others;
 	if (!l) {
 		tcp_close(pcb);
 		return err == ERR_USE ? -EADDRINUSE : -ENOMEM;

@@ -40,6 +40,7 @@
 #include "engine/client.h"
 #include "engine/control.h"
 #include "engine/counters.h"
+#include "engine/devices.h"
 #include "engine/link.h"
 #include "engine/live.h"
 #include "engine/log.h"
@@ -466,6 +467,28 @@ static void await_lease(void)
 		gz_warn("no DHCP server has given an address yet: it is asked for on");
 }
 
+/* Dispatch fills as many as there are; another peer's number is not known */
+static void choose_queues(void)
+{
+	for (unsigned i = 0; i <= cfg.nmore; i++) {
+		struct gz_port_config *c = i ? &cfg.more[i - 1].port : &cfg.port;
+
+		c->queues = c->driver == GZ_DRV_VIRTIO_USER ? 1 : (uint16_t)gz_eal_workers();
+	}
+}
+
+/* "net_af_xdp0 (net_af_xdp), net_vhost0 (net_vhost)" */
+static void say_ready(const char *path)
+{
+	char text[GZ_PORTS_MAX * (sizeof(gz_ports[0].device) + sizeof(gz_ports[0].driver) + 6)];
+	size_t n = 0;
+
+	for (unsigned i = 0; i < gz_nports; i++)
+		n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s (%s)", i ? ", " : "",
+				      gz_ports[i].device, gz_ports[i].driver);
+	gz_info("engine '%s' on %s, ready at %s", cfg.name, text, path);
+}
+
 static void on_signal(int signo)
 {
 	unsigned char c = (unsigned char)signo;
@@ -604,9 +627,9 @@ int main(int argc, char **argv)
 	    .log = cfg.log,
 	    .extra = cfg.eal,
 	    .nextra = cfg.neal,
-	    .mtu = cfg.port.mtu,
+	    .mtu = gz_devices_mtu(&cfg),
 	};
-	r = gz_eal_start(&eal, cfg.port.driver == GZ_DRV_PCI, err, sizeof(err));
+	r = gz_eal_start(&eal, gz_devices_pci(&cfg), err, sizeof(err));
 	if (r < 0) {
 		fail("%s", err);
 		goto out_veth;
@@ -618,24 +641,17 @@ int main(int argc, char **argv)
 		goto out_eal;
 	}
 	gz_telemetry_init(&cfg, err);
-	/* Dispatch fills as many as there are; another peer's number is not known */
-	cfg.port.queues = cfg.port.driver == GZ_DRV_VIRTIO_USER ? 1 : (uint16_t)gz_eal_workers();
+	choose_queues();
 	r = gz_attach_start(&cfg, err, sizeof(err));
 	if (r < 0) {
 		fail("%s", err);
 		goto out_eal;
 	}
-	r = gz_port_open(&gz_ports[0], &cfg.port, &cfg.memory, err, sizeof(err));
+	r = gz_devices_open(&cfg, veth ? private : host, host, err, sizeof(err));
 	if (r < 0) {
 		fail("%s", err);
 		goto out_eal;
 	}
-	if (err[0])
-		gz_info("%s", err);
-	gz_nports = 1;
-	r = gz_link_start(&gz_ports[0]);
-	if (r < 0)
-		gz_warn("changes of the port's link are not seen: %s", strerror(-r));
 	if (setns(private, CLONE_NEWNET) < 0) {
 		fail("Couldn't enter the private network namespace: %s", strerror(errno));
 		goto out_port;
@@ -661,8 +677,7 @@ int main(int argc, char **argv)
 	io.fd[FD_LINK] = (struct pollfd){.fd = gz_link_fd(), .events = POLLIN};
 	io.fd[FD_CLIENTS] = (struct pollfd){.fd = gz_client_event(), .events = POLLIN};
 	io.n = FD_FIRST_PEER;
-	gz_info("engine '%s' on %s (%s), ready at %s", cfg.name, gz_ports[0].device,
-		gz_ports[0].driver, path);
+	say_ready(path);
 	tell_ready("ok\n");
 
 	run(a.embedded);
@@ -682,9 +697,7 @@ out_worker:
 	if (status)
 		gz_workers_destroy();
 out_port:
-	if (setns(veth ? private : host, CLONE_NEWNET) < 0)
-		gz_warn("the port is closed in the wrong network namespace: %s", strerror(errno));
-	gz_port_close(&gz_ports[0]);
+	gz_devices_close(veth ? private : host, host);
 out_eal:
 	gz_eal_stop(cfg.name, !status); /* service threads post to the workers' rings */
 out_veth:

@@ -11,6 +11,7 @@
 
 #include "engine/address.h"
 #include "engine/counters.h"
+#include "engine/iface.h"
 #include "engine/ipv6.h"
 #include "engine/multicast.h"
 #include "engine/own4.h"
@@ -76,11 +77,16 @@ bool gz_groups_allow(struct gz_sock *s, struct gz_end dst, struct gz_end src)
 	return allow;
 }
 
-static void tell_worker(struct gz_end group, bool join)
+/* ip_mc_find_dev(): where no interface was named, that of the route to the group */
+static void tell_worker(const struct membership *m, bool join)
 {
-	gz_worker_post(
-	    gz_udp_sender(group),
-	    &(struct gz_msg){.op = GZ_OP_GROUP, .group = group, .prefix = join ? 1 : 0, .fd = -1});
+	struct gz_port *p = gz_addr_port(gz_end_is_any(m->local) ? m->group : m->local);
+
+	gz_worker_post(gz_udp_sender(m->group), &(struct gz_msg){.op = GZ_OP_GROUP,
+								 .group = m->group,
+								 .id = (uint64_t)(p - gz_ports),
+								 .prefix = join ? 1 : 0,
+								 .fd = -1});
 }
 
 void gz_groups_leave_all(struct gz_sock *s)
@@ -92,7 +98,7 @@ void gz_groups_leave_all(struct gz_sock *s)
 	s->dgram.groups = NULL;
 	pthread_mutex_unlock(&s->lock);
 	for (unsigned i = 0; g && i < g->n; i++)
-		tell_worker(g->of[i].group, false);
+		tell_worker(&g->of[i], false);
 	free(g);
 }
 
@@ -123,10 +129,14 @@ static int interface(bool v4, uint32_t addr, int index, struct gz_end *local)
 	if (index == gz_addr_ifindex(lo)) {
 		*local = lo;
 	} else if (index) {
-		if (index != gz_addr_ifindex(none))
+		const struct gz_own4 *own = gz_own4();
+		const struct gz_port *p = gz_iface_by_index(index);
+		int of_port = p ? gz_own4_of(own, (unsigned)(p - gz_ports)) : -1;
+
+		if (!p || (!v4 && p != &gz_ports[0])) /* no other has IPv6 */
 			return -ENODEV;
-		if (v4)
-			*local = gz_end_v4(gz_own4()->addr[0].addr, 0);
+		if (v4 && of_port >= 0)
+			*local = gz_end_v4(own->addr[of_port].addr, 0);
 	} else if (addr) {
 		*local = gz_end_v4(addr, 0);
 		if (!gz_addr_is_local(*local))
@@ -152,12 +162,13 @@ static int join(struct gz_sock *s, const struct membership *m)
 		g->of[g->n++] = *m;
 	pthread_mutex_unlock(&s->lock);
 	if (!err)
-		tell_worker(m->group, true);
+		tell_worker(m, true);
 	return err;
 }
 
 static int leave(struct gz_sock *s, const struct membership *m)
 {
+	struct membership was;
 	struct gz_groups *g;
 	int err = -EADDRNOTAVAIL;
 
@@ -166,6 +177,7 @@ static int leave(struct gz_sock *s, const struct membership *m)
 	for (unsigned i = 0; g && i < g->n; i++) {
 		if (gz_end_same_addr(g->of[i].group, m->group) &&
 		    (gz_end_is_any(m->local) || gz_end_same_addr(g->of[i].local, m->local))) {
+			was = g->of[i];
 			g->of[i] = g->of[--g->n];
 			err = 0;
 			break;
@@ -173,7 +185,7 @@ static int leave(struct gz_sock *s, const struct membership *m)
 	}
 	pthread_mutex_unlock(&s->lock);
 	if (!err)
-		tell_worker(m->group, false);
+		tell_worker(&was, false);
 	return err;
 }
 

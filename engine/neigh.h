@@ -17,6 +17,7 @@ struct nlmsghdr;
 
 struct gz_neigh {
 	struct gz_end end; /* port 0 */
+	uint8_t at;	   /* which of gz_ports[] */
 	uint16_t state;	   /* NUD_* of linux/neighbour.h */
 	bool router;
 	bool known; /* @mac is */

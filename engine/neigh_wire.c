@@ -31,6 +31,13 @@ static uint16_t state_of(u8_t nd6)
 	}
 }
 
+static uint8_t port_of(const struct netif *nif)
+{
+	const struct gz_wire *w = nif->state;
+
+	return (uint8_t)(w->port - gz_ports);
+}
+
 void gz_neigh_second(void)
 {
 	struct gz_neigh v[GZ_NEIGHS] = {0};
@@ -44,6 +51,7 @@ void gz_neigh_second(void)
 		if (!etharp_get_entry(i, &ip, &nif, &mac))
 			continue;
 		v[n].end = gz_end_v4(ip->addr, 0);
+		v[n].at = port_of(nif);
 		v[n].state = NUD_REACHABLE;
 		v[n].known = true;
 		memcpy(v[n++].mac, mac->addr, sizeof(v->mac));
@@ -54,6 +62,7 @@ void gz_neigh_second(void)
 		if (e->state == ND6_NO_ENTRY)
 			continue;
 		v[n].end = gz_ipv6_end(e->next_hop_address.addr, 0);
+		v[n].at = port_of(e->netif);
 		v[n].state = state_of(e->state);
 		v[n].known = e->state != ND6_INCOMPLETE;
 		v[n].router = e->isrouter;

@@ -36,6 +36,7 @@
 #include "engine/log.h"
 #include "engine/next_hop.h"
 #include "engine/own4.h"
+#include "engine/pcb.h"
 #include "engine/spread.h"
 #include "engine/vlan.h"
 #include "engine/worker.h"
@@ -50,14 +51,14 @@ struct looped {
 };
 
 static struct {
-	struct netif nif[GZ_ADDRS_MAX];
+	struct netif nif[GZ_OWN4_MAX];
 	unsigned n;
 	struct netif lo;
 	struct looped loop[LOOP_MAX];
 	unsigned loop_head, loop_tail;
-	bool fragments;		  /* may be made of the segment that is being sent */
-	uint16_t segment;	  /* it is to be cut into such of so many bytes; 0: it is not */
-	u16_t mtu6[GZ_ADDRS_MAX]; /* what lwIP takes meanwhile for having no limit */
+	bool fragments;		 /* may be made of the segment that is being sent */
+	uint16_t segment;	 /* it is to be cut into such of so many bytes; 0: it is not */
+	u16_t mtu6[GZ_OWN4_MAX]; /* what lwIP takes meanwhile for having no limit */
 	uint64_t looked;
 	bool mute; /* what lwIP sends is not for the wire */
 } net;
@@ -104,9 +105,9 @@ static err_t join_or_leave(struct netif *nif, struct gz_end group, bool join)
 		    : mld6_leavegroup_netif(nif, ip_2_ip6(&a));
 }
 
-void gz_netif_group(struct gz_end group, bool join)
+void gz_netif_group(unsigned port, struct gz_end group, bool join)
 {
-	struct gz_wire *w = &gz_worker.wire[0];
+	struct gz_wire *w = &gz_worker.wire[port];
 
 	if (!w->nif)
 		return;
@@ -127,7 +128,8 @@ bool gz_netif_in_groups(void)
 
 uint32_t gz_netif_mss(const ip_addr_t *peer)
 {
-	uint32_t mtu = ip_addr_isloopback(peer) ? net.lo.mtu : gz_ports[0].mtu;
+	const struct gz_end to = gz_pcb_end(peer, 0);
+	uint32_t mtu = gz_addr_is_loopback(to) ? net.lo.mtu : gz_addr_port(to)->mtu;
 	uint32_t mss = mtu - (IP_IS_V6(peer) ? IP6_HLEN : IP_HLEN) - TCP_HLEN;
 
 	return LWIP_MIN(mss, (uint32_t)TCP_MSS);
@@ -135,7 +137,7 @@ uint32_t gz_netif_mss(const ip_addr_t *peer)
 
 static void drop_from(struct gz_wire *w, unsigned i)
 {
-	gz_add(GZ_C_PORT_TX_DROPPED, w->ntx - i);
+	gz_wire_add(w, GZ_C_PORT_TX_DROPPED, w->ntx - i);
 	rte_pktmbuf_free_bulk(w->tx + i, w->ntx - i);
 	w->ntx = i;
 }
@@ -159,8 +161,8 @@ static void flush(struct gz_wire *w)
 		sent += rte_eth_tx_burst(w->port->id, w->tx_queue, w->tx + sent,
 					 (uint16_t)(w->ntx - sent));
 	gz_tx_unlock(w);
-	gz_add(GZ_C_PORT_TX, sent);
-	gz_add(GZ_C_PORT_TX_BYTES, bytes);
+	gz_wire_add(w, GZ_C_PORT_TX, sent);
+	gz_wire_add(w, GZ_C_PORT_TX_BYTES, bytes);
 	if (sent < w->ntx)
 		drop_from(w, sent);
 	w->ntx = 0;
@@ -244,7 +246,7 @@ static bool queue(struct gz_wire *w, struct rte_mbuf *m)
 {
 	if (!gz_vlan_put(&m, w->port)) {
 		rte_pktmbuf_free(m);
-		gz_count(GZ_C_PORT_TX_DROPPED);
+		gz_wire_add(w, GZ_C_PORT_TX_DROPPED, 1);
 		return false;
 	}
 	w->tx[w->ntx++] = m;
@@ -261,17 +263,17 @@ static err_t link_output(struct netif *nif, struct pbuf *p)
 	unsigned n;
 
 	if (w->no_link) { /* as noop_enqueue() */
-		gz_count(GZ_C_PORT_TX_DROPPED);
+		gz_wire_add(w, GZ_C_PORT_TX_DROPPED, 1);
 		return ERR_OK;
 	}
 	m = mbuf_of(w, p);
 	if (!m) {
-		gz_count(GZ_C_PORT_NO_MBUF);
+		gz_wire_add(w, GZ_C_PORT_NO_MBUF, 1);
 		return ERR_MEM;
 	}
 	if ((w->offloads.checksum || net.segment) && !leave_to_port(w, m)) {
 		rte_pktmbuf_free(m);
-		gz_count(GZ_C_PORT_TX_DROPPED);
+		gz_wire_add(w, GZ_C_PORT_TX_DROPPED, 1);
 		return ERR_OK; /* as if it had been lost */
 	}
 	if (!(m->ol_flags & RTE_MBUF_F_TX_TCP_SEG) || w->offloads.tso)
@@ -488,7 +490,7 @@ static err_t port_output(struct netif *nif, struct pbuf *p, const ip4_addr_t *ds
 	if (net.mute)
 		return ERR_OK;
 	if (from_nobody(p->payload)) {
-		gz_count(GZ_C_SOURCE_GONE);
+		gz_wire_add(wire_of(nif), GZ_C_SOURCE_GONE, 1);
 		return ERR_OK; /* as if it had been lost: the address may come back */
 	}
 	forbid_fragments(p->payload);
@@ -653,7 +655,6 @@ static int add_loopback(void)
 int gz_netif_init(void)
 {
 	const struct gz_own4 *own = gz_own4();
-	struct gz_wire *w = &gz_worker.wire[0];
 	int err = 0;
 
 	if (!gz_gro_init())
@@ -661,9 +662,10 @@ int gz_netif_init(void)
 	for (unsigned i = 0; i < gz_nports; i++)
 		gz_worker.wire[i].no_link = !gz_link_is_up(&gz_ports[i]);
 	if (gz_cfg->dhcp) /* it has 0.0.0.0 until then */
-		err = add(w, 0, 0, 0);
+		err = add(&gz_worker.wire[0], 0, 0, 0);
 	for (unsigned i = 0; !err && !gz_cfg->dhcp && i < own->n; i++)
-		err = add(w, own->addr[i].addr, own->addr[i].len, i ? 0 : own->gateway);
+		err = add(&gz_worker.wire[own->port[i]], own->addr[i].addr, own->addr[i].len,
+			  i ? 0 : own->gateway);
 	if (!err && net.n)
 		netif_set_default(&net.nif[0]);
 	if (!err)
@@ -678,6 +680,14 @@ struct netif *gz_netif_to(const struct gz_wire *w, uint32_t addr)
 		if (wire_of(&net.nif[i]) == w && netif_ip4_addr(&net.nif[i])->addr == addr)
 			return &net.nif[i];
 	return w->nif;
+}
+
+void gz_netif_count(struct netif *nif, enum gz_counter c)
+{
+	if (wire_of(nif))
+		gz_wire_add(wire_of(nif), c, 1);
+	else
+		gz_count(c);
 }
 
 unsigned gz_netif_number(const struct netif *nif)

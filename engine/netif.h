@@ -8,9 +8,11 @@
 #ifndef GZ_NETIF_H
 #define GZ_NETIF_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "engine/counters.h"
 #include "engine/end.h"
 #include "engine/port.h"
 
@@ -32,8 +34,15 @@ struct gz_wire {
 	    *nif;	 /* the first: of groups, of IPv6, and of what is for no address of ours */
 	unsigned groups; /* joined there, by lwIP's count of users */
 	unsigned ntx;
-	struct rte_mbuf *tx[GZ_TX_BATCH]; /* on their way */
+	struct rte_mbuf *tx[GZ_TX_BATCH];	     /* on their way */
+	_Atomic uint64_t counters[GZ_PORT_COUNTERS]; /* any thread reads them */
 };
+
+/** Count @n at @w; @c from GZ_C_PORT_RX to GZ_C_PORT_VLAN */
+static inline void gz_wire_add(struct gz_wire *w, enum gz_counter c, uint64_t n)
+{
+	atomic_fetch_add_explicit(&w->counters[c - GZ_C_PORT_RX], n, memory_order_relaxed);
+}
 
 /* --- netif.c --------------------------------------------------------------- */
 
@@ -42,10 +51,11 @@ bool gz_netif_loop(void);    /* one round of looped packets */
 void gz_netif_address(void); /* another one, or another MTU, by stack.dhcp */
 void gz_netif_link(void);    /* it may have changed: gz_link_is_up() */
 void gz_netif_flush(void);
-void gz_netif_look(struct gz_worker *w);	     /* what the ports take may have changed */
-struct netif *gz_netif_of(uint32_t addr);	     /* the one with this address, or NULL */
-void gz_netif_group(struct gz_end group, bool join); /* IGMP, MLD */
-bool gz_netif_in_groups(void);			     /* some: IGMP has timers */
+void gz_netif_look(struct gz_worker *w);  /* what the ports take may have changed */
+struct netif *gz_netif_of(uint32_t addr); /* the one with this address, or NULL */
+/** IGMP, MLD: @group is joined or left at a port */
+void gz_netif_group(unsigned port, struct gz_end group, bool join);
+bool gz_netif_in_groups(void); /* some: IGMP has timers */
 /** lwIP's form of @e, as @nif has it; NULL: any */
 void gz_ip_of_end(struct ip_addr *a, struct gz_end e, const struct netif *nif);
 
@@ -61,6 +71,8 @@ bool gz_netif_is_mute(void);
 
 /** The netif of @w's that has the IPv4 address @addr, else the first; NULL: @w has none */
 struct netif *gz_netif_to(const struct gz_wire *w, uint32_t addr);
+/** Count at the port of @nif, or at none if it is loopback */
+void gz_netif_count(struct netif *nif, enum gz_counter c);
 /** A number for @nif that another worker's is found by, less than 256 */
 unsigned gz_netif_number(const struct netif *nif);
 struct netif *gz_netif_numbered(unsigned number);

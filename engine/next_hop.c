@@ -16,13 +16,14 @@
 #include "engine/route.h"
 #include "engine/worker.h"
 
-/* The netif with the longest network that @a is in; NULL: none */
-static struct netif *on_link(uint32_t a)
+/* The netif with the longest network that @a is in, of those of @wire (NULL: of all); NULL: none */
+static struct netif *on_link(uint32_t a, const void *wire)
 {
 	struct netif *nif, *best = NULL;
 
 	NETIF_FOREACH(nif)
-	if (nif->flags & NETIF_FLAG_ETHARP && netif_ip4_addr(nif)->addr &&
+	if (nif->flags & NETIF_FLAG_ETHARP && (!wire || nif->state == wire) &&
+	    netif_ip4_addr(nif)->addr &&
 	    !((a ^ netif_ip4_addr(nif)->addr) & netif_ip4_netmask(nif)->addr) &&
 	    (!best ||
 	     lwip_ntohl(netif_ip4_netmask(nif)->addr) >= lwip_ntohl(netif_ip4_netmask(best)->addr)))
@@ -30,29 +31,35 @@ static struct netif *on_link(uint32_t a)
 	return best;
 }
 
-/* The next hop of the route to @to; 0: none, or a network on the link is longer */
-static uint32_t routed_by(uint32_t to)
+/* The next hop of the route to @to; 0: none, a network on the link is longer, or it is not by
+ * @wire (NULL: by any) */
+static uint32_t routed_by(uint32_t to, const void *wire)
 {
 	const struct gz_end end = gz_end_v4(to, 0);
 	const struct gz_route *r = gz_route_find(&end.addr);
-	const struct netif *nif = r ? on_link(to) : NULL;
+	const struct netif *nif = r ? on_link(to, wire) : NULL;
 	uint32_t mask = r && r->to.len > 96 ? ~0u << (128 - r->to.len) : 0, via;
 
 	if (!r || (nif && lwip_ntohl(netif_ip4_netmask(nif)->addr) >= mask))
 		return 0;
 	memcpy(&via, &r->via.addr.s6_addr[12], sizeof(via));
-	return via;
+	return wire && gz_nports > 1 && !on_link(via, wire) ? 0 : via;
 }
 
 /** gz_ip4_route() - LWIP_HOOK_IP4_ROUTE_SRC: the netif whose network the next hop is in */
 struct netif *gz_ip4_route(const ip4_addr_t *src, const ip4_addr_t *dest)
 {
-	uint32_t via = ip4_addr_ismulticast(dest) ? 0 : routed_by(dest->addr);
+	struct netif *nif;
+	uint32_t via;
 
 	/* From an address that DHCP has taken away: to where it is dropped, and not forgotten. */
 	if (src && src->addr && netif_default && !netif_ip4_addr(netif_default)->addr)
 		return ip4_addr_isloopback(dest) ? NULL : netif_default;
-	return via ? on_link(via) : NULL;
+	if (ip4_addr_ismulticast(dest) || ip4_addr_isloopback(dest))
+		return NULL;
+	via = routed_by(dest->addr, NULL);
+	nif = on_link(via ? via : dest->addr, NULL);
+	return nif || !netif_default ? nif : on_link(netif_ip4_gw(netif_default)->addr, NULL);
 }
 
 /** gz_etharp_gateway() - LWIP_HOOK_ETHARP_GET_GW: the neighbour for what is not in @nif's network
@@ -60,16 +67,21 @@ struct netif *gz_ip4_route(const ip4_addr_t *src, const ip4_addr_t *dest)
 const ip4_addr_t *gz_etharp_gateway(struct netif *nif, const ip4_addr_t *dest)
 {
 	static ip4_addr_t via;
-	const ip4_addr_t *gateway = netif_default ? netif_ip4_gw(netif_default) : NULL;
+	const ip4_addr_t *gateway = netif_ip4_gw(netif_default);
+	const struct netif *way;
 
-	LWIP_UNUSED_ARG(nif);
-	via.addr = routed_by(dest->addr);
+	via.addr = routed_by(dest->addr, nif->state);
 	if (via.addr)
 		return &via;
 	/* in the network of another address of ours */
-	if (on_link(dest->addr))
+	if (on_link(dest->addr, nif->state))
 		return dest;
-	return gateway && !ip4_addr_isany(gateway) ? gateway : NULL;
+	/* By SO_BINDTODEVICE, and not by routes: ip_route_output_key_hash() takes it for a
+	 * neighbour */
+	way = gz_ip4_route(NULL, dest);
+	if (way && way->state != nif->state)
+		return dest;
+	return !ip4_addr_isany(gateway) ? gateway : NULL;
 }
 
 void gz_next_hop(const struct netif *nif, ip4_addr_t *to)
@@ -79,7 +91,7 @@ void gz_next_hop(const struct netif *nif, ip4_addr_t *to)
 	if (!ip4_addr_net_eq(to, netif_ip4_addr(nif), netif_ip4_netmask(nif)) ||
 	    ip4_addr_isbroadcast(to, nif))
 		return;
-	via = routed_by(to->addr);
+	via = routed_by(to->addr, nif->state);
 	if (via)
 		to->addr = via;
 }

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "engine/address.h"
 #include "engine/app.h"
 #include "engine/counters.h"
 #include "engine/iface.h"
@@ -70,18 +71,19 @@ static int refuse(const struct gz_option_row *r)
 	return r && r->set_error ? -r->set_error : -ENOPROTOOPT;
 }
 
-/* SO_BINDTODEVICE: the stack's interface, by the port's name too, or lo; "": any. */
+/* SO_BINDTODEVICE: one of the stack's interfaces, by its port's name too, or lo; "": any. */
 static int set_device(struct gz_sock *s, const char *val, socklen_t len)
 {
-	const char *own = gz_cfg->port.iface;
 	char name[sizeof(s->opt.device)] = "";
 
 	memcpy(name, val, len < sizeof(name) - 1 ? len : sizeof(name) - 1);
-	if (*name && strcmp(name, GZ_IFACE_NAME) && strcmp(name, own) && strcmp(name, "lo")) {
+	if (*name && !gz_iface_by_name(name) && !gz_iface_is_lo(name)) {
 		gz_count(GZ_C_REFUSED_SETOPT);
 		return -ENODEV;
 	}
 	memcpy(s->opt.device, name, sizeof(name));
+	s->opt.at = gz_iface_bound(name);
+	gz_claim_device(s, s->opt.at);
 	return 0;
 }
 
@@ -481,7 +483,7 @@ static int compute(struct gz_sock *s, const struct gz_option_row *r, void *val, 
 		if (gz_sock_state(s) != GZ_ESTABLISHED)
 			return -ENOTCONN;
 		gz_segment_info(s, &info);
-		v = info.tcpi_pmtu ? (int)info.tcpi_pmtu : gz_ports[0].mtu;
+		v = info.tcpi_pmtu ? (int)info.tcpi_pmtu : gz_addr_port(s->peer)->mtu;
 		path.ip6m_mtu = (uint32_t)v;
 		if (is(r, IPPROTO_IPV6, IPV6_PATHMTU))
 			return *len < sizeof(path) ? -EINVAL : give(val, len, &path, sizeof(path));
@@ -506,8 +508,7 @@ static int compute(struct gz_sock *s, const struct gz_option_row *r, void *val, 
 			v = 1;
 			break;
 		case SO_BINDTOIFINDEX:
-			if (*s->opt.device)
-				v = strcmp(s->opt.device, "lo") ? GZ_IFACE_INDEX : 1;
+			v = gz_iface_index_of(s->opt.device);
 			break;
 		case SO_BPF_EXTENSIONS:
 			v = 64; /* SKF_AD_MAX */

@@ -40,6 +40,7 @@ struct gz_options {
 	int port_range;		   /* IP_LOCAL_PORT_RANGE: the first, and the last << 16 */
 	int reno;		   /* TCP_CONGESTION: 1 for that, 0 for the default */
 	char device[16];
+	uint8_t at; /* the same as a number, see gz_iface_bound() */
 };
 
 void gz_options_init(struct gz_options *o);

@@ -38,8 +38,7 @@ const struct gz_own4 *gz_own4(void)
 
 void gz_own4_init(const struct gz_engine_config *cfg)
 {
-	own4.configured.n = cfg->naddrs;
-	memcpy(own4.configured.addr, cfg->addrs, sizeof(own4.configured.addr));
+	own4.configured.n = gz_engine_addresses(cfg, own4.configured.addr, own4.configured.port);
 	own4.configured.gateway = cfg->gateway;
 	if (cfg->dhcp)
 		own4.lease.state = "init";
@@ -48,6 +47,14 @@ void gz_own4_init(const struct gz_engine_config *cfg)
 uint32_t gz_own4_mask(unsigned len)
 {
 	return len ? htonl(~0u << (32 - len)) : 0;
+}
+
+int gz_own4_of(const struct gz_own4 *o, unsigned port)
+{
+	for (unsigned i = 0; i < o->n; i++)
+		if (o->port[i] == port)
+			return (int)i;
+	return -1;
 }
 
 void gz_own4_lease(struct gz_lease *l)
@@ -73,7 +80,8 @@ static bool same(const struct gz_own4 *a, const struct gz_own4 *b)
 	bool is = a->n == b->n && a->gateway == b->gateway;
 
 	for (unsigned i = 0; is && i < a->n; i++)
-		is = a->addr[i].addr == b->addr[i].addr && a->addr[i].len == b->addr[i].len;
+		is = a->addr[i].addr == b->addr[i].addr && a->addr[i].len == b->addr[i].len &&
+		     a->port[i] == b->port[i];
 	return is;
 }
 
@@ -102,7 +110,7 @@ static void tell(const struct gz_own4 *from, const struct gz_own4 *to, bool came
 			has = to->addr[j].addr == from->addr[i].addr &&
 			      to->addr[j].len == from->addr[i].len;
 		if (!has)
-			gz_rtnl_tell_address4(&from->addr[i], came);
+			gz_rtnl_tell_address4(from, i, came);
 	}
 }
 

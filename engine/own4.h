@@ -15,9 +15,10 @@
 
 /** Never changed once it was published. */
 struct gz_own4 {
-	unsigned n;
-	struct gz_prefix4 addr[GZ_ADDRS_MAX];
-	uint32_t gateway; /* network byte order; 0: none */
+	unsigned n; /* those of the first port first, and so on */
+	struct gz_prefix4 addr[GZ_OWN4_MAX];
+	uint8_t port[GZ_OWN4_MAX]; /* of gz_ports[], that it is at */
+	uint32_t gateway;	   /* network byte order; 0: none */
 };
 
 /** What stack.dhcp has come to (dhcp.c) */
@@ -42,6 +43,8 @@ bool gz_own4_publish(const struct gz_own4 *o, const struct gz_lease *l);
 void gz_own4_lease(struct gz_lease *l);
 /** For how many seconds the addresses hold (ifa_valid of rtnetlink(7)); UINT32_MAX: for ever */
 uint32_t gz_own4_valid(void);
+/** gz_own4_of() - The first address of @o at @port; -1: it has none */
+int gz_own4_of(const struct gz_own4 *o, unsigned port);
 /** The netmask of a prefix of @len bits, network byte order */
 uint32_t gz_own4_mask(unsigned len);
 

@@ -55,9 +55,11 @@ void gz_pcb_forget(struct gz_flow *f);
 
 /** lwIP's list of listeners is that of @port.  Return: what gz_listeners_leave() takes */
 int gz_listeners_enter(uint16_t port);
+struct netif;
+/** Of those that are bound to an interface which lwIP takes what came to @nif for */
+void gz_listeners_at(const struct netif *nif);
 void gz_listeners_leave(int was);
 /** A segment of @f, or of none, for lwIP; demux.c */
-struct netif;
 struct pbuf;
 void gz_pcb_input(struct pbuf *p, struct netif *inp, struct gz_flow *f);
 

@@ -748,9 +748,10 @@ static int open_port(struct gz_port *p, enum gz_driver driver, const struct gz_p
 	p->rx_intr = false;
 	p->mtu = c->mtu ? c->mtu : MTU_DEFAULT;
 	label(what, sizeof(what), driver, c);
-	if (driver == GZ_DRV_AF_XDP && p->pool->size < need)
-		return gz_failed(err, n, ENOMEM, "%s: memory.mbufs must be at least %u, it is %u",
-				 what, need, p->pool->size);
+	if (driver == GZ_DRV_AF_XDP && rte_mempool_avail_count(p->pool) < need)
+		return gz_failed(err, n, ENOMEM,
+				 "%s: %u mbufs must be free, of memory.mbufs, which is %u: %u are",
+				 what, need, p->pool->size, rte_mempool_avail_count(p->pool));
 	if (driver == GZ_DRV_AF_XDP || driver == GZ_DRV_AF_PACKET) {
 		rc = gz_netdev_prepare(c, err, n);
 		if (rc)
@@ -787,8 +788,8 @@ static int open_port(struct gz_port *p, enum gz_driver driver, const struct gz_p
 	return 0;
 }
 
-int gz_port_open_on(struct gz_port *p, const struct gz_port_config *c, struct rte_mempool *pool,
-		    char *err, size_t n)
+int gz_port_open(struct gz_port *p, const struct gz_port_config *c, struct rte_mempool *pool,
+		 char *err, size_t n)
 {
 	char reason[400];
 	int rc;
@@ -807,33 +808,8 @@ int gz_port_open_on(struct gz_port *p, const struct gz_port_config *c, struct rt
 	return rc;
 }
 
-int gz_port_open(struct gz_port *p, const struct gz_port_config *c,
-		 const struct gz_memory_config *m, char *err, size_t n)
-{
-	static unsigned number;
-	struct rte_mempool *pool;
-	char name[24];
-	int rc;
-
-	snprintf(name, sizeof(name), "port%u", number++);
-	pool = gz_port_pool(name, m->mbufs, c->mtu);
-	if (!pool)
-		return gz_failed(err, n, rte_errno ? rte_errno : ENOMEM,
-				 "no memory for %u mbufs (%s): raise memory.megabytes or lower "
-				 "memory.mbufs",
-				 m->mbufs, rte_strerror(rte_errno));
-	rc = gz_port_open_on(p, c, pool, err, n);
-	if (rc)
-		rte_mempool_free(pool);
-	else
-		p->own_pool = true;
-	return rc;
-}
-
 void gz_port_close(struct gz_port *p)
 {
 	remove_device(p);
-	if (p->own_pool)
-		rte_mempool_free(p->pool);
 	memset(p, 0, sizeof(*p));
 }

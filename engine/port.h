@@ -43,7 +43,6 @@ struct gz_port {
 	uint16_t vlan;	  /* its frames' tag; 0: none */
 	bool vlan_insert; /* the device puts it on */
 	bool lsc;	  /* interrupts tell of changes of the link */
-	bool own_pool;	  /* gz_port_close() frees pool */
 	/* What may be left to it, and what it may say of frames: see gz_port_look() */
 	struct gz_offloads offloads;
 	struct gz_offloads wanted, asked;
@@ -99,9 +98,9 @@ void gz_eal_stop(const char *name, bool in_use);
 
 /**
  * gz_port_open() - Create and start the configured device
- * @p:	Filled
- * @c:	What to open; GZ_DRV_AUTO tries AF_XDP, then AF_PACKET, and says so
- * @m:	For the size of the mbuf pool
+ * @p:		Filled
+ * @c:		What to open; GZ_DRV_AUTO tries AF_XDP, then AF_PACKET, and says so
+ * @pool:	From gz_port_pool(), for all ports of a process: mbufs change ports.  The caller's
  *
  * The interface is looked up in the calling thread's network namespace.  With
  * virtio_user it waits for the peer, without end: a signal whose handler has no
@@ -110,16 +109,9 @@ void gz_eal_stop(const char *name, bool in_use);
  * Return: 0, or -errno with the reason in @err and nothing left open.  On
  * success @err is empty or one line worth telling (AUTO's choice).
  */
-int gz_port_open(struct gz_port *p, const struct gz_port_config *c,
-		 const struct gz_memory_config *m, char *err, size_t n);
+int gz_port_open(struct gz_port *p, const struct gz_port_config *c, struct rte_mempool *pool,
+		 char *err, size_t n);
 void gz_port_close(struct gz_port *p);
-
-/**
- * gz_port_open_on() - gz_port_open() with a pool that somebody else owns
- * @pool:	From gz_port_pool(), for all ports of a switch: mbufs change ports
- */
-int gz_port_open_on(struct gz_port *p, const struct gz_port_config *c, struct rte_mempool *pool,
-		    char *err, size_t n);
 
 /**
  * gz_port_look() - Set port.offloads to what is there now

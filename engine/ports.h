@@ -71,7 +71,7 @@ void gz_ports_init(uint16_t lo, uint16_t hi);
 int gz_claim(struct gz_sock *s, struct gz_end end, struct gz_sock **blocker);
 /** A claim starts to listen.  Return: 0 or -EADDRINUSE with *blocker */
 int gz_claim_listen(struct gz_sock *s, struct gz_sock **blocker);
-/** Claims of two interfaces do not meet: SO_BINDTODEVICE of UDP, 0: none */
+/** Claims of two interfaces do not meet: SO_BINDTODEVICE, 0: none */
 void gz_claim_device(struct gz_sock *s, uint8_t device);
 void gz_claim_unlisten(struct gz_sock *s);
 void gz_claim_drop(struct gz_sock *s);

@@ -20,6 +20,8 @@
 #include <rte_telemetry.h>
 
 #include "config/config.h"
+#include "engine/address.h"
+#include "engine/iface.h"
 #include "engine/ipv6.h"
 #include "engine/log.h"
 #include "engine/own4.h"
@@ -86,12 +88,13 @@ static const char *text(char *buf, size_t n, const struct in6_addr *a, unsigned 
 	return buf;
 }
 
-/* Line @n; @via and @src are NULL where there is none */
+/* Line @n; @via and @src are NULL where there is none, and not both */
 static void add(struct rte_tel_data *d, unsigned n, const struct gz_prefix *to,
 		const struct in6_addr *via, const struct in6_addr *src, const char *from)
 {
+	const struct gz_port *port = gz_addr_port((struct gz_end){.addr = via ? *via : *src});
 	struct rte_tel_data *e = rte_tel_data_alloc();
-	char buf[INET6_ADDRSTRLEN + 8], key[16];
+	char buf[INET6_ADDRSTRLEN + 8], key[16], name[16];
 	struct gz_prefix net = *to;
 
 	if (!e)
@@ -101,6 +104,7 @@ static void add(struct rte_tel_data *d, unsigned n, const struct gz_prefix *to,
 	rte_tel_data_start_dict(e);
 	rte_tel_data_add_dict_string(e, "to", text(buf, sizeof(buf), &net.addr, net.len));
 	rte_tel_data_add_dict_string(e, "via", via ? text(buf, sizeof(buf), via, 128) : "");
+	rte_tel_data_add_dict_string(e, "dev", gz_iface_name(port, name));
 	rte_tel_data_add_dict_string(e, "src", src ? text(buf, sizeof(buf), src, 128) : "");
 	rte_tel_data_add_dict_string(e, "from", from);
 	snprintf(key, sizeof(key), "r%u", n);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * rtnl.c - rtnetlink: requests that concern the stack's interface, and the records
+ * rtnl.c - rtnetlink: requests that concern the stack's interfaces, and the records
  *
  * As net/core/rtnetlink.c and net/ipv4/devinet.c have them: RTM_GETLINK and RTM_GETADDR,
  * as a dump or for one interface by index or name; RTM_GETROUTE is in rtnl_route.c.  Without
@@ -90,20 +90,33 @@ static int index_of(const struct nlmsghdr *h)
 	return link.ifi_index;
 }
 
-static bool names_own(const struct nlmsghdr *h)
+/* Whose interface it names; NULL: none of the stack's */
+static const struct gz_port *names_own(const struct nlmsghdr *h)
 {
 	static const unsigned names[] = {IFLA_IFNAME, IFLA_ALT_IFNAME};
 
 	if (h->nlmsg_type != RTM_GETLINK)
-		return false;
+		return NULL;
 	for (unsigned i = 0; i < 2; i++) {
 		const struct rtattr *a = gz_rtnl_attribute(h, sizeof(struct ifinfomsg), names[i]);
 
-		if (a && RTA_PAYLOAD(a) >= sizeof(GZ_IFACE_NAME) - 1 &&
-		    !strncmp(RTA_DATA(a), GZ_IFACE_NAME, RTA_PAYLOAD(a)))
-			return true;
+		for (unsigned k = 0; a && k < gz_nports; k++) {
+			char name[IFNAMSIZ];
+			size_t n = strlen(gz_iface_name(&gz_ports[k], name));
+
+			if (RTA_PAYLOAD(a) >= n && !strncmp(RTA_DATA(a), name, RTA_PAYLOAD(a)))
+				return &gz_ports[k];
+		}
 	}
-	return false;
+	return NULL;
+}
+
+/* The port whose interface RTM_GETLINK or RTM_GETADDR is about; NULL: none, or all */
+static const struct gz_port *named_by(const struct nlmsghdr *h)
+{
+	int index = h->nlmsg_type == RTM_GETLINK || h->nlmsg_type == RTM_GETADDR ? index_of(h) : 0;
+
+	return index ? gz_iface_by_index(index) : names_own(h);
 }
 
 /* A dump of some interfaces only: those below a master, of a kind. */
@@ -128,7 +141,7 @@ static enum gz_rtnl_what ask_neighbours(const struct nlmsghdr *h)
 
 	if (!index)
 		return GZ_RTNL_JOIN;
-	return index == GZ_IFACE_INDEX ? GZ_RTNL_OWN : GZ_RTNL_KERNEL;
+	return gz_iface_by_index(index) ? GZ_RTNL_OWN : GZ_RTNL_KERNEL;
 }
 
 enum gz_rtnl_what gz_rtnl_ask(const struct nlmsghdr *h, bool strict)
@@ -148,14 +161,14 @@ enum gz_rtnl_what gz_rtnl_ask(const struct nlmsghdr *h, bool strict)
 		/* RTM_GETADDR of IPv4 is a dump or nothing (inet_rtnl_doit). */
 		if (h->nlmsg_type != RTM_GETLINK)
 			return GZ_RTNL_KERNEL;
-		return index == GZ_IFACE_INDEX || (!index && names_own(h)) ? GZ_RTNL_OWN
-									   : GZ_RTNL_KERNEL;
+		return gz_iface_by_index(index) || (!index && names_own(h)) ? GZ_RTNL_OWN
+									    : GZ_RTNL_KERNEL;
 	}
 	if (is_narrow(h))
 		return GZ_RTNL_KERNEL;
 	if (!strict || !index)
 		return GZ_RTNL_JOIN;
-	return index == GZ_IFACE_INDEX ? GZ_RTNL_OWN : GZ_RTNL_KERNEL;
+	return gz_iface_by_index(index) ? GZ_RTNL_OWN : GZ_RTNL_KERNEL;
 }
 
 bool gz_rtnl_may_stay(const struct nlmsghdr *h)
@@ -239,15 +252,15 @@ static void attr8(struct gz_rtnl *b, unsigned short type, uint8_t v)
 	gz_rtnl_attr(b, type, &v, sizeof(v));
 }
 
-static void stats(struct gz_rtnl *b)
+static void stats(struct gz_rtnl *b, const struct gz_port *p)
 {
 	struct rtnl_link_stats64 s = {
-	    .rx_packets = gz_counter_of_all(GZ_C_PORT_RX),
-	    .tx_packets = gz_counter_of_all(GZ_C_PORT_TX),
-	    .rx_bytes = gz_counter_of_all(GZ_C_PORT_RX_BYTES),
-	    .tx_bytes = gz_counter_of_all(GZ_C_PORT_TX_BYTES),
-	    .rx_errors = gz_counter_of_all(GZ_C_PORT_MALFORMED),
-	    .tx_dropped = gz_counter_of_all(GZ_C_PORT_TX_DROPPED),
+	    .rx_packets = gz_counter_of_port(p, GZ_C_PORT_RX),
+	    .tx_packets = gz_counter_of_port(p, GZ_C_PORT_TX),
+	    .rx_bytes = gz_counter_of_port(p, GZ_C_PORT_RX_BYTES),
+	    .tx_bytes = gz_counter_of_port(p, GZ_C_PORT_TX_BYTES),
+	    .rx_errors = gz_counter_of_port(p, GZ_C_PORT_MALFORMED),
+	    .tx_dropped = gz_counter_of_port(p, GZ_C_PORT_TX_DROPPED),
 	};
 	/* The older form is the same with numbers of 32 bits, and shorter. */
 	uint32_t old[sizeof(struct rtnl_link_stats) / sizeof(uint32_t)];
@@ -260,59 +273,63 @@ static void stats(struct gz_rtnl *b)
 }
 
 static void link_record(struct gz_rtnl *b, const struct nlmsghdr *request, uint16_t flags,
-			uint32_t pid)
+			uint32_t pid, const struct gz_port *p)
 {
 	struct nlmsghdr *h = gz_rtnl_begin(b, request, RTM_NEWLINK, flags, pid);
 	uint8_t family = family_of(request);
 	struct ifinfomsg *i = gz_rtnl_put(b, sizeof(*i));
-	bool up = gz_link_is_up(&gz_ports[0]);
+	bool up = gz_link_is_up(p);
+	char name[IFNAMSIZ];
 	static const uint8_t everybody[6] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
 
 	/* IPv6 has a dump of its own, the other families have none. */
 	i->ifi_family = family == AF_INET6 ? AF_INET6 : AF_UNSPEC;
 	i->ifi_type = ARPHRD_ETHER;
-	i->ifi_index = GZ_IFACE_INDEX;
+	i->ifi_index = gz_iface_index(p);
 	i->ifi_flags = IFF_UP | IFF_BROADCAST | IFF_MULTICAST;
 	if (up)
 		i->ifi_flags |= IFF_RUNNING | IFF_LOWER_UP;
-	gz_rtnl_attr(b, IFLA_IFNAME, GZ_IFACE_NAME, sizeof(GZ_IFACE_NAME));
+	gz_iface_name(p, name);
+	gz_rtnl_attr(b, IFLA_IFNAME, name, strlen(name) + 1);
 	attr8(b, IFLA_OPERSTATE, up ? OPER_UP : OPER_DOWN);
-	gz_rtnl_attr32(b, IFLA_MTU, gz_ports[0].mtu);
-	gz_rtnl_attr(b, IFLA_ADDRESS, gz_ports[0].mac.addr_bytes, 6);
+	gz_rtnl_attr32(b, IFLA_MTU, p->mtu);
+	gz_rtnl_attr(b, IFLA_ADDRESS, p->mac.addr_bytes, 6);
 	if (family != AF_INET6) {
 		gz_rtnl_attr32(b, IFLA_TXQLEN, 1000);
 		attr8(b, IFLA_LINKMODE, 0);
 		gz_rtnl_attr32(b, IFLA_GROUP, 0);
 		attr8(b, IFLA_CARRIER, up);
-		gz_rtnl_attr32(b, IFLA_CARRIER_CHANGES, (uint32_t)gz_counter(GZ_C_CARRIER_CHANGES));
+		gz_rtnl_attr32(b, IFLA_CARRIER_CHANGES, gz_link_changes(p));
 		gz_rtnl_attr(b, IFLA_BROADCAST, everybody, sizeof(everybody));
-		stats(b);
+		stats(b, p);
 	}
 	gz_rtnl_finish(b, h);
 }
 
 /* @valid: seconds, UINT32_MAX: for ever */
 static void address(struct gz_rtnl *b, const struct nlmsghdr *request, uint16_t type, uint32_t pid,
-		    uint8_t family, uint8_t len, const void *addr, size_t n,
-		    const uint32_t *broadcast, uint32_t valid)
+		    const struct gz_port *port, uint8_t family, uint8_t len, const void *addr,
+		    size_t n, const uint32_t *broadcast, uint32_t valid)
 {
 	struct nlmsghdr *h =
 	    gz_rtnl_begin(b, request, type, request->nlmsg_len ? NLM_F_MULTI : 0, pid);
 	struct ifa_cacheinfo cache = {.ifa_prefered = valid, .ifa_valid = valid};
 	uint8_t flags = valid == UINT32_MAX ? IFA_F_PERMANENT : 0;
 	struct ifaddrmsg *a = gz_rtnl_put(b, sizeof(*a));
+	char name[IFNAMSIZ];
 
 	a->ifa_family = family;
 	a->ifa_prefixlen = len;
 	a->ifa_flags = flags;
 	a->ifa_scope = RT_SCOPE_UNIVERSE;
-	a->ifa_index = GZ_IFACE_INDEX;
+	a->ifa_index = (unsigned)gz_iface_index(port);
 	gz_rtnl_attr(b, IFA_ADDRESS, addr, n);
 	if (family == AF_INET) {
 		gz_rtnl_attr(b, IFA_LOCAL, addr, n);
 		if (broadcast)
 			gz_rtnl_attr(b, IFA_BROADCAST, broadcast, sizeof(*broadcast));
-		gz_rtnl_attr(b, IFA_LABEL, GZ_IFACE_NAME, sizeof(GZ_IFACE_NAME));
+		gz_iface_name(port, name);
+		gz_rtnl_attr(b, IFA_LABEL, name, strlen(name) + 1);
 	}
 	gz_rtnl_attr32(b, IFA_FLAGS, flags);
 	gz_rtnl_attr(b, IFA_CACHEINFO, &cache, sizeof(cache));
@@ -320,23 +337,27 @@ static void address(struct gz_rtnl *b, const struct nlmsghdr *request, uint16_t 
 }
 
 static void address4(struct gz_rtnl *b, const struct nlmsghdr *request, uint16_t type, uint32_t pid,
-		     const struct gz_prefix4 *p)
+		     const struct gz_own4 *own, unsigned i)
 {
+	const struct gz_prefix4 *p = &own->addr[i];
 	uint32_t last = p->addr | ~gz_own4_mask(p->len);
 
-	address(b, request, type, pid, AF_INET, p->len, &p->addr, sizeof(p->addr),
-		p->len < 31 ? &last : NULL, gz_own4_valid());
+	address(b, request, type, pid, &gz_ports[own->port[i]], AF_INET, p->len, &p->addr,
+		sizeof(p->addr), p->len < 31 ? &last : NULL, gz_own4_valid());
 }
 
 void gz_rtnl_records(struct gz_rtnl *b, const struct nlmsghdr *request, bool strict, uint32_t pid)
 {
 	const struct gz_own4 *own = gz_own4();
 	struct gz_prefix v6[ADDRS6_MAX];
+	const struct gz_port *only = strict ? named_by(request) : NULL;
 	uint8_t family = family_of(request);
 	unsigned n;
 
 	if (request->nlmsg_type == RTM_GETLINK) {
-		link_record(b, request, NLM_F_MULTI, pid);
+		for (unsigned i = 0; i < gz_nports; i++)
+			if (!only || only == &gz_ports[i])
+				link_record(b, request, NLM_F_MULTI, pid, &gz_ports[i]);
 		return;
 	}
 	if (request->nlmsg_type == RTM_GETROUTE) {
@@ -348,11 +369,12 @@ void gz_rtnl_records(struct gz_rtnl *b, const struct nlmsghdr *request, bool str
 		return;
 	}
 	for (unsigned i = 0; family != AF_INET6 && i < own->n; i++)
-		address4(b, request, RTM_NEWADDR, pid, &own->addr[i]);
-	n = family == AF_INET ? 0 : gz_ipv6_list(v6, ADDRS6_MAX);
+		if (!only || only == &gz_ports[own->port[i]])
+			address4(b, request, RTM_NEWADDR, pid, own, i);
+	n = family == AF_INET || (only && only != &gz_ports[0]) ? 0 : gz_ipv6_list(v6, ADDRS6_MAX);
 	for (unsigned i = 0; i < n; i++)
-		address(b, request, RTM_NEWADDR, pid, AF_INET6, (uint8_t)v6[i].len, &v6[i].addr,
-			sizeof(v6[i].addr), NULL, UINT32_MAX);
+		address(b, request, RTM_NEWADDR, pid, &gz_ports[0], AF_INET6, (uint8_t)v6[i].len,
+			&v6[i].addr, sizeof(v6[i].addr), NULL, UINT32_MAX);
 }
 
 void gz_rtnl_error(struct gz_rtnl *b, const struct nlmsghdr *request, int error, uint32_t pid)
@@ -366,19 +388,19 @@ void gz_rtnl_error(struct gz_rtnl *b, const struct nlmsghdr *request, int error,
 
 static const struct nlmsghdr nobody; /* whose request a change is */
 
-void gz_rtnl_tell_link(void)
+void gz_rtnl_tell_link(const struct gz_port *p)
 {
 	struct gz_rtnl b = {0};
 
-	link_record(&b, &nobody, 0, 0);
+	link_record(&b, &nobody, 0, 0, p);
 	gz_netlink_tell(RTNLGRP_LINK, b.data, b.len);
 }
 
-void gz_rtnl_tell_address4(const struct gz_prefix4 *p, bool there)
+void gz_rtnl_tell_address4(const struct gz_own4 *own, unsigned i, bool there)
 {
 	struct gz_rtnl b = {0};
 
-	address4(&b, &nobody, there ? RTM_NEWADDR : RTM_DELADDR, 0, p);
+	address4(&b, &nobody, there ? RTM_NEWADDR : RTM_DELADDR, 0, own, i);
 	gz_netlink_tell(RTNLGRP_IPV4_IFADDR, b.data, b.len);
 }
 
@@ -386,8 +408,8 @@ void gz_rtnl_tell_address6(const struct in6_addr *a, unsigned len, bool there)
 {
 	struct gz_rtnl b = {0};
 
-	address(&b, &nobody, there ? RTM_NEWADDR : RTM_DELADDR, 0, AF_INET6, (uint8_t)len, a,
-		sizeof(*a), NULL, UINT32_MAX);
+	address(&b, &nobody, there ? RTM_NEWADDR : RTM_DELADDR, 0, &gz_ports[0], AF_INET6,
+		(uint8_t)len, a, sizeof(*a), NULL, UINT32_MAX);
 	gz_netlink_tell(RTNLGRP_IPV6_IFADDR, b.data, b.len);
 }
 
@@ -409,7 +431,7 @@ void gz_rtnl_answer(struct gz_rtnl *b, const struct nlmsghdr *request, bool stri
 	if (request->nlmsg_type == RTM_GETROUTE)
 		gz_rtnl_route(b, request, pid);
 	else if (request->nlmsg_type == RTM_GETLINK)
-		link_record(b, request, 0, pid);
+		link_record(b, request, 0, pid, named_by(request));
 	if (request->nlmsg_flags & NLM_F_ACK)
 		gz_rtnl_error(b, request, 0, pid);
 }

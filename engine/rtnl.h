@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * rtnl.h - The stack's interface and addresses in rtnetlink's words (rtnetlink(7))
+ * rtnl.h - The stack's interfaces and addresses in rtnetlink's words (rtnetlink(7))
  */
 #ifndef GZ_RTNL_H
 #define GZ_RTNL_H
@@ -10,10 +10,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct gz_own4;
+struct gz_port;
 struct in6_addr;
-struct gz_prefix4;
 
-/** Messages being made; there is room for one interface, all its addresses and routes, and the
+/** Messages being made; there is room for all of a stack's interfaces, addresses or routes, and the
  * neighbours of two workers. */
 struct gz_rtnl {
 	size_t len;
@@ -48,10 +49,10 @@ bool gz_rtnl_is_anybodys(const struct nlmsghdr *h);
 void gz_rtnl_records(struct gz_rtnl *b, const struct nlmsghdr *h, bool strict, uint32_t pid);
 /** Append an error, 0 or -errno, about @h. */
 void gz_rtnl_error(struct gz_rtnl *b, const struct nlmsghdr *h, int error, uint32_t pid);
-/** The link went up or down; whoever waits for that hears it. */
-void gz_rtnl_tell_link(void);
-/** An address came (@there) or went, the same. */
-void gz_rtnl_tell_address4(const struct gz_prefix4 *p, bool there);
+/** @p's link went up or down; whoever waits for that hears it. */
+void gz_rtnl_tell_link(const struct gz_port *p);
+/** Address @i of @own came (@there) or went, the same. */
+void gz_rtnl_tell_address4(const struct gz_own4 *own, unsigned i, bool there);
 void gz_rtnl_tell_address6(const struct in6_addr *a, unsigned len, bool there);
 /** Append the whole answer to GZ_RTNL_OWN. */
 void gz_rtnl_answer(struct gz_rtnl *b, const struct nlmsghdr *h, bool strict, uint32_t pid);

@@ -40,7 +40,7 @@ static void record(struct gz_rtnl *b, const struct nlmsghdr *request, uint16_t t
 	uint8_t addr[16];
 
 	m->ndm_family = gz_end_is_v4(e->end) ? AF_INET : AF_INET6;
-	m->ndm_ifindex = GZ_IFACE_INDEX;
+	m->ndm_ifindex = gz_iface_index(&gz_ports[e->at]);
 	m->ndm_state = e->state;
 	m->ndm_flags = e->router ? NTF_ROUTER : 0;
 	m->ndm_type = RTN_UNICAST;
@@ -50,19 +50,19 @@ static void record(struct gz_rtnl *b, const struct nlmsghdr *request, uint16_t t
 	gz_rtnl_finish(b, h);
 }
 
-static const struct gz_neigh *find(const struct table *t, struct gz_end end)
+static const struct gz_neigh *find(const struct table *t, unsigned at, struct gz_end end)
 {
 	for (unsigned i = 0; i < t->n; i++)
-		if (gz_end_same_addr(t->v[i].end, end))
+		if (t->v[i].at == at && gz_end_same_addr(t->v[i].end, end))
 			return &t->v[i];
 	return NULL;
 }
 
 /* Has a worker before @w told of it? */
-static bool told(unsigned w, struct gz_end end)
+static bool told(unsigned w, const struct gz_neigh *e)
 {
 	for (unsigned i = 0; i < w; i++)
-		if (find(&tables[i], end))
+		if (find(&tables[i], e->at, e->end))
 			return true;
 	return false;
 }
@@ -85,7 +85,7 @@ int gz_rtnl_neigh_index(const struct nlmsghdr *h, bool dump)
 	int index = 0;
 
 	if (!dump)
-		return header(h).ndm_ifindex == GZ_IFACE_INDEX ? GZ_IFACE_INDEX : -1;
+		return gz_iface_by_index(header(h).ndm_ifindex) ? header(h).ndm_ifindex : -1;
 	if (header(h).ndm_flags & NTF_PROXY ||
 	    gz_rtnl_attribute(h, sizeof(struct ndmsg), NDA_MASTER))
 		return -1;
@@ -96,6 +96,7 @@ int gz_rtnl_neigh_index(const struct nlmsghdr *h, bool dump)
 
 void gz_rtnl_neighs(struct gz_rtnl *b, const struct nlmsghdr *h, uint32_t pid)
 {
+	const struct gz_port *only = gz_iface_by_index(gz_rtnl_neigh_index(h, true));
 	uint8_t family = header(h).ndm_family;
 
 	pthread_mutex_lock(&lock);
@@ -104,7 +105,8 @@ void gz_rtnl_neighs(struct gz_rtnl *b, const struct nlmsghdr *h, uint32_t pid)
 			const struct gz_neigh *e = &tables[w].v[i];
 			bool v4 = gz_end_is_v4(e->end);
 
-			if (family != (v4 ? AF_INET6 : AF_INET) && !told(w, e->end) &&
+			if (family != (v4 ? AF_INET6 : AF_INET) && !told(w, e) &&
+			    (!only || only == &gz_ports[e->at]) &&
 			    b->len + RECORD_MAX < sizeof(b->data))
 				record(b, h, RTM_NEWNEIGH, NLM_F_MULTI, pid, e);
 		}
@@ -116,16 +118,17 @@ bool gz_rtnl_neigh(struct gz_rtnl *b, const struct nlmsghdr *h, uint32_t pid)
 {
 	const struct rtattr *a = gz_rtnl_attribute(h, sizeof(struct ndmsg), NDA_DST);
 	bool v4 = header(h).ndm_family == AF_INET;
+	const struct gz_port *p = gz_iface_by_index(header(h).ndm_ifindex);
 	const struct gz_neigh *e = NULL;
 	struct gz_end end = gz_end_v4(0, 0);
 
-	if (!a || RTA_PAYLOAD(a) != (v4 ? 4 : 16))
+	if (!p || !a || RTA_PAYLOAD(a) != (v4 ? 4 : 16))
 		return false;
 	memcpy(v4 ? &end.addr.s6_addr[12] : end.addr.s6_addr, RTA_DATA(a), RTA_PAYLOAD(a));
 	gz_addr_set_scope(&end);
 	pthread_mutex_lock(&lock);
 	for (unsigned w = 0; w < gz_nworkers && !e; w++)
-		e = find(&tables[w], end);
+		e = find(&tables[w], (unsigned)(p - gz_ports), end);
 	if (e)
 		record(b, h, RTM_NEWNEIGH, 0, pid, e);
 	pthread_mutex_unlock(&lock);
@@ -162,9 +165,9 @@ void gz_neigh_publish(unsigned worker, const struct gz_neigh *v, unsigned n)
 	if (!gz_netlink_is_there())
 		return;
 	for (unsigned i = 0; i < now.n; i++)
-		if (!same(find(&old, now.v[i].end), &now.v[i]))
+		if (!same(find(&old, now.v[i].at, now.v[i].end), &now.v[i]))
 			tell(RTM_NEWNEIGH, &now.v[i]);
 	for (unsigned i = 0; i < old.n; i++)
-		if (!find(&now, old.v[i].end))
+		if (!find(&now, old.v[i].at, old.v[i].end))
 			tell(RTM_DELNEIGH, &old.v[i]);
 }

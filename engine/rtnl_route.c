@@ -66,12 +66,13 @@ static bool wanted(const struct nlmsghdr *h, bool strict, const struct route *r)
 {
 	struct rtmsg m = header(h);
 	uint32_t table = attribute32(h, RTA_TABLE);
+	int index = gz_rtnl_route_index(h);
 
 	if (!strict)
 		return true;
 	if (!table)
 		table = m.rtm_table;
-	return (!table || table == r->table) &&
+	return (!table || table == r->table) && (!index || index == r->oif) &&
 	       (!m.rtm_protocol || m.rtm_protocol == r->protocol) &&
 	       (!m.rtm_type || m.rtm_type == r->type);
 }
@@ -110,6 +111,12 @@ static void dumped(struct gz_rtnl *b, const struct nlmsghdr *request, bool stric
 		record(b, request, NLM_F_MULTI, pid, r);
 }
 
+/* The interface that leads to the neighbour @a */
+static int index_to(struct in6_addr a)
+{
+	return gz_iface_index(gz_addr_port((struct gz_end){.addr = a}));
+}
+
 /* stack.routes of one family, as an administrator would have added them */
 static void configured(struct gz_rtnl *b, const struct nlmsghdr *h, bool strict, uint32_t pid,
 		       uint8_t family)
@@ -124,7 +131,7 @@ static void configured(struct gz_rtnl *b, const struct nlmsghdr *h, bool strict,
 				  .protocol = RTPROT_STATIC,
 				  .scope = RT_SCOPE_UNIVERSE,
 				  .type = RTN_UNICAST,
-				  .oif = GZ_IFACE_INDEX,
+				  .oif = index_to(e->via.addr),
 				  .metric = v4 ? 0 : METRIC6_ROUTER,
 				  .via = &e->via.addr.s6_addr[v4 ? 12 : 0]};
 
@@ -146,13 +153,13 @@ static void routes_v4(struct gz_rtnl *b, const struct nlmsghdr *h, bool strict, 
 			  .protocol = RTPROT_STATIC,
 			  .scope = RT_SCOPE_UNIVERSE,
 			  .type = RTN_UNICAST,
-			  .oif = GZ_IFACE_INDEX,
 			  .via = &own->gateway};
 	struct gz_lease l;
 
 	gz_own4_lease(&l);
 	if (l.state)
 		r.protocol = RTPROT_DHCP;
+	r.oif = index_to(gz_end_v4(own->gateway, 0).addr);
 	if (own->gateway)
 		dumped(b, h, strict, pid, &r);
 	configured(b, h, strict, pid, AF_INET);
@@ -163,6 +170,7 @@ static void routes_v4(struct gz_rtnl *b, const struct nlmsghdr *h, bool strict, 
 		uint32_t net = p->addr & gz_own4_mask(p->len);
 
 		r.src = &p->addr;
+		r.oif = gz_iface_index(&gz_ports[own->port[i]]);
 		if (p->len < 32) {
 			r.dst = &net;
 			r.len = p->len;
@@ -191,7 +199,7 @@ static void routes_advertised(struct gz_rtnl *b, const struct nlmsghdr *h, bool 
 			  .type = RTN_UNICAST,
 			  .len = PREFIX_BITS,
 			  .metric = METRIC6_LINK,
-			  .oif = GZ_IFACE_INDEX};
+			  .oif = gz_iface_index(&gz_ports[0])};
 	struct gz_own6 now;
 
 	gz_ipv6_now(&now);
@@ -227,7 +235,7 @@ static void routes_v6(struct gz_rtnl *b, const struct nlmsghdr *h, bool strict, 
 			  .protocol = RTPROT_KERNEL,
 			  .scope = RT_SCOPE_UNIVERSE,
 			  .type = RTN_UNICAST,
-			  .oif = GZ_IFACE_INDEX};
+			  .oif = gz_iface_index(&gz_ports[0])};
 
 	for (unsigned i = 0; i < n; i++) {
 		bool again = false;
@@ -304,7 +312,7 @@ bool gz_rtnl_route_own(const struct nlmsghdr *h)
 	struct gz_end to;
 
 	/* Whose source or input interface is named asks about forwarding. */
-	if (!destination(h, &to) || (index && index != GZ_IFACE_INDEX) ||
+	if (!destination(h, &to) || (index && index != gz_iface_index(gz_addr_port(to))) ||
 	    gz_rtnl_attribute(h, sizeof(struct rtmsg), RTA_IIF) ||
 	    gz_rtnl_attribute(h, sizeof(struct rtmsg), RTA_SRC) ||
 	    header(h).rtm_flags & RTM_F_FIB_MATCH)
@@ -334,7 +342,7 @@ void gz_rtnl_route(struct gz_rtnl *b, const struct nlmsghdr *h, uint32_t pid)
 	/* Without rules of its own the kernel has both IPv4 tables in one, which is MAIN. */
 	r.table = local && !v4 ? RT_TABLE_LOCAL : RT_TABLE_MAIN;
 	r.type = local ? RTN_LOCAL : RTN_UNICAST;
-	r.oif = local ? 1 : GZ_IFACE_INDEX;
+	r.oif = local ? 1 : gz_iface_index(gz_addr_port(to));
 	if (v4 && local)
 		r.flags |= RTCF_LOCAL;
 	if (!local && gz_addr_via(to, &via))

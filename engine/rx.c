@@ -133,7 +133,7 @@ static struct netif *classify(const struct gz_wire *w, struct rte_mbuf *m, bool 
 		    martian6(l3 + 8, l3 + 24))
 			return NULL;
 		*malformed = false;
-		return w->nif;
+		return w == &gz_worker.wire[0] ? w->nif : NULL; /* no other has IPv6 */
 	default:
 		*malformed = false;
 		return NULL;
@@ -179,17 +179,17 @@ static struct pbuf *pbuf_of(struct rte_mbuf *m)
 	return head;
 }
 
-static void input(const struct gz_wire *w, struct rte_mbuf *m)
+static void input(struct gz_wire *w, struct rte_mbuf *m)
 {
 	struct pbuf *head;
 	struct netif *nif;
 	bool malformed, unchecked = is_checked(w, m);
 	err_t err;
 
-	gz_add(GZ_C_PORT_RX_BYTES, m->pkt_len);
+	gz_wire_add(w, GZ_C_PORT_RX_BYTES, m->pkt_len);
 	nif = classify(w, m, &malformed);
 	if (!nif || m->pkt_len > UINT16_MAX) {
-		gz_count(malformed || nif ? GZ_C_PORT_MALFORMED : GZ_C_PORT_OTHER);
+		gz_wire_add(w, malformed || nif ? GZ_C_PORT_MALFORMED : GZ_C_PORT_OTHER, 1);
 		rte_pktmbuf_free(m);
 		return;
 	}
@@ -222,7 +222,7 @@ static void wake_others(void)
 }
 
 /* A frame that came to this worker's queue */
-static void take(const struct gz_wire *w, struct rte_mbuf *m)
+static void take(struct gz_wire *w, struct rte_mbuf *m)
 {
 	unsigned to = gz_worker.index, number = (unsigned)(w - gz_worker.wire);
 	struct rte_mbuf *copy;
@@ -277,7 +277,7 @@ void gz_rx_hand_over(struct gz_worker *to, struct pbuf *p, struct netif *inp)
 	m = copy_of(p);
 	pbuf_free(p);
 	if (!m) {
-		gz_count(GZ_C_PORT_NO_MBUF);
+		gz_netif_count(inp, GZ_C_PORT_NO_MBUF);
 		return;
 	}
 	give(to->index, m, PACKET | gz_netif_number(inp) | (unchecked ? UNCHECKED : 0));
@@ -302,11 +302,11 @@ static void take_handed(struct rte_mbuf *m)
 }
 
 /* What was taken from a port, to whose it is */
-static void look_at(const struct gz_wire *w, struct rte_mbuf **m, unsigned n)
+static void look_at(struct gz_wire *w, struct rte_mbuf **m, unsigned n)
 {
 	unsigned ours = 0;
 
-	gz_add(GZ_C_PORT_RX, n);
+	gz_wire_add(w, GZ_C_PORT_RX, n);
 	for (unsigned i = 0; i < n; i++) {
 		if (i + 1 < n)
 			rte_prefetch0(rte_pktmbuf_mtod(m[i + 1], void *));
@@ -314,7 +314,7 @@ static void look_at(const struct gz_wire *w, struct rte_mbuf **m, unsigned n)
 			m[ours++] = m[i];
 			continue;
 		}
-		gz_count(GZ_C_PORT_VLAN);
+		gz_wire_add(w, GZ_C_PORT_VLAN, 1);
 		rte_pktmbuf_free(m[i]);
 	}
 	if (w->offloads.gro && ours > 1)

@@ -23,6 +23,7 @@
 #include "lwip/tcp.h"
 
 #include "engine/ack.h"
+#include "engine/address.h"
 #include "engine/counters.h"
 #include "engine/opening.h"
 #include "engine/pcb.h"
@@ -296,6 +297,14 @@ static void point_at_urgent(const struct gz_measure *m, struct tcp_hdr *h, uint3
 	TCPH_SET_FLAG(h, TCP_URG);
 }
 
+/* Of a peer that asks for less than can be */
+static u16_t least_mss(const struct tcp_pcb *pcb)
+{
+	uint32_t room = gz_addr_port(gz_pcb_end(&pcb->remote_ip, 0))->mtu - MTU_HEADERS;
+
+	return (u16_t)LWIP_MAX(pcb->mss, LWIP_MIN(MSS_LEAST, room));
+}
+
 /*
  * gz_segment_out() - LWIP_HOOK_TCP_OUT_ADD_TCPOPTS
  *
@@ -306,7 +315,7 @@ static void point_at_urgent(const struct gz_measure *m, struct tcp_hdr *h, uint3
 uint32_t *gz_segment_out(const struct pbuf *p, struct tcp_hdr *h, const struct tcp_pcb *pcb,
 			 uint32_t *opts)
 {
-	uint32_t seq = lwip_ntohl(h->seqno), len, end, n, least;
+	uint32_t seq = lwip_ntohl(h->seqno), len, end, n;
 	struct gz_measure *m;
 	struct gz_flow *f;
 
@@ -315,9 +324,8 @@ uint32_t *gz_segment_out(const struct pbuf *p, struct tcp_hdr *h, const struct t
 	if (!pcb || pcb->state == LISTEN)
 		return opts;
 	/* The first segment after the peer's SYN was read.  lwIP sends from this very pcb. */
-	least = LWIP_MIN(MSS_LEAST, (uint32_t)gz_ports[0].mtu - MTU_HEADERS);
-	if (pcb->mss < least)
-		((struct tcp_pcb *)(uintptr_t)pcb)->mss = (u16_t)least;
+	if (pcb->mss < MSS_LEAST)
+		((struct tcp_pcb *)(uintptr_t)pcb)->mss = least_mss(pcb);
 	f = gz_stack_flow(pcb);
 	opts = gz_timestamp_out(pcb, f ? &f->measure : NULL, p, h, opts);
 	if (pcb->state == TIME_WAIT)
@@ -408,7 +416,7 @@ static void fill(struct gz_sock *s, struct tcp_info *t)
 	t->tcpi_ato = TCP_FAST_INTERVAL * 1000;
 	t->tcpi_snd_mss = t->tcpi_rcv_mss = mss;
 	t->tcpi_unacked = segments(p->snd_nxt - p->lastack, mss);
-	t->tcpi_pmtu = m->pmtu ? m->pmtu : gz_ports[0].mtu;
+	t->tcpi_pmtu = m->pmtu ? m->pmtu : gz_addr_port(s->flow->peer)->mtu;
 	t->tcpi_rcv_ssthresh = p->rcv_wnd;
 	t->tcpi_rtt = m->srtt8 >> 3;
 	t->tcpi_rttvar = m->mdev4 >> 2;

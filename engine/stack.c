@@ -22,6 +22,7 @@
 #include "engine/ack.h"
 #include "engine/black_hole.h"
 #include "engine/client.h"
+#include "engine/iface.h"
 #include "engine/ipv6.h"
 #include "engine/pcb.h"
 #include "engine/tso.h"
@@ -245,6 +246,14 @@ static uint64_t syn_seconds(int retries)
 	return sum;
 }
 
+/* SO_BINDTODEVICE among several ports: lwIP sends by that netif, and takes nothing from others */
+static void bind_to_port(const struct gz_sock *s, struct tcp_pcb *pcb, struct gz_end local)
+{
+	if (s->opt.at >= GZ_AT_PORT && gz_nports > 1)
+		tcp_bind_netif(pcb, gz_netif_to(&gz_worker.wire[s->opt.at - GZ_AT_PORT],
+						gz_end_v4_addr(local)));
+}
+
 int gz_stack_connect(struct gz_sock *s, struct gz_flow *f)
 {
 	ip_addr_t la = gz_pcb_addr(f->local), pa = gz_pcb_addr(f->peer);
@@ -260,6 +269,7 @@ int gz_stack_connect(struct gz_sock *s, struct gz_flow *f)
 	gz_pcb_carry(pcb, f);
 	err = tcp_bind(pcb, &la, ntohs(f->local.port));
 	if (err == ERR_OK) {
+		bind_to_port(s, pcb, f->local);
 		gz_pcb_take(s, pcb, f);
 		gz_stack_options(s);
 		s->deadline = gz_worker.now + GZ_SEC * syn_seconds(s->opt.syncnt);

@@ -21,6 +21,7 @@
 #include "engine/asked.h"
 #include "engine/client.h"
 #include "engine/counters.h"
+#include "engine/iface.h"
 #include "engine/inner.h"
 #include "engine/ipv6.h"
 #include "engine/link.h"
@@ -88,6 +89,7 @@ static int on_engine(const char *cmd, const char *params, struct rte_tel_data *d
 	str(d, "power", gz_power_name(gz_power));
 	str(d, "loglevel", gz_log_level_name(gz_log_level));
 	counters(d, GZ_C_NOTIFICATIONS, GZ_C_PORT_RX - 1);
+	counters(d, GZ_C_HANDED, GZ_C_LOOPED);
 	return 0;
 }
 
@@ -152,19 +154,21 @@ static const char *in_use(const struct gz_offloads *o, char used[64])
 }
 
 /** addresses() - Of both families, and where IPv4's are from */
-static void addresses(struct rte_tel_data *d)
+static void addresses(struct rte_tel_data *d, const struct gz_port *p)
 {
 	char text[INET6_ADDRSTRLEN], buf[INET6_ADDRSTRLEN + 4];
 	struct rte_tel_data *list = rte_tel_data_alloc();
 	const struct gz_own4 *own = gz_own4();
 	struct gz_prefix v6[GZ_OWN6_MAX];
-	unsigned n6 = gz_ipv6_list(v6, GZ_OWN6_MAX);
+	unsigned n6 = p == gz_ports ? gz_ipv6_list(v6, GZ_OWN6_MAX) : 0;
 	struct gz_lease l;
 
 	if (!list)
 		return;
 	rte_tel_data_start_array(list, RTE_TEL_STRING_VAL);
 	for (unsigned i = 0; i < own->n; i++) {
+		if (&gz_ports[own->port[i]] != p)
+			continue;
 		inet_ntop(AF_INET, &own->addr[i].addr, text, sizeof(text));
 		snprintf(buf, sizeof(buf), "%s/%u", text, own->addr[i].len);
 		rte_tel_data_add_array_string(list, buf);
@@ -186,28 +190,34 @@ static void addresses(struct rte_tel_data *d)
 		u64(d, "dhcp_lease_s", gz_own4_valid());
 }
 
+/* Parameter: its number, "0" if it is left out */
 static int on_port(const char *cmd, const char *params, struct rte_tel_data *d)
 {
-	const struct gz_port *p = &gz_ports[0];
+	unsigned long number = params ? strtoul(params, NULL, 10) : 0;
+	const struct gz_port *p = &gz_ports[number];
+	char mac[RTE_ETHER_ADDR_FMT_SIZE], used[64], name[16];
 	struct rte_eth_stats st;
-	char mac[RTE_ETHER_ADDR_FMT_SIZE], used[64];
 
 	(void)cmd;
-	(void)params;
+	if (number >= gz_nports)
+		return -ENOENT;
 	rte_tel_data_start_dict(d);
 	rte_ether_format_addr(mac, sizeof(mac), &p->mac);
+	str(d, "interface", gz_iface_name(p, name));
 	str(d, "driver", p->driver);
 	str(d, "device", p->device);
 	str(d, "mac", mac);
 	u64(d, "mtu", p->mtu);
 	if (p->vlan)
 		u64(d, "vlan", p->vlan);
-	addresses(d);
+	addresses(d, p);
 	str(d, "sleeps_on", p->rx_intr ? "interrupt" : p->nwait ? "descriptor" : "nap");
 	str(d, "spread_by", gz_port_spread(p));
 	device(d, p);
 	str(d, "offloads", in_use(&p->offloads, used));
-	counters(d, GZ_C_PORT_RX, GZ_C_LOOPED);
+	for (enum gz_counter c = GZ_C_PORT_RX; c <= GZ_C_PORT_VLAN; c++)
+		u64(d, gz_counter_names[c], gz_counter_of_port(p, c));
+	u64(d, gz_counter_names[GZ_C_CARRIER_CHANGES], gz_link_changes(p));
 	if (rte_eth_stats_get(p->id, &st) == 0) {
 		u64(d, "rx_missed", st.imissed);
 		u64(d, "rx_errors", st.ierrors);
@@ -215,6 +225,7 @@ static int on_port(const char *cmd, const char *params, struct rte_tel_data *d)
 		u64(d, "tx_errors", st.oerrors);
 	}
 	u64(d, "mbufs_free", rte_mempool_avail_count(p->pool));
+	u64(d, "ports", gz_nports);
 	return 0;
 }
 
@@ -316,6 +327,22 @@ static const enum gz_counter of_worker[] = {
     GZ_C_HANDED,   GZ_C_HANDED_DROPPED, GZ_C_TICKS,   GZ_C_LOOPS,   GZ_C_SLEEPS,
 };
 
+/* "0", of several ports "0,-1" */
+static void rx_queues(struct rte_tel_data *d, const struct gz_worker *w)
+{
+	char text[GZ_PORTS_MAX * 4];
+	size_t n = 0;
+
+	if (gz_nports == 1) {
+		rte_tel_data_add_dict_int(d, "rx_queue", w->wire[0].rx_queue);
+		return;
+	}
+	for (unsigned i = 0; i < gz_nports; i++)
+		n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%d", i ? "," : "",
+				      w->wire[i].rx_queue);
+	str(d, "rx_queue", text);
+}
+
 static int on_workers(const char *cmd, const char *params, struct rte_tel_data *d)
 {
 	(void)cmd;
@@ -331,10 +358,10 @@ static int on_workers(const char *cmd, const char *params, struct rte_tel_data *
 		rte_tel_data_start_dict(e);
 		u64(e, "worker", i);
 		rte_tel_data_add_dict_int(e, "cpu", gz_eal_worker_cpu(i));
-		rte_tel_data_add_dict_int(e, "rx_queue", w->wire[0].rx_queue);
+		rx_queues(e, w);
 		for (unsigned k = 0; k < RTE_DIM(of_worker); k++)
 			u64(e, gz_counter_names[of_worker[k]],
-			    atomic_load(&w->code->counters[of_worker[k]]));
+			    gz_counter_of_worker(w, of_worker[k]));
 		snprintf(key, sizeof(key), "w%u", i);
 		rte_tel_data_add_dict_container(d, key, e, 0);
 	}
@@ -445,7 +472,7 @@ int gz_telemetry_init(const struct gz_engine_config *cfg, const char *memory)
 	} cmds[] = {
 	    {"/gazelle/engine", on_engine, "The engine and its counters"},
 	    {"/gazelle/set", on_set, "Sets power or loglevel. Parameters: which, value"},
-	    {"/gazelle/port", on_port, "The port and its counters"},
+	    {"/gazelle/port", on_port, "A port and its counters. Parameter: its number"},
 	    {"/gazelle/proto", on_proto, "Counters of each protocol"},
 	    {"/gazelle/refused", on_refused, "What was asked for and refused"},
 	    {"/gazelle/calls", on_asked, "Calls on the stack's sockets, by name"},

@@ -195,6 +195,13 @@ static bool by_lo(const struct gz_datagram *d)
 	return gz_addr_is_loopback(gz_addr_to_many(d->dst) ? d->src : d->dst);
 }
 
+/* Came @d to the interface of the stack's that @at says?  From here: to that which has the address
+ */
+static bool is_at(const struct gz_datagram *d, uint8_t at)
+{
+	return !by_lo(d) && (d->at ? d->at : GZ_AT_PORT + (gz_addr_port(d->dst) - gz_ports)) == at;
+}
+
 /* SO_BINDTODEVICE: from the other interface there is no way there. */
 static bool has_way(struct gz_sock *s, const struct gz_datagram *d)
 {
@@ -225,7 +232,7 @@ static int score(struct gz_sock *s, const struct gz_datagram *d)
 		n += 4;
 	}
 	if (*s->opt.device) { /* SO_BINDTODEVICE */
-		if (gz_iface_is_lo(s->opt.device) != by_lo(d))
+		if (s->opt.at == GZ_AT_LO ? !by_lo(d) : !is_at(d, s->opt.at))
 			return -1;
 		n += 4;
 	}
@@ -343,14 +350,15 @@ bool gz_udp_too_large(const struct gz_sock *s, struct gz_end dst, size_t len)
 	bool v4 = gz_end_is_v4(dst);
 
 	return s->dgram.whole[v4] && !gz_addr_is_local(dst) &&
-	       len + UDP_HEADER + (v4 ? IP_HLEN : IP6_HLEN) > gz_ports[0].mtu;
+	       len + UDP_HEADER + (v4 ? IP_HLEN : IP6_HLEN) > gz_addr_port(dst)->mtu;
 }
 
 /* A native send(): the next one has EMSGSIZE, as if a router had told of the MTU. */
 static void refuse_size(const struct gz_datagram *d)
 {
 	bool v4 = gz_end_is_v4(d->dst);
-	struct gz_icmp e = {v4 ? ICMP_DUR : ICMP6_TYPE_PTB, v4 ? FRAG_NEEDED : 0, gz_ports[0].mtu};
+	struct gz_icmp e = {v4 ? ICMP_DUR : ICMP6_TYPE_PTB, v4 ? FRAG_NEEDED : 0,
+			    gz_addr_port(d->dst)->mtu};
 
 	gz_count(GZ_C_UDP_TX_DROPPED);
 	error_of_own(d, d->src, &e);
@@ -367,6 +375,7 @@ void gz_udp_choose_source(struct gz_sock *s, struct gz_datagram *d, struct gz_en
 {
 	pthread_mutex_lock(&s->lock);
 	d->src = s->local;
+	d->at = s->opt.at;
 	d->mtu = s->dgram.mtu;
 	d->whole = s->dgram.whole[gz_end_is_v4(d->dst)];
 	gz_groups_options(s, gz_end_is_v4(d->dst), mc);
@@ -379,7 +388,7 @@ void gz_udp_choose_source(struct gz_sock *s, struct gz_datagram *d, struct gz_en
 			set_address(&d->src, mc->local);
 	}
 	if (gz_end_is_any(d->src) || gz_addr_to_many(d->src))
-		set_address(&d->src, gz_addr_source(d->dst));
+		set_address(&d->src, gz_addr_source_at(d->dst, d->at));
 	atomic_fetch_add_explicit(&s->tx_bytes, d->len, memory_order_relaxed);
 	atomic_fetch_add_explicit(&s->client->tx_bytes, d->len, memory_order_relaxed);
 }

@@ -21,6 +21,8 @@ struct gz_datagram {
 	uint8_t ttl, tos;
 	unsigned mtu; /* IPV6_MTU; 0: the path's */
 	bool whole;   /* IPv4: no router is to make fragments of it */
+	uint8_t at;   /* from which interface, by SO_BINDTODEVICE, or to which it came: see
+		       * gz_iface_bound(); 0: as routes say */
 	const struct iovec *data;
 	int ndata;
 	size_t len;

@@ -112,13 +112,24 @@ static uint64_t into_ring(uint8_t *ring, uint64_t at, const void *from, size_t n
 
 /* --- a slot ------------------------------------------------------------------------ */
 
+/* Of the ports that datagrams may leave by */
+static uint32_t least_mtu(void)
+{
+	uint32_t least = gz_ports[0].mtu;
+
+	for (unsigned i = 1; i < gz_nports; i++)
+		least = least < gz_ports[i].mtu ? least : gz_ports[i].mtu;
+	return least;
+}
+
 /* @s locked */
 static void publish(struct gz_sock *s)
 {
 	bool connected = gz_sock_state(s) == GZ_ESTABLISHED;
 	bool whole = s->dgram.whole[0] || s->dgram.whole[1];
-	uint32_t most = gz_ports[0].mtu > 48 ? gz_ports[0].mtu - 48 : 0, flags = 0;
+	uint32_t most = connected ? gz_addr_port(s->peer)->mtu : least_mtu(), flags = 0;
 
+	most = most > 48 ? most - 48 : 0;
 	if (connected)
 		flags = GZ_DGRAM_CONNECTED | (gz_udp_by_v6(s, s->peer) ? GZ_DGRAM_V6 : 0);
 	if (!whole || most > GZ_DGRAM_MAX)

@@ -21,6 +21,7 @@
 #include "engine/address.h"
 #include "engine/counters.h"
 #include "engine/dhcp.h"
+#include "engine/iface.h"
 #include "engine/ipv6.h"
 #include "engine/multicast.h"
 #include "engine/udp.h"
@@ -47,6 +48,9 @@ static bool checksum_ok(struct pbuf *p, const struct udp_hdr *h)
 
 void gz_udp_addresses(struct gz_datagram *d, uint16_t sport, uint16_t dport)
 {
+	const struct gz_wire *w = ip_current_input_netif()->state;
+
+	d->at = w ? (uint8_t)(GZ_AT_PORT + (w->port - gz_ports)) : 0;
 	if (ip_current_is_v6()) {
 		d->src = gz_ipv6_end(ip6_current_src_addr(), sport);
 		d->dst = gz_ipv6_end(ip6_current_dest_addr(), dport);
@@ -283,6 +287,8 @@ struct netif *gz_udp_way_out(const struct gz_datagram *d, const struct gz_group_
 
 	if (!gz_end_is_v4(d->dst))
 		return gz_ipv6_netif();
+	if (d->at >= GZ_AT_PORT)
+		return gz_netif_to(&gz_worker.wire[d->at - GZ_AT_PORT], gz_end_v4_addr(d->src));
 	src.addr = gz_end_v4_addr(d->src);
 	dst.addr = gz_end_v4_addr(d->dst);
 	if (gz_addr_to_many(d->dst))

@@ -220,7 +220,7 @@ static void handle(struct gz_worker *w, struct gz_msg *m)
 			gz_twin_watch(w, s);
 		break;
 	case GZ_OP_GROUP:
-		gz_netif_group(m->group, m->prefix);
+		gz_netif_group((unsigned)m->id, m->group, m->prefix);
 		break;
 	case GZ_OP_DATAGRAMS:
 		gz_udp_pass();

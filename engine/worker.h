@@ -62,7 +62,7 @@ struct gz_msg {
 	struct gz_worker *to;
 	enum gz_op op;
 	struct gz_sock *sock; /* a reference that the message carries */
-	uint64_t id;	      /* REOFFER: of the connection; sock is the listener */
+	uint64_t id; /* REOFFER: of the connection; sock is the listener.  GROUP: the port */
 	struct gz_flow *flow;
 	struct gz_client *client; /* PLANE: a reference comes along */
 	struct gz_leave *leave;	  /* BEGIN, LEAVE: who waits */

@@ -130,7 +130,26 @@ uint64_t gz_counter_of_all(enum gz_counter c)
 	uint64_t sum = gz_counter(c);
 
 	for (unsigned i = 0; i < gz_nworkers; i++)
-		sum = join(c, sum, atomic_load(&gz_workers[i]->code->counters[c]));
+		sum = join(c, sum, gz_counter_of_worker(gz_workers[i], c));
+	return sum;
+}
+
+uint64_t gz_counter_of_worker(const struct gz_worker *w, enum gz_counter c)
+{
+	uint64_t sum = atomic_load(&w->code->counters[c]);
+
+	if (c >= GZ_C_PORT_RX && c <= GZ_C_PORT_VLAN)
+		for (unsigned i = 0; i < gz_nports; i++)
+			sum += atomic_load(&w->wire[i].counters[c - GZ_C_PORT_RX]);
+	return sum;
+}
+
+uint64_t gz_counter_of_port(const struct gz_port *p, enum gz_counter c)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < gz_nworkers; i++)
+		sum += atomic_load(&gz_workers[i]->wire[p - gz_ports].counters[c - GZ_C_PORT_RX]);
 	return sum;
 }
 

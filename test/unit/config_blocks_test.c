@@ -307,6 +307,60 @@ static void several_ports(void **state)
 #undef TWO
 }
 
+static void an_engine_has_several_ports(void **state)
+{
+	struct gz_prefix4 addr[GZ_OWN4_MAX];
+	uint8_t port[GZ_OWN4_MAX];
+
+	(void)state;
+	good("port: {iface: a, mtu: 3000, queue_size: 512, offloads: {gro: false}}\n"
+	     "ports: [{iface: b, addresses: [10.2.0.2/24, 10.3.0.2/16], mtu: 1400, vlan: 7},\n"
+	     "        {driver: vhost, path: /p, addresses: [10.4.0.2/24]}]\n"
+	     "stack: {addresses: [10.1.0.2/24], gateway: 10.3.1.1,\n"
+	     "        routes: [{to: 10.8.0.0/16, via: 10.4.0.1, src: 10.2.0.2}]}\n");
+	assert_int_equal(engine.nmore, 2);
+	assert_string_equal(gz_engine_port(&engine, 1)->iface, "b");
+	assert_int_equal(gz_engine_port(&engine, 1)->mtu, 1400);
+	assert_int_equal(gz_engine_port(&engine, 1)->vlan, 7);
+	assert_int_equal(gz_engine_port(&engine, 2)->mtu, 3000);
+	assert_int_equal(gz_engine_port(&engine, 2)->queue_size, 512);
+	assert_false(gz_engine_port(&engine, 2)->offloads.gro);
+	assert_int_equal(gz_engine_addresses(&engine, addr, port), 4);
+	assert_int_equal(addr[2].len, 16);
+	assert_memory_equal(port, "\0\1\1\2", 4);
+
+#define ONE "port: {iface: a}\nstack: {addresses: [10.1.0.2/24]}\n"
+	bad(ONE "ports: [{iface: b}]", "3:9: key 'ports[0]': 'addresses' is missing");
+	bad(ONE "ports: [{iface: b, addresses: []}]", "3:31: key 'ports[0].addresses': empty");
+	bad(ONE "ports: [{iface: a, addresses: [10.2.0.2/24]}]",
+	    "3:9: key 'ports[0]': the same device as port");
+	bad(ONE "ports: [{iface: b, addresses: [10.2.0.2/24]}, {iface: b, addresses: "
+		"[10.3.0.2/24]}]",
+	    "3:47: key 'ports[1]': the same device as ports[0]");
+	bad(ONE "ports: [{iface: b, addresses: [10.1.0.2/24]}]",
+	    "3:32: key 'ports[0].addresses[0]': '10.1.0.2' is there already");
+	bad(ONE "ports: [{iface: b, addresses: [10.2.0.2/24, 10.1.0.3/24]}]",
+	    "3:45: key 'ports[0].addresses[1]': '10.1.0.3' is in a network of another port");
+	bad(ONE "ports: [{iface: b, veth: {host: c}, addresses: [10.2.0.2/24]}]",
+	    "3:20: key 'ports[0].veth': unknown key");
+	bad(ONE "ports: [{driver: dispatch, path: /p, addresses: [10.2.0.2/24]}]",
+	    "3:18: key 'ports[0].driver': 'dispatch' is for port alone");
+	bad(ONE "ports: [{iface: b, mtu: 4000, driver: af_xdp, addresses: [10.2.0.2/24]}]",
+	    "3:25: key 'ports[0].mtu': '4000' is out of range");
+	bad(ONE "ports: [{iface: b, addresses: [10.2.0.2/24]}]\nmemory: {mbufs: 4095}",
+	    "4:17: key 'memory.mbufs': 4095 mbufs for 2 ports with queues of 1024");
+	bad("port: {driver: dispatch, path: /p}\nstack: {addresses: [10.1.0.2/24]}\n"
+	    "ports: [{iface: b, addresses: [10.2.0.2/24]}]",
+	    "3:8: key 'ports': not used beside driver dispatch");
+	bad("port: {iface: a}\nstack: {dhcp: true}\n"
+	    "ports: [{iface: b, addresses: [10.2.0.2/24]}]",
+	    "2:15: key 'stack.dhcp': not used beside ports");
+	bad("port: {iface: a}\nstack: {addresses: [10.1.0.2/24], gateway: 10.3.0.1}\n"
+	    "ports: [{iface: b, addresses: [10.2.0.2/24]}]",
+	    "2:44: key 'stack.gateway': '10.3.0.1' is in no network of stack.addresses or ports");
+#undef ONE
+}
+
 static void a_way_to_the_kernel(void **state)
 {
 	(void)state;
@@ -409,6 +463,7 @@ int main(void)
 	    cmocka_unit_test(clients_are_read_and_kept_apart),
 	    cmocka_unit_test(a_bond_has_the_ports),
 	    cmocka_unit_test(several_ports),
+	    cmocka_unit_test(an_engine_has_several_ports),
 	    cmocka_unit_test(a_way_to_the_kernel),
 	    cmocka_unit_test(a_card_that_the_kernel_keeps),
 	    cmocka_unit_test(rules_are_read_in_order),

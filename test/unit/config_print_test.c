@@ -70,6 +70,8 @@ static void print_and_load_give_the_same_back(void **state)
 	    "{action: kernel, net: \"::1\", program: \"a b\", protocol: udp}, "
 	    "{action: default, net: 10.0.0.0/8, ports: 7, direction: bind}]}\n",
 	    "run_dir: \"/x: #\xc3\xa9\"\n",
+	    "ports: [{iface: b, addresses: [10.2.0.2/24, 10.3.0.2/16], vlan: 7},\n"
+	    "{driver: vhost, path: /p, mac: 02:00:00:00:00:01, addresses: [10.4.0.2/24]}]\n",
 	};
 
 	char *text;
@@ -87,6 +89,10 @@ static void print_and_load_give_the_same_back(void **state)
 	}
 	assert_int_equal(load_dispatch("clients:\n" CLIENT("a", "/a", "10.0.0.1")
 					   CLIENT("b", "/b", "10.1.0.0/16")),
+			 0);
+	round_trip(&dispatch, sizeof(dispatch), &gz_dispatch_schema);
+	assert_int_equal(load_dispatch("ports: [{name: in, iface: a, vlan: 7, kernel: k},\n"
+				       "{name: out, driver: pci, device: 01:00.0, mtu: 9000}]\n"),
 			 0);
 	round_trip(&dispatch, sizeof(dispatch), &gz_dispatch_schema);
 	assert_int_equal(load_dispatch(""), 0);

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * devices.c - The engine's ports: opened and closed, each in its network namespace
+ *
+ * All have one pool of mbufs, so that one that came by a port may leave by another, or wait
+ * in a worker's ring, whichever it is.
+ */
+#include <errno.h>
+#include <sched.h>
+#include <string.h>
+
+#include <rte_errno.h>
+#include <rte_mempool.h>
+
+#include "engine/devices.h"
+#include "engine/link.h"
+#include "engine/log.h"
+#include "engine/worker.h"
+
+uint16_t gz_devices_mtu(const struct gz_engine_config *cfg)
+{
+	uint16_t mtu = 0;
+
+	for (unsigned i = 0; i <= cfg->nmore; i++)
+		mtu = RTE_MAX(mtu, gz_engine_port(cfg, i)->mtu);
+	return mtu;
+}
+
+bool gz_devices_pci(const struct gz_engine_config *cfg)
+{
+	bool has = false;
+
+	for (unsigned i = 0; i <= cfg->nmore; i++)
+		has |= gz_engine_port(cfg, i)->driver == GZ_DRV_PCI;
+	return has;
+}
+
+static int enter(int netns, char *err, size_t n)
+{
+	if (setns(netns, CLONE_NEWNET) < 0)
+		return gz_failed(err, n, errno, "Couldn't enter the port's network namespace: %s",
+				 strerror(errno));
+	return 0;
+}
+
+/* The next one.  Return: 0 or -errno */
+static int open_next(const struct gz_port_config *c, struct rte_mempool *pool, char *err, size_t n)
+{
+	struct gz_port *p = &gz_ports[gz_nports];
+	int r = gz_port_open(p, c, pool, err, n);
+
+	if (r < 0)
+		return r;
+	if (err[0])
+		gz_info("%s", err);
+	gz_nports++;
+	r = gz_link_start(p);
+	if (r < 0)
+		gz_warn("port %s: changes of its link are not seen: %s", p->device, strerror(-r));
+	return 0;
+}
+
+int gz_devices_open(const struct gz_engine_config *cfg, int first, int others, char *err, size_t n)
+{
+	struct rte_mempool *pool = gz_port_pool("mbufs", cfg->memory.mbufs, gz_devices_mtu(cfg));
+	int r = 0;
+
+	if (!pool)
+		return gz_failed(err, n, rte_errno ? rte_errno : ENOMEM,
+				 "no memory for %u mbufs (%s): raise memory.megabytes or lower "
+				 "memory.mbufs",
+				 cfg->memory.mbufs, rte_strerror(rte_errno));
+	for (unsigned i = 0; i <= cfg->nmore && !r; i++) {
+		r = enter(i ? others : first, err, n);
+		if (!r)
+			r = open_next(gz_engine_port(cfg, i), pool, err, n);
+	}
+	if (r) {
+		gz_devices_close(first, others);
+		rte_mempool_free(pool);
+	}
+	return r;
+}
+
+void gz_devices_close(int first, int others)
+{
+	while (gz_nports) {
+		struct gz_port *p = &gz_ports[--gz_nports];
+
+		if (setns(gz_nports ? others : first, CLONE_NEWNET) < 0)
+			gz_warn("port %s is closed in the wrong network namespace: %s", p->device,
+				strerror(errno));
+		gz_port_close(p);
+	}
+}

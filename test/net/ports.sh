@@ -1,0 +1,279 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# ports.sh - An engine with two ports: servers and clients at each, a route behind the second,
+# one without a link while the other goes on, and what programs and gazelle-ctl see of both
+#
+# With one worker and with two.  What connections come from is compared with the kernel that has
+# the same addresses and routes.  Then a port that takes large segments beside one that does not.
+
+# shellcheck source=test/lib.sh
+. "$(dirname "$0")/../lib.sh"
+
+for program in redis-server redis-cli curl; do
+	command -v $program >/dev/null || skip "there is no $program"
+done
+
+# ask.py ADDRESS ... - our address to each
+cat >"$WORK/ask.py" <<'PY'
+import socket, sys
+for to in sys.argv[1:]:
+    s = socket.create_connection((to, 8000), 10)
+    u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    u.connect((to, 9))
+    print(to, s.getsockname()[0], u.getsockname()[0])
+PY
+# bound.py IFACE IFACE - sockets at each of two interfaces, at one port: who says "at 1" or "at 2"
+cat >"$WORK/bound.py" <<'PY'
+import errno, socket, sys, threading
+def make(kind, name):
+    s = socket.socket(socket.AF_INET, kind)
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, name.encode())
+    return s
+def bind(kind, name):
+    s = make(kind, name)
+    if kind == socket.SOCK_STREAM: # what the last one served is in TIME_WAIT
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    s.bind(("0.0.0.0", 7100))
+    if kind == socket.SOCK_STREAM:
+        s.listen()
+    return s
+def serve(l, text):
+    while True:
+        c = l.accept()[0]
+        c.sendall(text)
+        c.close()
+def answer(u, text):
+    while True:
+        u.sendto(text, u.recvfrom(100)[1])
+for i, name in enumerate(sys.argv[1:3]):
+    text = b"at %d" % (i + 1)
+    threading.Thread(target=serve, args=(bind(socket.SOCK_STREAM, name), text), daemon=True).start()
+    threading.Thread(target=answer, args=(bind(socket.SOCK_DGRAM, name), text), daemon=True).start()
+for name in sys.argv[1], "":
+    for kind in socket.SOCK_STREAM, socket.SOCK_DGRAM:
+        try:
+            bind(kind, name)
+            print("bound twice:", name)
+        except OSError as e:
+            assert e.errno == errno.EADDRINUSE, e
+# 10.2.0.99 is in the second one's network, and at the first
+for kind in socket.SOCK_STREAM, socket.SOCK_DGRAM:
+    for name, to in (sys.argv[2], "10.2.0.1"), (sys.argv[1], "10.2.0.99"), (sys.argv[2], "10.8.0.1"):
+        s = make(kind, name)
+        s.settimeout(10)
+        s.connect((to, 7000))
+        if kind == socket.SOCK_STREAM:
+            s.sendall(b"x")
+            assert s.recv(1) == b"x"
+        print(to, "from", s.getsockname()[0])
+s = make(socket.SOCK_STREAM, sys.argv[2])
+s.settimeout(0.5)
+try:
+    s.connect(("10.2.0.99", 7000))
+    print("by the wrong way")
+except socket.timeout:
+    print("all bound", flush=True)
+threading.Event().wait()
+PY
+# to.py ADDRESS ... - who answers there, over TCP and UDP
+cat >"$WORK/to.py" <<'PY'
+import socket, sys
+for to in sys.argv[1:]:
+    print(socket.create_connection((to, 7100), 10).recv(100).decode(), end=", ")
+    u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    u.settimeout(10)
+    u.sendto(b"?", (to, 7100))
+    print(u.recv(100).decode(), end=", ")
+PY
+# A connection that echoes a line each 20 ms, and counts
+cat >"$WORK/talk.py" <<'PY'
+import socket, sys, time
+s = socket.create_connection((sys.argv[1], 7000), 10)
+s.settimeout(60)
+f = s.makefile("rw")
+n = 0
+while True:
+    f.write("%d\n" % n)
+    f.flush()
+    assert f.readline() == "%d\n" % n
+    n += 1
+    print(n, flush=True)
+    time.sleep(0.02)
+PY
+
+# shown PORT EXPRESSION - of p, the port's object
+shown() { ctl e --json port "$1" | python3 -c "import json, sys; p = json.load(sys.stdin); print($2)"; }
+is_link() { [ "$(shown "$1" "p['link']")" = "$2" ]; }
+said() { wc -l <"$WORK/$1"; }
+more_than() { [ "$(said "$1")" -gt "$2" ]; }
+goes_on() {
+	local f n
+	for f; do
+		n=$(said "$f")
+		wait_for 30 more_than "$f" "$n" || fail "$f stopped after $n: $(tail -n 3 "$WORK/$f")"
+	done
+}
+
+netns stack
+for i in 1 2; do
+	netns net$i
+	veth stack ve$i "" net$i e0 10.$i.0.1/24
+	in_ns stack sysctl -qw net.ipv6.conf.ve$i.disable_ipv6=1 2>/dev/null || true
+	mkdir "$WORK/net$i"
+	echo "net$i" >"$WORK/net$i/name"
+	background www$i in_ns net$i python3 -m http.server --bind 0.0.0.0 --directory "$WORK/net$i" 8000
+	background many$i in_ns net$i "$T/net/many" serve 7000
+	wait_line many$i ready
+done
+in_ns net2 ip address add 10.8.0.1/32 dev lo
+in_ns net1 ip address add 10.2.0.99/32 dev lo
+wait_port net1 10.1.0.1 8000
+wait_port net2 10.2.0.1 8000
+all="10.1.0.1 10.2.0.1 10.8.0.1"
+
+# The kernel first
+for i in 1 2; do in_ns stack ip address add 10.$i.0.2/24 dev ve$i; done
+in_ns stack ip route add 10.8.0.0/16 via 10.2.0.1
+# shellcheck disable=SC2086
+sources=$(in_ns stack python3 "$WORK/ask.py" $all)
+# bound FILE CMD... - what bound.py says, which CMD runs, and who answers to net1 and net2
+bound() {
+	local pid
+	in_ns net1 ip route replace 10.2.0.2 via 10.1.0.2
+	background "$@"
+	pid=$PID
+	wait_line "$1" "all bound"
+	cat "$WORK/$1"
+	in_ns net1 python3 "$WORK/to.py" 10.1.0.2 10.2.0.2
+	in_ns net2 python3 "$WORK/to.py" 10.2.0.2
+	end "$pid"
+}
+at_each=$(bound kernel in_ns stack python3 "$WORK/bound.py" ve1 ve2)
+for i in 1 2; do in_ns stack ip address flush dev ve$i; done
+
+# served WORKERS - all of it, with so many
+served() {
+	local i a got
+	start_engine e stack "port: {driver: af_packet, iface: ve1}
+ports:
+  - {driver: af_xdp, iface: ve2, addresses: [10.2.0.2/24], mtu: 1400}
+stack:
+  addresses: [10.1.0.2/24]
+  routes: [{to: 10.8.0.0/16, via: 10.2.0.1}]
+workers: {count: $1}
+policy: {rules: [{action: kernel, net: 10.2.0.98}]}"
+
+	# Clients on the stack, to either side and behind the second
+	# shellcheck disable=SC2086
+	assert_eq "$(gz e python3 "$WORK/ask.py" $all)" "$sources" "our addresses"
+	for a in $all; do
+		got=$(gz e curl -sS "http://$a:8000/name") || fail "curl to $a"
+		assert_eq "$got" "$([ "$a" = 10.1.0.1 ] && echo net1 || echo net2)" "who is at $a"
+	done
+
+	# A server on the stack, for either side; by the address of the other port, too
+	background redis gz e redis-server --bind 0.0.0.0 --protected-mode no --save '' --dir "$WORK"
+	wait_line redis "Ready to accept connections"
+	for i in 1 2; do
+		assert_eq "$(in_ns net$i redis-cli -h 10.$i.0.2 set key$i "from net$i")" OK "redis on port $i"
+		assert_eq "$(in_ns net$i redis-cli -h 10.$i.0.2 get key$i)" "from net$i" "redis on port $i"
+		assert in_ns net$i ping -q -c 1 -W 5 10.$i.0.2 >"$WORK/ping.out"
+	done
+	in_ns net1 ip route replace 10.2.0.2 via 10.1.0.2
+	assert_eq "$(in_ns net1 redis-cli -h 10.2.0.2 get key2)" "from net2" "the other port's address"
+	assert_eq "$(in_ns net2 redis-cli -h 10.2.0.2 get key1)" "from net1"
+	end "$PID"
+
+	# Bound to one
+	assert_eq "$(bound engine gz e python3 "$WORK/bound.py" gazelle0 gazelle1)" "$at_each" "SO_BINDTODEVICE"
+	assert_eq "$(GZ_RUN_ARGS=--ring bound rings gz e python3 "$WORK/bound.py" gazelle0 ve2)" "$at_each" \
+		"SO_BINDTODEVICE in the rings, by the device's name"
+
+	# What was counted where
+	for i in 0 1; do
+		a=$(shown gazelle$i "p['driver'], p['mtu'], p['addresses'], p['rx_packets'] > 20, p['tx_packets'] > 20")
+		assert_eq "$a" "$([ $i = 0 ] && echo "net_af_packet 1500 ['10.1.0.2/24'] True True" ||
+			echo "net_af_xdp 1400 ['10.2.0.2/24'] True True")" "gazelle$i"
+	done
+	assert_eq "$(ctl e --json port | python3 -c 'import json, sys
+print([p["interface"] for p in json.load(sys.stdin)])')" "['gazelle0', 'gazelle1']" "ports"
+	refute ctl e port gazelle2 2>/dev/null
+
+	# One without a link, and there again
+	for i in 1 2; do
+		background talk$i gz e python3 "$WORK/talk.py" 10.$i.0.1
+		TALK[i]=$PID
+	done
+	goes_on talk1 talk2
+	whose "${TALK[1]}" "10.1.0.1:7000"
+	whose "${TALK[2]}" "10.2.0.1:7000"
+	for i in 1 2; do
+		in_ns net$i ip link set e0 down
+		within 5 is_link gazelle$((i - 1)) down
+		is_link gazelle$((2 - i)) up || fail "both links are down"
+		assert_match "$(gz e ip link show dev gazelle$((i - 1)))" NO-CARRIER
+		refute grep -q NO-CARRIER <(gz e ip link show dev gazelle$((2 - i)))
+		goes_on talk$((3 - i))
+		in_ns net$i ip link set e0 up
+		within 5 is_link gazelle$((i - 1)) up
+		goes_on talk1 talk2
+	done
+	for i in 1 2; do end "${TALK[i]}"; done
+
+	# What programs see
+	assert_eq "$(gz e ip -o -4 addr | awk '/gazelle/ { print $2, $4 }')" "gazelle0 10.1.0.2/24
+gazelle1 10.2.0.2/24" "ip addr"
+	assert_eq "$(gz e ip -o link | awk '/gazelle/ { print $2, $5 }')" "gazelle0: 1500
+gazelle1: 1400" "ip link"
+	assert_eq "$(gz e ip -4 route show dev gazelle1)" "10.8.0.0/16 via 10.2.0.1 proto static 
+10.2.0.0/24 proto kernel scope link src 10.2.0.2 " "ip route"
+	assert_match "$(gz e ip route get 10.8.0.1)" "via 10.2.0.1 dev gazelle1 src 10.2.0.2"
+	assert_match "$(gz e ip route get 10.1.0.1)" "10.1.0.1 dev gazelle0 src 10.1.0.2"
+	within 5 neighbours gazelle0 10.1.0.1
+	within 5 neighbours gazelle1 10.2.0.1
+	assert_eq "$(gz e busybox ifconfig gazelle1 | grep -o 'inet addr:[0-9.]*')" "inet addr:10.2.0.2"
+	assert_match "$(gz e python3 -c 'import socket
+print([n for i, n in socket.if_nameindex() if n[:7] == "gazelle"],
+      socket.if_indextoname(socket.if_nametoindex("gazelle1")))')" \
+		"\['gazelle0', 'gazelle1'\] gazelle1"
+	assert_match "$(ctl e routes)" "10.8.0.0/16 +10.2.0.1 +gazelle1"
+	assert_eq "$(counter e 'rx_malformed|tx_no_mbuf')" 0 "bad frames"
+	stop_engine e
+}
+
+# whose GAZELLE-RUN PEER - the engine's, as it has a way there
+whose() {
+	assert_match "$(ctl e why "$(program_of "$1")")" "engine +connect +$2 +tcp "
+}
+
+# neighbours IFACE ADDRESS - there is that one alone; a worker tells of them once a second
+neighbours() {
+	[ "$(gz e ip neigh show dev "$1" | awk '{ print $1, $2, $4 }')" = "$2 lladdr REACHABLE" ]
+}
+
+TALK=()
+served 1
+served 2
+
+# Segments as large as the link takes them at one port, and such of the MSS at the other
+helper=$T/semantics/helper_transfer
+netns far
+start_engine far far "port: {driver: vhost, path: $WORK/link}
+stack: {addresses: [10.3.0.1/24]}"
+start_engine e stack "port: {driver: virtio_user, path: $WORK/link}
+ports: [{driver: af_packet, iface: ve1, addresses: [10.1.0.2/24]}]
+stack: {addresses: [10.3.0.2/24]}"
+background serve1 in_ns net1 "$helper" serve 10.1.0.1 7001 16
+wait_line serve1 ready
+SERVE1=$PID
+background serve2 gz far "$helper" serve 10.3.0.1 7001 16
+wait_line serve2 ready
+background client2 gz e "$helper" client 10.3.0.1 7001 16
+CLIENT2=$PID
+assert gz e "$helper" client 10.1.0.1 7001 16
+assert finish "$CLIENT2"
+assert finish "$SERVE1"
+[ "$(counter e tso)" -gt 100 ] || fail "$(counter e tso) large segments were sent by the link"
+assert_eq "$(counter e 'tcp_checksum_errors|rx_malformed')" 0 "errors"
+stop_engine e
