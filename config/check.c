@@ -354,6 +354,23 @@ static bool has_no_name(const struct gz_port_config *p)
 	return !p->iface[0] && !p->device[0] && !p->path[0];
 }
 
+/** check_more_addresses() - Of ports[i]: either some, or a server's */
+static void check_more_addresses(struct gz_load *ld, const struct gz_engine_config *c, unsigned i)
+{
+	const struct gz_engine_port *p = &c->more[i];
+	char path[48], dhcp[48];
+
+	snprintf(path, sizeof(path), "ports[%u].addresses", i);
+	snprintf(dhcp, sizeof(dhcp), "ports[%u].dhcp", i);
+	if (!p->naddrs && !p->dhcp)
+		gz_load_error(ld, path, dhcp, "missing: expected at least one address, or dhcp");
+	if (p->naddrs && p->dhcp)
+		gz_load_error(ld, dhcp, path, "not used beside addresses: expected one of them");
+	snprintf(path, sizeof(path), "ports[%u].mtu", i);
+	if (p->dhcp)
+		gz_check_mtu4(ld, &p->port, gz_load_has(ld, path) ? path : "port.mtu", dhcp);
+}
+
 /** check_more() - An engine's ports besides the first */
 static void check_more(struct gz_load *ld, struct gz_engine_config *c)
 {
@@ -368,9 +385,7 @@ static void check_more(struct gz_load *ld, struct gz_engine_config *c)
 			gz_load_error(ld, path, NULL,
 				      "'%s' is for port alone: expected another one",
 				      drivers[p->driver].name);
-		snprintf(path, sizeof(path), "ports[%u].addresses", i);
-		if (!c->more[i].naddrs && gz_load_has(ld, path))
-			gz_load_error(ld, path, NULL, "empty: expected at least one address");
+		check_more_addresses(ld, c, i);
 		if (has_no_name(p))
 			continue;
 		snprintf(path, sizeof(path), "ports[%u]", i);
@@ -385,9 +400,6 @@ static void check_more(struct gz_load *ld, struct gz_engine_config *c)
 	if (c->nmore && c->port.driver == GZ_DRV_DISPATCH)
 		gz_load_error(ld, "ports", "port.driver",
 			      "not used beside driver dispatch: expected one port");
-	if (c->nmore && c->dhcp)
-		gz_load_error(ld, "stack.dhcp", "ports",
-			      "not used beside ports: expected stack.addresses");
 }
 
 void gz_engine_check(struct gz_load *ld, void *conf)

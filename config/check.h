@@ -16,6 +16,9 @@ bool gz_check_overlap6(const struct gz_prefix *a, const struct gz_prefix *b);
 bool gz_check_same_prefix(const struct gz_prefix *a, const struct gz_prefix *b);
 /** Is an address, in network byte order, in a host's network? */
 bool gz_check_same_net(const struct gz_prefix4 *host, uint32_t addr);
+/** RFC 791: less than every host takes is too small for DHCP */
+void gz_check_mtu4(struct gz_load *ld, const struct gz_port_config *p, const char *key,
+		   const char *because);
 /** RFC 8200 section 5: with an MTU less than that Linux has no IPv6 on an interface */
 void gz_check_mtu6(struct gz_load *ld, const struct gz_port_config *p, const char *key);
 

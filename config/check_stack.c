@@ -27,6 +27,13 @@ bool gz_check_same_net(const struct gz_prefix4 *host, uint32_t addr)
 	return !((host->addr ^ addr) & gz_prefix4_mask(host->len));
 }
 
+void gz_check_mtu4(struct gz_load *ld, const struct gz_port_config *p, const char *key,
+		   const char *because)
+{
+	if (p->mtu < 576)
+		gz_load_error(ld, key, because, "too small for DHCP: expected at least 576");
+}
+
 /**
  * check_dhcp() - What a server is asked for is not said here
  * @ld:		Load
@@ -45,22 +52,27 @@ static void check_dhcp(struct gz_load *ld, struct gz_engine_config *c)
 		gz_load_error(ld, "stack.dhcp", "port.driver",
 			      "not used by driver dispatch, which is told the addresses at the "
 			      "start: expected stack.addresses");
-	if (c->port.mtu < 576)
-		gz_load_error(ld, "port.mtu", "stack.dhcp",
-			      "too small for DHCP: expected at least 576");
+	gz_check_mtu4(ld, &c->port, "port.mtu", "stack.dhcp");
 	c->naddrs = 0;
 	memset(c->addrs, 0, sizeof(c->addrs));
 }
 
+/** address_path() - Of the IPv4 address number @i of a port */
+static void address_path(char *path, size_t n, unsigned port, unsigned i)
+{
+	if (port)
+		snprintf(path, n, "ports[%u].addresses[%u]", port - 1, i);
+	else
+		snprintf(path, n, "stack.addresses[%u]", i);
+}
+
 /**
- * check_stack() - The engine's addresses, gateway and the pair's other end
+ * check_different() - No address twice, no network at two ports
  * @ld:		Load
  * @c:		Configuration
  */
-static void check_stack(struct gz_load *ld, const struct gz_engine_config *c)
+static void check_different(struct gz_load *ld, const struct gz_engine_config *c)
 {
-	const struct gz_prefix4 *veth = &c->port.veth_address;
-	bool near_veth = !veth->addr, near_gw = !c->gateway;
 	struct gz_prefix4 all[GZ_OWN4_MAX];
 	char text[INET_ADDRSTRLEN], path[40];
 	uint8_t port[GZ_OWN4_MAX];
@@ -71,14 +83,7 @@ static void check_stack(struct gz_load *ld, const struct gz_engine_config *c)
 
 		first = i && port[i] != port[i - 1] ? i : first;
 		inet_ntop(AF_INET, &a->addr, text, sizeof(text));
-		if (port[i])
-			snprintf(path, sizeof(path), "ports[%u].addresses[%u]", port[i] - 1u,
-				 i - first);
-		else
-			snprintf(path, sizeof(path), "stack.addresses[%u]", i);
-		near_veth |= !port[i] && gz_check_same_net(a, veth->addr);
-		/* A /32, as some clouds give, has its gateway outside. */
-		near_gw |= gz_check_same_net(a, c->gateway) || (!port[i] && a->len == 32);
+		address_path(path, sizeof(path), port[i], i - first);
 		for (unsigned j = 0; j < i; j++) {
 			if (all[j].addr == a->addr)
 				gz_load_error(ld, path, NULL,
@@ -92,6 +97,32 @@ static void check_stack(struct gz_load *ld, const struct gz_engine_config *c)
 					      "each network at one port",
 					      text);
 		}
+	}
+}
+
+/**
+ * check_stack() - The engine's addresses, gateway and the pair's other end
+ * @ld:		Load
+ * @c:		Configuration
+ */
+static void check_stack(struct gz_load *ld, const struct gz_engine_config *c)
+{
+	const struct gz_prefix4 *veth = &c->port.veth_address;
+	bool near_veth = !veth->addr, near_gw = !c->gateway || gz_engine_asks_any(c);
+	struct gz_prefix4 all[GZ_OWN4_MAX];
+	char text[INET_ADDRSTRLEN], path[40];
+	uint8_t port[GZ_OWN4_MAX];
+	unsigned n = gz_engine_addresses(c, all, port), first = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		const struct gz_prefix4 *a = &all[i];
+
+		first = i && port[i] != port[i - 1] ? i : first;
+		inet_ntop(AF_INET, &a->addr, text, sizeof(text));
+		address_path(path, sizeof(path), port[i], i - first);
+		near_veth |= !port[i] && gz_check_same_net(a, veth->addr);
+		/* A /32, as some clouds give, has its gateway outside. */
+		near_gw |= gz_check_same_net(a, c->gateway) || (!port[i] && a->len == 32);
 		if (veth->addr == a->addr)
 			gz_load_error(ld, path, "port.veth.address",
 				      "'%s' is port.veth.address: expected "
@@ -183,7 +214,7 @@ static bool near(const struct gz_engine_config *c, const struct in6_addr *via)
 	if (IN6_IS_ADDR_V4MAPPED(via)) {
 		for (unsigned i = 0; i < n; i++)
 			is |= gz_check_same_net(&all[i], v4) || (!port[i] && all[i].len == 32);
-		return is || c->dhcp;
+		return is || gz_engine_asks_any(c);
 	}
 	for (unsigned i = 0; i < c->naddrs6; i++)
 		is |= gz_check_overlap6(&c->addrs6[i], &host);
@@ -326,6 +357,7 @@ void gz_check_stack(struct gz_load *ld, struct gz_engine_config *c)
 		check_dhcp(ld, c);
 	else
 		check_stack(ld, c);
+	check_different(ld, c);
 	check_stack6(ld, c);
 	check_routes(ld, c);
 }

@@ -147,6 +147,7 @@ struct gz_engine_port {
 	struct gz_port_config port;
 	unsigned naddrs;
 	struct gz_prefix4 addrs[GZ_ADDRS_MAX];
+	bool dhcp; /* its address is a server's to say */
 };
 
 struct gz_memory_config {
@@ -328,6 +329,22 @@ static inline const struct gz_port_config *gz_engine_port(const struct gz_engine
 							  unsigned i)
 {
 	return i ? &c->more[i - 1].port : &c->port;
+}
+
+/** Is a DHCP server asked for the address at port @i? */
+static inline bool gz_engine_asks(const struct gz_engine_config *c, unsigned i)
+{
+	return i ? c->more[i - 1].dhcp : c->dhcp;
+}
+
+/** At any port? */
+static inline bool gz_engine_asks_any(const struct gz_engine_config *c)
+{
+	bool any = false;
+
+	for (unsigned i = 0; i <= c->nmore; i++)
+		any |= gz_engine_asks(c, i);
+	return any;
 }
 
 /** All IPv4 addresses of @c's ports, with their ports.  Return: how many */

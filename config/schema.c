@@ -415,7 +415,9 @@ static const struct gz_cfg_key alone_port_keys[] = {
 
 static const struct gz_cfg_key engine_port_keys[] = {
 	{ "addresses", GZ_CFG_HOST4, LIST(struct gz_engine_port, addrs, naddrs),
-	  .flags = GZ_CFG_REQUIRED, .help = "The stack's addresses there." },
+	  .flags = GZ_CFG_OPTIONAL, .help = "The stack's addresses there." },
+	{ "dhcp", GZ_CFG_BOOL, FIELD(struct gz_engine_port, dhcp),
+	  .flags = GZ_CFG_OPTIONAL, .help = "Ask a DHCP server for the address instead." },
 };
 
 static const struct gz_cfg_part engine_port_parts[] = {
@@ -439,7 +441,9 @@ static const struct gz_cfg_key engine_keys[] = {
 		  "mac, vlan: as port has them; mtu: left out, port.mtu. Its queue_size, "
 		  "promiscuous and offloads hold for all, and so do memory.mbufs. addresses: of "
 		  "IPv4, in networks that no other port has; stack.gateway and the next hops of "
-		  "stack.routes may be in any of them. IPv6 is the first port's." },
+		  "stack.routes may be in any of them. dhcp: as stack.dhcp, in place of addresses; "
+		  "the gateway is that of the first port that was told of one, if "
+		  "stack.gateway is left out. IPv6 is the first port's." },
 	{ "stack", GZ_CFG_BLOCK, .help = "The IP stack." },
 	{ "stack.addresses", GZ_CFG_HOST4,
 	  LIST(struct gz_engine_config, addrs, naddrs),

@@ -410,7 +410,8 @@ static int claim_both(struct gz_call_ctx *c, struct gz_end end)
 	int err;
 
 	/* The engine's own client has it. */
-	if (gz_cfg->dhcp && ntohs(end.port) == GZ_DHCP_PORT && !gz_addr_is_loopback(end))
+	if (gz_engine_asks_any(gz_cfg) && ntohs(end.port) == GZ_DHCP_PORT &&
+	    !gz_addr_is_loopback(end))
 		return -EADDRINUSE;
 	for (int tries = 0;; tries++) {
 		err = claim(c, end);

@@ -455,15 +455,25 @@ static void run(bool embedded)
 
 static int signal_pipe[2] = {-1, -1};
 
+/* At any port that is to have one */
+static bool lacks_lease(void)
+{
+	bool lacks = false;
+
+	for (unsigned i = 0; i <= cfg.nmore; i++)
+		lacks |= gz_engine_asks(&cfg, i) && gz_own4_of(gz_own4(), i) < 0;
+	return lacks;
+}
+
 /* Programs that come at once find an address, if there is a server that gives one. */
 static void await_lease(void)
 {
 	struct pollfd end = {.fd = signal_pipe[0], .events = POLLIN};
 	uint64_t give_up = gz_now_ns() + LEASE_WAIT_MS * 1000000ull;
 
-	while (!gz_own4()->n && !end.revents && gz_now_ns() < give_up)
+	while (lacks_lease() && !end.revents && gz_now_ns() < give_up)
 		poll(&end, 1, 5);
-	if (!gz_own4()->n && !end.revents)
+	if (lacks_lease() && !end.revents)
 		gz_warn("no DHCP server has given an address yet: it is asked for on");
 }
 
@@ -670,7 +680,7 @@ int main(int argc, char **argv)
 		fail("Couldn't start the worker");
 		goto out_control;
 	}
-	if (cfg.dhcp)
+	if (gz_engine_asks_any(&cfg))
 		await_lease();
 	io.fd[FD_SIGNAL] = (struct pollfd){.fd = signal_pipe[0], .events = POLLIN};
 	io.fd[FD_LISTEN] = (struct pollfd){.fd = control, .events = POLLIN};

@@ -611,26 +611,28 @@ static void set_mtu(struct netif *nif, uint16_t mtu)
 	nif->mtu = mtu;
 }
 
-void gz_netif_address(void)
+void gz_netif_address(unsigned port)
 {
 	const struct gz_own4 *own = gz_own4();
-	ip4_addr_t a = {own->addr[0].addr}, m = {gz_own4_mask(own->addr[0].len)},
-		   g = {own->gateway};
+	struct netif *nif = gz_worker.wire[port].nif;
+	int i = gz_own4_of(own, port);
+	ip4_addr_t a = {i < 0 ? 0 : own->addr[i].addr},
+		   m = {i < 0 ? 0 : gz_own4_mask(own->addr[i].len)};
 
-	set_mtu(&net.nif[0], gz_ports[0].mtu);
+	set_mtu(nif, gz_ports[port].mtu);
 	/* lwIP tells the link of another one, by gratuitous ARP */
-	netif_set_addr(&net.nif[0], &a, &m, &g);
+	netif_set_addr(nif, &a, &m, netif_ip4_gw(nif));
 }
 
 /* An address of @w's */
-static int add(struct gz_wire *w, uint32_t addr, unsigned len, uint32_t gateway)
+static int add(struct gz_wire *w, uint32_t addr, unsigned len)
 {
-	const ip4_addr_t a = {addr}, m = {gz_own4_mask(len)}, g = {gateway};
+	const ip4_addr_t a = {addr}, m = {gz_own4_mask(len)};
 	struct netif *nif = &net.nif[net.n];
 
 	if (!w->nif)
 		w->nif = nif;
-	if (!netif_add(nif, &a, &m, &g, w, nif_init, ethernet_input))
+	if (!netif_add(nif, &a, &m, IP4_ADDR_ANY4, w, nif_init, ethernet_input))
 		return -ENOMEM;
 	net.n++;
 	netif_set_up(nif);
@@ -656,16 +658,17 @@ int gz_netif_init(void)
 {
 	const struct gz_own4 *own = gz_own4();
 	int err = 0;
+	unsigned k = 0;
 
 	if (!gz_gro_init())
 		return -ENOMEM;
-	for (unsigned i = 0; i < gz_nports; i++)
+	for (unsigned i = 0; i < gz_nports && !err; i++) {
 		gz_worker.wire[i].no_link = !gz_link_is_up(&gz_ports[i]);
-	if (gz_cfg->dhcp) /* it has 0.0.0.0 until then */
-		err = add(&gz_worker.wire[0], 0, 0, 0);
-	for (unsigned i = 0; !err && !gz_cfg->dhcp && i < own->n; i++)
-		err = add(&gz_worker.wire[own->port[i]], own->addr[i].addr, own->addr[i].len,
-			  i ? 0 : own->gateway);
+		if (gz_engine_asks(gz_cfg, i)) /* it has 0.0.0.0 until then */
+			err = add(&gz_worker.wire[i], 0, 0);
+		for (; !err && k < own->n && own->port[k] == i; k++)
+			err = add(&gz_worker.wire[i], own->addr[k].addr, own->addr[k].len);
+	}
 	if (!err && net.n)
 		netif_set_default(&net.nif[0]);
 	if (!err)

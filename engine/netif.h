@@ -47,9 +47,9 @@ static inline void gz_wire_add(struct gz_wire *w, enum gz_counter c, uint64_t n)
 /* --- netif.c --------------------------------------------------------------- */
 
 int gz_netif_init(void);
-bool gz_netif_loop(void);    /* one round of looped packets */
-void gz_netif_address(void); /* another one, or another MTU, by stack.dhcp */
-void gz_netif_link(void);    /* it may have changed: gz_link_is_up() */
+bool gz_netif_loop(void);	      /* one round of looped packets */
+void gz_netif_address(unsigned port); /* another one, or another MTU, by DHCP */
+void gz_netif_link(void);	      /* it may have changed: gz_link_is_up() */
 void gz_netif_flush(void);
 void gz_netif_look(struct gz_worker *w);  /* what the ports take may have changed */
 struct netif *gz_netif_of(uint32_t addr); /* the one with this address, or NULL */

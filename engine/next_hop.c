@@ -11,8 +11,10 @@
 #include "lwip/ip4.h"
 #include "lwip/netif.h"
 
+#include "engine/address.h"
 #include "engine/end.h"
 #include "engine/next_hop.h"
+#include "engine/own4.h"
 #include "engine/route.h"
 #include "engine/worker.h"
 
@@ -52,14 +54,16 @@ struct netif *gz_ip4_route(const ip4_addr_t *src, const ip4_addr_t *dest)
 	struct netif *nif;
 	uint32_t via;
 
+	if (ip4_addr_isloopback(dest))
+		return NULL;
 	/* From an address that DHCP has taken away: to where it is dropped, and not forgotten. */
-	if (src && src->addr && netif_default && !netif_ip4_addr(netif_default)->addr)
-		return ip4_addr_isloopback(dest) ? NULL : netif_default;
-	if (ip4_addr_ismulticast(dest) || ip4_addr_isloopback(dest))
+	if (src && src->addr && !gz_addr_is_local(gz_end_v4(src->addr, 0)))
+		return netif_default;
+	if (ip4_addr_ismulticast(dest))
 		return NULL;
 	via = routed_by(dest->addr, NULL);
 	nif = on_link(via ? via : dest->addr, NULL);
-	return nif || !netif_default ? nif : on_link(netif_ip4_gw(netif_default)->addr, NULL);
+	return nif ? nif : on_link(gz_own4()->gateway, NULL);
 }
 
 /** gz_etharp_gateway() - LWIP_HOOK_ETHARP_GET_GW: the neighbour for what is not in @nif's network
@@ -67,7 +71,7 @@ struct netif *gz_ip4_route(const ip4_addr_t *src, const ip4_addr_t *dest)
 const ip4_addr_t *gz_etharp_gateway(struct netif *nif, const ip4_addr_t *dest)
 {
 	static ip4_addr_t via;
-	const ip4_addr_t *gateway = netif_ip4_gw(netif_default);
+	uint32_t gateway = gz_own4()->gateway;
 	const struct netif *way;
 
 	via.addr = routed_by(dest->addr, nif->state);
@@ -81,7 +85,8 @@ const ip4_addr_t *gz_etharp_gateway(struct netif *nif, const ip4_addr_t *dest)
 	way = gz_ip4_route(NULL, dest);
 	if (way && way->state != nif->state)
 		return dest;
-	return !ip4_addr_isany(gateway) ? gateway : NULL;
+	via.addr = gateway;
+	return gateway ? &via : NULL;
 }
 
 void gz_next_hop(const struct netif *nif, ip4_addr_t *to)

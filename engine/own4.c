@@ -28,7 +28,7 @@ static struct {
 	struct gz_own4 configured;
 	SLIST_HEAD(, kept) all; /* the first worker's */
 	pthread_mutex_t lock;	/* of: */
-	struct gz_lease lease;
+	struct gz_lease lease[GZ_PORTS_MAX];
 } own4 = {.now = &own4.configured, .lock = PTHREAD_MUTEX_INITIALIZER};
 
 const struct gz_own4 *gz_own4(void)
@@ -40,8 +40,9 @@ void gz_own4_init(const struct gz_engine_config *cfg)
 {
 	own4.configured.n = gz_engine_addresses(cfg, own4.configured.addr, own4.configured.port);
 	own4.configured.gateway = cfg->gateway;
-	if (cfg->dhcp)
-		own4.lease.state = "init";
+	for (unsigned i = 0; i <= cfg->nmore; i++)
+		if (gz_engine_asks(cfg, i))
+			own4.lease[i].state = "init";
 }
 
 uint32_t gz_own4_mask(unsigned len)
@@ -57,19 +58,24 @@ int gz_own4_of(const struct gz_own4 *o, unsigned port)
 	return -1;
 }
 
-void gz_own4_lease(struct gz_lease *l)
+const struct gz_own4 *gz_own4_configured(void)
+{
+	return &own4.configured;
+}
+
+void gz_own4_lease(unsigned port, struct gz_lease *l)
 {
 	pthread_mutex_lock(&own4.lock);
-	*l = own4.lease;
+	*l = own4.lease[port];
 	pthread_mutex_unlock(&own4.lock);
 }
 
-uint32_t gz_own4_valid(void)
+uint32_t gz_own4_valid(unsigned port)
 {
 	uint64_t now = gz_now_ns();
 	struct gz_lease l;
 
-	gz_own4_lease(&l);
+	gz_own4_lease(port, &l);
 	if (!l.state || l.until == UINT64_MAX)
 		return UINT32_MAX;
 	return l.until > now ? (uint32_t)((l.until - now) / 1000000000u) : 0;
@@ -114,7 +120,7 @@ static void tell(const struct gz_own4 *from, const struct gz_own4 *to, bool came
 	}
 }
 
-bool gz_own4_publish(const struct gz_own4 *o, const struct gz_lease *l)
+bool gz_own4_publish(const struct gz_own4 *o, unsigned port, const struct gz_lease *l)
 {
 	const struct gz_own4 *was = gz_own4(), *is = was;
 
@@ -126,7 +132,7 @@ bool gz_own4_publish(const struct gz_own4 *o, const struct gz_lease *l)
 		}
 	}
 	pthread_mutex_lock(&own4.lock);
-	own4.lease = *l;
+	own4.lease[port] = *l;
 	pthread_mutex_unlock(&own4.lock);
 	if (is == was)
 		return false;

@@ -23,26 +23,29 @@ struct gz_own4 {
 
 /** What stack.dhcp has come to (dhcp.c) */
 struct gz_lease {
-	const char *state; /* RFC 2131's, static; NULL: stack.dhcp is not set */
+	const char *state; /* RFC 2131's, static; NULL: nobody is asked */
 	uint32_t server;   /* who gave the address; network byte order */
 	uint64_t until;	   /* ns, CLOCK_MONOTONIC; UINT64_MAX: for ever */
 };
 
 /** gz_own4() - What holds now; any thread, without a lock.  It stays in memory. */
 const struct gz_own4 *gz_own4(void);
+/** gz_own4_configured() - What the configuration says, without what DHCP says; any thread */
+const struct gz_own4 *gz_own4_configured(void);
 /** What the configuration says holds; main, before there are other threads */
 void gz_own4_init(const struct gz_engine_config *cfg);
 /**
- * gz_own4_publish() - These hold from now on, by @l; programs that listen hear of it
+ * gz_own4_publish() - These hold from now on, at @port by @l; programs that listen hear of it
  *
  * The first worker.  Return: is it another one than before?  Without memory for it what was
  * before holds on.
  */
-bool gz_own4_publish(const struct gz_own4 *o, const struct gz_lease *l);
-/** Any thread */
-void gz_own4_lease(struct gz_lease *l);
-/** For how many seconds the addresses hold (ifa_valid of rtnetlink(7)); UINT32_MAX: for ever */
-uint32_t gz_own4_valid(void);
+bool gz_own4_publish(const struct gz_own4 *o, unsigned port, const struct gz_lease *l);
+/** Of what is asked for at @port; any thread */
+void gz_own4_lease(unsigned port, struct gz_lease *l);
+/** For how many seconds the addresses there hold (ifa_valid of rtnetlink(7)); UINT32_MAX: for ever
+ */
+uint32_t gz_own4_valid(unsigned port);
 /** gz_own4_of() - The first address of @o at @port; -1: it has none */
 int gz_own4_of(const struct gz_own4 *o, unsigned port);
 /** The netmask of a prefix of @len bits, network byte order */

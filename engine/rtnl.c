@@ -343,7 +343,7 @@ static void address4(struct gz_rtnl *b, const struct nlmsghdr *request, uint16_t
 	uint32_t last = p->addr | ~gz_own4_mask(p->len);
 
 	address(b, request, type, pid, &gz_ports[own->port[i]], AF_INET, p->len, &p->addr,
-		sizeof(p->addr), p->len < 31 ? &last : NULL, gz_own4_valid());
+		sizeof(p->addr), p->len < 31 ? &last : NULL, gz_own4_valid(own->port[i]));
 }
 
 void gz_rtnl_records(struct gz_rtnl *b, const struct nlmsghdr *request, bool strict, uint32_t pid)

@@ -156,8 +156,8 @@ static void routes_v4(struct gz_rtnl *b, const struct nlmsghdr *h, bool strict, 
 			  .via = &own->gateway};
 	struct gz_lease l;
 
-	gz_own4_lease(&l);
-	if (l.state)
+	gz_own4_lease((unsigned)(gz_addr_port(gz_end_v4(own->gateway, 0)) - gz_ports), &l);
+	if (l.state && !gz_cfg->gateway)
 		r.protocol = RTPROT_DHCP;
 	r.oif = index_to(gz_end_v4(own->gateway, 0).addr);
 	if (own->gateway)

@@ -156,6 +156,7 @@ static const char *in_use(const struct gz_offloads *o, char used[64])
 /** addresses() - Of both families, and where IPv4's are from */
 static void addresses(struct rte_tel_data *d, const struct gz_port *p)
 {
+	unsigned number = (unsigned)(p - gz_ports);
 	char text[INET6_ADDRSTRLEN], buf[INET6_ADDRSTRLEN + 4];
 	struct rte_tel_data *list = rte_tel_data_alloc();
 	const struct gz_own4 *own = gz_own4();
@@ -179,15 +180,15 @@ static void addresses(struct rte_tel_data *d, const struct gz_port *p)
 		rte_tel_data_add_array_string(list, buf);
 	}
 	rte_tel_data_add_dict_container(d, "addresses", list, 0);
-	gz_own4_lease(&l);
+	gz_own4_lease(number, &l);
 	if (!l.state)
 		return;
 	str(d, "dhcp", l.state);
-	if (!own->n)
+	if (gz_own4_of(own, number) < 0)
 		return;
 	str(d, "dhcp_server", inet_ntop(AF_INET, &l.server, text, sizeof(text)));
-	if (gz_own4_valid() != UINT32_MAX)
-		u64(d, "dhcp_lease_s", gz_own4_valid());
+	if (gz_own4_valid(number) != UINT32_MAX)
+		u64(d, "dhcp_lease_s", gz_own4_valid(number));
 }
 
 /* Parameter: its number, "0" if it is left out */

@@ -89,7 +89,7 @@ void gz_udp_input(struct pbuf *p, struct netif *inp)
 	bool to_many;
 	u16_t len;
 
-	if (is_for_client(p) && gz_cfg->dhcp) {
+	if (is_for_client(p) && gz_dhcp_asks(inp)) {
 		gz_dhcp_input(p, inp);
 		return;
 	}

@@ -258,7 +258,7 @@ static void handle(struct gz_worker *w, struct gz_msg *m)
 		sem_post(&m->leave->done);
 		break;
 	case GZ_OP_ADDRESS:
-		gz_netif_address();
+		gz_netif_address((unsigned)m->id);
 		break;
 	case GZ_OP_LINK:
 		gz_netif_link();

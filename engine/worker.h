@@ -51,7 +51,7 @@ enum gz_op {
 	GZ_OP_LEAVE,	 /* sock leaves the rings, see leave */
 	GZ_OP_DATAGRAMS, /* some were left to the worker to send */
 	GZ_OP_NO_LANES,	 /* client: none of its connections goes by lanes any more; leave */
-	GZ_OP_ADDRESS,	 /* gz_own4() or the MTU changed, by stack.dhcp */
+	GZ_OP_ADDRESS,	 /* gz_own4() or the MTU changed at a port, by DHCP */
 	GZ_OP_LINK,	 /* the port's link went or came, see gz_link_is_up() */
 	GZ_OP_LOOK,	 /* programs' words changed: no more than to wake */
 	GZ_OP_STOP,	 /* end the loop */
@@ -62,7 +62,8 @@ struct gz_msg {
 	struct gz_worker *to;
 	enum gz_op op;
 	struct gz_sock *sock; /* a reference that the message carries */
-	uint64_t id; /* REOFFER: of the connection; sock is the listener.  GROUP: the port */
+	uint64_t id;	      /* REOFFER: of the connection; sock is the listener.  GROUP,
+			       * ADDRESS: the port */
 	struct gz_flow *flow;
 	struct gz_client *client; /* PLANE: a reference comes along */
 	struct gz_leave *leave;	  /* BEGIN, LEAVE: who waits */

@@ -61,7 +61,7 @@
 #define LWIP_HOOK_DHCP_PARSE_OPTION(netif, dhcp, state, msg, type, option, len, p, at)             \
 	do {                                                                                       \
 		LWIP_UNUSED_ARG(msg);                                                              \
-		gz_dhcp_option(option, len, p, at);                                                \
+		gz_dhcp_option(netif, option, len, p, at);                                         \
 	} while (0)
 #define LWIP_DNS 0
 #define LWIP_ACD 0
@@ -134,7 +134,7 @@ uint8_t gz_timestamp_room(const struct tcp_pcb *pcb, uint8_t len);
 
 struct netif;
 struct ip6_addr;
-void gz_dhcp_option(uint8_t option, uint8_t len, struct pbuf *p, uint16_t at);
+void gz_dhcp_option(struct netif *nif, uint8_t option, uint8_t len, struct pbuf *p, uint16_t at);
 const struct ip6_addr *gz_nd6_gateway(struct netif *nif, const struct ip6_addr *dest);
 #define LWIP_HOOK_ND6_GET_GW(nif, dest) gz_nd6_gateway(nif, dest)
 struct ip4_addr;

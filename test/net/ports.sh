@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# ports.sh - An engine with two ports: servers and clients at each, a route behind the second,
-# one without a link while the other goes on, and what programs and gazelle-ctl see of both
+# ports.sh - An engine with two ports: servers and clients at each, a route and the gateway behind
+# the second, one without a link while the other goes on, sockets that are bound to one, and what
+# programs and gazelle-ctl see of both
 #
-# With one worker and with two.  What connections come from is compared with the kernel that has
-# the same addresses and routes.  Then a port that takes large segments beside one that does not.
+# With one worker and with two.  What connections come from, and who answers, is compared with the
+# kernel that has the same addresses and routes.  Then both addresses are servers', and last a port
+# that takes large segments is beside one that does not.
 
 # shellcheck source=test/lib.sh
 . "$(dirname "$0")/../lib.sh"
@@ -126,15 +128,16 @@ for i in 1 2; do
 	background many$i in_ns net$i "$T/net/many" serve 7000
 	wait_line many$i ready
 done
-in_ns net2 ip address add 10.8.0.1/32 dev lo
+for a in 10.8.0.1 10.9.0.1; do in_ns net2 ip address add $a/32 dev lo; done
 in_ns net1 ip address add 10.2.0.99/32 dev lo
 wait_port net1 10.1.0.1 8000
 wait_port net2 10.2.0.1 8000
-all="10.1.0.1 10.2.0.1 10.8.0.1"
+all="10.1.0.1 10.2.0.1 10.8.0.1 10.9.0.1"
 
 # The kernel first
 for i in 1 2; do in_ns stack ip address add 10.$i.0.2/24 dev ve$i; done
 in_ns stack ip route add 10.8.0.0/16 via 10.2.0.1
+in_ns stack ip route add default via 10.2.0.1
 # shellcheck disable=SC2086
 sources=$(in_ns stack python3 "$WORK/ask.py" $all)
 # bound FILE CMD... - what bound.py says, which CMD runs, and who answers to net1 and net2
@@ -160,6 +163,7 @@ ports:
   - {driver: af_xdp, iface: ve2, addresses: [10.2.0.2/24], mtu: 1400}
 stack:
   addresses: [10.1.0.2/24]
+  gateway: 10.2.0.1
   routes: [{to: 10.8.0.0/16, via: 10.2.0.1}]
 workers: {count: $1}
 policy: {rules: [{action: kernel, net: 10.2.0.98}]}"
@@ -226,8 +230,9 @@ print([p["interface"] for p in json.load(sys.stdin)])')" "['gazelle0', 'gazelle1
 gazelle1 10.2.0.2/24" "ip addr"
 	assert_eq "$(gz e ip -o link | awk '/gazelle/ { print $2, $5 }')" "gazelle0: 1500
 gazelle1: 1400" "ip link"
-	assert_eq "$(gz e ip -4 route show dev gazelle1)" "10.8.0.0/16 via 10.2.0.1 proto static 
-10.2.0.0/24 proto kernel scope link src 10.2.0.2 " "ip route"
+	assert_eq "$(gz e ip -4 route show dev gazelle1 | sed 's/ *$//')" "default via 10.2.0.1 proto static
+10.8.0.0/16 via 10.2.0.1 proto static
+10.2.0.0/24 proto kernel scope link src 10.2.0.2" "ip route"
 	assert_match "$(gz e ip route get 10.8.0.1)" "via 10.2.0.1 dev gazelle1 src 10.2.0.2"
 	assert_match "$(gz e ip route get 10.1.0.1)" "10.1.0.1 dev gazelle0 src 10.1.0.2"
 	within 5 neighbours gazelle0 10.1.0.1
@@ -255,6 +260,30 @@ neighbours() {
 TALK=()
 served 1
 served 2
+
+# Both addresses from servers, one of which says another MTU
+if command -v dnsmasq >/dev/null; then
+	for i in 1 2; do
+		mac=$(in_ns stack cat /sys/class/net/ve$i/address)
+		background dnsmasq$i in_ns net$i dnsmasq --no-daemon --conf-file=/dev/null --port=0 --user=root \
+			--interface=e0 --bind-interfaces --dhcp-authoritative --no-ping \
+			--dhcp-leasefile="$WORK/leases$i" --dhcp-range=10.$i.0.70,10.$i.0.90,255.255.255.0,12$i \
+			--dhcp-host="$mac,10.$i.0.77" --dhcp-option=option:router,10.$i.0.1 \
+			--dhcp-option=option:mtu,$((1500 - 100 * (i - 1)))
+		wait_line dnsmasq$i "DHCP, IP range"
+	done
+	start_engine e stack "port: {driver: af_packet, iface: ve1}
+ports: [{driver: af_packet, iface: ve2, dhcp: true}]
+stack: {dhcp: true}"
+	for i in 1 2; do
+		assert_eq "$(shown gazelle$((i - 1)) \
+			"p['addresses'], p['dhcp'], p['dhcp_server'], p['mtu'], 110 < p['dhcp_lease_s'] <= 120 + $i")" \
+			"['10.$i.0.77/24'] bound 10.$i.0.1 $((1500 - 100 * (i - 1))) True" "the lease of port $i"
+		assert_eq "$(gz e curl -sS "http://10.$i.0.1:8000/name")" net$i
+	done
+	assert_match "$(gz e ip route)" "default via 10.1.0.1 dev gazelle0 proto dhcp"
+	stop_engine e
+fi
 
 # Segments as large as the link takes them at one port, and such of the MSS at the other
 helper=$T/semantics/helper_transfer

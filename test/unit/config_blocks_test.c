@@ -330,8 +330,14 @@ static void an_engine_has_several_ports(void **state)
 	assert_memory_equal(port, "\0\1\1\2", 4);
 
 #define ONE "port: {iface: a}\nstack: {addresses: [10.1.0.2/24]}\n"
-	bad(ONE "ports: [{iface: b}]", "3:9: key 'ports[0]': 'addresses' is missing");
-	bad(ONE "ports: [{iface: b, addresses: []}]", "3:31: key 'ports[0].addresses': empty");
+	good("port: {iface: a}\nstack: {dhcp: true}\nports: [{iface: b, dhcp: true}]\n");
+	assert_true(gz_engine_asks(&engine, 0) && gz_engine_asks(&engine, 1));
+	bad(ONE "ports: [{iface: b}]", "3:9: key 'ports[0].addresses': missing");
+	bad(ONE "ports: [{iface: b, addresses: []}]", "3:31: key 'ports[0].addresses': missing");
+	bad(ONE "ports: [{iface: b, dhcp: true, addresses: [10.2.0.2/24]}]",
+	    "3:26: key 'ports[0].dhcp': not used beside addresses");
+	bad(ONE "ports: [{iface: b, dhcp: true, mtu: 500}]",
+	    "3:37: key 'ports[0].mtu': too small for DHCP");
 	bad(ONE "ports: [{iface: a, addresses: [10.2.0.2/24]}]",
 	    "3:9: key 'ports[0]': the same device as port");
 	bad(ONE "ports: [{iface: b, addresses: [10.2.0.2/24]}, {iface: b, addresses: "
@@ -352,9 +358,6 @@ static void an_engine_has_several_ports(void **state)
 	bad("port: {driver: dispatch, path: /p}\nstack: {addresses: [10.1.0.2/24]}\n"
 	    "ports: [{iface: b, addresses: [10.2.0.2/24]}]",
 	    "3:8: key 'ports': not used beside driver dispatch");
-	bad("port: {iface: a}\nstack: {dhcp: true}\n"
-	    "ports: [{iface: b, addresses: [10.2.0.2/24]}]",
-	    "2:15: key 'stack.dhcp': not used beside ports");
 	bad("port: {iface: a}\nstack: {addresses: [10.1.0.2/24], gateway: 10.3.0.1}\n"
 	    "ports: [{iface: b, addresses: [10.2.0.2/24]}]",
 	    "2:44: key 'stack.gateway': '10.3.0.1' is in no network of stack.addresses or ports");
