@@ -13,12 +13,14 @@
  * --no-huge, which DPDK also backs with one memfd that a vhost-user peer can
  * map.  --no-shconf goes with both: no secondary processes, and no 1.8 MB of
  * files in the run-time directory.  Telemetry does not depend on it.
+ * Who has found free hugepages holds a lock until EAL has them.
  *
  * Messages.  DPDK says why something failed only in its log.  All of it passes
  * log_write(), which hands the first error of a gz_log_hold() to our caller.
  */
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -26,6 +28,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -46,6 +49,9 @@
 #define ARGS_MAX (24 + GZ_EAL_ARGS_MAX)
 /* Besides the mbufs: rings, queues, heap headers and what drivers keep. */
 #define OVERHEAD_MB 16
+/* EAL starts in some 100 ms; who takes so long is stopped, or waits for a device. */
+#define HUGE_LOCK_MS 10000
+#define HUGE_LOCK_POLL_MS 5
 
 /* What EAL may not print on its own: the first error since gz_log_hold() */
 static struct {
@@ -123,6 +129,14 @@ void gz_log_release(char *line, size_t n)
 	pthread_mutex_unlock(&held.lock);
 }
 
+/** runtime_base() - What has this user's folder of DPDK's, as eal_create_runtime_dir() has it */
+static const char *runtime_base(void)
+{
+	const char *base = getuid() ? getenv("XDG_RUNTIME_DIR") : "/var/run";
+
+	return base ? base : "/tmp";
+}
+
 /**
  * runtime_dir() - Where DPDK puts the telemetry socket
  * @path, @n:	Filled
@@ -130,15 +144,7 @@ void gz_log_release(char *line, size_t n)
  */
 static void runtime_dir(char *path, size_t n, const char *name)
 {
-	const char *base = "/var/run";
-
-	/* as eal_create_runtime_dir() has it */
-	if (getuid()) {
-		base = getenv("XDG_RUNTIME_DIR");
-		if (!base)
-			base = "/tmp";
-	}
-	snprintf(path, n, "%s/dpdk/gazelle-%s", base, name);
+	snprintf(path, n, "%s/dpdk/gazelle-%s", runtime_base(), name);
 }
 
 /** socket_alive() - Does somebody answer on this telemetry socket? */
@@ -223,6 +229,43 @@ static unsigned long huge_number(const char *name)
 	return v;
 }
 
+/** huge_free() - Free pages that are not promised to somebody */
+static unsigned long huge_free(void)
+{
+	unsigned long free = huge_number("free_hugepages");
+	unsigned long resv = huge_number("resv_hugepages");
+
+	return free > resv ? free - resv : 0;
+}
+
+/**
+ * huge_lock() - Until EAL has its hugepages nobody else of this user counts on them
+ *
+ * Nothing else stands between the look at the kernel's counters and the pages that EAL
+ * takes, some 100 ms later.  A file of the kernel's would do for all users, but each network
+ * namespace sees another /sys.
+ *
+ * Return: to be closed when EAL has started; -1 if there is no such directory, or if somebody
+ *	   has had the lock for HUGE_LOCK_MS
+ */
+static int huge_lock(void)
+{
+	char dir[80];
+	int fd;
+
+	snprintf(dir, sizeof(dir), "%s/dpdk", runtime_base());
+	mkdir(dir, 0700); /* as EAL does a moment later */
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	for (int ms = 0; fd >= 0 && flock(fd, LOCK_EX | LOCK_NB); ms += HUGE_LOCK_POLL_MS) {
+		if (ms >= HUGE_LOCK_MS) {
+			close(fd);
+			return -1;
+		}
+		usleep(HUGE_LOCK_POLL_MS * 1000);
+	}
+	return fd;
+}
+
 /** memory_mb() - Megabytes that EAL is to have */
 static unsigned memory_mb(const struct gz_eal_config *c)
 {
@@ -239,20 +282,23 @@ static unsigned memory_mb(const struct gz_eal_config *c)
  * @c:		Configuration
  * @mb:		Megabytes wanted
  * @huge:	Answer
+ * @lock:	What keeps the hugepages for us, to be closed when EAL has them; else -1
  * @err, @n:	One line that says which memory, or what is missing
  *
  * Return: 0, -ENOMEM if hugepages are demanded and there are too few
  */
-static int choose_memory(const struct gz_eal_config *c, unsigned mb, bool *huge, char *err,
-			 size_t n)
+static int choose_memory(const struct gz_eal_config *c, unsigned mb, bool *huge, int *lock,
+			 char *err, size_t n)
 {
-	unsigned long free = huge_number("free_hugepages");
-	unsigned long resv = huge_number("resv_hugepages");
-	unsigned long pages = (mb + 1) / 2;
+	unsigned long pages = (mb + 1) / 2, free;
 
-	/* reserved pages are free, but promised to somebody else */
-	free = free > resv ? free - resv : 0;
+	*lock = c->memory->hugepages != GZ_HUGE_NEVER && huge_free() ? huge_lock() : -1;
+	free = huge_free();
 	*huge = c->memory->hugepages != GZ_HUGE_NEVER && free >= pages;
+	if (!*huge && *lock >= 0) {
+		close(*lock);
+		*lock = -1;
+	}
 	if (*huge)
 		snprintf(err, n, "memory: %u MB in 2 MB hugepages", mb);
 	else if (c->memory->hugepages == GZ_HUGE_NEVER)
@@ -280,7 +326,7 @@ int gz_eal_start(const struct gz_eal_config *c, bool pci, char *err, size_t n)
 	struct gz_cpus on;
 	bool huge, local;
 	size_t k;
-	int rc;
+	int rc, lock;
 
 	rc = gz_cpus_choose(c->workers, &on, err, n);
 	if (rc)
@@ -303,10 +349,6 @@ int gz_eal_start(const struct gz_eal_config *c, bool pci, char *err, size_t n)
 				 c->name, sock);
 	runtime_remove(dir);
 
-	rc = choose_memory(c, mb, &huge, err, n);
-	if (rc)
-		return rc;
-
 	k = (size_t)snprintf(lcores, sizeof(lcores), "0@(%s)", cpus);
 	for (unsigned i = 1; i <= on.n && k < sizeof(lcores); i++) {
 		if (on.cpu[i - 1] >= 0)
@@ -317,6 +359,10 @@ int gz_eal_start(const struct gz_eal_config *c, bool pci, char *err, size_t n)
 	}
 	if (k >= sizeof(lcores))
 		return gz_failed(err, n, E2BIG, "%u workers are too many", on.n);
+
+	rc = choose_memory(c, mb, &huge, &lock, err, n);
+	if (rc)
+		return rc;
 
 	snprintf(prefix, sizeof(prefix), "gazelle-%s", c->name);
 	local = huge && on.node >= 0 && on.node < RTE_MAX_NUMA_NODES;
@@ -364,6 +410,8 @@ int gz_eal_start(const struct gz_eal_config *c, bool pci, char *err, size_t n)
 	gz_log_hold();
 	rc = rte_eal_init((int)argc, argv);
 	gz_log_release(reason, sizeof(reason));
+	if (lock >= 0)
+		close(lock);
 	if (rc >= 0)
 		return 0;
 	rc = rte_errno ? rte_errno : EINVAL;

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# hugepages.sh - Used when there are enough, done without when not, missed when demanded
+# hugepages.sh - Used when there are enough, done without when not, missed when demanded; by one
+# of several programs that start at once
 
 # shellcheck source=test/lib.sh
 . "$(dirname "$0")/../lib.sh"
@@ -11,6 +12,7 @@ if ! [ -w $PAGES/nr_hugepages ]; then skip "no hugepages of 2 MB here"; fi
 before=$(cat $PAGES/nr_hugepages)
 restore() {
 	local status=$?
+	set +e # or the status would end this before cleanup
 	echo "$before" >$PAGES/nr_hugepages
 	(exit $status)
 	cleanup
@@ -52,3 +54,21 @@ start_engine never stack "$yaml {hugepages: never}"
 grep -q 'MB without hugepages (as configured)' "$WORK"/*-never.log || fail "never: not said"
 assert_eq "$(free_pages)" "$free" "free hugepages"
 stop_engine never
+
+# Four that start at once, and pages for one: nobody counts on pages that another one takes.
+echo $((before + 40)) >$PAGES/nr_hugepages
+free=$(free_pages)
+[ "$free" -ge 32 ] && [ "$free" -lt 64 ] || skip "the kernel has no 40 hugepages to give"
+for e in a b c d; do
+	engine_config $e stack "port: {driver: null}
+stack: {addresses: [10.1.0.2/24]}
+memory: {hugepages: auto, megabytes: 64}"
+	background "engine-$e.log" in_ns stack "$BIN/gazelle-engine" --config "$(config_of $e)"
+	ENGINE_PID_OF[$e]=$PID
+done
+for e in a b c d; do
+	wait_for 15 engine_up $e || fail "$e of those that start at once: $(cat "$WORK/engine-$e.log")"
+done
+assert_eq "$(grep -l 'MB in 2 MB hugepages' "$WORK"/engine-[a-d].log | wc -l)" 1 "with hugepages"
+assert_eq "$(grep -l 'MB without hugepages' "$WORK"/engine-[a-d].log | wc -l)" 3 "without them"
+for e in a b c d; do stop_engine $e; done
