@@ -23,6 +23,8 @@
 #   talk NETNS ADDRESS:PORT
 #                        in the background: lines to who sends back what comes, and its answers
 #                        compared, until $WORK/over is there; PID
+#   echoed ADDRESS PORT CMD...
+#                        how many bytes of a datagram of 9000 come back, to who runs under CMD
 #   dispatch_counter KEY...
 #                        e.g. port_rx, NAME_spoofed
 
@@ -126,6 +128,16 @@ talk() {
 			[ ! -e "$1" ] || exit 0
 			sleep 0.02
 		done' "$2" "$WORK/over"
+}
+
+echoed() {
+	"${@:3}" python3 -S -c 'import socket, sys
+to, port = sys.argv[1:]
+s = socket.socket(socket.AF_INET6 if ":" in to else socket.AF_INET, socket.SOCK_DGRAM)
+s.settimeout(10)
+s.connect((to, int(port)))
+s.send(b"x" * 9000)
+print(s.recv(10000).count(b"x"))' "$1" "$2"
 }
 
 dispatch_counter() {

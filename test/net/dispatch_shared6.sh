@@ -55,10 +55,10 @@ all_go_by_port
 # UDP, in fragments too, and errors about what was sent
 background udp gz b socat -b 9000 UDP6-RECVFROM:7010,fork PIPE
 for from in "in_ns peer" "gz a" "gz b" "gz e"; do
-	within 10 eval "[ \$(head -c 9000 /dev/zero | tr '\\0' x | $from timeout 5 socat -b 9000 -t 1 - 'UDP6:[$ADDR]:7010' | wc -c) = 9000 ]"
+	within 10 eval "[ \$(echoed $ADDR 7010 $from) = 9000 ]"
 done
 for e in a b; do
-	assert_match "$(gz $e timeout 10 socat - 'UDP6:[fd00:1::1]:7011' <<<hello 2>&1 || :)" \
+	assert_match "$(gz $e timeout 10 socat -t 10 - 'UDP6:[fd00:1::1]:7011' <<<hello 2>&1 || :)" \
 		"Connection refused" "UDP of $e to a port that is not open"
 done
 
