@@ -54,8 +54,22 @@ void gz_groups_options(const struct gz_sock *s, bool v4, struct gz_group_options
 	*o = s->dgram.groups ? s->dgram.groups->opt[v4] : defaults;
 }
 
+/* The port at which @m is.  Where no interface was named, ip_mc_find_dev(), that of the route */
+static struct gz_port *port_of(const struct membership *m)
+{
+	return gz_addr_port(gz_end_is_any(m->local) ? m->group : m->local);
+}
+
+static bool is_at(const struct membership *m, uint8_t at)
+{
+	if (gz_nports == 1)
+		return true;
+	return at ==
+	       (gz_addr_is_loopback(m->local) ? GZ_AT_LO : GZ_AT_PORT + (port_of(m) - gz_ports));
+}
+
 /* As ip_mc_sf_allow() and inet6_mc_check() */
-bool gz_groups_allow(struct gz_sock *s, struct gz_end dst, struct gz_end src)
+bool gz_groups_allow(struct gz_sock *s, struct gz_end dst, struct gz_end src, uint8_t at)
 {
 	struct gz_group_options o;
 	struct gz_groups *g;
@@ -68,7 +82,7 @@ bool gz_groups_allow(struct gz_sock *s, struct gz_end dst, struct gz_end src)
 	gz_groups_options(s, gz_end_is_v4(dst), &o);
 	allow = o.all;
 	for (unsigned i = 0; g && i < g->n; i++) {
-		if (!gz_end_same_addr(g->of[i].group, dst))
+		if (!gz_end_same_addr(g->of[i].group, dst) || !is_at(&g->of[i], at))
 			continue;
 		allow = gz_sources_allow(&g->of[i].sources, src);
 		break;
@@ -77,10 +91,9 @@ bool gz_groups_allow(struct gz_sock *s, struct gz_end dst, struct gz_end src)
 	return allow;
 }
 
-/* ip_mc_find_dev(): where no interface was named, that of the route to the group */
 static void tell_worker(const struct membership *m, bool join)
 {
-	struct gz_port *p = gz_addr_port(gz_end_is_any(m->local) ? m->group : m->local);
+	struct gz_port *p = port_of(m);
 
 	gz_worker_post(gz_udp_sender(m->group), &(struct gz_msg){.op = GZ_OP_GROUP,
 								 .group = m->group,

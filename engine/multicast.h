@@ -29,8 +29,9 @@ struct gz_group_options {
 
 /** Those of one family; @s locked. */
 void gz_groups_options(const struct gz_sock *s, bool v4, struct gz_group_options *o);
-/** Does @s take what @src sends to @dst?  Broadcasts always.  Any thread, @s unlocked. */
-bool gz_groups_allow(struct gz_sock *s, struct gz_end dst, struct gz_end src);
+/** Does @s take what @src sends to @dst, and comes to interface @at (gz_iface_bound())?  Broadcasts
+ * always.  Any thread, @s unlocked. */
+bool gz_groups_allow(struct gz_sock *s, struct gz_end dst, struct gz_end src, uint8_t at);
 void gz_groups_leave_all(struct gz_sock *s);
 /** Is @opt of IPPROTO_IP or IPPROTO_IPV6 one for the two below? */
 bool gz_groups_option(int level, int opt);

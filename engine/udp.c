@@ -195,11 +195,15 @@ static bool by_lo(const struct gz_datagram *d)
 	return gz_addr_is_loopback(gz_addr_to_many(d->dst) ? d->src : d->dst);
 }
 
-/* Came @d to the interface of the stack's that @at says?  From here: to that which has the address
- */
-static bool is_at(const struct gz_datagram *d, uint8_t at)
+/* The interface that @d came to, as gz_iface_bound() has it.  From here: that which has the
+ * address, of many the one that it left by */
+static uint8_t came_to(const struct gz_datagram *d)
 {
-	return !by_lo(d) && (d->at ? d->at : GZ_AT_PORT + (gz_addr_port(d->dst) - gz_ports)) == at;
+	struct gz_end own = gz_addr_to_many(d->dst) ? d->src : d->dst;
+
+	if (by_lo(d))
+		return GZ_AT_LO;
+	return d->at ? d->at : (uint8_t)(GZ_AT_PORT + (gz_addr_port(own) - gz_ports));
 }
 
 /* SO_BINDTODEVICE: from the other interface there is no way there. */
@@ -232,7 +236,7 @@ static int score(struct gz_sock *s, const struct gz_datagram *d)
 		n += 4;
 	}
 	if (*s->opt.device) { /* SO_BINDTODEVICE */
-		if (s->opt.at == GZ_AT_LO ? !by_lo(d) : !is_at(d, s->opt.at))
+		if (came_to(d) != s->opt.at)
 			return -1;
 		n += 4;
 	}
@@ -273,7 +277,8 @@ bool gz_udp_deliver(const struct gz_datagram *d, bool to_many)
 
 	for (unsigned i = 0; i < n; i++) {
 		points[i] = score_locked(v[i], d);
-		if (to_many && points[i] >= 0 && gz_groups_allow(v[i], d->dst, d->src)) {
+		if (to_many && points[i] >= 0 &&
+		    gz_groups_allow(v[i], d->dst, d->src, came_to(d))) {
 			found = true;
 			to = v[i];
 			pthread_mutex_lock(&to->lock);

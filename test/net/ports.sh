@@ -88,6 +88,49 @@ for to in sys.argv[1:]:
     u.sendto(b"?", (to, 7100))
     print(u.recv(100).decode(), end=", ")
 PY
+# groups.py IFACE IFACE - a socket at each that is in one group there, which of the others' messages
+# it hears; and to another group from each
+cat >"$WORK/groups.py" <<'PY'
+import socket, struct, sys, threading
+heard = [set(), set()]
+def member(i, index):
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    s.settimeout(10)
+    s.setsockopt(socket.IPPROTO_IP, 49, 0) # IP_MULTICAST_ALL
+    s.bind(("", 7200))
+    s.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP,
+                 struct.pack("4s4si", socket.inet_aton("239.1.1.1"), bytes(4), index))
+    return s
+def hear(i, s):
+    for _ in range(5):
+        heard[i].add(s.recv(100).decode())
+threads = []
+for i, name in enumerate(sys.argv[1:3]):
+    index = socket.if_nametoindex(name)
+    threads.append(threading.Thread(target=hear, args=(i, member(i, index))))
+    threads[i].start()
+    u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    u.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, struct.pack("4s4si", bytes(4), bytes(4), index))
+    u.sendto(b"from %d" % (i + 1), ("239.1.1.2", 7201))
+for t in threads:
+    t.join()
+print(heard)
+PY
+# group.py ADDRESS NAME - what comes to the latter group there, and then the name to the former
+cat >"$WORK/group.py" <<'PY'
+import socket, sys, time
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(("", 7201))
+own = socket.inet_aton(sys.argv[1])
+s.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, socket.inet_aton("239.1.1.2") + own)
+s.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, own)
+print("ready", flush=True)
+print(s.recv(100).decode(), flush=True)
+while True:
+    s.sendto(sys.argv[2].encode(), ("239.1.1.1", 7200))
+    time.sleep(0.02)
+PY
 # A connection that echoes a line each 20 ms, and counts
 cat >"$WORK/talk.py" <<'PY'
 import socket, sys, time
@@ -152,6 +195,19 @@ bound() {
 	in_ns net2 python3 "$WORK/to.py" 10.2.0.2
 	end "$pid"
 }
+# groups CMD... - what groups.py says, which CMD runs, and what net1 and net2 hear
+groups() {
+	local i pids=()
+	for i in 1 2; do
+		background group$i in_ns net$i python3 "$WORK/group.py" 10.$i.0.1 net$i
+		pids+=("$PID")
+		wait_line group$i ready
+	done
+	"$@"
+	cat "$WORK/group1" "$WORK/group2"
+	for i in "${pids[@]}"; do end "$i"; done
+}
+in_groups=$(groups in_ns stack python3 "$WORK/groups.py" ve1 ve2)
 at_each=$(bound kernel in_ns stack python3 "$WORK/bound.py" ve1 ve2)
 for i in 1 2; do in_ns stack ip address flush dev ve$i; done
 
@@ -193,6 +249,9 @@ policy: {rules: [{action: kernel, net: 10.2.0.98}]}"
 	assert_eq "$(bound engine gz e python3 "$WORK/bound.py" gazelle0 gazelle1)" "$at_each" "SO_BINDTODEVICE"
 	assert_eq "$(GZ_RUN_ARGS=--ring bound rings gz e python3 "$WORK/bound.py" gazelle0 ve2)" "$at_each" \
 		"SO_BINDTODEVICE in the rings, by the device's name"
+
+	# Groups
+	assert_eq "$(groups gz e python3 "$WORK/groups.py" gazelle0 gazelle1)" "$in_groups" "groups"
 
 	# What was counted where
 	for i in 0 1; do
