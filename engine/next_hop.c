@@ -57,11 +57,16 @@ struct netif *gz_ip4_route(const ip4_addr_t *src, const ip4_addr_t *dest)
 	if (ip4_addr_isloopback(dest))
 		return NULL;
 	/* From an address that DHCP has taken away: to where it is dropped, and not forgotten. */
-	if (src && src->addr && !gz_addr_is_local(gz_end_v4(src->addr, 0)))
+	if (src && src->addr && gz_engine_asks_any(gz_cfg) &&
+	    !gz_addr_is_local(gz_end_v4(src->addr, 0)))
 		return netif_default;
 	if (ip4_addr_ismulticast(dest))
 		return NULL;
 	via = routed_by(dest->addr, NULL);
+	/* All that lwIP would find otherwise are of one port, and as good: each segment comes here.
+	 */
+	if (!via && gz_nports == 1)
+		return NULL;
 	nif = on_link(via ? via : dest->addr, NULL);
 	return nif ? nif : on_link(gz_own4()->gateway, NULL);
 }
@@ -82,7 +87,7 @@ const ip4_addr_t *gz_etharp_gateway(struct netif *nif, const ip4_addr_t *dest)
 		return dest;
 	/* By SO_BINDTODEVICE, and not by routes: ip_route_output_key_hash() takes it for a
 	 * neighbour */
-	way = gz_ip4_route(NULL, dest);
+	way = gz_nports > 1 ? gz_ip4_route(NULL, dest) : NULL;
 	if (way && way->state != nif->state)
 		return dest;
 	via.addr = gateway;
