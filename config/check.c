@@ -493,6 +493,12 @@ static void check_clients(struct gz_load *ld, struct gz_dispatch_config *c)
 					      a->path, b->line);
 			if (strcmp(a->port, b->port)) /* networks of their own */
 				continue;
+			snprintf(mine, sizeof(mine), "clients[%u].mac", i);
+			snprintf(other, sizeof(other), "clients[%u].mac", j);
+			if (a->mac_set && b->mac_set && !memcmp(a->mac, b->mac, sizeof(a->mac)))
+				gz_load_error(ld, mine, other,
+					      "the client's on line %u has it: expected another",
+					      b->line);
 			snprintf(mine, sizeof(mine), "clients[%u].address", i);
 			snprintf(other, sizeof(other), "clients[%u].address", j);
 			if (!share && gz_check_same_net(wider ? &a->address : &b->address,

@@ -249,8 +249,10 @@ struct gz_dispatch_client {
 	struct gz_prefix address6; /* of IPv6, if it is set */
 	uint32_t uid;		   /* of the engine's process */
 	bool uid_set;
-	uint16_t vlan; /* 0: the port's */
-	bool shared;   /* address is other clients' too, who say so as well */
+	uint8_t mac[6]; /* that it must have */
+	bool mac_set;	/* else any, one */
+	uint16_t vlan;	/* 0: the port's */
+	bool shared;	/* address is other clients' too, who say so as well */
 	/* Limits a second, as the client sees it; 0: none */
 	uint32_t send_kbits, send_packets;
 	uint32_t receive_kbits, receive_packets;

@@ -625,6 +625,8 @@ static const struct gz_cfg_key client_keys[] = {
 	{ "uid", GZ_CFG_UID, .offset = offsetof(struct gz_dispatch_client, uid), .size = 5,
 	  .flags = GZ_CFG_OPTIONAL, RANGE(0, 4294967294),
 	  .help = "The user that the engine must run as." },
+	{ "mac", GZ_CFG_MAC, .offset = offsetof(struct gz_dispatch_client, mac), .size = 7,
+	  .flags = GZ_CFG_OPTIONAL, .help = "The MAC address that it must have." },
 	{ "vlan", GZ_CFG_UINT, FIELD(struct gz_dispatch_client, vlan),
 	  .flags = GZ_CFG_OPTIONAL, RANGE(1, 4094),
 	  .help = "Its VLAN on the wire." },
@@ -833,6 +835,8 @@ static const struct gz_cfg_key dispatch_keys[] = {
 		  "listen there, left out: any that can make the socket. "
 		  "address, address6: the address or the network that "
 		  "is the client's alone; what it sends from elsewhere is dropped. "
+		  "mac: the MAC address that it must have (its port.mac); left out: what its "
+		  "first frame has. "
 		  "vlan: its VLAN on the wire (802.1Q), left out: port.vlan. "
 		  "shared: address, a single one, and address6, if it is there, are those "
 		  "of other clients with shared as well; each has ports of its own there. "

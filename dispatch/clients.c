@@ -78,6 +78,8 @@ static int publish(struct dispatch *d)
 		t->clients |= 1ull << i;
 		t->limits[i] = d->clients.place[i].limits;
 		sw_table_vlan(t, i, d->clients.place[i].conf.vlan);
+		if (d->clients.place[i].conf.mac_set)
+			sw_table_mac(t, i, d->clients.place[i].conf.mac);
 		own_addresses(t, i, &d->clients.place[i]);
 	}
 	t->nrules = d->config.nkernel_rules;
@@ -344,6 +346,7 @@ static bool is_same(const struct gz_dispatch_client *a, const struct gz_dispatch
 {
 	return !strcmp(a->name, b->name) && a->shared == b->shared && a->vlan == b->vlan &&
 	       a->offloads == b->offloads && !strcmp(a->path, b->path) &&
+	       a->mac_set == b->mac_set && !memcmp(a->mac, b->mac, sizeof(a->mac)) &&
 	       a->uid_set == b->uid_set && a->uid == b->uid && a->address.addr == b->address.addr &&
 	       a->address.len == b->address.len && same_net6(&a->address6, &b->address6);
 }

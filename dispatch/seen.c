@@ -51,18 +51,36 @@ struct rte_ether_addr sw_mac_of(const struct sw *s, unsigned port)
 	return mac;
 }
 
+void sw_table_mac(struct sw_table *t, unsigned client, const uint8_t mac[6])
+{
+	struct rte_ether_addr a;
+
+	memcpy(&a, mac, sizeof(a));
+	t->mac[client] = word_of(&a);
+}
+
+/** is_others() - Has another client said that it is its own, or has it been given that? */
+static bool is_others(const struct sw *s, unsigned client, uint64_t word)
+{
+	bool any = false;
+
+	for (unsigned i = 0; i < GZ_CLIENTS_MAX; i++)
+		any |= i != client && (sw_seen_mac(s->seen, i) == word || s->table->mac[i] == word);
+	return any;
+}
+
 bool sw_learn(struct sw *s, unsigned client, const struct rte_ether_addr *mac)
 {
 	uint64_t word = word_of(mac), now = sw_seen_mac(s->seen, client);
-	bool free = true;
+	bool free;
 
 	if (now)
 		return now == word;
-	if (s->kernel && rte_is_same_ether_addr(&s->mac, mac))
+	if ((s->table->mac[client] && s->table->mac[client] != word) ||
+	    (s->kernel && rte_is_same_ether_addr(&s->mac, mac)))
 		return false;
 	rte_spinlock_lock(&s->seen->lock);
-	for (unsigned i = 0; i < GZ_CLIENTS_MAX; i++)
-		free &= sw_seen_mac(s->seen, i) != word;
+	free = !is_others(s, client, word);
 	if (free)
 		set_mac(s->seen, client, word);
 	rte_spinlock_unlock(&s->seen->lock);

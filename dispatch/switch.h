@@ -113,9 +113,10 @@ struct sw_table {
 	struct sw_route6 r6[SW_ROUTES_MAX]; /* likewise */
 	unsigned nrules;		    /* what is the kernel's; used if there is a way to it */
 	struct gz_kernel_rule rules[GZ_KERNEL_RULES_MAX];
-	uint16_t vlan[GZ_CLIENTS_MAX];	       /* of each client */
-	uint16_t native;		       /* of the kernel, and of clients without another */
-	uint8_t vlans[4096 / 8];	       /* a bit for each that somebody has */
+	uint64_t mac[GZ_CLIENTS_MAX];  /* that a client must have, as sw_seen_mac(); 0: any, one */
+	uint16_t vlan[GZ_CLIENTS_MAX]; /* of each client */
+	uint16_t native;	       /* of the kernel, and of clients without another */
+	uint8_t vlans[4096 / 8];       /* a bit for each that somebody has */
 	struct limits *limits[GZ_CLIENTS_MAX]; /* the worker's, of those in clients */
 	/* dispatch's, to free it, and limits that only it had, when the worker has left it */
 	struct limits *dead;
@@ -136,7 +137,7 @@ static inline unsigned sw_take(uint64_t *set)
 
 /** What a client's frames told of it: see seen.c */
 struct sw_client {
-	_Atomic uint64_t mac;	/* what it sent first, sw_mac_of(); 0: nothing yet */
+	_Atomic uint64_t mac;	/* what it sent first, or has to; sw_mac_of(); 0: nothing yet */
 	_Atomic uint32_t last4; /* its source address of late, network byte order */
 	struct in6_addr last6;	/* that is not link-local; sw_last6() */
 };
@@ -216,6 +217,8 @@ bool sw_is_shared(const struct sw *s, uint32_t addr);
 bool sw_is_shared6(const struct sw *s, const struct in6_addr *a);
 /** sw_port_owner() - Whose a port is: client + 1, 0: nobody's, or the protocol has none */
 unsigned sw_port_owner(const struct sw_ports *ports, uint8_t proto, uint16_t port);
+/** sw_table_mac() - A client's MAC address is this, and no other client's.  Main */
+void sw_table_mac(struct sw_table *t, unsigned client, const uint8_t mac[6]);
 /** sw_table_seal() - When all is in it.  Main */
 void sw_table_seal(struct sw_table *t);
 

@@ -47,6 +47,13 @@ def icmp6(src, dst, body, mac=own):
     return b'\x33\x33\0\0\0\1' + mac + b'\x86\xdd' + struct.pack('!IHBB', 6 << 28, len(body), 58, 255) + \
         ip6(src) + ip6(dst) + body
 
+# Of who has no address yet
+def igmp(src):
+    m = struct.pack('!BBH', 0x16, 0, 0) + ip('239.1.2.3')
+    h = struct.pack('!BBHHHBBH', 0x45, 0, 20 + len(m), 0, 0, 1, 2, 0) + ip('0.0.0.0') + ip('239.1.2.3')
+    return b'\1\0\x5e\1\2\3' + src + b'\x08\x00' + h[:10] + struct.pack('!H', fold(h)) + h[12:] + \
+        m[:2] + struct.pack('!H', fold(m)) + m[4:]
+
 local = 'fe80::' + ':'.join('%02x%02x' % p for p in zip(*[iter(bytes([own[0] ^ 2]) + own[1:3] + b'\xff\xfe' + own[3:])] * 2))
 neighbour = struct.pack('!BBHI', 136, 0, 0, 1 << 29) + ip6('fd00:1::2') + b'\2\1' + own
 router = struct.pack('!BBHBBHII', 134, 0, 0, 64, 0, 1800, 0, 0) + b'\1\1' + own
@@ -54,6 +61,7 @@ bad = [
     arp(2, own, '10.1.0.2', host), arp(1, own, '10.1.0.2', '10.1.0.2'), arp(2, e1, '10.1.0.66', host),
     udp('10.1.0.2', host), udp('10.1.0.2', host, e1), udp('10.1.0.66', host, e1), udp('192.0.2.1', '10.1.0.3'),
     udp('10.1.0.2', host, proto=6), udp(host, '10.1.0.2', proto=6), arp(2, own, host, '10.1.0.2'),
+    igmp(e1), icmp6('::', 'ff02::2', struct.pack('!BBHI', 133, 0, 0, 0), e1),
     icmp6('fd00:1::2', 'ff02::1', neighbour), icmp6(local, 'ff02::1', neighbour), icmp6(local, 'ff02::1', router),
 ]
 with open(sys.argv[4] + '~', 'w') as f:

@@ -280,6 +280,9 @@ static void several_ports(void **state)
 	assert_int_equal(one.nclients, 1);
 	assert_string_equal(one.clients[0].name, "c2");
 
+	bad_dispatch("clients: [{name: c, address: 10.0.0.1, mac: 02:00:00:00:00:01},\n"
+		     " {name: d, address: 10.0.0.2, mac: 02:00:00:00:00:01}]",
+		     "2:36: key 'clients[1].mac': the client's on line 1 has it");
 #define TWO "ports: [{name: in, iface: a}, {name: out, iface: b}]\n"
 	bad_dispatch(TWO "clients: [{name: c, address: 10.0.0.1}]",
 		     "2:11: key 'clients[0]': expected port: the name of one of ports");

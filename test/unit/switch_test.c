@@ -194,6 +194,23 @@ static void a_client_keeps_its_mac(void **state)
 	sends(A, SW_PORT);
 }
 
+static void a_client_may_have_to_have_a_mac(void **state)
+{
+	(void)state;
+	sw_table_mac(&table, A, mac_a);
+	udp(mac_b, "10.0.0.2", mac_out, "192.0.2.9");
+	drops(A, SW_SPOOFED);
+	arp(1, mac_b, "10.0.0.2", mac_all, "192.0.2.9");
+	drops(A, SW_SPOOFED);
+	/* nobody may take it, before it was seen either */
+	udp(mac_a, "10.0.0.3", mac_out, "192.0.2.9");
+	drops(B, SW_SPOOFED);
+	udp(mac_b, "10.0.0.3", mac_out, "192.0.2.9");
+	sends(B, SW_PORT);
+	udp(mac_a, "10.0.0.2", mac_out, "192.0.2.9");
+	sends(A, SW_PORT);
+}
+
 static void a_refused_frame_teaches_no_mac(void **state)
 {
 	(void)state;
@@ -381,6 +398,7 @@ int main(void)
 	    T(a_foreign_source_is_spoofed),
 	    T(a_foreign_arp_sender_is_spoofed),
 	    T(a_client_keeps_its_mac),
+	    T(a_client_may_have_to_have_a_mac),
 	    T(a_refused_frame_teaches_no_mac),
 	    T(short_and_long_frames_are_malformed),
 	    T(impossible_source_macs_are_malformed),
