@@ -307,12 +307,14 @@ static struct sw_verdict to_member(struct sw *s, unsigned from, const struct sw_
 {
 	uint16_t fragment = ntohs(ip->fragment_offset);
 	struct sw_fragment *f = fragment_of(s, ip);
-	unsigned owner = 0, to;
+	unsigned owner = 0, to = r->client;
 	struct sw_verdict v;
 	bool all;
 
 	if (fragment & RTE_IPV4_HDR_OFFSET_MASK) {
-		to = is_of_packet(f, ip) ? f->client : r->client;
+		/* who got the first may be no client any more */
+		if (is_of_packet(f, ip) && r->members >> f->client & 1)
+			to = f->client;
 	} else {
 		if (ip->next_proto_id == IPPROTO_ICMP) {
 			owner = icmp_member(r, l4, len, &all);

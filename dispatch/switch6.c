@@ -387,8 +387,9 @@ static struct sw_verdict to_member(struct sw *s, unsigned from, const struct sw_
 	bool all = false;
 
 	if (p->fragment && !p->first) {
+		/* who got the first may be no client any more */
 		if (f->id == p->id && IN6_ARE_ADDR_EQUAL(&f->src, &p->src) &&
-		    IN6_ARE_ADDR_EQUAL(&f->dst, &p->dst))
+		    IN6_ARE_ADDR_EQUAL(&f->dst, &p->dst) && r->members >> f->client & 1)
 			to = f->client;
 	} else {
 		owner = p->proto == IPPROTO_ICMPV6

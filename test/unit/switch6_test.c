@@ -281,6 +281,10 @@ static void fragments_follow_the_first(void **state)
 	sends(SW_PORT, B);
 	f[61] = 8; /* of another packet */
 	sends(SW_PORT, A);
+	f[61] = 7;
+	for (unsigned i = 0; i < table.n6; i++)
+		table.r6[i].members &= ~(1ull << B); /* it is no client any more */
+	sends(SW_PORT, A);
 }
 
 static void icmp(const char *src, uint8_t type, const void *about, unsigned n)

@@ -90,6 +90,11 @@ static void fragments_follow_the_first(void **state)
 	sends(SW_PORT, B);
 	put16(18, 8);
 	sends(SW_PORT, A);
+	/* Whoever got the first is no client any more */
+	put16(18, 7);
+	for (unsigned i = 0; i < table.n4; i++)
+		table.r4[i].members &= ~(1ull << B);
+	sends(SW_PORT, A);
 }
 
 static void errors_go_to_whom_they_are_about(void **state)
