@@ -71,6 +71,7 @@ static int publish(struct dispatch *d)
 
 	if (!t)
 		return -ENOMEM;
+	t->number = ++d->clients.tables;
 	t->native = d->config.port.vlan;
 	for (unsigned i = 0; i < GZ_CLIENTS_MAX; i++) {
 		if (!d->clients.place[i].used)

@@ -44,6 +44,7 @@ struct clients {
 	_Atomic(struct sw_table *) table; /* worker reads */
 	/* main's; the worker may still be in them */
 	struct sw_table *retired;
+	uint64_t tables;	/* that there have been */
 	struct sw_ports *ports; /* one for each shared address that there has been */
 	struct limits *dead;	/* of the table in force */
 };

@@ -106,6 +106,7 @@ struct sw_route6 {
 
 /** Who there is, and whose which address is; replaced as a whole */
 struct sw_table {
+	uint64_t number;  /* another one than that of any before */
 	uint64_t clients; /* a bit each */
 	unsigned n4, n6;
 	unsigned nshared, nshared6;	    /* of r4, r6 */

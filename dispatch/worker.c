@@ -528,6 +528,27 @@ static unsigned first_ones(struct worker *w, struct rte_mbuf **m, unsigned burst
 	return n;
 }
 
+/**
+ * take_table() - What main has made of clients and addresses since the last pass
+ *
+ * It is another one whenever a client has come or gone.  Whoever has gone leaves its MAC
+ * address, which may come again with another.
+ */
+static void take_table(struct worker *w)
+{
+	const struct sw_table *t = atomic_load_explicit(&w->d->clients.table, memory_order_acquire);
+
+	w->sw.table = t;
+	for (uint64_t left = t->number == w->table ? 0 : w->clients; left;) {
+		unsigned i = sw_take(&left);
+		bool there = t->clients >> i & 1 && atomic_load(&w->d->link[i].vid) >= 0;
+
+		if (!there && sw_is_known(&w->sw, i))
+			sw_forget(&w->sw, i);
+	}
+	w->table = t->number;
+}
+
 unsigned worker_pass(struct worker *w)
 {
 	unsigned burst = RTE_MIN(w->d->config.burst, (unsigned)BURST_MAX), total = 0;
@@ -539,7 +560,7 @@ unsigned worker_pass(struct worker *w)
 			      atomic_load_explicit(&w->passes, memory_order_relaxed) + 1,
 			      memory_order_relaxed);
 	/* What was found before is not to be used after a sleep: it may be freed */
-	w->sw.table = atomic_load_explicit(&w->d->clients.table, memory_order_acquire);
+	take_table(w);
 	w->sw.kernel = atomic_load_explicit(&w->d->kernel.addrs, memory_order_acquire);
 	if (!w->number)
 		total += first_ones(w, m, burst, &since);

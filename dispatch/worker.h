@@ -74,6 +74,7 @@ struct worker {
 	unsigned sessions[GZ_CLIENTS_MAX]; /* as last seen */
 	uint64_t armed;			   /* clients that were told to tell of packets */
 	unsigned priority;		   /* of whose burst is being dispatched */
+	uint64_t table;			   /* its number, of the last pass */
 	unsigned changes;		   /* of MAC addresses that the monitor was told of */
 
 	/* it writes, telemetry reads */
