@@ -325,6 +325,16 @@ static bool same_device(const struct gz_port_config *p, const struct gz_port_con
 	       !strcmp(p->path, q->path);
 }
 
+/** check_same() - Is the port at @path the same device as the one at @other? */
+static void check_same(struct gz_load *ld, const char *path, const struct gz_port_config *p,
+		       const char *other, const struct gz_port_config *q)
+{
+	if (!strcmp(p->iface, q->iface) && !strcmp(p->device, q->device) &&
+	    !strcmp(p->path, q->path))
+		gz_load_error(ld, path, other, "the same device as %s: expected another one",
+			      other);
+}
+
 /** check_twice() - Is port @i of @list the same device as port @j? */
 static void check_twice(struct gz_load *ld, const char *list, unsigned i,
 			const struct gz_port_config *p, unsigned j, const struct gz_port_config *q)
@@ -333,9 +343,7 @@ static void check_twice(struct gz_load *ld, const char *list, unsigned i,
 
 	snprintf(path, sizeof(path), "%s[%u]", list, i);
 	snprintf(other, sizeof(other), "%s[%u]", list, j);
-	if (same_device(p, q))
-		gz_load_error(ld, path, other, "the same device as %s: expected another one",
-			      other);
+	check_same(ld, path, p, other, q);
 }
 
 /** check_mbufs() - Are there enough for @n ports with queues of @queue? */
@@ -527,13 +535,26 @@ static void check_owner(struct gz_load *ld, const struct gz_port_config *p, cons
 		gz_load_error(ld, key, NULL, "'dispatch' is for engines: expected a device");
 }
 
+struct beside {
+	const char *key;
+	bool set;
+};
+
+/** check_beside() - None of @b is set where there is @list */
+static void check_beside(struct gz_load *ld, const struct beside *b, size_t n, const char *list,
+			 const char *expected)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (b[i].set)
+			gz_load_error(ld, b[i].key, list, "not used beside %s: expected %s", list,
+				      expected);
+	}
+}
+
 /** check_replaced() - What each port of a list says itself, and `port` does not then */
 static void check_replaced(struct gz_load *ld, const struct gz_dispatch_config *c, const char *list)
 {
-	const struct {
-		const char *key;
-		bool set;
-	} own[] = {
+	const struct beside own[] = {
 	    {"port.driver", c->port.driver != GZ_DRV_AUTO},
 	    {"port.iface", c->port.iface[0]},
 	    {"port.device", c->port.device[0]},
@@ -542,64 +563,129 @@ static void check_replaced(struct gz_load *ld, const struct gz_dispatch_config *
 	    {"port.veth", c->port.veth_host[0]},
 	};
 
-	for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++) {
-		if (own[i].set)
-			gz_load_error(ld, own[i].key, list,
-				      "not used beside %s: expected it in each of them", list);
+	check_beside(ld, own, sizeof(own) / sizeof(own[0]), list, "it in each of them");
+}
+
+/** check_probes() - Of a bond, at @key */
+static void check_probes(struct gz_load *ld, const char *key, const struct gz_prefix *targets,
+			 unsigned n)
+{
+	char path[48];
+
+	for (unsigned i = 0; i < n; i++) {
+		snprintf(path, sizeof(path), "%s[%u]", key, i);
+		if (targets[i].len != 128)
+			gz_load_error(ld, path, NULL, "a network: expected a host's address");
+	}
+}
+
+/** check_bonded() - Devices of a bond at @list; @all: what holds for them */
+static void check_bonded(struct gz_load *ld, const struct gz_port_config *all, const char *list,
+			 struct gz_port_config *ports, unsigned n)
+{
+	char path[48];
+
+	for (unsigned i = 0; i < n; i++) {
+		check_listed(ld, all, list, i, &ports[i]);
+		snprintf(path, sizeof(path), "%s[%u].driver", list, i);
+		check_owner(ld, &ports[i], path);
 	}
 }
 
 static void check_bond(struct gz_load *ld, struct gz_dispatch_config *c)
 {
 	struct gz_bond_config *b = &c->bond;
-	char path[48];
 
 	check_replaced(ld, c, "bond.ports");
+	check_bonded(ld, &c->port, "bond.ports", b->ports, b->nports);
 	for (unsigned i = 0; i < b->nports; i++) {
-		check_listed(ld, &c->port, "bond.ports", i, &b->ports[i]);
-		snprintf(path, sizeof(path), "bond.ports[%u].driver", i);
-		check_owner(ld, &b->ports[i], path);
 		for (unsigned j = 0; j < i; j++)
 			check_twice(ld, "bond.ports", i, &b->ports[i], j, &b->ports[j]);
 	}
-	for (unsigned i = 0; i < b->ntargets; i++) {
-		snprintf(path, sizeof(path), "bond.probe[%u]", i);
-		if (b->targets[i].len != 128)
-			gz_load_error(ld, path, NULL, "a network: expected a host's address");
-	}
+	check_probes(ld, "bond.probe", b->targets, b->ntargets);
 	check_mbufs(ld, &c->memory, c->port.queue_size, "bond.ports", b->nports);
+}
+
+/** check_listed_bond() - Port @i of `ports`, which is a bond */
+static void check_listed_bond(struct gz_load *ld, struct gz_dispatch_config *c, unsigned i)
+{
+	struct gz_dispatch_port *p = &c->ports[i];
+	bool own = p->port.driver != GZ_DRV_AUTO || p->port.iface[0] || p->port.device[0] ||
+		   p->port.path[0] || p->port.mac_set;
+	struct gz_port_config all = c->port;
+	char key[48], bond[48];
+
+	snprintf(key, sizeof(key), "ports[%u]", i);
+	snprintf(bond, sizeof(bond), "ports[%u].bond", i);
+	check_beside(ld, &(struct beside){key, own}, 1, bond, "a device in each of these only");
+	p->port.mtu = p->port.mtu ? p->port.mtu : c->port.mtu;
+	all.mtu = p->port.mtu;
+	check_bonded(ld, &all, bond, p->bond, p->nbond);
+	snprintf(key, sizeof(key), "ports[%u].probe", i);
+	check_probes(ld, key, p->targets, p->ntargets);
+}
+
+/** device_of() - Device @k of port @i, and its path.  Return: NULL: it has no more */
+static struct gz_port_config *device_of(struct gz_dispatch_config *c, unsigned i, unsigned k,
+					char path[48])
+{
+	struct gz_dispatch_port *p = &c->ports[i];
+
+	snprintf(path, 48, "ports[%u]", i);
+	if (p->nbond)
+		snprintf(path, 48, "ports[%u].bond[%u]", i, k);
+	if (k >= (p->nbond ? p->nbond : 1))
+		return NULL;
+	return p->nbond ? &p->bond[k] : &p->port;
+}
+
+/** check_devices() - Of port @i: each is good, and no other one's.  Return: how many */
+static unsigned check_devices(struct gz_load *ld, struct gz_dispatch_config *c, unsigned i)
+{
+	struct gz_dispatch_port *p = &c->ports[i];
+	const struct gz_port_config *q;
+	char path[48], other[48];
+	unsigned n = 0;
+
+	snprintf(path, sizeof(path), "ports[%u].probe", i);
+	snprintf(other, sizeof(other), "ports[%u].driver", i);
+	if (p->nbond) {
+		check_listed_bond(ld, c, i);
+	} else {
+		check_listed(ld, &c->port, "ports", i, &p->port);
+		check_owner(ld, &p->port, other);
+		if (p->ntargets)
+			gz_load_error(ld, path, NULL, "there is no bond: expected bond as well");
+	}
+	for (struct gz_port_config *own; (own = device_of(c, i, n, path)); n++) {
+		for (unsigned j = 0; j <= i; j++) {
+			for (unsigned k = 0; (q = device_of(c, j, k, other)) && q != own; k++)
+				check_same(ld, path, own, other, q);
+		}
+	}
+	return n;
 }
 
 /** check_ports() - Those that have nothing to do with each other */
 static void check_ports(struct gz_load *ld, struct gz_dispatch_config *c)
 {
-	const struct {
-		const char *key;
-		bool set;
-	} others[] = {
-	    {"bond.ports", c->bond.nports},
-	    {"kernel.iface", c->kernel_iface[0]},
-	    {"send_kbits", c->send_kbits},
+	const struct beside others[] = {
+	    {"bond.ports", c->bond.nports},	  {"bond.probe", c->bond.ntargets},
+	    {"kernel.iface", c->kernel_iface[0]}, {"send_kbits", c->send_kbits},
 	    {"port.vlan", c->port.vlan},
 	};
+	unsigned devices = 0;
 	char key[48];
 
 	check_replaced(ld, c, "ports");
-	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
-		if (others[i].set)
-			gz_load_error(ld, others[i].key, "ports",
-				      "not used beside ports: expected one of them");
-	}
+	check_beside(ld, others, sizeof(others) / sizeof(others[0]), "ports", "one of them");
 	for (unsigned i = 0; i < c->nports; i++) {
 		struct gz_dispatch_port *p = &c->ports[i];
 
-		check_listed(ld, &c->port, "ports", i, &p->port);
-		snprintf(key, sizeof(key), "ports[%u].driver", i);
-		check_owner(ld, &p->port, key);
+		devices += check_devices(ld, c, i);
 		for (unsigned j = 0; j < i; j++) {
 			const struct gz_dispatch_port *q = &c->ports[j];
 
-			check_twice(ld, "ports", i, &p->port, j, &q->port);
 			snprintf(key, sizeof(key), "ports[%u].name", i);
 			if (!strcmp(p->name, q->name))
 				gz_load_error(ld, key, NULL,
@@ -612,7 +698,7 @@ static void check_ports(struct gz_load *ld, struct gz_dispatch_config *c)
 					      p->kernel_iface);
 		}
 	}
-	check_mbufs(ld, &c->memory, c->port.queue_size, "ports", c->nports);
+	check_mbufs(ld, &c->memory, c->port.queue_size, "ports", devices);
 }
 
 void gz_dispatch_prepare(const struct gz_load *ld, void *conf)

@@ -265,7 +265,11 @@ struct gz_dispatch_client {
 /** One of several ports that have nothing to do with each other */
 struct gz_dispatch_port {
 	char name[GZ_NAME_MAX];
-	struct gz_port_config port;
+	struct gz_port_config port; /* with a bond only what holds for all its ports */
+	unsigned nbond;		    /* 0: it is one device */
+	struct gz_port_config bond[GZ_BOND_PORTS_MAX];
+	unsigned ntargets; /* of the bond's probes */
+	struct gz_prefix targets[GZ_BOND_TARGETS_MAX];
 	char kernel_iface[IFNAMSIZ]; /* "": no way to the kernel */
 	uint32_t send_kbits;
 };

@@ -146,6 +146,10 @@ void gz_dispatch_config_of(const struct gz_dispatch_config *all, unsigned i,
 	if (!all->nports)
 		return;
 	c->port = p->port;
+	c->bond.nports = p->nbond;
+	memcpy(c->bond.ports, p->bond, sizeof(c->bond.ports));
+	c->bond.ntargets = p->ntargets;
+	memcpy(c->bond.targets, p->targets, sizeof(c->bond.targets));
 	c->send_kbits = p->send_kbits;
 	memcpy(c->kernel_iface, p->kernel_iface, sizeof(c->kernel_iface));
 	c->nclients = 0;

@@ -94,13 +94,16 @@ static void print_list(const struct gz_cfg_key *k, const uint8_t *base, FILE *ou
 	putc(']', out);
 }
 
+static void print_value(const struct gz_cfg_key *k, const uint8_t *base, int indent, FILE *out);
+
 /**
  * print_map() - Print one map of a list
  * @k:		Key of the list
  * @slot:	The map
+ * @indent:	Columns before the key
  * @out:	Where to
  */
-static void print_map(const struct gz_cfg_key *k, const uint8_t *slot, FILE *out)
+static void print_map(const struct gz_cfg_key *k, const uint8_t *slot, int indent, FILE *out)
 {
 	const char *mark = "-";
 
@@ -113,12 +116,8 @@ static void print_map(const struct gz_cfg_key *k, const uint8_t *slot, FILE *out
 
 			if (!gz_cfg_isset(own, base))
 				continue;
-			fprintf(out, "%*s  %s %s: ", 2 * depth(k->path), "", mark, own->path);
-			if (own->list)
-				print_list(own, base, out);
-			else
-				gz_cfg_format(own, base + own->offset, out);
-			putc('\n', out);
+			fprintf(out, "%*s  %s %s", indent, "", mark, own->path);
+			print_value(own, base, indent + 4, out);
 			mark = " ";
 		}
 	}
@@ -128,9 +127,10 @@ static void print_map(const struct gz_cfg_key *k, const uint8_t *slot, FILE *out
  * print_value() - Print a key's value, after its name
  * @k:		Key that has a value
  * @base:	What its offsets count from
+ * @indent:	Columns before the key
  * @out:	Where to
  */
-static void print_value(const struct gz_cfg_key *k, const uint8_t *base, FILE *out)
+static void print_value(const struct gz_cfg_key *k, const uint8_t *base, int indent, FILE *out)
 {
 	unsigned n;
 
@@ -138,7 +138,7 @@ static void print_value(const struct gz_cfg_key *k, const uint8_t *base, FILE *o
 		fputs(":\n", out);
 		memcpy(&n, base + k->count, sizeof(n));
 		for (unsigned i = 0; i < n; i++)
-			print_map(k, base + k->offset + i * k->stride, out);
+			print_map(k, base + k->offset + i * k->stride, indent, out);
 		return;
 	}
 	fputs(": ", out);
@@ -201,7 +201,7 @@ static void print_key(const struct gz_cfg_part *part, const struct gz_cfg_key *k
 	comment(text, indent, out);
 	if (gz_cfg_isset(k, base)) {
 		fprintf(out, "%*s%s", indent, "", name);
-		print_value(k, base, out);
+		print_value(k, base, indent, out);
 	} else {
 		print_example(k, name, indent, out);
 	}

@@ -667,10 +667,22 @@ static const struct gz_cfg_schema client_schema = {
 	NULL, client_parts, LEN(client_parts), sizeof(struct gz_dispatch_client)
 };
 
+static const struct gz_cfg_part bond_port_parts[] = {
+	{ listed_port_keys, LEN(listed_port_keys), 0 },
+};
+
+static const struct gz_cfg_schema bond_port_schema = {
+	NULL, bond_port_parts, LEN(bond_port_parts), sizeof(struct gz_port_config)
+};
+
 /* What each of several independent ones has besides */
 static const struct gz_cfg_key own_port_keys[] = {
 	{ "name", GZ_CFG_NAME, FIELD(struct gz_dispatch_port, name),
 	  .flags = GZ_CFG_REQUIRED, .help = "By which clients name it." },
+	{ "bond", GZ_CFG_MAPS, LIST(struct gz_dispatch_port, bond, nbond),
+	  .flags = GZ_CFG_OPTIONAL, .maps = &bond_port_schema, .help = "Several as one." },
+	{ "probe", GZ_CFG_NET, LIST(struct gz_dispatch_port, targets, ntargets),
+	  .flags = GZ_CFG_OPTIONAL, .help = "Neighbours that each of these asks for." },
 	{ "kernel", GZ_CFG_IFACE, FIELD(struct gz_dispatch_port, kernel_iface),
 	  .flags = GZ_CFG_OPTIONAL, .help = "Interface of its way to the kernel." },
 	{ "send_kbits", GZ_CFG_UINT, FIELD(struct gz_dispatch_port, send_kbits),
@@ -686,14 +698,6 @@ static const struct gz_cfg_part dispatch_port_parts[] = {
 
 static const struct gz_cfg_schema dispatch_port_schema = {
 	NULL, dispatch_port_parts, LEN(dispatch_port_parts), sizeof(struct gz_dispatch_port)
-};
-
-static const struct gz_cfg_part bond_port_parts[] = {
-	{ listed_port_keys, LEN(listed_port_keys), 0 },
-};
-
-static const struct gz_cfg_schema bond_port_schema = {
-	NULL, bond_port_parts, LEN(bond_port_parts), sizeof(struct gz_port_config)
 };
 
 static const struct gz_cfg_key bond_keys[] = {
@@ -777,7 +781,8 @@ static const struct gz_cfg_key dispatch_keys[] = {
 		  "name: what clients call it. driver, iface, device, path, mac, vlan: as "
 		  "port has them, which has none then; mtu: left out, port.mtu. kernel, "
 		  "send_kbits: as kernel.iface and send_kbits, which are left out then; "
-		  "kernel.rules hold for all. No bond." },
+		  "kernel.rules hold for all. bond, probe: as bond.ports and bond.probe, "
+		  "instead of one device; what else there is in bond holds for all." },
 	{ "send_kbits", GZ_CFG_UINT, FIELD(struct gz_dispatch_config, send_kbits),
 	  .flags = GZ_CFG_OPTIONAL, .def = "", .example = "900000", RANGE(1, UINT32_MAX),
 	  .help = "Thousand bits a second that leave by the port, if that is less than it "

@@ -283,6 +283,9 @@ static bool has_pci(const struct gz_dispatch_config *c)
 		pci |= c->bond.ports[i].driver == GZ_DRV_PCI;
 	for (unsigned i = 0; i < c->nports; i++)
 		pci |= c->ports[i].port.driver == GZ_DRV_PCI;
+	for (unsigned i = 0; i < c->nports * GZ_BOND_PORTS_MAX; i++)
+		pci |= c->ports[i / GZ_BOND_PORTS_MAX].bond[i % GZ_BOND_PORTS_MAX].driver ==
+		       GZ_DRV_PCI;
 	return pci;
 }
 

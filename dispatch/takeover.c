@@ -17,7 +17,7 @@
 
 #define ANSWER_S 10
 /* The control socket, and of each port an interface and guards */
-#define THINGS_MAX (1 + GZ_DISPATCH_PORTS_MAX + GZ_BOND_PORTS_MAX + GZ_DISPATCH_PORTS_MAX)
+#define THINGS_MAX (1 + GZ_DISPATCH_PORTS_MAX * (1 + GZ_BOND_PORTS_MAX))
 
 static struct {
 	int heir; /* who asked us; -1 */

@@ -367,6 +367,47 @@ static void an_engine_has_several_ports(void **state)
 #undef ONE
 }
 
+static void one_of_several_ports_is_a_bond(void **state)
+{
+	static struct gz_dispatch_config one;
+
+	(void)state;
+	assert_int_equal(
+	    load_dispatch("bond: {failback: never, miimon: 7ms}\nport: {mtu: 3000}\n"
+			  "ports:\n"
+			  "  - {name: in, bond: [{iface: a}, {iface: b}], probe: [10.0.0.9]}\n"
+			  "  - {name: out, iface: c, mtu: 2000}\n"),
+	    0);
+	gz_dispatch_config_of(&dispatch, 0, &one);
+	assert_int_equal(one.bond.nports, 2);
+	assert_string_equal(one.bond.ports[1].iface, "b");
+	assert_int_equal(one.bond.ports[1].mtu, 3000);
+	assert_int_equal(one.bond.ports[1].queue_size, 1024);
+	assert_int_equal(one.bond.ntargets, 1);
+	assert_int_equal(one.bond.failback, GZ_FAILBACK_NEVER);
+	assert_int_equal(one.bond.miimon_ms, 7);
+	gz_dispatch_config_of(&dispatch, 1, &one);
+	assert_int_equal(one.bond.nports, 0);
+	assert_int_equal(one.bond.ntargets, 0);
+	assert_int_equal(one.port.mtu, 2000);
+#define BOND "ports: [{name: in, bond: [{iface: a}, {iface: b}]}, "
+	bad_dispatch(BOND "{name: out, iface: b}]",
+		     "1:53: key 'ports[1]': the same device as ports[0].bond[1]");
+	bad_dispatch(BOND "{name: out, bond: [{iface: c}, {iface: c}]}]\nport: {queue_size: 512}",
+		     "1:84: key 'ports[1].bond[1]': the same device as ports[1].bond[0]");
+	bad_dispatch(BOND "{name: out, iface: c, bond: [{iface: d}]}]",
+		     "1:53: key 'ports[1]': not used beside ports[1].bond");
+	bad_dispatch(BOND "{name: out, bond: [{driver: dispatch, path: /a}]}]",
+		     "1:81: key 'ports[1].bond[0].driver': 'dispatch' is for engines");
+	bad_dispatch(BOND "{name: out, bond: [{iface: c}], probe: [10.0.0.0/8]}]",
+		     "1:93: key 'ports[1].probe[0]': a network: expected a host's address");
+	bad_dispatch(BOND "{name: out, iface: c, probe: [10.0.0.1]}]",
+		     "1:82: key 'ports[1].probe': there is no bond");
+	bad_dispatch(BOND "{name: out, iface: c}]\nbond: {probe: [10.0.0.1]}",
+		     "2:15: key 'bond.probe': not used beside ports");
+#undef BOND
+}
+
 static void a_way_to_the_kernel(void **state)
 {
 	(void)state;
@@ -470,6 +511,7 @@ int main(void)
 	    cmocka_unit_test(a_bond_has_the_ports),
 	    cmocka_unit_test(several_ports),
 	    cmocka_unit_test(an_engine_has_several_ports),
+	    cmocka_unit_test(one_of_several_ports_is_a_bond),
 	    cmocka_unit_test(a_way_to_the_kernel),
 	    cmocka_unit_test(a_card_that_the_kernel_keeps),
 	    cmocka_unit_test(rules_are_read_in_order),

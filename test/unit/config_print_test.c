@@ -95,6 +95,14 @@ static void print_and_load_give_the_same_back(void **state)
 				       "{name: out, driver: pci, device: 01:00.0, mtu: 9000}]\n"),
 			 0);
 	round_trip(&dispatch, sizeof(dispatch), &gz_dispatch_schema);
+	assert_int_equal(
+	    load_dispatch("ports:\n"
+			  "  - {name: in, driver: pci, device: 01:00.0, vlan: 7}\n"
+			  "  - {name: out, bond: [{iface: a}, {driver: tap, iface: b}],\n"
+			  "     probe: [10.0.0.9], kernel: k}\n"
+			  "clients: [{name: c, port: in, address: 10.0.0.1}]\n"),
+	    0);
+	round_trip(&dispatch, sizeof(dispatch), &gz_dispatch_schema);
 	assert_int_equal(load_dispatch(""), 0);
 	round_trip(&dispatch, sizeof(dispatch), &gz_dispatch_schema);
 }
