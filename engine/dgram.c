@@ -487,6 +487,7 @@ static int64_t disconnect(struct gz_call_ctx *c)
 		gz_udp_twin_disconnect(s);
 		connect(c->fd, &none, sizeof(none));
 		s->dgram.old_peer = s->family == AF_INET6 && !s->dgram.ping;
+		s->dgram.old = s->peer;
 		gz_alias_unpin(s->dgram.alias);
 		s->dgram.alias = 0;
 		s->peer = (struct gz_end){0};
@@ -498,6 +499,7 @@ static int64_t disconnect(struct gz_call_ctx *c)
 			gz_claim_move(s, s->local);
 		}
 		if (!s->dgram.chose_port) {
+			gz_twin_close(s);
 			gz_claim_drop(s);
 			if (s->dgram.ping)
 				gz_ping_renew(c);

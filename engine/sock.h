@@ -134,6 +134,7 @@ struct gz_sock {
 		bool whole[2];	   /* IP{V6,}_MTU_DISCOVER: no fragments; IPv6, IPv4 */
 		uint32_t alias;	   /* of the peer, while connected */
 		bool old_peer;	   /* AF_INET6, disconnected: see udp.c */
+		struct gz_end old; /* and this was its peer */
 		bool chose_port;   /* bind() with a port: a disconnect keeps it */
 		bool chose_addr;   /* bind() with an address: the same */
 		struct gz_groups *groups;		    /* multicast.c */

@@ -111,7 +111,8 @@ static void udp_header(uint8_t *h, unsigned sport, unsigned dport, size_t len)
 /*
  * Whether @s hears of @peer by IPv6.  Linux's disconnect leaves sk_v6_daddr behind, and
  * what comes by IPv6 from elsewhere is not this socket's any more (compute_score() in
- * net/ipv6/udp.c); by IPv4 it takes datagrams from everybody again.
+ * net/ipv6/udp.c); by IPv4 it takes datagrams from everybody again.  Of the stack's sockets score()
+ * says so; their shadows, whose peer is an alias, would hear of nobody.
  */
 bool gz_udp_by_v6(const struct gz_sock *s, struct gz_end peer)
 {
@@ -234,6 +235,9 @@ static int score(struct gz_sock *s, const struct gz_datagram *d)
 		if (!gz_end_equal(s->peer, d->src))
 			return -1;
 		n += 4;
+	} else if (s->dgram.old_peer && !gz_end_is_v4(d->src) &&
+		   !gz_end_same_addr(s->dgram.old, d->src)) {
+		return -1; /* see gz_udp_by_v6() */
 	}
 	if (*s->opt.device) { /* SO_BINDTODEVICE */
 		if (came_to(d) != s->opt.at)

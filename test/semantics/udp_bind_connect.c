@@ -212,6 +212,16 @@ static void disconnect(void)
 	udp_send(other, "hello", n);
 	udp_expect(d, "hello");
 	OK(connect(d, &none, sizeof(none)));
+	/* Of one that was not nothing is left, not in either world. */
+	d = udp_socket();
+	b = udp_any(n);
+	b.PORT = 0;
+	OK(bind(d, SA(&b), sizeof(b)));
+	n.PORT = udp_name(d).PORT;
+	OK(connect(d, SA(&a), sizeof(a)));
+	OK(connect(d, &none, sizeof(none)));
+	udp_send(other, "late", n);
+	udp_silent(d);
 	(void)s;
 }
 

@@ -60,6 +60,34 @@ static void both_families(void)
 	CHECK(udp_same_host(udp_expect(s, "map"), to6));
 }
 
+/* __udp_disconnect() leaves the address of an IPv6 socket's peer, who alone is heard over IPv6. */
+static void disconnected(void)
+{
+	struct sockaddr_in to4 = test_address(0);
+	struct sockaddr_in6 to6 = address6(0), peer6, peer4 = mapped(test_address(9));
+	struct sockaddr none = {.sa_family = AF_UNSPEC};
+	struct sockaddr_in6 any = {.sin6_family = AF_INET6};
+	int s = dual(&to4.sin_port), c4 = udp4_socket(), c6 = udp_bound(&peer6);
+
+	/* A port that bind() chose by itself would be gone then. */
+	OK(close(s));
+	s = udp_socket();
+	any.sin6_port = to6.sin6_port = to4.sin_port;
+	OK(bind(s, SA(&any), sizeof(any)));
+	OK(connect(s, SA(&peer4), sizeof(peer4)));
+	OK(connect(s, &none, sizeof(none)));
+	udp_send(c6, "six", to6);
+	CHECK_EQ(sendto(c4, "four", 4, 0, SA(&to4), sizeof(to4)), 4);
+	udp_expect(s, "four");
+	udp_silent(s);
+	OK(connect(s, SA(&peer6), sizeof(peer6)));
+	OK(connect(s, &none, sizeof(none)));
+	udp_send(c6, "six", to6);
+	udp_expect(s, "six");
+	CHECK_EQ(sendto(c4, "four", 4, 0, SA(&to4), sizeof(to4)), 4);
+	udp_expect(s, "four");
+}
+
 static void v6only(void)
 {
 	struct sockaddr_in to4 = test_address(0), n;
@@ -320,6 +348,6 @@ static void group_options(void)
 	CHECK_ERRNO(setsockopt(fd, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, &v, 1), EINVAL);
 }
 
-CHECK_MAIN(CASE(both_families), CASE(v6only), CASE(conflicts_of_families),
+CHECK_MAIN(CASE(both_families), CASE(disconnected), CASE(v6only), CASE(conflicts_of_families),
 	   CASE(wrong_family_of_peer), CASE(packet_info), CASE(hops_and_class), CASE(mtu),
 	   CASE(link_local_needs_a_link), CASE(membership), CASE(group_options))
