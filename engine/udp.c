@@ -123,7 +123,7 @@ bool gz_udp_inject(struct gz_sock *s, const struct gz_datagram *d)
 {
 	struct gz_inner ip = {
 	    .v6 = gz_udp_by_v6(s, d->src),
-	    .src = s->dgram.alias,
+	    .src = gz_end_equal(d->src, s->peer) ? s->dgram.alias : 0,
 	    .proto = IPPROTO_UDP,
 	    .ttl = d->ttl,
 	    .tos = d->tos,

@@ -24,6 +24,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,6 +33,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <linux/sock_diag.h>
 #include <linux/sockios.h>
 
 #include "engine/address.h"
@@ -39,6 +41,7 @@
 #include "engine/client.h"
 #include "engine/counters.h"
 #include "engine/dgram.h"
+#include "engine/log.h"
 #include "engine/off_ring.h"
 #include "engine/plane_inner.h"
 #include "engine/reaper.h"
@@ -52,6 +55,7 @@
 _Static_assert(GZ_BELL_PORT == GZ_ALIAS_PORT, "the engine's name");
 
 #define LEAVE_NS 100000000ull
+#define INJECT_NS 10000000ull
 #define CLOSING_NS 200000000ull /* longer than the reaper needs */
 #define LOOK_NS 1000000ull
 #define HEADERS 768 /* what a datagram costs of SO_RCVBUF beside its bytes, about */
@@ -550,7 +554,42 @@ static void take_tokens(int fd)
 		recv(fd, &byte, 1, MSG_DONTWAIT);
 }
 
-static void into_shadow(struct gz_sock *s, const struct gz_dgram_head *h, char *bytes)
+static uint32_t charged(int fd)
+{
+	uint32_t mem[SK_MEMINFO_VARS] = {0};
+	socklen_t len = sizeof(mem);
+
+	return getsockopt(fd, SOL_SOCKET, SO_MEMINFO, mem, &len) < 0 ? 0
+								     : mem[SK_MEMINFO_RMEM_ALLOC];
+}
+
+/*
+ * @d came before the socket was connected to who did not send it.  The kernel's connect() leaves
+ * such ones in the queue; a shadow that is connected takes in no more of them.
+ */
+static bool inject_stranger(struct gz_sock *s, int fd, const struct gz_datagram *d)
+{
+	struct sockaddr none = {.sa_family = AF_UNSPEC};
+	uint64_t until = gz_now_ns() + INJECT_NS;
+	uint32_t before = charged(fd);
+	struct sockaddr_storage ss;
+	socklen_t len = gz_dgram_inner(s, s->dgram.alias, !gz_end_is_v4(s->peer), &ss);
+	bool done;
+
+	connect(fd, &none, sizeof(none));
+	s->dgram.old_peer = s->family == AF_INET6;
+	done = gz_udp_inject(s, d);
+	/* It passes the loopback of the namespace first. */
+	while (done && charged(fd) == before && gz_now_ns() < until)
+		sched_yield();
+	s->dgram.old_peer = false;
+	if (connect(fd, (struct sockaddr *)&ss, len) < 0)
+		gz_err("socket %lu: its shadow is not connected any more: %s", (unsigned long)s->id,
+		       strerror(errno));
+	return done;
+}
+
+static void into_shadow(struct gz_sock *s, int fd, const struct gz_dgram_head *h, char *bytes)
 {
 	struct iovec data = {bytes, h->len};
 	struct gz_datagram d = {
@@ -563,13 +602,16 @@ static void into_shadow(struct gz_sock *s, const struct gz_dgram_head *h, char *
 	    .len = h->len,
 	};
 
+	bool stranger;
+
 	memcpy(&d.dst.addr, h->local, sizeof(h->local));
-	if (!gz_udp_inject(s, &d))
+	stranger = gz_sock_state(s) == GZ_ESTABLISHED && !gz_end_equal(d.src, s->peer);
+	if (!(stranger ? inject_stranger(s, fd, &d) : gz_udp_inject(s, &d)))
 		gz_count(GZ_C_UDP_DROPPED);
 }
 
 /* What is in the ring, then what was spilled.  @s locked */
-static void move_to_shadow(struct gz_sock *s)
+static void move_to_shadow(struct gz_sock *s, int fd)
 {
 	char bytes[GZ_SLOT_RING]; /* of a service thread's stack */
 	const uint8_t *ring = gz_slot_rx(s->client->plane->sh, (uint32_t)s->ring.i);
@@ -587,10 +629,10 @@ static void move_to_shadow(struct gz_sock *s)
 		if (h.len > sizeof(bytes) || gz_dgram_size(h.len) > n)
 			break;
 		from_ring(ring, at + sizeof(h), bytes, h.len);
-		into_shadow(s, &h, bytes);
+		into_shadow(s, fd, &h, bytes);
 	}
 	while ((o = STAILQ_FIRST(&s->dgram.ring.list))) {
-		into_shadow(s, &o->h, o->bytes);
+		into_shadow(s, fd, &o->h, o->bytes);
 		STAILQ_REMOVE_HEAD(&s->dgram.ring.list, next);
 		free(o);
 	}
@@ -624,7 +666,7 @@ void gz_udp_ring_leave(struct gz_sock *s, int fd)
 	await_locks(slot);
 	pthread_mutex_lock(&s->lock);
 	take_tokens(fd);
-	move_to_shadow(s);
+	move_to_shadow(s, fd);
 	atomic_store(&s->ring.plane, GZ_PLANE_NATIVE);
 	__atomic_store_n(&slot->rx_plane, GZ_PLANE_NATIVE, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&slot->tx_plane, GZ_PLANE_NATIVE, __ATOMIC_SEQ_CST);

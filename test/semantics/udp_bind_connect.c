@@ -186,6 +186,34 @@ static void reconnect_keeps_order(void)
 	}
 }
 
+/* What was in the queue before connect() stays there, as who sent it, by whichever call. */
+static void connect_keeps_the_queue(void)
+{
+	static char large[65469];
+	udp_addr a, b, from;
+	socklen_t len;
+	int s = udp_bound(&a), other = udp_bound(&b), one = 1;
+
+	for (int i = 0; i < 3; i++) {
+		udp_send(s, "own", a);
+		CHECK_EQ(sendto(s, large, sizeof(large), 0, SA(&a), sizeof(a)), sizeof(large));
+		udp_send(s, "last", a);
+		OK(connect(s, SA(&b), sizeof(b)));
+		udp_send(other, "peer", a);
+		/* In the rings it leaves them in the second round, the others by the large one. */
+		if (i == 1)
+			OK(setsockopt(s, SOL_SOCKET, SO_RXQ_OVFL, &one, sizeof(one)));
+		CHECK(udp_same(udp_expect(s, "own"), a));
+		len = sizeof(from);
+		CHECK_EQ(recvfrom(s, large, sizeof(large), 0, SA(&from), &len), sizeof(large));
+		CHECK(udp_same(from, a));
+		CHECK(udp_same(udp_expect(s, "last"), a));
+		CHECK(udp_same(udp_expect(s, "peer"), b));
+		OK(close(s));
+		s = udp_bound(&a);
+	}
+}
+
 static void disconnect(void)
 {
 	udp_addr a, b, n;
@@ -382,6 +410,6 @@ static void broadcast_reaches_all(void)
 
 CHECK_MAIN(CASE(names), CASE(refused_with_a_port), CASE(conflicts), CASE(bound_to_nowhere),
 	   CASE(released_by_close), CASE(most_specific_gets_it),
-	   ASIDE(connected_hears_its_peer_only), CASE(reconnect_keeps_order), CASE(disconnect),
-	   CASE(another_port_after_it), CASE(refused), CASE(refused_wakes_a_recv), CASE(shut),
-	   CASE(reuseport_spreads) BROADCAST)
+	   ASIDE(connected_hears_its_peer_only), CASE(reconnect_keeps_order),
+	   CASE(connect_keeps_the_queue), CASE(disconnect), CASE(another_port_after_it),
+	   CASE(refused), CASE(refused_wakes_a_recv), CASE(shut), CASE(reuseport_spreads) BROADCAST)
