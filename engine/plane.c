@@ -820,6 +820,17 @@ unsigned gz_plane_poll(struct gz_worker *w)
 	return sum + gz_plane_leaving(w);
 }
 
+uint32_t gz_plane_oversleepers(const struct gz_plane *p)
+{
+	uint32_t whom = 0;
+
+	for (unsigned k = 0; p && k < GZ_SLOTS / 64; k++)
+		if (__atomic_load_n(&p->sh->dirty[k], __ATOMIC_SEQ_CST) &&
+		    __atomic_load_n(&p->sh->asleep[k], __ATOMIC_SEQ_CST))
+			whom |= 1u << k % gz_nworkers;
+	return whom;
+}
+
 bool gz_plane_asleep(struct gz_worker *w, bool asleep)
 {
 	struct gz_plane *p;

@@ -214,6 +214,13 @@ void gz_plane_ended(struct gz_sock *s, bool over);
 unsigned gz_plane_poll(struct gz_worker *w);
 /** Around a sleep.  Return: @asleep, but there is something to do */
 bool gz_plane_asleep(struct gz_worker *w, bool asleep);
+/**
+ * gz_plane_oversleepers() - Workers that sleep though agents have told of slots of theirs
+ *
+ * For who has read a bell of a program's that was another one's.  Any thread.  Return: a bit
+ * for each
+ */
+uint32_t gz_plane_oversleepers(const struct gz_plane *p);
 /** Return: ns until gz_plane_poll() must be called again */
 uint64_t gz_plane_wait(const struct gz_worker *w);
 /** Something happened, or may be about to: are its bytes still for the programs alone? (join.c) */

@@ -86,7 +86,8 @@ struct outgoing {
 static struct {
 	pthread_mutex_t lock; /* of all that is here; before any socket's */
 	STAILQ_HEAD(, outgoing) out[GZ_WORKERS_MAX];
-	int rx, rx6; /* what programs send */
+	uint32_t rung; /* workers whose bell was read by another thread: bits */
+	int rx, rx6;   /* what programs send */
 	struct mmsghdr msg[RX_BATCH];
 	struct iovec iov[RX_BATCH];
 	struct sockaddr_storage from[RX_BATCH];
@@ -528,7 +529,8 @@ static void from_shadow(unsigned i)
 		if (!gz_udp_twin_pass(s, &d))
 			gz_udp_forward(s, &d, a.local);
 	} else if (gz_udp_ring_is(s)) {
-		gz_udp_ring_drain(s); /* a bell */
+		gz_udp_ring_drain(s); /* a bell, whoever came first to it */
+		udp.rung |= gz_plane_oversleepers(s->client->plane);
 	} else {
 		gz_count(GZ_C_UDP_TX_DROPPED);
 	}
@@ -568,11 +570,12 @@ static void tell(uint32_t whom)
 			gz_count(GZ_C_UDP_TX_DROPPED); /* they go with the next ones */
 }
 
-/* Locked */
+/* Whom they were left to, and who else is to wake up.  Locked */
 static uint32_t left(void)
 {
-	uint32_t whom = 0;
+	uint32_t whom = udp.rung;
 
+	udp.rung = 0;
 	for (unsigned i = 0; i < gz_nworkers; i++)
 		if (!STAILQ_EMPTY(&udp.out[i]))
 			whom |= 1u << i;

@@ -71,17 +71,23 @@ static int by_plane(uint32_t plane)
 	return plane == GZ_PLANE_NATIVE ? NATIVE : TRAP;
 }
 
-void tell_worker(const struct io *io)
+/* Slot @i is to be looked at; by the socket of @io the worker is woken for that. */
+static void tell_of(uint32_t i, const struct io *io)
 {
 	char byte = 0;
 
-	__atomic_fetch_or(&SH->dirty[io->i / 64], 1ULL << io->i % 64, __ATOMIC_SEQ_CST);
-	if (!__atomic_load_n(&SH->asleep[io->i / 64], __ATOMIC_SEQ_CST))
+	__atomic_fetch_or(&SH->dirty[i / 64], 1ULL << i % 64, __ATOMIC_SEQ_CST);
+	if (!__atomic_load_n(&SH->asleep[i / 64], __ATOMIC_SEQ_CST))
 		return;
 	if (has_datagrams(io->s))
 		ring_engine(io);
 	else
 		call(SYS_sendto, (uint64_t)io->fd, (uint64_t)&byte, 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+void tell_worker(const struct io *io)
+{
+	tell_of(io->i, io);
 }
 
 /* Read @n bytes, and those that are owed, out of the shadow.  rx_lock held */
@@ -793,11 +799,13 @@ int transmit(struct io *io)
 void ask_for_token(int fd, uint32_t i, uint32_t poke)
 {
 	struct gz_slot *s = &SH->slot[i];
-	const struct io io = {.fd = fd, .i = i, .s = s};
+	int own = lookup((uint32_t)fd);
+	uint32_t k = own >= 0 ? (uint32_t)own : i;
+	const struct io io = {.fd = fd, .i = k, .s = &SH->slot[k]};
 
 	__atomic_fetch_or(&s->poke, poke, __ATOMIC_SEQ_CST);
 	if (!lock(&s->tx_lock))
 		return; /* its holder tells the worker */
-	tell_worker(&io);
+	tell_of(i, &io);
 	unlock(&s->tx_lock);
 }
