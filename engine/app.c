@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -213,6 +214,16 @@ bool gz_app_capable(pid_t tid, unsigned cap)
 	if (!read_status(tid, status, sizeof(status)) || !status_line(status, "\nCapEff:", &v))
 		return false;
 	return strtoull(v, NULL, 16) >> cap & 1;
+}
+
+bool gz_app_shares_user_namespace(pid_t tid)
+{
+	char path[40];
+	struct stat own, its;
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/user", (int)tid);
+	return stat("/proc/self/ns/user", &own) == 0 && stat(path, &its) == 0 &&
+	       own.st_dev == its.st_dev && own.st_ino == its.st_ino;
 }
 
 pid_t gz_app_own_pid(pid_t tid)

@@ -52,6 +52,8 @@ bool gz_app_may_bind_low(pid_t tid);
 
 /** Has the thread this capability (CAP_NET_ADMIN, ...) in effect? */
 bool gz_app_capable(pid_t tid, unsigned cap);
+/** Is it in the engine's user namespace, where its capabilities are about the shadows too? */
+bool gz_app_shares_user_namespace(pid_t tid);
 
 /** Send the thread a signal, as the kernel does with an error. */
 void gz_app_signal(pid_t tid, int sig);

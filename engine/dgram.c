@@ -47,7 +47,8 @@
 #include "engine/worker.h"
 #include "launcher/calls.h"
 
-#define TWIN_TRIES 64 /* ports to try that the kernel has free as well */
+#define DEFAULT_HOPS 64 /* RFC 1700, net.ipv4.ip_default_ttl */
+#define TWIN_TRIES 64	/* ports to try that the kernel has free as well */
 
 socklen_t gz_dgram_inner(const struct gz_sock *s, uint32_t name, bool native,
 			 struct sockaddr_storage *ss)
@@ -88,6 +89,7 @@ int64_t gz_dgram_socket(struct gz_call_ctx *c)
 	if (!s)
 		return -ENOBUFS;
 	s->type = SOCK_DGRAM;
+	s->dgram.hops[0] = s->dgram.hops[1] = DEFAULT_HOPS;
 	s->dgram.nest = gz_nest_take(s);
 	fd = s->dgram.nest ? new_shadow(s, type & SOCK_NONBLOCK) : -ENOBUFS;
 	if (fd < 0) {

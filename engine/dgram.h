@@ -56,6 +56,8 @@ int64_t gz_dgram_getsockopt(struct gz_call_ctx *c);
 int64_t gz_dgram_setsockopt(struct gz_call_ctx *c);
 
 /* dgram_msg.c */
+/** Which address of ours answers what @peer sent to @local, over IPv4 (ip(7), ipi_spec_dst) */
+struct gz_end gz_dgram_answers(struct gz_end local, struct gz_end peer);
 /** The shadow has nothing to give, or no room: -EAGAIN, or GZ_WAIT for @events (POLLIN, ...) */
 int64_t gz_dgram_wait(struct gz_call_ctx *c, int flags, short events);
 int64_t gz_dgram_recvfrom(struct gz_call_ctx *c);

@@ -97,6 +97,11 @@ static void translate_offender(struct cmsghdr *m)
 	memcpy(SO_EE_OFFENDER(e), &ss, room);
 }
 
+struct gz_end gz_dgram_answers(struct gz_end local, struct gz_end peer)
+{
+	return gz_end_is_v4(local) && gz_addr_to_many(local) ? gz_addr_source(peer) : local;
+}
+
 /* Translate one control message, in place. */
 static void translate_control(const struct gz_sock *s, struct cmsghdr *m, const struct gz_alias *a)
 {
@@ -104,12 +109,11 @@ static void translate_control(const struct gz_sock *s, struct cmsghdr *m, const 
 	uint32_t addr = gz_end_v4_addr(local);
 
 	if (m->cmsg_level == IPPROTO_IP && m->cmsg_type == IP_PKTINFO) {
-		struct in_pktinfo info = {.ipi_addr.s_addr = addr};
+		struct gz_end answers = gz_dgram_answers(local, a->peer);
+		struct in_pktinfo info = {.ipi_addr.s_addr = addr,
+					  .ipi_spec_dst.s_addr = gz_end_v4_addr(answers),
+					  .ipi_ifindex = gz_addr_ifindex(answers)};
 
-		/* ip(7): where it was sent to, and which address of ours got it. */
-		info.ipi_spec_dst.s_addr =
-		    gz_addr_to_many(local) ? gz_end_v4_addr(gz_addr_source(a->peer)) : addr;
-		info.ipi_ifindex = gz_addr_ifindex(gz_end_v4(info.ipi_spec_dst.s_addr, 0));
 		memcpy(CMSG_DATA(m), &info, sizeof(info));
 	} else if (m->cmsg_level == IPPROTO_IP && m->cmsg_type == IP_ORIGDSTADDR) {
 		struct sockaddr_in in = {
@@ -117,8 +121,9 @@ static void translate_control(const struct gz_sock *s, struct cmsghdr *m, const 
 
 		memcpy(CMSG_DATA(m), &in, sizeof(in));
 	} else if (m->cmsg_level == IPPROTO_IPV6 && m->cmsg_type == IPV6_PKTINFO) {
-		struct in6_pktinfo info = {.ipi6_addr = local.addr,
-					   .ipi6_ifindex = (unsigned)gz_addr_ifindex(local)};
+		struct in6_pktinfo info = {
+		    .ipi6_addr = local.addr,
+		    .ipi6_ifindex = (unsigned)gz_addr_ifindex(gz_dgram_answers(local, a->peer))};
 
 		memcpy(CMSG_DATA(m), &info, sizeof(info));
 	} else if ((m->cmsg_level == IPPROTO_IP && m->cmsg_type == IP_RECVERR) ||
@@ -419,8 +424,8 @@ static int64_t send_one(struct gz_call_ctx *c, const struct msghdr *m, const str
 	if (!s->dgram.ping &&
 	    (gz_addr_is_local(peer) || gz_addr_to_many(peer) || gz_udp_ring_is(s)))
 		gz_udp_pass();
-	if (m->msg_name)
-		gz_udp_ring_approve(s, peer);
+	if (named)
+		gz_udp_ring_approve(s, peer, local);
 	return r;
 }
 

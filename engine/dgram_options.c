@@ -3,6 +3,7 @@
  * dgram_options.c - Options of UDP sockets: the shadow has most of them by itself
  */
 #include <errno.h>
+#include <linux/capability.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/ip.h>
@@ -59,16 +60,42 @@ enum answer {
 	GROUPS, /* multicast.c */
 	V6ONLY,
 	FREEBIND,  /* the shadow, for the kernel's socket; it is the stack that binds */
-	DISCOVER,  /* the shadow, but the stack has to know */
+	NOTED,	   /* the shadow, but the stack or the rings go by it */
 	INTERFACE, /* an interface of the stack's, or of the kernel's */
 	MTU,	   /* that of the way to the peer; of IPv6 it can be set */
 	NOBODY,
 };
 
-static bool is_discover(int level, int opt)
+static const struct {
+	int level, opt;
+} noted[] = {
+    {IPPROTO_IP, IP_MTU_DISCOVER},
+    {IPPROTO_IP, IP_TTL},
+    {IPPROTO_IP, IP_TOS},
+    {IPPROTO_IP, IP_PKTINFO},
+    {IPPROTO_IP, IP_RECVTTL},
+    {IPPROTO_IP, IP_RECVTOS},
+    {IPPROTO_IPV6, IPV6_MTU_DISCOVER},
+    {IPPROTO_IPV6, IPV6_DONTFRAG},
+    {IPPROTO_IPV6, IPV6_UNICAST_HOPS},
+    {IPPROTO_IPV6, IPV6_TCLASS},
+    {IPPROTO_IPV6, IPV6_RECVPKTINFO},
+    {IPPROTO_IPV6, IPV6_RECVHOPLIMIT},
+    {IPPROTO_IPV6, IPV6_RECVTCLASS},
+    {SOL_SOCKET, SO_TIMESTAMP_OLD},
+    {SOL_SOCKET, SO_TIMESTAMP_NEW},
+    {SOL_SOCKET, SO_TIMESTAMPNS_OLD},
+    {SOL_SOCKET, SO_TIMESTAMPNS_NEW},
+    {SOL_SOCKET, SO_RCVBUF},
+    {SOL_SOCKET, SO_RCVBUFFORCE},
+};
+
+static bool is_noted(int level, int opt)
 {
-	return (level == IPPROTO_IP && opt == IP_MTU_DISCOVER) ||
-	       (level == IPPROTO_IPV6 && (opt == IPV6_MTU_DISCOVER || opt == IPV6_DONTFRAG));
+	for (size_t i = 0; i < sizeof(noted) / sizeof(noted[0]); i++)
+		if (noted[i].level == level && noted[i].opt == opt)
+			return true;
+	return false;
 }
 
 static enum answer who_answers(const struct gz_sock *s, int level, int opt)
@@ -84,8 +111,8 @@ static enum answer who_answers(const struct gz_sock *s, int level, int opt)
 	if ((level == IPPROTO_IP && opt == IP_FREEBIND) ||
 	    (level == IPPROTO_IPV6 && opt == IPV6_FREEBIND))
 		return FREEBIND;
-	if (is_discover(level, opt))
-		return DISCOVER;
+	if (is_noted(level, opt))
+		return NOTED;
 	if ((level == IPPROTO_IP && opt == IP_MTU) ||
 	    (level == IPPROTO_IPV6 && (opt == IPV6_MTU || opt == IPV6_PATHMTU)))
 		return MTU;
@@ -114,18 +141,75 @@ static int set_mtu(struct gz_call_ctx *c, const void *val, int len)
 	return 0;
 }
 
-static int set_discover(struct gz_call_ctx *c, int level, int opt, const void *val, int len)
+/* gz_dgram_slot.control, as the shadow has it */
+static uint32_t control_of(const struct gz_sock *s, int fd)
 {
-	bool v4 = level == IPPROTO_IP;
-	int v;
+	static const struct {
+		int level, opt;
+		uint32_t bit;
+	} t[] = {
+	    {IPPROTO_IP, IP_PKTINFO, GZ_CONTROL_PKTINFO},
+	    {IPPROTO_IP, IP_RECVTTL, GZ_CONTROL_TTL},
+	    {IPPROTO_IP, IP_RECVTOS, GZ_CONTROL_TOS},
+	    {IPPROTO_IPV6, IPV6_RECVPKTINFO, GZ_CONTROL_PKTINFO6},
+	    {IPPROTO_IPV6, IPV6_RECVHOPLIMIT, GZ_CONTROL_HOPS},
+	    {IPPROTO_IPV6, IPV6_RECVTCLASS, GZ_CONTROL_CLASS},
+	};
+	uint32_t bits = 0;
 
+	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++)
+		if ((t[i].level == IPPROTO_IP || s->family == AF_INET6) &&
+		    gz_dgram_option(fd, t[i].level, t[i].opt))
+			bits |= t[i].bit;
+	return bits;
+}
+
+/*
+ * Which one tells the time: each takes the place of the others (sock_set_timestamp()).  Of
+ * SO_TIMESTAMP_NEW getsockopt() does not say whether nanoseconds were asked for.
+ */
+static uint32_t stamp_of(int fd)
+{
+	static const int t[] = {SO_TIMESTAMPNS_OLD, SO_TIMESTAMPNS_NEW, SO_TIMESTAMP_OLD,
+				SO_TIMESTAMP_NEW};
+
+	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++)
+		if (gz_dgram_option(fd, SOL_SOCKET, t[i]))
+			return (uint32_t)t[i];
+	return 0;
+}
+
+static void note_headers(struct gz_sock *s, int fd, bool v4)
+{
+	int level = v4 ? IPPROTO_IP : IPPROTO_IPV6;
+	int v = gz_dgram_option(fd, level, v4 ? IP_MTU_DISCOVER : IPV6_MTU_DISCOVER);
+
+	s->dgram.whole[v4] = v == IP_PMTUDISC_DO || v == IP_PMTUDISC_PROBE ||
+			     (!v4 && gz_dgram_option(fd, level, IPV6_DONTFRAG));
+	s->dgram.hops[v4] = (uint8_t)gz_dgram_option(fd, level, v4 ? IP_TTL : IPV6_UNICAST_HOPS);
+	s->dgram.tos[v4] = (uint8_t)gz_dgram_option(fd, level, v4 ? IP_TOS : IPV6_TCLASS);
+}
+
+static int set_noted(struct gz_call_ctx *c, int level, int opt, const void *val, int len)
+{
+	struct gz_sock *s = c->s;
+
+	if (opt == SO_RCVBUFFORCE && level == SOL_SOCKET &&
+	    !(gz_app_capable(c->tid, CAP_NET_ADMIN) && gz_app_shares_user_namespace(c->tid)))
+		return -EPERM;
 	if (setsockopt(c->fd, level, opt, val, (socklen_t)len) < 0)
 		return -errno;
-	v = gz_dgram_option(c->fd, level, v4 ? IP_MTU_DISCOVER : IPV6_MTU_DISCOVER);
-	pthread_mutex_lock(&c->s->lock);
-	c->s->dgram.whole[v4] = v == IP_PMTUDISC_DO || v == IP_PMTUDISC_PROBE ||
-				(!v4 && gz_dgram_option(c->fd, level, IPV6_DONTFRAG));
-	pthread_mutex_unlock(&c->s->lock);
+	pthread_mutex_lock(&s->lock);
+	note_headers(s, c->fd, true);
+	if (s->family == AF_INET6)
+		note_headers(s, c->fd, false);
+	s->dgram.control = control_of(s, c->fd);
+	s->dgram.stamp = stamp_of(c->fd);
+	pthread_mutex_unlock(&s->lock);
+	/* It holds more than that. */
+	if (!gz_udp_ring_holds(s, gz_dgram_option(c->fd, SOL_SOCKET, SO_RCVBUF)))
+		gz_udp_ring_refuse(c, GZ_OFF_OPTION);
+	gz_udp_ring_changed(s);
 	return 0;
 }
 
@@ -216,7 +300,7 @@ int64_t gz_dgram_setsockopt(struct gz_call_ctx *c)
 		c->s->opt.rcvtimeo.tv_sec = 1;
 		gz_plane_set_timed(c->s);
 	}
-	if (by == SHADOW || by == DISCOVER || by == FREEBIND)
+	if (by == SHADOW || by == NOTED || by == FREEBIND)
 		gz_udp_twin_option(c);
 	if (by == SHADOW || (level == IPPROTO_IP && opt == IP_OPTIONS && !len))
 		return GZ_CONTINUE;
@@ -232,11 +316,8 @@ int64_t gz_dgram_setsockopt(struct gz_call_ctx *c)
 		return set_device(c, val, len);
 	if (by == FREEBIND)
 		return set_freebind(c, level, opt, val, len);
-	if (by == DISCOVER) {
-		err = set_discover(c, level, opt, val, len);
-		gz_udp_ring_changed(c->s);
-		return err;
-	}
+	if (by == NOTED)
+		return set_noted(c, level, opt, val, len);
 	if (by == GROUPS)
 		return gz_groups_set(c, level, opt, val, (socklen_t)len);
 	return by == MTU ? set_mtu(c, val, len) : set_v6only(c->s, val, len);
@@ -289,7 +370,7 @@ int64_t gz_dgram_getsockopt(struct gz_call_ctx *c)
 	gz_udp_ring_flush(c->s);
 	if (level == SOL_SOCKET && opt == SO_MEMINFO)
 		gz_udp_ring_refuse(c, GZ_OFF_OPTION);
-	if (by == SHADOW || by == DISCOVER || by == FREEBIND ||
+	if (by == SHADOW || by == NOTED || by == FREEBIND ||
 	    (level == IPPROTO_IP && opt == IP_OPTIONS))
 		return GZ_CONTINUE;
 	if (by == NOBODY && !off(level, opt)) {

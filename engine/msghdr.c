@@ -96,6 +96,16 @@ int gz_msghdr_told(struct gz_call_ctx *c, uint64_t addr, const struct msghdr *m)
 	return err;
 }
 
+/* recvmmsg()'s time: what is left of it is told.  Return: 1, some is; 0; -errno */
+static int time_left(struct gz_call_ctx *c)
+{
+	uint64_t now = gz_now_ns(), left = now < c->limit ? c->limit - now : 0;
+	struct timespec ts = {(time_t)(left / 1000000000u), (long)(left % 1000000000u)};
+	int err = gz_app_write(c->tid, c->args[4], &ts, sizeof(ts));
+
+	return err ? err : left > 0;
+}
+
 int64_t gz_msghdr_recvmmsg(struct gz_call_ctx *c,
 			   int64_t (*one)(struct gz_call_ctx *c, uint64_t addr, int flags),
 			   int64_t (*wait)(struct gz_call_ctx *c, int flags))
@@ -139,7 +149,10 @@ int64_t gz_msghdr_recvmmsg(struct gz_call_ctx *c,
 			return c->done ? (int64_t)c->done : err;
 		c->done++;
 		/* As do_recvmmsg(): the time-out is looked at after a datagram only. */
-		if (c->limit && gz_now_ns() >= c->limit)
+		err = c->limit ? time_left(c) : 1;
+		if (err < 0)
+			return err;
+		if (!err)
 			break;
 	}
 	return c->done;

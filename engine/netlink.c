@@ -234,16 +234,6 @@ static bool holds(pid_t pid, ino_t ino)
 	return found;
 }
 
-static bool shares_user_namespace(pid_t pid)
-{
-	char path[40];
-	struct stat own, its;
-
-	snprintf(path, sizeof(path), "/proc/%d/ns/user", (int)pid);
-	return stat("/proc/self/ns/user", &own) == 0 && stat(path, &its) == 0 &&
-	       own.st_dev == its.st_dev && own.st_ino == its.st_ino;
-}
-
 /*
  * May the sender of what came natively change something?  rtnetlink asks for the rights of the
  * sending thread at that moment, which are not known any more.  So it is for root only: the
@@ -254,7 +244,7 @@ static bool shares_user_namespace(pid_t pid)
 static bool may_change(const struct gz_netlink *n, const struct ucred *who)
 {
 	return who && who->pid > 0 && who->uid == 0 && gz_app_capable(who->pid, CAP_NET_ADMIN) &&
-	       shares_user_namespace(who->pid) && holds(who->pid, n->ino);
+	       gz_app_shares_user_namespace(who->pid) && holds(who->pid, n->ino);
 }
 
 /* Are all of them such as mean the same whoever sends them? */

@@ -302,7 +302,8 @@ static bool lead_to_agent(struct gz_call_ctx *c, const struct gz_call_info *call
 	enum gz_site known = gz_lead_look_up(c->tid, c->ip - GZ_SYSCALL_BYTES);
 	pid_t pid;
 
-	if (known == GZ_SITE_FAILED || known == GZ_SITE_RETIRED)
+	if (known == GZ_SITE_FAILED || known == GZ_SITE_RETIRED ||
+	    c->ip - GZ_SYSCALL_BYTES == GZ_AGENT_ASK) /* the agent itself asks for it */
 		return false;
 	pid = gz_app_process(c->tid);
 	if (known == GZ_SITE_KNOWN)
@@ -410,10 +411,16 @@ static enum gz_sites data_call(struct gz_call_ctx *c, const struct gz_call_info 
 		return GZ_SITES_ANSWERED;
 	if (call->id == GZ_CALL_SENDMSG)
 		leave_passed(c, c->args[1]);
+	if (call->id == GZ_CALL_SENDMMSG)
+		leave_all_passed(c);
 	if (is_ours(c) && c->s->type == SOCK_DGRAM)
 		return datagram_call(c, call);
 	if (is_ours(c)) {
-		gz_off_sock(c->s, why_not(c, gz_lead_look_up(c->tid, c->ip - GZ_SYSCALL_BYTES)));
+		/* Of a connection several messages at once are no agent's. */
+		gz_off_sock(c->s,
+			    call->id == GZ_CALL_RECVMMSG || call->id == GZ_CALL_SENDMMSG
+				? GZ_OFF_CALL
+				: why_not(c, gz_lead_look_up(c->tid, c->ip - GZ_SYSCALL_BYTES)));
 		gz_plane_leave(c->s, c->fd);
 	}
 	if (serve_orphan(c, call))
@@ -697,11 +704,6 @@ enum gz_sites gz_sites_trap(struct gz_call_ctx *c, const struct gz_call_info *ca
 	if (call->agent == GZ_AGENT_CONTROL)
 		return control_call(c, call);
 	switch (call->id) {
-	case GZ_CALL_SENDMMSG:
-		leave_all_passed(c);
-		break;
-	case GZ_CALL_RECVMMSG:
-		break;
 	case GZ_CALL_SPLICE:
 		leave_fd(c, (int)c->args[2], GZ_OFF_CALL);
 		break;

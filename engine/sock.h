@@ -132,14 +132,18 @@ struct gz_sock {
 		uint16_t nest;	   /* the shadow's port, alias.h */
 		unsigned mtu;	   /* IPV6_MTU, 0: not set */
 		bool whole[2];	   /* IP{V6,}_MTU_DISCOVER: no fragments; IPv6, IPv4 */
-		uint32_t alias;	   /* of the peer, while connected */
-		bool old_peer;	   /* AF_INET6, disconnected: see udp.c */
-		struct gz_end old; /* and this was its peer */
-		bool chose_port;   /* bind() with a port: a disconnect keeps it */
-		bool chose_addr;   /* bind() with an address: the same */
-		struct gz_groups *groups;		    /* multicast.c */
-		struct gz_udp_twin *twin;		    /* udp_twin.c */
-		struct gz_udp_spill {			    /* udp_ring.c */
+		uint8_t hops[2];   /* of what goes by rings: the same */
+		uint8_t tos[2];
+		uint32_t control; /* as struct gz_dgram_slot has them */
+		uint32_t stamp;
+		uint32_t alias;		  /* of the peer, while connected */
+		bool old_peer;		  /* AF_INET6, disconnected: see udp.c */
+		struct gz_end old;	  /* and this was its peer */
+		bool chose_port;	  /* bind() with a port: a disconnect keeps it */
+		bool chose_addr;	  /* bind() with an address: the same */
+		struct gz_groups *groups; /* multicast.c */
+		struct gz_udp_twin *twin; /* udp_twin.c */
+		struct gz_udp_spill {	  /* udp_ring.c */
 			STAILQ_HEAD(, gz_udp_spilled) list; /* what the ring had no room for */
 			uint32_t cost, most;		    /* of it, by SO_RCVBUF */
 			_Atomic uint64_t closing; /* ns: until then its last close may be seen */

@@ -41,6 +41,7 @@
 #include "engine/client.h"
 #include "engine/counters.h"
 #include "engine/dgram.h"
+#include "engine/iface.h"
 #include "engine/log.h"
 #include "engine/off_ring.h"
 #include "engine/plane_inner.h"
@@ -53,6 +54,7 @@
 #include "engine/worker.h"
 
 _Static_assert(GZ_BELL_PORT == GZ_ALIAS_PORT, "the engine's name");
+_Static_assert(GZ_DGRAM_INDEX == GZ_IFACE_INDEX, "the first interface's");
 
 #define LEAVE_NS 100000000ull
 #define INJECT_NS 10000000ull
@@ -139,14 +141,30 @@ static void publish(struct gz_sock *s)
 	if (!whole || most > GZ_DGRAM_MAX)
 		most = GZ_DGRAM_MAX;
 	__atomic_store_n(&about(s)->max, most, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&about(s)->control, s->dgram.control, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&about(s)->stamp, s->dgram.stamp, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&about(s)->flags, flags, __ATOMIC_SEQ_CST);
 }
 
 void gz_udp_ring_begin(struct gz_sock *s)
 {
 	slot_of(s)->kind = GZ_KIND_DATAGRAMS;
-	*about(s) = (struct gz_dgram_slot){.family = (uint32_t)s->family};
+	*about(s) = (struct gz_dgram_slot){.family = (uint32_t)s->family, .ifaces = gz_nports};
 	atomic_store(&s->client->plane->nest[s->ring.i], s->dgram.nest);
+}
+
+/* What may be spilled with SO_RCVBUF of @room */
+static uint32_t most_of(int room)
+{
+	return room > GZ_SLOT_RING ? (uint32_t)room - GZ_SLOT_RING : 0;
+}
+
+bool gz_udp_ring_holds(struct gz_sock *s, int room)
+{
+	pthread_mutex_lock(&s->lock);
+	s->dgram.ring.most = most_of(room);
+	pthread_mutex_unlock(&s->lock);
+	return room >= GZ_SLOT_RING;
 }
 
 void gz_udp_ring_give(struct gz_call_ctx *c)
@@ -166,7 +184,7 @@ void gz_udp_ring_give(struct gz_call_ctx *c)
 		getsockopt(c->fd, SOL_SOCKET, SO_RCVTIMEO, &s->opt.rcvtimeo, &len);
 		room = gz_dgram_option(c->fd, SOL_SOCKET, SO_RCVBUF);
 		STAILQ_INIT(&s->dgram.ring.list);
-		s->dgram.ring.most = room > GZ_SLOT_RING ? (uint32_t)room - GZ_SLOT_RING : 0;
+		s->dgram.ring.most = most_of(room);
 		gz_plane_give(s, true, flags & O_NONBLOCK);
 		gz_plane_seen(s, c->tid, (int)c->args[0]);
 	}
@@ -224,8 +242,16 @@ static bool may_send_to(const struct gz_sock *s, struct gz_end to)
 	return gz_policy_is_engines(IPPROTO_UDP, to);
 }
 
-void gz_udp_ring_approve(struct gz_sock *s, struct gz_end to)
+/* The same of where from: any, or what IP_PKTINFO may say (source_of() in dgram_msg.c) */
+static bool may_send_from(struct gz_end from, struct gz_end to)
 {
+	return gz_addr_is_local(from) && gz_end_is_v4(from) == gz_end_is_v4(to) &&
+	       (!gz_addr_is_loopback(from) || gz_addr_is_local(to) || gz_addr_is_loopback(to));
+}
+
+void gz_udp_ring_approve(struct gz_sock *s, struct gz_end to, struct gz_end local)
+{
+	struct gz_dgram_end e = to_end(to);
 	struct gz_dgram_slot *d;
 	bool may;
 
@@ -236,8 +262,9 @@ void gz_udp_ring_approve(struct gz_sock *s, struct gz_end to)
 	pthread_mutex_unlock(&s->lock);
 	d = about(s);
 	if (may)
-		d->known[__atomic_fetch_add(&d->next, 1, __ATOMIC_RELAXED) % GZ_DGRAM_KNOWN] =
-		    to_end(to);
+		gz_dgram_set(d, &e)[gz_dgram_place(d, GZ_DGRAM_WAYS)] = e;
+	if (may && !gz_end_is_any(local) && may_send_from(local, to))
+		memcpy(d->own[gz_dgram_place(d, GZ_DGRAM_OWN)], &local.addr, sizeof(local.addr));
 }
 
 void gz_udp_ring_proven(struct gz_sock *s, bool proven)
@@ -261,9 +288,10 @@ static bool hand_on(struct gz_sock *s)
 	uint64_t head = s->ring.tx_head;
 	uint64_t n = (__atomic_load_n(&slot->tx_tail, __ATOMIC_SEQ_CST) & ~GZ_RING_CLOSED) - head;
 	struct iovec data = {bytes, 0};
-	struct gz_datagram d = {.data = &data, .ndata = 1, .ttl = 64};
+	struct gz_datagram d = {.data = &data, .ndata = 1};
+	struct gz_end local = {0};
 	struct gz_dgram_head h;
-	bool may;
+	bool may, v4;
 
 	if (!n)
 		return false;
@@ -282,9 +310,16 @@ static bool hand_on(struct gz_sock *s)
 	pthread_mutex_lock(&s->lock);
 	d.dst = h.flags & GZ_DGRAM_TO ? end_of(&h.end) : s->peer;
 	may = h.flags & GZ_DGRAM_TO ? may_send_to(s, d.dst) : gz_sock_state(s) == GZ_ESTABLISHED;
+	v4 = gz_end_is_v4(d.dst);
+	d.ttl = h.flags & GZ_DGRAM_TTL ? h.ttl : s->dgram.hops[v4];
+	d.tos = h.flags & GZ_DGRAM_TOS ? h.tos : s->dgram.tos[v4];
 	pthread_mutex_unlock(&s->lock);
+	if (h.flags & GZ_DGRAM_FROM) {
+		memcpy(&local.addr, h.local, sizeof(local.addr));
+		may = may && may_send_from(local, d.dst);
+	}
 	if (may)
-		gz_udp_forward(s, &d, (struct gz_end){0});
+		gz_udp_forward(s, &d, local);
 	gz_count(may ? GZ_C_RING_DGRAM_TX : GZ_C_UDP_TX_DROPPED);
 	s->ring.tx_head = head + gz_dgram_size(h.len);
 	__atomic_store_n(&slot->tx_head, s->ring.tx_head, __ATOMIC_SEQ_CST);
@@ -458,12 +493,22 @@ bool gz_udp_ring_put(struct gz_sock *s, const struct gz_datagram *d)
 	    .ttl = d->ttl,
 	    .tos = d->tos,
 	};
+	struct gz_end answers;
 	struct timespec now;
 	int64_t left;
+	int index;
 
 	clock_gettime(CLOCK_REALTIME, &now);
 	h.at = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 	memcpy(h.local, &d->dst.addr, sizeof(h.local));
+	answers = gz_dgram_answers(d->dst, d->src);
+	if (gz_end_is_v4(d->dst))
+		h.local_scope = gz_end_v4_addr(answers);
+	index = gz_addr_ifindex(answers);
+	if (index < GZ_IFACE_INDEX)
+		h.flags |= GZ_DGRAM_LO;
+	else
+		h.iface = (uint16_t)(index - GZ_IFACE_INDEX);
 	if (may_send_to(s, d->src))
 		h.flags |= GZ_DGRAM_REPLY;
 	if (atomic_load(&s->ring.plane) != GZ_PLANE_RING || !STAILQ_EMPTY(&s->dgram.ring.list))
@@ -594,17 +639,18 @@ static void into_shadow(struct gz_sock *s, int fd, const struct gz_dgram_head *h
 	struct iovec data = {bytes, h->len};
 	struct gz_datagram d = {
 	    .src = end_of(&h->end),
-	    .dst = {.scope = h->local_scope, .port = s->local.port},
+	    .dst = {.port = s->local.port},
 	    .ttl = h->ttl,
 	    .tos = h->tos,
 	    .data = &data,
 	    .ndata = 1,
 	    .len = h->len,
 	};
-
 	bool stranger;
 
 	memcpy(&d.dst.addr, h->local, sizeof(h->local));
+	if (!gz_end_is_v4(d.dst))
+		d.dst.scope = h->local_scope;
 	stranger = gz_sock_state(s) == GZ_ESTABLISHED && !gz_end_equal(d.src, s->peer);
 	if (!(stranger ? inject_stranger(s, fd, &d) : gz_udp_inject(s, &d)))
 		gz_count(GZ_C_UDP_DROPPED);

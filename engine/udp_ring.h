@@ -24,8 +24,10 @@ void gz_udp_ring_give(struct gz_call_ctx *c);
 void gz_udp_ring_begin(struct gz_sock *s);
 /** Peer or options have changed; @s unlocked. */
 void gz_udp_ring_changed(struct gz_sock *s);
-/** Agents may send to @to from now on, for sendto() did; @s unlocked. */
-void gz_udp_ring_approve(struct gz_sock *s, struct gz_end to);
+/** Agents may send to @to and from @local, if it is not any, for sendmsg() did; @s unlocked. */
+void gz_udp_ring_approve(struct gz_sock *s, struct gz_end to, struct gz_end local);
+/** Has the ring, which holds GZ_SLOT_RING, what SO_RCVBUF of @room says?  @s unlocked */
+bool gz_udp_ring_holds(struct gz_sock *s, int room);
 /** What the program has sent is handed on when it returns. */
 void gz_udp_ring_flush(struct gz_sock *s);
 /** The same of all that the client's programs have sent.  @p may be NULL */

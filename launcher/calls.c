@@ -66,8 +66,8 @@ const struct gz_call_info gz_calls[] = {
      .doc = "The address and the control messages are in memory: those of UDP are the "
 	    "stack's. Other sockets' calls continue."},
     {CALL(SENDMSG, sendmsg), .agent = GZ_AGENT_DATA, .doc = "As recvmsg."},
-    {CALL(RECVMMSG, recvmmsg), .doc = "As recvmsg."},
-    {CALL(SENDMMSG, sendmmsg), .doc = "As recvmsg."},
+    {CALL(RECVMMSG, recvmmsg), .agent = GZ_AGENT_DATA, .doc = "As recvmsg."},
+    {CALL(SENDMMSG, sendmmsg), .agent = GZ_AGENT_DATA, .doc = "As recvmsg."},
     {CALL(IO_URING_SETUP, io_uring_setup), .action = GZ_ACT_ENOSYS,
      .doc = "Fails with ENOSYS: a ring's requests would pass the filter by. Programs fall "
 	    "back to ordinary calls."},

@@ -21,7 +21,7 @@
 #ifndef GZ_AGENT_ABI_H
 #define GZ_AGENT_ABI_H
 
-#define GZ_AGENT_VERSION 7
+#define GZ_AGENT_VERSION 8
 #define GZ_AGENT_MAGIC 0x31746e6567417a47 /* "GzAgent1" */
 
 /* --- the region ---------------------------------------------------------- */
@@ -134,15 +134,30 @@
 #define GZ_DGRAM_V6 2	     /* the shadow's peer is an IPv6 address: so must be the bell's */
 #define GZ_DGRAM_PROVEN 4    /* the peer takes what comes; else send() waits for its refusal */
 
+/* gz_dgram_slot.control: what recvmsg() is to tell beside the bytes */
+#define GZ_CONTROL_PKTINFO 1 /* IP_PKTINFO */
+#define GZ_CONTROL_TTL 2     /* IP_RECVTTL */
+#define GZ_CONTROL_TOS 4     /* IP_RECVTOS */
+#define GZ_CONTROL_PKTINFO6 8
+#define GZ_CONTROL_HOPS 16
+#define GZ_CONTROL_CLASS 32
+
 /* gz_dgram_head.flags */
 #define GZ_DGRAM_TO 1	 /* tx: to @end, else to the peer */
 #define GZ_DGRAM_REPLY 2 /* rx: who has sent it may be sent to */
 #define GZ_DGRAM_AWAY 4	 /* rx: it is too large for the ring, and the engine has it */
+#define GZ_DGRAM_LO 8	 /* rx: by the interface lo */
+#define GZ_DGRAM_FROM 16 /* tx: from @local, else from where the socket is bound */
+#define GZ_DGRAM_TTL 32	 /* tx: with @ttl, else with the socket's */
+#define GZ_DGRAM_TOS 64	 /* tx: with @tos, the same */
 
 #define GZ_DGRAM_ALIGN 16
 #define GZ_DGRAM_MAX 32768 /* bytes of one that goes by the tx ring */
-#define GZ_DGRAM_KNOWN 8
-#define GZ_BELL_PORT 2001 /* GZ_ALIAS_PORT */
+#define GZ_DGRAM_SETS 32   /* of destinations, by their hash */
+#define GZ_DGRAM_WAYS 4
+#define GZ_DGRAM_OWN 4
+#define GZ_BELL_PORT 2001	  /* GZ_ALIAS_PORT */
+#define GZ_DGRAM_INDEX 1000000000 /* GZ_IFACE_INDEX, of the stack's first interface; lo has 1 */
 
 /* gz_slot.timed */
 #define GZ_TIMED_SEND 1 /* SO_SNDTIMEO */
@@ -413,22 +428,29 @@ struct gz_dgram_head {
 	uint32_t len;		 /* bytes that follow; the next one is aligned to GZ_DGRAM_ALIGN */
 	uint32_t flags;		 /* GZ_DGRAM_* */
 	struct gz_dgram_end end; /* rx: who has sent it; tx: to whom it goes */
-	/* rx: which address of ours it was sent to, with what, and when (ns, CLOCK_REALTIME) */
+	/* rx: which address it was sent to, with what, and when (ns, CLOCK_REALTIME).  tx: flags */
 	uint8_t local[16];
-	uint32_t local_scope;
+	uint32_t
+	    local_scope; /* over IPv4: the address of ours that answers, in_pktinfo.ipi_spec_dst */
 	uint8_t ttl, tos;
-	uint16_t pad0;
+	uint16_t iface; /* rx: by which of the stack's interfaces, if not by lo */
 	uint64_t at;
 };
 
-/** What agents know of a slot's socket beside its rings: the engine's, but for known[]. */
+/** What agents know of a slot's socket beside its rings: the engine's, but for the two tables. */
 struct gz_dgram_slot {
 	_Alignas(64) uint32_t family;
 	uint32_t flags;
-	uint32_t max;  /* bytes that may go by the ring at once */
-	uint32_t next; /* of known[]; anybody's */
-	/* Where it may send to.  The engine looks again at what is sent. */
-	struct gz_dgram_end known[GZ_DGRAM_KNOWN];
+	uint32_t max;	  /* bytes that may go by the ring at once */
+	uint32_t next;	  /* place in a set of known[] or in own[]; anybody's */
+	uint32_t control; /* GZ_CONTROL_* */
+	uint32_t stamp;	  /* SO_TIMESTAMP, ...: the control message that tells the time; 0: none */
+	uint32_t ifaces;  /* so many the stack has */
+	uint32_t pad0;
+	/* Addresses of ours that it may send from.  The engine looks again at what is sent. */
+	uint8_t own[GZ_DGRAM_OWN][16];
+	/* Where it may send to: the same. */
+	struct gz_dgram_end known[GZ_DGRAM_SETS][GZ_DGRAM_WAYS];
 };
 
 struct gz_shared {
@@ -457,7 +479,7 @@ struct gz_shared {
 	struct gz_dgram_slot dgram[GZ_SLOTS];
 };
 
-#define GZ_SHARED_DATA 0x400000
+#define GZ_SHARED_DATA 0x600000
 #define GZ_SHARED_SERVED (GZ_SHARED_DATA + (uint64_t)GZ_SLOTS * 2 * GZ_SLOT_RING)
 #define GZ_SHARED_SIZE (GZ_SHARED_SERVED + GZ_SERVED * sizeof(struct gz_served))
 
@@ -484,6 +506,19 @@ static inline uint32_t gz_dgram_size(uint32_t len)
 {
 	return (uint32_t)((sizeof(struct gz_dgram_head) + len + GZ_DGRAM_ALIGN - 1) &
 			  ~(uint64_t)(GZ_DGRAM_ALIGN - 1));
+}
+
+/** Where an agent looks for @e */
+static inline struct gz_dgram_end *gz_dgram_set(struct gz_dgram_slot *d,
+						const struct gz_dgram_end *e)
+{
+	return d->known[(e->port ^ e->port >> 8 ^ e->addr[15] ^ e->addr[14]) % GZ_DGRAM_SETS];
+}
+
+/** The next place of @n to be written, of whichever table */
+static inline uint32_t gz_dgram_place(struct gz_dgram_slot *d, uint32_t n)
+{
+	return __atomic_fetch_add(&d->next, 1, __ATOMIC_RELAXED) % n;
 }
 
 static inline uint32_t gz_lane_word(uint32_t window, uint32_t end, uint32_t lane)
@@ -552,7 +587,7 @@ static_assert(sizeof(struct gz_agent_private) == GZ_AGENT_PRIVATE_SIZE, "ABI");
 static_assert(offsetof(struct gz_agent_private, fd) == GZ_FD_TABLE - GZ_AGENT_PRIVATE, "ABI");
 static_assert(sizeof(struct gz_slot) == 576, "ABI");
 static_assert(offsetof(struct gz_shared, slot) == 12288, "ABI");
-static_assert(sizeof(struct gz_dgram_head) == 64 && sizeof(struct gz_dgram_slot) == 256, "ABI");
+static_assert(sizeof(struct gz_dgram_head) == 64 && sizeof(struct gz_dgram_slot) == 3200, "ABI");
 static_assert(sizeof(struct gz_agent_kept) == GZ_AGENT_KEPT_SIZE, "ABI");
 static_assert(sizeof(struct gz_reg) == 32 && sizeof(struct gz_epoll) == 33152, "ABI");
 static_assert(sizeof(struct gz_shared) <= GZ_SHARED_DATA, "ABI");

@@ -50,13 +50,10 @@ bool vectors(struct io *io)
 	return sum_vectors(io);
 }
 
-bool message_vectors(struct io *io)
+bool message_vectors(struct io *io, struct msghdr *m, bool receives)
 {
-	struct msghdr *m = (struct msghdr *)io->r->rsi;
-	bool receives = io->r->rax == SYS_recvmsg;
-
-	if (!in_space(io->r->rsi, sizeof(*m)) ||
-	    !is_given(io, io->r->rsi, sizeof(*m), receives ? MAY_WRITE : MAY_READ) ||
+	if (!in_space((uint64_t)m, sizeof(*m)) ||
+	    !is_given(io, (uint64_t)m, sizeof(*m), receives ? MAY_WRITE : MAY_READ) ||
 	    m->msg_iovlen > VECTORS)
 		return false;
 	if (m->msg_iovlen &&
@@ -65,16 +62,18 @@ bool message_vectors(struct io *io)
 		return false;
 	io->v = m->msg_iov;
 	io->nv = m->msg_iovlen;
+	io->len = 0;
 	return sum_vectors(io);
 }
 
 /* Return: false, io->fault, or there is more to it than bytes */
 static bool message(struct io *io)
 {
-	const struct msghdr *m = (const struct msghdr *)io->r->rsi;
+	struct msghdr *m = (struct msghdr *)io->r->rsi;
+	bool receives = io->r->rax == SYS_recvmsg;
 
-	return message_vectors(io) &&
-	       (io->r->rax == SYS_recvmsg || (!m->msg_name && !m->msg_controllen));
+	return message_vectors(io, m, receives) &&
+	       (receives || (!m->msg_name && !m->msg_controllen));
 }
 
 /* recvmsg() of TCP: no address and no control messages come with the bytes */
@@ -151,7 +150,7 @@ static int data_call(struct regs *r)
 		io.s = &SH->slot[slot];
 		return datagram_call(&io);
 	}
-	if (!plain)
+	if (!plain || nr == SYS_recvmmsg || nr == SYS_sendmmsg)
 		return TRAP;
 	/* A message may be a datagram's, with its address. */
 	if (slot < 0)
@@ -249,6 +248,8 @@ static int answer(struct regs *r)
 	case SYS_sendto:
 	case SYS_recvmsg:
 	case SYS_sendmsg:
+	case SYS_recvmmsg:
+	case SYS_sendmmsg:
 	case SYS_sendfile:
 		return data_call(r);
 	case SYS_setsockopt:

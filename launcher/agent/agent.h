@@ -20,6 +20,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -99,6 +100,9 @@ int64_t gz_ask(uint64_t what);
  * Return: as accept(), or -ENOENT: the connection is gone
  */
 int64_t gz_ask_about(uint64_t what, uint64_t fd, uint64_t id, uint64_t name, uint64_t len);
+
+/** gz_trap() - As call6(), by the engine: a call that traps, in the midst of one (entry.S) */
+int64_t gz_trap(long nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e, uint64_t f);
 
 static inline uint64_t tsc(void)
 {
@@ -377,6 +381,21 @@ void ask_for_token(int fd, uint32_t i, uint32_t poke);
 /** Tokens without bytes lie in the shadow: take them.  Return: false, a lock is held */
 bool take_stale_token(int fd, uint32_t i);
 
+static inline void copy(void *dst, const void *src, uint64_t n)
+{
+	uint8_t *d = dst;
+	const uint8_t *s = src;
+
+	if (n > 256) {
+		__asm__ volatile("rep movsb" : "+D"(d), "+S"(s), "+c"(n)::"memory");
+		return;
+	}
+	for (; n >= 8; n -= 8, d += 8, s += 8)
+		__builtin_memcpy(d, s, 8);
+	for (; n; n--)
+		*d++ = *s++;
+}
+
 /** Copy between the vectors from byte @skip on and @r's bytes from @pos on.  Return: where it ends
  */
 uint64_t copy_out(const struct io *io, const struct ring *r, uint64_t skip, uint64_t pos,
@@ -410,12 +429,41 @@ void await_sending(void);
 /** Wake the worker, which sleeps, by the socket of @io */
 void ring_engine(const struct io *io);
 
+/* --- message.c: control messages of datagrams ------------------------------------------- */
+
+/** Where recvmsg()'s go: what is left of the program's room, and MSG_CTRUNC */
+struct control {
+	uint64_t at, left;
+	int flags;
+};
+
+/** What @h says that the socket of @d asks for */
+void tell_control(const struct gz_dgram_slot *d, const struct gz_dgram_head *h, struct control *c);
+/**
+ * read_control() - What the control messages of @m say of a datagram, into @h
+ * @v4:	It goes to an IPv4 address
+ *
+ * Return: false, the engine is to look at them
+ */
+bool read_control(const struct gz_dgram_slot *d, const struct msghdr *m, bool v4,
+		  struct gz_dgram_head *h);
+/** An IPv4 address in its mapped form? */
+static inline bool is_mapped(const uint8_t addr[16])
+{
+	uint64_t first;
+	uint32_t then;
+
+	__builtin_memcpy(&first, addr, 8);
+	__builtin_memcpy(&then, addr + 8, 4);
+	return !first && then == 0xffff0000;
+}
+
 /* --- agent.c ------------------------------------------------------------------------ */
 
-/** The vectors of a call with bytes, or of a message's.  Return: false, io->fault, or the
+/** The vectors of a call with bytes, or of message @m.  Return: false, io->fault, or the
  * kernel is to judge them */
 bool vectors(struct io *io);
-bool message_vectors(struct io *io);
+bool message_vectors(struct io *io, struct msghdr *m, bool receives);
 
 /* --- file.c ------------------------------------------------------------------------- */
 

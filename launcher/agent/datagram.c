@@ -10,9 +10,9 @@
  *
  * Of errors only the shadow knows (ICMP, news), and SO_ERROR takes one from there.
  *
- * What is not ordinary traps: a destination that the engine has not seen yet (known[]), one
- * for many, control messages, a size beyond gz_dgram_slot.max, a ring without room.  The engine
- * sends what is in the ring first.
+ * What is not ordinary traps: a destination or a source that the engine has not seen yet
+ * (known[], own[]), one for many, control messages that the head does not have (message.c), a
+ * size beyond gz_dgram_slot.max, a ring without room.  The engine sends what is in the ring first.
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -23,6 +23,8 @@
 
 #define SENDING_NS 200000000LL /* others may have the worker's core */
 #define FUTILE 100
+#define MESSAGES 1024	     /* UIO_MAXIOV */
+#define LIMIT_MAX 1000000000 /* seconds, which no clock overflows by */
 #define CLOSED (-1)
 #define LOCKED (-2)
 #define EMPTY (-3)
@@ -134,29 +136,51 @@ static bool same_end(const struct gz_dgram_end *a, const struct gz_dgram_end *b)
 	return a->port == b->port && x[0] == y[0] && x[1] == y[1] && a->scope == b->scope;
 }
 
-static bool is_known_end(const struct gz_dgram_slot *d, const struct gz_dgram_end *e)
+static bool is_known_end(struct gz_dgram_slot *d, const struct gz_dgram_end *e)
 {
-	for (uint32_t k = 0; k < GZ_DGRAM_KNOWN; k++)
-		if (d->known[k].used && same_end(&d->known[k], e))
+	const struct gz_dgram_end *set = gz_dgram_set(d, e);
+
+	for (uint32_t k = 0; k < GZ_DGRAM_WAYS; k++)
+		if (set[k].used && same_end(&set[k], e))
 			return true;
 	return false;
 }
 
+/* Where it was sent to is an address of ours; one for many is none. */
+static void know_own(struct gz_dgram_slot *d, const struct gz_dgram_head *h)
+{
+	uint64_t a[2], own[2];
+	uint32_t v4;
+
+	__builtin_memcpy(&v4, h->local + 12, 4);
+	if (is_mapped(h->local) ? v4 != h->local_scope : h->local[0] == 0xff)
+		return;
+	__builtin_memcpy(a, h->local, 16);
+	for (uint32_t k = 0; k < GZ_DGRAM_OWN; k++) {
+		__builtin_memcpy(own, d->own[k], 16);
+		if (own[0] == a[0] && own[1] == a[1])
+			return;
+	}
+	__builtin_memcpy(d->own[gz_dgram_place(d, GZ_DGRAM_OWN)], h->local, 16);
+}
+
 /* Who has sent something may be answered. */
-static void know_end(struct gz_dgram_slot *d, const struct gz_dgram_end *e)
+static void know_end(struct gz_dgram_slot *d, const struct gz_dgram_head *h)
 {
 	struct gz_dgram_end *k;
 
-	if (is_known_end(d, e))
+	if (__atomic_load_n(&d->control, __ATOMIC_RELAXED) &
+	    (GZ_CONTROL_PKTINFO | GZ_CONTROL_PKTINFO6))
+		know_own(d, h);
+	if (is_known_end(d, &h->end))
 		return;
-	k = &d->known[__atomic_fetch_add(&d->next, 1, __ATOMIC_RELAXED) % GZ_DGRAM_KNOWN];
-	*k = *e;
+	k = &gz_dgram_set(d, &h->end)[gz_dgram_place(d, GZ_DGRAM_WAYS)];
+	*k = h->end;
 	k->used = 1;
 }
 
 /* A destination.  Return: false, the engine is to look at it, or the memory is bad */
-static bool read_end(const struct gz_dgram_slot *d, uint64_t addr, uint64_t len,
-		     struct gz_dgram_end *e)
+static bool read_end(struct gz_dgram_slot *d, uint64_t addr, uint64_t len, struct gz_dgram_end *e)
 {
 	const union name *n = (const union name *)addr;
 	bool v4 = __atomic_load_n(&d->family, __ATOMIC_RELAXED) == AF_INET;
@@ -305,7 +329,7 @@ static int64_t receive_one(struct io *io, struct gz_dgram_head *h)
 			return r;
 	}
 	if (h->flags & GZ_DGRAM_REPLY)
-		know_end(about(io->s), &h->end);
+		know_end(about(io->s), h);
 	if (!good)
 		return -EFAULT;
 	return (io->flags & MSG_TRUNC || (uint64_t)n < io->len) ? n : (int64_t)io->len;
@@ -332,44 +356,144 @@ static int64_t write_name(const struct io *io, const struct gz_dgram_head *h, ui
 	return full;
 }
 
-static int receive_datagram(struct io *io)
+/* What @m is told of the datagram @h.  Return: 0 or -errno */
+static int64_t tell(const struct io *io, const struct gz_dgram_head *h, struct msghdr *m)
 {
-	const int known =
-	    MSG_DONTWAIT | MSG_PEEK | MSG_TRUNC | MSG_NOSIGNAL | MSG_WAITALL | MSG_CMSG_CLOEXEC;
-	struct regs *r = io->r;
-	struct msghdr *m = r->rax == SYS_recvmsg ? (struct msghdr *)r->rsi : NULL;
-	struct gz_dgram_head h;
-	int64_t n, len = 0;
-	int nr = (int)r->rax;
+	uint64_t room = m->msg_control ? m->msg_controllen : 0;
+	struct control c = {(uint64_t)m->msg_control, room, io->flags & MSG_CMSG_CLOEXEC};
+	int64_t len = 0;
 
-	if (io->flags & ~known)
-		return TRAP;
-	/* sock_read_iter(): nothing is asked for */
-	if (!io->len && (nr == SYS_read || nr == SYS_readv))
-		return NATIVE;
-	n = receive_one(io, &h);
+	if (m->msg_name)
+		len = write_name(io, h, (uint64_t)m->msg_name, (int32_t)m->msg_namelen);
+	if (len < 0)
+		return len;
+	tell_control(about(io->s), h, &c);
+	if (m->msg_name)
+		m->msg_namelen = (uint32_t)len;
+	m->msg_controllen = room - c.left;
+	m->msg_flags = c.flags | (h->len > io->len ? MSG_TRUNC : 0);
+	return 0;
+}
+
+/* recvmsg().  Return: bytes or -errno; TRAPS */
+static int64_t receive_message(struct io *io, struct msghdr *m)
+{
+	struct gz_dgram_head h;
+	int64_t n = receive_one(io, &h), err;
+
+	if (n < 0)
+		return n;
+	err = tell(io, &h, m);
+	return err ? err : n;
+}
+
+/* read() and recvfrom(): the same.  The room for the name is looked at when the datagram is gone.
+ */
+static int64_t receive_bytes(struct io *io, uint64_t name, uint64_t room)
+{
+	struct gz_dgram_head h;
+	int64_t n = receive_one(io, &h), len;
+
+	if (n < 0 || !name)
+		return n;
+	if (!is_memory(room, 4, MAY_WRITE))
+		return -EFAULT;
+	len = write_name(io, &h, name, *(int32_t *)room);
+	if (len < 0)
+		return len;
+	*(uint32_t *)room = (uint32_t)len;
+	return n;
+}
+
+static int answer_with(struct io *io, int64_t n)
+{
 	if (n == TRAPS)
 		return TRAP;
-	/* The room for the name is looked at when the datagram is gone. */
-	if (n >= 0 && nr == SYS_recvfrom && r->r8) {
-		if (!is_memory(r->r9, 4, MAY_WRITE))
-			len = -EFAULT;
-		else
-			len = write_name(io, &h, r->r8, *(int32_t *)r->r9);
-		if (len >= 0)
-			*(uint32_t *)r->r9 = (uint32_t)len;
-	} else if (n >= 0 && m) {
-		if (m->msg_name)
-			len = write_name(io, &h, (uint64_t)m->msg_name, (int32_t)m->msg_namelen);
-		if (len >= 0) {
-			m->msg_namelen = m->msg_name ? (uint32_t)len : m->msg_namelen;
-			m->msg_controllen = 0;
-			m->msg_flags =
-			    (io->flags & MSG_CMSG_CLOEXEC) | (h.len > io->len ? MSG_TRUNC : 0);
-		}
-	}
-	r->rax = len < 0 ? len : n;
+	io->r->rax = n;
 	return DONE;
+}
+
+#define RECEIVES                                                                                   \
+	(MSG_DONTWAIT | MSG_PEEK | MSG_TRUNC | MSG_NOSIGNAL | MSG_WAITALL | MSG_CMSG_CLOEXEC)
+
+static int receive_datagram(struct io *io)
+{
+	const struct regs *r = io->r;
+	bool named = r->rax == SYS_recvfrom;
+
+	if (io->flags & ~RECEIVES)
+		return TRAP;
+	if (r->rax == SYS_recvmsg)
+		return answer_with(io, receive_message(io, (struct msghdr *)r->rsi));
+	/* sock_read_iter(): nothing is asked for */
+	if (!io->len && !named)
+		return NATIVE;
+	return answer_with(io, receive_bytes(io, named ? r->r8 : 0, r->r9));
+}
+
+/* The next message of recvmmsg() and sendmmsg(), whose length is written.  Return: as
+ * message_vectors() */
+static bool next_message(struct io *io, struct mmsghdr *m, bool receives)
+{
+	return in_space((uint64_t)m, sizeof(*m)) && is_memory((uint64_t)m, sizeof(*m), MAY_WRITE) &&
+	       message_vectors(io, &m->msg_hdr, receives);
+}
+
+/* recvmmsg()'s time.  Return: false, it is bad */
+static bool read_limit(uint64_t addr, int64_t *until)
+{
+	struct timespec t;
+
+	*until = 0;
+	if (!addr)
+		return true;
+	if (!in_space(addr, sizeof(t)) || !is_memory(addr, sizeof(t), MAY_WRITE))
+		return false;
+	__builtin_memcpy(&t, (const void *)addr, sizeof(t));
+	if (t.tv_sec < 0 || t.tv_sec > LIMIT_MAX || t.tv_nsec < 0 || t.tv_nsec >= 1000000000)
+		return false;
+	*until = now_ns() + t.tv_sec * 1000000000LL + t.tv_nsec;
+	return true;
+}
+
+/* What is left of it, none below 0, as do_recvmmsg().  Return: false, nothing is */
+static bool write_limit(uint64_t addr, int64_t until)
+{
+	int64_t left = until - now_ns();
+	struct timespec t = {left > 0 ? left / 1000000000 : 0, left > 0 ? left % 1000000000 : 0};
+
+	__builtin_memcpy((void *)addr, &t, sizeof(t));
+	return left > 0;
+}
+
+/* do_recvmmsg(): its time is looked at after each datagram only. */
+static int receive_many(struct io *io)
+{
+	const struct regs *r = io->r;
+	struct mmsghdr *m = (struct mmsghdr *)r->rsi;
+	uint32_t vlen = (uint32_t)r->rdx, done = 0;
+	int flags = io->flags;
+	int64_t until, n = datagram_error(io);
+
+	if (flags & ~(RECEIVES | MSG_WAITFORONE) || !read_limit(r->r8, &until))
+		return TRAP;
+	while (!n && done < vlen) {
+		io->flags = flags & ~MSG_WAITFORONE;
+		n = next_message(io, &m[done], true) ? receive_message(io, &m[done].msg_hdr)
+						     : TRAPS;
+		if (n < 0)
+			break;
+		m[done++].msg_len = (uint32_t)n;
+		n = 0;
+		if (flags & MSG_WAITFORONE)
+			flags |= MSG_DONTWAIT;
+		if (until && !write_limit(r->r8, until))
+			break;
+	}
+	/* The next call is to have it. */
+	if (done && n < 0 && n != TRAPS && n != -EAGAIN && n != -EINTR && n != -GZ_KICKED)
+		io->s->error = (int32_t)n;
+	return answer_with(io, done ? done : n);
 }
 
 /* --- sending ---------------------------------------------------------------------------- */
@@ -415,55 +539,104 @@ static int64_t send_one(const struct io *io, const struct gz_dgram_head *h)
 	return h->len;
 }
 
-static int send_datagram(struct io *io)
+/* To @name, or to the peer, with the control messages of @m, if it is one.  Return: bytes or
+ * -errno; TRAPS */
+static int64_t send_to(const struct io *io, uint64_t name, uint64_t len, const struct msghdr *m)
 {
-	const int known = MSG_DONTWAIT | MSG_NOSIGNAL | MSG_CONFIRM;
-	const struct gz_dgram_slot *d = about(io->s);
 	struct gz_dgram_head h = {.len = (uint32_t)io->len, .at = tsc()};
-	const struct regs *r = io->r;
-	uint64_t name = 0, len = 0;
-	int64_t n;
+	struct gz_dgram_slot *d = about(io->s);
+	uint32_t flags = __atomic_load_n(&d->flags, __ATOMIC_RELAXED);
+	bool v4 = !(flags & GZ_DGRAM_V6);
 
-	if (io->flags & ~known || io->len > __atomic_load_n(&d->max, __ATOMIC_RELAXED))
-		return TRAP;
-	if (r->rax == SYS_sendto) {
-		name = r->r8;
-		len = (uint32_t)r->r9;
-	} else if (r->rax == SYS_sendmsg) {
-		const struct msghdr *m = (const struct msghdr *)r->rsi;
-
-		if (m->msg_controllen)
-			return TRAP;
-		name = (uint64_t)m->msg_name;
-		len = m->msg_namelen;
-	}
+	if (io->len > __atomic_load_n(&d->max, __ATOMIC_RELAXED))
+		return TRAPS;
 	if (name) {
 		if (!read_end(d, name, len, &h.end))
-			return TRAP;
+			return TRAPS;
+		v4 = is_mapped(h.end.addr);
 		h.flags = GZ_DGRAM_TO;
-	} else if (!(__atomic_load_n(&d->flags, __ATOMIC_RELAXED) & GZ_DGRAM_CONNECTED)) {
-		return TRAP;
+	} else if (!(flags & GZ_DGRAM_CONNECTED)) {
+		return TRAPS;
 	}
-	n = send_one(io, &h);
-	if (n == TRAPS)
+	if (m && m->msg_controllen && !read_control(d, m, v4, &h))
+		return TRAPS;
+	return send_one(io, &h);
+}
+
+static int64_t send_message(const struct io *io, const struct msghdr *m)
+{
+	return send_to(io, (uint64_t)m->msg_name, m->msg_namelen, m);
+}
+
+#define SENDS (MSG_DONTWAIT | MSG_NOSIGNAL | MSG_CONFIRM)
+
+static int send_datagram(struct io *io)
+{
+	const struct regs *r = io->r;
+	bool named = r->rax == SYS_sendto;
+
+	if (io->flags & ~SENDS)
 		return TRAP;
-	io->r->rax = n;
-	return DONE;
+	if (r->rax == SYS_sendmsg)
+		return answer_with(io, send_message(io, (const struct msghdr *)r->rsi));
+	return answer_with(io, send_to(io, named ? r->r8 : 0, named ? (uint32_t)r->r9 : 0, NULL));
+}
+
+/*
+ * __sys_sendmmsg(): it ends before the last one only by an error, and with some sent that is
+ * lost.  So what is not for the ring, and all that comes after it, the engine sends before the
+ * call returns.
+ */
+static int send_many(struct io *io)
+{
+	const struct regs *r = io->r;
+	struct mmsghdr *m = (struct mmsghdr *)r->rsi;
+	uint32_t vlen = (uint32_t)r->rdx, done = 0;
+	int64_t n = 0;
+
+	if (io->flags & ~SENDS)
+		return TRAP;
+	if (vlen > MESSAGES)
+		vlen = MESSAGES;
+	while (done < vlen) {
+		n = next_message(io, &m[done], false) ? send_message(io, &m[done].msg_hdr) : TRAPS;
+		if (n < 0)
+			break;
+		m[done++].msg_len = (uint32_t)n;
+	}
+	if (done && n == TRAPS) {
+		n = gz_trap(SYS_sendmmsg, r->rdi, (uint64_t)&m[done], vlen - done, r->r10, 0, 0);
+		done += n > 0 ? (uint32_t)n : 0;
+	}
+	return answer_with(io, done ? done : n);
+}
+
+static bool is_many(const struct regs *r)
+{
+	return r->rax == SYS_recvmmsg || r->rax == SYS_sendmmsg;
+}
+
+/* Those with flags: whether they are messages */
+static bool read_flags(struct io *io)
+{
+	const struct regs *r = io->r;
+
+	if (r->rax == SYS_recvfrom || r->rax == SYS_sendto || is_many(r))
+		io->flags = (int)r->r10;
+	else if (r->rax == SYS_recvmsg || r->rax == SYS_sendmsg)
+		io->flags = (int)r->rdx;
+	return r->rax == SYS_recvmsg || r->rax == SYS_sendmsg || is_many(r);
 }
 
 int datagram_call(struct io *io)
 {
 	struct regs *r = io->r;
 	bool receives = r->rax == SYS_read || r->rax == SYS_readv || r->rax == SYS_recvfrom ||
-			r->rax == SYS_recvmsg;
-	bool is_message = r->rax == SYS_recvmsg || r->rax == SYS_sendmsg;
+			r->rax == SYS_recvmsg || r->rax == SYS_recvmmsg;
+	bool is_message = read_flags(io);
 	bool has_name = (r->rax == SYS_recvfrom || r->rax == SYS_sendto) && r->r8;
 	uint32_t plane;
 
-	if (r->rax == SYS_recvfrom || r->rax == SYS_sendto)
-		io->flags = (int)r->r10;
-	else if (is_message)
-		io->flags = (int)r->rdx;
 	plane = __atomic_load_n(receives ? &io->s->rx_plane : &io->s->tx_plane, __ATOMIC_ACQUIRE);
 	if (plane != GZ_PLANE_RING && receives)
 		await_sending();
@@ -472,8 +645,11 @@ int datagram_call(struct io *io)
 			       !(io->flags & (MSG_OOB | MSG_ERRQUEUE | MSG_TRUNC | MSG_FASTOPEN))
 			   ? NATIVE
 			   : TRAP;
+	if (is_many(r))
+		return receives ? receive_many(io) : send_many(io);
 	/* The engine, or the kernel, has the right error for what is bad. */
-	if (r->rax == SYS_sendfile || (is_message ? !message_vectors(io) : !vectors(io)))
+	if (r->rax == SYS_sendfile ||
+	    (is_message ? !message_vectors(io, (struct msghdr *)r->rsi, receives) : !vectors(io)))
 		return TRAP;
 	return receives ? receive_datagram(io) : send_datagram(io);
 }

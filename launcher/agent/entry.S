@@ -94,6 +94,20 @@ gz_sleep:
 1:	syscall
 	ret
 
+/* int64_t gz_trap(long nr, a, b, c, d, e, f): the same where it traps */
+	.balign 16, 0xcc
+	.globl gz_trap
+	.hidden gz_trap
+gz_trap:
+	mov	%rdi, %rax
+	mov	%rsi, %rdi
+	mov	%rdx, %rsi
+	mov	%rcx, %rdx
+	mov	%r8, %r10
+	mov	%r9, %r8
+	mov	8(%rsp), %r9
+	jmp	*ask(%rip)
+
 /* int64_t gz_ask(uint64_t what): getsockopt() where it traps */
 	.balign 16, 0xcc
 	.globl gz_ask

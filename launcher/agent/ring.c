@@ -32,21 +32,6 @@
 #define FAULT (-2)  /* a buffer is bad */
 #define LOCKED (-3) /* another thread is there, or this one in a frame below */
 
-static inline void copy(void *dst, const void *src, uint64_t n)
-{
-	uint8_t *d = dst;
-	const uint8_t *s = src;
-
-	if (n > 256) {
-		__asm__ volatile("rep movsb" : "+D"(d), "+S"(s), "+c"(n)::"memory");
-		return;
-	}
-	for (; n >= 8; n -= 8, d += 8, s += 8)
-		__builtin_memcpy(d, s, 8);
-	for (; n; n--)
-		*d++ = *s++;
-}
-
 bool lock(uint32_t *l)
 {
 	for (int i = 0; i < LOCK_TRIES + YIELDS; i++) {

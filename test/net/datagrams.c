@@ -2,11 +2,12 @@
  *
  * datagrams.c - Datagrams to and fro, each waited for
  *
- *	datagrams serve ADDRESS PORT
- *	datagrams call ADDRESS PORT recv|poll|epoll|spin connected|unconnected COUNT
+ *	datagrams serve ADDRESS PORT [many]
+ *	datagrams call ADDRESS PORT recv|poll|epoll|spin|many connected|unconnected COUNT
  *
- * The server sends back what comes, to whom it came from.  A datagram that is lost, comes
- * twice, or is another one ends the caller with 1.
+ * The server sends back what comes, to whom it came from; many: by recvmmsg() and sendmmsg(), with
+ * the address that it came to.  A datagram that is lost, comes twice, or is another one ends the
+ * caller with 1; many: it sends some at once.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -22,6 +23,7 @@
 #include <unistd.h>
 
 #define WAIT_MS 3000
+#define MANY 8
 #define LARGEST 1400
 
 static void fail(const char *what)
@@ -43,6 +45,85 @@ static void serve(int fd)
 
 		if (n < 0 || sendto(fd, buf, (size_t)n, 0, (struct sockaddr *)&from, len) != n)
 			fail("serve");
+	}
+}
+
+/* Room for some datagrams, their peers, and IP_PKTINFO */
+static struct many {
+	struct mmsghdr m[MANY];
+	struct iovec v[MANY];
+	struct sockaddr_in peer[MANY];
+	char buf[MANY][LARGEST + 1];
+	_Alignas(struct cmsghdr) char control[MANY][CMSG_SPACE(sizeof(struct in_pktinfo))];
+} many;
+
+static void prepare_many(void)
+{
+	for (int i = 0; i < MANY; i++) {
+		many.v[i] = (struct iovec){many.buf[i], sizeof(many.buf[i])};
+		many.m[i].msg_hdr = (struct msghdr){.msg_name = &many.peer[i],
+						    .msg_namelen = sizeof(many.peer[i]),
+						    .msg_iov = &many.v[i],
+						    .msg_iovlen = 1,
+						    .msg_control = many.control[i],
+						    .msg_controllen = sizeof(many.control[i])};
+	}
+}
+
+static void serve_many(int fd)
+{
+	int one = 1;
+
+	if (setsockopt(fd, IPPROTO_IP, IP_PKTINFO, &one, sizeof(one)))
+		fail("IP_PKTINFO");
+	puts("listens");
+	fflush(stdout);
+	for (;;) {
+		int n;
+
+		prepare_many();
+		n = recvmmsg(fd, many.m, MANY, MSG_WAITFORONE, NULL);
+		for (int i = 0; i < n; i++) {
+			many.v[i].iov_len = many.m[i].msg_len;
+			if (many.m[i].msg_hdr.msg_controllen != sizeof(many.control[i]))
+				fail("IP_PKTINFO is not told");
+		}
+		if (n < 0 || sendmmsg(fd, many.m, (unsigned)n, 0) != n)
+			fail("serve");
+	}
+}
+
+static void call_many(int fd, const struct sockaddr_in *to, bool connected, unsigned count)
+{
+	for (unsigned first = 0; first < count; first += MANY) {
+		int got = 0, n;
+
+		prepare_many();
+		for (unsigned i = 0; i < MANY; i++) {
+			struct msghdr *m = &many.m[i].msg_hdr;
+
+			many.v[i].iov_len = sizeof(i) + i * 50;
+			memset(many.buf[i], (int)(first + i), many.v[i].iov_len);
+			many.peer[i] = *to;
+			if (connected)
+				m->msg_name = NULL, m->msg_namelen = 0;
+			m->msg_controllen = 0;
+		}
+		if (sendmmsg(fd, many.m, MANY, 0) != MANY)
+			fail("sendmmsg");
+		for (; got < MANY; got += n) {
+			prepare_many();
+			n = recvmmsg(fd, many.m, (unsigned)(MANY - got), 0, NULL);
+			if (n <= 0)
+				fail("recvmmsg");
+			for (int i = 0; i < n; i++)
+				if (many.m[i].msg_len != sizeof(i) + (size_t)(got + i) * 50 ||
+				    many.buf[i][0] != (char)(first + (unsigned)(got + i))) {
+					fprintf(stderr, "datagram %u came back as another\n",
+						first + (unsigned)(got + i));
+					exit(1);
+				}
+		}
 	}
 }
 
@@ -107,10 +188,18 @@ int main(int argc, char **argv)
 	if (!strcmp(argv[1], "serve")) {
 		if (bind(fd, (struct sockaddr *)&a, sizeof(a)))
 			fail("bind");
-		serve(fd);
+		argc == 5 ? serve_many(fd) : serve(fd);
 	}
 	if (argc != 7)
 		return 2;
+	if (!strcmp(argv[4], "many")) {
+		bool connected = !strcmp(argv[5], "connected");
+
+		if (connected && connect(fd, (struct sockaddr *)&a, sizeof(a)))
+			fail("connect");
+		call_many(fd, &a, connected, (unsigned)atoi(argv[6]));
+		return 0;
+	}
 	call(fd, &a, argv[4], !strcmp(argv[5], "connected"), (unsigned)atoi(argv[6]));
 	return 0;
 }

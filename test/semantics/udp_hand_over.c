@@ -42,7 +42,13 @@ static void expect_numbers(int fd, unsigned from, unsigned n)
 
 static void by_option(int fd)
 {
-	set_option(fd, IPPROTO_IP, IP_RECVTTL, 1);
+	set_option(fd, SOL_SOCKET, SO_RXQ_OVFL, 1);
+}
+
+/* It stays by these two. */
+static void by_stamps(int fd)
+{
+	set_option(fd, SOL_SOCKET, SO_TIMESTAMP, 1);
 }
 
 static void by_many(int fd)
@@ -110,6 +116,11 @@ static void hand_over(void (*how)(int), unsigned taken)
 static void an_option(void)
 {
 	hand_over(by_option, 0);
+}
+
+static void stamps(void)
+{
+	hand_over(by_stamps, 0);
 }
 
 static void recvmmsg_peeks(void)
@@ -186,5 +197,5 @@ static void a_burst(void)
 	CHECK_EQ(number, 1000);
 }
 
-CHECK_MAIN(CASE(an_option), CASE(recvmmsg_peeks), CASE(passed_on), CASE(error_queue),
+CHECK_MAIN(CASE(an_option), CASE(stamps), CASE(recvmmsg_peeks), CASE(passed_on), CASE(error_queue),
 	   CASE(inherited), CASE(large_ones), CASE(a_burst))
