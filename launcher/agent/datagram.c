@@ -306,6 +306,15 @@ static int64_t await(struct io *io, bool *settled, int *futile)
 	return r > 0 || !in_rings(s) ? 1 : r;
 }
 
+/*
+ * There may soon be no room.  What finds none is lost when it is sent; so it must not find what
+ * this call is about to make.
+ */
+static bool is_crowded(const struct gz_slot *s)
+{
+	return __atomic_load_n(&s->rx_full, __ATOMIC_SEQ_CST) || rx_used(s) > GZ_SLOT_RING / 2;
+}
+
 /* Return: bytes or -errno; TRAPS */
 static int64_t receive_one(struct io *io, struct gz_dgram_head *h)
 {
@@ -316,6 +325,8 @@ static int64_t receive_one(struct io *io, struct gz_dgram_head *h)
 	r = datagram_error(io);
 	if (r)
 		return r;
+	if (is_crowded(io->s))
+		await_sending();
 	for (;;) {
 		n = take(io, h, &good);
 		if (n == CLOSED || n == AWAY || (n == LOCKED && ++locked > FUTILE))

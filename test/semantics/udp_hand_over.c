@@ -179,8 +179,6 @@ static void a_burst(void)
 		memcpy(buf, &i, sizeof(i));
 		CHECK_EQ(sendto(c, buf, sizeof(buf), 0, SA(&a), sizeof(a)), sizeof(buf));
 	}
-	sleep_ms(
-	    100); /* in the rings the last ones may be on their way, and find the room made below */
 	while (recv(s, buf, sizeof(buf), MSG_DONTWAIT) == (ssize_t)sizeof(buf)) {
 		memcpy(&number, buf, sizeof(number));
 		CHECK_EQ(number, n);
