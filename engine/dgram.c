@@ -42,6 +42,7 @@
 #include "engine/reaper.h"
 #include "engine/shadow.h"
 #include "engine/twin.h"
+#include "engine/udp.h"
 #include "engine/udp_twin.h"
 #include "engine/udp_ring.h"
 #include "engine/worker.h"
@@ -599,6 +600,8 @@ static int64_t do_connect(struct gz_call_ctx *c)
 	r = connect(c->fd, (struct sockaddr *)&ss, len) < 0 ? -errno : 0;
 	if (old)
 		gz_alias_unpin(old);
+	if (!r && !by_twin)
+		gz_udp_tell_mtu(s, c->fd);
 	gz_udp_ring_give(c);
 	pthread_mutex_unlock(&s->lock);
 	if (by_twin) /* which it sends by */

@@ -18,6 +18,7 @@
 #include "engine/option_table.h"
 #include "engine/ports.h"
 #include "engine/twin.h"
+#include "engine/udp.h"
 #include "engine/udp_twin.h"
 #include "engine/udp_ring.h"
 #include "engine/worker.h"
@@ -89,6 +90,12 @@ static const struct {
     {SOL_SOCKET, SO_RCVBUF},
     {SOL_SOCKET, SO_RCVBUFFORCE},
 };
+
+static bool is_discover(int level, int opt)
+{
+	return (level == IPPROTO_IP && opt == IP_MTU_DISCOVER) ||
+	       (level == IPPROTO_IPV6 && (opt == IPV6_MTU_DISCOVER || opt == IPV6_DONTFRAG));
+}
 
 static bool is_noted(int level, int opt)
 {
@@ -205,6 +212,8 @@ static int set_noted(struct gz_call_ctx *c, int level, int opt, const void *val,
 		note_headers(s, c->fd, false);
 	s->dgram.control = control_of(s, c->fd);
 	s->dgram.stamp = stamp_of(c->fd);
+	if (is_discover(level, opt))
+		gz_udp_tell_mtu(s, c->fd);
 	pthread_mutex_unlock(&s->lock);
 	/* It holds more than that. */
 	if (!gz_udp_ring_holds(s, gz_dgram_option(c->fd, SOL_SOCKET, SO_RCVBUF)))

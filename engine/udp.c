@@ -51,6 +51,7 @@
 #include "engine/alias.h"
 #include "engine/client.h"
 #include "engine/counters.h"
+#include "engine/dgram.h"
 #include "engine/icmp.h"
 #include "engine/iface.h"
 #include "engine/inner.h"
@@ -363,15 +364,42 @@ bool gz_udp_too_large(const struct gz_sock *s, struct gz_end dst, size_t len)
 	       len + UDP_HEADER + (v4 ? IP_HLEN : IP6_HLEN) > gz_addr_port(dst)->mtu;
 }
 
-/* A native send(): the next one has EMSGSIZE, as if a router had told of the MTU. */
+/* What a router would tell of the MTU. */
+static struct gz_icmp too_big(struct gz_end dst)
+{
+	bool v4 = gz_end_is_v4(dst);
+
+	return (struct gz_icmp){v4 ? ICMP_DUR : ICMP6_TYPE_PTB, v4 ? FRAG_NEEDED : 0,
+				gz_addr_port(dst)->mtu};
+}
+
+/* A native send(), of which the shadow did not know better: the next one has EMSGSIZE. */
 static void refuse_size(const struct gz_datagram *d)
 {
-	bool v4 = gz_end_is_v4(d->dst);
-	struct gz_icmp e = {v4 ? ICMP_DUR : ICMP6_TYPE_PTB, v4 ? FRAG_NEEDED : 0,
-			    gz_addr_port(d->dst)->mtu};
+	struct gz_icmp e = too_big(d->dst);
 
 	gz_count(GZ_C_UDP_TX_DROPPED);
 	error_of_own(d, d->src, &e);
+}
+
+void gz_udp_tell_mtu(struct gz_sock *s, int fd)
+{
+	bool v4 = gz_end_is_v4(s->peer);
+	int level = v4 ? IPPROTO_IP : IPPROTO_IPV6, opt = v4 ? IP_MTU_DISCOVER : IPV6_MTU_DISCOVER;
+	int was = gz_dgram_option(fd, level, opt), dont = IP_PMTUDISC_DONT;
+	struct iovec none = {(void *)"", 0};
+	struct gz_datagram d = {.src = s->local, .dst = s->peer, .data = &none, .ndata = 1};
+	struct gz_icmp e = too_big(s->peer);
+
+	if (gz_sock_state(s) != GZ_ESTABLISHED || !s->dgram.whole[v4] || gz_addr_is_local(s->peer))
+		return;
+	/* To its queue of errors it would be one all the same. */
+	if (!v4 && gz_dgram_option(fd, level, IPV6_RECVERR))
+		return;
+	/* So that it is no error of the socket's (__udp4_lib_err(), __udp6_lib_err()) */
+	setsockopt(fd, level, opt, &dont, sizeof(dont));
+	error_to_shadow(s, &d, s->local, &e);
+	setsockopt(fd, level, opt, &was, sizeof(was));
 }
 
 static void set_address(struct gz_end *e, struct gz_end address)

@@ -51,6 +51,12 @@ void gz_udp_pass(void);
  * IP_PMTUDISC_DO and IP_PMTUDISC_PROBE.  Any thread.
  */
 bool gz_udp_too_large(const struct gz_sock *s, struct gz_end dst, size_t len);
+/**
+ * gz_udp_tell_mtu() - Where its peer is beyond the port, the shadow @fd knows the port's MTU
+ *
+ * With IP_PMTUDISC_DO its own send() says EMSGSIZE then.  @s locked
+ */
+void gz_udp_tell_mtu(struct gz_sock *s, int fd);
 /* What udp_ring.c needs besides. */
 /** Around gz_udp_forward() and gz_udp_take_all(); no socket's lock is held. */
 void gz_udp_enter(void);

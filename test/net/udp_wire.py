@@ -76,8 +76,16 @@ def asks(address, port):
         assert got == data and peer[:2] == name[:2], (n, len(got), peer)
 
 
+def too_large(send):
+    try:
+        send()
+        sys.exit("it was sent")
+    except OSError as e:
+        assert e.errno == errno.EMSGSIZE, e
+
+
 def whole(address, largest):
-    """No fragments are made: EMSGSIZE at once with an address, else by the second send()."""
+    """No fragments are made: EMSGSIZE at once, connected before that or after or not at all."""
     name, family = end(address, 7999)
     n = int(largest)
     # IP_MTU_DISCOVER: IP_PMTUDISC_DO; IPV6_DONTFRAG
@@ -86,27 +94,23 @@ def whole(address, largest):
         s.setsockopt(level, opt, v)
         assert s.getsockopt(level, opt) == v
         s.sendto(bytes(n), name)
-        for send in lambda: s.sendto(bytes(n + 1), name), lambda: s.sendmsg([bytes(n), b"x"], [], 0, name):
-            try:
-                send()
-                sys.exit("it was sent")
-            except OSError as e:
-                assert e.errno == errno.EMSGSIZE, e
+        too_large(lambda: s.sendto(bytes(n + 1), name))
+        too_large(lambda: s.sendmsg([bytes(n), b"x"], [], 0, name))
         # They may be made again.
         s.setsockopt(level, opt, v - 1)
         s.sendto(bytes(n + 1), name)
-        s = udp(family)
-        s.setsockopt(level, opt, v)
-        s.connect(name)
-        for _ in range(20):
-            try:
-                s.send(bytes(n + 1))
-                time.sleep(0.05)
-            except OSError as e:
-                assert e.errno == errno.EMSGSIZE, e
-                break
-        else:
-            sys.exit("no send() failed")
+        for before in True, False:
+            s = udp(family)
+            if before:
+                s.connect(name)
+            s.setsockopt(level, opt, v)
+            if not before:
+                s.connect(name)
+            for _ in range(3):
+                too_large(lambda: s.send(bytes(n + 1)))
+            # And nothing of it is left.
+            s.setsockopt(level, opt, v - 1)
+            s.send(bytes(n + 1))
         # By default they are made.
         udp(family).sendto(bytes(n + 1), name)
 
