@@ -10,12 +10,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/errqueue.h>
+#include <net/ethernet.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+
+#include "lwip/ip.h"
+#include "lwip/ip6.h"
 
 #include "engine/address.h"
 #include "engine/alias.h"
@@ -132,6 +136,61 @@ static void translate_control(const struct gz_sock *s, struct cmsghdr *m, const 
 	}
 }
 
+/* A message of the queue of errors that is of none: what was sent comes back, with its time. */
+static bool tells_of_sent(struct msghdr *h)
+{
+	struct sock_extended_err e;
+
+	for (struct cmsghdr *m = CMSG_FIRSTHDR(h); m; m = CMSG_NXTHDR(h, m)) {
+		if (!((m->cmsg_level == IPPROTO_IP && m->cmsg_type == IP_RECVERR) ||
+		      (m->cmsg_level == IPPROTO_IPV6 && m->cmsg_type == IPV6_RECVERR)) ||
+		    m->cmsg_len < CMSG_LEN(sizeof(e)))
+			continue;
+		memcpy(&e, CMSG_DATA(m), sizeof(e));
+		return e.ee_origin == SO_EE_ORIGIN_TIMESTAMPING;
+	}
+	return false;
+}
+
+/* Addresses and ports of a frame that the shadow has sent; @n bytes of it are at @b. */
+static void translate_sent(const struct gz_sock *s, char *b, size_t n)
+{
+	uint8_t *ip = (uint8_t *)b + ETHER_HDR_LEN, *ports;
+	size_t header = IP_HLEN, at = 12;
+	uint16_t proto, sum = 0;
+	struct in6_addr dst6;
+	struct gz_end local;
+	struct gz_alias to;
+	uint32_t name;
+
+	memcpy(&proto, b + ETHER_HDR_LEN - sizeof(proto), sizeof(proto));
+	if (proto == htons(ETHERTYPE_IPV6)) {
+		header = IP6_HLEN;
+		at = 8;
+	}
+	if (n < ETHER_HDR_LEN + header + 4)
+		return;
+	memcpy(&name, ip + 16, sizeof(name));
+	memcpy(&dst6, ip + 24, sizeof(dst6));
+	if (!gz_alias_find(at == 8 ? gz_name_of(&dst6) : name, &to) ||
+	    gz_end_is_v4(to.peer) != (at != 8))
+		return;
+	local = gz_end_is_any(to.local) ? s->local : to.local;
+	if (gz_end_is_any(local))
+		local = gz_addr_source(to.peer);
+	local.port = s->local.port;
+	at += gz_end_put(ip + at, local);
+	gz_end_put(ip + at, to.peer);
+	ports = ip + header;
+	memcpy(ports, &local.port, 2);
+	memcpy(ports + 2, &to.peer.port, 2);
+	if (header == IP6_HLEN)
+		return;
+	memcpy(ip + 10, &sum, sizeof(sum));
+	sum = (uint16_t)~gz_chksum(ip, IP_HLEN);
+	memcpy(ip + 10, &sum, sizeof(sum));
+}
+
 /* Whom a datagram is from; len 0: nobody, it is none */
 struct name {
 	struct sockaddr_storage ss;
@@ -183,6 +242,8 @@ static int64_t receive(struct gz_call_ctx *c, struct msghdr *m, struct name *nam
 			recv(c->fd, buf, 0, MSG_DONTWAIT);
 	} while (1);
 	left = (size_t)n < in.iov_len ? (size_t)n : in.iov_len;
+	if (flags & MSG_ERRQUEUE && tells_of_sent(&h))
+		translate_sent(c->s, buf, left);
 	err = gz_msghdr_scatter(c, v, nv, 0, buf, left);
 	if (err)
 		return err;

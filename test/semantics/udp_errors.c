@@ -5,6 +5,8 @@
 #include <time.h>
 
 #include <linux/errqueue.h>
+#include <linux/net_tstamp.h>
+#include <net/ethernet.h>
 
 #include "udp.h"
 
@@ -15,6 +17,9 @@
 #define ORIGIN SO_EE_ORIGIN_ICMP6
 #define TYPE 1
 #define CODE 4
+#define HEADER 40
+#define ADDRESSES 8 /* where they are in it */
+#define ADDRESS sin6_addr
 #else
 #define LEVEL IPPROTO_IP
 #define RECVERR IP_RECVERR
@@ -22,6 +27,9 @@
 #define ORIGIN SO_EE_ORIGIN_ICMP
 #define TYPE 3
 #define CODE 3
+#define HEADER 20
+#define ADDRESSES 12
+#define ADDRESS sin_addr
 #endif
 
 /* A port of GZ_ADDR that nobody has. */
@@ -136,5 +144,46 @@ static void too_big(void)
 	CHECK_ERRNO(send(c, big, sizeof(big), 0), EMSGSIZE);
 }
 
+/* SO_TIMESTAMPING: with the time what was sent comes back, as it went out. */
+static void sent_comes_back(void)
+{
+	uint8_t buf[256], control[512], *ip = buf + ETHER_HDR_LEN;
+	struct iovec v = {buf, sizeof(buf)};
+	udp_addr a, b;
+	int s = udp_bound(&a), c = udp_bound(&b);
+
+	(void)s;
+	set_option(c, SOL_SOCKET, SO_TIMESTAMPING,
+		   SOF_TIMESTAMPING_TX_SOFTWARE | SOF_TIMESTAMPING_SOFTWARE);
+	for (int i = 0; i < 2; i++) {
+		struct msghdr m = {.msg_iov = &v,
+				   .msg_iovlen = 1,
+				   .msg_control = control,
+				   .msg_controllen = sizeof(control)};
+		size_t n = sizeof(a.ADDRESS), all = ETHER_HDR_LEN + HEADER + 8 + 5;
+
+		if (i) {
+			OK(connect(c, SA(&a), sizeof(a)));
+			CHECK_EQ(send(c, "hello", 5, 0), 5);
+		} else {
+			udp_send(c, "hello", a);
+		}
+		wait_bits(c, POLLERR);
+		CHECK_EQ(recvmsg(c, &m, MSG_ERRQUEUE), all);
+		CHECK_EQ(memcmp(buf + all - 5, "hello", 5), 0);
+		CHECK_EQ(memcmp(ip + ADDRESSES, &b.ADDRESS, n), 0);
+		CHECK_EQ(memcmp(ip + ADDRESSES + n, &a.ADDRESS, n), 0);
+		CHECK_EQ(memcmp(ip + HEADER, &b.PORT, 2), 0);
+		CHECK_EQ(memcmp(ip + HEADER + 2, &a.PORT, 2), 0);
+		if (HEADER == 20) {
+			unsigned sum = 0;
+
+			for (int k = 0; k < HEADER; k += 2)
+				sum += (unsigned)ip[k] << 8 | ip[k + 1];
+			CHECK_EQ((sum & 0xffff) + (sum >> 16), 0xffff);
+		}
+	}
+}
+
 CHECK_MAIN(CASE(of_a_connected_one), CASE(of_one_that_is_not_connected), CASE(tells_them_apart),
-	   CASE(too_big))
+	   CASE(too_big), CASE(sent_comes_back))
