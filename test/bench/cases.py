@@ -114,6 +114,17 @@ class PingPong(Case):
         return {"p50": float(p50), "p99": float(p99)}
 
 
+class Datagrams(PingPong):
+    def serve(self, world, place, port):
+        return super().serve(world, place, port) + ["datagrams"]
+
+    def wait_for(self, world, place, server, port):
+        world.wait(15, "the server", server, lambda: "ready" in server.text())
+
+    def client(self, place, port):
+        return super().client(place, port) + ["datagrams"]
+
+
 class Idle(PingPong):
     """The first request after 50 ms of nothing: everybody sleeps."""
 
@@ -325,6 +336,20 @@ class Iperf(Case):
         if "error" in got:
             raise Failed("iperf3: " + got["error"])
         return {"gbit": got["end"]["sum_received"]["bits_per_second"] / 1e9}
+
+
+class IperfDatagrams(Iperf):
+    """As many as it can send; what arrives counts."""
+
+    def client(self, place, port):
+        return super().client(place, port) + ["-u", "-b", "0", "-l", "1400"]
+
+    def values(self, out, cpu):
+        got = json.loads(out)
+        if "error" in got:
+            raise Failed("iperf3: " + got["error"])
+        sum_ = got["end"]["sum"]
+        return {"rate": (sum_["packets"] - sum_["lost_packets"]) / sum_["seconds"]}
 
 
 def offloads():
@@ -578,6 +603,11 @@ def all_cases(cpu):
             busy_row("ping-pong 64 B, a core taken, p50", "us", "p50", as_alone("p50", False)),
             busy_row("ping-pong 64 B, a core taken, p99", "us", "p99", within_three("p99")),
         ]),
+        Datagrams(both(relay=Side("relay")), [
+            Row("ping-pong 64 B, UDP, p50", "us", "p50"),
+            Row("ping-pong 64 B, UDP, p99", "us", "p99"),
+            Row("ping-pong 64 B, UDP, relay plane, p50", "us", "p50", ours="relay"),
+        ]),
         Idle(both(relay=Side("relay")), [
             Row("first request after 50 ms, p50 (200 us over it)", "us", "p50", within_200_us),
             Row("first request after 50 ms, p90", "us", "p90"),
@@ -606,6 +636,7 @@ def all_cases(cpu):
                              target=1.15, **rate)]),
         Iperf(both(), [Row("iperf3, 1 stream", "Gbit/s", "gbit", 3, more=True)], 1),
         Iperf(both(), [Row("iperf3, 4 streams", "Gbit/s", "gbit", 3, more=True)], 4),
+        IperfDatagrams(both(), [Row("iperf3 -u, 1400 B, received", "datagrams/s", **rate)], 1),
         Iperf(apart, [Row("iperf3, 1 stream, two engines", "Gbit/s", "gbit", 1, more=True)], 1),
         *offloads(),
         Connections(both(), [Row("connections: accept, a request, close", "connections/s",

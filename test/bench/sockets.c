@@ -4,9 +4,9 @@
  *
  *	sockets calls ADDRESS
  *		send and recv of 64 bytes on a ready socket: ns a call
- *	sockets echo ADDRESS PORT [once]
- *		a server: 64 bytes come back; once: it closes then
- *	sockets pingpong ADDRESS PORT SECONDS
+ *	sockets echo ADDRESS PORT [once|datagrams]
+ *		a server: 64 bytes come back; once: it closes then; datagrams: of UDP
+ *	sockets pingpong ADDRESS PORT SECONDS [datagrams]
  *		64 bytes there and back, both block: median and 99th percentile, us
  *	sockets idle ADDRESS PORT COUNT
  *		the same, COUNT times after 50 ms of nothing
@@ -79,13 +79,16 @@ static int listen_at(struct sockaddr_in *a)
 	return fd;
 }
 
+static bool datagrams;
+
 static int connect_to(const struct sockaddr_in *a)
 {
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	int fd = socket(AF_INET, datagrams ? SOCK_DGRAM : SOCK_STREAM, 0);
 
 	if (fd < 0 || connect(fd, (const struct sockaddr *)a, sizeof(*a)))
 		die("connect");
-	no_delay(fd);
+	if (!datagrams)
+		no_delay(fd);
 	return fd;
 }
 
@@ -163,6 +166,25 @@ static void echo(const char *address, const char *port)
 		if (pthread_create(&t, NULL, serve, &listener))
 			die("pthread_create");
 	serve(&listener);
+}
+
+static void echo_datagrams(const char *address, const char *port)
+{
+	struct sockaddr_in a = address_of(address, port), from;
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+	char buf[SIZE];
+
+	if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof(a)))
+		die("bind");
+	puts("ready");
+	fflush(stdout);
+	for (;;) {
+		socklen_t len = sizeof(from);
+		ssize_t n = recvfrom(fd, buf, SIZE, 0, (struct sockaddr *)&from, &len);
+
+		if (n < 0 || sendto(fd, buf, (size_t)n, 0, (struct sockaddr *)&from, len) != n)
+			die("echo");
+	}
 }
 
 static void pingpong(const char *address, const char *port, double seconds)
@@ -250,8 +272,13 @@ int main(int argc, char **argv)
 	const char *what = argc > 2 ? argv[1] : "";
 
 	once = argc == 5 && !strcmp(argv[4], "once");
+	datagrams = argc > 4 && !strcmp(argv[argc - 1], "datagrams");
+	if (datagrams)
+		argc--;
 	if (!strcmp(what, "calls") && argc == 3)
 		calls(argv[2]);
+	else if (!strcmp(what, "echo") && argc == 4 && datagrams)
+		echo_datagrams(argv[2], argv[3]);
 	else if (!strcmp(what, "echo") && (argc == 4 || once))
 		echo(argv[2], argv[3]);
 	else if (!strcmp(what, "pingpong") && argc == 5)
