@@ -31,9 +31,9 @@ for p in json.load(sys.stdin):
         print(p[sys.argv[2]])' "$1" "$2"
 }
 
-# python_of PORT - the pid of the planes.py that is there
+# python_of PORT - the pid of the planes.py that is there, in this run of the test
 python_of() {
-	pgrep -f "^[^ ]*python3? .*10.213.0.2 $1\$"
+	pgrep -f "^[^ ]*python3? .*10.213.0.2 $1\$" | grep -xF "$(pids_of "$GZ_TEST_ID")"
 }
 
 # hold NAME CMD... - run it, until its standard input ends with the test
