@@ -563,6 +563,9 @@ static int64_t do_connect(struct gz_call_ctx *c)
 	r = gz_app_read(c->tid, c->args[1], &family, sizeof(family));
 	if (r)
 		return r;
+	/* What it has sent natively may be for itself. */
+	if (gz_sock_state(s) == GZ_ESTABLISHED)
+		gz_udp_pass();
 	gz_udp_ring_flush(s);
 	if (family == AF_UNSPEC)
 		return disconnect(c);

@@ -253,6 +253,33 @@ static void disconnect(void)
 	(void)s;
 }
 
+/* It was there when send() returned, so that it stays when the port goes. */
+static void disconnect_keeps_what_was_sent(void)
+{
+	struct sockaddr none = {.sa_family = AF_UNSPEC};
+	udp_addr a = udp_address(0);
+	char buf[8];
+
+	for (int i = 0; i < 50; i++) {
+		int c = udp_socket();
+
+		a.PORT = 0;
+		OK(bind(c, SA(&a), sizeof(a)));
+		a = udp_name(c);
+		OK(connect(c, SA(&a), sizeof(a)));
+		for (char k = 0; k < 3; k++)
+			CHECK_EQ(send(c, &k, 1, 0), 1);
+		OK(connect(c, &none, sizeof(none)));
+		CHECK_EQ(udp_name(c).PORT, 0);
+		for (char k = 0; k < 3; k++) {
+			wait_bits(c, POLLIN);
+			CHECK_EQ(recv(c, buf, sizeof(buf), 0), 1);
+			CHECK_EQ(buf[0], k);
+		}
+		OK(close(c));
+	}
+}
+
 /* __udp_disconnect() takes a port that bind() did not choose, from who is not connected too. */
 static void another_port_after_it(void)
 {
@@ -411,5 +438,6 @@ static void broadcast_reaches_all(void)
 CHECK_MAIN(CASE(names), CASE(refused_with_a_port), CASE(conflicts), CASE(bound_to_nowhere),
 	   CASE(released_by_close), CASE(most_specific_gets_it),
 	   ASIDE(connected_hears_its_peer_only), CASE(reconnect_keeps_order),
-	   CASE(connect_keeps_the_queue), CASE(disconnect), CASE(another_port_after_it),
-	   CASE(refused), CASE(refused_wakes_a_recv), CASE(shut), CASE(reuseport_spreads) BROADCAST)
+	   CASE(connect_keeps_the_queue), CASE(disconnect), CASE(disconnect_keeps_what_was_sent),
+	   CASE(another_port_after_it), CASE(refused), CASE(refused_wakes_a_recv), CASE(shut),
+	   CASE(reuseport_spreads) BROADCAST)
