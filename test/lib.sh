@@ -142,7 +142,7 @@ remove_all() {
 		"$1"-*) ip netns del "$ns" ;;
 		esac
 	done
-	for dir in /var/run/dpdk/gazelle-"$1"-*; do
+	for dir in /var/run/dpdk/{gazelle-,}"$1"-*; do
 		[ -d "$dir" ] && rm -rf "$dir"
 	done
 	return 0
