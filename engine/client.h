@@ -35,6 +35,11 @@ struct gz_client {
 	_Atomic uint64_t buffers; /* buffers.c */
 	struct gz_record record;  /* what went to the kernel */
 	struct gz_plane *plane;	  /* NULL: its bytes are the relay's */
+	struct {		  /* gazelle-run, as the service thread asks it: broker.c */
+		int fd;		  /* -1: it is gone, or there is none */
+		int old;	  /* it was silent too long; -1 */
+		uint32_t seq;
+	} broker;
 	struct gz_off_processes off_ring;
 	LIST_ENTRY(gz_client) next;
 };
@@ -45,11 +50,12 @@ void gz_client_unref(struct gz_client *c);
 /**
  * gz_client_start() - Serve a notification listener with a new thread
  * @listener:	Owned by the client from now on, also on failure
- * @broker:	gazelle-run --ring, owned as well; -1: its bytes are the relay's
+ * @broker:	gazelle-run's socket, owned as well; -1: none
+ * @ring:	Its bytes may be in rings
  *
  * Main thread.  Return: the client (borrowed), or NULL with errno
  */
-struct gz_client *gz_client_start(int listener, int broker, pid_t pid, uid_t uid,
+struct gz_client *gz_client_start(int listener, int broker, bool ring, pid_t pid, uid_t uid,
 				  const char *program, unsigned max);
 /** How many are being served now, any thread. */
 unsigned gz_client_count(void);

@@ -21,6 +21,7 @@
 #include "engine/service.h"
 #include "engine/shadow.h"
 #include "engine/spread.h"
+#include "engine/stale.h"
 #include "engine/swap.h"
 #include "engine/twin.h"
 #include "engine/worker.h"
@@ -91,6 +92,7 @@ int gz_renew(struct gz_call_ctx *c)
 	atomic_store(&s->ring.loud, watched);
 	close(c->fd);
 	c->fd = fd;
+	gz_stale_note(c, old, fd);
 	c->s = s;
 	gz_reaper_watch(s, true);
 	gz_sock_unref(old);

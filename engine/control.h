@@ -14,28 +14,32 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 
 #define GZ_CONTROL_MAGIC 0x4c5a4147u /* "GAZL" */
-#define GZ_CONTROL_VERSION 2
+#define GZ_CONTROL_VERSION 3
 
 enum gz_control_op {
 	GZ_OP_PING = 1,	 /* is the engine ready?  no descriptor */
 	GZ_OP_SERVE = 2, /* descriptors: the notification listener; a pidfd, if not the sender */
-	GZ_OP_MAY_SERVE = 3,  /* would SERVE be refused now?  no descriptor */
-	GZ_OP_SERVE_RING = 4, /* descriptors: the listener, and the broker's socket */
+	GZ_OP_MAY_SERVE = 3,   /* would SERVE be refused now?  no descriptor */
+	GZ_OP_SERVE_RING = 4,  /* descriptors: the listener, and the broker's socket */
+	GZ_OP_SERVE_RELAY = 5, /* the same, but no bytes go through rings */
 };
 
 /*
  * The broker is gazelle-run, which alone may trace the program: at the other end of
  * a SEQPACKET pair it leads a program's sites to the agent (launcher/inject.c), as
- * the engine asks.
+ * the engine asks; and has a process make a call that traps, by which the engine reaches its
+ * descriptors (engine/stale.c).
  *
  *	engine			gazelle-run
- *	PATCH, RETIRE	->	seizes the threads
+ *	PATCH, RETIRE, TRAP ->	seizes the threads
  *			<-	SEIZED, or DONE and an error
  *	answers all that wait in the process: they restart
  *	GO, a memfd	->	waits until they stopped, injects, patches
@@ -44,6 +48,7 @@ enum gz_control_op {
 enum gz_broker_op {
 	GZ_BROKER_PATCH = 1,
 	GZ_BROKER_RETIRE, /* in the same way: no thread is to be in the agent (launcher/retire.c) */
+	GZ_BROKER_TRAP,	  /* in the same way: a thread makes a call that traps, and goes on */
 	GZ_BROKER_SEIZED, /* value: 1 if the agent's memory is wanted */
 	GZ_BROKER_GO,	  /* value: the memfd's number in the process, or -1 */
 	GZ_BROKER_DONE,	  /* value: 0 or a negative errno */
@@ -81,6 +86,12 @@ struct gz_welcome {
 static_assert(sizeof(struct gz_hello) == 72, "ABI");
 static_assert(sizeof(struct gz_welcome) == 128, "ABI");
 static_assert(sizeof(struct gz_broker_msg) == 32, "ABI");
+
+/** Is this the call that TRAP has a process make?  It does nothing. */
+static inline bool gz_broker_is_trap(long nr, uint64_t fd)
+{
+	return nr == SYS_getsockname && (int)fd == -1;
+}
 
 /**
  * gz_broker_send_fd() - Send @op and a descriptor over a broker's socket

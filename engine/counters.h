@@ -26,6 +26,7 @@
 	X(SOCKETS, sockets_created)                                                                \
 	X(KERNEL_SOCKETS, kernel_sockets)                                                          \
 	X(KERNEL_SWAPS, kernel_swaps)                                                              \
+	X(STALE_SWAPS, inherited_swaps)                                                            \
 	X(NETLINK_DUMPS, netlink_dumps)                                                            \
 	X(REAPED, reaped)                                                                          \
 	X(FOREIGN, foreign_connections)                                                            \

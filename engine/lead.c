@@ -13,9 +13,7 @@
  */
 #include "engine/lead.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +22,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "engine/broker.h"
 #include "engine/control.h"
 #include "engine/counters.h"
 #include "engine/log.h"
@@ -33,7 +32,6 @@
 
 #define ERESTARTSYS 512 /* the kernel's own, linux/errno.h */
 #define ERESTARTNOINTR 513
-#define BROKER_MS 3000
 #define UNPATCHED_NS 1000000000ull
 #define BUSY_NS 5000000ull /* it cannot be stopped now */
 #define TRIES 8		   /* of a call, within TRIES_NS */
@@ -143,97 +141,7 @@ static int give_memfd(struct gz_call_ctx *c, pid_t pid)
 	return gz_service_add_fd(c, sv->client->plane->memfd, true);
 }
 
-/* --- who must not be stopped ------------------------------------------------------ */
-
-/* Calls that return a part of what they were asked for when their thread stops */
-static const int parts[] = {SYS_write,	 SYS_writev,   SYS_pwritev2, SYS_sendto,
-			    SYS_sendmsg, SYS_sendmmsg, SYS_recvmmsg, SYS_sendfile,
-			    SYS_splice,	 SYS_tee,      SYS_vmsplice, SYS_recvmsg};
-
-/* Is the thread blocked in one of parts[], or in a recv() that wants all? */
-static bool is_midway(pid_t tid)
-{
-	uint64_t flags;
-	char path[64];
-	bool found;
-	long nr;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%d/syscall", (int)tid);
-	f = fopen(path, "re");
-	if (!f)
-		return false;
-	found = fscanf(f, "%ld %*s %*s %*s 0x%lx", &nr, &flags) == 2; /* else "running" */
-	fclose(f);
-	if (!found)
-		return false;
-	if (nr == SYS_recvfrom)
-		return flags & MSG_WAITALL;
-	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
-		if (nr == parts[i])
-			return true;
-	return false;
-}
-
-/*
- * A blocked send() that is stopped returns what it has sent, which no program without
- * signals expects.  Who waits for us has sent nothing yet, and may have come just now.
- */
-static bool has_midway(struct gz_call_ctx *c, pid_t pid)
-{
-	char path[64];
-	struct dirent *e;
-	bool found = false;
-	DIR *d;
-
-	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
-	d = opendir(path);
-	if (!d)
-		return false;
-	while (!found && (e = readdir(d))) {
-		pid_t tid = atoi(e->d_name);
-
-		if (tid <= 0 || tid == c->tid || !is_midway(tid))
-			continue;
-		gz_service_collect(c->sv);
-		found = !gz_service_has(c->sv, tid);
-	}
-	closedir(d);
-	return found;
-}
-
 /* --- the broker ------------------------------------------------------------------ */
-
-static void lose_broker(struct gz_plane *p)
-{
-	p->old_broker = p->broker; /* its end tells gazelle-run of ours (launcher/heir.c) */
-	p->broker = -1;
-	gz_debug("gazelle-run is gone: no more sites are led to the agent");
-}
-
-/* Return: false when the broker is gone, or does not answer in time */
-static bool tell(struct gz_plane *p, struct gz_broker_msg *m)
-{
-	if (send(p->broker, m, sizeof(*m), MSG_DONTWAIT | MSG_NOSIGNAL) == sizeof(*m))
-		return true;
-	lose_broker(p);
-	return false;
-}
-
-static bool hear(struct gz_plane *p, struct gz_broker_msg *m)
-{
-	struct pollfd pfd = {.fd = p->broker, .events = POLLIN};
-	uint32_t seq = m->seq;
-
-	do {
-		if (poll(&pfd, 1, BROKER_MS) <= 0 ||
-		    recv(p->broker, m, sizeof(*m), MSG_DONTWAIT) != sizeof(*m)) {
-			lose_broker(p);
-			return false;
-		}
-	} while (m->seq != seq);
-	return true;
-}
 
 /*
  * Have something done by gazelle-run.  @restart: how the call begins again; @fresh: its
@@ -243,10 +151,10 @@ static bool hear(struct gz_plane *p, struct gz_broker_msg *m)
 static bool ask_broker(struct gz_call_ctx *c, pid_t pid, enum gz_broker_op op, int restart,
 		       bool fresh)
 {
-	struct gz_plane *p = c->sv->client->plane;
+	struct gz_client *cl = c->sv->client;
 	struct gz_broker_msg m = {
 	    .op = op,
-	    .seq = ++p->seq,
+	    .seq = ++cl->broker.seq,
 	    .pid = pid,
 	    .tid = c->tid,
 	    .site = c->ip - GZ_SYSCALL_BYTES,
@@ -254,8 +162,8 @@ static bool ask_broker(struct gz_call_ctx *c, pid_t pid, enum gz_broker_op op, i
 	bool answered = false;
 	int fd = -1;
 
-	if (p->broker < 0 || !tell(p, &m) || !hear(p, &m)) {
-		gz_off_process(c->sv->client, pid, GZ_OFF_NO_BROKER);
+	if (!gz_broker_tell(cl, &m) || !gz_broker_hear(cl, &m)) {
+		gz_off_process(cl, pid, GZ_OFF_NO_BROKER);
 		return false;
 	}
 	if (m.op == GZ_BROKER_SEIZED) {
@@ -270,7 +178,7 @@ static bool ask_broker(struct gz_call_ctx *c, pid_t pid, enum gz_broker_op op, i
 		answered = true;
 		m.op = GZ_BROKER_GO;
 		m.value = fd;
-		if (!tell(p, &m) || !hear(p, &m))
+		if (!gz_broker_tell(cl, &m) || !gz_broker_hear(cl, &m))
 			m.value = -EPIPE;
 	}
 	if (op == GZ_BROKER_RETIRE && !answered)
@@ -301,7 +209,7 @@ bool gz_lead_patch(struct gz_call_ctx *c, pid_t pid, const struct gz_call_info *
 		return false;
 	if (ns)
 		usleep((useconds_t)(ns / 1000 + 1));
-	if (c->sv->client->plane->broker >= 0 && has_midway(c, pid)) {
+	if (c->sv->client->broker.fd >= 0 && !gz_broker_may_stop(c, pid)) {
 		gz_off_process(c->sv->client, pid, GZ_OFF_BUSY);
 		return false;
 	}

@@ -49,6 +49,7 @@
 #include "engine/reaper.h"
 #include "engine/route.h"
 #include "engine/service.h"
+#include "engine/stale.h"
 #include "engine/stats.h"
 #include "engine/telemetry.h"
 #include "engine/warden.h"
@@ -317,8 +318,9 @@ static void serve(int fd, const struct gz_hello *h, int listener, int other)
 	if (other >= 0 && h->op == GZ_OP_SERVE)
 		look_at_process(other, &cred);
 	snprintf(program, sizeof(program), "%.63s", h->program);
-	c = gz_client_start(listener, h->op == GZ_OP_SERVE_RING ? dup(other) : -1, cred.pid,
-			    cred.uid, program, cfg.max_clients);
+	c = gz_client_start(listener, h->op == GZ_OP_SERVE ? -1 : dup(other),
+			    h->op == GZ_OP_SERVE_RING, cred.pid, cred.uid, program,
+			    cfg.max_clients);
 	if (!c) {
 		refuse(fd, errno);
 		return;
@@ -367,7 +369,7 @@ static bool peer_says(int fd)
 		refuse(fd, EUSERS);
 	} else if (h.op == GZ_OP_MAY_SERVE) {
 		welcome(fd, 0, 0, "");
-	} else if (h.op == GZ_OP_SERVE || h.op == GZ_OP_SERVE_RING) {
+	} else if (h.op == GZ_OP_SERVE || h.op == GZ_OP_SERVE_RING || h.op == GZ_OP_SERVE_RELAY) {
 		serve(fd, &h, nfds ? fds[0] : -1, nfds > 1 ? fds[1] : -1);
 		if (nfds > 1)
 			close(fds[1]);
@@ -443,6 +445,7 @@ static void run(bool embedded)
 		if (socks && now >= next_sweep) {
 			next_sweep = now + SWEEP_MS * 1000000ull;
 			gz_reaper_sweep();
+			gz_stale_sweep();
 		}
 		if (clients || gz_client_count() || io.n > FD_FIRST_PEER)
 			idle_since = now;

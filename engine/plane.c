@@ -52,15 +52,13 @@
 
 /* --- slots ------------------------------------------------------------------ */
 
-struct gz_plane *gz_plane_new(int broker)
+struct gz_plane *gz_plane_new(void)
 {
 	const int seals = F_ADD_SEALS;
 	struct gz_plane *p = calloc(1, sizeof(*p));
 
 	if (!p)
 		return NULL;
-	p->broker = broker;
-	p->old_broker = -1;
 	p->memfd = memfd_create("gazelle-rings", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	/* Its size is fixed, or a program could make us fault. */
 	if (p->memfd < 0 || ftruncate(p->memfd, (off_t)GZ_SHARED_SIZE) < 0 ||
@@ -93,10 +91,6 @@ void gz_plane_free(struct gz_plane *p)
 		return;
 	munmap(p->sh, GZ_SHARED_SIZE);
 	close(p->memfd);
-	if (p->broker >= 0)
-		close(p->broker);
-	if (p->old_broker >= 0)
-		close(p->old_broker);
 	pthread_mutex_destroy(&p->lock);
 	free(p);
 }

@@ -37,11 +37,6 @@ struct gz_plane {
 	bool no_more;			    /* no socket gets a slot any more */
 	struct gz_pair *window[GZ_WINDOWS]; /* lane.c; the worker writes it */
 
-	/* the client's service thread */
-	int broker;	/* gazelle-run, which injects (sites.c); -1: it is gone */
-	int old_broker; /* it was silent too long; -1 */
-	uint32_t seq;
-
 	/* the workers, each its slots' (is_of()); lane.c under its lock */
 	struct gz_sock *owner[GZ_SLOTS];
 	bool touched[GZ_SLOTS]; /* its rings may have pages; of a free slot, locked */
@@ -103,7 +98,7 @@ struct gz_ring_end {
 /* --- service threads --------------------------------------------------------- */
 
 /** gz_plane_new() - Shared memory for a client.  Return: NULL without memory */
-struct gz_plane *gz_plane_new(int broker);
+struct gz_plane *gz_plane_new(void);
 void gz_plane_free(struct gz_plane *p);
 /** No socket gets a slot from now on. */
 void gz_plane_no_more(struct gz_plane *p);
@@ -164,6 +159,10 @@ int gz_plane_error(const struct gz_sock *s);
 /** The program has a TCP socket that is not connected, or it is that no more: who reads from
  *  it is to ask. */
 void gz_plane_fresh(struct gz_sock *s, bool is);
+/** Another file has the place of its shadow: whoever still has that one is to ask. */
+void gz_plane_stale(struct gz_sock *s);
+/** Numbers mean other files now: what the client's agents have learnt of sockets holds no more. */
+void gz_plane_ask_anew(struct gz_client *c);
 /** The program sends no more: that is the shadow's to refuse. */
 void gz_plane_stop_sending(struct gz_sock *s);
 /** No connection of the client goes by lanes any more; returns when that is so. */

@@ -63,8 +63,31 @@ void gz_plane_fresh(struct gz_sock *s, bool is)
 		p->sh->fresh[ino % GZ_FRESH_PLACES] = ino;
 	} else if (p->sh->fresh[ino % GZ_FRESH_PLACES] == ino) {
 		p->sh->fresh[ino % GZ_FRESH_PLACES] = 0;
-		/* Who asked is to ask again. */
-		__atomic_fetch_add(&p->sh->epoch, 1, __ATOMIC_SEQ_CST);
+		gz_plane_ask_anew(s->client);
 	}
 	pthread_mutex_unlock(&p->lock);
+}
+
+void gz_plane_ask_anew(struct gz_client *c)
+{
+	if (c->plane)
+		__atomic_fetch_add(&c->plane->sh->epoch, 1, __ATOMIC_SEQ_CST);
+}
+
+void gz_plane_stale(struct gz_sock *s)
+{
+	struct gz_plane *p = s->client->plane;
+	uint32_t i = (uint32_t)s->ring.i;
+
+	if (!p)
+		return;
+	if (s->ring.i >= 0) {
+		pthread_mutex_lock(&p->lock);
+		__atomic_store_n(&p->sh->ino[i], 0, __ATOMIC_SEQ_CST);
+		p->gen[i] += 2;
+		__atomic_store_n(&p->sh->slot[i].gen, p->gen[i], __ATOMIC_SEQ_CST);
+		pthread_mutex_unlock(&p->lock);
+	}
+	gz_plane_fresh(s, true);
+	gz_plane_ask_anew(s->client);
 }

@@ -157,14 +157,20 @@ void gz_reaper_close(struct gz_sock *s)
 	gz_table_remove(s);
 }
 
+bool gz_reaper_probe(struct gz_sock *s, int *probe)
+{
+	if (!s->named)
+		return false;
+	return s->type == SOCK_STREAM ? gz_reaper_is_gone(s->name, probe)
+	       : s->dgram.ping	      ? gz_ping_is_gone(s)
+				      : gz_reaper_nest_is_empty(s->dgram.nest);
+}
+
 bool gz_reaper_check(struct gz_sock *s, int *probe)
 {
 	if (atomic_load(&s->closed))
 		return true;
-	if (!s->named || !atomic_load(&s->watched) ||
-	    !(s->type == SOCK_STREAM ? gz_reaper_is_gone(s->name, probe)
-	      : s->dgram.ping	     ? gz_ping_is_gone(s)
-				     : gz_reaper_nest_is_empty(s->dgram.nest)))
+	if (!atomic_load(&s->watched) || !gz_reaper_probe(s, probe))
 		return false;
 	gz_reaper_close(s);
 	return true;

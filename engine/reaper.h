@@ -32,6 +32,9 @@ void gz_reaper_close(struct gz_sock *s);
 /** gz_reaper_watch() - Nobody tells the last close of @s: look at it, or no more; any thread */
 void gz_reaper_watch(struct gz_sock *s, bool on);
 
+/** Has the shadow of @s, one that we named, been closed for good?  Of others: false */
+bool gz_reaper_probe(struct gz_sock *s, int *probe);
+
 /** Is @s, watched and in somebody's way, gone?  If so it is closed now. */
 bool gz_reaper_check(struct gz_sock *s, int *probe);
 

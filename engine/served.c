@@ -24,7 +24,7 @@ static struct gz_served *place(const struct gz_client *c, uint64_t id)
 
 void gz_served_begin(const struct gz_client *c)
 {
-	int err = gz_broker_send_fd(c->plane->broker, GZ_BROKER_RINGS, c->plane->memfd,
+	int err = gz_broker_send_fd(c->broker.fd, GZ_BROKER_RINGS, c->plane->memfd,
 				    MSG_DONTWAIT | MSG_NOSIGNAL);
 
 	if (err)

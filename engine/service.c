@@ -35,6 +35,7 @@
 #include "engine/served.h"
 #include "engine/service.h"
 #include "engine/sites.h"
+#include "engine/stale.h"
 #include "engine/worker.h"
 #include "launcher/calls.h"
 
@@ -255,6 +256,8 @@ static void serve(struct gz_service *sv, const struct seccomp_notif *n)
 	for (unsigned i = 0; i < 6; i++)
 		c.args[i] = n->data.args[i];
 	gz_count(GZ_C_NOTIFICATIONS);
+	if (atomic_load_explicit(&gz_stale, memory_order_relaxed))
+		gz_stale_look(&c);
 	atomic_fetch_add_explicit(&sv->client->notifications, 1, memory_order_relaxed);
 	if (call && sv->client->plane) {
 		if (call->plane == GZ_CALL_RING)
@@ -374,6 +377,42 @@ bool gz_service_has(const struct gz_service *sv, pid_t tid)
 	if ((pid_t)w->n.pid == tid)
 		return true;
 	return false;
+}
+
+bool gz_service_call_of(struct gz_service *sv, pid_t pid, struct gz_call_ctx *c)
+{
+	const struct gz_call_ctx *p;
+	const struct gz_waiting *w;
+
+	gz_service_collect(sv);
+	*c = (struct gz_call_ctx){.sv = sv, .fd = -1};
+	TAILQ_FOREACH(p, &sv->parked, entry)
+	if (gz_app_process(p->tid) == pid) {
+		c->id = p->id;
+		c->tid = p->tid;
+	}
+	TAILQ_FOREACH(w, &sv->waiting, entry)
+	if (gz_app_process((pid_t)w->n.pid) == pid) {
+		c->id = w->n.id;
+		c->tid = (pid_t)w->n.pid;
+		c->nr = w->n.data.nr;
+		c->args[0] = w->n.data.args[0];
+	}
+	return c->id && gz_service_alive(c);
+}
+
+void gz_service_let_pass(struct gz_service *sv, struct gz_call_ctx *c)
+{
+	struct gz_waiting *w;
+
+	TAILQ_FOREACH(w, &sv->waiting, entry)
+	if (w->n.id == c->id)
+		break;
+	if (!w)
+		return;
+	gz_service_answer(c, GZ_CONTINUE);
+	TAILQ_REMOVE(&sv->waiting, w, entry);
+	free(w);
 }
 
 static void serve_waiting(struct gz_service *sv)
@@ -664,12 +703,16 @@ void gz_client_unref(struct gz_client *c)
 	close(c->listener);
 	if (c->wake >= 0)
 		close(c->wake);
+	if (c->broker.fd >= 0)
+		close(c->broker.fd);
+	if (c->broker.old >= 0)
+		close(c->broker.old);
 	gz_plane_free(c->plane);
 	pthread_mutex_destroy(&c->record.lock);
 	free(c);
 }
 
-struct gz_client *gz_client_start(int listener, int broker, pid_t pid, uid_t uid,
+struct gz_client *gz_client_start(int listener, int broker, bool ring, pid_t pid, uid_t uid,
 				  const char *program, unsigned max)
 {
 	struct gz_client *c = calloc(1, sizeof(*c));
@@ -685,11 +728,10 @@ struct gz_client *gz_client_start(int listener, int broker, pid_t pid, uid_t uid
 	}
 	c->listener = listener;
 	c->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	if (broker >= 0) {
-		c->plane = gz_plane_new(broker);
-		if (!c->plane)
-			close(broker);
-	}
+	c->broker.fd = broker;
+	c->broker.old = -1;
+	if (ring && broker >= 0)
+		c->plane = gz_plane_new();
 	c->pid = pid;
 	c->uid = uid;
 	atomic_init(&c->refs, 1);

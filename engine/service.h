@@ -103,6 +103,15 @@ bool gz_service_resolve(struct gz_call_ctx *c);
 void gz_service_collect(struct gz_service *sv);
 /** Is thread @tid in a notification that was received? */
 bool gz_service_has(const struct gz_service *sv, pid_t tid);
+/**
+ * gz_service_call_of() - @c is a call of process @pid's that waits for its answer
+ *
+ * To reach the process by; the call is answered later.  Of one that was not looked at yet @c has
+ * the number and the first argument.  Return: false, there is none
+ */
+bool gz_service_call_of(struct gz_service *sv, pid_t pid, struct gz_call_ctx *c);
+/** Such a call, which was not looked at yet, is the kernel's to answer, now. */
+void gz_service_let_pass(struct gz_service *sv, struct gz_call_ctx *c);
 /** All calls of @pid's that wait begin again, once it is interrupted (ptrace). */
 void gz_service_restart(struct gz_service *sv, pid_t pid);
 void gz_service_answer(struct gz_call_ctx *c, int64_t result);

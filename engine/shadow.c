@@ -18,6 +18,7 @@
 #include "engine/reaper.h"
 #include "engine/service.h"
 #include "engine/shadow.h"
+#include "engine/stale.h"
 #include "engine/swap.h"
 #include "engine/twin.h"
 #include "engine/worker.h"
@@ -160,6 +161,11 @@ int64_t gz_put_kernel_socket(struct gz_call_ctx *c, int fd, const struct gz_verd
 	if (fstat(fd, &st) < 0)
 		st.st_ino = 0;
 	err = gz_swap_file(c, fd, &watched);
+	if (!err) {
+		close(c->fd);
+		c->fd = -1;
+		gz_stale_note(c, c->s, fd);
+	}
 	close(fd);
 	if (err)
 		return err;

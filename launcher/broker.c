@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * broker.c - gazelle-run puts the agent into its program, as the engine asks
+ * broker.c - gazelle-run stops its program's processes, as the engine asks
  *
  * Theory of operation.  Only a parent may trace where Yama is strict, and tracing
  * needs no other right then; so it is gazelle-run that does it.  A thread that waits
@@ -101,23 +101,33 @@ static int patch(struct job *j, bool fresh)
 	return rc;
 }
 
+/* A call that traps, of the borrowed thread's; what is done by it is the engine's affair. */
+static int trap(struct gz_tracee *t)
+{
+	int64_t r;
+
+	return GZ_TRACEE_CALL(t, &r, SYS_getsockname, (uint64_t)-1, 0, 0, 0, 0, 0);
+}
+
 static int work(struct job *j)
 {
 	bool fresh;
 	int rc;
 
-	if (is_vfork_child(j->m.pid))
+	if (j->m.op != GZ_BROKER_TRAP && is_vfork_child(j->m.pid))
 		return -EAGAIN;
 	/* Its runtime has a handler for each signal, and cancels no thread. */
 	if (j->m.op == GZ_BROKER_RETIRE && gz_frames_is_go(&j->t, j->m.site))
 		return -ENOEXEC;
 	rc = gz_tracee_stop(&j->t, STOP_MS);
-	if (!rc && (!j->go || j->t.vforks))
+	if (!rc && (!j->go || (j->t.vforks && j->m.op != GZ_BROKER_TRAP)))
 		rc = -EAGAIN;
 	if (!rc)
 		rc = gz_tracee_borrow(&j->t);
 	if (rc)
 		return rc;
+	if (j->m.op == GZ_BROKER_TRAP)
+		return trap(&j->t);
 	fresh = !gz_inject_present(&j->t);
 	if (fresh)
 		rc = j->memfd < 0 ? -EAGAIN : gz_inject_region(&j->t, j->memfd);
@@ -157,8 +167,8 @@ static int next(int fd, struct gz_broker_msg *m)
 		gz_heir_set_rings(with);
 	else if (with >= 0)
 		close(with);
-	return m->op == GZ_BROKER_PATCH ||
-	       m->op == GZ_BROKER_RETIRE; /* else an answer that comes too late */
+	return m->op == GZ_BROKER_PATCH || m->op == GZ_BROKER_RETIRE ||
+	       m->op == GZ_BROKER_TRAP; /* else an answer that comes too late */
 }
 
 bool gz_broker_serve(int fd)

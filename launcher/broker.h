@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * broker.h - gazelle-run puts the agent into its program, as the engine asks
+ * broker.h - gazelle-run stops its program's processes, as the engine asks
  */
 #ifndef GZ_LAUNCHER_BROKER_H
 #define GZ_LAUNCHER_BROKER_H

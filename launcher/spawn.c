@@ -78,7 +78,8 @@ struct asker {
 	sem_t go;
 	const char *program;
 	int sock, listener; /* negative: there is nothing to ask */
-	int broker;	    /* the engine's end; -1: none */
+	int broker;	    /* the engine's end */
+	bool ring;
 	struct gz_welcome w;
 	int rc;
 };
@@ -89,19 +90,19 @@ static void *ask(void *arg)
 
 	while (sem_wait(&a->go) < 0 && errno == EINTR)
 		;
-	if (a->listener >= 0 && a->broker >= 0)
+	if (a->listener >= 0 && a->ring)
 		gz_heir_send(a->broker, a->listener); /* or nobody answers after the engine */
 	if (a->listener >= 0)
-		a->rc = gz_engine_ask(a->sock, a->broker < 0 ? GZ_OP_SERVE : GZ_OP_SERVE_RING,
+		a->rc = gz_engine_ask(a->sock, a->ring ? GZ_OP_SERVE_RING : GZ_OP_SERVE_RELAY,
 				      a->program, a->listener, a->broker, &a->w);
 	return NULL;
 }
 
 /* Return: 0, the engine serves us; or the exit status, and the reason was said */
 static int join(const struct gz_engine *e, const struct sock_fprog *filter, const char *program,
-		int broker, int report)
+		bool ring, int broker, int report)
 {
-	struct asker a = {.program = program, .broker = broker};
+	struct asker a = {.program = program, .broker = broker, .ring = ring};
 	int sock, listener, rc;
 
 	sock = gz_engine_connect(e);
@@ -158,7 +159,7 @@ static const char *base_name(const char *path)
 int gz_spawn(const struct gz_engine *e, const struct sock_fprog *filter,
 	     const struct gz_signals *inherited, bool ring, char *const *argv, struct gz_child *c)
 {
-	int hold[2], report[2], broker[2] = {-1, -1}, rc;
+	int hold[2], report[2], broker[2], rc;
 	char byte;
 
 	if (pipe2(hold, O_CLOEXEC))
@@ -167,17 +168,15 @@ int gz_spawn(const struct gz_engine *e, const struct sock_fprog *filter,
 		rc = -errno;
 		goto fail_hold;
 	}
-	if (ring && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, broker)) {
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, broker)) {
 		rc = -errno;
 		goto fail_report;
 	}
 	c->pid = fork();
 	if (c->pid < 0) {
 		rc = -errno;
-		if (ring) {
-			close(broker[0]);
-			close(broker[1]);
-		}
+		close(broker[0]);
+		close(broker[1]);
 		goto fail_report;
 	}
 	if (!c->pid) {
@@ -187,13 +186,12 @@ int gz_spawn(const struct gz_engine *e, const struct sock_fprog *filter,
 			;
 		close(hold[0]);
 		gz_signals_restore(inherited);
-		rc = join(e, filter, base_name(argv[0]), broker[1], report[1]);
+		rc = join(e, filter, base_name(argv[0]), ring, broker[1], report[1]);
 		_exit(rc ? rc : gz_exec(argv));
 	}
 	close(hold[0]);
 	close(report[1]);
-	if (ring)
-		close(broker[1]);
+	close(broker[1]);
 	c->broker = broker[0];
 	c->hold = hold[1];
 	c->report = report[0];

@@ -19,7 +19,7 @@ struct gz_child {
 	pid_t pid;
 	int hold;   /* the child waits until this is closed */
 	int report; /* GZ_REPORT_AGAIN, or the end of file: exec'd or ended */
-	int broker; /* the engine asks on it (broker.h); -1: no rings */
+	int broker; /* the engine asks on it (broker.h) */
 };
 
 /**

@@ -436,6 +436,16 @@ static inline int listener(int backlog, struct sockaddr_in *a)
 	return fd;
 }
 
+/** A port that refuses: bound, so that nobody else takes it, but not listening. */
+static inline struct sockaddr_in refusing(void)
+{
+	struct sockaddr_in a = test_address(0);
+	int fd = tcp_socket();
+
+	OK(bind(fd, SA(&a), sizeof(a)));
+	return local_name(fd);
+}
+
 static inline int connected(struct sockaddr_in a)
 {
 	int fd = tcp_socket();

@@ -7,16 +7,6 @@
  */
 #include "check.h"
 
-/* A port that refuses: bound, so that nobody else takes it, but not listening. */
-static struct sockaddr_in refusing(void)
-{
-	struct sockaddr_in a = test_address(0);
-	int fd = tcp_socket();
-
-	OK(bind(fd, SA(&a), sizeof(a)));
-	return local_name(fd);
-}
-
 /* Port 0 is nobody's. */
 static void port_zero(void)
 {

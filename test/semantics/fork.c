@@ -135,6 +135,79 @@ static void child_connects_for_parent(void)
 	expect_text(c, OK(accept(l, NULL, NULL)), "mine");
 }
 
+/* The same, and no call in between is about sockets. */
+static void child_connects_and_parent_reads(void)
+{
+	struct sockaddr_in a;
+	int l = listener(1, &a), c = tcp_socket();
+	pid_t server = child(), pid;
+	char buf[8];
+
+	if (!server) {
+		int s = OK(accept(l, NULL, NULL));
+
+		write_all(s, "mine", 4);
+		CHECK_EQ(read_all(s, buf, 4), 4);
+		_exit(memcmp(buf, "back", 4) != 0);
+	}
+	pid = child();
+	if (!pid) {
+		OK(connect(c, SA(&a), sizeof(a)));
+		_exit(0);
+	}
+	reap(pid);
+	CHECK_EQ(read_all(c, buf, 4), 4);
+	write_all(c, "back", 4);
+	reap(server);
+}
+
+/* A child that writes into @fd when it is told to */
+static pid_t writer(int fd, int *go)
+{
+	int p[2];
+	pid_t pid;
+
+	OK(pipe(p));
+	pid = child();
+	if (pid) {
+		*go = p[1];
+		return pid;
+	}
+	CHECK_EQ(read(p[0], (char[1]){0}, 1), 1);
+	write_all(fd, "child", 5);
+	_exit(0);
+}
+
+/* What the parent's second connect() makes is the child's, too: after one that failed, */
+static void failed_for_the_child(void)
+{
+	struct sockaddr_in a, none = refusing();
+	int l = listener(1, &a), c = tcp_socket(), go;
+	pid_t pid = writer(c, &go);
+
+	CHECK_ERRNO(connect(c, SA(&none), sizeof(none)), ECONNREFUSED);
+	OK(connect(c, SA(&a), sizeof(a)));
+	CHECK_EQ(write(go, "g", 1), 1);
+	CHECK_EQ(read_all(OK(accept(l, NULL, NULL)), (char[8]){0}, 5), 5);
+	reap(pid);
+}
+
+/* and after a disconnect, which ends the connection whoever else has it */
+static void disconnected_for_the_child(void)
+{
+	struct sockaddr none = {.sa_family = AF_UNSPEC};
+	struct sockaddr_in a;
+	int l = listener(1, &a), c = connected(a), s = OK(accept(l, NULL, NULL)), go;
+	pid_t pid = writer(c, &go);
+
+	OK(connect(c, &none, sizeof(none)));
+	CHECK_ERRNO(read(s, (char[1]){0}, 1), ECONNRESET);
+	OK(connect(c, SA(&a), sizeof(a)));
+	CHECK_EQ(write(go, "g", 1), 1);
+	CHECK_EQ(read_all(OK(accept(l, NULL, NULL)), (char[8]){0}, 5), 5);
+	reap(pid);
+}
+
 static void grandchild_serves(void)
 {
 	int fd[2];
@@ -281,6 +354,9 @@ int main(int argc, char **argv)
 	    CASE(both_write),
 	    CASE(state_is_shared),
 	    CASE(child_connects_for_parent),
+	    CASE(child_connects_and_parent_reads),
+	    CASE(failed_for_the_child),
+	    CASE(disconnected_for_the_child),
 	    CASE(grandchild_serves),
 	    CASE(vfork_and_exec),
 	    CASE(exec_inherits_connection),

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * stale.c - Shadows that gave way in one process while others hold them
+ *
+ * Theory of operation.  A connect() that goes to the kernel, one that failed, and a disconnect
+ * put another file in the place of a shadow (swap.c), in the process that calls: ADDFD
+ * reaches no other one.  Who inherited the shadow is to have that file as well.  So the engine
+ * keeps a duplicate of it, and gives it to each process that has the shadow: by a call of its
+ * that waits for an answer, or by one that gazelle-run has it make (broker.c).  Who cannot be
+ * reached so gets it when a call of its own traps, whatever that is about.  The shadow's name tells
+ * when nobody has it any more (reaper.c); until then the duplicate stands for those who do, and a
+ * last close of the file shows after theirs, as it should.
+ */
+#include <dirent.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "engine/app.h"
+#include "engine/broker.h"
+#include "engine/counters.h"
+#include "engine/log.h"
+#include "engine/reaper.h"
+#include "engine/service.h"
+#include "engine/stale.h"
+#include "engine/swap.h"
+
+#define STALE_MAX 1024 /* a descriptor of the engine's each */
+#define LOOKED 256     /* threads that need no other look before the next sweep */
+
+struct stale {
+	LIST_ENTRY(stale) entry;
+	struct gz_sock *old; /* a reference */
+	ino_t ino;	     /* of its shadow */
+	int fd;		     /* what took its place */
+};
+
+static struct {
+	pthread_mutex_t lock;
+	LIST_HEAD(, stale) list;
+	pid_t looked[LOOKED]; /* by tid: it has none of them */
+} all = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+_Atomic unsigned gz_stale;
+
+static void add(struct gz_sock *old, int fd)
+{
+	struct stale *st = NULL;
+
+	if (atomic_load(&gz_stale) < STALE_MAX)
+		st = malloc(sizeof(*st));
+	if (!st || (fd = fcntl(fd, F_DUPFD_CLOEXEC, 0)) < 0) {
+		gz_count(GZ_C_LOST_DUPLICATES);
+		free(st);
+		return;
+	}
+	*st = (struct stale){.old = old, .ino = old->ino, .fd = fd};
+	gz_sock_ref(old);
+	gz_plane_stale(old);
+	pthread_mutex_lock(&all.lock);
+	LIST_INSERT_HEAD(&all.list, st, entry);
+	memset(all.looked, 0, sizeof(all.looked));
+	atomic_fetch_add(&gz_stale, 1);
+	pthread_mutex_unlock(&all.lock);
+}
+
+/* Has the process a socket with this inode? */
+static bool has(pid_t pid, ino_t ino)
+{
+	char path[64], link[64], want[64];
+	struct dirent *e;
+	bool found = false;
+	DIR *d;
+
+	snprintf(want, sizeof(want), "socket:[%lu]", (unsigned long)ino);
+	snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
+	d = opendir(path);
+	while (d && !found && (e = readdir(d))) {
+		ssize_t n = readlinkat(dirfd(d), e->d_name, link, sizeof(link) - 1);
+
+		link[n > 0 ? n : 0] = 0;
+		found = !strcmp(link, want);
+	}
+	if (d)
+		closedir(d);
+	return found;
+}
+
+/* Before the call returns, for what they do next may be a read(). */
+static void reach_others(struct gz_call_ctx *c, const struct gz_sock *old)
+{
+	pid_t own = gz_app_process(c->tid), pid;
+	DIR *d = opendir("/proc");
+	struct dirent *e;
+
+	while (d && (e = readdir(d))) {
+		pid = atoi(e->d_name);
+		if (pid > 0 && pid != own && pid != getpid() && has(pid, old->ino))
+			gz_broker_reach(c, pid, gz_stale_look);
+	}
+	if (d)
+		closedir(d);
+}
+
+void gz_stale_note(struct gz_call_ctx *c, struct gz_sock *old, int fd)
+{
+	/* One without a name is not known to be gone, and would keep the file for ever. */
+	if (!old->named || gz_reaper_probe(old, &c->sv->probe_fd))
+		return;
+	add(old, fd);
+	reach_others(c, old);
+}
+
+/* Return: a duplicate of what took the place of the shadow with this inode, or -1 */
+static int find(ino_t ino)
+{
+	struct stale *st;
+	int fd = -1;
+
+	pthread_mutex_lock(&all.lock);
+	LIST_FOREACH(st, &all.list, entry)
+	if (st->ino == ino)
+		fd = fcntl(st->fd, F_DUPFD_CLOEXEC, 0);
+	pthread_mutex_unlock(&all.lock);
+	return fd;
+}
+
+/* The process's descriptor @at, and all others of that file, become @fd's, which is taken. */
+static void replace(struct gz_call_ctx *c, int at, ino_t ino, int fd)
+{
+	struct gz_call_ctx own = {.sv = c->sv, .id = c->id, .tid = c->tid, .args = {(uint64_t)at}};
+	struct gz_sock *s;
+	struct stat st;
+	bool watched;
+
+	own.fd = gz_app_fd(&c->sv->cache, c->tid, at);
+	if (own.fd >= 0 && fstat(own.fd, &st) == 0 && st.st_ino == ino &&
+	    gz_swap_file(&own, fd, &watched) == 0) {
+		s = fstat(fd, &st) == 0 ? gz_table_find(st.st_ino) : NULL;
+		if (s && watched)
+			atomic_store(&s->ring.loud, true);
+		if (s)
+			gz_sock_unref(s);
+		gz_plane_ask_anew(c->sv->client);
+		gz_count(GZ_C_STALE_SWAPS);
+	}
+	if (own.fd >= 0)
+		close(own.fd);
+	close(fd);
+}
+
+void gz_stale_look(struct gz_call_ctx *c)
+{
+	pid_t *looked = &all.looked[(unsigned)c->tid % LOOKED];
+	char path[64], link[64];
+	struct dirent *e;
+	bool again;
+	DIR *d;
+
+	pthread_mutex_lock(&all.lock);
+	again = *looked == c->tid;
+	*looked = c->tid;
+	pthread_mutex_unlock(&all.lock);
+	snprintf(path, sizeof(path), "/proc/%d/fd", c->tid);
+	d = again ? NULL : opendir(path);
+	if (!d)
+		return;
+	while ((e = readdir(d))) {
+		ssize_t n = readlinkat(dirfd(d), e->d_name, link, sizeof(link) - 1);
+		unsigned long ino;
+		int fd;
+
+		if (n <= 0)
+			continue;
+		link[n] = 0;
+		if (sscanf(link, "socket:[%lu]", &ino) == 1 && (fd = find(ino)) >= 0)
+			replace(c, atoi(e->d_name), ino, fd);
+	}
+	closedir(d);
+}
+
+void gz_stale_sweep(void)
+{
+	static int probe = -1;
+	struct stale *st, *next;
+
+	if (!atomic_load(&gz_stale))
+		return;
+	pthread_mutex_lock(&all.lock);
+	memset(all.looked, 0, sizeof(all.looked));
+	for (st = LIST_FIRST(&all.list); st; st = next) {
+		next = LIST_NEXT(st, entry);
+		if (!gz_reaper_probe(st->old, &probe))
+			continue;
+		LIST_REMOVE(st, entry);
+		atomic_fetch_sub(&gz_stale, 1);
+		close(st->fd);
+		gz_sock_unref(st->old);
+		free(st);
+	}
+	pthread_mutex_unlock(&all.lock);
+}
