@@ -229,7 +229,7 @@ static int start_connect(struct gz_call_ctx *c, struct gz_end peer, bool nonbloc
 	f = new_flow(s, local, peer, &err);
 	if (!f)
 		return err;
-	gz_flow_reuse(f, s->opt.reuseaddr, s->opt.reuseport);
+	gz_flow_options(f, &s->opt);
 	m.fd = gz_shadow_join(c->fd);
 	if (m.fd < 0) {
 		gz_flow_del(f);

@@ -293,7 +293,7 @@ static err_t on_passive_open(u8_t id, struct tcp_pcb_listen *l, struct tcp_pcb *
 			gz_pcb_end(&pcb->remote_ip, pcb->remote_port), 0, &gz_worker, &err);
 	if (!f)
 		return ERR_MEM;
-	gz_flow_reuse(f, s->opt.reuseaddr, s->opt.reuseport);
+	gz_flow_options(f, &s->opt);
 	gz_sock_ref(s);
 	f->listener = s;
 	f->half_open = true;

@@ -117,8 +117,11 @@ static bool in_a_flow(const struct gz_claim *c)
 	LIST_FOREACH(f, &ports.of_port[port], by_port)
 	{
 		struct gz_claim o = {.end = f->local};
-		/* A connection over IPv6 has an address of IPv4 as well, LOOPBACK4_IPV6. */
-		bool all = gz_end_is_any(c->end) && gz_end_is_v4(c->end);
+		/*
+		 * A connection over IPv6 has an address of IPv4 as well, LOOPBACK4_IPV6, which
+		 * counts unless its socket is v6only (ipv4_rcv_saddr_equal()).
+		 */
+		bool all = gz_end_is_any(c->end) && gz_end_is_v4(c->end) && !f->v6only;
 
 		if ((all || overlap(&o, c)) && !(c->reuseaddr && f->reuseaddr) &&
 		    !(c->reuseport && f->reuseport))
@@ -438,11 +441,12 @@ static void set_reuse(struct gz_flow *f, bool reuseaddr, bool reuseport)
 	f->reuseport = reuseport;
 }
 
-void gz_flow_reuse(struct gz_flow *f, bool reuseaddr, bool reuseport)
+void gz_flow_options(struct gz_flow *f, const struct gz_options *o)
 {
 	pthread_mutex_lock(&ports.lock);
+	f->v6only = o->v6only;
 	if (f->holds_port)
-		set_reuse(f, reuseaddr, reuseport);
+		set_reuse(f, o->reuseaddr, o->reuseport);
 	pthread_mutex_unlock(&ports.lock);
 }
 

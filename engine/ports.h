@@ -28,7 +28,7 @@ struct gz_lists {
 struct gz_flow {
 	LIST_ENTRY(gz_flow) next; /* under the lock of ports.c */
 	LIST_ENTRY(gz_flow) by_port;
-	bool reuseaddr, reuseport;
+	bool reuseaddr, reuseport, v6only;
 	bool holds_port;	  /* it is in the table, and its port is in use */
 	struct gz_worker *worker; /* whose it is */
 	/* The worker's, from here on but for the ends; pcbs.c */
@@ -117,7 +117,7 @@ struct gz_worker *gz_flow_worker(struct gz_end local, struct gz_end peer);
 void gz_flow_del(struct gz_flow *f);
 /** Its four-tuple and its port may be another's from now on, the pcb is about to be freed. */
 void gz_flow_leave_port(struct gz_flow *f);
-/** SO_REUSEADDR and SO_REUSEPORT of the connection's socket, for gz_claim(). */
-void gz_flow_reuse(struct gz_flow *f, bool reuseaddr, bool reuseport);
+/** SO_REUSEADDR, SO_REUSEPORT and IPV6_V6ONLY of the connection's socket, for gz_claim(). */
+void gz_flow_options(struct gz_flow *f, const struct gz_options *o);
 
 #endif

@@ -301,7 +301,7 @@ void gz_stack_options(struct gz_sock *s)
 	p->keep_idle = (u32_t)s->opt.keepidle * 1000;
 	p->keep_intvl = (u32_t)s->opt.keepintvl * 1000;
 	p->keep_cnt = (u32_t)s->opt.keepcnt;
-	gz_flow_reuse(s->flow, s->opt.reuseaddr, s->opt.reuseport);
+	gz_flow_options(s->flow, &s->opt);
 	s->flow->measure.loss.reno = s->opt.reno;
 	p->tos = (u8_t)(IP_IS_V6(&p->remote_ip) ? s->opt.tclass : s->opt.tos);
 	p->ttl = (u8_t)(IP_IS_V6(&p->remote_ip) ? s->opt.hops : s->opt.ttl);

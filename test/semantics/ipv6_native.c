@@ -152,6 +152,30 @@ static void v6only_leaves_ipv4(void)
 	expect_text(c6, OK(accept(l, NULL, NULL)), "six");
 }
 
+/* A connection of a listener that is gone keeps the port, of IPv4 too unless it is v6only. */
+static void connections_left(void)
+{
+	for (int v6only = 0; v6only < 2; v6only++) {
+		struct sockaddr_in any = {.sin_family = AF_INET};
+		struct sockaddr_in6 a = {.sin6_family = AF_INET6};
+		int free = tcp_socket(), l;
+
+		/* One that IPv4 has no TIME_WAIT at */
+		OK(bind(free, SA(&any), sizeof(any)));
+		any = local_name(free);
+		OK(close(free));
+		a.sin6_port = any.sin_port;
+		l = listener6(&a, v6only);
+		connected6(address6(ntohs(a.sin6_port)));
+		OK(accept(l, NULL, NULL));
+		OK(close(l));
+		if (v6only)
+			OK(bind(tcp_socket(), SA(&any), sizeof(any)));
+		else
+			CHECK_ERRNO(bind(tcp_socket(), SA(&any), sizeof(any)), EADDRINUSE);
+	}
+}
+
 static void ipv4_listener_is_no_ipv6_one(void)
 {
 	struct sockaddr_in a = {.sin_family = AF_INET};
@@ -347,7 +371,7 @@ static void hops(void)
 }
 
 CHECK_MAIN(CASE(echo_both_ways), CASE(bulk), CASE(dual_stack_takes_both), CASE(v6only_leaves_ipv4),
-	   CASE(ipv4_listener_is_no_ipv6_one), CASE(refused), CASE(nonblocking_connect),
-	   CASE(connect_to_any), CASE(bound_client), CASE(native_bind_is_v6only),
-	   CASE(mapped_bind_keeps_to_ipv4), CASE(bad_addresses), CASE(link_local_needs_a_link),
-	   CASE(conflicts), CASE(options), CASE(hops))
+	   CASE(connections_left), CASE(ipv4_listener_is_no_ipv6_one), CASE(refused),
+	   CASE(nonblocking_connect), CASE(connect_to_any), CASE(bound_client),
+	   CASE(native_bind_is_v6only), CASE(mapped_bind_keeps_to_ipv4), CASE(bad_addresses),
+	   CASE(link_local_needs_a_link), CASE(conflicts), CASE(options), CASE(hops))

@@ -192,9 +192,9 @@ static void connections_left_need_reuseaddr(void **state)
 	/* Both must have it (inet_csk_bind_conflict()). */
 	a->opt.reuseaddr = 1;
 	assert_int_equal(gz_claim(a, at("0.0.0.0", 83), &who), -EADDRINUSE);
-	gz_flow_reuse(f, false, true);
+	gz_flow_options(f, &(struct gz_options){.reuseport = 1});
 	assert_int_equal(gz_claim(a, at("0.0.0.0", 83), &who), -EADDRINUSE);
-	gz_flow_reuse(f, true, false);
+	gz_flow_options(f, &(struct gz_options){.reuseaddr = 1});
 	g = gz_flow_add(at("10.0.0.1", 83), at("10.0.0.2", 5001), 0, NULL, &err);
 	assert_non_null(g);
 	assert_int_equal(gz_claim(a, at("0.0.0.0", 83), &who), -EADDRINUSE);
