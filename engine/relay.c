@@ -523,8 +523,11 @@ static void end_reset(struct gz_sock *s)
 	atomic_thread_fence(memory_order_seq_cst);
 	if (!atomic_load(&s->has_sentinel))
 		return;
-	/* After a FIN the application reads 0 and writes EPIPE (tcp_reset()). */
-	close_end(s, !s->fin_passed);
+	/*
+	 * After a FIN the application reads 0 and writes EPIPE (tcp_reset()).  In the rings the
+	 * agent says so, and an epoll that is the kernel's alone can have the shadow's POLLERR.
+	 */
+	close_end(s, !s->fin_passed || (gz_plane_is_ring(s) && atomic_load(&s->ring.loud)));
 }
 
 static void app_closed(struct gz_sock *s)

@@ -44,6 +44,10 @@ if [ -n "${GZ_FUZZ_SEED:-}" ]; then
 	sequences "$GZ_FUZZ_SEED" "${GZ_FUZZ_CALLS:-6}"
 else
 	sequences 17 "${GZ_FUZZ_CALLS:-6}"
+	# A connection of a v6only socket at a port of IPv4's; POLLERR by epoll in the rings
+	for seed in 5 32; do
+		GZ_FUZZ_OF=calls GZ_FUZZ_PLANES=ring sequences $seed 1
+	done
 fi
 [ -z "$differ" ] || fail "these differ:$differ"
 if [ -z "${GZ_FUZZ_SEED:-}" ]; then
