@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/kcmp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -226,20 +227,28 @@ bool gz_app_shares_user_namespace(pid_t tid)
 	       own.st_dev == its.st_dev && own.st_ino == its.st_ino;
 }
 
-pid_t gz_app_own_pid(pid_t tid)
+pid_t gz_app_pid_at(pid_t tid, unsigned level, unsigned *levels)
 {
 	char status[4096], *end;
 	const char *v;
 	pid_t pid = 0;
+	unsigned n = 0;
 
 	if (!read_status(tid, status, sizeof(status)) || !status_line(status, "\nNStgid:", &v))
 		return 0;
 	/* One number for each pid namespace, the innermost last. */
-	while (*v == '\t') {
+	for (; *v == '\t' && n < level; n++) {
 		pid = (pid_t)strtol(v, &end, 10);
 		v = end;
 	}
+	if (levels)
+		*levels = n;
 	return pid;
+}
+
+pid_t gz_app_own_pid(pid_t tid)
+{
+	return gz_app_pid_at(tid, UINT_MAX, NULL);
 }
 
 bool gz_app_may_bind_low(pid_t tid)

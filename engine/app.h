@@ -47,6 +47,12 @@ bool gz_app_is_program(pid_t tid, const char *name);
 /** Its process's number, as the process knows it (NStgid); 0: not known */
 pid_t gz_app_own_pid(pid_t tid);
 
+/**
+ * gz_app_pid_at() - The same, as the pid namespace knows it that is @level ones within ours, from 1
+ * @levels:	How many there are up to there; may be NULL
+ */
+pid_t gz_app_pid_at(pid_t tid, unsigned level, unsigned *levels);
+
 /** May the thread bind ports below 1024?  (CAP_NET_BIND_SERVICE) */
 bool gz_app_may_bind_low(pid_t tid);
 

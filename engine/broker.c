@@ -90,9 +90,12 @@ static bool lose(struct gz_client *c)
 
 bool gz_broker_tell(struct gz_client *c, const struct gz_broker_msg *m)
 {
+	struct gz_broker_msg out = *m;
+
 	if (c->broker.fd < 0)
 		return false;
-	if (send(c->broker.fd, m, sizeof(*m), MSG_DONTWAIT | MSG_NOSIGNAL) == sizeof(*m))
+	out.pid = gz_app_pid_at(m->pid, c->broker.level, NULL);
+	if (send(c->broker.fd, &out, sizeof(out), MSG_DONTWAIT | MSG_NOSIGNAL) == sizeof(out))
 		return true;
 	return lose(c);
 }

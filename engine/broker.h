@@ -14,7 +14,12 @@ struct gz_broker_msg;
 struct gz_call_ctx;
 struct gz_client;
 
-/** Return: false, there is no gazelle-run, or it does not listen any more */
+/**
+ * gz_broker_tell() - Ask, about a process of our pid namespace
+ *
+ * gazelle-run, in a container say, may know it by another number, which is told instead.
+ * Return: false, there is no gazelle-run, or it does not listen any more
+ */
 bool gz_broker_tell(struct gz_client *c, const struct gz_broker_msg *m);
 /** The answer to @m, in its place.  Return: false, the broker is gone, or silent for 3 s */
 bool gz_broker_hear(struct gz_client *c, struct gz_broker_msg *m);

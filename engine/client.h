@@ -39,6 +39,7 @@ struct gz_client {
 		int fd;		  /* -1: it is gone, or there is none */
 		int old;	  /* it was silent too long; -1 */
 		uint32_t seq;
+		unsigned level; /* of its pid namespace, 1 is ours */
 	} broker;
 	struct gz_off_processes off_ring;
 	LIST_ENTRY(gz_client) next;

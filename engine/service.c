@@ -13,6 +13,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -730,6 +731,8 @@ struct gz_client *gz_client_start(int listener, int broker, bool ring, pid_t pid
 	c->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	c->broker.fd = broker;
 	c->broker.old = -1;
+	c->broker.level = 1;
+	gz_app_pid_at(pid, UINT_MAX, &c->broker.level);
 	if (ring && broker >= 0)
 		c->plane = gz_plane_new();
 	c->pid = pid;
