@@ -335,6 +335,15 @@ static int check_peer(struct gz_sock *s, int err, sa_family_t family, enum gz_wh
 	return 0;
 }
 
+/* Has bind() given it an address that the stack alone has?  The kernel cannot send from there. */
+static bool has_stacks_address(struct gz_call_ctx *c)
+{
+	struct gz_end chose = c->s->chose;
+
+	return !gz_end_is_any(chose) && !gz_addr_is_loopback(chose) && gz_addr_is_local(chose) &&
+	       !gz_addr_kernel_has(c->tid, chose);
+}
+
 /* What a connect() came to, to whoever asks; the socket is as new then.  @c->s is locked. */
 static int64_t report(struct gz_call_ctx *c)
 {
@@ -380,6 +389,8 @@ int64_t gz_do_connect(struct gz_call_ctx *c)
 			gz_policy_is(c, GZ_DIR_CONNECT, IPPROTO_TCP, peer, GZ_WHY_FAMILY, &v);
 		else
 			gz_policy_ask(c, GZ_DIR_CONNECT, IPPROTO_TCP, peer, &v);
+		if (v.whose == GZ_KERNELS && has_stacks_address(c))
+			gz_policy_is(c, GZ_DIR_CONNECT, IPPROTO_TCP, peer, GZ_WHY_BIND, &v);
 	}
 
 	pthread_mutex_lock(&s->lock);
