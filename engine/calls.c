@@ -221,10 +221,12 @@ static int64_t do_bind(struct gz_call_ctx *c)
 		return -EACCES;
 	pthread_mutex_lock(&s->lock);
 	err = is_unbound(s) ? bind_both(c, end) : -EINVAL;
-	if (!err)
+	if (!err) {
 		s->verdict = v;
-	else if (err == -EADDRINUSE) /* __inet_bind() takes back what was chosen before, too */
+	} else if (err == -EADDRINUSE) { /* __inet_bind() takes back what was chosen before, too */
 		s->chose = gz_end_any(s->family);
+		s->local.addr = s->chose.addr; /* of a connection that is over */
+	}
 	pthread_mutex_unlock(&s->lock);
 	return err;
 }

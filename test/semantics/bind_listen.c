@@ -233,6 +233,8 @@ static void bind_after_end(void)
 	OK(setsockopt(c, SOL_SOCKET, SO_LINGER, &now, sizeof(now)));
 	OK(close(c));
 	wait_bits(s, POLLERR);
+	CHECK_ERRNO(bind(s, SA(&a), sizeof(a)), EADDRINUSE);
+	CHECK_EQ(local_name(s).sin_addr.s_addr, INADDR_ANY);
 	OK(bind(s, SA(&own), sizeof(own)));
 	own = local_name(s);
 	CHECK(own.sin_port && own.sin_port != a.sin_port);
