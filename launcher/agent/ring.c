@@ -330,6 +330,16 @@ static int64_t receive_error(const struct io *io)
 	return e && e != EPIPE ? take_error(io) : 0;
 }
 
+/*
+ * A reset came after the end of file: recv() finds that end, whatever the shadow shows, and EPIPE
+ * stays to be told (tcp_recvmsg_locked() has SOCK_DONE before sk_err).
+ */
+static bool is_at_the_end(const struct io *io)
+{
+	return __atomic_load_n(&io->s->news, __ATOMIC_SEQ_CST) & GZ_NEWS_OVER &&
+	       __atomic_load_n(&io->s->so_error, __ATOMIC_SEQ_CST) == EPIPE && is_empty(io->s);
+}
+
 /* From the sleep, which holds the file, until the bytes are taken, by who does not any more */
 static void is_about_to_take(struct io *io, bool is)
 {
@@ -454,6 +464,10 @@ int receive(struct io *io)
 
 	if (io->flags & ~known || (io->flags & MSG_PEEK && io->flags & MSG_WAITALL))
 		return TRAP;
+	if (is_at_the_end(io)) {
+		io->r->rax = 0;
+		return DONE;
+	}
 	if (!io->len) {
 		/* recv() waits for what it does not take; the shadow can do that. */
 		if (is_empty(s) && io->r->rax != SYS_read && io->r->rax != SYS_readv)
@@ -464,7 +478,8 @@ int receive(struct io *io)
 		}
 		if (is_empty(s))
 			return io->r->rax == SYS_read || io->r->rax == SYS_readv ||
-				       io->flags & MSG_DONTWAIT || s->nonblock
+				       io->flags & MSG_DONTWAIT || s->nonblock ||
+				       __atomic_load_n(&s->news, __ATOMIC_SEQ_CST) & GZ_NEWS_END
 				   ? NATIVE
 				   : TRAP;
 		io->r->rax = 0;
