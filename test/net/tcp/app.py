@@ -20,6 +20,7 @@ OPTIONS = {
     "keepcnt": (socket.IPPROTO_TCP, socket.TCP_KEEPCNT),
     "rcvbuf": (socket.SOL_SOCKET, socket.SO_RCVBUF),
     "maxseg": (socket.IPPROTO_TCP, socket.TCP_MAXSEG),
+    "user_timeout": (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT),
     "linger2": (socket.IPPROTO_TCP, socket.TCP_LINGER2),
     "quickack": (socket.IPPROTO_TCP, socket.TCP_QUICKACK),
     "reuseaddr": (socket.SOL_SOCKET, socket.SO_REUSEADDR),
@@ -133,6 +134,16 @@ class App:
         last, self.us = self.us, struct.unpack_from("I", info, 68)[0]
         if wanted != "?" and (self.us < last * 0.95) != (wanted == "less"):
             raise ValueError(f"{self.us} us after {last}")
+
+    def retransmitted(self, least):
+        info = self.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
+        again = struct.unpack_from("I", info, 100)[0]
+        if again < int(least):
+            raise ValueError(f"{again} segments were sent again")
+
+    def ended(self, wanted):
+        self.wait(self.sock, 0)
+        self.same(self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR), wanted)
 
     def shut(self):
         self.sock.shutdown(socket.SHUT_WR)
