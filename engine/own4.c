@@ -17,6 +17,7 @@
 #include "engine/own4.h"
 #include "engine/rtnl.h"
 #include "engine/service.h"
+#include "engine/udp_ring.h"
 
 struct kept {
 	SLIST_ENTRY(kept) next;
@@ -137,6 +138,7 @@ bool gz_own4_publish(const struct gz_own4 *o, unsigned port, const struct gz_lea
 	if (is == was)
 		return false;
 	atomic_store_explicit(&own4.now, is, memory_order_release);
+	gz_udp_ring_readdress();
 	tell(was, is, false);
 	tell(is, was, true);
 	return true;

@@ -138,6 +138,10 @@ static void publish(struct gz_sock *s)
 	most = most > 48 ? most - 48 : 0;
 	if (connected)
 		flags = GZ_DGRAM_CONNECTED | (gz_udp_by_v6(s, s->peer) ? GZ_DGRAM_V6 : 0);
+	/* As gz_dgram_target() has it */
+	if (gz_end_is_v4(s->local) && !gz_end_is_any(s->local) && !gz_addr_to_many(s->local) &&
+	    !gz_addr_is_local(s->local))
+		flags |= GZ_DGRAM_GONE;
 	if (!whole || most > GZ_DGRAM_MAX)
 		most = GZ_DGRAM_MAX;
 	__atomic_store_n(&about(s)->max, most, __ATOMIC_SEQ_CST);
@@ -198,6 +202,19 @@ void gz_udp_ring_changed(struct gz_sock *s)
 	if (has_ring(s))
 		publish(s);
 	pthread_mutex_unlock(&s->lock);
+}
+
+static bool readdress(struct gz_sock *s, void *arg)
+{
+	(void)arg;
+	if (s->type == SOCK_DGRAM && s->ring.i >= 0)
+		gz_udp_ring_changed(s);
+	return true;
+}
+
+void gz_udp_ring_readdress(void)
+{
+	gz_table_walk(0, false, readdress, NULL);
 }
 
 /* Its slot says what cannot be: it is the shadow's from now on.  @s locked */

@@ -24,6 +24,8 @@ void gz_udp_ring_give(struct gz_call_ctx *c);
 void gz_udp_ring_begin(struct gz_sock *s);
 /** Peer or options have changed; @s unlocked. */
 void gz_udp_ring_changed(struct gz_sock *s);
+/** The stack's addresses have changed: who has one that is gone is refused.  Any thread */
+void gz_udp_ring_readdress(void);
 /** Agents may send to @to and from @local, if it is not any, for sendmsg() did; @s unlocked. */
 void gz_udp_ring_approve(struct gz_sock *s, struct gz_end to, struct gz_end local);
 /** Has the ring, which holds GZ_SLOT_RING, what SO_RCVBUF of @room says?  @s unlocked */

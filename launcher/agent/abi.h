@@ -133,6 +133,7 @@
 #define GZ_DGRAM_CONNECTED 1 /* send() knows to whom */
 #define GZ_DGRAM_V6 2	     /* the shadow's peer is an IPv6 address: so must be the bell's */
 #define GZ_DGRAM_PROVEN 4    /* the peer takes what comes; else send() waits for its refusal */
+#define GZ_DGRAM_GONE 8	     /* its own address is nobody's: what it sends is refused */
 
 /* gz_dgram_slot.control: what recvmsg() is to tell beside the bytes */
 #define GZ_CONTROL_PKTINFO 1 /* IP_PKTINFO */

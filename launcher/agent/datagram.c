@@ -559,7 +559,7 @@ static int64_t send_to(const struct io *io, uint64_t name, uint64_t len, const s
 	uint32_t flags = __atomic_load_n(&d->flags, __ATOMIC_RELAXED);
 	bool v4 = !(flags & GZ_DGRAM_V6);
 
-	if (io->len > __atomic_load_n(&d->max, __ATOMIC_RELAXED))
+	if (io->len > __atomic_load_n(&d->max, __ATOMIC_RELAXED) || flags & GZ_DGRAM_GONE)
 		return TRAPS;
 	if (name) {
 		if (!read_end(d, name, len, &h.end))

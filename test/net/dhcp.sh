@@ -71,15 +71,21 @@ print("back", stays.recv(10).decode(), echo(stays), u.sendto(b"three", peer), u.
 PY
 
 # steps OUT CMD... - old.py by CMD, with $WORK/OUT.in as its standard input
+declare -A IN
 steps() {
 	mkfifo "$WORK/$1.in"
 	# shellcheck disable=SC2016
 	background "$1" "${@:2}" bash -c 'exec python3 "$1/old.py" "$2" <"$1/$3.in"' - \
 		"$WORK" 10.1.0.77 "$1"
-	exec {IN}>"$WORK/$1.in"
+	exec {fd}>"$WORK/$1.in"
+	IN[$1]=$fd
 	wait_line "$1" there
 }
-next() { echo >&"$IN"; }
+# next OUT... - their next step
+next() {
+	local out
+	for out; do echo >&"${IN[$out]}"; done
+}
 
 # dhcpd ADDRESS - dnsmasq, which has that one for the engine and forgets what it gave before
 SERVER=
@@ -123,11 +129,11 @@ in_ns stack ip address add 10.1.0.77/24 dev ve1
 steps kernel in_ns stack
 in_ns stack ip address del 10.1.0.77/24 dev ve1
 in_ns stack ip address add 10.1.0.88/24 dev ve1
-next
+next kernel
 wait_line kernel TIMEDOUT
 in_ns stack ip address del 10.1.0.88/24 dev ve1
 in_ns stack ip address add 10.1.0.77/24 dev ve1
-next
+next kernel
 wait_line kernel back
 in_ns stack ip address flush dev ve1
 
@@ -158,6 +164,7 @@ assert_match "$port" "dhcp_server +10.1.0.1"
 
 # Renewed, by connections that go on
 steps engine gz e
+GZ_RUN_ARGS=--ring steps ring gz e
 background monitor gz e ip monitor address
 WATCH=$PID
 within 10 more_acks 10.1.0.77 2
@@ -167,7 +174,7 @@ assert_match "$(gz e ip -o address show dev gazelle0)" "10.1.0.77.* valid_lft 1[
 dhcpd 10.1.0.88
 within 10 has 10.1.0.88/24
 assert grep -q "DHCPNAK(ve2) 10.1.0.77" "$WORK/dnsmasq"
-next
+next engine ring
 assert in_ns peer ping -q -c 1 -W 5 10.1.0.88 >"$WORK/ping.out"
 refute in_ns peer ping -q -c 1 -W 0.2 10.1.0.77 >"$WORK/ping.out"
 says "10.1.0.88" python3 -c 'import socket
@@ -176,6 +183,7 @@ wait_line monitor "inet 10.1.0.88/24"
 assert grep -q "Deleted.* inet 10.1.0.77/24" "$WORK/monitor"
 end "$WATCH"
 wait_line engine TIMEDOUT
+wait_line ring TIMEDOUT
 assert_ne "$(counter e tx_source_gone)" 0
 dhcpd 10.1.0.77
 # Asked again at once when the cable is put in again
@@ -183,9 +191,11 @@ in_ns peer ip link set ve2 down
 within 5 link_is down
 in_ns peer ip link set ve2 up
 within 5 has 10.1.0.77/24
-next
+next engine ring
 wait_line engine back
+wait_line ring back
 assert_eq "$(cat "$WORK/engine")" "$(cat "$WORK/kernel")" "what old sockets do"
+assert_eq "$(cat "$WORK/ring")" "$(cat "$WORK/kernel")" "what old sockets do in the rings"
 stop_engine e
 end "$SERVER"
 
