@@ -95,7 +95,7 @@ static int claim(struct gz_call_ctx *c, struct gz_end end, bool to_listen)
 {
 	if (c->s->opt.reuseport)
 		gz_app_uid(c->tid, &c->s->uid);
-	for (;;) {
+	for (bool settled = false;;) {
 		struct gz_sock *blocker = NULL;
 		bool gone;
 		int err;
@@ -104,6 +104,12 @@ static int claim(struct gz_call_ctx *c, struct gz_end end, bool to_listen)
 		if (!blocker && err == -EADDRINUSE && !end.port &&
 		    gz_reaper_make_room(c->s, &c->sv->probe_fd))
 			continue;
+		/* A connection that nobody accepted, of a listener that was closed just now? */
+		if (!blocker && err == -EADDRINUSE && end.port && !settled) {
+			gz_workers_settle();
+			settled = true;
+			continue;
+		}
 		if (!blocker)
 			return err;
 		gone = gz_reaper_check(blocker, &c->sv->probe_fd);

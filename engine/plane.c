@@ -421,6 +421,11 @@ void gz_plane_leave(struct gz_sock *s, int fd)
 		ask(GZ_OP_LEAVE, s, NULL, fd);
 }
 
+void gz_workers_settle(void)
+{
+	ask(GZ_OP_SETTLE, NULL, NULL, -1);
+}
+
 void gz_plane_settle_accepted(struct gz_client *c)
 {
 	/* Without a bit in accepted[], too: a worker may have taken it just now. */

@@ -132,6 +132,8 @@ void gz_plane_offered(struct gz_sock *l, bool taken);
 void gz_plane_name(struct gz_sock *s, ino_t ino, bool nonblock);
 /** What its agent says that its shadow's inode is, which may be wrong; 0 */
 ino_t gz_plane_said_ino(const struct gz_sock *s);
+/** What was posted before is done when it returns; by all workers.  Not a worker's thread */
+void gz_workers_settle(void);
 /** What agents have accepted is so for the engine too when it returns. */
 void gz_plane_settle_accepted(struct gz_client *c);
 

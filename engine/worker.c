@@ -250,6 +250,9 @@ static void handle(struct gz_worker *w, struct gz_msg *m)
 			gz_plane_ended(s, s->end_fd < 0);
 		sem_post(&m->leave->done);
 		break;
+	case GZ_OP_SETTLE:
+		sem_post(&m->leave->done);
+		break;
 	case GZ_OP_LEAVE:
 		gz_plane_on_leave(w, m->leave);
 		break;

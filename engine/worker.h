@@ -47,6 +47,7 @@ enum gz_op {
 	GZ_OP_PLANE,	/* client: look at its rings */
 	GZ_OP_PLANE_GONE,
 	GZ_OP_ACCEPTED,	 /* client: what its agents have accepted; leave */
+	GZ_OP_SETTLE,	 /* who asks waits until it was seen */
 	GZ_OP_BEGIN,	 /* sock was accepted, its bytes go through its ring */
 	GZ_OP_LEAVE,	 /* sock leaves the rings, see leave */
 	GZ_OP_DATAGRAMS, /* some were left to the worker to send */

@@ -208,6 +208,25 @@ static void address_before_state(void)
 }
 
 /* __inet_bind() takes its address back, and with it what was bound before. */
+/* What nobody has accepted ends with its listener, and does not hold the port. */
+static void bind_after_unaccepted(void)
+{
+	for (int i = 0; i < 40; i++) {
+		int l = (int)OK(socket(AF_INET, SOCK_STREAM, 0)), s, c;
+		struct sockaddr_in a = test_address(0);
+
+		OK(bind(l, SA(&a), sizeof(a)));
+		OK(listen(l, 4));
+		a = local_name(l);
+		c = connected(a);
+		OK(close(l));
+		s = (int)OK(socket(AF_INET, SOCK_STREAM, 0));
+		OK(bind(s, SA(&a), sizeof(a)));
+		OK(close(s));
+		OK(close(c));
+	}
+}
+
 static void failed_bind_forgets_address(void)
 {
 	struct sockaddr_in a = test_address(0), taken;
@@ -250,4 +269,4 @@ CHECK_MAIN(CASE(address_before_state), CASE(port_zero_gets_one), CASE(address_in
 	   CASE(bind_after_connect), CASE(bind_after_end), CASE(failed_bind_forgets_address),
 	   CASE(bad_address), CASE(longer_address_is_fine), CASE(listen_without_bind),
 	   CASE(listen_again_changes_backlog), CASE(listen_negative_backlog),
-	   CASE(listen_on_connected), CASE(same_port_other_address))
+	   CASE(listen_on_connected), CASE(same_port_other_address), CASE(bind_after_unaccepted))
