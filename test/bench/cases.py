@@ -14,7 +14,7 @@ import subprocess
 import time
 from dataclasses import dataclass, field
 
-from world import Failed, World, need
+from world import Failed, Missing, World, need
 
 
 @dataclass(frozen=True)
@@ -466,30 +466,37 @@ def flows():
 class Forwarding(Case):
     """256 frames that go round: testpmd's 5tswap at both ends of a forwarder, which is
     dispatch, or testpmd in io mode, each with a processor.  The ends are two links, or one and
-    a veth pair."""
+    a veth pair.  Of two workers each has a link, and the third processor is the second one's:
+    on one with the ends both would wait for each other's time slices."""
 
     DISPATCH = """name: {id}-d
 run_dir: {at}
 port: {port}
-worker: {{cpu: 1, power: poll}}
+workers: {{cpus: {cpus}}}
+worker: {{power: poll}}
 clients:
   - {{name: a, path: {at}/a, address: 198.18.0.1}}
   - {{name: b, path: {at}/b, address: 198.18.0.2}}
 """
 
+    def prepare(self, world):
+        if any(side.flows[3] > 1 for side in self.sides.values()) and (os.cpu_count() or 1) < 3:
+            raise Missing("two workers and the ends take three processors")
+
     @staticmethod
-    def testpmd(world, name, cpu, devices, *more):
+    def testpmd(world, name, lcores, devices, *more):
         argv = [need("dpdk-testpmd"), "--no-huge", "-m", "128", "--no-pci", "--no-telemetry",
-                f"--file-prefix={world.id}-{name}", f"--lcores=(0-1)@{cpu}"]
+                f"--file-prefix={world.id}-{name}", f"--lcores={lcores}"]
         for device in devices:
             argv += ["--vdev", device]
         return argv + ["--", "--total-num-mbufs=8192", "--no-mlockall", *more]
 
-    def forwarder(self, world, who, at, veth):
+    def forwarder(self, world, who, at, veth, workers):
         if who == "dispatch":
             port = ("{driver: af_packet, iface: v0}" if veth
                     else '{driver: vdev, device: "net_null0,no-rx=1"}')
-            config = self.DISPATCH.format(id=world.id, at=at, port=port)
+            config = self.DISPATCH.format(id=world.id, at=at, port=port,
+                                          cpus=[1, 2][:workers])
             if veth:  # whatever is no client's goes to the port
                 config = config[:config.index("  - {name: b")]
             with open(f"{at}/d.yaml", "w", encoding="ascii") as f:
@@ -497,11 +504,12 @@ clients:
             return [f"{world.build}/bin/gazelle-dispatch", "--config", f"{at}/d.yaml"]
         # --stats-period: it ends when its input does, else.  What comes before it begins is
         # to go round, too
-        return self.testpmd(world, "io", 1,
+        return self.testpmd(world, "io", "(0-1)@1" if workers == 1 else "(0-1)@1,2@2",
                             [f"net_vhost0,iface={at}/a,client=1",
                              "net_af_packet1,iface=v0" if veth
                              else f"net_vhost1,iface={at}/b,client=1"],
-                            "--forward-mode=io", "--no-flush-rx", "--stats-period=3600")
+                            "--forward-mode=io", "--no-flush-rx", "--stats-period=3600",
+                            f"--nb-cores={workers}")
 
     @staticmethod
     def veth(world):
@@ -517,14 +525,14 @@ clients:
         return ns
 
     def measure(self, world, place, side, server, port):
-        who, size, veth = side.flows
+        who, size, veth, workers = side.flows
         at = f"{world.work}/forwarding"
         shutil.rmtree(at, ignore_errors=True)
         os.mkdir(at)
         os.mkfifo(f"{at}/orders")
         within = ["ip", "netns", "exec", self.veth(world)] if veth else []
         links = self.testpmd(
-            world, "links", 0,
+            world, "links", "(0-1)@0",
             [f"net_virtio_user0,path={at}/a,server=1",
              "net_af_packet1,iface=v1" if veth else f"net_virtio_user1,path={at}/b,server=1"],
             "-i", "--forward-mode=5tswap", "--port-topology=loop",
@@ -532,7 +540,8 @@ clients:
         ends = world.serve(within + ["sh", "-c", f'exec "$@" <>{at}/orders', "sh", *links], "links")
         try:
             world.wait(5, "testpmd", ends, lambda: os.path.exists(f"{at}/a"))
-            forwarder = world.serve(within + self.forwarder(world, who, at, veth), "forwarder")
+            forwarder = world.serve(within + self.forwarder(world, who, at, veth, workers),
+                                    "forwarder")
         except BaseException:
             world.end(ends)
             raise
@@ -555,10 +564,10 @@ clients:
             world.end(forwarder)
 
 
-def forwarding(veth):
-    sides = {f"{who}, {size}": Side("kernel", flows=(who, size, veth))
+def forwarding(veth, workers=1):
+    sides = {f"{who}, {size}": Side("kernel", flows=(who, size, veth, workers))
              for who in ("dispatch", "testpmd") for size in (64, 1500)}
-    way = "link to veth" if veth else "link to link"
+    way = ("link to veth" if veth else "link to link") + (", 2 workers" if workers > 1 else "")
     return Forwarding(sides, [
         Row(f"dispatch, {way}, {size} B (/ testpmd io)", "packets/s", "rate", 1 / 1.3,
             f"dispatch, {size}", f"testpmd, {size}", more=True) for size in (64, 1500)])
@@ -646,6 +655,7 @@ def all_cases(cpu):
             Row("engine's memory at rest (limit 64)", "MB", "mb", ours="rest", limit=64)]),
         held(),
         forwarding(False),
+        forwarding(False, 2),
         forwarding(True),
         behind_dispatch(),
         goodput("0.1"),
