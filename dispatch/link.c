@@ -40,6 +40,7 @@
 #include <fcntl.h>
 #include <linux/virtio_net.h>
 #include <linux/virtio_ring.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -214,12 +215,19 @@ static bool is_wanted(const struct link *l, int fd)
 	       (!l->peer.pid || peer.pid == l->peer.pid);
 }
 
+/**
+ * is_connected() - To a socket that has a name, as who listens has
+ *
+ * Who connected to us, by the control socket or telemetry's, has none (unix(7)): telemetry's
+ * thread takes such ones at any time.
+ */
 static bool is_connected(int fd)
 {
 	struct sockaddr_un peer = {0};
 	socklen_t len = sizeof(peer);
 
-	return !getpeername(fd, (struct sockaddr *)&peer, &len) && peer.sun_family == AF_UNIX;
+	return !getpeername(fd, (struct sockaddr *)&peer, &len) && peer.sun_family == AF_UNIX &&
+	       len > offsetof(struct sockaddr_un, sun_path);
 }
 
 static void remember_sockets(void)

@@ -40,6 +40,16 @@ background source in_ns peer bash -c \
 	while [ ! -e "$0/over" ]; do cat "$0/data"; sleep 0.1; done |
 		tee >(sha256sum >"$0/sent") >&4' "$WORK"
 source=$PID
+# Who asks for figures at the same time is no engine
+background asker python3 -c 'import os, socket, sys, time
+while not os.path.exists(sys.argv[2]):
+    s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    try:
+        s.connect(sys.argv[1])
+    except OSError:
+        pass
+    s.close()
+    time.sleep(0.001)' "/var/run/dpdk/gazelle-$GZ_TEST_ID-d/dpdk_telemetry.v2" "$WORK/over"
 for round in 1 2; do
 	kill -KILL "$(engine_pid e1)"
 	within 10 dispatch_has "$(client_key e1 link)" 0
@@ -57,6 +67,7 @@ within 10 in_ns peer ping -q -c 1 -W 1 10.1.0.2
 assert_eq "$(dispatch_counter "$(client_key e1 spoofed)")" 0 "spoofed of e1"
 assert_eq "$before" 0 "spoofed of e1 before"
 touch "$WORK/over"
+refute grep -h "left alone" "$WORK"/dispatch-*.log
 assert finish "$source" 60
 within 20 grep -q . "$WORK/sink"
 assert_eq "$(cut -c1-64 "$WORK/sink")" "$(cut -c1-64 "$WORK/sent")" "what e2 received"
