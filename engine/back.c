@@ -31,6 +31,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <linux/sockios.h>
 #include <unistd.h>
 
@@ -94,7 +95,13 @@ void gz_plane_note_abroad(struct gz_sock *s, bool for_ever)
 		atomic_store(&s->ring.no_back, true);
 }
 
-/* Is the thread in system call @nr, or about to be? */
+/* Of a file in /proc that could not be opened: is what it was about gone? */
+static bool is_gone(int err)
+{
+	return err == ENOENT || err == ESRCH;
+}
+
+/* Is the thread in system call @nr, or about to be?  Where that cannot be known it is */
 static bool is_in_call(pid_t tid, int nr)
 {
 	char path[64];
@@ -104,11 +111,12 @@ static bool is_in_call(pid_t tid, int nr)
 	snprintf(path, sizeof(path), "/proc/%d/syscall", (int)tid);
 	f = fopen(path, "re");
 	if (!f)
-		return false;
+		return !is_gone(errno);
 	if (fscanf(f, "%ld", &now) != 1) /* "running" */
 		now = nr;
 	fclose(f);
-	return now == nr;
+	/* A poll() that was stopped goes on so. */
+	return now == nr || now == SYS_restart_syscall;
 }
 
 static bool has_strays(struct gz_sock *s)
@@ -149,7 +157,7 @@ static ino_t socket_at(DIR *dir, const char *name)
 	return sscanf(link, "socket:[%lu]", &ino) == 1 ? (ino_t)ino : 0;
 }
 
-/* May descriptors be on their way in the socket's queue? */
+/* May descriptors be on their way in the socket's queue?  Where that cannot be known they may */
 static bool has_descriptors(pid_t pid, const char *name)
 {
 	char path[300], line[128];
@@ -159,7 +167,7 @@ static bool has_descriptors(pid_t pid, const char *name)
 	snprintf(path, sizeof(path), "/proc/%d/fdinfo/%s", (int)pid, name);
 	f = fopen(path, "re");
 	if (!f)
-		return false;
+		return !is_gone(errno);
 	while (fgets(line, sizeof(line), f))
 		if (sscanf(line, "scm_fds: %u", &n) == 1)
 			break;
@@ -167,7 +175,7 @@ static bool has_descriptors(pid_t pid, const char *name)
 	return n;
 }
 
-/* Has process @pid socket @ino, or a queue that may have it? */
+/* Has process @pid socket @ino, or a queue that may have it?  Where that cannot be known it has */
 static bool process_has(pid_t pid, ino_t ino, bool own)
 {
 	struct dirent *e;
@@ -178,7 +186,7 @@ static bool process_has(pid_t pid, ino_t ino, bool own)
 	snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
 	d = opendir(path);
 	if (!d)
-		return false;
+		return !is_gone(errno);
 	while (!has && (e = readdir(d))) {
 		ino_t at = socket_at(d, e->d_name);
 
