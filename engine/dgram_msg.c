@@ -163,6 +163,8 @@ static void translate_sent(const struct gz_sock *s, char *b, size_t n)
 	struct gz_alias to;
 	uint32_t name;
 
+	if (n < ETHER_HDR_LEN)
+		return;
 	memcpy(&proto, b + ETHER_HDR_LEN - sizeof(proto), sizeof(proto));
 	if (proto == htons(ETHERTYPE_IPV6)) {
 		header = IP6_HLEN;
@@ -171,7 +173,8 @@ static void translate_sent(const struct gz_sock *s, char *b, size_t n)
 	if (n < ETHER_HDR_LEN + header + 4)
 		return;
 	memcpy(&name, ip + 16, sizeof(name));
-	memcpy(&dst6, ip + 24, sizeof(dst6));
+	if (at == 8)
+		memcpy(&dst6, ip + 24, sizeof(dst6));
 	if (!gz_alias_find(at == 8 ? gz_name_of(&dst6) : name, &to) ||
 	    gz_end_is_v4(to.peer) != (at != 8))
 		return;

@@ -627,12 +627,12 @@ static uint32_t charged(int fd)
 
 /*
  * @d came before the socket was connected to who did not send it.  The kernel's connect() leaves
- * such ones in the queue; a shadow that is connected takes in no more of them.
+ * such ones in the queue; a shadow that is connected takes in no more of them.  What its queue
+ * has no room for is waited for until @until, which all of them share: workers wait for us.
  */
-static bool inject_stranger(struct gz_sock *s, int fd, const struct gz_datagram *d)
+static bool inject_stranger(struct gz_sock *s, int fd, const struct gz_datagram *d, uint64_t until)
 {
 	struct sockaddr none = {.sa_family = AF_UNSPEC};
-	uint64_t until = gz_now_ns() + INJECT_NS;
 	uint32_t before = charged(fd);
 	struct sockaddr_storage ss;
 	socklen_t len = gz_dgram_inner(s, s->dgram.alias, !gz_end_is_v4(s->peer), &ss);
@@ -651,7 +651,8 @@ static bool inject_stranger(struct gz_sock *s, int fd, const struct gz_datagram 
 	return done;
 }
 
-static void into_shadow(struct gz_sock *s, int fd, const struct gz_dgram_head *h, char *bytes)
+static void into_shadow(struct gz_sock *s, int fd, const struct gz_dgram_head *h, char *bytes,
+			uint64_t until)
 {
 	struct iovec data = {bytes, h->len};
 	struct gz_datagram d = {
@@ -669,7 +670,7 @@ static void into_shadow(struct gz_sock *s, int fd, const struct gz_dgram_head *h
 	if (!gz_end_is_v4(d.dst))
 		d.dst.scope = h->local_scope;
 	stranger = gz_sock_state(s) == GZ_ESTABLISHED && !gz_end_equal(d.src, s->peer);
-	if (!(stranger ? inject_stranger(s, fd, &d) : gz_udp_inject(s, &d)))
+	if (!(stranger ? inject_stranger(s, fd, &d, until) : gz_udp_inject(s, &d)))
 		gz_count(GZ_C_UDP_DROPPED);
 }
 
@@ -679,6 +680,7 @@ static void move_to_shadow(struct gz_sock *s, int fd)
 	char bytes[GZ_SLOT_RING]; /* of a service thread's stack */
 	const uint8_t *ring = gz_slot_rx(s->client->plane->sh, (uint32_t)s->ring.i);
 	uint64_t at = __atomic_load_n(&slot_of(s)->rx_head, __ATOMIC_SEQ_CST) & ~GZ_RING_CLOSED;
+	uint64_t until = gz_now_ns() + INJECT_NS;
 	struct gz_udp_spilled *o;
 	struct gz_dgram_head h;
 
@@ -692,10 +694,10 @@ static void move_to_shadow(struct gz_sock *s, int fd)
 		if (h.len > sizeof(bytes) || gz_dgram_size(h.len) > n)
 			break;
 		from_ring(ring, at + sizeof(h), bytes, h.len);
-		into_shadow(s, fd, &h, bytes);
+		into_shadow(s, fd, &h, bytes, until);
 	}
 	while ((o = STAILQ_FIRST(&s->dgram.ring.list))) {
-		into_shadow(s, fd, &o->h, o->bytes);
+		into_shadow(s, fd, &o->h, o->bytes, until);
 		STAILQ_REMOVE_HEAD(&s->dgram.ring.list, next);
 		free(o);
 	}

@@ -484,10 +484,11 @@ static int receive_many(struct io *io)
 	struct mmsghdr *m = (struct mmsghdr *)r->rsi;
 	uint32_t vlen = (uint32_t)r->rdx, done = 0;
 	int flags = io->flags;
-	int64_t until, n = datagram_error(io);
+	int64_t until, n;
 
 	if (flags & ~(RECEIVES | MSG_WAITFORONE) || !read_limit(r->r8, &until))
 		return TRAP;
+	n = datagram_error(io);
 	while (!n && done < vlen) {
 		io->flags = flags & ~MSG_WAITFORONE;
 		n = next_message(io, &m[done], true) ? receive_message(io, &m[done].msg_hdr)
