@@ -15,6 +15,7 @@
 
 #include "engine/address.h"
 #include "engine/calls.h"
+#include "engine/iface.h"
 #include "engine/log.h"
 #include "engine/ports.h"
 #include "engine/reaper.h"
@@ -223,8 +224,10 @@ static int start_connect(struct gz_call_ctx *c, struct gz_end peer, bool nonbloc
 	/* Loopback's addresses do not leave the host (__ip_route_output_key()). */
 	if (gz_addr_is_loopback(local) && !gz_addr_is_local(peer))
 		return -EINVAL;
-	/* One that IP_FREEBIND let be bound is nobody's to send from. */
-	if (!gz_addr_is_local(local))
+	/* One that IP_FREEBIND let be bound is nobody's to send from; only the first port has IPv6.
+	 */
+	if (!gz_addr_is_local(local) ||
+	    (!gz_end_is_v4(peer) && s->opt.at > GZ_AT_PORT && !gz_addr_is_local(peer)))
 		return -ENETUNREACH;
 	f = new_flow(s, local, peer, &err);
 	if (!f)

@@ -50,7 +50,7 @@
 /* Besides the mbufs: rings, queues, heap headers and what drivers keep. */
 #define OVERHEAD_MB 16
 /* EAL starts in some 100 ms; who takes so long is stopped, or waits for a device. */
-#define HUGE_LOCK_MS 10000
+#define HUGE_LOCK_MS 3000 /* less than launchers wait for an engine */
 #define HUGE_LOCK_POLL_MS 5
 
 /* What EAL may not print on its own: the first error since gz_log_hold() */

@@ -56,7 +56,8 @@
 #include "engine/worker.h"
 
 #define SWEEP_MS 100
-#define LEASE_WAIT_MS 10000 /* for DHCP, before the engine is ready without an address */
+#define LEASE_WAIT_MS                                                                              \
+	5000 /* for DHCP, before the engine is ready without; less than launchers wait */
 #define LINK_MS 1000
 #define PEERS_MAX 64
 
@@ -464,7 +465,8 @@ static bool lacks_lease(void)
 	bool lacks = false;
 
 	for (unsigned i = 0; i <= cfg.nmore; i++)
-		lacks |= gz_engine_asks(&cfg, i) && gz_own4_of(gz_own4(), i) < 0;
+		lacks |= gz_engine_asks(&cfg, i) && gz_link_is_up(&gz_ports[i]) &&
+			 gz_own4_of(gz_own4(), i) < 0;
 	return lacks;
 }
 

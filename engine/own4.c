@@ -115,7 +115,7 @@ static void tell(const struct gz_own4 *from, const struct gz_own4 *to, bool came
 
 		for (unsigned j = 0; j < to->n && !has; j++)
 			has = to->addr[j].addr == from->addr[i].addr &&
-			      to->addr[j].len == from->addr[i].len;
+			      to->addr[j].len == from->addr[i].len && to->port[j] == from->port[i];
 		if (!has)
 			gz_rtnl_tell_address4(from, i, came);
 	}

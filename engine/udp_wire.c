@@ -285,8 +285,8 @@ struct netif *gz_udp_way_out(const struct gz_datagram *d, const struct gz_group_
 	struct netif *nif = NULL;
 	ip4_addr_t src, dst;
 
-	if (!gz_end_is_v4(d->dst))
-		return gz_ipv6_netif();
+	if (!gz_end_is_v4(d->dst)) /* the first port's */
+		return d->at > GZ_AT_PORT ? NULL : gz_ipv6_netif();
 	if (d->at >= GZ_AT_PORT)
 		return gz_netif_to(&gz_worker.wire[d->at - GZ_AT_PORT], gz_end_v4_addr(d->src));
 	src.addr = gz_end_v4_addr(d->src);
