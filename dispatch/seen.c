@@ -59,6 +59,16 @@ void sw_table_mac(struct sw_table *t, unsigned client, const uint8_t mac[6])
 	t->mac[client] = word_of(&a);
 }
 
+bool sw_is_taken_back(const struct sw *s, unsigned client)
+{
+	uint64_t now = sw_seen_mac(s->seen, client), own = s->table->mac[client];
+	bool others = own && own != now;
+
+	for (unsigned i = 0; i < GZ_CLIENTS_MAX; i++)
+		others |= i != client && s->table->mac[i] == now;
+	return now && others;
+}
+
 /** is_others() - Has another client said that it is its own, or has it been given that? */
 static bool is_others(const struct sw *s, unsigned client, uint64_t word)
 {

@@ -194,6 +194,9 @@ struct sw {
 /** sw_seen_mac() - A client's MAC address, in the first bytes; 0: it has sent nothing.  Any thread
  */
 uint64_t sw_seen_mac(const struct sw_seen *seen, unsigned client);
+/** sw_is_taken_back() - Has a client a MAC address that the table gives to another one, or is to
+ *  have another one itself? */
+bool sw_is_taken_back(const struct sw *s, unsigned client);
 /** sw_is_known() - Has a client sent something yet? */
 bool sw_is_known(const struct sw *s, unsigned client);
 /** sw_mac_of() - Of the kernel, or of a client that is known */

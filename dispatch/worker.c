@@ -532,7 +532,8 @@ static unsigned first_ones(struct worker *w, struct rte_mbuf **m, unsigned burst
  * take_table() - What main has made of clients and addresses since the last pass
  *
  * It is another one whenever a client has come or gone.  Whoever has gone leaves its MAC
- * address, which may come again with another.
+ * address, which may come again with another, and so does who has one that was given to
+ * another client since.
  */
 static void take_table(struct worker *w)
 {
@@ -543,7 +544,7 @@ static void take_table(struct worker *w)
 		unsigned i = sw_take(&left);
 		bool there = t->clients >> i & 1 && atomic_load(&w->d->link[i].vid) >= 0;
 
-		if (!there && sw_is_known(&w->sw, i))
+		if (sw_is_known(&w->sw, i) && (!there || sw_is_taken_back(&w->sw, i)))
 			sw_forget(&w->sw, i);
 	}
 	w->table = t->number;

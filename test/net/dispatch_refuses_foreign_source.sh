@@ -45,4 +45,12 @@ stack: {addresses: [10.1.0.4/24]}
 policy: {loopback: engine}"
 within 10 in_ns peer ping -q -c 1 -W 1 10.1.0.4
 assert_eq "$(of e3 mac)" 02:00:00:00:03:01 "MAC address of e3"
+
+# Who has one that another client is given, when the configuration is read again, has it no more
+assert in_ns peer ping -q -c 1 -W 1 10.1.0.6
+dispatch_config e1=10.1.0.2/32 e2=10.1.0.3/32 f1:=10.1.0.5 f2:=10.1.0.6 "e3:=10.1.0.4;mac: 02:00:00:00:03:0f"
+assert "$BIN/gazelle-ctl" dispatch reload "$GZ_TEST_ID-d"
+refute in_ns peer ping -q -c 1 -W 1 10.1.0.6
+refute in_ns peer ping -q -c 1 -W 1 10.1.0.4
+assert_eq "$(of e3 mac) $(of f2 mac)" "- -" "MAC addresses of who has not the right one"
 stop_dispatch
