@@ -31,7 +31,6 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <linux/sockios.h>
 #include <unistd.h>
 
@@ -95,13 +94,7 @@ void gz_plane_note_abroad(struct gz_sock *s, bool for_ever)
 		atomic_store(&s->ring.no_back, true);
 }
 
-/* Of a file in /proc that could not be opened: is what it was about gone? */
-static bool is_gone(int err)
-{
-	return err == ENOENT || err == ESRCH;
-}
-
-/* Is the thread in system call @nr, or about to be?  Where that cannot be known it is */
+/* Is the thread in system call @nr, or about to be? */
 static bool is_in_call(pid_t tid, int nr)
 {
 	char path[64];
@@ -111,12 +104,11 @@ static bool is_in_call(pid_t tid, int nr)
 	snprintf(path, sizeof(path), "/proc/%d/syscall", (int)tid);
 	f = fopen(path, "re");
 	if (!f)
-		return !is_gone(errno);
+		return false;
 	if (fscanf(f, "%ld", &now) != 1) /* "running" */
 		now = nr;
 	fclose(f);
-	/* A poll() that was stopped goes on so. */
-	return now == nr || now == SYS_restart_syscall;
+	return now == nr;
 }
 
 static bool has_strays(struct gz_sock *s)
@@ -157,7 +149,7 @@ static ino_t socket_at(DIR *dir, const char *name)
 	return sscanf(link, "socket:[%lu]", &ino) == 1 ? (ino_t)ino : 0;
 }
 
-/* May descriptors be on their way in the socket's queue?  Where that cannot be known they may */
+/* May descriptors be on their way in the socket's queue? */
 static bool has_descriptors(pid_t pid, const char *name)
 {
 	char path[300], line[128];
@@ -167,7 +159,7 @@ static bool has_descriptors(pid_t pid, const char *name)
 	snprintf(path, sizeof(path), "/proc/%d/fdinfo/%s", (int)pid, name);
 	f = fopen(path, "re");
 	if (!f)
-		return !is_gone(errno);
+		return false;
 	while (fgets(line, sizeof(line), f))
 		if (sscanf(line, "scm_fds: %u", &n) == 1)
 			break;
@@ -175,7 +167,7 @@ static bool has_descriptors(pid_t pid, const char *name)
 	return n;
 }
 
-/* Has process @pid socket @ino, or a queue that may have it?  Where that cannot be known it has */
+/* Has process @pid socket @ino, or a queue that may have it? */
 static bool process_has(pid_t pid, ino_t ino, bool own)
 {
 	struct dirent *e;
@@ -186,7 +178,7 @@ static bool process_has(pid_t pid, ino_t ino, bool own)
 	snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
 	d = opendir(path);
 	if (!d)
-		return !is_gone(errno);
+		return false;
 	while (!has && (e = readdir(d))) {
 		ino_t at = socket_at(d, e->d_name);
 

@@ -264,12 +264,10 @@ static bool may_note_left(const struct gz_epoll *ep, const struct regs *r, uint3
 	const struct epoll_event *ev = (const struct epoll_event *)r->r10;
 	const struct gz_reg *reg = &ep->reg[i];
 	uint32_t watched = __atomic_load_n(&SH->slot[i].watched, __ATOMIC_SEQ_CST);
-	uint32_t watch = __atomic_load_n(&SH->slot[i].watch, __ATOMIC_SEQ_CST);
 	int op = (int)r->rsi;
 
-	/* With watch another epoll has it, and has not given it to the kernel yet. */
 	if (op == EPOLL_CTL_ADD
-		? watched || watch
+		? watched
 		: watched != index_of(ep) || !is_valid(reg, i) || reg->fd != (int)r->rdx)
 		return false;
 	return op == EPOLL_CTL_DEL || (is_memory(r->r10, sizeof(*ev), MAY_READ) &&
@@ -367,9 +365,6 @@ static int ctl(struct regs *r)
 		ep = slot >= 0 ? managed((uint32_t)r->rdi) : NULL;
 		if (ep)
 			give_to_kernel(ep, (int)r->rdi, (uint32_t)slot); /* it left */
-		/* It may come back, and nobody has noted this. */
-		if (slot >= 0 && op != EPOLL_CTL_DEL)
-			__atomic_store_n(&SH->slot[slot].polled, 1, __ATOMIC_SEQ_CST);
 		/* One that is not connected yet may come to the rings: the engine notes it. */
 		return slot == ASK || (slot == NOT_OURS && op == EPOLL_CTL_ADD) ? TRAP : NATIVE;
 	}

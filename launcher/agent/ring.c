@@ -686,9 +686,7 @@ static bool transmit_natively(const struct io *io, uint64_t *sent)
 	until = now_ns() + LEAVING_NS;
 	while ((plane = __atomic_load_n(&s->tx_plane, __ATOMIC_SEQ_CST)) != GZ_PLANE_NATIVE) {
 		left |= plane != GZ_PLANE_RING;
-		/* Who opens the rings again takes back what was asked for above. */
-		if (plane == GZ_PLANE_RING &&
-		    (left || !__atomic_load_n(&s->leave, __ATOMIC_SEQ_CST)))
+		if (left && plane == GZ_PLANE_RING)
 			return false;
 		/* Where others compute a yield may take milliseconds. */
 		if (plane == GZ_PLANE_OVER || is_deserted(io) || now_ns() > until)
