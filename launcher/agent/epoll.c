@@ -9,9 +9,6 @@
  * sleeps on it, and when a socket leaves the rings: programs that put a socket in and
  * take it out for each request do so without a call.
  *
- * What is known of one that left stays there, as long as it is what the kernel's epoll has
- * (gz_slot.watched): it may come back (left.c).
- *
  * The kernel is asked now and then, for what is its own, and to sleep.  Who is about to
  * sleep counts itself (sleepers), and then what happens brings a token as well, which
  * the kernel's registration sees.  An event of the kernel's that is about a socket in the
@@ -70,11 +67,9 @@ static void look_anew(struct gz_epoll *ep, int fd, uint32_t i)
 
 static void remove_reg(struct gz_epoll *ep, uint32_t i)
 {
-	uint32_t mine = index_of(ep), left = mine;
+	uint32_t mine = index_of(ep);
 
 	ep->reg[i].gen = 0;
-	__atomic_compare_exchange_n(&SH->slot[i].watched, &left, 0, false, __ATOMIC_SEQ_CST,
-				    __ATOMIC_RELAXED);
 	if (__atomic_compare_exchange_n(&SH->slot[i].watch, &mine, 0, false, __ATOMIC_SEQ_CST,
 					__ATOMIC_RELAXED))
 		watch_changed(&SH->slot[i]);
@@ -224,29 +219,6 @@ static bool is_waited_for(uint32_t epfd)
 	return false;
 }
 
-/* It left the rings: the kernel's registration is all there is.  The epoll's lock is held. */
-static void leave_to_kernel(struct gz_epoll *ep, int epfd, uint32_t i)
-{
-	struct gz_slot *s = &SH->slot[i];
-	struct gz_reg *reg = &ep->reg[i];
-	uint32_t mine = index_of(ep), watch = __atomic_load_n(&s->watch, __ATOMIC_SEQ_CST);
-
-	if (reg->native != GZ_REG_SAME)
-		tell_kernel(ep, epfd, reg);
-	if (reg->native == GZ_REG_SAME && !watch &&
-	    __atomic_load_n(&s->watched, __ATOMIC_SEQ_CST) == mine)
-		return;
-	if (reg->native != GZ_REG_SAME || watch != mine) {
-		remove_reg(ep, i);
-		return;
-	}
-	/* In this order: it comes back only once nobody watches it. */
-	__atomic_store_n(&s->watched, mine, __ATOMIC_SEQ_CST);
-	if (__atomic_compare_exchange_n(&s->watch, &watch, 0, false, __ATOMIC_SEQ_CST,
-					__ATOMIC_RELAXED))
-		watch_changed(s);
-}
-
 /* The kernel is to have slot @i as it was, before it hears more of it. */
 static void give_to_kernel(struct gz_epoll *ep, int epfd, uint32_t i)
 {
@@ -256,79 +228,6 @@ static void give_to_kernel(struct gz_epoll *ep, int epfd, uint32_t i)
 		tell_kernel(ep, epfd, &ep->reg[i]);
 	remove_reg(ep, i);
 	unlock(&ep->lock);
-}
-
-/* May the epoll's memory have what the call is about, of slot @i that left? */
-static bool may_note_left(const struct gz_epoll *ep, const struct regs *r, uint32_t i)
-{
-	const struct epoll_event *ev = (const struct epoll_event *)r->r10;
-	const struct gz_reg *reg = &ep->reg[i];
-	uint32_t watched = __atomic_load_n(&SH->slot[i].watched, __ATOMIC_SEQ_CST);
-	int op = (int)r->rsi;
-
-	if (op == EPOLL_CTL_ADD
-		? watched
-		: watched != index_of(ep) || !is_valid(reg, i) || reg->fd != (int)r->rdx)
-		return false;
-	return op == EPOLL_CTL_DEL || (is_memory(r->r10, sizeof(*ev), MAY_READ) &&
-				       !(ev->events & ((uint32_t)EPOLLONESHOT | EPOLLEXCLUSIVE)));
-}
-
-/* The kernel has done so: the same in the epoll's memory.  Its lock is held. */
-static void note_left(struct gz_epoll *ep, const struct regs *r, uint32_t i)
-{
-	const struct epoll_event *ev = (const struct epoll_event *)r->r10;
-	uint32_t fd = (uint32_t)r->rdx;
-
-	if ((int)r->rsi == EPOLL_CTL_DEL) {
-		remove_reg(ep, i);
-		return;
-	}
-	ep->reg[i] = (struct gz_reg){.data = ev->data.u64,
-				     .native_data = ev->data.u64,
-				     .events = ev->events | EPOLLHUP | EPOLLERR,
-				     .gen = __atomic_load_n(&SH->slot[i].gen, __ATOMIC_ACQUIRE),
-				     .fd = (int)fd,
-				     .native = GZ_REG_SAME};
-	__atomic_store_n(&SH->slot[i].watched, index_of(ep), __ATOMIC_SEQ_CST);
-	__atomic_fetch_or(&PRIV->watched[fd / 64], 1ULL << fd % 64, __ATOMIC_SEQ_CST);
-}
-
-/* The call on a socket that left, if the epoll's memory may have it.  Its lock is held. */
-static bool ctl_noted(struct gz_epoll *ep, struct regs *r, uint32_t i)
-{
-	int64_t rc;
-
-	if (is_valid(&ep->reg[i], i))
-		leave_to_kernel(ep, (int)r->rdi, i);
-	if (!may_note_left(ep, r, i))
-		return false;
-	rc = call(SYS_epoll_ctl, r->rdi, r->rsi, r->rdx, r->r10);
-	if (!rc)
-		note_left(ep, r, i);
-	r->rax = rc;
-	return true;
-}
-
-/* epoll_ctl() of slot @i, which left the rings.  Return: DONE, NATIVE, or AGAIN: it came back */
-static int ctl_left(struct regs *r, uint32_t i)
-{
-	struct gz_epoll *ep = managed((uint32_t)r->rdi);
-	struct gz_slot *s = &SH->slot[i];
-	bool done = false;
-
-	if (!left_begin(s, &s->rx_plane))
-		return AGAIN;
-	if (ep && hold(ep)) {
-		done = ctl_noted(ep, r, i);
-		if (!done)
-			remove_reg(ep, i);
-		unlock(&ep->lock);
-	}
-	if (!done && (int)r->rsi != EPOLL_CTL_DEL)
-		__atomic_store_n(&s->polled, 1, __ATOMIC_SEQ_CST);
-	left_end(s);
-	return done ? DONE : NATIVE;
 }
 
 static int ctl(struct regs *r)
@@ -341,21 +240,9 @@ static int ctl(struct regs *r)
 	struct gz_reg *reg;
 	uint32_t none = 0;
 	bool fresh, inner_before;
-	int rc;
 
 	if (fd >= GZ_FD_MAX)
 		return TRAP;
-	while (slot >= 0) {
-		if (!await_back(&SH->slot[slot]))
-			return TRAP;
-		if (__atomic_load_n(&SH->slot[slot].rx_plane, __ATOMIC_SEQ_CST) !=
-			GZ_PLANE_NATIVE ||
-		    has_datagrams(&SH->slot[slot]))
-			break;
-		rc = ctl_left(r, (uint32_t)slot);
-		if (rc != AGAIN)
-			return rc;
-	}
 	if (slot < 0 || !in_rings(&SH->slot[slot])) {
 		inner = fd >= 0 && op == EPOLL_CTL_ADD ? managed((uint32_t)fd) : NULL;
 		if (inner)
@@ -432,8 +319,6 @@ void unwatch(uint32_t fd)
 	if (slot < 0)
 		return;
 	watch = __atomic_load_n(&SH->slot[slot].watch, __ATOMIC_ACQUIRE);
-	if (!watch) /* it left */
-		watch = __atomic_load_n(&SH->slot[slot].watched, __ATOMIC_ACQUIRE);
 	if (!watch || watch > GZ_EPOLLS)
 		return;
 	ep = &SH->epoll[watch - 1];
@@ -510,7 +395,9 @@ static bool look_at(struct gz_epoll *ep, int epfd, uint32_t i, struct epoll_even
 		if (reg->native == GZ_REG_SAME &&
 		    ((reg->events & (EPOLLIN | EPOLLOUT)) == EPOLLOUT || reg->events & EPOLLET))
 			reg->native = GZ_REG_OTHER;
-		leave_to_kernel(ep, epfd, i);
+		if (reg->native != GZ_REG_SAME)
+			tell_kernel(ep, epfd, reg);
+		remove_reg(ep, i);
 		ep->looked = 0;
 		return false;
 	}
@@ -615,7 +502,8 @@ static bool was_changed(struct gz_epoll *ep, int epfd, uint32_t i)
 {
 	if (ep->reg[i].native != GZ_REG_OTHER || !hold(ep))
 		return false;
-	leave_to_kernel(ep, epfd, i);
+	tell_kernel(ep, epfd, &ep->reg[i]);
+	remove_reg(ep, i);
 	unlock(&ep->lock);
 	return true;
 }
