@@ -9,21 +9,6 @@
 # shellcheck source=test/lib.sh
 . "$(dirname "$0")/../lib.sh"
 
-# A connection that echoes a line each 20 ms, and counts; it fails if one is wrong
-cat >"$WORK/talk.py" <<'PY'
-import socket, sys, time
-s = socket.create_connection((sys.argv[1], 7000), 10)
-s.settimeout(60)
-f = s.makefile("rw")
-n = 0
-while True:
-    f.write("%d\n" % n)
-    f.flush()
-    assert f.readline() == "%d\n" % n
-    n += 1
-    print(n, flush=True)
-    time.sleep(0.02)
-PY
 cat >"$WORK/flags.py" <<'PY'
 import fcntl, socket, struct, sys
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -67,12 +52,12 @@ for driver in af_packet af_xdp; do
 	background server in_ns peer "$T/net/many" serve 7000
 	PEER=$PID
 	wait_line server ready
-	background client gz e python3 "$WORK/talk.py" 10.1.0.1
+	background client gz e python3 "$TEST_DIR/net/talk.py" 10.1.0.1
 	CLIENT=$PID
 	background server2 gz e "$T/net/many" serve 7000
 	SERVER=$PID
 	wait_line server2 ready
-	background client2 in_ns peer python3 "$WORK/talk.py" 10.1.0.2
+	background client2 in_ns peer python3 "$TEST_DIR/net/talk.py" 10.1.0.2
 	CLIENT2=$PID
 	goes_on client client2
 	assert_eq "$(link)" up link
@@ -87,7 +72,7 @@ for driver in af_packet af_xdp; do
 	stands client2
 
 	# The stack's own addresses are there, with or without a link.
-	background local gz e python3 "$WORK/talk.py" 10.1.0.2
+	background local gz e python3 "$TEST_DIR/net/talk.py" 10.1.0.2
 	LOCAL=$PID
 	goes_on local
 	end "$LOCAL"
@@ -118,7 +103,7 @@ in_ns peer ip link set ve2 up
 within 5 is_link up
 background server in_ns peer "$T/net/many" serve 7000
 wait_line server ready
-background client gz e python3 "$WORK/talk.py" 10.1.0.1
+background client gz e python3 "$TEST_DIR/net/talk.py" 10.1.0.1
 goes_on client
 stop_engine e
 

@@ -131,21 +131,6 @@ while True:
     s.sendto(sys.argv[2].encode(), ("239.1.1.1", 7200))
     time.sleep(0.02)
 PY
-# A connection that echoes a line each 20 ms, and counts
-cat >"$WORK/talk.py" <<'PY'
-import socket, sys, time
-s = socket.create_connection((sys.argv[1], 7000), 10)
-s.settimeout(60)
-f = s.makefile("rw")
-n = 0
-while True:
-    f.write("%d\n" % n)
-    f.flush()
-    assert f.readline() == "%d\n" % n
-    n += 1
-    print(n, flush=True)
-    time.sleep(0.02)
-PY
 
 # shown PORT EXPRESSION - of p, the port's object
 shown() { ctl e --json port "$1" | python3 -c "import json, sys; p = json.load(sys.stdin); print($2)"; }
@@ -265,7 +250,7 @@ print([p["interface"] for p in json.load(sys.stdin)])')" "['gazelle0', 'gazelle1
 
 	# One without a link, and there again
 	for i in 1 2; do
-		background talk$i gz e python3 "$WORK/talk.py" 10.$i.0.1
+		background talk$i gz e python3 "$TEST_DIR/net/talk.py" 10.$i.0.1
 		TALK[i]=$PID
 	done
 	goes_on talk1 talk2
