@@ -40,6 +40,17 @@
 1:
 .endm
 
+/* From where C has a number and six arguments to where a system call has them. */
+.macro	call_arguments
+	mov	%rdi, %rax
+	mov	%rsi, %rdi
+	mov	%rdx, %rsi
+	mov	%rcx, %rdx
+	mov	%r8, %r10
+	mov	%r9, %r8
+	mov	8(%rsp), %r9
+.endm
+
 /* What gz_agent() answers is in r11d then, the registers are as they came. */
 .macro	call_agent
 	push	%rbp
@@ -82,13 +93,7 @@ _start:
 	.globl gz_sleep
 	.hidden gz_sleep
 gz_sleep:
-	mov	%rdi, %rax
-	mov	%rsi, %rdi
-	mov	%rdx, %rsi
-	mov	%rcx, %rdx
-	mov	%r8, %r10
-	mov	%r9, %r8
-	mov	8(%rsp), %r9
+	call_arguments
 	jmp	1f
 	.org	GZ_AGENT_SLEPT - GZ_AGENT_BASE - 2, 0xcc
 1:	syscall
@@ -99,13 +104,7 @@ gz_sleep:
 	.globl gz_trap
 	.hidden gz_trap
 gz_trap:
-	mov	%rdi, %rax
-	mov	%rsi, %rdi
-	mov	%rdx, %rsi
-	mov	%rcx, %rdx
-	mov	%r8, %r10
-	mov	%r9, %r8
-	mov	8(%rsp), %r9
+	call_arguments
 	jmp	*ask(%rip)
 
 /* int64_t gz_ask(uint64_t what): getsockopt() where it traps */
