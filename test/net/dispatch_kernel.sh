@@ -8,6 +8,8 @@
 # shellcheck source=test/net/dispatch_common.bash
 . "$(dirname "$0")/dispatch_common.bash"
 
+command -v dnsmasq >/dev/null || skip "no dnsmasq"
+busybox udhcpc --help 2>&1 | grep -q udhcpc || skip "no udhcpc"
 command -v sshd >/dev/null && getent passwd sshd >/dev/null || skip "there is no sshd"
 mkdir -p /run/sshd
 
@@ -31,6 +33,19 @@ say_and_hear() {
 	assert_eq "$answer" "$1" "what the session says"
 }
 
+# others IFACE - neither TCP nor to an address that the host has: its DHCP client finds the peer's
+# server, and frames of no protocol of ours pass both ways
+others() {
+	assert_match "$(in_ns stack timeout 20 busybox udhcpc -i "$1" -n -q -f -t 10 -T 1 -s /bin/true 2>&1)" \
+		"lease of 10\.1\.0\.99 obtained"
+	background frame-there in_ns stack python3 "$WORK/frame.py" "$1"
+	wait_line frame-there ready
+	background frame-back in_ns peer python3 "$WORK/frame.py" ve2 begin
+	assert finish "$PID" 10
+	assert_eq "$(cat "$WORK/frame-back")" "ready
+answer" "what peer received"
+}
+
 host_only() { in_ns stack ip -o address show dev gzk0; }
 
 netns stack
@@ -41,6 +56,27 @@ in_ns peer ip address add fd00:1::1/64 dev ve2 nodad
 in_ns stack ip address add 10.1.0.7/24 dev ve1
 in_ns stack ip route add 10.9.0.0/24 via 10.1.0.1 metric 7
 in_ns peer ip address add 10.9.0.1/24 dev lo
+
+# frame.py IFACE [begin] - a broadcast of an experimental Ethertype (IEEE 802) and the answer to it
+cat >"$WORK/frame.py" <<'PY'
+import socket, sys
+s = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(0x88b5))
+s.bind((sys.argv[1], 0x88b5))
+s.settimeout(10)
+print("ready", flush=True)
+if len(sys.argv) > 2:
+    s.sendto(b"question", (sys.argv[1], 0x88b5, 0, 0, b"\xff" * 6))
+    print(s.recv(100).rstrip(b"\0").decode())
+else:
+    question, who = s.recvfrom(100)
+    assert question.rstrip(b"\0") == b"question"
+    s.sendto(b"answer", (sys.argv[1], 0x88b5, 0, 0, who[4]))
+PY
+background dnsmasq in_ns peer dnsmasq --no-daemon --conf-file=/dev/null --port=0 --user=root --bind-interfaces \
+	--interface=ve2 --dhcp-range=10.1.0.99,10.1.0.99,255.255.255.0,120 --dhcp-leasefile="$WORK/leases" \
+	--pid-file= --no-ping
+wait_line dnsmasq "DHCP, IP range"
+others ve1
 
 ssh-keygen -q -t ed25519 -N '' -f "$WORK/host"
 ssh-keygen -q -t ed25519 -N '' -f "$WORK/user"
@@ -94,6 +130,7 @@ kernel: {iface: gzk0, rules: [{protocol: tcp, ports: 22}]}" \
 	refute grep DUP "$WORK/ping"
 	# A route of the host's
 	assert in_ns stack ping -q -c 1 -W 2 10.9.0.1
+	others gzk0
 	# Changes are followed
 	in_ns stack ip address add 10.1.0.6/24 dev ve1
 	within 3 in_ns peer ping -q -c 1 -W 0.2 10.1.0.6
