@@ -90,8 +90,7 @@ static int64_t do_socket(struct gz_call_ctx *c)
 	return gz_shadow_give(c, s, fd, type);
 }
 
-/* Claim @end; a socket in the way that is gone makes room. */
-static int claim(struct gz_call_ctx *c, struct gz_end end, bool to_listen)
+int gz_claim_anew(struct gz_call_ctx *c, struct gz_end end, bool to_listen)
 {
 	if (c->s->opt.reuseport)
 		gz_app_uid(c->tid, &c->s->uid);
@@ -105,7 +104,8 @@ static int claim(struct gz_call_ctx *c, struct gz_end end, bool to_listen)
 		    gz_reaper_make_room(c->s, &c->sv->probe_fd))
 			continue;
 		/* A connection that nobody accepted, of a listener that was closed just now? */
-		if (!blocker && err == -EADDRINUSE && end.port && !settled) {
+		if (!blocker && err == -EADDRINUSE && end.port && !settled &&
+		    c->s->type == SOCK_STREAM) {
 			gz_workers_settle();
 			settled = true;
 			continue;
@@ -129,7 +129,7 @@ static int bind_both(struct gz_call_ctx *c, struct gz_end end)
 	int err;
 
 	for (int tries = 0;; tries++) {
-		err = claim(c, end, false);
+		err = gz_claim_anew(c, end, false);
 		/* The kernel has no such interface for a listener to be at. */
 		if (err || !gz_twin_wanted(end) || s->opt.at >= GZ_AT_PORT)
 			break;
@@ -262,7 +262,7 @@ static int64_t do_listen(struct gz_call_ctx *c)
 			break;
 		/* fall through */
 	case GZ_BOUND:
-		err = claim(c, s->claim.end, true);
+		err = gz_claim_anew(c, s->claim.end, true);
 		if (err)
 			break;
 		s->backlog = (int)backlog;

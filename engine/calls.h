@@ -13,6 +13,8 @@
 #include <sys/time.h>
 #include <sys/types.h>
 
+#include "engine/end.h"
+
 struct gz_call_ctx;
 struct gz_client;
 struct gz_sock;
@@ -39,6 +41,15 @@ int64_t gz_would_block(struct gz_call_ctx *c, int flags, short events, const str
 /* Names, of either type of socket */
 int64_t gz_do_getsockname(struct gz_call_ctx *c);
 int64_t gz_do_getpeername(struct gz_call_ctx *c);
+
+/* calls.c */
+/**
+ * gz_claim_anew() - Claim @end for c->s, or its end to listen; a socket in the way that is gone
+ * makes room
+ *
+ * c->s locked.  Return: 0 or -errno
+ */
+int gz_claim_anew(struct gz_call_ctx *c, struct gz_end end, bool to_listen);
 
 /* connect.c */
 int64_t gz_do_connect(struct gz_call_ctx *c);

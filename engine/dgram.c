@@ -351,23 +351,7 @@ static int claim(struct gz_call_ctx *c, struct gz_end end)
 	s->opt.reuseaddr = gz_dgram_option(c->fd, SOL_SOCKET, SO_REUSEADDR);
 	s->opt.reuseport = gz_dgram_option(c->fd, SOL_SOCKET, SO_REUSEPORT);
 	s->opt.port_range = gz_dgram_option(c->fd, IPPROTO_IP, IP_LOCAL_PORT_RANGE);
-	if (s->opt.reuseport)
-		gz_app_uid(c->tid, &s->uid);
-	for (;;) {
-		struct gz_sock *blocker = NULL;
-		int err = gz_claim(s, end, &blocker);
-		bool gone;
-
-		if (!blocker && err == -EADDRINUSE && !end.port &&
-		    gz_reaper_make_room(c->s, &c->sv->probe_fd))
-			continue;
-		if (!blocker)
-			return err;
-		gone = gz_reaper_check(blocker, &c->sv->probe_fd);
-		gz_sock_unref(blocker);
-		if (!gone)
-			return err;
-	}
+	return gz_claim_anew(c, end, false);
 }
 
 /* A disconnect leaves the address that bind() chose, without a port. */
