@@ -336,37 +336,6 @@ static struct node *add_child(struct gz_load *ld, struct node *node)
 static bool build(struct gz_load *ld, yaml_event_t *ev, struct node *node, int depth);
 
 /**
- * build_list() - Read a sequence's nodes
- * @ld:		Load
- * @node:	List
- * @depth:	Nesting
- *
- * Return: false to stop
- */
-static bool build_list(struct gz_load *ld, struct node *node, int depth)
-{
-	yaml_event_t ev;
-
-	for (;;) {
-		struct node *child;
-
-		if (!next_event(ld, &ev))
-			return false;
-		if (ev.type == YAML_SEQUENCE_END_EVENT) {
-			yaml_event_delete(&ev);
-			return true;
-		}
-		child = add_child(ld, node);
-		if (!child) {
-			yaml_event_delete(&ev);
-			return false;
-		}
-		if (!build(ld, &ev, child, depth + 1))
-			return false;
-	}
-}
-
-/**
  * take_key() - Read a mapping's key
  * @ld:		Load
  * @ev:		Its event; consumed
@@ -395,14 +364,15 @@ static bool take_key(struct gz_load *ld, yaml_event_t *ev, struct node *child, i
 }
 
 /**
- * build_map() - Read a mapping's nodes
+ * build_inside() - Read a sequence's nodes, or a mapping's
  * @ld:		Load
- * @node:	Map
+ * @node:	List or map
+ * @end:	The event that ends it
  * @depth:	Nesting
  *
  * Return: false to stop
  */
-static bool build_map(struct gz_load *ld, struct node *node, int depth)
+static bool build_inside(struct gz_load *ld, struct node *node, yaml_event_type_t end, int depth)
 {
 	yaml_event_t ev;
 
@@ -411,7 +381,7 @@ static bool build_map(struct gz_load *ld, struct node *node, int depth)
 
 		if (!next_event(ld, &ev))
 			return false;
-		if (ev.type == YAML_MAPPING_END_EVENT) {
+		if (ev.type == end) {
 			yaml_event_delete(&ev);
 			return true;
 		}
@@ -420,7 +390,8 @@ static bool build_map(struct gz_load *ld, struct node *node, int depth)
 			yaml_event_delete(&ev);
 			return false;
 		}
-		if (!take_key(ld, &ev, child, depth) || !next_event(ld, &ev))
+		if (node->kind == NODE_MAP &&
+		    (!take_key(ld, &ev, child, depth) || !next_event(ld, &ev)))
 			return false;
 		if (!build(ld, &ev, child, depth + 1))
 			return false;
@@ -462,12 +433,12 @@ static bool build(struct gz_load *ld, yaml_event_t *ev, struct node *node, int d
 		refuse_extras(ld, node, ev->data.sequence_start.anchor,
 			      ev->data.sequence_start.tag);
 		node->kind = NODE_LIST;
-		ok = build_list(ld, node, depth);
+		ok = build_inside(ld, node, YAML_SEQUENCE_END_EVENT, depth);
 		break;
 	case YAML_MAPPING_START_EVENT:
 		refuse_extras(ld, node, ev->data.mapping_start.anchor, ev->data.mapping_start.tag);
 		node->kind = NODE_MAP;
-		ok = build_map(ld, node, depth);
+		ok = build_inside(ld, node, YAML_MAPPING_END_EVENT, depth);
 		break;
 	case YAML_ALIAS_EVENT: {
 		const char *name = (const char *)ev->data.alias.anchor;
