@@ -418,6 +418,18 @@ static inline struct sockaddr_in peer_name(int fd)
 	return a;
 }
 
+/** The same of an AF_INET6 socket: what @call, getsockname() or getpeername(), says */
+static inline struct sockaddr_in6 name6(int (*call)(int, struct sockaddr *, socklen_t *), int fd)
+{
+	struct sockaddr_in6 a;
+	socklen_t len = sizeof(a);
+
+	OK(call(fd, SA(&a), &len));
+	CHECK_EQ(len, sizeof(a));
+	CHECK_EQ(a.sin6_family, AF_INET6);
+	return a;
+}
+
 static inline bool same_address(struct sockaddr_in a, struct sockaddr_in b)
 {
 	return a.sin_family == b.sin_family && a.sin_port == b.sin_port &&
@@ -463,6 +475,25 @@ static inline void tcp_pair(int fd[2])
 	fd[0] = connected(a);
 	fd[1] = (int)OK(accept(l, NULL, NULL));
 	OK(close(l));
+}
+
+/** Read to the end of @fd.  Return: how much that was */
+static inline size_t read_to_end(int fd)
+{
+	static char buf[65536];
+	size_t got = 0;
+	ssize_t n;
+
+	while ((n = OK(recv(fd, buf, sizeof(buf), 0))) > 0)
+		got += (size_t)n;
+	return got;
+}
+
+/** A thread: the same of *@fd, after 200 ms */
+static inline void *drain_later(void *fd)
+{
+	sleep_ms(200);
+	return (void *)read_to_end(*(int *)fd);
 }
 
 /** What poll() reports now, of everything. */

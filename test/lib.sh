@@ -52,6 +52,8 @@
 #                        repeat CMD until it succeeds
 #   wait_line OUT TEXT [SECONDS]
 #                        wait until $WORK/OUT has a line that contains TEXT
+#   lines_in OUT         how many lines $WORK/OUT has
+#   goes_on OUT...       wait until each of them has more than now
 #   wait_port NS ADDR PORT
 #                        wait until a kernel process in NS can connect there
 #
@@ -300,6 +302,16 @@ wait_for() {
 wait_line() {
 	wait_for "${3:-10}" grep -qF -- "$2" "$WORK/$1" ||
 		fail "no '$2' in $1, which says: $(cat "$WORK/$1")"
+}
+
+lines_in() { wc -l <"$WORK/$1"; }
+more_than() { [ "$(lines_in "$1")" -gt "$2" ]; }
+goes_on() {
+	local f n
+	for f; do
+		n=$(lines_in "$f")
+		wait_for 30 more_than "$f" "$n" || fail "$f stopped after $n: $(tail -n 3 "$WORK/$f")"
+	done
 }
 
 wait_port() {

@@ -23,6 +23,8 @@
 #   talk NETNS ADDRESS:PORT
 #                        in the background: lines to who sends back what comes, and its answers
 #                        compared, until $WORK/over is there; PID
+#   bulk_begins ADDRESS  in the background: peer sends random bytes to a socat on the engine e2, until
+#                        bulk_is_whole, which compares what was sent and received
 #   echoed ADDRESS PORT CMD...
 #                        how many bytes of a datagram of 9000 come back, to who runs under CMD
 #   dispatch_counter KEY...
@@ -128,6 +130,24 @@ talk() {
 			[ ! -e "$1" ] || exit 0
 			sleep 0.02
 		done' "$2" "$WORK/over"
+}
+
+bulk_begins() {
+	background sink gz e2 socat -u TCP-LISTEN:7000,reuseaddr SYSTEM:sha256sum
+	wait_for 10 in_ns peer ping -q -c 1 -W 1 "$1" || fail "the engine does not answer"
+	sleep 1
+	head -c 1M /dev/urandom >"$WORK/data"
+	background source in_ns peer bash -c \
+		'while [ ! -e "$0/over" ]; do cat "$0/data"; sleep 0.1; done |
+			tee >(sha256sum >"$0/sent") | socat -u - "TCP:$1:7000"' "$WORK" "$1"
+	BULK=$PID
+}
+
+bulk_is_whole() {
+	touch "$WORK/over"
+	assert finish "$BULK" 60
+	within 20 grep -q . "$WORK/sink"
+	assert_eq "$(cut -c1-64 "$WORK/sink")" "$(cut -c1-64 "$WORK/sent")" "what e2 received"
 }
 
 echoed() {

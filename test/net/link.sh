@@ -27,21 +27,11 @@ seen() {
 	"$@" ip link show dev "$iface" | grep -o '<.*>'
 	"$@" python3 "$WORK/flags.py" "$iface"
 }
-said() { wc -l <"$WORK/$1"; }
-more_than() { [ "$(said "$1")" -gt "$2" ]; }
-# goes_on FILE... - those connections have moved on since
-goes_on() {
-	local f n
-	for f; do
-		n=$(said "$f")
-		wait_for 30 more_than "$f" "$n" || fail "$f stopped after $n: $(tail -n 3 "$WORK/$f")"
-	done
-}
 stands() {
 	local n
-	n=$(said "$1")
+	n=$(lines_in "$1")
 	sleep 0.5
-	assert_eq "$(said "$1")" "$n" "lines of $1"
+	assert_eq "$(lines_in "$1")" "$n" "lines of $1"
 }
 
 wire

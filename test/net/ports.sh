@@ -135,15 +135,6 @@ PY
 # shown PORT EXPRESSION - of p, the port's object
 shown() { ctl e --json port "$1" | python3 -c "import json, sys; p = json.load(sys.stdin); print($2)"; }
 is_link() { [ "$(shown "$1" "p['link']")" = "$2" ]; }
-said() { wc -l <"$WORK/$1"; }
-more_than() { [ "$(said "$1")" -gt "$2" ]; }
-goes_on() {
-	local f n
-	for f; do
-		n=$(said "$f")
-		wait_for 30 more_than "$f" "$n" || fail "$f stopped after $n: $(tail -n 3 "$WORK/$f")"
-	done
-}
 
 netns stack
 for i in 1 2; do

@@ -24,19 +24,6 @@ static int tcp6_socket(void)
 	return (int)OK(socket(AF_INET6, SOCK_STREAM, 0));
 }
 
-typedef int name_call(int fd, struct sockaddr *a, socklen_t *len);
-
-static struct sockaddr_in6 name6(name_call *call, int fd)
-{
-	struct sockaddr_in6 a;
-	socklen_t len = sizeof(a);
-
-	OK(call(fd, SA(&a), &len));
-	CHECK_EQ(len, sizeof(a));
-	CHECK_EQ(a.sin6_family, AF_INET6);
-	return a;
-}
-
 static bool same6(struct sockaddr_in6 a, struct sockaddr_in6 b)
 {
 	return a.sin6_port == b.sin6_port && a.sin6_scope_id == b.sin6_scope_id &&

@@ -70,18 +70,6 @@ static void edge_when_writable_again(void)
 	CHECK_EQ(ev.events, EPOLLOUT);
 }
 
-static void *drain_later(void *arg)
-{
-	static char buf[1 << 20];
-	size_t got = 0;
-	ssize_t n;
-
-	sleep_ms(200);
-	while ((n = OK(recv(*(int *)arg, buf, sizeof(buf), 0))) > 0)
-		got += (size_t)n;
-	return (void *)got;
-}
-
 /* One call sends all, however long it takes. */
 static void blocking_send_blocks(void)
 {
