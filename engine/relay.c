@@ -21,6 +21,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <linux/seccomp.h>
+#include <linux/sockios.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -479,6 +480,18 @@ static bool has_error(int fd)
 	return fd >= 0 && getsockopt(fd, SOL_SOCKET, SO_ERROR, &e, &len) == 0 && e;
 }
 
+/*
+ * After its end of file nothing else tells that the application closed and left bytes unread.
+ * Return: that is so now
+ */
+static bool left_unread(struct gz_sock *s)
+{
+	if (gz_plane_is_ring(s) || s->app_gone || !has_error(s->end_fd))
+		return false;
+	s->app_gone = s->reset = true;
+	return true;
+}
+
 /* application -> tx ring */
 static void from_app(struct gz_sock *s)
 {
@@ -510,9 +523,8 @@ static void from_app(struct gz_sock *s)
 	}
 	if (s->end_eof)
 		s->app_eof = true;
-	/* After its end of file nothing else tells that it closed and left bytes unread. */
-	if (!ring && s->hup && s->end_eof && !s->app_gone && has_error(s->end_fd))
-		s->app_gone = s->reset = true;
+	if (s->hup && s->end_eof)
+		left_unread(s);
 }
 
 /* The peer's reset, after all bytes that came before it. */
@@ -528,6 +540,16 @@ static void end_reset(struct gz_sock *s)
 	 * agent says so, and an epoll that is the kernel's alone can have the shadow's POLLERR.
 	 */
 	close_end(s, !s->fin_passed || (gz_plane_is_ring(s) && atomic_load(&s->ring.loud)));
+}
+
+/* The application has not read all that came: its last close is to find our end open. */
+static bool is_unread(struct gz_sock *s)
+{
+	int n = 0;
+
+	if (gz_plane_is_ring(s))
+		return gz_plane_is_being_read(s);
+	return ioctl(s->end_fd, SIOCOUTQ, &n) == 0 && n > 0;
 }
 
 static void app_closed(struct gz_sock *s)
@@ -638,8 +660,13 @@ void gz_relay_pump(struct gz_worker *w, struct gz_sock *s)
 			}
 			/* Both directions are over; the reaper sees the last close. */
 			if (s->end_fd >= 0 && !s->reset && s->app_eof && s->fin_passed &&
-			    s->fin_sent && !gz_ring_used(&s->tx) && !gz_plane_is_being_read(s))
-				close_end(s, false);
+			    s->fin_sent && !gz_ring_used(&s->tx) && !is_unread(s)) {
+				/* It was read, or thrown away by a close in between. */
+				if (left_unread(s))
+					gz_worker_dirty(w, s);
+				else
+					close_end(s, false);
+			}
 		}
 		gz_stack_info(s);
 	}

@@ -118,6 +118,12 @@ static void on_error(void *arg, err_t err)
 	gz_worker_dirty(s->worker, s);
 }
 
+/* In both directions: what still comes is answered as if it were closed (RFC 1122, 4.2.2.13). */
+static bool is_shut(const struct gz_sock *s)
+{
+	return s->fin_sent && atomic_load(&s->app_shut_rd);
+}
+
 static err_t on_recv(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t err)
 {
 	struct gz_sock *s = arg;
@@ -131,7 +137,12 @@ static err_t on_recv(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t err)
 		return ERR_OK;
 	}
 	/* RFC 9293 3.10.7.4: nobody can have them any more, and the peer is told so. */
-	if (!s || s->app_gone) {
+	if (!s || s->app_gone || is_shut(s)) {
+		if (s && !s->app_gone) {
+			tcp_err(pcb, NULL);
+			atomic_store(&s->error, ECONNRESET);
+			s->reset = true;
+		}
 		pbuf_free(p);
 		tcp_abort(pcb);
 		return ERR_ABRT;

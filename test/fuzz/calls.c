@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * calls.c - Random calls of TCP sockets, and whether they do what the kernel's
- *do
+ * calls.c - Random calls of TCP sockets, and whether they do what the kernel's do
  *
  *	calls record|compare FILE SEED SEQUENCES CALLS MODE
  *
@@ -378,8 +377,8 @@ static bool is_odd_to_end(int i, bool reset)
 	for (int k = 0; k < s->queued; k++)
 		if (is_ended(s->queue[k]))
 			return true;
-	return reset &&
-	       (((relay || s->left) && s->shut_wr) || (s->peer >= 0 && sock[s->peer].shut_rd));
+	return reset && (((relay || (s->peer >= 0 && sock[s->peer].left)) && s->shut_wr) ||
+			 (s->peer >= 0 && sock[s->peer].shut_rd));
 }
 
 static void disconnect_it(void)
@@ -588,6 +587,7 @@ static void shut_it(void)
 	}
 	s->shut_rd |= how != SHUT_WR;
 	s->shut_wr |= how != SHUT_RD;
+	s->left |= s->shut_wr;
 }
 
 static void close_it(void)

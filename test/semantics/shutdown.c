@@ -317,9 +317,60 @@ static void half_closed_then_closed(void)
 	CHECK(errno == EPIPE || errno == ECONNRESET);
 }
 
+/* What it has not read when it closes is answered by one at once, whatever was shut before. */
+static void shut_then_closed_unread(void)
+{
+	static const int order[][2] = {
+	    {SHUT_WR, SHUT_RD}, {SHUT_RD, SHUT_WR}, {SHUT_RDWR, SHUT_RDWR}};
+	struct sockaddr_in a;
+	int fd[2];
+
+	for (int end = 0; end < 2; end++) {
+		for (int k = 0; k < 3; k++) {
+			tcp_pair(fd);
+			write_all(fd[!end], "abc", 3);
+			wait_bits(fd[end], POLLIN);
+			OK(shutdown(fd[end], order[k][0]));
+			OK(shutdown(fd[end], order[k][1]));
+			expect_eof(fd[!end]);
+			OK(close(fd[end]));
+			CHECK_HERE();
+			while (getpeername(fd[!end], SA(&a), &(socklen_t){sizeof(a)}) == 0)
+				sleep_ms(1);
+			while (send(fd[!end], "x", 1, MSG_NOSIGNAL) == 1)
+				sleep_ms(1);
+			CHECK_EQ(errno, EPIPE);
+		}
+	}
+}
+
+/* So is what comes when both directions were shut, before any close. */
+static void shut_then_sent_to(void)
+{
+	struct sockaddr_in a;
+	int fd[2];
+
+	for (int end = 0; end < 2; end++) {
+		tcp_pair(fd);
+		OK(shutdown(fd[end], SHUT_WR));
+		expect_eof(fd[!end]);
+		OK(shutdown(fd[end], SHUT_RD));
+		CHECK_EQ(send(fd[!end], "abc", 3, MSG_NOSIGNAL), 3);
+		for (int k = 0; k < 2; k++) {
+			CHECK_HERE();
+			while (getpeername(fd[k], SA(&a), &(socklen_t){sizeof(a)}) == 0)
+				sleep_ms(1);
+		}
+		while (send(fd[!end], "x", 1, MSG_NOSIGNAL) == 1)
+			sleep_ms(1);
+		CHECK_EQ(errno, EPIPE);
+	}
+}
+
 CHECK_MAIN(CASE(client_half_closes), CASE(server_half_closes), CASE(write_after_shut_wr),
 	   CASE(poll_while_half_closed), CASE(shut_rd), CASE(shut_rd_keeps_what_came),
 	   CASE(shut_rdwr_keeps_what_came), CASE(shut_rdwr_keeps_much), CASE(shut_rdwr),
 	   CASE(not_connected), CASE(bad_how), ASIDE(wakes_a_blocked_recv),
 	   ASIDE(listener_wakes_accept), CASE(listener_is_as_new), ASIDE(connecting_is_given_up),
-	   CASE(listener_ignores_shut_wr), CASE(half_closed_then_closed))
+	   CASE(listener_ignores_shut_wr), CASE(half_closed_then_closed),
+	   CASE(shut_then_closed_unread), CASE(shut_then_sent_to))
