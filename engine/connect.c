@@ -93,7 +93,7 @@ int gz_renew(struct gz_call_ctx *c)
 	atomic_store(&s->ring.loud, watched);
 	close(c->fd);
 	c->fd = fd;
-	gz_stale_note(c, old, fd);
+	gz_stale_note(c, old, old->ino, fd);
 	c->s = s;
 	gz_reaper_watch(s, true);
 	gz_sock_unref(old);

@@ -443,7 +443,7 @@ static void run(bool embedded)
 			else
 				i++;
 		}
-		if (socks && now >= next_sweep) {
+		if ((socks || atomic_load(&gz_stale)) && now >= next_sweep) {
 			next_sweep = now + SWEEP_MS * 1000000ull;
 			gz_reaper_sweep();
 			gz_stale_sweep();

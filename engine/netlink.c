@@ -50,6 +50,7 @@
 #include "engine/netlink.h"
 #include "engine/rtnl.h"
 #include "engine/shadow.h"
+#include "engine/stale.h"
 #include "engine/swap.h"
 
 #define BUCKETS 64
@@ -579,24 +580,25 @@ int64_t gz_netlink_socket(struct gz_call_ctx *c)
 
 /* --- giving way ---------------------------------------------------------- */
 
-static bool has_unread(int fd)
+/* Does poll() say so of it? */
+static bool has(int fd, short event)
 {
-	struct pollfd p = {.fd = fd, .events = POLLIN};
+	struct pollfd p = {.fd = fd, .events = event};
 
-	return poll(&p, 1, 0) > 0 && p.revents & POLLIN;
+	return poll(&p, 1, 0) > 0 && p.revents & event;
 }
 
 int64_t gz_netlink_give_way(struct gz_call_ctx *c)
 {
 	struct gz_netlink *n = c->nl;
-	bool watched;
+	bool watched, shared = false;
 	int err;
 
 	pthread_mutex_lock(&n->lock);
 	if (n->end >= 0)
 		pump(n);
 	/* Answers that wait to be read cannot be put back: netlink(7) says it so. */
-	if (n->end < 0 || has_unread(c->fd)) {
+	if (n->end < 0 || has(c->fd, POLLIN)) {
 		pthread_mutex_unlock(&n->lock);
 		gz_count(GZ_C_REFUSED_NETLINK);
 		return -ENOBUFS;
@@ -606,9 +608,14 @@ int64_t gz_netlink_give_way(struct gz_call_ctx *c)
 		/* What comes now is the program's to read. */
 		forget(n);
 		epoll_ctl(all.ep, EPOLL_CTL_DEL, n->fd, NULL);
+		close(c->fd);
+		c->fd = -1;
+		shared = !has(n->end, POLLHUP);
 		shutdown(n->end, SHUT_RDWR); /* the thread drops it */
 		gz_count(GZ_C_KERNEL_SWAPS);
 	}
 	pthread_mutex_unlock(&n->lock);
+	if (shared)
+		gz_stale_note(c, NULL, n->ino, n->fd);
 	return err ? err : GZ_CONTINUE;
 }

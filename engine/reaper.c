@@ -30,6 +30,7 @@
 
 #include "engine/alias.h"
 #include "engine/counters.h"
+#include "engine/inodes.h"
 #include "engine/log.h"
 #include "engine/multicast.h"
 #include "engine/ping.h"
@@ -202,17 +203,9 @@ struct sweep {
 	int *probe;
 	bool unnamed;  /* look at sockets without a name as well ... */
 	unsigned mark; /* ... that were watched before the inodes were read */
-	ino_t *inodes; /* alive, sorted */
-	size_t n;
+	struct gz_inodes alive;
 	unsigned left; /* unnamed ones that are watched */
 };
-
-static int by_value(const void *a, const void *b)
-{
-	ino_t x = *(const ino_t *)a, y = *(const ino_t *)b;
-
-	return x < y ? -1 : x > y;
-}
 
 /* Which one an agent's is the agent says: it has no other to lose. */
 static ino_t ino_of(const struct gz_sock *s)
@@ -235,8 +228,7 @@ static void sweep_one(struct gz_sock *s, void *arg)
 	}
 	sw->left++;
 	ino = ino_of(s);
-	if (sw->unnamed && s->sweep_mark == sw->mark &&
-	    !bsearch(&ino, sw->inodes, sw->n, sizeof(ino_t), by_value))
+	if (sw->unnamed && s->sweep_mark == sw->mark && !gz_inodes_has(&sw->alive, ino))
 		gz_reaper_close(s);
 }
 
@@ -245,38 +237,6 @@ static void mark_one(struct gz_sock *s, void *arg)
 {
 	if (!s->named && ino_of(s))
 		s->sweep_mark = *(unsigned *)arg;
-}
-
-/* The inodes of all sockets in this namespace; false: could not be read. */
-static bool read_inodes(struct sweep *sw)
-{
-	FILE *f = fopen("/proc/thread-self/net/unix", "re");
-	char line[512];
-	size_t room = 0;
-
-	if (!f)
-		return false;
-	while (fgets(line, sizeof(line), f)) {
-		unsigned long ino;
-
-		if (sscanf(line, "%*s %*s %*s %*s %*s %*s %lu", &ino) != 1)
-			continue;
-		if (sw->n == room) {
-			ino_t *p;
-
-			room = room ? room * 2 : 256;
-			p = realloc(sw->inodes, room * sizeof(*p));
-			if (!p) {
-				fclose(f);
-				return false;
-			}
-			sw->inodes = p;
-		}
-		sw->inodes[sw->n++] = (ino_t)ino;
-	}
-	fclose(f);
-	qsort(sw->inodes, sw->n, sizeof(ino_t), by_value);
-	return true;
 }
 
 void gz_reaper_sweep(void)
@@ -290,12 +250,12 @@ void gz_reaper_sweep(void)
 	sw.mark = ++round;
 	if (unnamed && now >= next_read) {
 		walk(UINT_MAX, mark_one, &sw.mark);
-		sw.unnamed = read_inodes(&sw);
+		sw.unnamed = gz_inodes_read(&sw.alive);
 		/* All sockets are listed there: a twentieth of the time at most. */
 		next_read = gz_now_ns();
 		next_read += READ_REST + 20 * (next_read - now);
 	}
 	walk(sw.unnamed ? UINT_MAX : SWEEP_MAX, sweep_one, &sw);
 	unnamed = sw.left;
-	free(sw.inodes);
+	gz_inodes_free(&sw.alive);
 }

@@ -164,7 +164,7 @@ int64_t gz_put_kernel_socket(struct gz_call_ctx *c, int fd, const struct gz_verd
 	if (!err) {
 		close(c->fd);
 		c->fd = -1;
-		gz_stale_note(c, c->s, fd);
+		gz_stale_note(c, c->s, c->s->ino, fd);
 	}
 	close(fd);
 	if (err)

@@ -7,9 +7,10 @@
  * reaches no other one.  Who inherited the shadow is to have that file as well.  So the engine
  * keeps a duplicate of it, and gives it to each process that has the shadow: by a call of its
  * that waits for an answer, or by one that gazelle-run has it make (broker.c).  Who cannot be
- * reached so gets it when a call of its own traps, whatever that is about.  The shadow's name tells
- * when nobody has it any more (reaper.c); until then the duplicate stands for those who do, and a
- * last close of the file shows after theirs, as it should.
+ * reached so gets it when a call of its own traps, whatever that is about.  The shadow's name, or
+ * its inode, tells when nobody has it any more (reaper.c, inodes.c), which is at once where
+ * all were reached; until then the duplicate stands for those who do, and a last close of the file
+ * shows after theirs, as it should.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -24,20 +25,23 @@
 #include "engine/app.h"
 #include "engine/broker.h"
 #include "engine/counters.h"
+#include "engine/inodes.h"
 #include "engine/log.h"
 #include "engine/reaper.h"
 #include "engine/service.h"
 #include "engine/stale.h"
 #include "engine/swap.h"
 
-#define STALE_MAX 1024 /* a descriptor of the engine's each */
-#define LOOKED 256     /* threads that need no other look before the next sweep */
+#define STALE_MAX 1024	       /* a descriptor of the engine's each */
+#define LOOKED 256	       /* threads that need no other look before the next sweep */
+#define READ_REST 400000000ull /* ns */
 
 struct stale {
 	LIST_ENTRY(stale) entry;
-	struct gz_sock *old; /* a reference */
+	struct gz_sock *old; /* a reference; NULL: netlink.c's */
 	ino_t ino;	     /* of its shadow */
-	int fd;		     /* what took its place */
+	int fd;		     /* what took its place, */
+	ino_t by;	     /* and its inode */
 };
 
 static struct {
@@ -48,21 +52,52 @@ static struct {
 
 _Atomic unsigned gz_stale;
 
-static void add(struct gz_sock *old, int fd)
+/* Locked */
+static void drop(struct stale *st)
+{
+	LIST_REMOVE(st, entry);
+	atomic_fetch_sub(&gz_stale, 1);
+	close(st->fd);
+	if (st->old)
+		gz_sock_unref(st->old);
+	free(st);
+}
+
+/* Locked.  What the shadow @ino had taken the place of is @by's now: nobody gets it by turns. */
+static void lead_on(ino_t ino, int fd, ino_t by)
+{
+	struct stale *st;
+	int dup;
+
+	LIST_FOREACH(st, &all.list, entry)
+	{
+		if (st->by != ino || (dup = fcntl(fd, F_DUPFD_CLOEXEC, 0)) < 0)
+			continue;
+		close(st->fd);
+		st->fd = dup;
+		st->by = by;
+	}
+}
+
+static void add(struct gz_sock *old, ino_t ino, int fd)
 {
 	struct stale *st = NULL;
+	struct stat by;
 
-	if (atomic_load(&gz_stale) < STALE_MAX)
+	if (atomic_load(&gz_stale) < STALE_MAX && fstat(fd, &by) == 0)
 		st = malloc(sizeof(*st));
 	if (!st || (fd = fcntl(fd, F_DUPFD_CLOEXEC, 0)) < 0) {
 		gz_count(GZ_C_LOST_DUPLICATES);
 		free(st);
 		return;
 	}
-	*st = (struct stale){.old = old, .ino = old->ino, .fd = fd};
-	gz_sock_ref(old);
-	gz_plane_stale(old);
+	*st = (struct stale){.old = old, .ino = ino, .fd = fd, .by = by.st_ino};
+	if (old) {
+		gz_sock_ref(old);
+		gz_plane_stale(old);
+	}
 	pthread_mutex_lock(&all.lock);
+	lead_on(ino, fd, st->by);
 	LIST_INSERT_HEAD(&all.list, st, entry);
 	memset(all.looked, 0, sizeof(all.looked));
 	atomic_fetch_add(&gz_stale, 1);
@@ -92,7 +127,7 @@ static bool has(pid_t pid, ino_t ino)
 }
 
 /* Before the call returns, for what they do next may be a read(). */
-static void reach_others(struct gz_call_ctx *c, const struct gz_sock *old)
+static void reach_others(struct gz_call_ctx *c, ino_t ino)
 {
 	pid_t own = gz_app_process(c->tid), pid;
 	DIR *d = opendir("/proc");
@@ -100,20 +135,45 @@ static void reach_others(struct gz_call_ctx *c, const struct gz_sock *old)
 
 	while (d && (e = readdir(d))) {
 		pid = atoi(e->d_name);
-		if (pid > 0 && pid != own && pid != getpid() && has(pid, old->ino))
+		if (pid > 0 && pid != own && pid != getpid() && has(pid, ino))
 			gz_broker_reach(c, pid, gz_stale_look);
 	}
 	if (d)
 		closedir(d);
 }
 
-void gz_stale_note(struct gz_call_ctx *c, struct gz_sock *old, int fd)
+/* Has nobody the shadow any more?  @alive: those without a name, NULL: to be read */
+static bool is_gone(struct gz_sock *old, ino_t ino, int *probe, const struct gz_inodes *alive)
 {
-	/* One without a name is not known to be gone, and would keep the file for ever. */
-	if (!old->named || gz_reaper_probe(old, &c->sv->probe_fd))
+	struct gz_inodes now = {NULL, 0};
+	bool gone;
+
+	if (old && old->named)
+		return gz_reaper_probe(old, probe);
+	if (alive)
+		return !gz_inodes_has(alive, ino);
+	gone = gz_inodes_read(&now) && !gz_inodes_has(&now, ino);
+	gz_inodes_free(&now);
+	return gone;
+}
+
+void gz_stale_note(struct gz_call_ctx *c, struct gz_sock *old, ino_t ino, int fd)
+{
+	struct stale *st, *next;
+
+	if (is_gone(old, ino, &c->sv->probe_fd, NULL))
 		return;
-	add(old, fd);
-	reach_others(c, old);
+	add(old, ino, fd);
+	reach_others(c, ino);
+	if (!is_gone(old, ino, &c->sv->probe_fd, NULL))
+		return;
+	pthread_mutex_lock(&all.lock);
+	for (st = LIST_FIRST(&all.list); st; st = next) {
+		next = LIST_NEXT(st, entry);
+		if (st->ino == ino)
+			drop(st);
+	}
+	pthread_mutex_unlock(&all.lock);
 }
 
 /* Return: a duplicate of what took the place of the shadow with this inode, or -1 */
@@ -184,24 +244,41 @@ void gz_stale_look(struct gz_call_ctx *c)
 	closedir(d);
 }
 
+/* Those without a name are looked for seldom: all sockets are listed for that. */
+static bool read_alive(struct gz_inodes *alive)
+{
+	static uint64_t next;
+	uint64_t began = gz_now_ns();
+	bool good;
+
+	if (began < next)
+		return false;
+	good = gz_inodes_read(alive);
+	next = gz_now_ns();
+	next += READ_REST + 20 * (next - began);
+	return good;
+}
+
 void gz_stale_sweep(void)
 {
 	static int probe = -1;
+	struct gz_inodes alive = {NULL, 0};
+	bool unnamed = false, read;
 	struct stale *st, *next;
 
 	if (!atomic_load(&gz_stale))
 		return;
 	pthread_mutex_lock(&all.lock);
 	memset(all.looked, 0, sizeof(all.looked));
+	LIST_FOREACH(st, &all.list, entry)
+	unnamed |= !st->old || !st->old->named;
+	read = unnamed && read_alive(&alive);
 	for (st = LIST_FIRST(&all.list); st; st = next) {
 		next = LIST_NEXT(st, entry);
-		if (!gz_reaper_probe(st->old, &probe))
-			continue;
-		LIST_REMOVE(st, entry);
-		atomic_fetch_sub(&gz_stale, 1);
-		close(st->fd);
-		gz_sock_unref(st->old);
-		free(st);
+		if (((st->old && st->old->named) || read) &&
+		    is_gone(st->old, st->ino, &probe, &alive))
+			drop(st);
 	}
 	pthread_mutex_unlock(&all.lock);
+	gz_inodes_free(&alive);
 }

@@ -208,6 +208,25 @@ static void disconnected_for_the_child(void)
 	reap(pid);
 }
 
+/* Of an accepted one as well, twice over */
+static void accepted_disconnected_for_the_child(void)
+{
+	struct sockaddr none = {.sa_family = AF_UNSPEC};
+	struct sockaddr_in a;
+	int l = listener(2, &a), c = connected(a), s = OK(accept(l, NULL, NULL)), go;
+	pid_t pid = writer(s, &go);
+
+	OK(connect(s, &none, sizeof(none)));
+	CHECK_ERRNO(read(c, (char[1]){0}, 1), ECONNRESET);
+	OK(connect(s, SA(&a), sizeof(a)));
+	OK(accept(l, NULL, NULL));
+	OK(connect(s, &none, sizeof(none)));
+	OK(connect(s, SA(&a), sizeof(a)));
+	CHECK_EQ(write(go, "g", 1), 1);
+	CHECK_EQ(read_all(OK(accept(l, NULL, NULL)), (char[8]){0}, 5), 5);
+	reap(pid);
+}
+
 static void grandchild_serves(void)
 {
 	int fd[2];
@@ -357,6 +376,7 @@ int main(int argc, char **argv)
 	    CASE(child_connects_and_parent_reads),
 	    CASE(failed_for_the_child),
 	    CASE(disconnected_for_the_child),
+	    CASE(accepted_disconnected_for_the_child),
 	    CASE(grandchild_serves),
 	    CASE(vfork_and_exec),
 	    CASE(exec_inherits_connection),

@@ -450,6 +450,34 @@ static void change_and_watch(void)
 	}
 }
 
+/* What the parent has changed something by, its child asks on. */
+static void change_and_child_asks(void)
+{
+	struct request r = change_of(RTM_DELADDR, (struct in_addr){htonl(0x7f2c0001)});
+	int fd = route_socket(SOCK_RAW), go[2];
+	char buf[ROOM];
+	struct nlmsghdr *h = (struct nlmsghdr *)buf;
+	uint32_t port;
+	pid_t pid;
+
+	OK(pipe(go));
+	pid = child();
+	if (!pid) {
+		CHECK_EQ(read(go[0], &port, sizeof(port)), sizeof(port));
+		r = dump_of(RTM_GETLINK, AF_UNSPEC, 61);
+		CHECK_EQ(write(fd, &r, r.h.nlmsg_len), r.h.nlmsg_len);
+		CHECK_EQ(read_dump(fd, 61, port, ROOM).lo, 1);
+		_exit(0);
+	}
+	OK(sendto(fd, &r, r.h.nlmsg_len, 0, SA(&kernel_name), sizeof(kernel_name)));
+	OK(recv(fd, buf, sizeof(buf), 0));
+	CHECK_EQ(h->nlmsg_type, NLMSG_ERROR);
+	CHECK_EQ(((struct nlmsgerr *)NLMSG_DATA(h))->error, -EADDRNOTAVAIL);
+	port = port_of(fd);
+	CHECK_EQ(write(go[1], &port, sizeof(port)), sizeof(port));
+	reap(pid);
+}
+
 static int error_of(int fd)
 {
 	char buf[ROOM];
@@ -642,6 +670,7 @@ static void no_request(void)
 
 CHECK_MAIN(CASE(links_and_addresses), CASE(by_send_and_write), CASE(at_once), CASE(peek_the_length),
 	   CASE(single_link), CASE(filtered), CASE(other_families), CASE(routes), CASE(route_dumps),
-	   CASE(not_padded), CASE(change_and_watch), CASE(change_natively), CASE(watch_and_dump),
-	   CASE(dump_then_change), CASE(names), CASE(port_is_the_pid), CASE(time_out),
-	   CASE(two_threads), CASE(without_rights), CASE(no_request))
+	   CASE(not_padded), CASE(change_and_watch), CASE(change_and_child_asks),
+	   CASE(change_natively), CASE(watch_and_dump), CASE(dump_then_change), CASE(names),
+	   CASE(port_is_the_pid), CASE(time_out), CASE(two_threads), CASE(without_rights),
+	   CASE(no_request))
