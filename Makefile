@@ -169,7 +169,7 @@ WORKER_SRC := $(addprefix engine/, ack.c black_hole.c code.c cookie.c demux.c dh
 	timers.c timestamp.c tso.c udp_wire.c window.c worker.c lwip/sys.c)
 # ... and what both sides need a part of: either side's is without the functions that it does
 # not use, or it would not be linked.  No variables but counters.c's.
-BOTH_SRC := $(addprefix engine/, arrival.c counters.c fade.c join.c lane.c leave.c offer.c plane.c plane_error.c \
+BOTH_SRC := $(addprefix engine/, arrival.c back.c counters.c fade.c join.c lane.c leave.c offer.c plane.c plane_error.c \
 	relay.c segment.c slot_memory.c urgent.c lwip/sys.c wake.c)
 PROCESS_SRC := $(filter-out $(WORKER_SRC), $(ENGINE_SRC)) $(BOTH_SRC)
 

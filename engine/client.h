@@ -42,6 +42,7 @@ struct gz_client {
 		unsigned level; /* of its pid namespace, 1 is ours */
 	} broker;
 	struct gz_off_processes off_ring;
+	_Atomic uint64_t ring_left, ring_back; /* sockets that left the rings, and came back */
 	LIST_ENTRY(gz_client) next;
 };
 

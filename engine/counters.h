@@ -66,6 +66,7 @@
 	X(RING_SOCKETS, ring_sockets)                                                              \
 	X(RING_LEFT, ring_left)                                                                    \
 	X(RING_FORCED, ring_left_by_force)                                                         \
+	X(RING_BACK, ring_came_back)                                                               \
 	X(RING_NO_SLOT, ring_no_slot)                                                              \
 	X(RING_JOINED, ring_joined)                                                                \
 	X(RING_LANES, ring_lanes)                                                                  \

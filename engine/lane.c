@@ -348,7 +348,9 @@ static void wake_for(struct gz_sock *from, struct gz_sock *to)
 	if (tail == from->ring.lane_told && !is_pending(to))
 		return;
 	from->ring.lane_told = tail;
-	gz_plane_wake(to);
+	/* Who was faster needs no token, and would find nothing to read by it. */
+	if (tail != position(&end_of(to)->head))
+		gz_plane_wake(to);
 }
 
 /* Is an agent of its at sending, whose bytes may be there already, and their bit not? */

@@ -24,7 +24,7 @@
 #define LEAVE_NS 100000000ull
 
 /*
- * The rings are closed for good: whatever is called now traps.  Who sleeps on the shadow until
+ * The rings are closed: whatever is called now traps.  Who sleeps on the shadow until
  * there is room is told by nobody else.
  */
 static void trap(struct gz_sock *s, struct gz_leave *l)
@@ -124,6 +124,8 @@ static bool try_leave(struct gz_worker *w, struct gz_leave *l)
 		atomic_store(&s->ring.plane, GZ_PLANE_NATIVE);
 		gz_relay_pump(w, s);
 		gz_plane_go_native(s);
+		gz_plane_back_later(s);
+		atomic_fetch_add(&s->client->ring_left, 1);
 		gz_count(GZ_C_RING_LEFT);
 	}
 	return true;

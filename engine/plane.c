@@ -396,7 +396,7 @@ void gz_plane_detach(struct gz_client *c)
 }
 
 /* The worker is prompt; what it waits for has a deadline. */
-static void ask(enum gz_op op, struct gz_sock *s, struct gz_client *c, int fd)
+static bool ask(enum gz_op op, struct gz_sock *s, struct gz_client *c, int fd)
 {
 	struct gz_leave l = {.sock = s, .fd = fd};
 
@@ -406,6 +406,7 @@ static void ask(enum gz_op op, struct gz_sock *s, struct gz_client *c, int fd)
 		while (sem_wait(&l.done) < 0 && errno == EINTR)
 			;
 	sem_destroy(&l.done);
+	return l.back;
 }
 
 void gz_plane_begin(struct gz_sock *s)
@@ -419,6 +420,11 @@ void gz_plane_leave(struct gz_sock *s, int fd)
 		gz_udp_ring_leave(s, fd);
 	else if (gz_plane_is_ring(s))
 		ask(GZ_OP_LEAVE, s, NULL, fd);
+}
+
+bool gz_plane_come_back(struct gz_sock *s, int fd)
+{
+	return ask(GZ_OP_BACK, s, NULL, fd);
 }
 
 void gz_workers_settle(void)

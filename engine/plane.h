@@ -4,7 +4,7 @@
  *
  * A client of gazelle-run --ring has shared memory with slots (launcher/agent/abi.h).
  * A socket that has one moves its bytes through the slot's two rings until it
- * leaves, for ever, to the relay.
+ * leaves to the relay (leave.c), from where it may come back (back.c).
  */
 #ifndef GZ_PLANE_H
 #define GZ_PLANE_H
@@ -20,6 +20,7 @@
 #include "engine/codes.h"
 #include "launcher/agent/abi.h"
 
+struct gz_call_ctx;
 struct gz_client;
 struct gz_sock;
 struct gz_worker;
@@ -55,8 +56,11 @@ struct gz_leave {
 	uint64_t deadline;
 	bool own;   /* nobody waits; @fd and this are the worker's to free */
 	bool wakes; /* somebody slept on the shadow, and is to look anew first */
+	bool back;  /* GZ_OP_BACK: it is in the rings */
 	sem_t done;
 };
+
+#define GZ_STRAYS 4
 
 /** What a socket knows of its slot.  @i is set before the worker hears of the socket. */
 struct gz_ring_end {
@@ -71,6 +75,12 @@ struct gz_ring_end {
 	/* It was told that nothing can be sent any more; SO_ERROR is in the slot from then on. */
 	_Atomic bool over;
 	_Atomic bool loud; /* an epoll had it before it had a slot, and is the kernel's alone */
+	/* back.c: how often it left or had to stay, and who may be in a call on its shadow */
+	_Atomic unsigned outs;
+	_Atomic bool abroad;	   /* somebody may have it whose calls do not trap */
+	_Atomic bool no_back;	   /* that cannot be known any more */
+	uint64_t stray[GZ_STRAYS]; /* tid:32, call:32, of one that was let go on; @lock */
+	bool many_strays;
 	/* Where the program had its descriptor last, as far as we saw; it may be gone. */
 	_Atomic pid_t seen_tid;
 	_Atomic int seen_fd;
@@ -177,7 +187,7 @@ uint32_t gz_plane_untaken(const struct gz_sock *s);
 /** The worker takes an accepted socket's bytes to its ring; returns when that is done. */
 void gz_plane_begin(struct gz_sock *s);
 /**
- * gz_plane_leave() - Move the socket to the relay plane, for ever
+ * gz_plane_leave() - Move the socket to the relay plane
  * @fd:	A duplicate of its shadow
  *
  * Returns when the next native call on the shadow is right.
@@ -187,6 +197,24 @@ void gz_plane_leave(struct gz_sock *s, int fd);
 /** Bytes that went to the other end's ring are among the connection's (join.c). */
 struct tcp_info;
 void gz_join_info(struct gz_sock *s, struct tcp_info *t);
+
+/** Its agent may ask whether it may come back, after a time. */
+void gz_plane_back_later(struct gz_sock *s);
+/** An epoll of the kernel's has it, or is about to. */
+void gz_plane_note_epoll(struct gz_sock *s);
+/** Somebody may get it whose calls do not trap; @for_ever: nothing tells when that is over */
+void gz_plane_note_abroad(struct gz_sock *s, bool for_ever);
+/** Call @nr of thread @tid goes on in the kernel, on the shadow. */
+void gz_plane_note_stray(struct gz_sock *s, pid_t tid, int nr);
+/** GZ_ASK_BACK: let it come back to the rings, if that can be. */
+void gz_plane_asked_back(struct gz_call_ctx *c);
+/**
+ * gz_plane_come_back() - Have the worker move it to the rings
+ * @fd:	A duplicate of its shadow, on which nobody is in a call that traps
+ *
+ * Return: it is there
+ */
+bool gz_plane_come_back(struct gz_sock *s, int fd);
 
 /** What an orphan has left.  Return: pieces, 0: nothing */
 int gz_plane_orphan(struct gz_sock *s, struct iovec v[2]);
@@ -244,5 +272,7 @@ bool gz_plane_is_being_read(struct gz_sock *s);
 bool gz_plane_is_fading(struct gz_worker *w, struct gz_sock *s);
 /** A message of gz_plane_leave() */
 void gz_plane_on_leave(struct gz_worker *w, struct gz_leave *l);
+/** A message of gz_plane_come_back() */
+void gz_plane_on_back(struct gz_worker *w, struct gz_leave *l);
 
 #endif

@@ -5,7 +5,7 @@
  * Processes are found as the children of those that registered, and among those that
  * asked for the agent; one that a daemon's double fork() took away and that never
  * asked is not seen.  Whether the agent is there, and how many sites it has, is read in
- * the process's memory.
+ * the process's memory.  How many sockets left the rings, and came back, is its client's.
  *
  * Runs in DPDK's telemetry thread.
  */
@@ -164,6 +164,8 @@ static bool add_process(struct gz_client *c, void *arg)
 	rte_tel_data_add_dict_string(e, "plane", agent && why != GZ_OFF_SANDBOX ? "ring" : "relay");
 	rte_tel_data_add_dict_u64(e, "sites", agent ? book.nsites : 0);
 	rte_tel_data_add_dict_u64(e, "sites_refused", agent ? book.nfailed : 0);
+	rte_tel_data_add_dict_u64(e, "left", atomic_load(&c->ring_left));
+	rte_tel_data_add_dict_u64(e, "came_back", atomic_load(&c->ring_back));
 	rte_tel_data_add_dict_string(e, "why", gz_off_word(why));
 	rte_tel_data_add_dict_string(e, "meaning", why == GZ_OFF_NONE ? "" : gz_off_text(why));
 	snprintf(key, sizeof(key), "p%d", a->pid);

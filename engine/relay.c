@@ -391,6 +391,7 @@ static void to_app(struct gz_sock *s)
 					break;
 				n = gz_ring_used(&s->rx); /* nobody can read it */
 			} else {
+				s->urgent.marked |= urgent != 0;
 				gz_add(GZ_C_RELAY_RX, (uint64_t)n);
 			}
 		}

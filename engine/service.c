@@ -78,6 +78,8 @@ void gz_service_answer(struct gz_call_ctx *c, int64_t result)
 	struct seccomp_notif_resp r = {.id = c->id};
 
 	if (result == GZ_CONTINUE) {
+		if (c->s)
+			gz_plane_note_stray(c->s, c->tid, c->nr);
 		r.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
 		gz_count(GZ_C_CONTINUED);
 	} else if (result < 0) {

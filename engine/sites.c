@@ -59,16 +59,22 @@ static bool is_ours(struct gz_call_ctx *c)
 static void leave_fd(struct gz_call_ctx *c, int fd, enum gz_off_ring why)
 {
 	struct gz_call_ctx other = {.sv = c->sv, .id = c->id, .tid = c->tid, .fd = -1};
+	bool ours;
 
 	other.args[0] = (uint64_t)fd;
-	if (is_ours(&other)) {
+	ours = is_ours(&other);
+	if (other.s && why == GZ_OFF_PASSED_ON)
+		gz_plane_note_abroad(other.s, c->nr == SYS_io_submit);
+	if (ours) {
 		gz_off_sock(other.s, why);
 		gz_plane_leave(other.s, other.fd);
 	}
 	if (other.fd >= 0)
 		close(other.fd);
-	if (other.s)
+	if (other.s) {
+		gz_plane_note_stray(other.s, c->tid, c->nr);
 		gz_sock_unref(other.s);
+	}
 }
 
 /* Descriptors that a message passes on */
@@ -578,13 +584,13 @@ static void add_to_epoll(struct gz_call_ctx *c)
 	if (is_ours(&other)) {
 		gz_off_sock(other.s, GZ_OFF_EPOLL);
 		gz_plane_leave(other.s, other.fd);
-	} else if (other.s) {
-		atomic_store(&other.s->ring.loud, true);
 	}
 	if (other.fd >= 0)
 		close(other.fd);
-	if (other.s)
+	if (other.s) {
+		gz_plane_note_epoll(other.s);
 		gz_sock_unref(other.s);
+	}
 }
 
 /* What the agent does when it can */
@@ -592,7 +598,7 @@ static void set_nonblock(struct gz_call_ctx *c, const struct gz_call_info *call)
 {
 	int on = 0;
 
-	if (!is_ours(c))
+	if (!gz_service_resolve(c) || !c->s)
 		return;
 	if (call->id == GZ_CALL_FCNTL)
 		on = (c->args[2] & O_NONBLOCK) != 0;
@@ -686,8 +692,13 @@ static enum gz_sites control_call(struct gz_call_ctx *c, const struct gz_call_in
 enum gz_sites gz_sites_trap(struct gz_call_ctx *c, const struct gz_call_info *call)
 {
 	if (call->id == GZ_CALL_GETSOCKOPT && (uint32_t)c->args[1] == GZ_SOL_AGENT) {
-		bool accepted = (uint32_t)c->args[2] & GZ_ASK_ACCEPTED;
-		int64_t r = accepted ? gz_accept_asked(c) : gz_lane_asked(c);
+		uint32_t what = (uint32_t)c->args[2];
+		int64_t r = 0;
+
+		if (what & GZ_ASK_BACK)
+			gz_plane_asked_back(c);
+		else
+			r = what & GZ_ASK_ACCEPTED ? gz_accept_asked(c) : gz_lane_asked(c);
 
 		if (c->fd >= 0)
 			close(c->fd); /* its next close() must be the last */

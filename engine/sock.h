@@ -233,6 +233,7 @@ struct gz_sock {
 		uint32_t rx_at;		      /* so many bytes behind the first */
 		uint32_t tx_left;	      /* tx ring, for the stack: it is the last of these */
 		uint64_t call;		      /* a parked send(): the notification; 0: none */
+		bool marked;		      /* one went to the shadow, which has marks */
 		uint8_t byte;		      /* what it sends */
 		bool wait;		      /* it may block */
 		uint32_t result;	      /* what it returns then */

@@ -253,6 +253,9 @@ static void handle(struct gz_worker *w, struct gz_msg *m)
 	case GZ_OP_SETTLE:
 		sem_post(&m->leave->done);
 		break;
+	case GZ_OP_BACK:
+		gz_plane_on_back(w, m->leave);
+		break;
 	case GZ_OP_LEAVE:
 		gz_plane_on_leave(w, m->leave);
 		break;

@@ -118,6 +118,7 @@
 #define GZ_PLANE_NATIVE 2 /* bytes are in the shadow */
 #define GZ_PLANE_OVER 3	  /* there will be none any more: gz_slot.so_error, then the end */
 #define GZ_PLANE_NONE 4	  /* a listener has none */
+#define GZ_PLANE_BACK 5	  /* it comes back to the rings, which takes a moment, or does not */
 
 /* gz_slot.news: what only the shadow can say */
 #define GZ_NEWS_CONNECTING 1
@@ -189,6 +190,7 @@
 #define GZ_SOL_AGENT 0x677a6c00
 #define GZ_ASK_REFUSE 0x10000
 #define GZ_ASK_ACCEPTED 0x20000 /* and SOCK_*; above 32 bits, the listener: see gz_knock */
+#define GZ_ASK_BACK 0x40000	/* the socket may come back, see gz_slot.back */
 #define GZ_PEER 28		/* struct sockaddr_in6 */
 
 #ifndef __ASSEMBLER__
@@ -337,6 +339,11 @@ struct gz_slot {
 	/* Threads that sleep in recv(), or did and have not looked at the ring since: who has
 	 * closed the number has not left what is unread. */
 	uint32_t takers;
+	/* of one that left the rings */
+	uint32_t natives; /* agents that are in a call on its shadow, or about to be */
+	uint32_t polled;  /* an epoll of the kernel's alone ever had it */
+	uint32_t watched; /* as watch, of the epoll that has it in the kernel as in its memory */
+	uint64_t back;	  /* TSC: from then on an agent asks whether it comes back; 0: none does */
 };
 
 /**

@@ -23,6 +23,7 @@ static bool is_given(struct io *io, uint64_t addr, uint64_t n, uint32_t how)
 
 static bool sum_vectors(struct io *io)
 {
+	io->len = 0;
 	for (uint64_t k = 0; k < io->nv; k++) {
 		if (io->v[k].iov_len && !in_space((uint64_t)io->v[k].iov_base, io->v[k].iov_len))
 			return false;
@@ -109,94 +110,113 @@ static bool flags_of(struct io *io)
 	return !(io->flags & (MSG_OOB | MSG_ERRQUEUE | MSG_TRUNC | MSG_FASTOPEN));
 }
 
-/*
- * It has left the rings, and its connection is over.  The shadow says when it is its turn to
- * tell the error; which one it is, and whether it was told, stands in the slot.
- */
-static int receive_over(struct io *io, bool is_message)
+/* It has left the rings, in this direction at least.  Return: AGAIN, it has not */
+static int call_of_left(struct io *io, const uint32_t *plane, bool is_message, bool receives)
 {
-	struct regs *r = io->r;
-	const struct msghdr *m;
-	uint32_t e;
+	const struct msghdr *m = (const struct msghdr *)io->r->rsi;
 
+	ask_back(io->fd, io->s);
+	if (__atomic_load_n(plane, __ATOMIC_ACQUIRE) != GZ_PLANE_NATIVE)
+		return AGAIN;
+	/* Addresses and control messages are the engine's, but for an error's. */
+	if (is_message && (!receives || !__atomic_load_n(&io->s->so_error, __ATOMIC_ACQUIRE)))
+		return TRAP;
 	if (is_message && !message(io)) {
-		r->rax = io->fault ? -EFAULT : r->rax;
+		if (io->fault)
+			io->r->rax = -EFAULT;
 		return io->fault ? DONE : TRAP;
 	}
-	m = (const struct msghdr *)r->rsi;
 	if (is_message && (m->msg_name || m->msg_controllen))
 		return TRAP;
-	r->rax = gz_sleep(r->rax, r->rdi, r->rsi, r->rdx, r->r10, r->r8, r->r9);
-	if (r->rax != -ECONNRESET)
-		return DONE;
-	e = __atomic_exchange_n(&io->s->so_error, 0, __ATOMIC_SEQ_CST);
-	if (e)
-		r->rax = -(int64_t)e;
-	return DONE;
+	return left_call(io, receives);
+}
+
+/* Return: AGAIN, it left meanwhile */
+static int call_of_rings(struct io *io, const uint32_t *plane, bool is_message, bool receives)
+{
+	struct regs *r = io->r;
+	long nr = r->rax;
+	uint32_t now;
+	int rc;
+
+	if (*plane == GZ_PLANE_NONE)
+		return TRAP;
+	/* writev() looks at its vectors first. */
+	if (!receives && *plane == GZ_PLANE_OVER && nr != SYS_writev)
+		return sends_no_more(io);
+	if (nr != SYS_sendfile && (is_message ? !message(io) : !vectors(io))) {
+		r->rax = io->fault ? -EFAULT : nr;
+		return io->fault ? DONE : TRAP;
+	}
+	if (is_message && !io->len && *plane == GZ_PLANE_TRAP)
+		return TRAP;
+	if (nr == SYS_sendfile)
+		rc = send_file(io);
+	else
+		rc = receives ? receive(io) : transmit(io);
+	/* The shadow can say what comes of no bytes, but has names of its own. */
+	if (rc == NATIVE && is_message && !io->len) {
+		r->rax = call6(receives ? SYS_recvfrom : SYS_sendto, (uint64_t)io->fd, 0, 0,
+			       (uint64_t)io->flags, 0, 0);
+		rc = DONE;
+	}
+	if (rc == DONE && nr == SYS_recvmsg)
+		end_message(io);
+	now = __atomic_load_n(plane, __ATOMIC_SEQ_CST);
+	if (rc != DONE && (now == GZ_PLANE_NATIVE || now == GZ_PLANE_BACK))
+		return AGAIN;
+	return rc == NATIVE && is_message ? TRAP : rc;
+}
+
+static int stream_call(struct io *io)
+{
+	long nr = io->r->rax;
+	bool is_message = nr == SYS_recvmsg || nr == SYS_sendmsg;
+	bool receives =
+	    nr == SYS_read || nr == SYS_readv || nr == SYS_recvfrom || nr == SYS_recvmsg;
+	const uint32_t *plane = receives ? &io->s->rx_plane : &io->s->tx_plane;
+	int rc;
+
+	do {
+		if (!await_back(io->s))
+			return TRAP;
+		/* What has left the rings needs no look at anything. */
+		if (__atomic_load_n(plane, __ATOMIC_ACQUIRE) == GZ_PLANE_NATIVE)
+			rc = call_of_left(io, plane, is_message, receives);
+		else
+			rc = call_of_rings(io, plane, is_message, receives);
+	} while (rc == AGAIN);
+	return rc;
 }
 
 static int data_call(struct regs *r)
 {
 	struct io io = {.r = r, .fd = (int)r->rdi};
 	bool is_message = r->rax == SYS_recvmsg || r->rax == SYS_sendmsg;
-	const uint32_t *plane;
-	bool receives;
 	bool plain = flags_of(&io);
-	int slot = lookup((uint32_t)io.fd), rc;
-	long nr = r->rax;
+	int slot = lookup((uint32_t)io.fd);
 
-	if (slot >= 0 && has_datagrams(&SH->slot[slot])) {
+	if (slot >= 0) {
 		io.i = (uint32_t)slot;
 		io.s = &SH->slot[slot];
-		return datagram_call(&io);
+		if (has_datagrams(io.s))
+			return datagram_call(&io);
 	}
-	if (!plain || nr == SYS_recvmmsg || nr == SYS_sendmmsg)
+	if (!plain || r->rax == SYS_recvmmsg || r->rax == SYS_sendmmsg)
 		return TRAP;
 	/* A message may be a datagram's, with its address. */
 	if (slot < 0)
 		return slot == ASK || is_message || is_fresh((uint32_t)io.fd) ? TRAP : NATIVE;
-	io.i = (uint32_t)slot;
-	io.s = &SH->slot[slot];
-	/* What has left the rings needs no look at anything. */
-	receives = nr == SYS_read || nr == SYS_readv || nr == SYS_recvfrom || nr == SYS_recvmsg;
-	plane = receives ? &io.s->rx_plane : &io.s->tx_plane;
-	if (__atomic_load_n(plane, __ATOMIC_ACQUIRE) == GZ_PLANE_NATIVE && receives &&
-	    __atomic_load_n(&io.s->so_error, __ATOMIC_ACQUIRE))
-		return receive_over(&io, is_message);
-	if (*plane == GZ_PLANE_NATIVE)
-		return is_message ? TRAP : NATIVE;
-	if (*plane == GZ_PLANE_NONE)
-		return TRAP;
-	/* writev() looks at its vectors first. */
-	if (!receives && *plane == GZ_PLANE_OVER && nr != SYS_writev)
-		return sends_no_more(&io);
-	if (nr == SYS_sendfile)
-		return send_file(&io);
-	if (is_message ? !message(&io) : !vectors(&io)) {
-		r->rax = io.fault ? -EFAULT : nr;
-		return io.fault ? DONE : TRAP;
-	}
-	if (is_message && !io.len && *plane == GZ_PLANE_TRAP)
-		return TRAP;
-	rc = receives ? receive(&io) : transmit(&io);
-	/* The shadow can say what comes of no bytes, but has names of its own. */
-	if (rc == NATIVE && is_message && !io.len) {
-		r->rax = call6(receives ? SYS_recvfrom : SYS_sendto, (uint64_t)io.fd, 0, 0,
-			       (uint64_t)io.flags, 0, 0);
-		rc = DONE;
-	}
-	if (rc == DONE && nr == SYS_recvmsg)
-		end_message(&io);
-	return rc == NATIVE && is_message ? TRAP : rc;
+	return stream_call(&io);
 }
 
-/* O_NONBLOCK of a socket in the rings is known there too. */
+/* O_NONBLOCK of a socket in the rings, or that may come back, is known there too. */
 static int set_nonblock(struct regs *r, bool on)
 {
 	int slot = lookup((uint32_t)r->rdi);
 	int64_t rc;
 
-	if (slot < 0 || !in_rings(&SH->slot[slot]))
+	if (slot < 0)
 		return slot == ASK ? TRAP : NATIVE;
 	rc = call(r->rax, r->rdi, r->rsi, r->rdx, 0);
 	if (rc >= 0)

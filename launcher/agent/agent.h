@@ -28,6 +28,7 @@
 #include "launcher/agent/abi.h"
 
 enum { DONE, NATIVE, TRAP };
+#define AGAIN 3 /* within the agent: the plane is another one by now */
 
 /* As entry.S pushed them. */
 struct regs {
@@ -311,6 +312,23 @@ int64_t compare_files(uint32_t fd, uint32_t other);
 /** @fd may be an epoll that others wait for: what it gets later must wake them. */
 void note_inner(uint32_t fd);
 bool is_inner(uint32_t fd);
+
+/* --- left.c: sockets that left the rings -------------------------------------------- */
+
+/** It may be about to come back: a moment.  Return: false, the engine does not go on */
+bool await_back(const struct gz_slot *s);
+/**
+ * left_begin() - This thread may be in a call on the shadow until left_end()
+ * @plane:	Of that direction
+ *
+ * Return: false, it came back, or is about to
+ */
+bool left_begin(struct gz_slot *s, const uint32_t *plane);
+void left_end(struct gz_slot *s);
+/** Ask the engine whether it comes back, if it is time. */
+void ask_back(int fd, struct gz_slot *s);
+/** The kernel's call.  Return: DONE, with rax, or AGAIN */
+int left_call(const struct io *io, bool receives);
 
 /* --- memory.c: which of the program's memory can be used ----------------------------- */
 

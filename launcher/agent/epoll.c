@@ -9,6 +9,9 @@
  * sleeps on it, and when a socket leaves the rings: programs that put a socket in and
  * take it out for each request do so without a call.
  *
+ * What is known of one that left stays there, as long as it is what the kernel's epoll has
+ * (gz_slot.watched): it may come back (left.c).
+ *
  * The kernel is asked now and then, for what is its own, and to sleep.  Who is about to
  * sleep counts itself (sleepers), and then what happens brings a token as well, which
  * the kernel's registration sees.  An event of the kernel's that is about a socket in the
@@ -32,9 +35,18 @@
 #define NEWS (EPOLLHUP | EPOLLERR | EPOLLRDHUP | EPOLLPRI)
 #define PRIVATE_BITS ((uint32_t)EPOLLONESHOT | EPOLLET | EPOLLWAKEUP | EPOLLEXCLUSIVE)
 
-static bool is_valid(const struct gz_reg *reg, uint32_t i)
+/*
+ * Is what the epoll's memory has of slot @i what the program wants?  Not of one that is told of
+ * by the kernel's epoll alone, whatever stands there
+ */
+static bool is_valid(const struct gz_epoll *ep, uint32_t i)
 {
-	return reg->gen && reg->gen == __atomic_load_n(&SH->slot[i].gen, __ATOMIC_ACQUIRE);
+	const struct gz_reg *reg = &ep->reg[i];
+	const struct gz_slot *s = &SH->slot[i];
+
+	return reg->gen && reg->gen == __atomic_load_n(&s->gen, __ATOMIC_ACQUIRE) &&
+	       (__atomic_load_n(&s->watch, __ATOMIC_SEQ_CST) == index_of(ep) ||
+		__atomic_load_n(&s->watched, __ATOMIC_SEQ_CST) == index_of(ep));
 }
 
 /*
@@ -67,9 +79,11 @@ static void look_anew(struct gz_epoll *ep, int fd, uint32_t i)
 
 static void remove_reg(struct gz_epoll *ep, uint32_t i)
 {
-	uint32_t mine = index_of(ep);
+	uint32_t mine = index_of(ep), left = mine;
 
 	ep->reg[i].gen = 0;
+	__atomic_compare_exchange_n(&SH->slot[i].watched, &left, 0, false, __ATOMIC_SEQ_CST,
+				    __ATOMIC_RELAXED);
 	if (__atomic_compare_exchange_n(&SH->slot[i].watch, &mine, 0, false, __ATOMIC_SEQ_CST,
 					__ATOMIC_RELAXED))
 		watch_changed(&SH->slot[i]);
@@ -106,7 +120,7 @@ static void tell_kernel_all(struct gz_epoll *ep, int epfd)
 		for (; bits; bits &= bits - 1) {
 			uint32_t i = w * 64 + (uint32_t)__builtin_ctzll(bits);
 
-			if (!is_valid(&ep->reg[i], i))
+			if (!is_valid(ep, i))
 				continue;
 			tell_kernel(ep, epfd, &ep->reg[i]);
 			if (!ep->reg[i].events)
@@ -129,7 +143,7 @@ static int64_t ctl_locked(struct gz_epoll *ep, const struct regs *r, uint32_t i,
 	struct gz_slot *s = &SH->slot[i];
 	struct gz_reg *reg = &ep->reg[i];
 	int op = (int)r->rsi, fd = (int)r->rdx;
-	bool known = is_valid(reg, i), live = known && reg->events;
+	bool known = is_valid(ep, i), live = known && reg->events;
 	struct gz_reg old = *reg;
 	int64_t rc;
 
@@ -155,14 +169,14 @@ static int64_t ctl_locked(struct gz_epoll *ep, const struct regs *r, uint32_t i,
 	}
 	/* The kernel knows what is no epoll at all, and what others wait for. */
 	if (fresh || ep->eager || __atomic_load_n(&ep->sleepers, __ATOMIC_SEQ_CST)) {
-		rc = is_valid(reg, i) ? tell_kernel(ep, (int)r->rdi, reg) : 0;
+		rc = is_valid(ep, i) ? tell_kernel(ep, (int)r->rdi, reg) : 0;
 		if (rc && op != EPOLL_CTL_DEL) {
 			*reg = old;
 			if (!known)
 				remove_reg(ep, i);
 			return rc;
 		}
-		if (!reg->events && is_valid(reg, i))
+		if (!reg->events && is_valid(ep, i))
 			remove_reg(ep, i);
 	}
 	if (op != EPOLL_CTL_DEL)
@@ -219,15 +233,155 @@ static bool is_waited_for(uint32_t epfd)
 	return false;
 }
 
+/* It left the rings: the kernel's registration is all there is.  The epoll's lock is held. */
+static void leave_to_kernel(struct gz_epoll *ep, int epfd, uint32_t i)
+{
+	struct gz_slot *s = &SH->slot[i];
+	struct gz_reg *reg = &ep->reg[i];
+	uint32_t mine = index_of(ep), watch = __atomic_load_n(&s->watch, __ATOMIC_SEQ_CST);
+
+	if (reg->native != GZ_REG_SAME)
+		tell_kernel(ep, epfd, reg);
+	if (reg->native == GZ_REG_SAME && !watch &&
+	    __atomic_load_n(&s->watched, __ATOMIC_SEQ_CST) == mine)
+		return;
+	if (reg->native != GZ_REG_SAME || watch != mine) {
+		remove_reg(ep, i);
+		return;
+	}
+	/* In this order: it comes back only once nobody watches it. */
+	__atomic_store_n(&s->watched, mine, __ATOMIC_SEQ_CST);
+	if (__atomic_compare_exchange_n(&s->watch, &watch, 0, false, __ATOMIC_SEQ_CST,
+					__ATOMIC_RELAXED))
+		watch_changed(s);
+}
+
+/* The same, of one that was seen to have left.  Return: false, it came back, or is about to */
+static bool leave_counted(struct gz_epoll *ep, int epfd, uint32_t i)
+{
+	struct gz_slot *s = &SH->slot[i];
+
+	if (!left_begin(s, &s->rx_plane))
+		return false;
+	leave_to_kernel(ep, epfd, i);
+	left_end(s);
+	return true;
+}
+
 /* The kernel is to have slot @i as it was, before it hears more of it. */
 static void give_to_kernel(struct gz_epoll *ep, int epfd, uint32_t i)
 {
-	if (!is_valid(&ep->reg[i], i) || !hold(ep))
+	if (!is_valid(ep, i) || !hold(ep))
 		return;
 	if (ep->reg[i].native != GZ_REG_SAME)
 		tell_kernel(ep, epfd, &ep->reg[i]);
 	remove_reg(ep, i);
 	unlock(&ep->lock);
+}
+
+/*
+ * May the epoll's memory have what the call is about, of slot @i that left?  Then it is this
+ * epoll's from here on.
+ */
+static bool may_note_left(const struct gz_epoll *ep, const struct regs *r, uint32_t i)
+{
+	const struct epoll_event *ev = (const struct epoll_event *)r->r10;
+	struct gz_slot *s = &SH->slot[i];
+	int op = (int)r->rsi;
+	uint32_t none = 0;
+
+	if (op != EPOLL_CTL_DEL && (!is_memory(r->r10, sizeof(*ev), MAY_READ) ||
+				    ev->events & ((uint32_t)EPOLLONESHOT | EPOLLEXCLUSIVE)))
+		return false;
+	if (op != EPOLL_CTL_ADD)
+		return __atomic_load_n(&s->watched, __ATOMIC_SEQ_CST) == index_of(ep) &&
+		       is_valid(ep, i) && ep->reg[i].fd == (int)r->rdx;
+	/*
+	 * One at a time.  With watch another epoll has it, and has not given it to the kernel
+	 * yet; it sets watched first.
+	 */
+	return !__atomic_load_n(&s->watch, __ATOMIC_SEQ_CST) &&
+	       __atomic_compare_exchange_n(&s->watched, &none, index_of(ep), false,
+					   __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+}
+
+/* The kernel has done so: the same in the epoll's memory.  Its lock is held. */
+static void note_left(struct gz_epoll *ep, const struct regs *r, uint32_t i)
+{
+	const struct epoll_event *ev = (const struct epoll_event *)r->r10;
+	uint32_t fd = (uint32_t)r->rdx;
+
+	if ((int)r->rsi == EPOLL_CTL_DEL) {
+		remove_reg(ep, i);
+		return;
+	}
+	ep->reg[i] = (struct gz_reg){.data = ev->data.u64,
+				     .native_data = ev->data.u64,
+				     .events = ev->events | EPOLLHUP | EPOLLERR,
+				     .gen = __atomic_load_n(&SH->slot[i].gen, __ATOMIC_ACQUIRE),
+				     .fd = (int)fd,
+				     .native = GZ_REG_SAME};
+	__atomic_fetch_or(&PRIV->watched[fd / 64], 1ULL << fd % 64, __ATOMIC_SEQ_CST);
+}
+
+/* The call on a socket that left, if the epoll's memory may have it.  Its lock is held. */
+static bool ctl_noted(struct gz_epoll *ep, struct regs *r, uint32_t i)
+{
+	int64_t rc;
+
+	if (is_valid(ep, i))
+		leave_to_kernel(ep, (int)r->rdi, i);
+	if (!may_note_left(ep, r, i))
+		return false;
+	rc = call(SYS_epoll_ctl, r->rdi, r->rsi, r->rdx, r->r10);
+	if (!rc)
+		note_left(ep, r, i);
+	else if ((int)r->rsi == EPOLL_CTL_ADD)
+		remove_reg(ep, i);
+	r->rax = rc;
+	return true;
+}
+
+/* The memory of an epoll that has none yet, whoever waits on it already.  NULL: there is no room */
+static struct gz_epoll *manage_fresh(uint32_t epfd)
+{
+	bool inner = is_inner(epfd);
+	struct gz_epoll *ep = manage(epfd);
+
+	if (ep && (inner || is_waited_for(epfd) || __atomic_load_n(&SH->loud, __ATOMIC_SEQ_CST)))
+		epoll_loud(ep, (int)epfd);
+	return ep;
+}
+
+/* epoll_ctl() of slot @i, which left the rings.  Return: DONE, NATIVE, or AGAIN: it came back */
+static int ctl_left(struct regs *r, uint32_t i)
+{
+	struct gz_epoll *ep = managed((uint32_t)r->rdi);
+	struct gz_slot *s = &SH->slot[i];
+	bool done = false;
+
+	if (!left_begin(s, &s->rx_plane))
+		return AGAIN;
+	if (!ep && (int)r->rsi == EPOLL_CTL_ADD)
+		ep = manage_fresh((uint32_t)r->rdi);
+	if (ep && hold(ep)) {
+		done = ctl_noted(ep, r, i);
+		if (!done)
+			remove_reg(ep, i);
+		unlock(&ep->lock);
+	}
+	if (!done && (int)r->rsi != EPOLL_CTL_DEL)
+		__atomic_store_n(&s->polled, 1, __ATOMIC_SEQ_CST);
+	left_end(s);
+	return done ? DONE : NATIVE;
+}
+
+/* Or it is just about to leave */
+static bool may_have_left(const struct gz_slot *s)
+{
+	uint32_t plane = __atomic_load_n(&s->rx_plane, __ATOMIC_SEQ_CST);
+
+	return plane == GZ_PLANE_NATIVE || plane == GZ_PLANE_TRAP;
 }
 
 static int ctl(struct regs *r)
@@ -239,10 +393,20 @@ static int ctl(struct regs *r)
 	struct gz_slot *s;
 	struct gz_reg *reg;
 	uint32_t none = 0;
-	bool fresh, inner_before;
+	bool fresh;
+	int rc;
 
 	if (fd >= GZ_FD_MAX)
 		return TRAP;
+	while (slot >= 0 && !has_datagrams(&SH->slot[slot])) {
+		if (!await_back(&SH->slot[slot]))
+			return TRAP;
+		if (!may_have_left(&SH->slot[slot]))
+			break;
+		rc = ctl_left(r, (uint32_t)slot);
+		if (rc != AGAIN)
+			return rc;
+	}
 	if (slot < 0 || !in_rings(&SH->slot[slot])) {
 		inner = fd >= 0 && op == EPOLL_CTL_ADD ? managed((uint32_t)fd) : NULL;
 		if (inner)
@@ -263,16 +427,12 @@ static int ctl(struct regs *r)
 		return NATIVE;
 	ep = managed((uint32_t)r->rdi);
 	fresh = !ep;
-	inner_before = is_inner((uint32_t)r->rdi);
 	if (fresh && op != EPOLL_CTL_ADD)
 		return NATIVE;
 	if (fresh)
-		ep = manage((uint32_t)r->rdi);
+		ep = manage_fresh((uint32_t)r->rdi);
 	if (!ep)
 		return TRAP;
-	if (fresh && (inner_before || is_waited_for((uint32_t)r->rdi) ||
-		      __atomic_load_n(&SH->loud, __ATOMIC_SEQ_CST)))
-		epoll_loud(ep, (int)r->rdi);
 	reg = &ep->reg[slot];
 	/*
 	 * Among threads that take turns at EPOLLONESHOT nothing may be told twice, nor after a
@@ -284,7 +444,7 @@ static int ctl(struct regs *r)
 	}
 	/* In two epolls, or by two numbers, or for one of several: the shadow can do that. */
 	if (op != EPOLL_CTL_DEL &&
-	    ((is_valid(reg, (uint32_t)slot) && reg->fd != fd) || ev->events & EPOLLEXCLUSIVE ||
+	    ((is_valid(ep, (uint32_t)slot) && reg->fd != fd) || ev->events & EPOLLEXCLUSIVE ||
 	     (!__atomic_compare_exchange_n(&s->watch, &none, index_of(ep), false, __ATOMIC_SEQ_CST,
 					   __ATOMIC_RELAXED) &&
 	      none != index_of(ep))))
@@ -294,7 +454,7 @@ static int ctl(struct regs *r)
 	if (!none && op != EPOLL_CTL_DEL)
 		watch_changed(s);
 	r->rax = ctl_locked(ep, r, (uint32_t)slot, fresh);
-	if (r->rax && !none && op != EPOLL_CTL_DEL && !is_valid(reg, (uint32_t)slot))
+	if (r->rax && !none && op != EPOLL_CTL_DEL && !is_valid(ep, (uint32_t)slot))
 		remove_reg(ep, (uint32_t)slot);
 	unlock(&ep->lock);
 	return DONE;
@@ -319,10 +479,12 @@ void unwatch(uint32_t fd)
 	if (slot < 0)
 		return;
 	watch = __atomic_load_n(&SH->slot[slot].watch, __ATOMIC_ACQUIRE);
+	if (!watch) /* it left */
+		watch = __atomic_load_n(&SH->slot[slot].watched, __ATOMIC_ACQUIRE);
 	if (!watch || watch > GZ_EPOLLS)
 		return;
 	ep = &SH->epoll[watch - 1];
-	if (!is_valid(&ep->reg[slot], (uint32_t)slot) || ep->reg[slot].fd != (int)fd)
+	if (!is_valid(ep, (uint32_t)slot) || ep->reg[slot].fd != (int)fd)
 		return;
 	/* Should another process have it open, what was taken out must not live on. */
 	epfd = number_of(ep);
@@ -341,7 +503,7 @@ void epoll_loud(struct gz_epoll *ep, int epfd)
 	tell_kernel_all(ep, epfd);
 	unlock(&ep->lock);
 	for (uint32_t i = 0; i < GZ_SLOTS; i++)
-		if (is_valid(&ep->reg[i], i) && in_rings(&SH->slot[i]) &&
+		if (is_valid(ep, i) && in_rings(&SH->slot[i]) &&
 		    !__atomic_load_n(&SH->slot[i].token, __ATOMIC_RELAXED) &&
 		    !is_empty(&SH->slot[i]))
 			ask_for_token(ep->reg[i].fd, i, GZ_POKE_BYTES);
@@ -356,8 +518,12 @@ void epoll_given_up(struct gz_epoll *ep, int epfd)
 	tell_kernel_all(ep, epfd);
 	for (uint32_t i = 0; i < GZ_SLOTS; i++) {
 		uint32_t watch = mine;
+		bool valid = is_valid(ep, i);
 
-		if (is_valid(&ep->reg[i], i) &&
+		/* One that left may come back at this very moment: the engine looks once more. */
+		if (valid)
+			__atomic_store_n(&SH->slot[i].polled, 1, __ATOMIC_SEQ_CST);
+		if (valid &&
 		    __atomic_compare_exchange_n(&SH->slot[i].watch, &watch, GZ_WATCH_LOUD, false,
 						__ATOMIC_SEQ_CST, __ATOMIC_RELAXED)) {
 			watch_changed(&SH->slot[i]);
@@ -388,17 +554,17 @@ static bool look_at(struct gz_epoll *ep, int epfd, uint32_t i, struct epoll_even
 	struct gz_reg *reg = &ep->reg[i];
 	uint32_t ev;
 
-	if (!is_valid(reg, i))
+	if (!is_valid(ep, i))
 		return false;
 	if (!in_rings(&SH->slot[i])) {
 		/* From here on the kernel's registration is all there is: let it look, too. */
 		if (reg->native == GZ_REG_SAME &&
 		    ((reg->events & (EPOLLIN | EPOLLOUT)) == EPOLLOUT || reg->events & EPOLLET))
 			reg->native = GZ_REG_OTHER;
-		if (reg->native != GZ_REG_SAME)
-			tell_kernel(ep, epfd, reg);
-		remove_reg(ep, i);
-		ep->looked = 0;
+		if (leave_counted(ep, epfd, i))
+			ep->looked = 0;
+		else
+			mark_ready(ep, i);
 		return false;
 	}
 	if (!(reg->events & ~PRIVATE_BITS))
@@ -491,7 +657,7 @@ static int owner_of(const struct gz_epoll *ep, const struct epoll_event *ev)
 	uint32_t used = __atomic_load_n(&SH->used, __ATOMIC_ACQUIRE);
 
 	for (uint32_t i = 0; i < used && i < GZ_SLOTS; i++)
-		if (is_valid(&ep->reg[i], i) && ep->reg[i].native != GZ_REG_ABSENT &&
+		if (is_valid(ep, i) && ep->reg[i].native != GZ_REG_ABSENT &&
 		    ep->reg[i].native_data == ev->data.u64)
 			return (int)i;
 	return NOT_OURS;
@@ -502,8 +668,9 @@ static bool was_changed(struct gz_epoll *ep, int epfd, uint32_t i)
 {
 	if (ep->reg[i].native != GZ_REG_OTHER || !hold(ep))
 		return false;
-	tell_kernel(ep, epfd, &ep->reg[i]);
-	remove_reg(ep, i);
+	/* One that is coming back is looked at again. */
+	if (!leave_counted(ep, epfd, i))
+		mark_ready(ep, i);
 	unlock(&ep->lock);
 	return true;
 }
@@ -713,7 +880,7 @@ void pass_on(struct gz_epoll *ep)
 		return;
 	gather(ep);
 	other = ready_one(ep);
-	if (other >= 0 && is_valid(&ep->reg[other], (uint32_t)other))
+	if (other >= 0 && is_valid(ep, (uint32_t)other))
 		ask_for_token(ep->reg[other].fd, (uint32_t)other, GZ_POKE_ANY);
 }
 

@@ -118,6 +118,8 @@ struct wait {
 	uint32_t natives; /* how many are not in the rings */
 	struct pollfd asked[POLLS];
 	int16_t slot[POLLS]; /* -1: none */
+	int16_t left[POLLS]; /* slots that left the rings, where this thread is counted */
+	uint32_t nleft;
 	uint8_t seen[POLLS]; /* state_of() it, when it was looked at */
 	uint64_t mask, mask_size;
 	bool forever;
@@ -158,38 +160,72 @@ static bool await_leave(const struct gz_slot *s)
 	return true;
 }
 
+static void forget_left(struct wait *w)
+{
+	while (w->nleft)
+		left_end(&SH->slot[w->left[--w->nleft]]);
+}
+
+/*
+ * One of @w's has left: it does not come back while this thread may wait for it in the kernel.
+ * Return: false, it has come back
+ */
+static bool note_left(struct wait *w, uint32_t slot)
+{
+	if (!left_begin(&SH->slot[slot], &SH->slot[slot].rx_plane))
+		return false;
+	w->left[w->nleft++] = (int16_t)slot;
+	return true;
+}
+
+/* Whose is number @k?  Return: 1, in the rings; 0, the kernel's; ASK; AGAIN */
+static int sort_one(struct wait *w, uint32_t k)
+{
+	int slot = w->fds[k].fd < 0 ? NOT_OURS : lookup((uint32_t)w->fds[k].fd);
+	struct gz_epoll *ep;
+
+	w->slot[k] = -1;
+	if (slot == ASK ||
+	    (slot >= 0 && only_shadow_tells(&SH->slot[slot], (uint16_t)w->fds[k].events)))
+		return ASK;
+	if (slot >= 0 && !await_back(&SH->slot[slot]))
+		return ASK;
+	if (slot >= 0 && in_rings(&SH->slot[slot])) {
+		w->slot[k] = (int16_t)slot;
+		return 1;
+	}
+	if (w->fds[k].fd < 0)
+		return 0;
+	if (slot >= 0 && !await_leave(&SH->slot[slot]))
+		return ASK;
+	if (slot >= 0 && has_datagrams(&SH->slot[slot]))
+		await_sending();
+	else if (slot >= 0 && !note_left(w, (uint32_t)slot))
+		return AGAIN;
+	w->natives++;
+	ep = managed((uint32_t)w->fds[k].fd);
+	if (ep)
+		epoll_loud(ep, w->fds[k].fd);
+	else if (slot == NOT_OURS)
+		note_inner((uint32_t)w->fds[k].fd);
+	return 0;
+}
+
 /* Find out whose each is.  Return: whether one is in the rings; ASK: that is not known */
 static int sort(struct wait *w)
 {
-	int any = 0;
+	int any = 0, rc;
 
+	forget_left(w);
 	w->natives = 0;
 	for (uint32_t k = 0; k < w->n; k++) {
-		int slot = w->fds[k].fd < 0 ? NOT_OURS : lookup((uint32_t)w->fds[k].fd);
-		struct gz_epoll *ep;
-
-		w->slot[k] = -1;
-		if (slot == ASK)
+		while ((rc = sort_one(w, k)) == AGAIN)
+			;
+		if (rc == ASK) {
+			forget_left(w);
 			return ASK;
-		if (slot >= 0 && only_shadow_tells(&SH->slot[slot], (uint16_t)w->fds[k].events))
-			return ASK;
-		if (slot >= 0 && in_rings(&SH->slot[slot])) {
-			w->slot[k] = (int16_t)slot;
-			any = 1;
-			continue;
 		}
-		if (w->fds[k].fd < 0)
-			continue;
-		if (slot >= 0 && !await_leave(&SH->slot[slot]))
-			return ASK;
-		if (slot >= 0 && has_datagrams(&SH->slot[slot]))
-			await_sending();
-		w->natives++;
-		ep = managed((uint32_t)w->fds[k].fd);
-		if (ep)
-			epoll_loud(ep, w->fds[k].fd);
-		else if (slot == NOT_OURS)
-			note_inner((uint32_t)w->fds[k].fd);
+		any |= rc;
 	}
 	return any;
 }
@@ -380,6 +416,16 @@ static int64_t wait_for(struct wait *w)
 	}
 }
 
+/* The kernel's call, where none is in the rings.  Return: as gz_agent() */
+static int wait_for_left(struct regs *r, struct wait *w)
+{
+	if (!w->nleft)
+		return NATIVE;
+	r->rax = gz_sleep(r->rax, r->rdi, r->rsi, r->rdx, r->r10, r->r8, r->r9);
+	forget_left(w);
+	return DONE;
+}
+
 /* @ns: how long; below 0: for ever */
 static void set_time(struct wait *w, int64_t ns)
 {
@@ -428,7 +474,7 @@ static int do_poll(struct regs *r)
 
 	w.fds = (struct pollfd *)r->rdi;
 	w.n = (uint32_t)r->rsi;
-	w.mask = w.mask_size = 0;
+	w.mask = w.mask_size = w.nleft = 0;
 	if (!w.n)
 		return NATIVE;
 	if (w.n > POLLS)
@@ -437,17 +483,18 @@ static int do_poll(struct regs *r)
 		return NATIVE;
 	any = sort(&w);
 	if (any <= 0)
-		return any == ASK ? TRAP : NATIVE;
+		return any == ASK ? TRAP : wait_for_left(r, &w);
 	if (r->rax == SYS_poll) {
 		ns = (int)r->rdx < 0 ? -1 : (int)r->rdx * 1000000LL;
 	} else {
 		if (!read_time(r->rdx, 1, &ns))
-			return NATIVE;
+			return wait_for_left(r, &w);
 		w.mask = r->r10;
 		w.mask_size = r->r8;
 	}
 	set_time(&w, ns);
 	ns = wait_for(&w);
+	forget_left(&w);
 	if (ns == BEGIN_AGAIN)
 		return TRAP;
 	if (r->rax == SYS_ppoll)
@@ -485,7 +532,7 @@ static int do_select(struct regs *r)
 
 	w.fds = fds;
 	w.n = 0;
-	w.mask = w.mask_size = 0;
+	w.mask = w.mask_size = w.nleft = 0;
 	if (nfds > GZ_FD_MAX || !nfds)
 		return NATIVE;
 	for (int k = 0; k < 3; k++) {
@@ -511,17 +558,18 @@ static int do_select(struct regs *r)
 	}
 	any = w.n ? sort(&w) : 0;
 	if (any <= 0 || !read_time(r->r8, unit, &ns))
-		return any == ASK ? TRAP : NATIVE;
+		return any == ASK ? TRAP : wait_for_left(r, &w);
 	if (r->rax == SYS_pselect6 && r->r9) {
 		const uint64_t *arg = (const uint64_t *)r->r9;
 
 		if (!is_memory(r->r9, 16, MAY_READ))
-			return NATIVE;
+			return wait_for_left(r, &w);
 		w.mask = arg[0];
 		w.mask_size = arg[1];
 	}
 	set_time(&w, ns);
 	rc = wait_for(&w);
+	forget_left(&w);
 	if (rc == BEGIN_AGAIN)
 		return TRAP;
 	write_left(&w, r->r8, unit);

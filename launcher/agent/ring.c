@@ -451,6 +451,7 @@ static bool would_block(const struct io *io, uint64_t got)
 	return !got &&
 	       (io->flags & MSG_DONTWAIT || __atomic_load_n(&s->nonblock, __ATOMIC_RELAXED)) &&
 	       !s->error && !__atomic_load_n(&s->news, __ATOMIC_SEQ_CST) && is_empty(s) &&
+	       !__atomic_load_n(&s->token, __ATOMIC_RELAXED) &&
 	       __atomic_load_n(&s->rx_plane, __ATOMIC_ACQUIRE) == GZ_PLANE_RING && tsc() % 64;
 }
 
@@ -669,40 +670,47 @@ int64_t await_room(const struct io *io, uint64_t need)
 /*
  * The ring was closed in the midst of a send() that may block, or cannot time it: what is
  * left goes into the shadow, as soon as the engine has seen to it that this is right.
- * Return: bytes
+ * Return: false, it came back before that
  */
-static uint64_t transmit_natively(const struct io *io, uint64_t sent)
+static bool transmit_natively(const struct io *io, uint64_t *sent)
 {
 	struct gz_slot *s = io->s;
-	uint64_t skip = sent;
-	int64_t until;
+	uint64_t skip = *sent;
+	bool left = false;
+	uint32_t plane;
+	int64_t until, r = 1;
 
 	if (__atomic_load_n(&s->tx_plane, __ATOMIC_SEQ_CST) == GZ_PLANE_RING) {
 		__atomic_store_n(&s->leave, 1, __ATOMIC_SEQ_CST);
 		ask_for_token(io->fd, io->i, GZ_POKE_BYTES);
 	}
 	until = now_ns() + LEAVING_NS;
-	while (__atomic_load_n(&s->tx_plane, __ATOMIC_SEQ_CST) != GZ_PLANE_NATIVE) {
-		if (__atomic_load_n(&s->tx_plane, __ATOMIC_SEQ_CST) == GZ_PLANE_OVER)
-			return sent;
+	while ((plane = __atomic_load_n(&s->tx_plane, __ATOMIC_SEQ_CST)) != GZ_PLANE_NATIVE) {
+		left |= plane != GZ_PLANE_RING;
+		/* Who opens the rings again takes back what was asked for above. */
+		if (plane == GZ_PLANE_RING &&
+		    (left || !__atomic_load_n(&s->leave, __ATOMIC_SEQ_CST)))
+			return false;
 		/* Where others compute a yield may take milliseconds. */
-		if (is_deserted(io) || now_ns() > until)
-			return 0;
+		if (plane == GZ_PLANE_OVER || is_deserted(io) || now_ns() > until)
+			return true;
 		call(SYS_sched_yield, 0, 0, 0, 0);
 	}
-	for (uint64_t k = 0; k < io->nv; k++) {
+	if (!left_begin(s, &s->tx_plane))
+		return false;
+	for (uint64_t k = 0; k < io->nv && r > 0; k++) {
 		uint64_t n = io->v[k].iov_len, at = skip < n ? skip : n;
-		int64_t r;
 
 		skip -= at;
-		for (; at < n; at += (uint64_t)r, sent += (uint64_t)r) {
+		for (; at < n; at += (uint64_t)r, *sent += (uint64_t)r) {
 			r = call(SYS_sendto, (uint64_t)io->fd, (uint64_t)io->v[k].iov_base + at,
 				 n - at, (uint64_t)io->flags | MSG_NOSIGNAL);
 			if (r <= 0)
-				return sent;
+				break;
 		}
 	}
-	return sent;
+	left_end(s);
+	return true;
 }
 
 /* As sk_stream_error() */
@@ -723,24 +731,17 @@ static uint64_t need(const struct io *io, uint64_t sent)
 	return io->len - sent <= WHOLE ? io->len - sent : 1;
 }
 
-int transmit(struct io *io)
+/* As far as the ring goes.  @sent: so much is there.  Return: above 0, or as transmit_once() */
+static int64_t transmit_by_ring(struct io *io, uint64_t *sent)
 {
-	const int known = MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE;
 	struct gz_slot *s = io->s;
-	uint64_t sent = 0;
 	int64_t n = 0;
 	int yields = 0;
 
-	if (io->flags & ~known)
-		return TRAP;
-	if (!io->len)
-		return NATIVE;
-	if (__atomic_load_n(&s->tx_plane, __ATOMIC_ACQUIRE) == GZ_PLANE_OVER)
-		return sends_no_more(io);
-	while (sent < io->len) {
-		n = transmit_once(io, sent);
+	while (*sent < io->len) {
+		n = transmit_once(io, *sent);
 		if (n > 0) {
-			sent += (uint64_t)n;
+			*sent += (uint64_t)n;
 			continue;
 		}
 		if (n == -1 && is_moving(s, false))
@@ -749,40 +750,47 @@ int transmit(struct io *io)
 			break;
 		if (io->flags & MSG_DONTWAIT || __atomic_load_n(&s->nonblock, __ATOMIC_RELAXED)) {
 			/* The worker needs no more than a moment, if there is room elsewhere. */
-			if (yields++ < YIELDS && !sent &&
+			if (yields++ < YIELDS && !*sent &&
 			    !__atomic_load_n(&s->lane, __ATOMIC_RELAXED)) {
 				call(SYS_sched_yield, 0, 0, 0, 0);
 				continue;
 			}
 			want_room(s);
-			if (tx_room(s) >= need(io, sent))
+			if (tx_room(s) >= need(io, *sent))
 				continue;
 			/* No token comes after the peer's end: the shadow is to tell of room. */
-			if (__atomic_load_n(&s->news, __ATOMIC_SEQ_CST) & GZ_NEWS_END) {
-				n = -1;
-				break;
-			}
+			if (__atomic_load_n(&s->news, __ATOMIC_SEQ_CST) & GZ_NEWS_END)
+				return -1;
 			/* To whom its epoll is the kernel's it would be writable for ever. */
 			if (__atomic_load_n(&s->watch, __ATOMIC_RELAXED) == GZ_WATCH_LOUD)
 				__atomic_store_n(&s->leave, 1, __ATOMIC_SEQ_CST);
-			n = -EAGAIN;
-			break;
+			return -EAGAIN;
 		}
-		if (s->timed & GZ_TIMED_SEND) {
-			n = -1; /* the relay knows how long */
-			break;
-		}
-		n = await_room(io, need(io, sent));
+		if (s->timed & GZ_TIMED_SEND)
+			return -1; /* the relay knows how long */
+		n = await_room(io, need(io, *sent));
 		if (n < 0)
 			break;
 	}
-	if (n == LOCKED)
-		n = -1;
-	if (sent && n == -1 && sent < io->len) {
-		uint64_t all = transmit_natively(io, sent);
+	return n == LOCKED ? -1 : n;
+}
 
-		sent = all > sent ? all : sent;
-	}
+int transmit(struct io *io)
+{
+	const int known = MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE;
+	struct gz_slot *s = io->s;
+	uint64_t sent = 0;
+	int64_t n;
+
+	if (io->flags & ~known)
+		return TRAP;
+	if (!io->len)
+		return NATIVE;
+	if (__atomic_load_n(&s->tx_plane, __ATOMIC_ACQUIRE) == GZ_PLANE_OVER)
+		return sends_no_more(io);
+	do {
+		n = transmit_by_ring(io, &sent);
+	} while (sent && n == -1 && sent < io->len && !transmit_natively(io, &sent));
 	if (n == FAULT)
 		n = -EFAULT;
 	if (sent || n == -EAGAIN || n == -EINTR || n == -GZ_KICKED || n == -EFAULT) {

@@ -4,8 +4,13 @@
 #
 #	planes.py ADDRESS PORT		prints NAME PEER-PORT of each, then ready; ends
 #					with its standard input
+#
+# Two of them come back, for they go on, the second by an epoll; that one is full then, which a
+# socket that is loud could not be.
 
+import contextlib
 import os
+import select
 import socket
 import sys
 import time
@@ -27,6 +32,16 @@ def connection(name):
     return here, there
 
 
+def goes_on(here, there, wait):
+    """From when "z" was sent by here"""
+    for _ in range(2000):
+        assert there.recv(1) == b"z"
+        there.send(b"y")
+        wait()
+        assert here.recv(1) == b"y"
+        here.send(b"z")
+
+
 connection("plain")
 connection("option")[0].setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
 here, there = connection("call")
@@ -37,6 +52,20 @@ held.extend((r, w))
 here, there = connection("agent")
 here.send(b"z", socket.MSG_EOR)
 assert there.recv(1) == b"z"
+here, there = connection("back")
+here.send(b"z", socket.MSG_EOR)
+goes_on(here, there, lambda: None)
+here, there = connection("epoll")
+e = select.epoll()
+e.register(here, select.EPOLLIN)
+here.send(b"z", socket.MSG_EOR)
+e.modify(here, select.EPOLLIN)
+goes_on(here, there, lambda: e.poll())
+here.setblocking(False)
+with contextlib.suppress(BlockingIOError):
+    while True:
+        here.send(bytes(100000))
+held.append(e)
 here, there = connection("passed-on")
 left, right = socket.socketpair()
 socket.send_fds(left, [b"-"], [here.fileno()])

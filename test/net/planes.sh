@@ -52,13 +52,15 @@ configured=$(python_of 7001)
 while read -r name port; do
 	[ "$name" != ready ] || continue
 	plane=relay why=$name
-	[ "$name" != plain ] || plane=ring why=
+	[[ $name != plain && $name != back && $name != epoll ]] || plane=ring why=
 	assert_eq "$(sockets 7001 plane | grep "^$port ")" "$port $plane" "the plane of $name"
 	assert_eq "$(sockets 7001 why | grep "^$port ")" "$port $why" "the reason of $name"
 done <"$WORK/configured"
 assert_match "$(ctl e ss)" 'why:passed-on' "the table"
 assert_eq "$(of_process "$configured" plane)" ring "a process with the agent"
 assert [ "$(of_process "$configured" sites)" -gt 0 ]
+assert_eq "$(of_process "$configured" left)" 8 "sockets that left the rings, two of them urgent"
+assert_eq "$(of_process "$configured" came_back)" 2 "sockets that came back"
 
 # --relay is stronger, and so is --ring where the configuration says relay.
 GZ_RUN_ARGS=--relay

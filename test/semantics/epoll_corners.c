@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 
 #include "test/check.h"
+#include "test/semantics/bare.h"
 
 static void add(int e, int fd, uint32_t events)
 {
@@ -436,28 +437,14 @@ static void an_end_is_one_edge(void)
 
 /* --- past the library --------------------------------------------------------------------- */
 
-/* epoll_wait(), from a place that no jump has room at */
-static int bare_wait(int e, struct epoll_event *ev, int ms)
-{
-	register long timeout __asm__("r10") = ms;
-	long r = SYS_epoll_wait;
-
-	__asm__ volatile("jmp 1f\n\t"
-			 ".fill 64, 1, 0x90\n"
-			 "1:\tsyscall"
-			 : "+a"(r)
-			 : "D"((long)e), "S"(ev), "d"(1L), "r"(timeout)
-			 : "rcx", "r11", "memory");
-	return (int)r;
-}
-
 static void *wait_past_the_library(void *arg)
 {
 	const int *fd = arg;
 	struct epoll_event ev;
 
 	for (int i = 0; i < TURNS; i++) {
-		CHECK_EQ(bare_wait(fd[2], &ev, 5000), 1); /* else one was lost */
+		/* Else one was lost. */
+		CHECK_EQ(bare_call(SYS_epoll_wait, fd[2], (long)&ev, 1, 5000, 0, 0), 1);
 		CHECK_EQ(recv(fd[1], (char[1]){0}, 1, 0), 1);
 		write_all(fd[1], "y", 1);
 	}

@@ -8,8 +8,10 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/syscall.h>
 
 #include "test/check.h"
+#include "test/semantics/bare.h"
 #include "test/semantics/pass.h"
 
 /* --- disturbances --------------------------------------------------------------------- */
@@ -60,7 +62,20 @@ static void inherited(int fd)
 	reap(pid);
 }
 
-static void (*const disturb[])(int) = {cork, buffers, urgent, passed, inherited};
+/* A call from where no jump can be put; nothing is asked for. */
+static void unpatched(int fd)
+{
+	long r = bare_call(SYS_recvfrom, fd, 0, 0, MSG_DONTWAIT, 0, 0);
+
+	CHECK(r == 0 || r == -EAGAIN);
+}
+
+static void (*const disturb[])(int) = {cork, buffers, urgent, passed, inherited, unpatched};
+
+/* Those after which all can be as it was before */
+static void (*const passing[])(int) = {urgent, passed, inherited, unpatched};
+
+#define PASSING (sizeof(passing) / sizeof(passing[0]))
 
 #define DISTURBANCES (sizeof(disturb) / sizeof(disturb[0]))
 
@@ -211,6 +226,7 @@ struct stream {
 	enum how how;
 	unsigned seed;
 	size_t total;
+	_Atomic int *ended; /* counts those that received all */
 };
 
 static uint8_t byte_at(size_t pos)
@@ -283,10 +299,12 @@ static void *receive_stream(void *arg)
 	}
 	if (e >= 0)
 		OK(close(e));
+	(*s->ended)++;
 	return NULL;
 }
 
 struct both_ways {
+	_Atomic int ended;
 	int fd[2];
 	struct stream s[4];
 	pthread_t t[4];
@@ -299,11 +317,13 @@ static void begin(struct both_ways *b, unsigned n, size_t total)
 	static const enum how sends[] = {POLL, CALL};
 
 	tcp_pair(b->fd);
+	b->ended = 0;
 	for (int i = 0; i < 4; i++) {
 		b->s[i] = (struct stream){.fd = b->fd[i / 2],
 					  .how = i % 2 ? receives[(n + (unsigned)i / 2) % 4]
 						       : sends[(n / 4 + (unsigned)i / 2) % 2],
 					  .seed = n * 4 + (unsigned)i,
+					  .ended = &b->ended,
 					  .total = total};
 		b->t[i] = thread(i % 2 ? receive_stream : send_stream, &b->s[i]);
 	}
@@ -351,6 +371,23 @@ static void streams_that_leave(void)
 		for (unsigned us = (unsigned)rand_r(&seed) % 5000; us > 200; us -= 200)
 			usleep(200);
 		disturb[rand_r(&seed) % DISTURBANCES](b.fd[rand_r(&seed) % 2]);
+		end(&b);
+	}
+}
+
+/* The way is changed for some time, again and again. */
+static void streams_that_come_back(void)
+{
+	struct both_ways b;
+	unsigned seed = 4;
+
+	DEADLINE(60);
+	for (unsigned round = 0; round < 16; round++) {
+		begin(&b, round, 4000000);
+		while (b.ended < 2) {
+			usleep((unsigned)rand_r(&seed) % 4000);
+			passing[rand_r(&seed) % PASSING](b.fd[rand_r(&seed) % 2]);
+		}
 		end(&b);
 	}
 }
@@ -459,5 +496,5 @@ static void early_bytes_cost_no_time(void)
 }
 
 CHECK_MAIN(CASE(room_for_send), CASE(room_for_poll), CASE(room_for_epoll), CASE(room_for_edges),
-	   CASE(streams_under_corks), CASE(streams_that_leave), CASE(end_after_bytes),
-	   CASE(early_bytes_cost_no_time))
+	   CASE(streams_under_corks), CASE(streams_that_leave), CASE(streams_that_come_back),
+	   CASE(end_after_bytes), CASE(early_bytes_cost_no_time))
