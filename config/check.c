@@ -362,7 +362,7 @@ static bool has_no_name(const struct gz_port_config *p)
 	return !p->iface[0] && !p->device[0] && !p->path[0];
 }
 
-/** check_more_addresses() - Of ports[i]: either some, or a server's */
+/** check_more_addresses() - Of ports[i]: some, a server's or a router's */
 static void check_more_addresses(struct gz_load *ld, const struct gz_engine_config *c, unsigned i)
 {
 	const struct gz_engine_port *p = &c->more[i];
@@ -370,13 +370,16 @@ static void check_more_addresses(struct gz_load *ld, const struct gz_engine_conf
 
 	snprintf(path, sizeof(path), "ports[%u].addresses", i);
 	snprintf(dhcp, sizeof(dhcp), "ports[%u].dhcp", i);
-	if (!p->naddrs && !p->dhcp)
-		gz_load_error(ld, path, dhcp, "missing: expected at least one address, or dhcp");
+	if (!p->naddrs && !p->dhcp && !gz_engine_has6(c, i + 1))
+		gz_load_error(ld, path, dhcp,
+			      "missing: expected at least one address, dhcp, addresses6 or slaac");
 	if (p->naddrs && p->dhcp)
 		gz_load_error(ld, dhcp, path, "not used beside addresses: expected one of them");
 	snprintf(path, sizeof(path), "ports[%u].mtu", i);
 	if (p->dhcp)
 		gz_check_mtu4(ld, &p->port, gz_load_has(ld, path) ? path : "port.mtu", dhcp);
+	if (gz_engine_has6(c, i + 1))
+		gz_check_mtu6(ld, &p->port, gz_load_has(ld, path) ? path : "port.mtu", "ports");
 }
 
 /** check_more() - An engine's ports besides the first */
@@ -470,7 +473,7 @@ static void check_clients(struct gz_load *ld, struct gz_dispatch_config *c)
 		if (a->address6.set && IN6_IS_ADDR_V4MAPPED(&a->address6.addr))
 			gz_load_error(ld, mine, NULL, "of IPv4: expected one of IPv6");
 		if (a->address6.set && port_of(c, i))
-			gz_check_mtu6(ld, port_of(c, i), mine);
+			gz_check_mtu6(ld, port_of(c, i), "port.mtu", mine);
 		snprintf(mine, sizeof(mine), "clients[%u].shared", i);
 		if (a->shared && (a->address.len != 32 || a->path[0] ||
 				  (a->address6.set && a->address6.len != 128)))

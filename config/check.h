@@ -20,6 +20,7 @@ bool gz_check_same_net(const struct gz_prefix4 *host, uint32_t addr);
 void gz_check_mtu4(struct gz_load *ld, const struct gz_port_config *p, const char *key,
 		   const char *because);
 /** RFC 8200 section 5: with an MTU less than that Linux has no IPv6 on an interface */
-void gz_check_mtu6(struct gz_load *ld, const struct gz_port_config *p, const char *key);
+void gz_check_mtu6(struct gz_load *ld, const struct gz_port_config *p, const char *key,
+		   const char *because);
 
 #endif

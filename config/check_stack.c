@@ -57,13 +57,13 @@ static void check_dhcp(struct gz_load *ld, struct gz_engine_config *c)
 	memset(c->addrs, 0, sizeof(c->addrs));
 }
 
-/** address_path() - Of the IPv4 address number @i of a port */
-static void address_path(char *path, size_t n, unsigned port, unsigned i)
+/** address_path() - Of the address number @i of a port; @family: "" of IPv4, "6" of IPv6 */
+static void address_path(char *path, size_t n, unsigned port, unsigned i, const char *family)
 {
 	if (port)
-		snprintf(path, n, "ports[%u].addresses[%u]", port - 1, i);
+		snprintf(path, n, "ports[%u].addresses%s[%u]", port - 1, family, i);
 	else
-		snprintf(path, n, "stack.addresses[%u]", i);
+		snprintf(path, n, "stack.addresses%s[%u]", family, i);
 }
 
 /**
@@ -83,7 +83,7 @@ static void check_different(struct gz_load *ld, const struct gz_engine_config *c
 
 		first = i && port[i] != port[i - 1] ? i : first;
 		inet_ntop(AF_INET, &a->addr, text, sizeof(text));
-		address_path(path, sizeof(path), port[i], i - first);
+		address_path(path, sizeof(path), port[i], i - first, "");
 		for (unsigned j = 0; j < i; j++) {
 			if (all[j].addr == a->addr)
 				gz_load_error(ld, path, NULL,
@@ -119,7 +119,7 @@ static void check_stack(struct gz_load *ld, const struct gz_engine_config *c)
 
 		first = i && port[i] != port[i - 1] ? i : first;
 		inet_ntop(AF_INET, &a->addr, text, sizeof(text));
-		address_path(path, sizeof(path), port[i], i - first);
+		address_path(path, sizeof(path), port[i], i - first, "");
 		near_veth |= !port[i] && gz_check_same_net(a, veth->addr);
 		/* A /32, as some clouds give, has its gateway outside. */
 		near_gw |= gz_check_same_net(a, c->gateway) || (!port[i] && a->len == 32);
@@ -153,32 +153,61 @@ static void check_stack(struct gz_load *ld, const struct gz_engine_config *c)
 			      c->nmore ? " or ports" : "");
 }
 
-void gz_check_mtu6(struct gz_load *ld, const struct gz_port_config *p, const char *key)
+void gz_check_mtu6(struct gz_load *ld, const struct gz_port_config *p, const char *key,
+		   const char *because)
 {
 	if (p->mtu < 1280)
-		gz_load_error(ld, "port.mtu", key, "too small for IPv6: expected at least 1280");
+		gz_load_error(ld, key, because, "too small for IPv6: expected at least 1280");
 }
 
 /**
- * check_stack6() - The same for IPv6
+ * check_different6() - No IPv6 address twice, no network at two ports
+ * @ld:		Load
+ * @all:	Addresses of all ports
+ * @port:	Where each is
+ * @i:		Of those the one to compare with those before it
+ * @path:	Its path
+ */
+static void check_different6(struct gz_load *ld, const struct gz_prefix *all, const uint8_t *port,
+			     unsigned i, const char *path)
+{
+	char text[INET6_ADDRSTRLEN];
+
+	inet_ntop(AF_INET6, &all[i].addr, text, sizeof(text));
+	for (unsigned j = 0; j < i; j++) {
+		if (IN6_ARE_ADDR_EQUAL(&all[j].addr, &all[i].addr))
+			gz_load_error(ld, path, NULL,
+				      "'%s' is there already: expected "
+				      "different addresses",
+				      text);
+		else if (port[j] != port[i] && all[j].len == all[i].len &&
+			 gz_check_overlap6(&all[j], &all[i]))
+			gz_load_error(ld, path, NULL,
+				      "'%s' is in a network of another port: expected "
+				      "each network at one port",
+				      text);
+	}
+}
+
+/**
+ * check_stack6() - The same as check_stack() for IPv6
  * @ld:		Load
  * @c:		Configuration
  */
 static void check_stack6(struct gz_load *ld, const struct gz_engine_config *c)
 {
+	struct gz_prefix all[GZ_CONFIGURED6_MAX];
 	char text[INET6_ADDRSTRLEN], path[40];
+	uint8_t port[GZ_CONFIGURED6_MAX];
+	unsigned n = gz_engine_addresses6(c, all, port), first = 0;
 
-	for (unsigned i = 0; i < c->naddrs6; i++) {
-		const struct in6_addr *a = &c->addrs6[i].addr;
+	for (unsigned i = 0; i < n; i++) {
+		const struct in6_addr *a = &all[i].addr;
 
+		first = i && port[i] != port[i - 1] ? i : first;
 		inet_ntop(AF_INET6, a, text, sizeof(text));
-		snprintf(path, sizeof(path), "stack.addresses6[%u]", i);
-		for (unsigned j = 0; j < i; j++)
-			if (IN6_ARE_ADDR_EQUAL(&c->addrs6[j].addr, a))
-				gz_load_error(ld, path, NULL,
-					      "'%s' is there already: expected "
-					      "different addresses",
-					      text);
+		address_path(path, sizeof(path), port[i], i - first, "6");
+		check_different6(ld, all, port, i, path);
 		if (IN6_ARE_ADDR_EQUAL(&c->port.veth_address6.addr, a))
 			gz_load_error(ld, path, "port.veth.address6",
 				      "'%s' is port.veth.address6: expected "
@@ -190,8 +219,8 @@ static void check_stack6(struct gz_load *ld, const struct gz_engine_config *c)
 				      "another host",
 				      text);
 	}
-	if (c->naddrs6 || c->slaac)
-		gz_check_mtu6(ld, &c->port, "stack.addresses6");
+	if (gz_engine_has6(c, 0))
+		gz_check_mtu6(ld, &c->port, "port.mtu", "stack.addresses6");
 }
 
 /**
@@ -204,6 +233,7 @@ static void check_stack6(struct gz_load *ld, const struct gz_engine_config *c)
 static bool near(const struct gz_engine_config *c, const struct in6_addr *via)
 {
 	const struct gz_prefix host = {.addr = *via, .len = 128, .set = true};
+	struct gz_prefix all6[GZ_CONFIGURED6_MAX];
 	struct gz_prefix4 all[GZ_OWN4_MAX];
 	uint8_t port[GZ_OWN4_MAX];
 	unsigned n = gz_engine_addresses(c, all, port);
@@ -216,9 +246,12 @@ static bool near(const struct gz_engine_config *c, const struct in6_addr *via)
 			is |= gz_check_same_net(&all[i], v4) || (!port[i] && all[i].len == 32);
 		return is || gz_engine_asks_any(c);
 	}
-	for (unsigned i = 0; i < c->naddrs6; i++)
-		is |= gz_check_overlap6(&c->addrs6[i], &host);
-	return is || c->slaac || (c->naddrs6 && IN6_IS_ADDR_LINKLOCAL(via));
+	n = gz_engine_addresses6(c, all6, port);
+	for (unsigned i = 0; i < n; i++)
+		is |= gz_check_overlap6(&all6[i], &host);
+	for (unsigned i = 0; i <= c->nmore; i++)
+		is |= gz_engine_slaac(c, i);
+	return is || (n && IN6_IS_ADDR_LINKLOCAL(via));
 }
 
 /**
@@ -230,6 +263,7 @@ static bool near(const struct gz_engine_config *c, const struct in6_addr *via)
  */
 static bool own(const struct gz_engine_config *c, const struct in6_addr *a)
 {
+	struct gz_prefix all6[GZ_CONFIGURED6_MAX];
 	struct gz_prefix4 all[GZ_OWN4_MAX];
 	uint8_t port[GZ_OWN4_MAX];
 	unsigned n = gz_engine_addresses(c, all, port);
@@ -238,8 +272,9 @@ static bool own(const struct gz_engine_config *c, const struct in6_addr *a)
 	for (unsigned i = 0; i < n; i++)
 		is |= IN6_IS_ADDR_V4MAPPED(a) &&
 		      !memcmp(&a->s6_addr[12], &all[i].addr, sizeof(all[i].addr));
-	for (unsigned i = 0; i < c->naddrs6; i++)
-		is |= IN6_ARE_ADDR_EQUAL(a, &c->addrs6[i].addr);
+	n = gz_engine_addresses6(c, all6, port);
+	for (unsigned i = 0; i < n; i++)
+		is |= IN6_ARE_ADDR_EQUAL(a, &all6[i].addr);
 	return is;
 }
 
@@ -252,6 +287,7 @@ static bool own(const struct gz_engine_config *c, const struct in6_addr *a)
  */
 static bool on_link(const struct gz_engine_config *c, const struct gz_prefix *net)
 {
+	struct gz_prefix all6[GZ_CONFIGURED6_MAX];
 	struct gz_prefix4 all[GZ_OWN4_MAX];
 	uint8_t port[GZ_OWN4_MAX];
 	unsigned n = gz_engine_addresses(c, all, port);
@@ -262,8 +298,9 @@ static bool on_link(const struct gz_engine_config *c, const struct gz_prefix *ne
 	for (unsigned i = 0; i < n; i++)
 		is |= IN6_IS_ADDR_V4MAPPED(&net->addr) && net->len == 96 + all[i].len &&
 		      gz_check_same_net(&all[i], v4);
-	for (unsigned i = 0; i < c->naddrs6; i++)
-		is |= net->len == c->addrs6[i].len && gz_check_overlap6(&c->addrs6[i], net);
+	n = gz_engine_addresses6(c, all6, port);
+	for (unsigned i = 0; i < n; i++)
+		is |= net->len == all6[i].len && gz_check_overlap6(&all6[i], net);
 	return is;
 }
 
@@ -316,16 +353,52 @@ static void check_next_hop(struct gz_load *ld, const struct gz_engine_config *c,
 }
 
 /**
+ * check_dev() - The interface of a route's link-local next hop
+ * @ld:		Load
+ * @c:		Configuration
+ * @r:		The route; its port is filled
+ * @path:	Its path
+ */
+static void check_dev(struct gz_load *ld, const struct gz_engine_config *c, struct gz_route *r,
+		      const char *path)
+{
+	char dev[48], name[IFNAMSIZ];
+
+	snprintf(dev, sizeof(dev), "%s.dev", path);
+	r->port = (uint8_t)gz_engine_first6(c);
+	if (!r->dev[0])
+		return;
+	if (!IN6_IS_ADDR_LINKLOCAL(&r->via.addr)) {
+		gz_load_error(ld, dev, path,
+			      "not used with a via that is not link-local: expected it to be left "
+			      "out");
+		return;
+	}
+	for (unsigned i = 0; i <= c->nmore; i++) {
+		snprintf(name, sizeof(name), "gazelle%u", i);
+		if (strcmp(r->dev, name) != 0)
+			continue;
+		r->port = (uint8_t)i;
+		if (!gz_engine_has6(c, i))
+			gz_load_error(ld, dev, NULL,
+				      "'%s' has no IPv6: expected an interface that has", name);
+		return;
+	}
+	gz_load_error(ld, dev, NULL, "'%s' is none of the stack's: expected gazelle0%s", r->dev,
+		      c->nmore ? ", gazelle1 and so on" : "");
+}
+
+/**
  * check_routes() - stack.routes: families, neighbours, what is there already
  * @ld:		Load
  * @c:		Configuration
  */
-static void check_routes(struct gz_load *ld, const struct gz_engine_config *c)
+static void check_routes(struct gz_load *ld, struct gz_engine_config *c)
 {
 	char path[32], to[40];
 
 	for (unsigned i = 0; i < c->nroutes; i++) {
-		const struct gz_route *r = &c->routes[i];
+		struct gz_route *r = &c->routes[i];
 		bool v4 = IN6_IS_ADDR_V4MAPPED(&r->to.addr);
 
 		snprintf(path, sizeof(path), "stack.routes[%u]", i);
@@ -344,6 +417,7 @@ static void check_routes(struct gz_load *ld, const struct gz_engine_config *c)
 				      "what stack.%s is for: expected one of the two",
 				      v4 ? "gateway" : "gateway6");
 		check_next_hop(ld, c, r, path);
+		check_dev(ld, c, r, path);
 		for (unsigned j = 0; j < i; j++)
 			if (gz_check_same_prefix(&r->to, &c->routes[j].to))
 				gz_load_error(ld, to, NULL,

@@ -22,6 +22,7 @@
 #define GZ_ADDRS_MAX 8
 #define GZ_PORTS_MAX 8 /* of an engine */
 #define GZ_OWN4_MAX (GZ_PORTS_MAX * GZ_ADDRS_MAX)
+#define GZ_CONFIGURED6_MAX (GZ_PORTS_MAX * GZ_ADDRS_MAX)
 #define GZ_CLIENTS_MAX 64
 #define GZ_EAL_ARGS_MAX 16
 #define GZ_RULES_MAX 64
@@ -85,6 +86,8 @@ struct gz_prefix {
 struct gz_route {
 	struct gz_prefix to;
 	struct gz_prefix via; /* a neighbour: len 128 */
+	char dev[IFNAMSIZ];   /* the interface of a link-local via; "": the first with IPv6 */
+	uint8_t port;	      /* of the engine's, that dev says */
 	struct gz_prefix src; /* an address of ours; not set: as without the route */
 };
 
@@ -148,6 +151,9 @@ struct gz_engine_port {
 	unsigned naddrs;
 	struct gz_prefix4 addrs[GZ_ADDRS_MAX];
 	bool dhcp; /* its address is a server's to say */
+	unsigned naddrs6;
+	struct gz_prefix addrs6[GZ_ADDRS_MAX];
+	bool slaac;
 };
 
 struct gz_memory_config {
@@ -181,11 +187,11 @@ struct gz_engine_config {
 	struct gz_prefix4 addrs[GZ_ADDRS_MAX]; /* stack.addresses, of the first port */
 	uint32_t gateway;		       /* network order, 0: none */
 	unsigned naddrs6;
-	struct gz_prefix addrs6[GZ_ADDRS_MAX]; /* stack.addresses6 */
+	struct gz_prefix addrs6[GZ_ADDRS_MAX]; /* stack.addresses6, of the first port */
 	struct in6_addr gateway6;	       /* ::, none */
 	unsigned nroutes;
 	struct gz_route routes[GZ_ROUTES_MAX]; /* stack.routes */
-	bool slaac;
+	bool slaac;			       /* stack.slaac, of the first port */
 	bool dhcp; /* stack.dhcp: the IPv4 address and the gateway are a server's to say */
 	struct gz_workers_config workers;
 	enum gz_power power;
@@ -356,6 +362,32 @@ static inline bool gz_engine_asks_any(const struct gz_engine_config *c)
 /** All IPv4 addresses of @c's ports, with their ports.  Return: how many */
 unsigned gz_engine_addresses(const struct gz_engine_config *c, struct gz_prefix4 addr[GZ_OWN4_MAX],
 			     uint8_t port[GZ_OWN4_MAX]);
+
+/** The same of IPv6, those of advertisements not among them */
+unsigned gz_engine_addresses6(const struct gz_engine_config *c,
+			      struct gz_prefix addr[GZ_CONFIGURED6_MAX],
+			      uint8_t port[GZ_CONFIGURED6_MAX]);
+
+/** Does port @i listen to router advertisements? */
+static inline bool gz_engine_slaac(const struct gz_engine_config *c, unsigned i)
+{
+	return i ? c->more[i - 1].slaac : c->slaac;
+}
+
+/** Has port @i IPv6? */
+static inline bool gz_engine_has6(const struct gz_engine_config *c, unsigned i)
+{
+	return gz_engine_slaac(c, i) || (i ? c->more[i - 1].naddrs6 : c->naddrs6);
+}
+
+/** The first port that has IPv6; 0: none has */
+static inline unsigned gz_engine_first6(const struct gz_engine_config *c)
+{
+	for (unsigned i = 0; i <= c->nmore; i++)
+		if (gz_engine_has6(c, i))
+			return i;
+	return 0;
+}
 
 /** Print the commented YAML file, every key with help and its value in @c. */
 void gz_engine_config_print(const struct gz_engine_config *c, FILE *out);

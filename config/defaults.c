@@ -137,6 +137,23 @@ unsigned gz_engine_addresses(const struct gz_engine_config *c, struct gz_prefix4
 	return n;
 }
 
+unsigned gz_engine_addresses6(const struct gz_engine_config *c,
+			      struct gz_prefix addr[GZ_CONFIGURED6_MAX],
+			      uint8_t port[GZ_CONFIGURED6_MAX])
+{
+	unsigned n = 0;
+
+	for (unsigned p = 0; p <= c->nmore; p++) {
+		const struct gz_prefix *of = p ? c->more[p - 1].addrs6 : c->addrs6;
+
+		for (unsigned i = 0; i < (p ? c->more[p - 1].naddrs6 : c->naddrs6); i++) {
+			addr[n] = of[i];
+			port[n++] = (uint8_t)p;
+		}
+	}
+	return n;
+}
+
 void gz_dispatch_config_of(const struct gz_dispatch_config *all, unsigned i,
 			   struct gz_dispatch_config *c)
 {

@@ -378,6 +378,8 @@ static const struct gz_cfg_key route_keys[] = {
 	  .flags = GZ_CFG_REQUIRED, .help = "The destinations." },
 	{ "via", GZ_CFG_NET, FIELD(struct gz_route, via),
 	  .flags = GZ_CFG_REQUIRED, .help = "The next hop." },
+	{ "dev", GZ_CFG_IFACE, FIELD(struct gz_route, dev),
+	  .flags = GZ_CFG_OPTIONAL, .help = "The interface of a link-local next hop." },
 	{ "src", GZ_CFG_NET, FIELD(struct gz_route, src),
 	  .flags = GZ_CFG_OPTIONAL, .help = "The source of connections there." },
 };
@@ -418,6 +420,10 @@ static const struct gz_cfg_key engine_port_keys[] = {
 	  .flags = GZ_CFG_OPTIONAL, .help = "The stack's addresses there." },
 	{ "dhcp", GZ_CFG_BOOL, FIELD(struct gz_engine_port, dhcp),
 	  .flags = GZ_CFG_OPTIONAL, .help = "Ask a DHCP server for the address instead." },
+	{ "addresses6", GZ_CFG_HOST6, LIST(struct gz_engine_port, addrs6, naddrs6),
+	  .flags = GZ_CFG_OPTIONAL, .help = "Its IPv6 addresses there." },
+	{ "slaac", GZ_CFG_BOOL, FIELD(struct gz_engine_port, slaac),
+	  .flags = GZ_CFG_OPTIONAL, .help = "Listen to router advertisements there." },
 };
 
 static const struct gz_cfg_part engine_port_parts[] = {
@@ -435,7 +441,8 @@ static const struct gz_cfg_key engine_keys[] = {
 	  .def = "", .flags = GZ_CFG_OPTIONAL, .maps = &engine_port_schema,
 	  .example = "  - driver: af_xdp\n"
 		     "    iface: eth2\n"
-		     "    addresses: [198.51.100.10/24]\n",
+		     "    addresses: [198.51.100.10/24]\n"
+		     "    addresses6: [2001:db8:2::10/64]\n",
 	  .help = "More ports of the same stack, besides port, which is the first.",
 	  .more = "Programs see them as gazelle0, gazelle1 and so on. driver, iface, device, path, "
 		  "mac, vlan: as port has them; mtu: left out, port.mtu. Its queue_size, "
@@ -443,7 +450,9 @@ static const struct gz_cfg_key engine_keys[] = {
 		  "IPv4, in networks that no other port has; stack.gateway and the next hops of "
 		  "stack.routes may be in any of them. dhcp: as stack.dhcp, in place of addresses; "
 		  "the gateway is that of the first port that was told of one, if "
-		  "stack.gateway is left out. IPv6 is the first port's." },
+		  "stack.gateway is left out. addresses6, slaac: as stack.addresses6 and "
+		  "stack.slaac, which are the first port's; a port with either may do without "
+		  "IPv4." },
 	{ "stack", GZ_CFG_BLOCK, .help = "The IP stack." },
 	{ "stack.addresses", GZ_CFG_HOST4,
 	  LIST(struct gz_engine_config, addrs, naddrs),
@@ -467,7 +476,8 @@ static const struct gz_cfg_key engine_keys[] = {
 	{ "stack.gateway6", GZ_CFG_ADDR6, FIELD(struct gz_engine_config, gateway6),
 	  .flags = GZ_CFG_OPTIONAL, .def = "", .example = "2001:db8::1",
 	  .help = "IPv6's next hop to everything else, link-local or not.",
-	  .more = "Left out: the router that slaac finds." },
+	  .more = "A link-local one is at the first port that has IPv6. Left out: the router "
+		  "that slaac finds." },
 	{ "stack.routes", GZ_CFG_MAPS, LIST(struct gz_engine_config, routes, nroutes),
 	  .def = "", .flags = GZ_CFG_OPTIONAL, .maps = &route_schema,
 	  .example = "  - to: 10.8.0.0/16\n"
@@ -477,7 +487,9 @@ static const struct gz_cfg_key engine_keys[] = {
 		     "    src: 2001:db8::10\n",
 	  .help = "Next hops besides the gateways, of IPv4 and IPv6.",
 	  .more = "Of the routes and of the networks of addresses the one with the longest "
-		  "prefix holds. via: a neighbour, of IPv6 link-local or not. src: which of "
+		  "prefix holds. via: a neighbour, of IPv6 link-local or not. dev: of several "
+		  "ports the one of a link-local via, gazelle1 for example; left out: the first "
+		  "that has IPv6. src: which of "
 		  "the addresses connections come from; left out: of IPv4 the one in "
 		  "via's network." },
 	{ "stack.slaac", GZ_CFG_BOOL, FIELD(struct gz_engine_config, slaac),

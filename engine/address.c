@@ -32,14 +32,13 @@ int gz_addr_read(struct gz_call_ctx *c, struct gz_end *end, sa_family_t *family,
  * left to who asks: the kernel has an error for it, or its only link.) */
 static bool is_on_our_link(const struct gz_sock *s, struct gz_end end)
 {
-	struct gz_end own = end;
+	bool own = gz_ipv6_port_of(end.scope) >= 0;
 
 	if (gz_end_is_v4(end) || gz_end_is_any(end))
 		return true;
-	gz_addr_set_scope(&own);
 	if (s->type == SOCK_STREAM)
-		return end.scope == own.scope || !IN6_IS_ADDR_LINKLOCAL(&end.addr);
-	return gz_inner_has_v6() && (!end.scope || end.scope == own.scope);
+		return own || !IN6_IS_ADDR_LINKLOCAL(&end.addr);
+	return gz_inner_has_v6() && (!end.scope || own);
 }
 
 int gz_addr_parse(struct gz_call_ctx *c, uint64_t addr, int len, struct gz_end *end,
@@ -78,7 +77,7 @@ int gz_addr_parse(struct gz_call_ctx *c, uint64_t addr, int len, struct gz_end *
 		/* __inet6_bind(), tcp_v6_connect(): it takes a link, by SO_BINDTODEVICE else. */
 		if (!*c->s->opt.device || gz_iface_is_lo(c->s->opt.device))
 			return -EINVAL;
-		gz_addr_set_scope(end);
+		gz_addr_set_scope(end, (unsigned)c->s->opt.at - GZ_AT_PORT);
 	}
 	if (!is_on_our_link(c->s, *end))
 		*whose = GZ_KERNELS;
@@ -158,9 +157,9 @@ bool gz_addr_has_scope(struct gz_end end)
 	       IN6_IS_ADDR_MC_NODELOCAL(&end.addr);
 }
 
-void gz_addr_set_scope(struct gz_end *end)
+void gz_addr_set_scope(struct gz_end *end, unsigned port)
 {
-	end->scope = gz_addr_has_scope(*end) ? (uint32_t)gz_addr_ifindex(*end) : 0;
+	end->scope = gz_addr_has_scope(*end) ? gz_ipv6_scope(port) : 0;
 }
 
 bool gz_addr_is_others(struct gz_end end)
@@ -232,13 +231,27 @@ static const struct gz_route *route4(const struct gz_own4 *own, struct gz_end en
 	return r;
 }
 
+static struct gz_port *port6(const struct gz_end *to)
+{
+	int port = gz_ipv6_owner(to);
+	struct gz_way6 w;
+
+	if (port < 0) {
+		gz_ipv6_way(to, -1, &w);
+		port = w.port;
+	}
+	return &gz_ports[port < 0 ? 0 : port];
+}
+
 struct gz_port *gz_addr_port(struct gz_end to)
 {
 	const struct gz_own4 *own;
 	int i;
 
-	if (gz_nports == 1 || !gz_end_is_v4(to))
+	if (gz_nports == 1)
 		return &gz_ports[0];
+	if (!gz_end_is_v4(to))
+		return port6(&to);
 	own = gz_own4();
 	i = having(own, gz_end_v4_addr(to));
 	if (i < 0)
@@ -250,33 +263,52 @@ bool gz_addr_via(struct gz_end to, struct gz_end *via)
 {
 	const struct gz_own4 *own = gz_own4();
 	const struct gz_route *r;
-	bool link;
+	struct gz_way6 w;
 	int i;
 
-	if (gz_end_is_v4(to)) {
-		r = route4(own, to, &i);
-		*via = gz_end_v4(own->gateway, 0);
-		link = neighbour(own, to) >= 0;
-	} else {
-		r = gz_ipv6_route(&to.addr, &link);
-		*via = (struct gz_end){.addr = gz_ipv6_router()};
+	if (!gz_end_is_v4(to)) {
+		gz_ipv6_way(&to, -1, &w);
+		*via = (struct gz_end){.addr = w.via};
+		return w.port >= 0 && !w.link;
 	}
+	r = route4(own, to, &i);
+	*via = gz_end_v4(own->gateway, 0);
 	if (r)
 		via->addr = r->via.addr;
-	return r || (!link && !gz_end_is_any(*via));
+	return r || (neighbour(own, to) < 0 && !gz_end_is_any(*via));
 }
 
 bool gz_addr_routed(struct gz_end end)
 {
 	const struct gz_own4 *own = gz_own4();
-	struct in6_addr source;
+	struct gz_end source;
 
 	if (!gz_end_is_v4(end))
-		return gz_ipv6_source(&end.addr, &source);
+		return gz_ipv6_source(&end, -1, &source);
 	return own->n && (own->gateway || neighbour(own, end) >= 0 || gz_route_find(&end.addr));
 }
 
-struct gz_end gz_addr_source(struct gz_end peer)
+bool gz_addr_scope_fits(struct gz_end end, uint8_t at)
+{
+	return !end.scope || at < GZ_AT_PORT ||
+	       end.scope == gz_ipv6_scope((unsigned)at - GZ_AT_PORT);
+}
+
+/* The number of the port that @at says, -1: none */
+static int port_at(uint8_t at)
+{
+	return at >= GZ_AT_PORT ? at - GZ_AT_PORT : -1;
+}
+
+bool gz_addr_routed_at(struct gz_end end, uint8_t at)
+{
+	struct gz_end source;
+
+	return at < GZ_AT_PORT || gz_end_is_v4(end) || gz_addr_is_local(end) ||
+	       gz_ipv6_source(&end, port_at(at), &source);
+}
+
+static struct gz_end source_of(struct gz_end peer, uint8_t at)
 {
 	struct gz_end same = {.addr = peer.addr, .scope = peer.scope};
 	const struct gz_own4 *own = gz_own4();
@@ -288,8 +320,9 @@ struct gz_end gz_addr_source(struct gz_end peer)
 	if (gz_addr_is_local(peer))
 		return same;
 	if (!gz_end_is_v4(peer)) {
-		gz_ipv6_source(&peer.addr, &same.addr);
-		gz_addr_set_scope(&same);
+		/* Without a way there, one that bind() would take: it is refused elsewhere */
+		if (!gz_ipv6_source(&peer, port_at(at), &same))
+			gz_ipv6_source(&peer, -1, &same);
 		return same;
 	}
 	r = route4(own, peer, &i);
@@ -298,10 +331,15 @@ struct gz_end gz_addr_source(struct gz_end peer)
 	return gz_end_v4(own->addr[i < 0 ? 0 : i].addr, 0);
 }
 
+struct gz_end gz_addr_source(struct gz_end peer)
+{
+	return source_of(peer, 0);
+}
+
 struct gz_end gz_addr_source_at(struct gz_end peer, uint8_t at)
 {
 	const struct gz_own4 *own = gz_own4();
-	struct gz_end best = gz_addr_source(peer);
+	struct gz_end best = source_of(peer, at);
 	int i = gz_end_is_v4(best) ? having(own, gz_end_v4_addr(best)) : -1, first;
 
 	/* inet_select_addr(): the route's, if it is by that interface, else its first */
@@ -385,6 +423,6 @@ bool gz_addr_is_local(struct gz_end end)
 	uint32_t addr = gz_end_v4_addr(end);
 
 	if (!gz_end_is_v4(end))
-		return gz_ipv6_is_local(&end.addr);
+		return gz_ipv6_is_local(&end);
 	return ntohl(addr) >> 24 == 127 || having(own, addr) >= 0;
 }

@@ -48,10 +48,15 @@ bool gz_addr_is_group(struct gz_end end);
 bool gz_addr_stays_here(struct gz_end end);
 /** Has it a meaning on one link only (ipv6(7), sin6_scope_id)? */
 bool gz_addr_has_scope(struct gz_end end);
-/** Give @end the scope that it has in the stack: there is one link. */
-void gz_addr_set_scope(struct gz_end *end);
+/** Give @end, if it has a scope, that of the link of port @port, of gz_ports[] */
+void gz_addr_set_scope(struct gz_end *end, unsigned port);
+/** Is a scope that @end has that of the interface @at, as gz_iface_bound() has it?  0: any */
+bool gz_addr_scope_fits(struct gz_end end, uint8_t at);
 /** Does the stack have a way to it? */
 bool gz_addr_routed(struct gz_end end);
+/** The same by the interface @at, as gz_iface_bound() has it: of IPv4 it takes all for neighbours
+ */
+bool gz_addr_routed_at(struct gz_end end, uint8_t at);
 /** The port that packets to @to leave by; of an address of ours the one that has it.  Any thread */
 struct gz_port *gz_addr_port(struct gz_end to);
 /** The gateway or next hop that packets to @to go by.  Return: false: it is on the link */

@@ -15,7 +15,6 @@
 #include <stdint.h>
 
 struct gz_datagram;
-struct gz_group_options;
 struct gz_stat;
 struct gz_worker;
 
@@ -27,8 +26,8 @@ struct gz_code {
 	int (*main)(void *); /* an lcore function; its argument is not used */
 	void (*destroy)(void);
 	/* In the worker's thread: udp.h, icmp.h */
-	void (*datagram)(const struct gz_datagram *d, const struct gz_group_options *mc);
-	bool (*icmp)(const struct gz_datagram *d, const struct gz_group_options *mc);
+	void (*datagram)(const struct gz_datagram *d);
+	bool (*icmp)(const struct gz_datagram *d);
 };
 
 extern const struct gz_code gz_code;

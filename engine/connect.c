@@ -224,10 +224,10 @@ static int start_connect(struct gz_call_ctx *c, struct gz_end peer, bool nonbloc
 	/* Loopback's addresses do not leave the host (__ip_route_output_key()). */
 	if (gz_addr_is_loopback(local) && !gz_addr_is_local(peer))
 		return -EINVAL;
-	/* One that IP_FREEBIND let be bound is nobody's to send from; only the first port has IPv6.
-	 */
-	if (!gz_addr_is_local(local) ||
-	    (!gz_end_is_v4(peer) && s->opt.at > GZ_AT_PORT && !gz_addr_is_local(peer)))
+	if (!gz_addr_scope_fits(peer, s->opt.at))
+		return -EINVAL;
+	/* One that IP_FREEBIND let be bound is nobody's to send from. */
+	if (!gz_addr_is_local(local) || !gz_addr_routed_at(peer, s->opt.at))
 		return -ENETUNREACH;
 	f = new_flow(s, local, peer, &err);
 	if (!f)

@@ -289,6 +289,25 @@ static bool chosen_anew(const struct gz_sock *s, bool connecting)
 	return connecting && gz_sock_state(s) == GZ_ESTABLISHED && !s->dgram.chose_addr;
 }
 
+/* udpv6_sendmsg(): what has a scope and does not say it has that of the interface that the
+ * socket is bound to, or sends to groups by; else the first one's that has IPv6 */
+static void choose_scope(struct gz_sock *s, struct gz_end *peer)
+{
+	struct gz_group_options o;
+	uint8_t at = s->opt.at;
+
+	if (peer->scope || !gz_addr_has_scope(*peer))
+		return;
+	if (at < GZ_AT_PORT && gz_addr_is_group(*peer)) {
+		pthread_mutex_lock(&s->lock);
+		gz_groups_options(s, false, &o);
+		pthread_mutex_unlock(&s->lock);
+		at = o.at;
+	}
+	gz_addr_set_scope(peer,
+			  at >= GZ_AT_PORT ? (unsigned)at - GZ_AT_PORT : gz_engine_first6(gz_cfg));
+}
+
 int64_t gz_dgram_target(struct gz_call_ctx *c, uint64_t addr, int len, struct gz_end *peer,
 			bool connecting, bool *by_twin)
 {
@@ -310,7 +329,7 @@ int64_t gz_dgram_target(struct gz_call_ctx *c, uint64_t addr, int len, struct gz
 		lo.port = peer->port;
 		*peer = lo;
 	}
-	gz_addr_set_scope(peer);
+	choose_scope(s, peer);
 	*by_twin = gz_udp_twin_knows(s, *peer);
 	if (*by_twin)
 		return 0;
@@ -336,7 +355,7 @@ int64_t gz_dgram_target(struct gz_call_ctx *c, uint64_t addr, int len, struct gz
 	if (gz_end_is_v4(*peer) && !gz_end_is_any(s->local) && !gz_addr_to_many(s->local) &&
 	    !gz_addr_is_local(s->local) && !chosen_anew(s, connecting))
 		return -ENETUNREACH;
-	return 0;
+	return gz_addr_routed_at(*peer, peer->scope ? 0 : s->opt.at) ? 0 : -ENETUNREACH;
 }
 
 /* --- ports and peers ----------------------------------------------------- */
@@ -523,12 +542,14 @@ static int64_t connect_target(struct gz_call_ctx *c, sa_family_t family, struct 
 			      bool *by_twin)
 {
 	const struct gz_sock *s = c->s;
+	int64_t r;
 
 	if (family != s->family && (s->family == AF_INET || family != AF_INET || s->opt.v6only))
 		return -EAFNOSUPPORT;
 	if (lacks_link(c, family))
 		return -EINVAL;
-	return gz_dgram_target(c, c->args[1], (int)c->args[2], peer, true, by_twin);
+	r = gz_dgram_target(c, c->args[1], (int)c->args[2], peer, true, by_twin);
+	return r ? r : gz_addr_scope_fits(*peer, s->opt.at) ? 0 : -EINVAL;
 }
 
 static int64_t do_connect(struct gz_call_ctx *c)

@@ -29,7 +29,6 @@
 
 #include "engine/dhcp.h"
 #include "engine/end.h"
-#include "engine/ipv6.h"
 #include "engine/log.h"
 #include "engine/own4.h"
 #include "engine/rtnl.h"
@@ -179,7 +178,7 @@ static void settle(struct client *c)
 static void take_mtu(struct client *c)
 {
 	struct gz_port *p = &gz_ports[number(c)];
-	uint16_t least = gz_ipv6_netif() == c->nif ? MTU_LEAST6 : MTU_LEAST, mtu = c->mtu;
+	uint16_t least = gz_engine_has6(gz_cfg, number(c)) ? MTU_LEAST6 : MTU_LEAST, mtu = c->mtu;
 
 	if (mtu < least || mtu > c->port_mtu) {
 		if (mtu)

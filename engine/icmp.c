@@ -179,7 +179,7 @@ static void refuse(struct gz_end peer, struct gz_end port, const struct gz_quote
 	n = HEADER + put_datagram(b + HEADER, peer, port, (size_t)q->data[4] << 8 | q->data[5]);
 	m.data = (struct iovec[]){{b, n}, data};
 	m.len = n + data.iov_len;
-	gz_here->code->icmp(&m, NULL);
+	gz_here->code->icmp(&m);
 }
 
 /* --- from the kernel: closed shadows -------------------------------------- */

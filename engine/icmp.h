@@ -13,7 +13,6 @@
 #include "engine/end.h"
 
 struct gz_datagram;
-struct gz_group_options;
 struct gz_icmp;
 struct gz_worker;
 struct netif;
@@ -41,7 +40,7 @@ bool gz_icmp_errors(struct pbuf *p);
 void gz_icmp_to_shadow(const struct gz_datagram *d, uint8_t proto, uint32_t to, const uint8_t *h,
 		       struct gz_end offender, const struct gz_icmp *e);
 /** Send @d, a message of ICMP; its checksum is made.  @mc may be NULL.  false: dropped */
-bool gz_icmp_send(const struct gz_datagram *d, const struct gz_group_options *mc);
+bool gz_icmp_send(const struct gz_datagram *d);
 
 /** What is to be known of a packet in an error */
 struct gz_quote {

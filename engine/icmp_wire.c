@@ -56,6 +56,8 @@ bool gz_icmp_errors(struct pbuf *p)
 	bool v6 = ip_current_is_v6();
 	uint8_t b[HEADER + QUOTED];
 	size_t n = pbuf_copy_partial(p, b, sizeof(b), 0);
+	const struct gz_wire *w = ip_current_input_netif()->state;
+	unsigned here = w ? (unsigned)(w->port - gz_ports) : 0;
 	struct gz_icmp e = {b[0], b[1], 0};
 	struct gz_end offender;
 	struct gz_datagram d;
@@ -65,16 +67,16 @@ bool gz_icmp_errors(struct pbuf *p)
 	if (n < HEADER || !is_error(e.type, v6) || !checksum_ok(p, v6) ||
 	    !gz_icmp_quote(b + HEADER, n - HEADER, &q))
 		return true;
-	gz_addr_set_scope(&q.src);
-	gz_addr_set_scope(&q.dst);
+	gz_addr_set_scope(&q.src, here);
+	gz_addr_set_scope(&q.dst, here);
 	memcpy(&e.info, b + 4, 4);
 	e.info = ntohl(e.info);
 	if (q.proto == IPPROTO_TCP)
 		return about_segment(&q, &e);
 	if (q.proto != IPPROTO_UDP && q.proto != (v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP))
 		return true;
-	offender = v6 ? gz_ipv6_end(ip6_current_src_addr(), 0)
-		      : gz_end_v4(ip4_current_src_addr()->addr, 0);
+	offender =
+	    v6 ? gz_ipv6_of(ip6_current_src_addr(), 0) : gz_end_v4(ip4_current_src_addr()->addr, 0);
 	data = (struct iovec){(void *)(uintptr_t)(q.data + HEADER), q.len - HEADER};
 	d = (struct gz_datagram){
 	    .src = q.src, .dst = q.dst, .data = &data, .ndata = 1, .len = data.iov_len};
@@ -118,9 +120,9 @@ void gz_icmp_input(struct pbuf *p, struct netif *inp)
 
 /* --- to the wire ---------------------------------------------------------- */
 
-bool gz_icmp_send(const struct gz_datagram *d, const struct gz_group_options *mc)
+bool gz_icmp_send(const struct gz_datagram *d)
 {
-	struct netif *nif = gz_udp_way_out(d, mc);
+	struct netif *nif = gz_udp_way_out(d);
 	bool v6 = !gz_end_is_v4(d->dst);
 	ip_addr_t src, dst;
 	struct pbuf *p;

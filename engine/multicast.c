@@ -27,7 +27,9 @@ struct gz_groups {
 	struct gz_group_options opt[2]; /* IPv6, IPv4 */
 	unsigned n;
 	struct membership {
-		struct gz_end group, local; /* local any: no interface was named */
+		struct gz_end group; /* without a scope: @at is its interface */
+		uint8_t at;	     /* as gz_iface_bound() has it; 0: what was named is gone */
+		uint32_t address;    /* that named the interface, of IPv4; 0: none did */
 		struct gz_sources sources;
 	} of[MEMBERSHIPS_MAX];
 };
@@ -54,18 +56,14 @@ void gz_groups_options(const struct gz_sock *s, bool v4, struct gz_group_options
 	*o = s->dgram.groups ? s->dgram.groups->opt[v4] : defaults;
 }
 
-/* The port at which @m is.  Where no interface was named, ip_mc_find_dev(), that of the route */
-static struct gz_port *port_of(const struct membership *m)
+static bool same_group(const struct membership *m, struct gz_end group)
 {
-	return gz_addr_port(gz_end_is_any(m->local) ? m->group : m->local);
+	return IN6_ARE_ADDR_EQUAL(&m->group.addr, &group.addr);
 }
 
 static bool is_at(const struct membership *m, uint8_t at)
 {
-	if (gz_nports == 1)
-		return true;
-	return at ==
-	       (gz_addr_is_loopback(m->local) ? GZ_AT_LO : GZ_AT_PORT + (port_of(m) - gz_ports));
+	return gz_nports == 1 || at == m->at;
 }
 
 /* As ip_mc_sf_allow() and inet6_mc_check() */
@@ -82,7 +80,7 @@ bool gz_groups_allow(struct gz_sock *s, struct gz_end dst, struct gz_end src, ui
 	gz_groups_options(s, gz_end_is_v4(dst), &o);
 	allow = o.all;
 	for (unsigned i = 0; g && i < g->n; i++) {
-		if (!gz_end_same_addr(g->of[i].group, dst) || !is_at(&g->of[i], at))
+		if (!same_group(&g->of[i], dst) || !is_at(&g->of[i], at))
 			continue;
 		allow = gz_sources_allow(&g->of[i].sources, src);
 		break;
@@ -93,11 +91,11 @@ bool gz_groups_allow(struct gz_sock *s, struct gz_end dst, struct gz_end src, ui
 
 static void tell_worker(const struct membership *m, bool join)
 {
-	struct gz_port *p = port_of(m);
-
+	if (m->at < GZ_AT_PORT) /* lo: nobody hears of it */
+		return;
 	gz_worker_post(gz_udp_sender(m->group), &(struct gz_msg){.op = GZ_OP_GROUP,
 								 .group = m->group,
-								 .id = (uint64_t)(p - gz_ports),
+								 .id = (unsigned)m->at - GZ_AT_PORT,
 								 .prefix = join ? 1 : 0,
 								 .fd = -1});
 }
@@ -129,33 +127,42 @@ bool gz_groups_option(int level, int opt)
 	       opt == IP_BLOCK_SOURCE || opt == IP_UNBLOCK_SOURCE || opt == IP_MSFILTER;
 }
 
-/*
- * An interface by its IPv4 address, or by an index that gz_addr_ifindex() gave.
- * Return: 0 and an address of it, any when none was named; or -ENODEV
- */
-static int interface(bool v4, uint32_t addr, int index, struct gz_end *local)
+/* Has the interface of port @p the family? */
+static bool has_family(const struct gz_port *p, bool v4)
 {
-	static const struct gz_end none;
-	struct gz_end lo = gz_addr_loopback(v4);
+	return v4 || gz_engine_has6(gz_cfg, (unsigned)(p - gz_ports));
+}
 
-	*local = none;
-	if (index == gz_addr_ifindex(lo)) {
-		*local = lo;
-	} else if (index) {
-		const struct gz_own4 *own = gz_own4();
-		const struct gz_port *p = gz_iface_by_index(index);
-		int of_port = p ? gz_own4_of(own, (unsigned)(p - gz_ports)) : -1;
+/*
+ * An interface by its IPv4 address, or by an index that gz_addr_ifindex() gave, as
+ * gz_iface_bound() has it.  Return: 0, @at is 0 when none was named; or -ENODEV
+ */
+static int interface(bool v4, uint32_t addr, int index, uint8_t *at)
+{
+	const struct gz_end local = gz_end_v4(addr, 0);
+	const struct gz_port *p = gz_iface_by_index(index);
 
-		if (!p || (!v4 && p != &gz_ports[0])) /* no other has IPv6 */
-			return -ENODEV;
-		if (v4 && of_port >= 0)
-			*local = gz_end_v4(own->addr[of_port].addr, 0);
-	} else if (addr) {
-		*local = gz_end_v4(addr, 0);
-		if (!gz_addr_is_local(*local))
-			return -ENODEV;
+	*at = 0;
+	if (index == gz_addr_ifindex(gz_addr_loopback(v4)) ||
+	    (!index && addr && gz_addr_is_loopback(local))) {
+		*at = GZ_AT_LO;
+		return 0;
 	}
-	return 0;
+	if (!index && addr && gz_addr_is_local(local))
+		p = gz_addr_port(local);
+	if (p && has_family(p, v4))
+		*at = (uint8_t)(GZ_AT_PORT + (p - gz_ports));
+	return *at || (!index && !addr) ? 0 : -ENODEV;
+}
+
+/* Where @m is: ip_mc_find_dev(), by the route where no interface was named */
+static int place(struct membership *m, bool v4, int index)
+{
+	int err = interface(v4, m->address, index, &m->at);
+
+	if (!err && !m->at)
+		m->at = (uint8_t)(GZ_AT_PORT + (gz_addr_port(m->group) - gz_ports));
+	return err;
 }
 
 static int join(struct gz_sock *s, const struct membership *m)
@@ -166,8 +173,7 @@ static int join(struct gz_sock *s, const struct membership *m)
 	pthread_mutex_lock(&s->lock);
 	g = groups(s);
 	for (unsigned i = 0; g && i < g->n; i++)
-		if (gz_end_same_addr(g->of[i].group, m->group) &&
-		    gz_end_same_addr(g->of[i].local, m->local))
+		if (same_group(&g->of[i], m->group) && g->of[i].at == m->at)
 			err = -EADDRINUSE;
 	if (!err && (!g || g->n == MEMBERSHIPS_MAX))
 		err = -ENOBUFS;
@@ -188,8 +194,9 @@ static int leave(struct gz_sock *s, const struct membership *m)
 	pthread_mutex_lock(&s->lock);
 	g = s->dgram.groups;
 	for (unsigned i = 0; g && i < g->n; i++) {
-		if (gz_end_same_addr(g->of[i].group, m->group) &&
-		    (gz_end_is_any(m->local) || gz_end_same_addr(g->of[i].local, m->local))) {
+		/* ip_mc_leave_group(): by the address that it was joined at, if that is gone */
+		if (same_group(&g->of[i], m->group) &&
+		    (m->at ? g->of[i].at == m->at : g->of[i].address == m->address)) {
 			was = g->of[i];
 			g->of[i] = g->of[--g->n];
 			err = 0;
@@ -236,7 +243,7 @@ static int set_interface(struct gz_sock *s, bool v4, const void *val, socklen_t 
 {
 	struct ip_mreqn m = {.imr_ifindex = 0};
 	struct gz_groups *g;
-	struct gz_end local;
+	uint8_t at;
 	int err;
 
 	if (!v4 && len < sizeof(int))
@@ -251,13 +258,15 @@ static int set_interface(struct gz_sock *s, bool v4, const void *val, socklen_t 
 		memcpy(&m.imr_address, val, sizeof(struct in_addr));
 	else
 		return -EINVAL;
-	err = interface(v4, m.imr_address.s_addr, m.imr_ifindex, &local);
+	err = interface(v4, m.imr_address.s_addr, m.imr_ifindex, &at);
 	if (err)
 		return m.imr_ifindex ? err : -EADDRNOTAVAIL;
 	pthread_mutex_lock(&s->lock);
 	g = groups(s);
 	if (g) {
-		g->opt[v4].local = local;
+		g->opt[v4].at = at;
+		g->opt[v4].local =
+		    at == GZ_AT_LO ? gz_addr_loopback(v4) : gz_end_v4(m.imr_address.s_addr, 0);
 		g->opt[v4].ifindex = m.imr_ifindex;
 	}
 	pthread_mutex_unlock(&s->lock);
@@ -295,13 +304,15 @@ static int read_request(int level, int opt, const void *val, socklen_t len, stru
 	}
 	m->group =
 	    is_v4 ? gz_end_v4(v4.imr_multiaddr.s_addr, 0) : gz_ipv6_end(&v6.ipv6mr_multiaddr, 0);
+	m->address = is_v4 ? v4.imr_address.s_addr : 0;
 	if (!gz_addr_is_group(m->group))
 		return is_v4 && (opt == IP_DROP_MEMBERSHIP || opt == MCAST_LEAVE_GROUP)
 			   ? -EADDRNOTAVAIL
 			   : -EINVAL;
 	if (!is_v4 && !gz_ipv6_is_up() && index != gz_addr_ifindex(gz_addr_loopback(false)))
 		return -ENODEV;
-	return interface(is_v4, v4.imr_address.s_addr, index, &m->local);
+	/* Without an interface, all that ipv6_sock_mc_drop() looks for is the group */
+	return place(m, is_v4, index);
 }
 
 /* --- source filters ------------------------------------------------------- */
@@ -309,8 +320,7 @@ static int read_request(int level, int opt, const void *val, socklen_t len, stru
 static struct membership *find(struct gz_groups *g, const struct membership *m)
 {
 	for (unsigned i = 0; g && i < g->n; i++)
-		if (gz_end_same_addr(g->of[i].group, m->group) &&
-		    gz_end_same_addr(g->of[i].local, m->local))
+		if (same_group(&g->of[i], m->group) && g->of[i].at == m->at)
 			return &g->of[i];
 	return NULL;
 }
@@ -321,10 +331,21 @@ static struct gz_end end_in(const struct sockaddr_storage *ss, bool v4)
 		  : gz_ipv6_end(&((const struct sockaddr_in6 *)ss)->sin6_addr, 0);
 }
 
-/* Is the group one?  Which interface?  Return: 0 or -errno */
-static int place(struct membership *m, bool v4, uint32_t addr, int index)
+/* A source at the interface of @m */
+static struct gz_end source_in(const struct sockaddr_storage *ss, bool v4,
+			       const struct membership *m)
 {
-	return gz_addr_is_group(m->group) ? interface(v4, addr, index, &m->local) : -EINVAL;
+	struct gz_end e = end_in(ss, v4);
+
+	if (m->at >= GZ_AT_PORT)
+		gz_addr_set_scope(&e, (unsigned)m->at - GZ_AT_PORT);
+	return e;
+}
+
+/* Is the group one?  Which interface?  Return: 0 or -errno */
+static int place_group(struct membership *m, bool v4, int index)
+{
+	return gz_addr_is_group(m->group) ? place(m, v4, index) : -EINVAL;
 }
 
 /* struct ip_mreq_source, struct group_source_req.  Return: 0 or -errno */
@@ -333,7 +354,7 @@ static int read_source(bool v4, bool by_address, const void *val, socklen_t len,
 {
 	struct group_source_req r;
 	struct ip_mreq_source o;
-	int family = v4 ? AF_INET : AF_INET6;
+	int family = v4 ? AF_INET : AF_INET6, err;
 
 	if (by_address) {
 		if (len != sizeof(o))
@@ -341,7 +362,8 @@ static int read_source(bool v4, bool by_address, const void *val, socklen_t len,
 		memcpy(&o, val, sizeof(o));
 		m->group = gz_end_v4(o.imr_multiaddr.s_addr, 0);
 		*src = gz_end_v4(o.imr_sourceaddr.s_addr, 0);
-		return place(m, v4, o.imr_interface.s_addr, 0);
+		m->address = o.imr_interface.s_addr;
+		return place_group(m, v4, 0);
 	}
 	if (len < sizeof(r))
 		return -EINVAL;
@@ -349,8 +371,9 @@ static int read_source(bool v4, bool by_address, const void *val, socklen_t len,
 	if (r.gsr_group.ss_family != family || r.gsr_source.ss_family != family)
 		return -EADDRNOTAVAIL;
 	m->group = end_in(&r.gsr_group, v4);
-	*src = end_in(&r.gsr_source, v4);
-	return place(m, v4, 0, (int)r.gsr_interface);
+	err = place_group(m, v4, (int)r.gsr_interface);
+	*src = source_in(&r.gsr_source, v4, m);
+	return err;
 }
 
 /* What an option does to a filter; not is: it does nothing to one source */
@@ -416,7 +439,8 @@ static int read_filter(bool v4, int opt, const void *val, socklen_t len, struct 
 		f->m.group = gz_end_v4(o.imsf_multiaddr.s_addr, 0);
 		f->mode = o.imsf_fmode;
 		f->n = o.imsf_numsrc;
-		return place(&f->m, v4, o.imsf_interface.s_addr, 0);
+		f->m.address = o.imsf_interface.s_addr;
+		return place_group(&f->m, v4, 0);
 	}
 	memcpy(&g, val, f->head);
 	if (g.gf_group.ss_family != (v4 ? AF_INET : AF_INET6))
@@ -424,7 +448,7 @@ static int read_filter(bool v4, int opt, const void *val, socklen_t len, struct 
 	f->m.group = end_in(&g.gf_group, v4);
 	f->mode = g.gf_fmode;
 	f->n = g.gf_numsrc;
-	return place(&f->m, v4, 0, (int)g.gf_interface);
+	return place_group(&f->m, v4, (int)g.gf_interface);
 }
 
 static int set_filter(struct gz_sock *s, bool v4, int opt, const void *val, socklen_t len)
@@ -446,8 +470,8 @@ static int set_filter(struct gz_sock *s, bool v4, int opt, const void *val, sock
 	f.m.sources.n = f.n;
 	for (unsigned i = 0; i < f.n; i++) {
 		memcpy(&ss, (const char *)val + f.head + i * f.each, f.each);
-		f.m.sources.of[i] =
-		    f.each == sizeof(ss) ? end_in(&ss, v4) : gz_end_v4(*(uint32_t *)(void *)&ss, 0);
+		f.m.sources.of[i] = f.each == sizeof(ss) ? source_in(&ss, v4, &f.m)
+							 : gz_end_v4(*(uint32_t *)(void *)&ss, 0);
 	}
 	pthread_mutex_lock(&s->lock);
 	at = find(s->dgram.groups, &f.m);

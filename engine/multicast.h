@@ -3,8 +3,8 @@
  * multicast.h - Groups that UDP sockets are members of (RFC 1112, ip(7), ipv6(7))
  *
  * Memberships are the sockets', under their locks; lwIP speaks IGMP and MLD for the
- * host, in the worker, by messages.  All addresses of the stack are on one wire: a
- * group is joined there, whichever of them the program names.
+ * host, in the worker, by messages.  A group is joined at a port, by whatever address there
+ * the program names it; which one that is is found out once, for addresses change.
  */
 #ifndef GZ_MULTICAST_H
 #define GZ_MULTICAST_H
@@ -23,7 +23,8 @@ struct gz_group_options {
 	uint8_t hops;
 	bool loop;
 	bool all;	     /* take groups that other sockets joined, too */
-	struct gz_end local; /* IP_MULTICAST_IF; any: by the route */
+	uint8_t at;	     /* IP_MULTICAST_IF, as gz_iface_bound() has it; 0: by the route */
+	struct gz_end local; /* the address that it named, or loopback's; else any */
 	int ifindex;	     /* IPV6_MULTICAST_IF */
 };
 

@@ -61,7 +61,7 @@ void gz_neigh_second(void)
 
 		if (e->state == ND6_NO_ENTRY)
 			continue;
-		v[n].end = gz_ipv6_end(e->next_hop_address.addr, 0);
+		v[n].end = gz_ipv6_of(&e->next_hop_address, 0);
 		v[n].at = port_of(e->netif);
 		v[n].state = state_of(e->state);
 		v[n].known = e->state != ND6_INCOMPLETE;

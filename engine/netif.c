@@ -31,6 +31,7 @@
 #include "engine/attach.h"
 #include "engine/counters.h"
 #include "engine/gso.h"
+#include "engine/iface.h"
 #include "engine/ipv6.h"
 #include "engine/link.h"
 #include "engine/log.h"
@@ -513,17 +514,16 @@ static err_t lo_output(struct netif *nif, struct pbuf *p, const ip4_addr_t *dst)
 
 static err_t port_output6(struct netif *nif, struct pbuf *p, const ip6_addr_t *dst)
 {
-	int i = netif_get_ip6_addr_match(nif, dst);
+	struct netif *own = gz_ipv6_having(dst);
 	err_t err;
 
 	if (net.mute)
 		return ERR_OK;
-	/* What was found to be a duplicate is another host's. */
-	if (i >= 0 && !ip6_addr_isduplicated(netif_ip6_addr_state(nif, i)))
+	if (own)
 		return gz_attach_shares() && !ip6_addr_islinklocal(dst) && is_elsewhere6(p)
 			   ? to_other_engine(nif, p, ETHTYPE_IPV6)
-			   : loop_put(nif, p);
-	err = ethip6_output(nif, p, gz_ipv6_next_hop(dst));
+			   : loop_put(own, p);
+	err = ethip6_output(nif, p, gz_ipv6_next_hop(nif, dst));
 	gz_netif_segment(0);
 	gz_ipv6_sent();
 	return err;
@@ -587,8 +587,8 @@ static void link_changed(const struct gz_wire *w)
 		netif_set_link_down(nif);
 		netif_set_link_up(nif);
 	}
-	if (!w->no_link && w == &gz_worker.wire[0])
-		gz_ipv6_link_up();
+	if (!w->no_link)
+		gz_ipv6_link_up(w);
 }
 
 void gz_netif_link(void)
@@ -668,13 +668,15 @@ int gz_netif_init(void)
 			err = add(&gz_worker.wire[i], 0, 0);
 		for (; !err && k < own->n && own->port[k] == i; k++)
 			err = add(&gz_worker.wire[i], own->addr[k].addr, own->addr[k].len);
+		/* IPv6 needs a netif of the port's, with or without an IPv4 address. */
+		if (!err && !gz_worker.wire[i].nif)
+			err = add(&gz_worker.wire[i], 0, 0);
 	}
 	if (!err && net.n)
 		netif_set_default(&net.nif[0]);
 	if (!err)
 		err = add_loopback();
-	/* IPv6 needs a netif of the port's, with or without an IPv4 address. */
-	return !err && net.n ? gz_ipv6_init(gz_cfg, &net.nif[0]) : err;
+	return err ? err : gz_ipv6_init(gz_cfg);
 }
 
 struct netif *gz_netif_to(const struct gz_wire *w, uint32_t addr)
@@ -683,6 +685,13 @@ struct netif *gz_netif_to(const struct gz_wire *w, uint32_t addr)
 		if (wire_of(&net.nif[i]) == w && netif_ip4_addr(&net.nif[i])->addr == addr)
 			return &net.nif[i];
 	return w->nif;
+}
+
+struct netif *gz_netif_at(uint8_t at, struct gz_end local)
+{
+	const struct gz_wire *w = &gz_worker.wire[at - GZ_AT_PORT];
+
+	return gz_end_is_v4(local) ? gz_netif_to(w, gz_end_v4_addr(local)) : w->nif;
 }
 
 void gz_netif_count(struct netif *nif, enum gz_counter c)

@@ -29,6 +29,7 @@ struct gz_wire {
 	int rx_queue; /* -1: none, its packets are handed to it */
 	uint16_t tx_queue;
 	bool no_link;
+	bool ipv6;		     /* the port has it */
 	struct gz_offloads offloads; /* of the port, as lwIP was told */
 	struct netif
 	    *nif;	 /* the first: of groups, of IPv6, and of what is for no address of ours */
@@ -71,6 +72,8 @@ bool gz_netif_is_mute(void);
 
 /** The netif of @w's that has the IPv4 address @addr, else the first; NULL: @w has none */
 struct netif *gz_netif_to(const struct gz_wire *w, uint32_t addr);
+/** The same of the port @at, as gz_iface_bound() has it, and an address of either family */
+struct netif *gz_netif_at(uint8_t at, struct gz_end local);
 /** Count at the port of @nif, or at none if it is loopback */
 void gz_netif_count(struct netif *nif, enum gz_counter c);
 /** A number for @nif that another worker's is found by, less than 256 */

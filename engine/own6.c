@@ -10,6 +10,7 @@
 
 #include "config/config.h"
 #include "engine/address.h"
+#include "engine/iface.h"
 #include "engine/ipv6.h"
 #include "engine/log.h"
 #include "engine/route.h"
@@ -30,21 +31,28 @@ bool gz_ipv6_same(const struct in6_addr *a, const struct in6_addr *b, unsigned b
 }
 
 /* Locked */
-static bool known_duplicate(const struct in6_addr *a)
+static bool known_duplicate(const struct gz_own6_addr *a)
 {
 	for (unsigned i = 0; i < v6.n; i++)
-		if (v6.own[i].duplicate && IN6_ARE_ADDR_EQUAL(&v6.own[i].addr, a))
+		if (v6.own[i].duplicate && v6.own[i].port == a->port &&
+		    IN6_ARE_ADDR_EQUAL(&v6.own[i].addr, &a->addr))
 			return true;
 	return false;
 }
 
 /* Does @o have @a, for programs to use? */
-static bool has(const struct gz_own6 *o, const struct in6_addr *a)
+static bool has(const struct gz_own6 *o, const struct gz_own6_addr *a)
 {
 	for (unsigned i = 0; i < o->n; i++)
-		if (!o->own[i].duplicate && IN6_ARE_ADDR_EQUAL(&o->own[i].addr, a))
+		if (!o->own[i].duplicate && o->own[i].port == a->port &&
+		    IN6_ARE_ADDR_EQUAL(&o->own[i].addr, &a->addr))
 			return true;
 	return false;
+}
+
+static uint8_t bits_of(const struct gz_own6_addr *a)
+{
+	return a->network ? a->network : SLAAC_BITS;
 }
 
 /* Tell of what @from has and @to has not. */
@@ -53,8 +61,8 @@ static void tell(const struct gz_own6 *from, const struct gz_own6 *to, bool came
 	for (unsigned i = 0; i < from->n; i++) {
 		const struct gz_own6_addr *a = &from->own[i];
 
-		if (!a->duplicate && !IN6_IS_ADDR_LINKLOCAL(&a->addr) && !has(to, &a->addr))
-			gz_rtnl_tell_address6(&a->addr, a->network ? a->network : SLAAC_BITS, came);
+		if (!a->duplicate && !IN6_IS_ADDR_LINKLOCAL(&a->addr) && !has(to, a))
+			gz_rtnl_tell_address6(&a->addr, bits_of(a), &gz_ports[a->port], came);
 	}
 }
 
@@ -65,7 +73,7 @@ void gz_own6_publish(const struct gz_own6 *o)
 
 	pthread_mutex_lock(&lock);
 	for (unsigned i = 0; i < o->n; i++)
-		if (o->own[i].duplicate && !known_duplicate(&o->own[i].addr))
+		if (o->own[i].duplicate && !known_duplicate(&o->own[i]))
 			gz_err("%s is another host's address already: not used",
 			       inet_ntop(AF_INET6, &o->own[i].addr, text, sizeof(text)));
 	old = v6;
@@ -75,28 +83,43 @@ void gz_own6_publish(const struct gz_own6 *o)
 	tell(&old, o, false);
 }
 
-bool gz_ipv6_is_local(const struct in6_addr *a)
+/* Under the lock: the port that has @a, of those that @scope allows; -1: none */
+static int owner(const struct in6_addr *a, uint32_t scope)
 {
-	bool found = IN6_IS_ADDR_LOOPBACK(a);
-
-	pthread_mutex_lock(&lock);
-	for (unsigned i = 0; i < v6.n && !found; i++)
-		found = !v6.own[i].duplicate && IN6_ARE_ADDR_EQUAL(&v6.own[i].addr, a);
-	pthread_mutex_unlock(&lock);
-	return found;
+	for (unsigned i = 0; i < v6.n; i++)
+		if (!v6.own[i].duplicate && IN6_ARE_ADDR_EQUAL(&v6.own[i].addr, a) &&
+		    (!scope || scope == gz_ipv6_scope(v6.own[i].port)))
+			return v6.own[i].port;
+	return -1;
 }
 
-unsigned gz_ipv6_list(struct gz_prefix *list, unsigned max)
+int gz_ipv6_owner(const struct gz_end *e)
+{
+	int port;
+
+	pthread_mutex_lock(&lock);
+	port = owner(&e->addr, e->scope);
+	pthread_mutex_unlock(&lock);
+	return port;
+}
+
+bool gz_ipv6_is_local(const struct gz_end *e)
+{
+	return IN6_IS_ADDR_LOOPBACK(&e->addr) || gz_ipv6_owner(e) >= 0;
+}
+
+unsigned gz_ipv6_list(struct gz_own6_addr list[GZ_OWN6_MAX])
 {
 	unsigned n = 0;
 
 	pthread_mutex_lock(&lock);
-	for (unsigned i = 0; i < v6.n && n < max; i++)
-		if (!v6.own[i].duplicate && !IN6_IS_ADDR_LINKLOCAL(&v6.own[i].addr))
-			list[n++] = (struct gz_prefix){
-			    .addr = v6.own[i].addr,
-			    .len = v6.own[i].network ? v6.own[i].network : SLAAC_BITS,
-			};
+	for (unsigned i = 0; i < v6.n; i++) {
+		if (v6.own[i].duplicate || IN6_IS_ADDR_LINKLOCAL(&v6.own[i].addr))
+			continue;
+		list[n] = v6.own[i];
+		list[n].network = bits_of(&v6.own[i]);
+		n++;
+	}
 	pthread_mutex_unlock(&lock);
 	return n;
 }
@@ -108,82 +131,162 @@ void gz_ipv6_now(struct gz_own6 *o)
 	pthread_mutex_unlock(&lock);
 }
 
-struct in6_addr gz_ipv6_router(void)
-{
-	struct in6_addr a = gz_cfg->gateway6;
+/* --- ways ------------------------------------------------------------------ */
 
-	pthread_mutex_lock(&lock);
-	if (IN6_IS_ADDR_UNSPECIFIED(&a) && v6.nadvertised)
-		a = v6.advertised[0];
-	pthread_mutex_unlock(&lock);
-	return a;
-}
-
-/* Under the lock: how many bits has the longest network on the link that @a is in?  0: none */
-static unsigned on_link(const struct in6_addr *a)
+/* Under the lock, like those that follow: how many bits has the longest network on the link that
+ * @a is in, at @only (-1: at any port)?  0: none; @port is where */
+static unsigned on_link(const struct in6_addr *a, int only, int *port)
 {
 	unsigned best = 0;
 
-	for (unsigned i = 0; i < v6.n; i++)
-		if (!v6.own[i].duplicate && v6.own[i].network > best &&
-		    gz_ipv6_same(&v6.own[i].addr, a, v6.own[i].network))
-			best = v6.own[i].network;
-	for (unsigned i = 0; i < v6.nprefix; i++)
-		if (best < SLAAC_BITS && gz_ipv6_same(&v6.prefix[i], a, SLAAC_BITS))
-			best = SLAAC_BITS;
+	for (unsigned i = 0; i < v6.n; i++) {
+		const struct gz_own6_addr *o = &v6.own[i];
+
+		if (o->duplicate || o->network <= best || (only >= 0 && o->port != only) ||
+		    !gz_ipv6_same(&o->addr, a, o->network))
+			continue;
+		best = o->network;
+		*port = o->port;
+	}
+	for (unsigned i = 0; i < v6.nprefix; i++) {
+		const struct gz_own6_at *p = &v6.prefix[i];
+
+		if (best >= SLAAC_BITS || (only >= 0 && p->port != only) ||
+		    !gz_ipv6_same(&p->addr, a, SLAAC_BITS))
+			continue;
+		best = SLAAC_BITS;
+		*port = p->port;
+	}
 	return best;
 }
 
-const struct gz_route *gz_ipv6_route(const struct in6_addr *to, bool *link)
+/* A router, static or of a route's: the port that leads to it, -1: none */
+static int port_to(const struct in6_addr *router, unsigned link_local)
 {
-	const struct gz_route *r = gz_route_find(to);
-	unsigned bits;
+	int port = -1;
 
+	if (IN6_IS_ADDR_LINKLOCAL(router))
+		return (int)link_local;
+	on_link(router, -1, &port);
+	return port;
+}
+
+/* Is @port one that @only lets? */
+static bool allowed(int port, int only)
+{
+	return port >= 0 && (only < 0 || port == only);
+}
+
+/* By stack.gateway6, else by the first router that was advertised at a port that may be */
+static void by_router(struct gz_way6 *w, int only)
+{
+	const struct in6_addr *gateway = &gz_cfg->gateway6;
+	int port;
+
+	if (!IN6_IS_ADDR_UNSPECIFIED(gateway)) {
+		port = port_to(gateway, gz_engine_first6(gz_cfg));
+		if (allowed(port, only)) {
+			w->port = port;
+			w->via = *gateway;
+			return;
+		}
+	}
+	for (unsigned i = 0; i < v6.nadvertised; i++) {
+		if (!allowed(v6.advertised[i].port, only))
+			continue;
+		w->port = v6.advertised[i].port;
+		w->via = v6.advertised[i].addr;
+		return;
+	}
+}
+
+/* The port of a group, or of what has a scope: what it says itself, or @only, or the first */
+static int port_of_scope(const struct gz_end *to, int only)
+{
+	int port = to->scope ? gz_ipv6_port_of(to->scope) : only;
+
+	if (!to->scope && only < 0)
+		port = v6.n ? (int)gz_engine_first6(gz_cfg) : -1;
+	return allowed(port, only) && gz_engine_has6(gz_cfg, (unsigned)port) ? port : -1;
+}
+
+static void way(const struct gz_end *to, int only, struct gz_way6 *w)
+{
+	const struct gz_route *r;
+	unsigned bits;
+	int at = -1;
+
+	*w = (struct gz_way6){.port = -1};
+	if (gz_addr_has_scope(*to) || IN6_IS_ADDR_MULTICAST(&to->addr)) {
+		w->port = port_of_scope(to, only);
+		w->link = w->port >= 0;
+		return;
+	}
+	bits = on_link(&to->addr, only, &at);
+	r = gz_route_find(&to->addr);
+	if (r && r->to.len > bits && allowed(port_to(&r->via.addr, r->port), only)) {
+		w->route = r;
+		w->port = port_to(&r->via.addr, r->port);
+		w->via = r->via.addr;
+	} else if (bits) {
+		w->link = true;
+		w->port = at;
+	} else {
+		by_router(w, only);
+	}
+}
+
+void gz_ipv6_way(const struct gz_end *to, int only, struct gz_way6 *w)
+{
 	pthread_mutex_lock(&lock);
-	bits = on_link(to);
+	way(to, only, w);
 	pthread_mutex_unlock(&lock);
-	if (r && r->to.len <= bits)
-		r = NULL;
-	*link = bits && !r;
-	return r;
 }
 
 /* How much of @o's network @peer is in */
 static unsigned matching(const struct gz_own6_addr *o, const struct in6_addr *peer)
 {
-	unsigned bits = o->network ? o->network : SLAAC_BITS;
+	unsigned bits = bits_of(o);
 
 	return gz_ipv6_same(&o->addr, peer, bits) ? bits : 0;
 }
 
-bool gz_ipv6_source(const struct in6_addr *peer, struct in6_addr *source)
+/* RFC 6724 section 5: rules 3 and 5, then the longest prefix, by networks */
+static bool is_better(const struct gz_own6_addr *a, const struct gz_own6_addr *b,
+		      const struct in6_addr *peer, int port)
+{
+	if (a->preferred != b->preferred)
+		return a->preferred;
+	if ((a->port == port) != (b->port == port))
+		return a->port == port;
+	return matching(a, peer) > matching(b, peer);
+}
+
+bool gz_ipv6_source(const struct gz_end *peer, int only, struct gz_end *source)
 {
 	const struct gz_own6_addr *best = NULL;
-	const struct gz_route *r = gz_route_find(peer);
-	bool routed;
-	bool local = IN6_IS_ADDR_LINKLOCAL(peer) || IN6_IS_ADDR_MC_LINKLOCAL(peer) ||
-		     IN6_IS_ADDR_MC_NODELOCAL(peer);
+	bool local = gz_addr_has_scope(*peer);
+	struct gz_way6 w;
 
 	pthread_mutex_lock(&lock);
-	if (r && (local || IN6_IS_ADDR_MULTICAST(peer) || r->to.len <= on_link(peer)))
-		r = NULL;
-	routed = r || local || IN6_IS_ADDR_MULTICAST(peer) || v6.router || on_link(peer);
-	for (unsigned i = 0; i < v6.n && routed; i++) {
+	way(peer, only, &w);
+	for (unsigned i = 0; i < v6.n && w.port >= 0; i++) {
 		const struct gz_own6_addr *o = &v6.own[i];
 
-		/* RFC 6724 section 5: rules 2 and 3, then the longest prefix, by networks. */
-		if (o->duplicate || (bool)IN6_IS_ADDR_LINKLOCAL(&o->addr) != local)
+		if (o->duplicate || (bool)IN6_IS_ADDR_LINKLOCAL(&o->addr) != local ||
+		    (local && o->port != w.port))
 			continue;
-		if (r && r->src.set && IN6_ARE_ADDR_EQUAL(&o->addr, &r->src.addr)) {
+		if (w.route && w.route->src.set &&
+		    IN6_ARE_ADDR_EQUAL(&o->addr, &w.route->src.addr)) {
 			best = o;
 			break;
 		}
-		if (!best || (o->preferred && !best->preferred) ||
-		    (o->preferred == best->preferred && matching(o, peer) > matching(best, peer)))
+		if (!best || is_better(o, best, &peer->addr, w.port))
 			best = o;
 	}
 	if (best)
-		*source = best->addr;
+		*source = (struct gz_end){.addr = best->addr,
+					  .scope = local ? gz_ipv6_scope(best->port) : 0};
 	pthread_mutex_unlock(&lock);
 	return best;
 }
@@ -193,8 +296,19 @@ struct gz_end gz_ipv6_end(const void *addr, uint16_t port)
 	struct gz_end e = {.port = port};
 
 	memcpy(&e.addr, addr, sizeof(e.addr));
-	gz_addr_set_scope(&e);
 	return e;
+}
+
+uint32_t gz_ipv6_scope(unsigned port)
+{
+	return (uint32_t)gz_iface_index(&gz_ports[port]);
+}
+
+int gz_ipv6_port_of(uint32_t scope)
+{
+	const struct gz_port *p = gz_iface_by_index((int)scope);
+
+	return p ? (int)(p - gz_ports) : -1;
 }
 
 bool gz_ipv6_is_up(void)

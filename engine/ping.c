@@ -354,7 +354,7 @@ void gz_ping_request(struct gz_datagram *d, uint32_t alias)
 		back.dst = d->src;
 		back.ttl = 64;
 		gz_ping_reply(&back);
-	} else if (!gz_here->code->icmp(d, &mc)) {
+	} else if (!gz_here->code->icmp(d)) {
 		gz_count(GZ_C_UDP_TX_DROPPED);
 	}
 	gz_sock_unref(s);

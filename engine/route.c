@@ -28,8 +28,6 @@
 #include "engine/route.h"
 #include "engine/worker.h"
 
-#define ADDRS6_MAX 16
-
 static struct {
 	struct rte_rib6 *rib; /* NULL: no routes */
 	const struct gz_route *all;
@@ -72,6 +70,24 @@ const struct gz_route *gz_route_find(const struct in6_addr *to)
 	return IN6_IS_ADDR_V4MAPPED(to) == IN6_IS_ADDR_V4MAPPED(&r->to.addr) ? r : NULL;
 }
 
+static struct gz_end hop(const struct in6_addr *via, unsigned port)
+{
+	struct gz_end e = {.addr = *via};
+
+	gz_addr_set_scope(&e, port);
+	return e;
+}
+
+struct gz_end gz_route_hop(const struct gz_route *r)
+{
+	return hop(&r->via.addr, r->port);
+}
+
+struct gz_end gz_route_gateway6(void)
+{
+	return hop(&gz_cfg->gateway6, gz_engine_first6(gz_cfg));
+}
+
 /* --- gazelle-ctl routes ---------------------------------------------------- */
 
 /* "10.0.0.0/8", or the address alone if @len is of a host */
@@ -90,9 +106,9 @@ static const char *text(char *buf, size_t n, const struct in6_addr *a, unsigned 
 
 /* Line @n; @via and @src are NULL where there is none, and not both */
 static void add(struct rte_tel_data *d, unsigned n, const struct gz_prefix *to,
-		const struct in6_addr *via, const struct in6_addr *src, const char *from)
+		const struct in6_addr *via, const struct in6_addr *src, const struct gz_port *port,
+		const char *from)
 {
-	const struct gz_port *port = gz_addr_port((struct gz_end){.addr = via ? *via : *src});
 	struct rte_tel_data *e = rte_tel_data_alloc();
 	char buf[INET6_ADDRSTRLEN + 8], key[16], name[16];
 	struct gz_prefix net = *to;
@@ -115,8 +131,9 @@ int gz_telemetry_routes(const char *cmd, const char *params, struct rte_tel_data
 {
 	const struct gz_engine_config *cfg = gz_cfg;
 	const struct gz_own4 *own = gz_own4();
-	struct gz_prefix to = {0}, v6[ADDRS6_MAX];
-	unsigned n6 = gz_ipv6_list(v6, ADDRS6_MAX), n = 0;
+	struct gz_prefix to = {0};
+	struct gz_own6_addr v6[GZ_OWN6_MAX];
+	unsigned n6 = gz_ipv6_list(v6), n = 0;
 
 	(void)cmd;
 	(void)params;
@@ -124,21 +141,26 @@ int gz_telemetry_routes(const char *cmd, const char *params, struct rte_tel_data
 	for (unsigned i = 0; i < own->n; i++) {
 		to.addr = gz_end_v4(own->addr[i].addr, 0).addr;
 		to.len = (uint8_t)(96 + own->addr[i].len);
-		add(d, n++, &to, NULL, &to.addr, "link");
+		add(d, n++, &to, NULL, &to.addr, &gz_ports[own->port[i]], "link");
 	}
-	for (unsigned i = 0; i < n6; i++)
-		add(d, n++, &v6[i], NULL, &v6[i].addr, "link");
+	for (unsigned i = 0; i < n6; i++) {
+		to.addr = v6[i].addr;
+		to.len = v6[i].network;
+		add(d, n++, &to, NULL, &to.addr, &gz_ports[v6[i].port], "link");
+	}
 	for (unsigned i = 0; i < cfg->nroutes; i++) {
 		const struct gz_route *r = &cfg->routes[i];
 
-		add(d, n++, &r->to, &r->via.addr, r->src.set ? &r->src.addr : NULL, "routes");
+		add(d, n++, &r->to, &r->via.addr, r->src.set ? &r->src.addr : NULL,
+		    gz_addr_port(gz_route_hop(r)), "routes");
 	}
 	to.addr = gz_end_v4(own->gateway, 0).addr;
 	if (own->gateway)
 		add(d, n++, &(struct gz_prefix){.addr = gz_end_v4(0, 0).addr, .len = 96}, &to.addr,
-		    NULL, "gateway");
+		    NULL, gz_addr_port(gz_end_v4(own->gateway, 0)), "gateway");
 	if (!IN6_IS_ADDR_UNSPECIFIED(&cfg->gateway6))
-		add(d, n++, &(struct gz_prefix){.len = 0}, &cfg->gateway6, NULL, "gateway6");
+		add(d, n++, &(struct gz_prefix){.len = 0}, &cfg->gateway6, NULL,
+		    gz_addr_port(gz_route_gateway6()), "gateway6");
 	rte_tel_data_add_dict_u64(d, "next", 0);
 	return 0;
 }

@@ -32,7 +32,6 @@
 #endif
 #define OPER_DOWN 2 /* IF_OPER_DOWN, RFC 2863 */
 #define OPER_UP 6
-#define ADDRS6_MAX 16
 
 /* --- requests ------------------------------------------------------------ */
 
@@ -349,7 +348,7 @@ static void address4(struct gz_rtnl *b, const struct nlmsghdr *request, uint16_t
 void gz_rtnl_records(struct gz_rtnl *b, const struct nlmsghdr *request, bool strict, uint32_t pid)
 {
 	const struct gz_own4 *own = gz_own4();
-	struct gz_prefix v6[ADDRS6_MAX];
+	struct gz_own6_addr v6[GZ_OWN6_MAX];
 	const struct gz_port *only = strict ? named_by(request) : NULL;
 	uint8_t family = family_of(request);
 	unsigned n;
@@ -371,10 +370,11 @@ void gz_rtnl_records(struct gz_rtnl *b, const struct nlmsghdr *request, bool str
 	for (unsigned i = 0; family != AF_INET6 && i < own->n; i++)
 		if (!only || only == &gz_ports[own->port[i]])
 			address4(b, request, RTM_NEWADDR, pid, own, i);
-	n = family == AF_INET || (only && only != &gz_ports[0]) ? 0 : gz_ipv6_list(v6, ADDRS6_MAX);
+	n = family == AF_INET ? 0 : gz_ipv6_list(v6);
 	for (unsigned i = 0; i < n; i++)
-		address(b, request, RTM_NEWADDR, pid, &gz_ports[0], AF_INET6, (uint8_t)v6[i].len,
-			&v6[i].addr, sizeof(v6[i].addr), NULL, UINT32_MAX);
+		if (!only || only == &gz_ports[v6[i].port])
+			address(b, request, RTM_NEWADDR, pid, &gz_ports[v6[i].port], AF_INET6,
+				v6[i].network, &v6[i].addr, sizeof(v6[i].addr), NULL, UINT32_MAX);
 }
 
 void gz_rtnl_error(struct gz_rtnl *b, const struct nlmsghdr *request, int error, uint32_t pid)
@@ -404,12 +404,13 @@ void gz_rtnl_tell_address4(const struct gz_own4 *own, unsigned i, bool there)
 	gz_netlink_tell(RTNLGRP_IPV4_IFADDR, b.data, b.len);
 }
 
-void gz_rtnl_tell_address6(const struct in6_addr *a, unsigned len, bool there)
+void gz_rtnl_tell_address6(const struct in6_addr *a, unsigned len, const struct gz_port *p,
+			   bool there)
 {
 	struct gz_rtnl b = {0};
 
-	address(&b, &nobody, there ? RTM_NEWADDR : RTM_DELADDR, 0, &gz_ports[0], AF_INET6,
-		(uint8_t)len, a, sizeof(*a), NULL, UINT32_MAX);
+	address(&b, &nobody, there ? RTM_NEWADDR : RTM_DELADDR, 0, p, AF_INET6, (uint8_t)len, a,
+		sizeof(*a), NULL, UINT32_MAX);
 	gz_netlink_tell(RTNLGRP_IPV6_IFADDR, b.data, b.len);
 }
 

@@ -53,7 +53,8 @@ void gz_rtnl_error(struct gz_rtnl *b, const struct nlmsghdr *h, int error, uint3
 void gz_rtnl_tell_link(const struct gz_port *p);
 /** Address @i of @own came (@there) or went, the same. */
 void gz_rtnl_tell_address4(const struct gz_own4 *own, unsigned i, bool there);
-void gz_rtnl_tell_address6(const struct in6_addr *a, unsigned len, bool there);
+void gz_rtnl_tell_address6(const struct in6_addr *a, unsigned len, const struct gz_port *p,
+			   bool there);
 /** Append the whole answer to GZ_RTNL_OWN. */
 void gz_rtnl_answer(struct gz_rtnl *b, const struct nlmsghdr *h, bool strict, uint32_t pid);
 

@@ -125,7 +125,7 @@ bool gz_rtnl_neigh(struct gz_rtnl *b, const struct nlmsghdr *h, uint32_t pid)
 	if (!p || !a || RTA_PAYLOAD(a) != (v4 ? 4 : 16))
 		return false;
 	memcpy(v4 ? &end.addr.s6_addr[12] : end.addr.s6_addr, RTA_DATA(a), RTA_PAYLOAD(a));
-	gz_addr_set_scope(&end);
+	gz_addr_set_scope(&end, (unsigned)(p - gz_ports));
 	pthread_mutex_lock(&lock);
 	for (unsigned w = 0; w < gz_nworkers && !e; w++)
 		e = find(&tables[w], (unsigned)(p - gz_ports), end);

@@ -18,11 +18,11 @@
 #include "engine/iface.h"
 #include "engine/ipv6.h"
 #include "engine/own4.h"
+#include "engine/route.h"
 #include "engine/rtnl.h"
 #include "engine/rtnl_put.h"
 #include "engine/worker.h"
 
-#define ADDRS6_MAX 16
 #define PREFIX_BITS 64	    /* of what lwIP keeps of an advertisement */
 #define METRIC6_LINK 256    /* IP6_RT_PRIO_ADDRCONF */
 #define METRIC6_ROUTER 1024 /* IP6_RT_PRIO_USER */
@@ -112,9 +112,9 @@ static void dumped(struct gz_rtnl *b, const struct nlmsghdr *request, bool stric
 }
 
 /* The interface that leads to the neighbour @a */
-static int index_to(struct in6_addr a)
+static int index_to(struct gz_end a)
 {
-	return gz_iface_index(gz_addr_port((struct gz_end){.addr = a}));
+	return gz_iface_index(gz_addr_port(a));
 }
 
 /* stack.routes of one family, as an administrator would have added them */
@@ -131,7 +131,7 @@ static void configured(struct gz_rtnl *b, const struct nlmsghdr *h, bool strict,
 				  .protocol = RTPROT_STATIC,
 				  .scope = RT_SCOPE_UNIVERSE,
 				  .type = RTN_UNICAST,
-				  .oif = index_to(e->via.addr),
+				  .oif = index_to(gz_route_hop(e)),
 				  .metric = v4 ? 0 : METRIC6_ROUTER,
 				  .via = &e->via.addr.s6_addr[v4 ? 12 : 0]};
 
@@ -159,7 +159,7 @@ static void routes_v4(struct gz_rtnl *b, const struct nlmsghdr *h, bool strict, 
 	gz_own4_lease((unsigned)(gz_addr_port(gz_end_v4(own->gateway, 0)) - gz_ports), &l);
 	if (l.state && !gz_cfg->gateway)
 		r.protocol = RTPROT_DHCP;
-	r.oif = index_to(gz_end_v4(own->gateway, 0).addr);
+	r.oif = index_to(gz_end_v4(own->gateway, 0));
 	if (own->gateway)
 		dumped(b, h, strict, pid, &r);
 	configured(b, h, strict, pid, AF_INET);
@@ -198,8 +198,7 @@ static void routes_advertised(struct gz_rtnl *b, const struct nlmsghdr *h, bool 
 			  .scope = RT_SCOPE_UNIVERSE,
 			  .type = RTN_UNICAST,
 			  .len = PREFIX_BITS,
-			  .metric = METRIC6_LINK,
-			  .oif = gz_iface_index(&gz_ports[0])};
+			  .metric = METRIC6_LINK};
 	struct gz_own6 now;
 
 	gz_ipv6_now(&now);
@@ -209,8 +208,9 @@ static void routes_advertised(struct gz_rtnl *b, const struct nlmsghdr *h, bool 
 		for (unsigned j = 0; j < now.n && !again; j++)
 			again = !now.own[j].duplicate &&
 				(!now.own[j].network || now.own[j].network == PREFIX_BITS) &&
-				gz_ipv6_same(&now.own[j].addr, &now.prefix[i], PREFIX_BITS);
-		r.dst = &now.prefix[i];
+				gz_ipv6_same(&now.own[j].addr, &now.prefix[i].addr, PREFIX_BITS);
+		r.dst = &now.prefix[i].addr;
+		r.oif = gz_iface_index(&gz_ports[now.prefix[i].port]);
 		if (!again)
 			dumped(b, h, strict, pid, &r);
 	}
@@ -219,7 +219,8 @@ static void routes_advertised(struct gz_rtnl *b, const struct nlmsghdr *h, bool 
 	r.protocol = RTPROT_RA;
 	r.metric = METRIC6_ROUTER;
 	for (unsigned i = 0; i < now.nadvertised; i++) {
-		r.via = &now.advertised[i];
+		r.via = &now.advertised[i].addr;
+		r.oif = gz_iface_index(&gz_ports[now.advertised[i].port]);
 		dumped(b, h, strict, pid, &r);
 	}
 }
@@ -227,27 +228,27 @@ static void routes_advertised(struct gz_rtnl *b, const struct nlmsghdr *h, bool 
 static void routes_v6(struct gz_rtnl *b, const struct nlmsghdr *h, bool strict, uint32_t pid)
 {
 	const struct gz_engine_config *cfg = gz_cfg;
-	struct gz_prefix v6[ADDRS6_MAX];
+	struct gz_own6_addr v6[GZ_OWN6_MAX];
 	struct in6_addr net;
-	unsigned n = gz_ipv6_list(v6, ADDRS6_MAX);
+	unsigned n = gz_ipv6_list(v6);
 	struct route r = {.family = AF_INET6,
 			  .table = RT_TABLE_MAIN,
 			  .protocol = RTPROT_KERNEL,
 			  .scope = RT_SCOPE_UNIVERSE,
-			  .type = RTN_UNICAST,
-			  .oif = gz_iface_index(&gz_ports[0])};
+			  .type = RTN_UNICAST};
 
 	for (unsigned i = 0; i < n; i++) {
 		bool again = false;
 
 		for (unsigned j = 0; j < i && !again; j++)
-			again = v6[i].len == v6[j].len &&
-				gz_ipv6_same(&v6[i].addr, &v6[j].addr, v6[i].len);
+			again = v6[i].network == v6[j].network && v6[i].port == v6[j].port &&
+				gz_ipv6_same(&v6[i].addr, &v6[j].addr, v6[i].network);
 		net = v6[i].addr;
-		for (unsigned bit = v6[i].len; bit < 128; bit++)
+		r.oif = gz_iface_index(&gz_ports[v6[i].port]);
+		for (unsigned bit = v6[i].network; bit < 128; bit++)
 			net.s6_addr[bit / 8] &= (uint8_t) ~(0x80 >> bit % 8);
 		r.dst = &net;
-		r.len = (uint8_t)v6[i].len;
+		r.len = v6[i].network;
 		r.metric = METRIC6_LINK;
 		r.table = RT_TABLE_MAIN;
 		r.type = RTN_UNICAST;
@@ -266,6 +267,7 @@ static void routes_v6(struct gz_rtnl *b, const struct nlmsghdr *h, bool strict, 
 		return;
 	r.dst = NULL;
 	r.len = 0;
+	r.oif = index_to(gz_route_gateway6());
 	r.via = &cfg->gateway6;
 	r.protocol = RTPROT_STATIC;
 	r.metric = METRIC6_ROUTER;
@@ -293,6 +295,7 @@ static bool destination(const struct nlmsghdr *h, struct gz_end *to)
 	const struct rtattr *a = gz_rtnl_attribute(h, sizeof(struct rtmsg), RTA_DST);
 	bool v4 = header(h).rtm_family == AF_INET;
 	uint32_t addr;
+	int port;
 
 	if (!a || RTA_PAYLOAD(a) != (v4 ? 4 : 16))
 		return false;
@@ -302,6 +305,8 @@ static bool destination(const struct nlmsghdr *h, struct gz_end *to)
 		*to = gz_end_v4(addr, 0);
 	} else {
 		memcpy(&to->addr, RTA_DATA(a), 16);
+		port = gz_ipv6_port_of((uint32_t)gz_rtnl_route_index(h));
+		gz_addr_set_scope(to, port < 0 ? gz_engine_first6(gz_cfg) : (unsigned)port);
 	}
 	return v4 || !gz_end_is_v4(*to);
 }

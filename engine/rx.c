@@ -133,7 +133,7 @@ static struct netif *classify(const struct gz_wire *w, struct rte_mbuf *m, bool 
 		    martian6(l3 + 8, l3 + 24))
 			return NULL;
 		*malformed = false;
-		return w == &gz_worker.wire[0] ? w->nif : NULL; /* no other has IPv6 */
+		return w->ipv6 ? w->nif : NULL;
 	default:
 		*malformed = false;
 		return NULL;

@@ -236,6 +236,9 @@ ip_addr_t gz_pcb_addr(struct gz_end e)
 	} else {
 		IP_SET_TYPE_VAL(a, IPADDR_TYPE_V6);
 		memcpy(ip_2_ip6(&a)->addr, &e.addr, sizeof(e.addr));
+		if (gz_ipv6_port_of(e.scope) >= 0)
+			ip6_addr_assign_zone(ip_2_ip6(&a), IP6_UNKNOWN,
+					     gz_worker.wire[gz_ipv6_port_of(e.scope)].nif);
 	}
 	return a;
 }
@@ -243,7 +246,7 @@ ip_addr_t gz_pcb_addr(struct gz_end e)
 struct gz_end gz_pcb_end(const ip_addr_t *a, u16_t port)
 {
 	return IP_IS_V4(a) ? gz_end_v4(ip_2_ip4(a)->addr, htons(port))
-			   : gz_ipv6_end(ip_2_ip6(a)->addr, htons(port));
+			   : gz_ipv6_of(ip_2_ip6(a), htons(port));
 }
 
 /* How long a connect() tries: 1 s doubled @retries times, each at most the 120 s
@@ -261,8 +264,7 @@ static uint64_t syn_seconds(int retries)
 static void bind_to_port(const struct gz_sock *s, struct tcp_pcb *pcb, struct gz_end local)
 {
 	if (s->opt.at >= GZ_AT_PORT && gz_nports > 1)
-		tcp_bind_netif(pcb, gz_netif_to(&gz_worker.wire[s->opt.at - GZ_AT_PORT],
-						gz_end_v4_addr(local)));
+		tcp_bind_netif(pcb, gz_netif_at(s->opt.at, local));
 }
 
 int gz_stack_connect(struct gz_sock *s, struct gz_flow *f)

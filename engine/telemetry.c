@@ -160,8 +160,8 @@ static void addresses(struct rte_tel_data *d, const struct gz_port *p)
 	char text[INET6_ADDRSTRLEN], buf[INET6_ADDRSTRLEN + 4];
 	struct rte_tel_data *list = rte_tel_data_alloc();
 	const struct gz_own4 *own = gz_own4();
-	struct gz_prefix v6[GZ_OWN6_MAX];
-	unsigned n6 = p == gz_ports ? gz_ipv6_list(v6, GZ_OWN6_MAX) : 0;
+	struct gz_own6_addr v6[GZ_OWN6_MAX];
+	unsigned n6 = gz_ipv6_list(v6);
 	struct gz_lease l;
 
 	if (!list)
@@ -175,8 +175,10 @@ static void addresses(struct rte_tel_data *d, const struct gz_port *p)
 		rte_tel_data_add_array_string(list, buf);
 	}
 	for (unsigned i = 0; i < n6; i++) {
+		if (v6[i].port != number)
+			continue;
 		inet_ntop(AF_INET6, &v6[i].addr, text, sizeof(text));
-		snprintf(buf, sizeof(buf), "%s/%u", text, v6[i].len);
+		snprintf(buf, sizeof(buf), "%s/%u", text, v6[i].network);
 		rte_tel_data_add_array_string(list, buf);
 	}
 	rte_tel_data_add_dict_container(d, "addresses", list, 0);

@@ -79,7 +79,6 @@ void gz_udp_input(struct pbuf *p, struct netif *inp);
 struct outgoing {
 	STAILQ_ENTRY(outgoing) next;
 	struct gz_datagram d;
-	struct gz_group_options mc;
 	struct iovec data;
 	char bytes[];
 };
@@ -413,7 +412,7 @@ void gz_udp_choose_source(struct gz_sock *s, struct gz_datagram *d, struct gz_en
 {
 	pthread_mutex_lock(&s->lock);
 	d->src = s->local;
-	d->at = s->opt.at;
+	d->at = d->at ? d->at : s->opt.at;
 	d->mtu = s->dgram.mtu;
 	d->whole = s->dgram.whole[gz_end_is_v4(d->dst)];
 	gz_groups_options(s, gz_end_is_v4(d->dst), mc);
@@ -422,6 +421,7 @@ void gz_udp_choose_source(struct gz_sock *s, struct gz_datagram *d, struct gz_en
 		set_address(&d->src, local);
 	if (gz_addr_is_group(d->dst)) {
 		d->ttl = mc->hops;
+		d->at = d->at ? d->at : mc->at;
 		if (gz_end_is_any(d->src) && !gz_end_is_any(mc->local))
 			set_address(&d->src, mc->local);
 	}
@@ -438,8 +438,7 @@ struct gz_worker *gz_udp_sender(struct gz_end to)
 }
 
 /* Leave @d to worker @w. */
-static void put_out_later(const struct gz_worker *w, const struct gz_datagram *d,
-			  const struct gz_group_options *mc)
+static void put_out_later(const struct gz_worker *w, const struct gz_datagram *d)
 {
 	struct outgoing *o = malloc(sizeof(*o) + d->len);
 
@@ -451,7 +450,6 @@ static void put_out_later(const struct gz_worker *w, const struct gz_datagram *d
 	o->data = (struct iovec){o->bytes, d->len};
 	o->d = *d;
 	o->d.data = &o->data;
-	o->mc = *mc;
 	STAILQ_INSERT_TAIL(&udp.out[w->index], o, next);
 }
 
@@ -462,7 +460,7 @@ static void flush_out(void)
 
 	while ((o = STAILQ_FIRST(&udp.out[gz_here->index]))) {
 		STAILQ_REMOVE_HEAD(&udp.out[gz_here->index], next);
-		gz_here->code->datagram(&o->d, &o->mc);
+		gz_here->code->datagram(&o->d);
 		free(o);
 	}
 }
@@ -497,9 +495,9 @@ void gz_udp_forward(struct gz_sock *s, struct gz_datagram *d, struct gz_end loca
 	gz_udp_ring_proven(s, true);
 	w = gz_udp_sender(d->dst);
 	if (w == gz_here)
-		w->code->datagram(d, &mc);
+		w->code->datagram(d);
 	else
-		put_out_later(w, d, &mc);
+		put_out_later(w, d);
 }
 
 static uint16_t port_of(const struct sockaddr_storage *a)

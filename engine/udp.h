@@ -21,8 +21,8 @@ struct gz_datagram {
 	uint8_t ttl, tos;
 	unsigned mtu; /* IPV6_MTU; 0: the path's */
 	bool whole;   /* IPv4: no router is to make fragments of it */
-	uint8_t at;   /* from which interface, by SO_BINDTODEVICE, or to which it came: see
-		       * gz_iface_bound(); 0: as routes say */
+	uint8_t at;   /* from which interface, by IP_PKTINFO, SO_BINDTODEVICE or IP_MULTICAST_IF,
+		       * or to which it came: see gz_iface_bound(); 0: as routes say */
 	const struct iovec *data;
 	int ndata;
 	size_t len;
@@ -99,8 +99,8 @@ void gz_udp_refuse(const struct gz_datagram *d);
  */
 struct gz_worker *gz_udp_sender(struct gz_end to);
 struct gz_group_options;
-/** Send @d over the wire; worker, udp_wire.c.  @mc may be NULL */
-void gz_udp_send(const struct gz_datagram *d, const struct gz_group_options *mc);
+/** Send @d over the wire; worker, udp_wire.c */
+void gz_udp_send(const struct gz_datagram *d);
 
 /* What ping.c and icmp.c share.  Worker. */
 struct msghdr;
@@ -109,10 +109,10 @@ struct netif;
 void gz_udp_addresses(struct gz_datagram *d, uint16_t sport, uint16_t dport);
 /** Control messages of what a shadow sent, into @d.  Return: the alias that it was sent to */
 uint32_t gz_udp_headers(struct msghdr *m, struct gz_datagram *d);
-/** d->src, by @local, if it is not any, socket and route; @s unlocked, @mc is filled */
+/** d->src, by @local, if it is not any, socket and route, and d->at; @s unlocked, @mc is filled */
 void gz_udp_choose_source(struct gz_sock *s, struct gz_datagram *d, struct gz_end local,
 			  struct gz_group_options *mc);
-/** The port of the stack that leads to d->dst; @mc may be NULL */
-struct netif *gz_udp_way_out(const struct gz_datagram *d, const struct gz_group_options *mc);
+/** The port of the stack that leads to d->dst */
+struct netif *gz_udp_way_out(const struct gz_datagram *d);
 
 #endif

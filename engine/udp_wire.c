@@ -23,7 +23,6 @@
 #include "engine/dhcp.h"
 #include "engine/iface.h"
 #include "engine/ipv6.h"
-#include "engine/multicast.h"
 #include "engine/udp.h"
 #include "engine/worker.h"
 
@@ -52,8 +51,8 @@ void gz_udp_addresses(struct gz_datagram *d, uint16_t sport, uint16_t dport)
 
 	d->at = w ? (uint8_t)(GZ_AT_PORT + (w->port - gz_ports)) : 0;
 	if (ip_current_is_v6()) {
-		d->src = gz_ipv6_end(ip6_current_src_addr(), sport);
-		d->dst = gz_ipv6_end(ip6_current_dest_addr(), dport);
+		d->src = gz_ipv6_of(ip6_current_src_addr(), sport);
+		d->dst = gz_ipv6_of(ip6_current_dest_addr(), dport);
 		d->ttl = IP6H_HOPLIM(ip6_current_header());
 		d->tos = (uint8_t)IP6H_TC(ip6_current_header());
 	} else {
@@ -238,6 +237,7 @@ static err_t put_packet(const struct gz_datagram *d, struct pbuf *p, const ip_ad
 
 	if (IP_IS_V6(dst)) {
 		mtu = nd6_get_destination_mtu(ip_2_ip6(dst), nif);
+		mtu = LWIP_MIN(mtu, nif->mtu); /* remembered of another port */
 		if (d->mtu && d->mtu < mtu)
 			mtu = d->mtu;
 		if ((unsigned)p->tot_len + IP6_HLEN > mtu)
@@ -279,28 +279,25 @@ static bool to_wire(const struct gz_datagram *d, struct netif *nif)
 	return err == ERR_OK;
 }
 
-struct netif *gz_udp_way_out(const struct gz_datagram *d, const struct gz_group_options *mc)
+struct netif *gz_udp_way_out(const struct gz_datagram *d)
 {
-	bool group = gz_addr_is_group(d->dst);
 	struct netif *nif = NULL;
 	ip4_addr_t src, dst;
 
-	if (!gz_end_is_v4(d->dst)) /* the first port's */
-		return d->at > GZ_AT_PORT ? NULL : gz_ipv6_netif();
+	if (!gz_end_is_v4(d->dst))
+		return gz_ipv6_way_out(&d->src, &d->dst, (int)d->at - GZ_AT_PORT);
 	if (d->at >= GZ_AT_PORT)
-		return gz_netif_to(&gz_worker.wire[d->at - GZ_AT_PORT], gz_end_v4_addr(d->src));
+		return gz_netif_at(d->at, d->src);
 	src.addr = gz_end_v4_addr(d->src);
 	dst.addr = gz_end_v4_addr(d->dst);
 	if (gz_addr_to_many(d->dst))
-		nif =
-		    gz_netif_of(group && mc && !gz_end_is_any(mc->local) ? gz_end_v4_addr(mc->local)
-									 : src.addr);
+		nif = gz_netif_of(src.addr);
 	return nif ? nif : ip4_route_src(&src, &dst);
 }
 
-void gz_udp_send(const struct gz_datagram *d, const struct gz_group_options *mc)
+void gz_udp_send(const struct gz_datagram *d)
 {
-	struct netif *nif = gz_udp_way_out(d, mc);
+	struct netif *nif = gz_udp_way_out(d);
 
 	if (!nif || !to_wire(d, nif))
 		gz_count(GZ_C_UDP_TX_DROPPED);

@@ -30,6 +30,8 @@
 #define LWIP_IPV6_NUM_ADDRESSES 12 /* link-local, GZ_ADDRS_MAX, three by SLAAC */
 #define LWIP_ND6_NUM_NEIGHBORS 64
 #define LWIP_ND6_NUM_DESTINATIONS 120
+#define LWIP_ND6_NUM_PREFIXES 16 /* of all ports */
+#define LWIP_ND6_NUM_ROUTERS 8
 #define MEMP_NUM_ND6_QUEUE 256
 #define LWIP_ARP 1
 #define ARP_TABLE_SIZE 127
@@ -137,6 +139,8 @@ struct ip6_addr;
 void gz_dhcp_option(struct netif *nif, uint8_t option, uint8_t len, struct pbuf *p, uint16_t at);
 const struct ip6_addr *gz_nd6_gateway(struct netif *nif, const struct ip6_addr *dest);
 #define LWIP_HOOK_ND6_GET_GW(nif, dest) gz_nd6_gateway(nif, dest)
+struct netif *gz_ip6_route(const struct ip6_addr *src, const struct ip6_addr *dest);
+#define LWIP_HOOK_IP6_ROUTE(src, dest) gz_ip6_route(src, dest)
 struct ip4_addr;
 struct netif *gz_ip4_route(const struct ip4_addr *src, const struct ip4_addr *dest);
 const struct ip4_addr *gz_etharp_gateway(struct netif *nif, const struct ip4_addr *dest);

@@ -364,6 +364,55 @@ static void an_engine_has_several_ports(void **state)
 	bad("port: {iface: a}\nstack: {addresses: [10.1.0.2/24], gateway: 10.3.0.1}\n"
 	    "ports: [{iface: b, addresses: [10.2.0.2/24]}]",
 	    "2:44: key 'stack.gateway': '10.3.0.1' is in no network of stack.addresses or ports");
+}
+
+static void each_of_several_ports_has_ipv6(void **state)
+{
+	struct gz_prefix addr[GZ_CONFIGURED6_MAX];
+	uint8_t port[GZ_CONFIGURED6_MAX];
+
+	(void)state;
+#define SIX(what) "ports: [{iface: b, addresses6: [\"fd02::2/64\"]" what "}]\n"
+	good("port: {iface: a}\nstack: {addresses: [10.1.0.2/24], addresses6: [\"fd01::2/64\"],\n"
+	     "        gateway6: \"fd02::1\", routes: [{to: \"fd08::/16\", via: \"fe80::1\"},\n"
+	     "          {to: \"fd09::/16\", via: \"fe80::1\", dev: gazelle2},\n"
+	     "          {to: \"fd0a::/16\", via: \"fd02::9\"}]}\n"
+	     "ports: [{iface: b, addresses6: [\"fd02::2/64\"]}, {iface: c, slaac: true}]\n");
+	assert_int_equal(gz_engine_addresses6(&engine, addr, port), 2);
+	assert_memory_equal(port, "\0\1", 2);
+	assert_true(gz_engine_has6(&engine, 1) && !gz_engine_slaac(&engine, 1));
+	assert_true(gz_engine_has6(&engine, 2) && gz_engine_slaac(&engine, 2));
+	assert_int_equal(engine.routes[0].port, 0);
+	assert_int_equal(engine.routes[1].port, 2);
+	good(
+	    "port: {iface: a}\nstack: {addresses: [10.1.0.2/24], routes: [{to: \"fd08::/16\", via: "
+	    "\"fe80::1\"}]}\n" SIX(""));
+	assert_int_equal(engine.routes[0].port, 1);
+	bad(ONE SIX(", mtu: 1279"), "3:53: key 'ports[0].mtu': too small for IPv6");
+	bad("port: {iface: a, mtu: 1279}\nstack: {addresses: [10.1.0.2/24]}\n" SIX(""),
+	    "1:23: key 'port.mtu': too small for IPv6");
+	bad(ONE SIX(", addresses: [10.1.0.3/24]"),
+	    "3:60: key 'ports[0].addresses[0]': '10.1.0.3' is in a network of another port");
+	bad(ONE "ports: [{iface: b, addresses6: [\"fd02::2/64\", \"fd02::2/48\"]}]",
+	    "3:47: key 'ports[0].addresses6[1]': 'fd02::2' is there already");
+	bad(ONE "ports: [{iface: b, addresses6: [\"fd02::2/64\"]},\n"
+		"        {iface: c, addresses6: [\"fd02::3/64\"]}]",
+	    "4:33: key 'ports[1].addresses6[0]': 'fd02::3' is in a network of another port");
+#define SIXES "port: {iface: a}\nstack: {addresses: [10.1.0.2/24], "
+	bad(SIXES "gateway6: \"fd02::2\"}\n" SIX(""),
+	    "2:45: key 'stack.gateway6': 'fd02::2' is the stack's own address");
+	bad(SIXES "routes: [{to: \"fd08::/16\", via: \"fd03::1\"}]}\n" SIX(""),
+	    "2:67: key 'stack.routes[0].via': in no network of stack.addresses6");
+	bad(SIXES "routes: [{to: \"fd08::/16\", via: \"fd02::1\", dev: gazelle1}]}\n" SIX(""),
+	    "2:83: key 'stack.routes[0].dev': not used with a via that is not link-local");
+	bad(SIXES "routes: [{to: \"fd08::/16\", via: \"fe80::1\", dev: gazelle0}]}\n" SIX(""),
+	    "2:83: key 'stack.routes[0].dev': 'gazelle0' has no IPv6");
+	bad(SIXES "routes: [{to: \"fd08::/16\", via: \"fe80::1\", dev: gazelle2}]}\n" SIX(""),
+	    "2:83: key 'stack.routes[0].dev': 'gazelle2' is none of the stack's: expected "
+	    "gazelle0, "
+	    "gazelle1");
+#undef SIXES
+#undef SIX
 #undef ONE
 }
 
@@ -511,6 +560,7 @@ int main(void)
 	    cmocka_unit_test(a_bond_has_the_ports),
 	    cmocka_unit_test(several_ports),
 	    cmocka_unit_test(an_engine_has_several_ports),
+	    cmocka_unit_test(each_of_several_ports_has_ipv6),
 	    cmocka_unit_test(one_of_several_ports_is_a_bond),
 	    cmocka_unit_test(a_way_to_the_kernel),
 	    cmocka_unit_test(a_card_that_the_kernel_keeps),
