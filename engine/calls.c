@@ -32,6 +32,7 @@
 #include "engine/ping.h"
 #include "engine/ports.h"
 #include "engine/reaper.h"
+#include "engine/segment.h"
 #include "engine/service.h"
 #include "engine/shadow.h"
 #include "engine/sites.h"
@@ -416,6 +417,8 @@ static int64_t do_getsockopt(struct gz_call_ctx *c)
 	if (room < 0)
 		return -EINVAL;
 	len = (socklen_t)(room > (int)sizeof(val) ? (int)sizeof(val) : room);
+	if (gz_option_is_asked(level, opt))
+		gz_info_ask(c->s);
 	pthread_mutex_lock(&c->s->lock);
 	took = gz_plane_take_options(c->s);
 	err = gz_option_get(c->s, level, opt, val, &len);
@@ -496,6 +499,7 @@ static int64_t socket_namespace(struct gz_call_ctx *c)
 static int64_t do_ioctl(struct gz_call_ctx *c)
 {
 	struct gz_sock *s = c->s;
+	struct tcp_info info;
 	int v, inq = 0;
 
 	if ((unsigned)c->args[1] == SIOCGSKNS)
@@ -513,8 +517,12 @@ static int64_t do_ioctl(struct gz_call_ctx *c)
 		return GZ_CONTINUE;
 	if (gz_sock_state(s) == GZ_LISTENING)
 		return -EINVAL;
-	v = (int)((unsigned)c->args[1] == SIOCOUTQ ? atomic_load(&s->unsent)
-						   : atomic_load(&s->info.unwritten));
+	if ((unsigned)c->args[1] == SIOCOUTQNSD) {
+		gz_info_ask(s);
+		v = gz_segment_info(s, &info) ? (int)info.tcpi_notsent_bytes : 0;
+	} else {
+		v = (int)atomic_load(&s->unsent);
+	}
 	/* Bytes on the way from the shadow to the ring count too. */
 	if (gz_sock_state(s) == GZ_ESTABLISHED && s->end_fd >= 0 &&
 	    ioctl(s->end_fd, SIOCINQ, &inq) == 0 && inq > (int)s->lag)

@@ -529,15 +529,24 @@ static int compute(struct gz_sock *s, const struct gz_option_row *r, void *val, 
 static int told(struct gz_sock *s, const struct gz_option_row *r)
 {
 	int v = *gz_option_int(&s->opt, r), mss;
+	struct tcp_info info;
 
 	if (is(r, IPPROTO_TCP, TCP_MAXSEG)) {
-		mss = (int)atomic_load_explicit(&s->info.mss, memory_order_relaxed);
+		mss = gz_segment_info(s, &info) ? (int)info.tcpi_snd_mss : 0;
 		/* do_tcp_getsockopt(): the user's until there is a connection */
 		return mss ? mss : v ? v : 536;
 	}
 	if (is(r, SOL_SOCKET, SO_INCOMING_CPU) && atomic_load(&s->info.cpu))
 		return atomic_load(&s->info.cpu) - 1;
 	return v;
+}
+
+bool gz_option_is_asked(int level, int opt)
+{
+	return level == IPPROTO_TCP ? opt == TCP_INFO || opt == TCP_MAXSEG
+	       : level == IPPROTO_IP
+		   ? opt == IP_MTU
+		   : level == IPPROTO_IPV6 && (opt == IPV6_MTU || opt == IPV6_PATHMTU);
 }
 
 int gz_option_get(struct gz_sock *s, int level, int opt, void *val, socklen_t *len)

@@ -63,6 +63,8 @@ bool gz_options_are_native(const struct gz_options *o);
 /** What a new shadow must know itself: time-outs, SO_RCVLOWAT, SO_OOBINLINE. */
 void gz_options_natively(const struct gz_options *o, int shadow);
 
+/** Does gz_option_get() say what gz_info_ask() asked for? */
+bool gz_option_is_asked(int level, int opt);
 /**
  * gz_option_get() - getsockopt(2)
  * @len:	In: room at @val, at least 256; out: bytes there

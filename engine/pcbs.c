@@ -168,9 +168,9 @@ void gz_pcb_leave(void)
 	to_lwip(top());
 	if (!f)
 		return;
-	if (f->sock && f->kept.pcb->state != f->state)
-		gz_stack_info(f->sock); /* no callback tells of each step */
 	f->state = (uint8_t)f->kept.pcb->state;
+	if (f->sock)
+		atomic_store_explicit(&f->sock->info.tcp_state, f->state, memory_order_relaxed);
 	gz_timer_arm(f);
 	bound_waits(f);
 }

@@ -432,6 +432,12 @@ void gz_workers_settle(void)
 	ask(GZ_OP_SETTLE, NULL, NULL, -1);
 }
 
+void gz_info_ask(struct gz_sock *s)
+{
+	if (s->type == SOCK_STREAM && atomic_load(&s->worker))
+		ask(GZ_OP_INFO, s, NULL, -1);
+}
+
 void gz_plane_settle_accepted(struct gz_client *c)
 {
 	/* Without a bit in accepted[], too: a worker may have taken it just now. */

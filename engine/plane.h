@@ -144,6 +144,9 @@ void gz_plane_name(struct gz_sock *s, ino_t ino, bool nonblock);
 ino_t gz_plane_said_ino(const struct gz_sock *s);
 /** What was posted before is done when it returns; by all workers.  Not a worker's thread */
 void gz_workers_settle(void);
+/** What gz_segment_info() says of @s is as it is now when it returns.  No lock held, not a worker's
+ * thread */
+void gz_info_ask(struct gz_sock *s);
 /** What agents have accepted is so for the engine too when it returns. */
 void gz_plane_settle_accepted(struct gz_client *c);
 

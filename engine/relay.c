@@ -608,7 +608,6 @@ void gz_relay_pump(struct gz_worker *w, struct gz_sock *s)
 
 		if (!s->flow)
 			gz_plane_over(s, atomic_load(&s->error));
-		gz_stack_info(s); /* before the application sees what it tells of */
 		gz_arrival_lock(s);
 		to_app(s);
 		gz_arrival_unlock(s);
@@ -669,7 +668,6 @@ void gz_relay_pump(struct gz_worker *w, struct gz_sock *s)
 					close_end(s, false);
 			}
 		}
-		gz_stack_info(s);
 	}
 	if (!s->flow && s->end_fd < 0 && s->on_worker)
 		gz_worker_release(w, s);

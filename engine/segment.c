@@ -460,10 +460,6 @@ void gz_stack_info(struct gz_sock *s)
 	if (!s->flow)
 		return;
 	fill(s, &u.t);
-	atomic_store_explicit(&s->info.mss, u.t.tcpi_snd_mss, memory_order_relaxed);
-	atomic_store_explicit(&s->info.unwritten, u.t.tcpi_notsent_bytes, memory_order_relaxed);
-	atomic_store_explicit(&s->info.tcp_state, (uint8_t)gz_pcb_look(s->flow)->state,
-			      memory_order_relaxed);
 	/* Odd: being written. */
 	atomic_fetch_add(&pub->version, 1);
 #pragma GCC unroll 32 /* at -O2 atomics are a loop, of three times the instructions */
@@ -477,7 +473,7 @@ static uint32_t since(uint32_t ms)
 	return (uint32_t)(gz_now_ns() / 1000000) - ms;
 }
 
-void gz_segment_info(struct gz_sock *s, struct tcp_info *t)
+bool gz_segment_info(struct gz_sock *s, struct tcp_info *t)
 {
 	struct gz_published *pub = &s->info.published;
 	uint64_t words[GZ_INFO_WORDS];
@@ -497,7 +493,7 @@ void gz_segment_info(struct gz_sock *s, struct tcp_info *t)
 		t->tcpi_state = 10;
 		t->tcpi_unacked = (uint32_t)atomic_load(&s->queued); /* as Linux: sk_ack_backlog */
 		t->tcpi_sacked = (uint32_t)s->backlog;
-		return;
+		return v != 0;
 	case GZ_CONNECTING:
 		t->tcpi_state = 2;
 		break;
@@ -519,4 +515,5 @@ void gz_segment_info(struct gz_sock *s, struct tcp_info *t)
 	t->tcpi_last_data_sent = since(t->tcpi_last_data_sent);
 	t->tcpi_last_data_recv = since(t->tcpi_last_data_recv);
 	t->tcpi_last_ack_recv = since(t->tcpi_last_ack_recv);
+	return v != 0;
 }

@@ -64,10 +64,14 @@ const uint8_t *gz_segment_option(const struct tcp_hdr *h, uint8_t kind);
 /** gz_segment_nagle() - May less than a segment be sent now?  The worker, the pcb entered */
 void gz_segment_nagle(struct tcp_pcb *p, const struct gz_measure *m);
 
-/** gz_stack_info() - Publish the state of a pcb for TCP_INFO and telemetry; worker */
+/** gz_stack_info() - Publish the state of a pcb for gz_segment_info(); worker */
 void gz_stack_info(struct gz_sock *s);
 
-/** gz_segment_info() - What TCP_INFO says now; any thread, socket locked */
-void gz_segment_info(struct gz_sock *s, struct tcp_info *t);
+/**
+ * gz_segment_info() - What TCP_INFO says, as it was when gz_info_ask() asked for it last
+ *
+ * Any thread, socket locked.  Return: whether it has been asked for
+ */
+bool gz_segment_info(struct gz_sock *s, struct tcp_info *t);
 
 #endif

@@ -180,11 +180,11 @@ struct gz_sock {
 	_Atomic uint32_t unsent;   /* bytes not yet acknowledged, SIOCOUTQ */
 	_Atomic uint32_t unread;   /* bytes not yet in the shadow */
 	_Atomic uint64_t rx_bytes, tx_bytes;
-	struct gz_tcp_info { /* snapshots by gz_stack_info() */
-		_Atomic uint32_t mss, unwritten;
+	struct gz_tcp_info {
 		_Atomic int cpu; /* SO_INCOMING_CPU: that of the last segment, and 1; 0: none */
 		_Atomic uint8_t tcp_state;
-		struct gz_published { /* struct tcp_info, consistent by its version */
+		/* struct tcp_info, consistent by its version, of when it was asked for */
+		struct gz_published {
 			_Atomic unsigned version;
 #define GZ_INFO_WORDS 32
 			_Atomic uint64_t words[GZ_INFO_WORDS];

@@ -65,6 +65,7 @@ static void on_destroy(u8_t id, void *data)
 	LWIP_UNUSED_ARG(id);
 	uncount(f);
 	if (s) {
+		gz_stack_info(s); /* the last there is to say of it */
 		s->flow = NULL;
 		gz_worker_dirty(s->worker, s);
 	}
@@ -217,8 +218,6 @@ static err_t on_connected(void *arg, struct tcp_pcb *pcb, err_t err)
 		gz_window_first(&s->opt, pcb);
 		gz_window_take_over(s, pcb);
 		gz_window_options(s, pcb);
-		gz_stack_info(
-		    s); /* before it polls writable: TCP_MAXSEG is the connection's then */
 		gz_relay_connected(s->worker, s);
 	}
 	return ERR_OK;

@@ -283,8 +283,6 @@ static void turn(struct gz_worker *w, struct gz_flow *f)
 	}
 	if (gz_pcb_is_entered(f))
 		trim(w, f);
-	if (gz_pcb_is_entered(f) && f->sock)
-		gz_stack_info(f->sock); /* no callback tells of these steps */
 }
 
 /* The next slot that has passed, in one step however many are in it.  False: none */

@@ -250,6 +250,10 @@ static void handle(struct gz_worker *w, struct gz_msg *m)
 			gz_plane_ended(s, s->end_fd < 0);
 		sem_post(&m->leave->done);
 		break;
+	case GZ_OP_INFO:
+		gz_stack_info(s);
+		sem_post(&m->leave->done);
+		break;
 	case GZ_OP_SETTLE:
 		sem_post(&m->leave->done);
 		break;

@@ -97,7 +97,6 @@ static void pump(struct gz_worker *w)
 
 		TAILQ_REMOVE(&w->dirty, s, dirty_entry);
 		s->dirty = false;
-		gz_stack_info(s);
 		if (n && s->flow) {
 			struct iovec v[2] = {{0}};
 			int k = gz_ring_iov(&s->rx, s->rx.head, n, v);
