@@ -6,6 +6,7 @@
  * net/core/sock.c, net/ipv4/tcp.c and net/ipv4/ip_sockglue.c do.
  */
 #include <assert.h>
+#include <pthread.h>
 #include <errno.h>
 #include <limits.h>
 #include <linux/capability.h>
@@ -29,18 +30,27 @@ static bool is(const struct gz_option_row *r, int level, int opt)
 	return r->level == level && r->opt == opt;
 }
 
-void gz_options_init(struct gz_options *o)
-{
-	int *plain = o->plain;
+static struct gz_options fresh; /* as the rows have it */
 
-	memset(o, 0, sizeof(*o));
+static void make_fresh(void)
+{
+	int *plain = fresh.plain;
+
 	for (const struct gz_option_row *r = gz_option_rows; r < gz_option_rows + gz_option_nrows;
 	     r++)
 		if (gz_option_is_plain(r))
 			*plain++ = r->dfl;
 		else if (gz_option_is_int(r))
-			*gz_option_int(o, r) = r->dfl;
-	assert(plain <= o->plain + GZ_OPTION_PLAIN);
+			*gz_option_int(&fresh, r) = r->dfl;
+	assert(plain <= fresh.plain + GZ_OPTION_PLAIN);
+}
+
+void gz_options_init(struct gz_options *o)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, make_fresh);
+	*o = fresh;
 	o->syncnt = gz_cfg ? (int)gz_cfg->syn_retries : 6;
 }
 
