@@ -313,6 +313,23 @@ static uint32_t retire_once(pid_t pid)
 	return b.retired;
 }
 
+/* Until the child sleeps, which it does in the agent. */
+static void await_sleep(pid_t pid)
+{
+	char path[32], state = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	for (int i = 0; i < 5000 && state != 'S'; i++) {
+		f = fopen(path, "r");
+		assert_non_null(f);
+		assert_int_equal(fscanf(f, "%*d %*s %c", &state), 1);
+		fclose(f);
+		usleep(1000);
+	}
+	assert_int_equal(state, 'S');
+}
+
 static void who_is_retired_is_as_before(void **state)
 {
 	char buf[8];
@@ -323,11 +340,11 @@ static void who_is_retired_is_as_before(void **state)
 	pid = start(wait_and_leave, lead_library);
 	step_to(1);
 	await_child(pid, 2);
-	usleep(20000);
-	/* It was in the agent, and has left when we look again. */
+	await_sleep(pid);
+	/* It was in the agent, and leaves. */
 	assert_int_not_equal(retire_once(pid), GZ_RETIRED);
-	usleep(20000);
-	assert_int_equal(retire_once(pid), GZ_RETIRED);
+	for (int i = 0; i < 5000 && retire_once(pid) != GZ_RETIRED; i++)
+		usleep(1000);
 	assert_int_equal(retire_once(pid), GZ_RETIRED);
 	assert_int_equal(send(pair[1], "n", 1, 0), 1);
 	assert_int_equal(recv(pair[1], buf, sizeof(buf), 0), 6);
