@@ -25,6 +25,7 @@
 #include "engine/keyed.h"
 #include "engine/pcb.h"
 #include "engine/ports.h"
+#include "engine/sack.h"
 #include "engine/worker.h"
 
 #define DEPTH 16
@@ -201,6 +202,7 @@ void gz_pcb_forget(struct gz_flow *f)
 {
 	assert(gz_pcb_is_entered(f));
 	LIST_REMOVE(f, in_table);
+	gz_sack_forget(f);
 	gz_timer_cancel(f);
 	if (f->waits) {
 		TAILQ_REMOVE(&table.waits, f, wait_entry);

@@ -26,7 +26,7 @@ static uint64_t most(uint64_t a, uint64_t b)
 /*
  * Slow start ends when two round trips in sequence were twice as long as the shortest: what
  * is sent beyond the path's rate lies in a queue.  Anything finer would be taken in by a busy
- * machine, and after it the window grows by a segment a round trip only.
+ * machine.
  */
 static void end_slow_start(struct tcp_pcb *p, const struct gz_measure *m)
 {
@@ -34,21 +34,23 @@ static void end_slow_start(struct tcp_pcb *p, const struct gz_measure *m)
 		p->ssthresh = p->cwnd;
 }
 
-void gz_rate_delivered(struct tcp_pcb *p, struct gz_measure *m, uint32_t sacked, uint64_t now)
+uint32_t gz_rate_delivered(struct tcp_pcb *p, struct gz_measure *m, uint32_t sacked, uint64_t now)
 {
 	uint64_t round = most(US * (m->srtt8 >> 3), LEAST);
 	uint32_t at = p->lastack + sacked;
 	struct gz_rate *r = &m->rate;
+	/* A peer may take back what it said of SACK (RFC 2018 section 8). */
+	uint32_t news = r->since && (int32_t)(at - r->heard) > 0 ? at - r->heard : 0;
 
+	r->heard = at;
 	if (!r->since || now < r->since) {
 		r->since = now;
 		r->at = at;
-		return;
+		return 0;
 	}
 	end_slow_start(p, m);
 	if (now - r->since < round)
-		return;
-	/* A peer may take back what it said of SACK (RFC 2018 section 8). */
+		return news;
 	r->last = (int32_t)(at - r->at) > 0 ? (uint64_t)(at - r->at) * SEC / (now - r->since) : 0;
 	r->since = now;
 	r->at = at;
@@ -58,6 +60,7 @@ void gz_rate_delivered(struct tcp_pcb *p, struct gz_measure *m, uint32_t sacked,
 		r->rounds = 0;
 	}
 	r->recent = most(r->recent, r->last);
+	return news;
 }
 
 uint32_t gz_rate_fill(const struct gz_measure *m)

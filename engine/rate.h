@@ -13,6 +13,7 @@ struct tcp_pcb;
 struct gz_rate {
 	uint64_t since;		 /* ns; the round trip that is measured began; 0: none */
 	uint32_t at;		 /* the sequence number that was delivered up to then */
+	uint32_t heard;		 /* the same of the last ACK */
 	uint32_t rounds;	 /* since @recent began */
 	uint64_t last;		 /* bytes/s, of the last round trip */
 	uint64_t recent, before; /* the most of these round trips, and of those before */
@@ -22,9 +23,9 @@ struct gz_rate {
  * gz_rate_delivered() - An ACK came; @sacked bytes above it have arrived, too
  * @now:	ns
  *
- * It may end the slow start: p->ssthresh.
+ * It may end the slow start: p->ssthresh.  Return: bytes that arrived since the last time
  */
-void gz_rate_delivered(struct tcp_pcb *p, struct gz_measure *m, uint32_t sacked, uint64_t now);
+uint32_t gz_rate_delivered(struct tcp_pcb *p, struct gz_measure *m, uint32_t sacked, uint64_t now);
 /** gz_rate_fill() - Bytes under way that the path needs to be full, without a queue; 0: unknown */
 uint32_t gz_rate_fill(const struct gz_measure *m);
 

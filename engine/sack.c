@@ -5,28 +5,33 @@
  * Theory of operation.  lwIP knows duplicate ACKs only: it sends one segment again,
  * leaves the recovery at the first new ACK, and for the next loss waits for a
  * timeout.  Here is RFC 6675's recovery around it.  gz_sack_read() takes the blocks
- * out of a segment before lwIP looks at it, gz_sack_done() runs after lwIP: it marks
+ * out of a segment before lwIP looks at it, gz_sack_done() runs after lwIP and keeps
+ * them, and gz_sack_flush() runs after a burst of segments, for the lists are long: it marks
  * the segments of the queue "unacked" that the peer has, finds the lost ones, moves
  * these to "unsent", and lets lwIP send them.  What lwIP may send it learns by its
  * congestion window, which is what shall be under way, the pipe, and what is not
  * (any more): the segments that the peer has, and those that are lost.
  *
- * A segment is lost when three segments above it have come (DupThresh).  One that
- * was sent again is lost again when as much of what was sent after it has come; of
- * the rest a timeout takes care, as does lwIP itself of peers without SACK.  When the
- * last segments of a flight are lost nothing comes after them: the last one is sent
- * again after two round trips, to ask (RFC 8985 section 7), and what is missing below
- * it then is lost.
+ * A segment is lost when as much as three segments that were sent after it have come (RFC 8985's
+ * order of sending, by RFC 6675's count).  What was sent for the first time is in order of its
+ * numbers; of what was sent again the header, in which nothing is wanted any more, has
+ * which number was the next then (note_sent()).  Of the rest a timeout takes care, as
+ * does lwIP itself of peers without SACK.  When the last segments of a flight are lost nothing
+ * comes after them: the last one is sent again after two round trips, to ask (RFC 8985 section
+ * 7), and what is missing below it then is lost.
  *
- * The window after a loss is what the path holds without a queue (rate.c): where there is
- * no queue the loss came by chance, and the window stays.  Where there is one, or much is lost,
- * it is at least 7/10 of what was under way (RFC 9438 section 4.6), and with TCP_CONGESTION
- * "reno" always half of it.  The initial one is ten segments (RFC 6928).
+ * The window after a loss is what the path holds without a queue (rate.c), and as much again:
+ * where what was under way is no more the loss came by chance, and the window stays.  Where it is
+ * more, or much is lost, it is at least 7/10 of what was under way (RFC 9438 section 4.6), and with
+ * TCP_CONGESTION "reno" always half of it.  The initial one is ten segments (RFC 6928).
+ * Slow start goes on over losses by chance.  Later the window grows by a segment a round trip (RFC
+ * 5681), and by an eighth where there is no such queue: a long way is full again after some ten.
  */
 #include "lwip/priv/tcp_priv.h"
 #include "lwip/tcp.h"
 
 #include "engine/counters.h"
+#include "engine/pcb.h"
 #include "engine/sack.h"
 #include "engine/segment.h"
 #include "engine/tso.h"
@@ -39,15 +44,26 @@
 #define TAIL_DELAYED (50 * MS) /* one segment alone may have its ACK delayed */
 #define OPT_SACK 5
 #define MEMORY (512u << 10)
+#define CALM 32 /* round trips after much was lost, in which the window grows slowly */
+#define BLOCKS 32
 
-/* In tcp_seg.flags, of which lwIP uses the lower five bits */
-enum { CAME = 0x80, AGAIN = 0x40 };
+/* In tcp_seg.flags, of which lwIP uses the lower five bits; UNNOTED: note_sent() is due */
+enum { CAME = 0x80, AGAIN = 0x40, UNNOTED = 0x20 };
 
 /* The pcb whose segment lwIP looks at, until gz_sack_done() */
 static struct tcp_pcb *current;
 
+/* What the ACKs of a burst said, of one flow, until gz_sack_flush(); numbers in host order */
+static struct {
+	struct gz_flow *flow; /* NULL: none */
+	uint32_t block[BLOCKS][2];
+	unsigned n;
+} heard;
+
 struct tally {
 	uint32_t came, lost, pipe; /* bytes */
+	uint32_t edge;		   /* three segments have come from this number on, */
+	bool edged;		   /* if so many have */
 };
 
 static uint32_t first_of(const struct tcp_seg *s)
@@ -83,11 +99,34 @@ void gz_sack_read(struct tcp_pcb *p, struct gz_loss *l, const struct tcp_hdr *h)
 		p->dupacks = 0;
 }
 
-static bool in_block(const struct gz_loss *l, const struct tcp_seg *s)
+/* Blocks of an ACK, to those of the burst: most of them are there, a segment shorter */
+static void keep(const struct gz_loss *l)
 {
-	for (unsigned i = 0; i < l->blocks; i++)
-		if (TCP_SEQ_GEQ(first_of(s), l->block[i][0]) &&
-		    TCP_SEQ_LEQ(end_of(s), l->block[i][1]))
+	for (unsigned i = 0; i < l->blocks; i++) {
+		uint32_t from = l->block[i][0], to = l->block[i][1];
+		unsigned k = 0;
+
+		while (k < heard.n &&
+		       (TCP_SEQ_GT(from, heard.block[k][1]) || TCP_SEQ_LT(to, heard.block[k][0])))
+			k++;
+		if (k == heard.n) {
+			heard.block[k][0] = from;
+			heard.block[heard.n++][1] = to;
+			continue;
+		}
+		if (TCP_SEQ_LT(from, heard.block[k][0]))
+			heard.block[k][0] = from;
+		if (TCP_SEQ_GT(to, heard.block[k][1]))
+			heard.block[k][1] = to;
+	}
+}
+
+static bool was_heard(const struct tcp_seg *s)
+{
+	uint32_t from = first_of(s), to = end_of(s);
+
+	for (unsigned i = 0; i < heard.n; i++)
+		if (TCP_SEQ_GEQ(from, heard.block[i][0]) && TCP_SEQ_LEQ(to, heard.block[i][1]))
 			return true;
 	return false;
 }
@@ -95,57 +134,60 @@ static bool in_block(const struct gz_loss *l, const struct tcp_seg *s)
 static void forget(struct tcp_seg *s)
 {
 	for (; s; s = s->next)
-		s->flags &= (u8_t) ~(CAME | AGAIN);
+		s->flags &= (u8_t) ~(CAME | AGAIN | UNNOTED);
 }
 
-/* Mark what came.  Return: bytes of it that were sent after the last repetition */
-static uint32_t mark(struct tcp_pcb *p, struct gz_loss *l, bool *news)
+/* Mark what came, and find the edge.  Return: is there something new? */
+static bool mark(struct tcp_pcb *p, struct gz_loss *l, struct tally *t)
 {
-	uint32_t later = 0;
+	const struct tcp_seg *from = p->unacked, *top = NULL;
+	uint32_t beyond = 0; /* bytes that came, from there on */
+	bool news = false;
 
 	for (struct tcp_seg *s = p->unacked; s; s = s->next) {
-		if (!(s->flags & CAME) && in_block(l, s)) {
+		if (!(s->flags & CAME) && was_heard(s)) {
 			s->flags |= CAME;
-			*news = true;
+			news = true;
 			/* The last one, that was sent again to ask */
 			if (l->asked && !s->next)
 				l->answered = true;
 		}
-		if (s->flags & CAME && l->repeated && TCP_SEQ_GEQ(first_of(s), l->again))
-			later += s->len;
+		if (!(s->flags & CAME))
+			continue;
+		t->came += TCP_TCPLEN(s);
+		beyond += TCP_TCPLEN(s);
+		top = s;
+		for (; from != s; from = from->next) {
+			uint32_t n = from->flags & CAME ? TCP_TCPLEN(from) : 0;
+
+			if (beyond - n < THRESH * (uint32_t)tcp_mss(p))
+				break;
+			beyond -= n;
+		}
 	}
-	return later;
+	if (l->answered && top)
+		from = top;
+	t->edged = top && (l->answered || beyond >= THRESH * (uint32_t)tcp_mss(p));
+	t->edge = t->edged ? first_of(from) : 0;
+	return news;
 }
 
-/* How much has to have come above a segment that is lost */
-static uint32_t enough(const struct tcp_pcb *p, const struct gz_loss *l)
+static bool is_lost(const struct tcp_seg *s, const struct tally *t)
 {
-	return l->answered ? 1 : THRESH * (uint32_t)tcp_mss(p);
+	if (!t->edged || s->flags & CAME)
+		return false;
+	return s->flags & AGAIN ? TCP_SEQ_LEQ(s->tcphdr->ackno, t->edge)
+				: TCP_SEQ_LT(first_of(s), t->edge);
 }
 
-static bool is_lost(const struct tcp_seg *s, uint32_t above, uint32_t least)
+static void count(const struct tcp_pcb *p, struct tally *t)
 {
-	return !(s->flags & (CAME | AGAIN)) && above >= least;
-}
-
-static struct tally count(struct tcp_pcb *p, const struct gz_loss *l)
-{
-	uint32_t least = enough(p, l), above;
-	struct tally t = {0};
-
-	for (struct tcp_seg *s = p->unacked; s; s = s->next)
-		if (s->flags & CAME)
-			t.came += TCP_TCPLEN(s);
-	above = t.came;
 	for (struct tcp_seg *s = p->unacked; s; s = s->next) {
-		if (s->flags & CAME)
-			above -= TCP_TCPLEN(s);
-		else if (is_lost(s, above, least))
-			t.lost += TCP_TCPLEN(s);
-		else
-			t.pipe += TCP_TCPLEN(s);
+		if (is_lost(s, t))
+			t->lost += TCP_TCPLEN(s);
+		else if (!(s->flags & CAME))
+			t->pipe += TCP_TCPLEN(s);
 	}
-	return t;
 }
 
 /* Take *@at out of "unacked", to its place in "unsent".  false: its pbuf is in use */
@@ -160,8 +202,19 @@ static bool send_again(struct tcp_pcb *p, struct tcp_seg **at)
 		to = &(*to)->next;
 	s->next = *to;
 	*to = s;
-	s->flags |= AGAIN;
+	s->flags |= AGAIN | UNNOTED;
 	return true;
+}
+
+/* What was sent again just now was sent before what begins at snd_nxt. */
+static void note_sent(struct tcp_pcb *p)
+{
+	for (struct tcp_seg *s = p->unacked; s; s = s->next) {
+		if (!(s->flags & UNNOTED))
+			continue;
+		s->flags &= (u8_t)~UNNOTED;
+		s->tcphdr->ackno = p->snd_nxt; /* lwIP writes it when it sends */
+	}
 }
 
 /*
@@ -176,38 +229,32 @@ static void output(struct tcp_pcb *p)
 	tcp_output(p);
 	while ((s = p->unsent) && s->flags & AGAIN) {
 		p->unsent = s->next;
-		s->flags &= (u8_t)~AGAIN;
+		s->flags &= (u8_t) ~(AGAIN | UNNOTED);
 		for (to = &p->unacked; *to && TCP_SEQ_LT(first_of(*to), first_of(s));)
 			to = &(*to)->next;
 		s->next = *to;
 		*to = s;
 		p->persist_backoff = 0; /* lwIP begins to probe when "unacked" is empty */
 	}
+	note_sent(p);
 }
 
 /* Lost segments to "unsent", as many as the window takes, and at least @must */
-static bool repeat(struct tcp_pcb *p, struct gz_loss *l, struct tally *t, unsigned must)
+static bool repeat(struct tcp_pcb *p, const struct gz_loss *l, struct tally *t, unsigned must)
 {
 	struct tcp_seg **at = &p->unacked;
-	uint32_t least = enough(p, l), above = t->came;
 	unsigned n = 0;
 
-	while (*at && (t->pipe < l->target || n < must)) {
+	while (*at && t->lost && (t->pipe < l->target || n < must)) {
 		struct tcp_seg *s = *at;
 
-		if (s->flags & CAME)
-			above -= TCP_TCPLEN(s);
-		if (!is_lost(s, above, least) || !send_again(p, at)) {
+		if (!is_lost(s, t) || !send_again(p, at)) {
 			at = &s->next;
 			continue;
 		}
 		t->pipe += TCP_TCPLEN(s);
 		t->lost -= TCP_TCPLEN(s);
 		n++;
-	}
-	if (n && !l->repeated) {
-		l->repeated = true;
-		l->again = p->snd_nxt;
 	}
 	return n > 0;
 }
@@ -217,7 +264,7 @@ static bool repeat(struct tcp_pcb *p, struct gz_loss *l, struct tally *t, unsign
 static bool is_heavy(struct gz_loss *l, const struct gz_measure *m)
 {
 	uint64_t sent = m->bytes_sent - l->sent_then, again = m->bytes_retrans - l->again_then;
-	bool heavy = again * 32 > sent + MEMORY / 8;
+	bool heavy = again * 32 > sent + MEMORY / 2;
 
 	if (sent >= MEMORY) {
 		l->sent_then = m->bytes_sent;
@@ -226,55 +273,90 @@ static bool is_heavy(struct gz_loss *l, const struct gz_measure *m)
 	return heavy;
 }
 
+/* May the window be larger?  What arrives says that no queue as long as the path is there. */
+static bool is_short(uint32_t window, const struct gz_measure *m)
+{
+	return window < 2 * gz_rate_fill(m);
+}
+
+static void is_full(struct gz_loss *l, const struct gz_measure *m)
+{
+	l->starting = false;
+	l->calm = gz_worker.now + CALM * US * (m->srtt8 >> 3);
+}
+
 static void enter(struct tcp_pcb *p, struct gz_loss *l, const struct gz_measure *m)
 {
 	uint32_t window = LWIP_MIN(p->cwnd, p->snd_wnd), fill = gz_rate_fill(m);
 	uint32_t flight = LWIP_MIN(window, p->snd_nxt - p->lastack);
-	/* Slow start may have passed by twice what there is. */
-	uint32_t least = p->cwnd < p->ssthresh ? flight / 2 : flight / 10 * 7;
-	bool heavy = is_heavy(l, m);
+	bool starting = p->cwnd < p->ssthresh, heavy = is_heavy(l, m);
 
 	gz_count(GZ_C_RECOVERIES);
 	l->in = true;
 	l->point = p->snd_nxt;
-	fill += fill / 4; /* round trips differ by as much */
+	l->starting = starting && !heavy && !l->reno && flight / 4 < fill;
+	if (heavy)
+		is_full(l, m);
 	if (l->reno)
 		l->target = flight / 2; /* RFC 5681 section 3.1 */
-	else if (heavy)
-		l->target = least;
-	else if (fill < flight)
-		l->target = LWIP_MAX(least, fill);
+	else if (l->starting)
+		l->target = flight;
+	else if (starting) /* it may have passed by twice what there is */
+		l->target = LWIP_MAX(flight / 2, heavy ? 0 : fill + fill / 4);
+	else if (heavy || !is_short(flight, m))
+		l->target = LWIP_MAX(flight / 10 * 7, heavy ? 0 : 2 * fill);
 	else /* it grows as if nothing had been lost (RFC 5681 section 3.1) */
-		l->target = LWIP_MAX(flight, LWIP_MIN(window, fill)) + tcp_mss(p);
+		l->target = LWIP_MAX(flight, LWIP_MIN(window, fill + fill / 4)) + tcp_mss(p);
 	l->target = LWIP_MAX(l->target, 2u * tcp_mss(p));
 }
 
 static void leave(struct tcp_pcb *p, struct gz_loss *l)
 {
-	p->cwnd = p->ssthresh = l->target;
+	p->cwnd = l->target;
+	p->ssthresh = l->starting ? GZ_NO_SSTHRESH : l->target;
 	tcp_clear_flags(p, TF_INFR);
-	l->in = l->repeated = l->answered = false;
+	l->in = l->answered = false;
+}
+
+/* A slow start that went on over losses by chance, of which there are too many, or a queue */
+static void look_at_start(struct gz_loss *l, const struct gz_measure *m)
+{
+	uint32_t fill = gz_rate_fill(m);
+
+	if (is_heavy(l, m)) {
+		is_full(l, m);
+		l->target = LWIP_MAX(l->target / 2, fill + fill / 4);
+	} else if (m->late >= 2 || l->target / 4 >= fill) {
+		l->starting = false;
+	}
+}
+
+/* @came: bytes, above what was acknowledged */
+static void delivered(struct tcp_pcb *p, struct gz_loss *l, struct gz_measure *m, uint32_t came)
+{
+	uint32_t n = gz_rate_delivered(p, m, came, gz_worker.now);
+	tcpwnd_size_t *window = l->in ? &l->target : &p->cwnd;
+
+	if (l->in && l->starting)
+		look_at_start(l, m);
+	if (l->reno || *window >= p->snd_wnd || (!l->in && *window < p->ssthresh))
+		return;
+	if (l->in && l->starting)
+		*window += n;
+	else if (gz_worker.now >= l->calm && is_short(*window, m))
+		*window += n / 8;
 }
 
 static void recover(struct tcp_pcb *p, struct gz_loss *l, struct gz_measure *m)
 {
-	bool news = false, moved, first;
-	struct tally t;
+	bool news, moved, first;
+	struct tally t = {0};
 
-	/* What was sent again is lost again, or the peer forgot it. */
-	if (mark(p, l, &news) >= THRESH * (uint32_t)tcp_mss(p)) {
-		l->repeated = false;
-		for (struct tcp_seg *s = p->unacked; s; s = s->next)
-			s->flags &= (u8_t)~AGAIN;
-	}
 	if (l->in && TCP_SEQ_GEQ(p->lastack, l->point))
 		leave(p, l);
-	if (!l->in && !l->blocks) {
-		gz_rate_delivered(p, m, 0, gz_worker.now);
-		return;
-	}
-	t = count(p, l);
-	gz_rate_delivered(p, m, t.came, gz_worker.now);
+	news = mark(p, l, &t);
+	count(p, &t);
+	delivered(p, l, m, t.came);
 	if (!l->in && !t.lost)
 		return;
 	first = !l->in;
@@ -290,6 +372,27 @@ static void recover(struct tcp_pcb *p, struct gz_loss *l, struct gz_measure *m)
 	p->cwnd = LWIP_MAX(l->target, t.pipe) + t.came + t.lost;
 	if (p->unsent)
 		output(p);
+}
+
+void gz_sack_flush(void)
+{
+	struct gz_flow *f = heard.flow;
+
+	if (!f)
+		return;
+	heard.flow = NULL;
+	GZ_PCB_SCOPE(p, f);
+	if (p == tcp_active_pcbs && p->state >= ESTABLISHED && !(p->flags & TF_RTO))
+		recover(p, &f->measure.loss, &f->measure);
+	heard.n = 0;
+}
+
+void gz_sack_forget(const struct gz_flow *f)
+{
+	if (heard.flow != f)
+		return;
+	heard.flow = NULL;
+	heard.n = 0;
 }
 
 void gz_sack_done(void)
@@ -322,9 +425,14 @@ void gz_sack_done(void)
 		/* All of it is sent again (RFC 2018 section 8). */
 		forget(p->unsent);
 		forget(p->unacked);
-		l->in = l->repeated = l->asked = l->answered = false;
+		l->in = l->asked = l->answered = false;
+	} else if (p->flags & TF_SACK && (l->in || l->blocks)) {
+		if (heard.flow != f || heard.n + l->blocks > BLOCKS)
+			gz_sack_flush();
+		heard.flow = f;
+		keep(l);
 	} else if (p->flags & TF_SACK) {
-		recover(p, l, m);
+		delivered(p, l, m, 0);
 	}
 }
 

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct gz_flow;
 struct gz_measure;
 struct tcp_hdr;
 struct tcp_pcb;
@@ -18,10 +19,11 @@ struct gz_loss {
 	bool begun;    /* the initial window is set */
 	bool reno;     /* any loss halves the window */
 	bool in;       /* in recovery, until @point is acknowledged */
-	bool repeated; /* segments were sent again, when snd_nxt was @again */
 	bool asked;    /* the last segment was sent again since @last was acknowledged */
 	bool answered; /* and came: what is missing below is lost */
-	uint32_t point, again, last;
+	bool starting; /* slow start goes on in recovery */
+	uint32_t point, last;
+	uint64_t calm;			/* ns; the window grows slowly until then */
 	uint32_t target;		/* bytes; what may be under way */
 	uint64_t sent_then, again_then; /* m->bytes_sent, bytes_retrans, when is_heavy() began */
 	uint32_t block[4][2]; /* of the segment that is looked at, the numbers in host order */
@@ -30,8 +32,12 @@ struct gz_loss {
 
 /** gz_sack_read() - A segment of @p, before lwIP looks at it; its options are sound */
 void gz_sack_read(struct tcp_pcb *p, struct gz_loss *l, const struct tcp_hdr *h);
-/** gz_sack_done() - After lwIP did: send again what is lost */
+/** gz_sack_done() - After lwIP did: it is kept until gz_sack_flush() */
 void gz_sack_done(void);
+/** gz_sack_flush() - After a burst of segments: send again what is lost */
+void gz_sack_flush(void);
+/** gz_sack_forget() - @f is about to be freed */
+void gz_sack_forget(const struct gz_flow *f);
 /** When the last segments would be asked after, ns; 0: they are not */
 uint64_t gz_sack_tail_at(const struct tcp_pcb *p, const struct gz_measure *m);
 /** gz_sack_tick() - Ask after the last segments; @now in ns */

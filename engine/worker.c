@@ -29,6 +29,7 @@
 #include "engine/ping.h"
 #include "engine/plane_inner.h"
 #include "engine/reaper.h"
+#include "engine/sack.h"
 #include "engine/service.h"
 #include "engine/twin.h"
 #include "engine/udp.h"
@@ -458,8 +459,10 @@ static unsigned whole_round(struct gz_worker *w, uint64_t *wait)
 	work += gz_plane_poll(w);
 	/* Looped packets and their answers, until it is quiet. */
 	for (unsigned i = 0; i < 64; i++) {
-		bool more = drain_dirty(w, &left);
+		bool more;
 
+		gz_sack_flush();
+		more = drain_dirty(w, &left);
 		more |= gz_netif_loop();
 		work += more;
 		if (!more)
