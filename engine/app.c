@@ -337,3 +337,24 @@ bool gz_app_is_vfork_child(pid_t pid)
 	fclose(f);
 	return parent > 1 && syscall(SYS_kcmp, parent, pid, KCMP_VM, 0, 0) == 0;
 }
+
+unsigned gz_app_holds(pid_t pid, ino_t ino)
+{
+	char path[64], link[64], want[64];
+	struct dirent *e;
+	unsigned n = 0;
+	DIR *d;
+
+	snprintf(want, sizeof(want), "socket:[%lu]", (unsigned long)ino);
+	snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
+	d = opendir(path);
+	while (d && (e = readdir(d))) {
+		ssize_t k = readlinkat(dirfd(d), e->d_name, link, sizeof(link) - 1);
+
+		link[k > 0 ? k : 0] = 0;
+		n += !strcmp(link, want);
+	}
+	if (d)
+		closedir(d);
+	return n;
+}

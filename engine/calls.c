@@ -496,11 +496,27 @@ static int64_t socket_namespace(struct gz_call_ctx *c)
 	return r;
 }
 
+/* Bytes on the way from the shadow or a slot to the ring */
+static uint32_t on_the_way(struct gz_sock *s)
+{
+	int inq = 0;
+
+	if (gz_sock_state(s) != GZ_ESTABLISHED || s->end_fd < 0 ||
+	    ioctl(s->end_fd, SIOCINQ, &inq) < 0 || inq <= (int)s->lag)
+		inq = (int)s->lag;
+	return (uint32_t)inq - s->lag + gz_plane_unseen(s);
+}
+
+uint32_t gz_unsent(struct gz_sock *s)
+{
+	return atomic_load(&s->unsent) + on_the_way(s);
+}
+
 static int64_t do_ioctl(struct gz_call_ctx *c)
 {
 	struct gz_sock *s = c->s;
 	struct tcp_info info;
-	int v, inq = 0;
+	int v;
 
 	if ((unsigned)c->args[1] == SIOCGSKNS)
 		return socket_namespace(c);
@@ -517,17 +533,14 @@ static int64_t do_ioctl(struct gz_call_ctx *c)
 		return GZ_CONTINUE;
 	if (gz_sock_state(s) == GZ_LISTENING)
 		return -EINVAL;
-	if ((unsigned)c->args[1] == SIOCOUTQNSD) {
-		gz_info_ask(s);
-		v = gz_segment_info(s, &info) ? (int)info.tcpi_notsent_bytes : 0;
+	if ((unsigned)c->args[1] == SIOCOUTQ) {
+		v = (int)gz_unsent(s);
 	} else {
-		v = (int)atomic_load(&s->unsent);
+		gz_info_ask(s);
+		v = (int)on_the_way(s);
+		if (gz_segment_info(s, &info))
+			v += (int)info.tcpi_notsent_bytes;
 	}
-	/* Bytes on the way from the shadow to the ring count too. */
-	if (gz_sock_state(s) == GZ_ESTABLISHED && s->end_fd >= 0 &&
-	    ioctl(s->end_fd, SIOCINQ, &inq) == 0 && inq > (int)s->lag)
-		v += inq - (int)s->lag;
-	v += (int)gz_plane_unseen(s);
 	return gz_app_write(c->tid, c->args[2], &v, sizeof(v));
 }
 

@@ -50,6 +50,8 @@ int64_t gz_do_getpeername(struct gz_call_ctx *c);
  * c->s locked.  Return: 0 or -errno
  */
 int gz_claim_anew(struct gz_call_ctx *c, struct gz_end end, bool to_listen);
+/** Bytes of a connection that the peer has not acknowledged, wherever they are: SIOCOUTQ */
+uint32_t gz_unsent(struct gz_sock *s);
 
 /* connect.c */
 int64_t gz_do_connect(struct gz_call_ctx *c);

@@ -24,7 +24,6 @@
  * the one before it was read.  What is taken is no larger than what the kernel makes for a
  * reader with a page of room, as glibc has.  The calls that trap are in netlink_calls.c.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -211,30 +210,6 @@ bool gz_netlink_may_stay(const void *data, size_t len)
 	return true;
 }
 
-/* Has process @pid the shadow?  Then its number is not another's by now. */
-static bool holds(pid_t pid, ino_t ino)
-{
-	char path[32], name[64], want[40];
-	struct dirent *e;
-	bool found = false;
-	ssize_t k;
-	DIR *d;
-
-	snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
-	snprintf(want, sizeof(want), "socket:[%lu]", (unsigned long)ino);
-	d = opendir(path);
-	while (d && !found && (e = readdir(d))) {
-		k = readlinkat(dirfd(d), e->d_name, name, sizeof(name) - 1);
-		if (k > 0) {
-			name[k] = '\0';
-			found = !strcmp(name, want);
-		}
-	}
-	if (d)
-		closedir(d);
-	return found;
-}
-
 /*
  * May the sender of what came natively change something?  rtnetlink asks for the rights of the
  * sending thread at that moment, which are not known any more.  So it is for root only: the
@@ -244,8 +219,9 @@ static bool holds(pid_t pid, ino_t ino)
  */
 static bool may_change(const struct gz_netlink *n, const struct ucred *who)
 {
+	/* Has it the shadow, its number is not another's by now. */
 	return who && who->pid > 0 && who->uid == 0 && gz_app_capable(who->pid, CAP_NET_ADMIN) &&
-	       gz_app_shares_user_namespace(who->pid) && holds(who->pid, n->ino);
+	       gz_app_shares_user_namespace(who->pid) && gz_app_holds(who->pid, n->ino);
 }
 
 /* Are all of them such as mean the same whoever sends them? */

@@ -125,6 +125,12 @@ static bool may_ring(const struct gz_sock *s)
 	       (s->type == SOCK_DGRAM || !atomic_load(&s->no_ring));
 }
 
+/* s; 0: close() does not wait */
+static uint32_t lingers(const struct gz_options *o)
+{
+	return o->linger.l_onoff && o->linger.l_linger > 0 ? (uint32_t)o->linger.l_linger : 0;
+}
+
 /* Slots whose bit is in one word of dirty[] are one worker's. */
 static bool is_of(uint32_t slot, unsigned worker)
 {
@@ -206,6 +212,7 @@ void gz_plane_give(struct gz_sock *s, bool sending, bool nonblock)
 	slot->nonblock = nonblock;
 	slot->watch = atomic_load(&s->ring.loud) ? GZ_WATCH_LOUD : 0;
 	slot->timed = timed(&s->opt);
+	slot->linger = lingers(&s->opt);
 	if (s->type == SOCK_DGRAM)
 		gz_udp_ring_begin(s);
 	atomic_store(&s->ring.plane, plane);
@@ -256,8 +263,10 @@ void gz_plane_set_nonblock(struct gz_sock *s, bool on)
 
 void gz_plane_set_timed(struct gz_sock *s)
 {
-	if (s->ring.i >= 0)
-		__atomic_store_n(&slot_of(s)->timed, timed(&s->opt), __ATOMIC_SEQ_CST);
+	if (s->ring.i < 0)
+		return;
+	__atomic_store_n(&slot_of(s)->timed, timed(&s->opt), __ATOMIC_SEQ_CST);
+	__atomic_store_n(&slot_of(s)->linger, lingers(&s->opt), __ATOMIC_SEQ_CST);
 }
 
 bool gz_plane_take_options(struct gz_sock *s)

@@ -150,7 +150,7 @@ void gz_info_ask(struct gz_sock *s);
 /** What agents have accepted is so for the engine too when it returns. */
 void gz_plane_settle_accepted(struct gz_client *c);
 
-/** O_NONBLOCK of the shadow, SO_SNDTIMEO or SO_RCVTIMEO was changed. */
+/** O_NONBLOCK of the shadow, SO_SNDTIMEO, SO_RCVTIMEO or SO_LINGER was changed. */
 void gz_plane_set_nonblock(struct gz_sock *s, bool on);
 void gz_plane_set_timed(struct gz_sock *s);
 /** What agents have set is in @s->opt from now on; @s locked.  Return: there was something */

@@ -104,28 +104,6 @@ static void add(struct gz_sock *old, ino_t ino, int fd)
 	pthread_mutex_unlock(&all.lock);
 }
 
-/* Has the process a socket with this inode? */
-static bool has(pid_t pid, ino_t ino)
-{
-	char path[64], link[64], want[64];
-	struct dirent *e;
-	bool found = false;
-	DIR *d;
-
-	snprintf(want, sizeof(want), "socket:[%lu]", (unsigned long)ino);
-	snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
-	d = opendir(path);
-	while (d && !found && (e = readdir(d))) {
-		ssize_t n = readlinkat(dirfd(d), e->d_name, link, sizeof(link) - 1);
-
-		link[n > 0 ? n : 0] = 0;
-		found = !strcmp(link, want);
-	}
-	if (d)
-		closedir(d);
-	return found;
-}
-
 /* Before the call returns, for what they do next may be a read(). */
 static void reach_others(struct gz_call_ctx *c, ino_t ino)
 {
@@ -135,7 +113,7 @@ static void reach_others(struct gz_call_ctx *c, ino_t ino)
 
 	while (d && (e = readdir(d))) {
 		pid = atoi(e->d_name);
-		if (pid > 0 && pid != own && pid != getpid() && has(pid, ino))
+		if (pid > 0 && pid != own && pid != getpid() && gz_app_holds(pid, ino))
 			gz_broker_reach(c, pid, gz_stale_look);
 	}
 	if (d)

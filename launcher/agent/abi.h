@@ -21,7 +21,7 @@
 #ifndef GZ_AGENT_ABI_H
 #define GZ_AGENT_ABI_H
 
-#define GZ_AGENT_VERSION 8
+#define GZ_AGENT_VERSION 9
 #define GZ_AGENT_MAGIC 0x31746e6567417a47 /* "GzAgent1" */
 
 /* --- the region ---------------------------------------------------------- */
@@ -191,6 +191,7 @@
 #define GZ_ASK_REFUSE 0x10000
 #define GZ_ASK_ACCEPTED 0x20000 /* and SOCK_*; above 32 bits, the listener: see gz_knock */
 #define GZ_ASK_BACK 0x40000	/* the socket may come back, see gz_slot.back */
+#define GZ_ASK_UNSENT 0x80000	/* bytes that a last close() waits for, see engine/linger.c */
 #define GZ_PEER 28		/* struct sockaddr_in6 */
 
 #ifndef __ASSEMBLER__
@@ -339,6 +340,7 @@ struct gz_slot {
 	/* Threads that sleep in recv(), or did and have not looked at the ring since: who has
 	 * closed the number has not left what is unread. */
 	uint32_t takers;
+	uint32_t linger; /* SO_LINGER, s; 0: close() does not wait.  The engine's */
 	/* of one that left the rings */
 	uint32_t natives; /* agents that are in a call on its shadow, or about to be */
 	uint32_t polled;  /* an epoll of the kernel's alone ever had it */

@@ -13,6 +13,9 @@
 
 #include "launcher/agent/agent.h"
 
+#define LINGER_FIRST_NS 200000 /* between two looks, doubled up to */
+#define LINGER_MOST_NS 10000000
+
 /* The slot of the shadow with this inode, or NOT_OURS */
 static int find(uint64_t ino, uint32_t *gen)
 {
@@ -356,6 +359,23 @@ static void forget_range(uint32_t first, uint32_t last)
 }
 
 /*
+ * SO_LINGER: the last close() waits until all that was sent is acknowledged, or a signal comes
+ * (sk_stream_wait_close()).  Whether it is the last, and how much that is, the engine knows.
+ */
+static void linger(uint32_t fd, const struct gz_slot *s)
+{
+	int64_t until = now_ns() + __atomic_load_n(&s->linger, __ATOMIC_RELAXED) * 1000000000LL;
+	struct timespec pause = {.tv_nsec = LINGER_FIRST_NS};
+
+	for (uint64_t first = 1; gz_ask_about(GZ_ASK_UNSENT, fd, first, 0, 0) > 0; first = 0) {
+		if (now_ns() >= until || gz_sleep(SYS_nanosleep, (uint64_t)&pause, 0, 0, 0, 0, 0))
+			return;
+		if (pause.tv_nsec < LINGER_MOST_NS)
+			pause.tv_nsec *= 2;
+	}
+}
+
+/*
  * close() and its kin.  Forgotten before, or another thread would still use what
  * is being closed; and after, or one that looked in between would keep it.
  */
@@ -371,6 +391,8 @@ int closing(struct regs *r)
 		return TRAP;
 	int slot = first == last ? lookup(first) : NOT_OURS;
 
+	if (slot >= 0 && __atomic_load_n(&SH->slot[slot].linger, __ATOMIC_RELAXED))
+		linger(first, &SH->slot[slot]);
 	if (may_keep())
 		unwatch_range(first, last);
 	forget_range(first, last);
