@@ -3,7 +3,7 @@
  * inject.c - Put the agent into a stopped process, and lead its sites there
  *
  * Theory of operation.  Memory is mapped by system calls that the process makes for
- * us; what is executable is written by ptrace(2), which also writes where the process
+ * us; what is executable is written by gz_tracee_poke(), which also writes where the process
  * cannot.  Everything that must be known of it later lies in the region's book, in
  * its own memory: fork() copies it, exec() drops it, and nothing here can be out of date.
  */
@@ -71,22 +71,6 @@ static void unmap(struct gz_tracee *t, uint64_t addr, uint64_t size)
 	int64_t r;
 
 	call(t, &r, SYS_munmap, addr, size, 0, 0, 0);
-}
-
-int gz_inject_poke(struct gz_tracee *t, uint64_t addr, const void *bytes, size_t n)
-{
-	uint64_t first = addr & ~7ULL, end = (addr + n + 7) & ~7ULL;
-	uint64_t words[512];
-
-	if (end - first > sizeof(words))
-		return -EINVAL;
-	if (gz_tracee_read(t, first, words, end - first))
-		return -EFAULT;
-	memcpy((uint8_t *)words + (addr - first), bytes, n);
-	for (uint64_t at = first; at < end; at += 8)
-		if (ptrace(PTRACE_POKEDATA, t->borrowed->tid, at, words[(at - first) / 8]))
-			return -errno;
-	return 0;
 }
 
 /* --- the region -------------------------------------------------------------- */
@@ -256,6 +240,18 @@ static struct gz_agent_island *island(struct gz_tracee *t, struct gz_agent_book 
 
 /* --- sites -------------------------------------------------------------------- */
 
+/* The blocks of all sites, to be freed.  Return: NULL: there are none, or they cannot be read */
+static struct gz_agent_block *read_blocks(const struct gz_tracee *t, const struct gz_agent_book *b)
+{
+	size_t n = b->nsites * sizeof(struct gz_agent_block);
+	struct gz_agent_block *blocks = n ? malloc(n) : NULL;
+
+	if (blocks && !gz_tracee_read(t, GZ_AGENT_SITES, blocks, n))
+		return blocks;
+	free(blocks);
+	return NULL;
+}
+
 /*
  * Was it led to the agent before?  Return: its block, or 0.  @leads: it still is; else
  * other code has come to that place.
@@ -263,19 +259,19 @@ static struct gz_agent_island *island(struct gz_tracee *t, struct gz_agent_book 
 static uint64_t known_block(const struct gz_tracee *t, const struct gz_agent_book *b, uint64_t site,
 			    bool *leads)
 {
+	struct gz_agent_block *blocks = read_blocks(t, b);
 	uint8_t bytes[GZ_SITE_JUMP];
-	struct gz_agent_block k;
+	uint64_t block = 0;
 
-	for (uint32_t i = 0; i < b->nsites; i++) {
-		uint64_t block = GZ_AGENT_SITES + i * GZ_SITE_SIZE;
-
-		if (gz_tracee_read(t, block, &k, sizeof(k)) || k.trap != site)
+	for (uint32_t i = 0; blocks && i < b->nsites && !block; i++) {
+		if (blocks[i].trap != site)
 			continue;
-		*leads =
-		    !gz_tracee_read(t, k.at, bytes, sizeof(bytes)) && gz_block_leads(&k, bytes);
-		return block;
+		*leads = !gz_tracee_read(t, blocks[i].at, bytes, sizeof(bytes)) &&
+			 gz_block_leads(&blocks[i], bytes);
+		block = GZ_AGENT_SITES + i * GZ_SITE_SIZE;
 	}
-	return 0;
+	free(blocks);
+	return block;
 }
 
 /* As much of what is around the site as can be read.  Return: bytes before it, or -EFAULT */
@@ -349,15 +345,17 @@ static int write_site(struct gz_tracee *t, struct gz_agent_book *b, const struct
 	is->used += ((uint32_t)n + 15) & ~15U;
 	b->nsites += fresh;
 	/* The jump last: all that it leads to is there. */
-	rc = gz_inject_poke(t, block, bytes, sizeof(bytes));
+	rc = gz_tracee_poke(t, block, bytes, sizeof(bytes));
 	if (!rc)
-		rc = gz_inject_poke(t, at, code, (size_t)n);
+		rc = gz_tracee_poke(t, at, code, (size_t)n);
 	if (!rc)
-		rc = gz_inject_poke(t, GZ_AGENT_BOOK, b, sizeof(*b));
-	return rc ? rc : gz_inject_poke(t, p->at, jump, sizeof(jump));
+		rc = gz_tracee_poke(t, GZ_AGENT_BOOK, b, sizeof(*b));
+	return rc ? rc : gz_tracee_poke(t, p->at, jump, sizeof(jump));
 }
 
-static int lead(struct gz_tracee *t, uint64_t site, bool go, uint64_t *block)
+/* @known: what is to be displaced there, or NULL */
+static int lead(struct gz_tracee *t, uint64_t site, bool go, const struct gz_patch *known,
+		uint64_t *block)
 {
 	bool fresh, leads = false;
 	struct gz_agent_book b;
@@ -377,24 +375,24 @@ static int lead(struct gz_tracee *t, uint64_t site, bool go, uint64_t *block)
 		return -ENOSPC;
 	if (fresh)
 		*block = GZ_AGENT_SITES + b.nsites * GZ_SITE_SIZE;
-	rc = find_patch(t, &p, site, go);
+	rc = known ? 0 : find_patch(t, &p, site, go);
 	if (!rc && go)
 		rc = add_stacks(t, &b);
 	if (!rc)
-		rc = write_site(t, &b, &p, *block, fresh, go);
+		rc = write_site(t, &b, known ? known : &p, *block, fresh, go);
 	/* Another time it may do. */
 	if (!rc || rc == -EAGAIN || rc == -EBUSY)
 		return rc;
 	if (b.nfailed == GZ_FAILED_SITES)
 		return -ENOSPC;
 	b.failed[b.nfailed++] = site;
-	gz_inject_poke(t, GZ_AGENT_BOOK, &b, sizeof(b));
+	gz_tracee_poke(t, GZ_AGENT_BOOK, &b, sizeof(b));
 	return rc;
 }
 
 int gz_inject_site(struct gz_tracee *t, uint64_t site, uint64_t *block)
 {
-	return lead(t, site, gz_frames_is_go(t, site), block);
+	return lead(t, site, gz_frames_is_go(t, site), NULL, block);
 }
 
 /*
@@ -420,42 +418,83 @@ static bool looks_known(const uint8_t nrtab[GZ_NR_MAX], const uint8_t *code, siz
 }
 
 /* A site that nobody has come to: is it an instruction at all?  Half must lead there. */
-static bool is_sure(const uint8_t *code, size_t at, uint64_t site)
+static bool is_sure(struct gz_patch *p, const uint8_t *code, size_t at, uint64_t site)
 {
-	struct gz_patch p;
-
 	return at >= GZ_PATCH_BACK &&
-	       !gz_patch_find(&p, code + at - GZ_PATCH_BACK, GZ_PATCH_BACK, site) &&
-	       p.votes >= GZ_PATCH_STARTS / 2;
+	       !gz_patch_find(p, code + at - GZ_PATCH_BACK, GZ_PATCH_BACK, site) &&
+	       p->votes >= GZ_PATCH_STARTS / 2;
+}
+
+/* The sure sites of a mapping.  To find them takes 10 ms, and who forks for each client has the
+ * same library in all its children: the last one is kept. */
+static struct neighbours {
+	uint64_t start;
+	uint8_t *code; /* as it was read */
+	size_t n, nsites, room;
+	struct gz_patch *sites;
+} kept;
+
+static void find_neighbours(struct neighbours *k)
+{
+	uint8_t nrtab[GZ_NR_MAX], *p;
+	struct gz_patch patch;
+
+	fill_nrtab(nrtab);
+	for (p = k->code; (p = memchr(p, 0x0f, (size_t)(k->code + k->n - p) - 1)); p++) {
+		size_t at = (size_t)(p - k->code);
+
+		if (p[1] == 0x05 && looks_known(nrtab, k->code, at) &&
+		    is_sure(&patch, k->code, at, k->start + at)) {
+			if (k->nsites == k->room) {
+				size_t room = k->room ? 2 * k->room : 128;
+				void *more = realloc(k->sites, room * sizeof(patch));
+
+				if (!more)
+					return;
+				k->sites = more;
+				k->room = room;
+			}
+			k->sites[k->nsites++] = patch;
+		}
+		if (p + 2 >= k->code + k->n)
+			break;
+	}
+}
+
+/* Those of the mapping @m.  Return: whether it can be read */
+static bool keep(const struct gz_tracee *t, const struct gz_map *m)
+{
+	size_t n = m->end - m->start;
+	uint8_t *code = malloc(n);
+
+	if (!code || gz_tracee_read(t, m->start, code, n)) {
+		free(code);
+		return false;
+	}
+	if (kept.start == m->start && kept.n == n && !memcmp(kept.code, code, n)) {
+		free(code);
+		return true;
+	}
+	free(kept.code);
+	kept.start = m->start;
+	kept.code = code;
+	kept.n = n;
+	kept.nsites = 0;
+	find_neighbours(&kept);
+	return true;
 }
 
 void gz_inject_neighbours(struct gz_tracee *t, uint64_t site)
 {
 	bool go = gz_frames_is_go(t, site);
-	uint8_t nrtab[GZ_NR_MAX];
-	uint64_t start, block;
-	uint8_t *code, *p;
 	struct gz_map m;
-	size_t n;
+	uint64_t block;
 
-	fill_nrtab(nrtab);
-	if (!gz_maps_find(t->borrowed->tid, site, &m) || m.end - m.start > NEIGHBOURS_MAX)
+	if (!gz_maps_find(t->borrowed->tid, site, &m) || m.end - m.start > NEIGHBOURS_MAX ||
+	    !keep(t, &m))
 		return;
-	start = m.start;
-	n = m.end - m.start;
-	code = malloc(n);
-	if (!code || gz_tracee_read(t, start, code, n))
-		goto out;
-	for (p = code; (p = memchr(p, 0x0f, (size_t)(code + n - p) - 1)); p++) {
-		size_t at = (size_t)(p - code);
-
-		if (p[1] == 0x05 && looks_known(nrtab, code, at) && is_sure(code, at, start + at))
-			lead(t, start + at, go, &block);
-		if (p + 2 >= code + n)
-			break;
-	}
-out:
-	free(code);
+	for (size_t i = 0; i < kept.nsites; i++)
+		lead(t, kept.sites[i].site, go, &kept.sites[i], &block);
 }
 
 static uint64_t signal_set(pid_t tid, const char *key)
@@ -518,10 +557,10 @@ void gz_inject_enter(struct gz_tracee *t)
 	struct gz_agent_block *blocks = NULL;
 	struct gz_agent_book b;
 
-	if (!gz_inject_book(t, &b) && b.nsites)
-		blocks = malloc(b.nsites * sizeof(*blocks));
-	if (!blocks || gz_tracee_read(t, GZ_AGENT_SITES, blocks, b.nsites * sizeof(*blocks)))
-		goto out;
+	if (!gz_inject_book(t, &b))
+		blocks = read_blocks(t, &b);
+	if (!blocks)
+		return;
 	for (size_t i = 0; i < t->n; i++) {
 		struct gz_thread *th = &t->threads[i];
 		uint32_t k = 0;
@@ -539,6 +578,5 @@ void gz_inject_enter(struct gz_tracee *t)
 		if (th != t->borrowed) /* it gets them when it is given back */
 			ptrace(PTRACE_SETREGS, th->tid, NULL, &th->regs);
 	}
-out:
 	free(blocks);
 }

@@ -44,14 +44,6 @@ void gz_inject_neighbours(struct gz_tracee *t, uint64_t site);
 /** gz_inject_book() - What is known of the process.  Return: 0, or negative: it has no agent */
 int gz_inject_book(const struct gz_tracee *t, struct gz_agent_book *b);
 
-/**
- * gz_inject_poke() - Write where the process cannot
- * @n:	Less than 4 KB
- *
- * Return: 0 or a negative errno.
- */
-int gz_inject_poke(struct gz_tracee *t, uint64_t addr, const void *bytes, size_t n);
-
 /** gz_inject_has_signal() - Will it run a handler when it goes on?  Its call may end by EINTR */
 bool gz_inject_has_signal(const struct gz_tracee *t, const struct gz_thread *th);
 

@@ -40,7 +40,7 @@ static int restore(struct gz_tracee *t, const struct gz_agent_book *b)
 	for (uint32_t i = 0; i < b->nsites && !rc; i++) {
 		if (!gz_tracee_read(t, GZ_AGENT_SITES + i * GZ_SITE_SIZE, &k, sizeof(k)) &&
 		    !gz_tracee_read(t, k.at, jump, sizeof(jump)) && gz_block_leads(&k, jump))
-			rc = gz_inject_poke(t, k.at, k.was, GZ_SITE_JUMP);
+			rc = gz_tracee_poke(t, k.at, k.was, GZ_SITE_JUMP);
 	}
 	return rc;
 }
@@ -87,7 +87,7 @@ int gz_retire(struct gz_tracee *t)
 	memset(nrtab, GZ_NR_TRAP, sizeof(nrtab));
 	rc = restore(t, &b);
 	if (!rc)
-		rc = gz_inject_poke(t, GZ_AGENT_NRTAB, nrtab, sizeof(nrtab));
+		rc = gz_tracee_poke(t, GZ_AGENT_NRTAB, nrtab, sizeof(nrtab));
 	for (size_t i = 0; i < t->n && !rc; i++) {
 		struct gz_thread *th = &t->threads[i];
 		bool moved;
@@ -101,5 +101,5 @@ int gz_retire(struct gz_tracee *t)
 			ptrace(PTRACE_SETREGS, th->tid, NULL, &th->regs);
 	}
 	b.retired = inside && b.retired < TRIES ? b.retired + 1 : GZ_RETIRED;
-	return rc ? rc : gz_inject_poke(t, GZ_AGENT_BOOK, &b, sizeof(b));
+	return rc ? rc : gz_tracee_poke(t, GZ_AGENT_BOOK, &b, sizeof(b));
 }

@@ -43,6 +43,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -96,6 +97,25 @@ int gz_tracee_write(const struct gz_tracee *t, uint64_t addr, const void *buf, s
 	ssize_t k = process_vm_writev(any_thread(t), &l, 1, &r, 1, 0);
 
 	return k < 0 ? -errno : k == (ssize_t)n ? 0 : -EFAULT;
+}
+
+int gz_tracee_poke(const struct gz_tracee *t, uint64_t addr, const void *buf, size_t n)
+{
+	uint64_t first = addr & ~7ULL, end = (addr + n + 7) & ~7ULL;
+	uint64_t words[512];
+
+	if (t->mem >= 0 && pwrite(t->mem, buf, n, (off_t)addr) == (ssize_t)n)
+		return 0;
+	/* A kernel may be built so that only this goes past protections. */
+	if (end - first > sizeof(words))
+		return -EINVAL;
+	if (gz_tracee_read(t, first, words, end - first))
+		return -EFAULT;
+	memcpy((uint8_t *)words + (addr - first), buf, n);
+	for (uint64_t at = first; at < end; at += 8)
+		if (ptrace(PTRACE_POKEDATA, t->borrowed->tid, at, words[(at - first) / 8]))
+			return -errno;
+	return 0;
 }
 
 static bool is_syscall(const struct gz_tracee *t, uint64_t addr)
@@ -463,6 +483,14 @@ static bool has_filters(pid_t tid, unsigned known)
 	       (unsigned)atoi(n) > known;
 }
 
+static int open_memory(pid_t tid)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d/mem", (int)tid);
+	return open(path, O_RDWR | O_CLOEXEC);
+}
+
 int gz_tracee_borrow(struct gz_tracee *t)
 {
 	struct gz_thread *th = choose(t);
@@ -506,6 +534,7 @@ int gz_tracee_borrow(struct gz_tracee *t)
 		t->borrowed = NULL;
 		return lost(t);
 	}
+	t->mem = open_memory(th->tid);
 	return 0;
 }
 
@@ -590,6 +619,8 @@ int gz_tracee_give_back(struct gz_tracee *t)
 		    ptrace(PTRACE_SETSIGMASK, tid, KERNEL_SIGSET_BYTES, &t->mask) ||
 		    ptrace(PTRACE_SETOPTIONS, tid, NULL, OPTIONS)))
 		rc = -ESRCH;
+	if (t->mem >= 0)
+		close(t->mem);
 	t->borrowed = NULL;
 	return rc;
 }

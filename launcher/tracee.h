@@ -43,6 +43,7 @@ struct gz_tracee {
 	uint64_t mask;		    /* its signals' */
 	uint64_t site;		    /* address of a `syscall` instruction */
 	bool called;		    /* it is at the end of a call of ours */
+	int mem;		    /* its memory, proc(5), while one is borrowed; -1: refused */
 
 	char why[256]; /* what failed, for people; no newline */
 };
@@ -90,6 +91,14 @@ int gz_tracee_give_back(struct gz_tracee *t);
 /** gz_tracee_read(), gz_tracee_write() - Its memory.  Return: 0, or a negative errno */
 int gz_tracee_read(const struct gz_tracee *t, uint64_t addr, void *buf, size_t n);
 int gz_tracee_write(const struct gz_tracee *t, uint64_t addr, const void *buf, size_t n);
+
+/**
+ * gz_tracee_poke() - Write also where the process cannot, by the borrowed thread
+ * @n:		Bytes, up to a page less 8
+ *
+ * Return: 0, or a negative errno of ptrace(2).
+ */
+int gz_tracee_poke(const struct gz_tracee *t, uint64_t addr, const void *buf, size_t n);
 
 /**
  * gz_tracee_has_filter() - Is this program one of the stopped process's filters?
