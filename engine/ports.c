@@ -238,6 +238,8 @@ int gz_claim_listen(struct gz_sock *s, struct gz_sock **blocker)
 	if (o) {
 		*blocker = owner(o);
 		gz_sock_ref(*blocker);
+	}
+	if (o || by_flow) {
 		c->listening = false;
 		ret = -EADDRINUSE;
 	}

@@ -263,10 +263,41 @@ static void bind_after_end(void)
 	CHECK_ERRNO(connect(s, SA(&a), sizeof(a)), EISCONN);
 }
 
+/* Who listens again finds its port taken by what it has accepted, but for SO_REUSEADDR. */
+static void listen_beside_a_connection(void)
+{
+	struct linger now = {1, 0};
+
+	for (int reuse = 0; reuse < 2; reuse++) {
+		struct sockaddr_in a = test_address(0);
+		int first = tcp_socket(), l = tcp_socket(), c, s;
+
+		OK(bind(first, SA(&a), sizeof(a)));
+		a = local_name(first);
+		OK(close(first));
+		set_option(l, SOL_SOCKET, SO_REUSEADDR, reuse);
+		OK(bind(l, SA(&a), sizeof(a)));
+		OK(listen(l, 1));
+		c = connected(a);
+		s = (int)OK(accept(l, NULL, NULL));
+		OK(shutdown(l, SHUT_RD));
+		if (!reuse) {
+			CHECK_ERRNO(listen(l, 1), EADDRINUSE);
+			OK(setsockopt(s, SOL_SOCKET, SO_LINGER, &now, sizeof(now)));
+			OK(close(s));
+			wait_bits(c, POLLHUP);
+		}
+		OK(listen(l, 1));
+		c = connected(a);
+		expect_text(c, (int)OK(accept(l, NULL, NULL)), "again");
+	}
+}
+
 CHECK_MAIN(CASE(address_before_state), CASE(port_zero_gets_one), CASE(address_in_use_on_bind),
 	   CASE(reuseaddr_does_not_share_listener), CASE(address_in_use_on_listen),
 	   CASE(reuseport_shares_listener), CASE(foreign_address), CASE(double_bind),
 	   CASE(bind_after_connect), CASE(bind_after_end), CASE(failed_bind_forgets_address),
-	   CASE(bad_address), CASE(longer_address_is_fine), CASE(listen_without_bind),
-	   CASE(listen_again_changes_backlog), CASE(listen_negative_backlog),
-	   CASE(listen_on_connected), CASE(same_port_other_address), CASE(bind_after_unaccepted))
+	   CASE(listen_beside_a_connection), CASE(bad_address), CASE(longer_address_is_fine),
+	   CASE(listen_without_bind), CASE(listen_again_changes_backlog),
+	   CASE(listen_negative_backlog), CASE(listen_on_connected), CASE(same_port_other_address),
+	   CASE(bind_after_unaccepted))
