@@ -36,11 +36,11 @@ state_is() { [ "$("$BIN/gazelle-ctl" dispatch bond "$GZ_TEST_ID-d" --json | pyth
 for p in json.load(sys.stdin)["ports"].values():
 	if p["name"] == sys.argv[1]: print(p["state"])' "$1")" = "$2" ]; }
 
-# goes_on N - lines are answered at port N, now
-goes_on() {
+# answered N - lines are answered at port N, now
+answered() {
 	local before
 	before=$(rx_of "$1")
-	within 5 eval "[ \"\$(rx_of $1)\" -gt $((before + 5)) ]"
+	within 20 eval "[ \"\$(rx_of $1)\" -gt $((before + 5)) ]"
 }
 rx_of() { dispatch_counter "$(client_key "e$1" rx)"; }
 
@@ -63,7 +63,7 @@ for i in 1 2 3; do
 	talk host$i 10.1.0.2:7000
 	mv "$WORK/lines-10.1.0.2:7000" "$WORK/lines-$i" # it writes on
 	LINES_OF+=("$PID")
-	goes_on $i
+	answered $i
 done
 is_active one va || fail "$(active one) of port one"
 for i in 2 3; do
@@ -74,14 +74,14 @@ done
 # The cable
 ip -n "$GZ_TEST_ID-host1" link set to-va down
 within 5 is_active one vb
-goes_on 1
+answered 1
 ip -n "$GZ_TEST_ID-host1" link set to-va up
 within 5 is_active one va
 # What is behind it
 ip -n "$GZ_TEST_ID-host1" link set to-va nomaster
 within 5 is_active one vb
 assert state_is va silent
-for i in 1 2 3; do goes_on $i; done
+for i in 1 2 3; do answered $i; done
 is_active two vc || fail "$(active two) of port two"
 refute grep -q 'Request who-has 10.1.0.2 tell 10.1.0.2' "$WORK/told2" "$WORK/told3"
 
@@ -102,7 +102,7 @@ within 10 is_active one vb
 within 10 is_active two vd
 for i in 1 2 3; do
 	within 10 dispatch_has "$(client_key "e$i" link)" 1
-	goes_on $i
+	answered $i
 done
 touch "$WORK/over"
 for pid in "${LINES_OF[@]}"; do
