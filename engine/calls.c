@@ -238,6 +238,33 @@ static int64_t do_bind(struct gz_call_ctx *c)
 	return err;
 }
 
+int64_t gz_bind_kernels(struct gz_call_ctx *c)
+{
+	union {
+		struct sockaddr sa;
+		struct sockaddr_in in;
+		struct sockaddr_in6 in6; /* the port is at the same place */
+	} a = {0}, own = {0};
+	socklen_t len = sizeof(own);
+	struct gz_end end;
+
+	if (getsockname(c->fd, &own.sa, &len) < 0 || !own.in.sin_port)
+		return GZ_CONTINUE;
+	if (own.sa.sa_family != AF_INET && own.sa.sa_family != AF_INET6)
+		return GZ_CONTINUE;
+	len = own.sa.sa_family == AF_INET ? sizeof(a.in) : sizeof(a.in6);
+	if ((int)c->args[2] < (int)len || gz_app_read(c->tid, c->args[1], &a, len) ||
+	    a.sa.sa_family != own.sa.sa_family)
+		return GZ_CONTINUE;
+	if (a.sa.sa_family == AF_INET)
+		end = gz_end_v4(a.in.sin_addr.s_addr, a.in.sin_port);
+	else
+		end = (struct gz_end){.addr = a.in6.sin6_addr, .port = a.in6.sin6_port};
+	return gz_end_is_any(end) || gz_addr_is_loopback(end) || !gz_addr_is_local(end)
+		   ? GZ_CONTINUE
+		   : -EINVAL;
+}
+
 static int64_t do_listen(struct gz_call_ctx *c)
 {
 	struct timeval tick = {.tv_usec = 1000}, none = {0};

@@ -50,6 +50,13 @@ int64_t gz_do_getpeername(struct gz_call_ctx *c);
  * c->s locked.  Return: 0 or -errno
  */
 int gz_claim_anew(struct gz_call_ctx *c, struct gz_end end, bool to_listen);
+/**
+ * gz_bind_kernels() - bind() of a socket of the kernel's
+ *
+ * One that has a port already is EINVAL whatever the address (__inet_bind()), but the kernel, which
+ * has not those of the stack, would say EADDRNOTAVAIL.
+ */
+int64_t gz_bind_kernels(struct gz_call_ctx *c);
 /** Bytes of a connection that the peer has not acknowledged, wherever they are: SIOCOUTQ */
 uint32_t gz_unsent(struct gz_sock *s);
 

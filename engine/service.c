@@ -180,7 +180,9 @@ static gz_handler handler(const struct gz_call_ctx *c, enum gz_call call)
 		return gz_netlink_handlers[call];
 	if (call == GZ_CALL_SOCKET)
 		return gz_handlers[call];
-	/* A socket of the kernel's: the stack's interface has a name there too. */
+	/* A socket of the kernel's: the stack's addresses and interface have names there too. */
+	if (call == GZ_CALL_BIND)
+		return gz_bind_kernels;
 	return call == GZ_CALL_IOCTL && gz_iface_is_request((unsigned)c->args[1]) ? gz_iface_ioctl
 										  : NULL;
 }
