@@ -540,10 +540,28 @@ static void input_is_signalled(void)
 	expect_signal(v, u);
 }
 
+/* What does not wait is not ended by a signal, whatever its handler says. */
+static void short_calls_go_on(void)
+{
+	struct itimerspec every_ms = {{0, 1000000}, {0, 1000000}};
+	struct sigevent by = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1};
+	int fd = tcp_socket(), on = 1;
+	timer_t timer;
+
+	handle(0);
+	OK(timer_create(CLOCK_MONOTONIC, &by, &timer));
+	OK(timer_settime(timer, 0, &every_ms, NULL));
+	while (seen < 300) {
+		local_name(fd);
+		OK(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)));
+		OK(close(tcp_socket()));
+	}
+}
+
 CHECK_MAIN(ASIDE(accept_eintr), ASIDE(accept_address_eintr), ASIDE(accept_restarts),
 	   ASIDE(recv_eintr), ASIDE(recv_restarts), ASIDE(recv_with_timeout_never_restarts),
 	   ASIDE(waits_never_restart), CASE(ppoll_lets_a_signal_in), ASIDE(connect_eintr_goes_on),
 	   ASIDE(send_interrupted), ASIDE(sigterm_ends_accept), ASIDE(sigkill_ends_accept),
 	   ASIDE(sigterm_ends_recv), ASIDE(stop_and_continue), ASIDE(accept_timeout),
 	   ASIDE(recv_timeout), ASIDE(send_timeout), ASIDE(cancel_recv), ASIDE(cancel_accept),
-	   ASIDE(restarts_on_a_socket), CASE(input_is_signalled))
+	   ASIDE(restarts_on_a_socket), CASE(input_is_signalled), CASE(short_calls_go_on))
