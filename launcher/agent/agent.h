@@ -508,7 +508,7 @@ bool spin_more(struct spin *sp);
 /** @found: was it worth it? */
 void spin_end(struct spin *sp, bool found);
 
-/* --- ready.c, epoll.c: readiness ------------------------------------------------------ */
+/* --- ready.c, epoll.c, epoll_ctl.c: readiness ------------------------------------------- */
 
 /** What poll() says of slot @i at @fd, about @mask and errors */
 uint32_t events_of(int fd, uint32_t i, uint32_t mask);

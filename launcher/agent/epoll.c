@@ -1,16 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * epoll.c - epoll of sockets that are in the rings
+ * epoll.c - epoll_wait() of sockets that are in the rings
  *
- * Theory of operation.  Registrations of sockets in the rings are kept in shared memory.
- * The engine sets a bit of ready[] when something happens to such a socket; epoll_wait()
- * takes the bits, and looks at what they are about.  A level-triggered one that is ready
- * keeps its bit.  The kernel's epoll is told of what changed (changed[]) before somebody
- * sleeps on it, and when a socket leaves the rings: programs that put a socket in and
- * take it out for each request do so without a call.
- *
- * What is known of one that left stays there, as long as it is what the kernel's epoll has
- * (gz_slot.watched): it may come back (left.c).
+ * Theory of operation.  The engine sets a bit of ready[] when something happens to a socket
+ * that the epoll has (epoll_ctl.c); epoll_wait() takes the bits, and looks at what they are
+ * about.  A level-triggered one that is ready keeps its bit.
  *
  * The kernel is asked now and then, for what is its own, and to sleep.  Who is about to
  * sleep counts itself (sleepers), and then what happens brings a token as well, which
@@ -19,534 +13,17 @@
  */
 #include <errno.h>
 #include <poll.h>
-#include <sys/epoll.h>
-#include <sys/syscall.h>
 #include <time.h>
 
-#include "launcher/agent/agent.h"
+#include "launcher/agent/epoll_inner.h"
 
 #define BATCH 64
-#define HOLD_NS 50000000LL /* so long one tries to have the lock */
-#define LOOK_US 20	   /* the kernel's descriptors are looked at so often while there is work */
-#define FUTILE 1000	   /* times that there was nothing where something was marked */
+#define LOOK_US 20  /* the kernel's descriptors are looked at so often while there is work */
+#define FUTILE 1000 /* times that there was nothing where something was marked */
 #define NAP_NS 1000000
 #define DOZE_US 200 /* they are not looked at meanwhile */
 #define VAIN_MAX 4  /* dozes in vain, each of which doubles how often one does not doze */
 #define NEWS (EPOLLHUP | EPOLLERR | EPOLLRDHUP | EPOLLPRI)
-#define PRIVATE_BITS ((uint32_t)EPOLLONESHOT | EPOLLET | EPOLLWAKEUP | EPOLLEXCLUSIVE)
-
-/*
- * Is what the epoll's memory has of slot @i what the program wants?  Not of one that is told of
- * by the kernel's epoll alone, whatever stands there
- */
-static bool is_valid(const struct gz_epoll *ep, uint32_t i)
-{
-	const struct gz_reg *reg = &ep->reg[i];
-	const struct gz_slot *s = &SH->slot[i];
-
-	return reg->gen && reg->gen == __atomic_load_n(&s->gen, __ATOMIC_ACQUIRE) &&
-	       (__atomic_load_n(&s->watch, __ATOMIC_SEQ_CST) == index_of(ep) ||
-		__atomic_load_n(&s->watched, __ATOMIC_SEQ_CST) == index_of(ep));
-}
-
-/*
- * Others tell the kernel of changes meanwhile, and may have lost their core to who computes.
- * Return: false, it may be this very thread
- */
-static bool hold(struct gz_epoll *ep)
-{
-	int64_t until = 0;
-
-	while (!lock(&ep->lock)) {
-		if (!until)
-			until = now_ns() + HOLD_NS;
-		else if (now_ns() > until)
-			return false;
-	}
-	return true;
-}
-
-/* --- epoll_ctl() -------------------------------------------------------------------- */
-
-/* It is looked at anew; whoever sleeps is to know. */
-static void look_anew(struct gz_epoll *ep, int fd, uint32_t i)
-{
-	mark_ready(ep, i);
-	ring_epoll(ep);
-	if (__atomic_load_n(&ep->sleepers, __ATOMIC_SEQ_CST))
-		ask_for_token(fd, i, GZ_POKE_BYTES);
-}
-
-static void remove_reg(struct gz_epoll *ep, uint32_t i)
-{
-	uint32_t mine = index_of(ep), left = mine;
-
-	ep->reg[i].gen = 0;
-	__atomic_compare_exchange_n(&SH->slot[i].watched, &left, 0, false, __ATOMIC_SEQ_CST,
-				    __ATOMIC_RELAXED);
-	if (__atomic_compare_exchange_n(&SH->slot[i].watch, &mine, 0, false, __ATOMIC_SEQ_CST,
-					__ATOMIC_RELAXED))
-		watch_changed(&SH->slot[i]);
-}
-
-/* Tell the kernel of one.  Return: as epoll_ctl() */
-static int64_t tell_kernel(const struct gz_epoll *ep, int epfd, struct gz_reg *reg)
-{
-	struct epoll_event ev = {.events = reg->events, .data.u64 = reg->data};
-	int op = reg->events ? EPOLL_CTL_MOD : EPOLL_CTL_DEL;
-	int64_t rc = 0;
-
-	/* A token can be read, whatever it tells of. */
-	if (ev.events & EPOLLOUT && in_rings(&SH->slot[reg - ep->reg]))
-		ev.events |= EPOLLIN;
-	if (reg->native == GZ_REG_ABSENT)
-		op = EPOLL_CTL_ADD;
-	if (reg->native == GZ_REG_OTHER || (reg->native == GZ_REG_ABSENT && reg->events))
-		rc = call(SYS_epoll_ctl, (uint64_t)epfd, (uint64_t)op, (uint64_t)reg->fd,
-			  (uint64_t)&ev);
-	reg->native = reg->events && !rc ? GZ_REG_SAME : GZ_REG_ABSENT;
-	reg->native_data = reg->data;
-	return rc;
-}
-
-/* The epoll's lock is held. */
-static void tell_kernel_all(struct gz_epoll *ep, int epfd)
-{
-	for (uint32_t w = 0; w < GZ_SLOTS / 64; w++) {
-		uint64_t bits = __atomic_load_n(&ep->changed[w], __ATOMIC_RELAXED);
-
-		if (bits)
-			ep->changed[w] = 0;
-		for (; bits; bits &= bits - 1) {
-			uint32_t i = w * 64 + (uint32_t)__builtin_ctzll(bits);
-
-			if (!is_valid(ep, i))
-				continue;
-			tell_kernel(ep, epfd, &ep->reg[i]);
-			if (!ep->reg[i].events)
-				remove_reg(ep, i);
-		}
-	}
-}
-
-static void change(struct gz_epoll *ep, uint32_t i)
-{
-	if (ep->reg[i].native == GZ_REG_SAME)
-		ep->reg[i].native = GZ_REG_OTHER;
-	ep->changed[i / 64] |= 1ULL << i % 64;
-}
-
-/* @reg is of another file, or of none */
-static int64_t ctl_locked(struct gz_epoll *ep, const struct regs *r, uint32_t i, bool fresh)
-{
-	const struct epoll_event *ev = (const struct epoll_event *)r->r10;
-	struct gz_slot *s = &SH->slot[i];
-	struct gz_reg *reg = &ep->reg[i];
-	int op = (int)r->rsi, fd = (int)r->rdx;
-	bool known = is_valid(ep, i), live = known && reg->events;
-	struct gz_reg old = *reg;
-	int64_t rc;
-
-	if (op == EPOLL_CTL_ADD ? live : !live)
-		return op == EPOLL_CTL_ADD ? -EEXIST : -ENOENT;
-	if (op == EPOLL_CTL_DEL) {
-		reg->events = 0;
-		if (reg->native == GZ_REG_ABSENT)
-			remove_reg(ep, i);
-		else
-			change(ep, i);
-	} else {
-		reg->events = ev->events | EPOLLHUP | EPOLLERR;
-		reg->data = ev->data.u64;
-		reg->fd = fd;
-		reg->told = 0;
-		if (!known)
-			reg->native = GZ_REG_ABSENT;
-		reg->gen = __atomic_load_n(&s->gen, __ATOMIC_ACQUIRE);
-		change(ep, i);
-		__atomic_fetch_or(&PRIV->watched[(uint32_t)fd / 64], 1ULL << fd % 64,
-				  __ATOMIC_SEQ_CST);
-	}
-	/* The kernel knows what is no epoll at all, and what others wait for. */
-	if (fresh || ep->eager || __atomic_load_n(&ep->sleepers, __ATOMIC_SEQ_CST)) {
-		rc = is_valid(ep, i) ? tell_kernel(ep, (int)r->rdi, reg) : 0;
-		if (rc && op != EPOLL_CTL_DEL) {
-			*reg = old;
-			if (!known)
-				remove_reg(ep, i);
-			return rc;
-		}
-		if (!reg->events && is_valid(ep, i))
-			remove_reg(ep, i);
-	}
-	if (op != EPOLL_CTL_DEL)
-		look_anew(ep, fd, i);
-	return 0;
-}
-
-/* --- those who wait natively -------------------------------------------------------- */
-
-/* This thread is about to wait on @fd, which has no sockets in the rings.  Return: for unnote() */
-static uint64_t *note_waiting(uint32_t fd)
-{
-	for (uint32_t k = 0; k < GZ_WAITING; k++) {
-		uint64_t *word = &PRIV->waiting[k], was = __atomic_load_n(word, __ATOMIC_SEQ_CST);
-
-		while ((!was || was >> 32 == fd) && (uint32_t)was < UINT32_MAX)
-			if (__atomic_compare_exchange_n(word, &was,
-							(uint64_t)fd << 32 | ((uint32_t)was + 1),
-							false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
-				return word;
-	}
-	__atomic_fetch_add(&PRIV->natives, 1, __ATOMIC_SEQ_CST);
-	return NULL;
-}
-
-static void unnote_waiting(uint64_t *word)
-{
-	uint64_t was;
-
-	if (!word) {
-		__atomic_fetch_sub(&PRIV->natives, 1, __ATOMIC_SEQ_CST);
-		return;
-	}
-	was = __atomic_load_n(word, __ATOMIC_SEQ_CST);
-	while ((uint32_t)was &&
-	       !__atomic_compare_exchange_n(word, &was, (uint32_t)was > 1 ? was - 1 : 0, false,
-					    __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
-		;
-}
-
-/* Does a thread, or may one, wait natively on the epoll @epfd? */
-static bool is_waited_for(uint32_t epfd)
-{
-	if (__atomic_load_n(&PRIV->natives, __ATOMIC_SEQ_CST))
-		return true;
-	for (uint32_t k = 0; k < GZ_WAITING; k++) {
-		uint64_t e = __atomic_load_n(&PRIV->waiting[k], __ATOMIC_SEQ_CST);
-
-		int64_t r = (uint32_t)e ? compare_files((uint32_t)(e >> 32), epfd) : -EBADF;
-
-		if (r <= 0 && r != -EBADF)
-			return true;
-	}
-	return false;
-}
-
-/* It left the rings: the kernel's registration is all there is.  The epoll's lock is held. */
-static void leave_to_kernel(struct gz_epoll *ep, int epfd, uint32_t i)
-{
-	struct gz_slot *s = &SH->slot[i];
-	struct gz_reg *reg = &ep->reg[i];
-	uint32_t mine = index_of(ep), watch = __atomic_load_n(&s->watch, __ATOMIC_SEQ_CST);
-
-	if (reg->native != GZ_REG_SAME)
-		tell_kernel(ep, epfd, reg);
-	if (reg->native == GZ_REG_SAME && !watch &&
-	    __atomic_load_n(&s->watched, __ATOMIC_SEQ_CST) == mine)
-		return;
-	if (reg->native != GZ_REG_SAME || watch != mine) {
-		remove_reg(ep, i);
-		return;
-	}
-	/* In this order: it comes back only once nobody watches it. */
-	__atomic_store_n(&s->watched, mine, __ATOMIC_SEQ_CST);
-	if (__atomic_compare_exchange_n(&s->watch, &watch, 0, false, __ATOMIC_SEQ_CST,
-					__ATOMIC_RELAXED))
-		watch_changed(s);
-}
-
-/* The same, of one that was seen to have left.  Return: false, it came back, or is about to */
-static bool leave_counted(struct gz_epoll *ep, int epfd, uint32_t i)
-{
-	struct gz_slot *s = &SH->slot[i];
-
-	if (!left_begin(s, &s->rx_plane))
-		return false;
-	leave_to_kernel(ep, epfd, i);
-	left_end(s);
-	return true;
-}
-
-/* The kernel is to have slot @i as it was, before it hears more of it. */
-static void give_to_kernel(struct gz_epoll *ep, int epfd, uint32_t i)
-{
-	if (!is_valid(ep, i) || !hold(ep))
-		return;
-	if (ep->reg[i].native != GZ_REG_SAME)
-		tell_kernel(ep, epfd, &ep->reg[i]);
-	remove_reg(ep, i);
-	unlock(&ep->lock);
-}
-
-/*
- * May the epoll's memory have what the call is about, of slot @i that left?  Then it is this
- * epoll's from here on.
- */
-static bool may_note_left(const struct gz_epoll *ep, const struct regs *r, uint32_t i)
-{
-	const struct epoll_event *ev = (const struct epoll_event *)r->r10;
-	struct gz_slot *s = &SH->slot[i];
-	int op = (int)r->rsi;
-	uint32_t none = 0;
-
-	if (op != EPOLL_CTL_DEL && (!is_memory(r->r10, sizeof(*ev), MAY_READ) ||
-				    ev->events & ((uint32_t)EPOLLONESHOT | EPOLLEXCLUSIVE)))
-		return false;
-	if (op != EPOLL_CTL_ADD)
-		return __atomic_load_n(&s->watched, __ATOMIC_SEQ_CST) == index_of(ep) &&
-		       is_valid(ep, i) && ep->reg[i].fd == (int)r->rdx;
-	/*
-	 * One at a time.  With watch another epoll has it, and has not given it to the kernel
-	 * yet; it sets watched first.
-	 */
-	return !__atomic_load_n(&s->watch, __ATOMIC_SEQ_CST) &&
-	       __atomic_compare_exchange_n(&s->watched, &none, index_of(ep), false,
-					   __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
-}
-
-/* The kernel has done so: the same in the epoll's memory.  Its lock is held. */
-static void note_left(struct gz_epoll *ep, const struct regs *r, uint32_t i)
-{
-	const struct epoll_event *ev = (const struct epoll_event *)r->r10;
-	uint32_t fd = (uint32_t)r->rdx;
-
-	if ((int)r->rsi == EPOLL_CTL_DEL) {
-		remove_reg(ep, i);
-		return;
-	}
-	ep->reg[i] = (struct gz_reg){.data = ev->data.u64,
-				     .native_data = ev->data.u64,
-				     .events = ev->events | EPOLLHUP | EPOLLERR,
-				     .gen = __atomic_load_n(&SH->slot[i].gen, __ATOMIC_ACQUIRE),
-				     .fd = (int)fd,
-				     .native = GZ_REG_SAME};
-	__atomic_fetch_or(&PRIV->watched[fd / 64], 1ULL << fd % 64, __ATOMIC_SEQ_CST);
-}
-
-/* The call on a socket that left, if the epoll's memory may have it.  Its lock is held. */
-static bool ctl_noted(struct gz_epoll *ep, struct regs *r, uint32_t i)
-{
-	int64_t rc;
-
-	if (is_valid(ep, i))
-		leave_to_kernel(ep, (int)r->rdi, i);
-	if (!may_note_left(ep, r, i))
-		return false;
-	rc = call(SYS_epoll_ctl, r->rdi, r->rsi, r->rdx, r->r10);
-	if (!rc)
-		note_left(ep, r, i);
-	else if ((int)r->rsi == EPOLL_CTL_ADD)
-		remove_reg(ep, i);
-	r->rax = rc;
-	return true;
-}
-
-/* The memory of an epoll that has none yet, whoever waits on it already.  NULL: there is no room */
-static struct gz_epoll *manage_fresh(uint32_t epfd)
-{
-	bool inner = is_inner(epfd);
-	struct gz_epoll *ep = manage(epfd);
-
-	if (ep && (inner || is_waited_for(epfd) || __atomic_load_n(&SH->loud, __ATOMIC_SEQ_CST)))
-		epoll_loud(ep, (int)epfd);
-	return ep;
-}
-
-/* epoll_ctl() of slot @i, which left the rings.  Return: DONE, NATIVE, or AGAIN: it came back */
-static int ctl_left(struct regs *r, uint32_t i)
-{
-	struct gz_epoll *ep = managed((uint32_t)r->rdi);
-	struct gz_slot *s = &SH->slot[i];
-	bool done = false;
-
-	if (!left_begin(s, &s->rx_plane))
-		return AGAIN;
-	if (!ep && (int)r->rsi == EPOLL_CTL_ADD)
-		ep = manage_fresh((uint32_t)r->rdi);
-	if (ep && hold(ep)) {
-		done = ctl_noted(ep, r, i);
-		if (!done)
-			remove_reg(ep, i);
-		unlock(&ep->lock);
-	}
-	if (!done && (int)r->rsi != EPOLL_CTL_DEL)
-		__atomic_store_n(&s->polled, 1, __ATOMIC_SEQ_CST);
-	left_end(s);
-	return done ? DONE : NATIVE;
-}
-
-/* Or it is just about to leave */
-static bool may_have_left(const struct gz_slot *s)
-{
-	uint32_t plane = __atomic_load_n(&s->rx_plane, __ATOMIC_SEQ_CST);
-
-	return plane == GZ_PLANE_NATIVE || plane == GZ_PLANE_TRAP;
-}
-
-static int ctl(struct regs *r)
-{
-	int op = (int)r->rsi, fd = (int)r->rdx;
-	const struct epoll_event *ev = (const struct epoll_event *)r->r10;
-	int slot = fd < 0 ? NOT_OURS : lookup((uint32_t)fd);
-	struct gz_epoll *ep, *inner;
-	struct gz_slot *s;
-	struct gz_reg *reg;
-	uint32_t none = 0;
-	bool fresh;
-	int rc;
-
-	if (fd >= GZ_FD_MAX)
-		return TRAP;
-	while (slot >= 0 && !has_datagrams(&SH->slot[slot])) {
-		if (!await_back(&SH->slot[slot]))
-			return TRAP;
-		if (!may_have_left(&SH->slot[slot]))
-			break;
-		rc = ctl_left(r, (uint32_t)slot);
-		if (rc != AGAIN)
-			return rc;
-	}
-	if (slot < 0 || !in_rings(&SH->slot[slot])) {
-		inner = fd >= 0 && op == EPOLL_CTL_ADD ? managed((uint32_t)fd) : NULL;
-		if (inner)
-			epoll_loud(inner, fd);
-		else if (slot == NOT_OURS && op == EPOLL_CTL_ADD && may_keep())
-			note_inner((uint32_t)fd);
-		ep = slot >= 0 ? managed((uint32_t)r->rdi) : NULL;
-		if (ep)
-			give_to_kernel(ep, (int)r->rdi, (uint32_t)slot); /* it left */
-		/* One that is not connected yet may come to the rings: the engine notes it. */
-		return slot == ASK || (slot == NOT_OURS && op == EPOLL_CTL_ADD) ? TRAP : NATIVE;
-	}
-	s = &SH->slot[slot];
-	if (__atomic_load_n(&s->watch, __ATOMIC_RELAXED) == GZ_WATCH_LOUD)
-		return NATIVE;
-	if (op < EPOLL_CTL_ADD || op > EPOLL_CTL_MOD ||
-	    (op != EPOLL_CTL_DEL && !is_memory(r->r10, sizeof(*ev), MAY_READ)))
-		return NATIVE;
-	ep = managed((uint32_t)r->rdi);
-	fresh = !ep;
-	if (fresh && op != EPOLL_CTL_ADD)
-		return NATIVE;
-	if (fresh)
-		ep = manage_fresh((uint32_t)r->rdi);
-	if (!ep)
-		return TRAP;
-	reg = &ep->reg[slot];
-	/*
-	 * Among threads that take turns at EPOLLONESHOT nothing may be told twice, nor after a
-	 * close: what is ready here and what a token made the kernel tell are two tellers.
-	 */
-	if (op != EPOLL_CTL_DEL && ev->events & EPOLLONESHOT) {
-		give_to_kernel(ep, (int)r->rdi, (uint32_t)slot);
-		return TRAP;
-	}
-	/* In two epolls, or by two numbers, or for one of several: the shadow can do that. */
-	if (op != EPOLL_CTL_DEL &&
-	    ((is_valid(ep, (uint32_t)slot) && reg->fd != fd) || ev->events & EPOLLEXCLUSIVE ||
-	     (!__atomic_compare_exchange_n(&s->watch, &none, index_of(ep), false, __ATOMIC_SEQ_CST,
-					   __ATOMIC_RELAXED) &&
-	      none != index_of(ep))))
-		return TRAP;
-	if (!hold(ep))
-		return TRAP;
-	if (!none && op != EPOLL_CTL_DEL)
-		watch_changed(s);
-	r->rax = ctl_locked(ep, r, (uint32_t)slot, fresh);
-	if (r->rax && !none && op != EPOLL_CTL_DEL && !is_valid(ep, (uint32_t)slot))
-		remove_reg(ep, (uint32_t)slot);
-	unlock(&ep->lock);
-	return DONE;
-}
-
-/* The number in this process by which an epoll is known, or -1 */
-static int number_of(const struct gz_epoll *ep)
-{
-	for (uint32_t n = 0; n <= KEPT->managed && n < GZ_FD_MAX; n++)
-		if (managed(n) == ep)
-			return (int)n;
-	return -1;
-}
-
-void unwatch(uint32_t fd)
-{
-	int slot = lookup(fd), epfd;
-	struct gz_epoll *ep;
-	uint32_t watch;
-
-	PRIV->watched[fd / 64] &= ~(1ULL << fd % 64);
-	if (slot < 0)
-		return;
-	watch = __atomic_load_n(&SH->slot[slot].watch, __ATOMIC_ACQUIRE);
-	if (!watch) /* it left */
-		watch = __atomic_load_n(&SH->slot[slot].watched, __ATOMIC_ACQUIRE);
-	if (!watch || watch > GZ_EPOLLS)
-		return;
-	ep = &SH->epoll[watch - 1];
-	if (!is_valid(ep, (uint32_t)slot) || ep->reg[slot].fd != (int)fd)
-		return;
-	/* Should another process have it open, what was taken out must not live on. */
-	epfd = number_of(ep);
-	if (ep->reg[slot].native == GZ_REG_OTHER && epfd >= 0)
-		tell_kernel(ep, epfd, &ep->reg[slot]);
-	remove_reg(ep, (uint32_t)slot);
-}
-
-void epoll_loud(struct gz_epoll *ep, int epfd)
-{
-	/* One that never goes away. */
-	if (!__atomic_exchange_n(&ep->eager, 1, __ATOMIC_SEQ_CST))
-		epoll_sleeps(ep);
-	if (!hold(ep))
-		return;
-	tell_kernel_all(ep, epfd);
-	unlock(&ep->lock);
-	for (uint32_t i = 0; i < GZ_SLOTS; i++)
-		if (is_valid(ep, i) && in_rings(&SH->slot[i]) &&
-		    !__atomic_load_n(&SH->slot[i].token, __ATOMIC_RELAXED) &&
-		    !is_empty(&SH->slot[i]))
-			ask_for_token(ep->reg[i].fd, i, GZ_POKE_BYTES);
-}
-
-void epoll_given_up(struct gz_epoll *ep, int epfd)
-{
-	uint32_t mine = index_of(ep);
-
-	if (!hold(ep))
-		return;
-	tell_kernel_all(ep, epfd);
-	for (uint32_t i = 0; i < GZ_SLOTS; i++) {
-		uint32_t watch = mine;
-		bool valid = is_valid(ep, i);
-
-		/* One that left may come back at this very moment: the engine looks once more. */
-		if (valid)
-			__atomic_store_n(&SH->slot[i].polled, 1, __ATOMIC_SEQ_CST);
-		if (valid &&
-		    __atomic_compare_exchange_n(&SH->slot[i].watch, &watch, GZ_WATCH_LOUD, false,
-						__ATOMIC_SEQ_CST, __ATOMIC_RELAXED)) {
-			watch_changed(&SH->slot[i]);
-			/* What came while it was this one's brought no token. */
-			if (in_rings(&SH->slot[i]) && !is_empty(&SH->slot[i]))
-				ask_for_token(ep->reg[i].fd, i, GZ_POKE_BYTES);
-		}
-		ep->reg[i].gen = 0;
-	}
-	unlock(&ep->lock);
-}
-
-void epolls_native(void)
-{
-	for (uint32_t n = 0; KEPT->managed && n <= KEPT->managed && n < GZ_FD_MAX; n++) {
-		struct gz_epoll *ep = managed(n);
-
-		if (ep)
-			epoll_loud(ep, (int)n);
-	}
-}
-
-/* --- epoll_wait() --------------------------------------------------------------------- */
 
 /* Look at one whose bit was set.  Return: whether @out was filled */
 static bool look_at(struct gz_epoll *ep, int epfd, uint32_t i, struct epoll_event *out)
@@ -554,7 +31,7 @@ static bool look_at(struct gz_epoll *ep, int epfd, uint32_t i, struct epoll_even
 	struct gz_reg *reg = &ep->reg[i];
 	uint32_t ev;
 
-	if (!is_valid(ep, i))
+	if (!is_registered(ep, i))
 		return false;
 	if (!in_rings(&SH->slot[i])) {
 		/* From here on the kernel's registration is all there is: let it look, too. */
@@ -583,7 +60,7 @@ static bool look_at(struct gz_epoll *ep, int epfd, uint32_t i, struct epoll_even
 	out->data.u64 = reg->data;
 	if (reg->events & EPOLLONESHOT) {
 		reg->events &= PRIVATE_BITS;
-		change(ep, i);
+		reg_changed(ep, i);
 		if (ep->eager || __atomic_load_n(&ep->sleepers, __ATOMIC_SEQ_CST))
 			tell_kernel(ep, epfd, reg);
 	} else if (reg->events & EPOLLET) {
@@ -627,7 +104,7 @@ static int64_t collect(struct gz_epoll *ep, int epfd, struct epoll_event *out, u
 	max = (uint32_t)(memory((uint64_t)out, max * sizeof(*out), MAY_WRITE) / sizeof(*out));
 	if (!max)
 		return -EFAULT;
-	if (!hold(ep))
+	if (!epoll_hold(ep))
 		return -EINTR;
 	/* From the one whose turn it is, and around to it. */
 	for (uint32_t k = 0; k <= words && n < max; k++) {
@@ -657,7 +134,7 @@ static int owner_of(const struct gz_epoll *ep, const struct epoll_event *ev)
 	uint32_t used = __atomic_load_n(&SH->used, __ATOMIC_ACQUIRE);
 
 	for (uint32_t i = 0; i < used && i < GZ_SLOTS; i++)
-		if (is_valid(ep, i) && ep->reg[i].native != GZ_REG_ABSENT &&
+		if (is_registered(ep, i) && ep->reg[i].native != GZ_REG_ABSENT &&
 		    ep->reg[i].native_data == ev->data.u64)
 			return (int)i;
 	return NOT_OURS;
@@ -666,7 +143,7 @@ static int owner_of(const struct gz_epoll *ep, const struct epoll_event *ev)
 /* It left the rings, and the kernel did not know yet what the program wants of it. */
 static bool was_changed(struct gz_epoll *ep, int epfd, uint32_t i)
 {
-	if (ep->reg[i].native != GZ_REG_OTHER || !hold(ep))
+	if (ep->reg[i].native != GZ_REG_OTHER || !epoll_hold(ep))
 		return false;
 	/* One that is coming back is looked at again. */
 	if (!leave_counted(ep, epfd, i))
@@ -740,8 +217,8 @@ static int64_t filter(struct gz_epoll *ep, int epfd, struct epoll_event *ev, int
 			continue;
 		}
 		/* The kernel's is disarmed now, and the program was told nothing. */
-		if (ep->reg[i].events & EPOLLONESHOT && hold(ep)) {
-			change(ep, (uint32_t)i);
+		if (ep->reg[i].events & EPOLLONESHOT && epoll_hold(ep)) {
+			reg_changed(ep, (uint32_t)i);
 			if (__atomic_load_n(&ep->sleepers, __ATOMIC_SEQ_CST))
 				tell_kernel(ep, epfd, &ep->reg[i]);
 			unlock(&ep->lock);
@@ -832,7 +309,7 @@ static int64_t sleep_natively(struct ask *a, bool nap, bool *over)
 	*over = false;
 	/* Who changes it from here on tells the kernel at once. */
 	epoll_sleeps(a->ep);
-	if (!hold(a->ep)) {
+	if (!epoll_hold(a->ep)) {
 		epoll_wakes(a->ep);
 		return 0;
 	}
@@ -880,7 +357,7 @@ void pass_on(struct gz_epoll *ep)
 		return;
 	gather(ep);
 	other = ready_one(ep);
-	if (other >= 0 && is_valid(ep, (uint32_t)other))
+	if (other >= 0 && is_registered(ep, (uint32_t)other))
 		ask_for_token(ep->reg[other].fd, (uint32_t)other, GZ_POKE_ANY);
 }
 
@@ -937,7 +414,7 @@ int epoll_call(struct regs *r)
 	struct ask a = {.epfd = (int)r->rdi};
 
 	if (r->rax == SYS_epoll_ctl)
-		return ctl(r);
+		return epoll_ctl_call(r);
 	a.ep = managed((uint32_t)r->rdi);
 	if (!a.ep) {
 		uint64_t *note = note_waiting((uint32_t)r->rdi);
