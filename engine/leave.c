@@ -124,6 +124,7 @@ static bool try_leave(struct gz_worker *w, struct gz_leave *l)
 		atomic_store(&s->ring.plane, GZ_PLANE_NATIVE);
 		gz_relay_pump(w, s);
 		gz_plane_go_native(s);
+		gz_plane_wake_others(s);
 		gz_plane_back_later(s);
 		atomic_fetch_add(&s->client->ring_left, 1);
 		gz_count(GZ_C_RING_LEFT);

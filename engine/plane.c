@@ -467,6 +467,11 @@ void gz_plane_adopt(struct gz_sock *s)
 		s->client->plane->owner[s->ring.i] = s;
 }
 
+struct gz_sock *gz_plane_owner(const struct gz_plane *p, uint32_t i)
+{
+	return is_of(i, gz_worker.index) ? p->owner[i] : NULL;
+}
+
 void gz_plane_release(struct gz_sock *s)
 {
 	gz_plane_stop_fading(s);

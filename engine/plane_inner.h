@@ -37,6 +37,14 @@ bool gz_plane_is_eager(struct gz_sock *s);
 void gz_plane_token(struct gz_sock *s);
 /** Who sleeps on the socket is woken. */
 void gz_plane_wake(struct gz_sock *s);
+/**
+ * gz_plane_wake_others() - Tokens of @s were taken away, which may have been to wake somebody
+ *
+ * Who sleeps in its epoll is woken for another socket of this worker's, if there is one with bytes.
+ */
+void gz_plane_wake_others(struct gz_sock *s);
+/** The socket in the rings that has slot @i and is this worker's, or NULL */
+struct gz_sock *gz_plane_owner(const struct gz_plane *p, uint32_t i);
 /** Its epoll is to look at it. */
 void gz_plane_mark_ready(struct gz_sock *s);
 /** Wake who dozes at @b (struct gz_bell). */

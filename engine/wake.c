@@ -88,9 +88,16 @@ static bool is_slept_on(struct gz_sock *s)
 	/* The kernel's registration would not see it, and the token would be the only one. */
 	if (!(__atomic_load_n(&ep->reg[s->ring.i].events, __ATOMIC_SEQ_CST) & (EPOLLIN | EPOLLOUT)))
 		return false;
-	return __atomic_load_n(&ep->sleepers, __ATOMIC_SEQ_CST) &&
-	       (__atomic_load_n(&ep->eager, __ATOMIC_RELAXED) ||
-		!__atomic_exchange_n(&ep->woken, 1, __ATOMIC_SEQ_CST));
+	if (!__atomic_load_n(&ep->sleepers, __ATOMIC_SEQ_CST))
+		return false;
+	if (__atomic_load_n(&ep->eager, __ATOMIC_RELAXED))
+		return true;
+	if (__atomic_exchange_n(&ep->woken, 1, __ATOMIC_SEQ_CST))
+		return false;
+	/* It may have been taken out just now: its token would wake nobody. */
+	if (watched_by(s) != ep)
+		__atomic_store_n(&ep->woken, 0, __ATOMIC_SEQ_CST);
+	return true;
 }
 
 void gz_plane_wake(struct gz_sock *s)
@@ -98,6 +105,25 @@ void gz_plane_wake(struct gz_sock *s)
 	ring_bells(s);
 	if (is_slept_on(s) || __atomic_load_n(&slot_of(s)->want, __ATOMIC_SEQ_CST))
 		gz_plane_token(s);
+}
+
+void gz_plane_wake_others(struct gz_sock *s)
+{
+	struct gz_plane *p = s->client->plane;
+	struct gz_epoll *ep = watched_by(s);
+
+	if (!ep || !__atomic_load_n(&ep->sleepers, __ATOMIC_SEQ_CST))
+		return;
+	__atomic_store_n(&ep->woken, 0, __ATOMIC_SEQ_CST);
+	for (unsigned i = 0; i < GZ_SLOTS; i++) {
+		struct gz_sock *o = gz_plane_owner(p, i);
+
+		if (!o || o == s || !gz_plane_is_ring(o) || watched_by(o) != ep ||
+		    !gz_plane_unread(o))
+			continue;
+		gz_plane_wake(o);
+		return;
+	}
 }
 
 void gz_plane_tell(struct gz_sock *s)
