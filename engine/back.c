@@ -334,29 +334,45 @@ static void take_unread(struct gz_sock *s, int fd)
 	}
 }
 
-/* As gz_slot.watch: the epoll whose memory has what the kernel's has, if no other one has it */
-static uint32_t watch_of(const struct gz_sock *s)
+/* What the memory of the one epoll that has it says of it.  NULL: none has, or others too */
+static const struct gz_reg *reg_of(const struct gz_sock *s)
 {
 	const struct gz_slot *slot = slot_of(s);
 	uint32_t watched = __atomic_load_n(&slot->watched, __ATOMIC_SEQ_CST);
 	const struct gz_reg *reg;
 
 	if (__atomic_load_n(&slot->polled, __ATOMIC_SEQ_CST) ||
-	    __atomic_load_n(&slot->watch, __ATOMIC_SEQ_CST) || watched > GZ_EPOLLS)
-		return GZ_WATCH_LOUD;
-	if (!watched)
-		return 0;
+	    __atomic_load_n(&slot->watch, __ATOMIC_SEQ_CST) || !watched || watched > GZ_EPOLLS)
+		return NULL;
 	reg = &s->client->plane->sh->epoll[watched - 1].reg[s->ring.i];
-	return reg->gen == slot->gen && reg->native == GZ_REG_SAME ? watched : GZ_WATCH_LOUD;
+	return reg->gen == slot->gen ? reg : NULL;
 }
 
-/* A token can be read, which wakes nobody who sleeps in an epoll that waits for room alone. */
+/* As gz_slot.watch */
+static uint32_t watch_of(const struct gz_sock *s)
+{
+	const struct gz_slot *slot = slot_of(s);
+	const struct gz_reg *reg = reg_of(s);
+
+	/* The kernel's is to be the same. */
+	if (reg && reg->native == GZ_REG_SAME)
+		return __atomic_load_n(&slot->watched, __ATOMIC_SEQ_CST);
+	return __atomic_load_n(&slot->polled, __ATOMIC_SEQ_CST) ||
+		       __atomic_load_n(&slot->watch, __ATOMIC_SEQ_CST) ||
+		       __atomic_load_n(&slot->watched, __ATOMIC_SEQ_CST)
+		   ? GZ_WATCH_LOUD
+		   : 0;
+}
+
+/*
+ * A token can be read, which wakes nobody who sleeps in an epoll that waits for room alone.  Nor
+ * does it come back while it is disarmed (EPOLLONESHOT).
+ */
 static bool is_deaf(const struct gz_sock *s)
 {
-	uint32_t watch = watch_of(s);
+	const struct gz_reg *reg = reg_of(s);
 
-	return watch && watch <= GZ_EPOLLS &&
-	       !(s->client->plane->sh->epoll[watch - 1].reg[s->ring.i].events & EPOLLIN);
+	return reg && !(reg->events & EPOLLIN);
 }
 
 /* The slot's rings, as they were when it left: nothing is in them, and they are closed */

@@ -390,6 +390,7 @@ struct gz_reg {
 #define GZ_REG_ABSENT 0
 #define GZ_REG_SAME 1
 #define GZ_REG_OTHER 2
+#define GZ_GONE 64
 
 /**
  * What an epoll has of sockets in the rings.  The agents' own, but for ready[], where
@@ -406,10 +407,12 @@ struct gz_epoll {
 	uint32_t shared;		 /* another process was seen to use it */
 	uint32_t next;			 /* the slot whose turn it is */
 	uint32_t eager;			 /* what changes is told to the kernel at once */
+	uint32_t gone;			 /* so many were taken out, the last of them: */
 	uint64_t looked;		 /* TSC: the kernel was asked */
 	struct gz_bell bell;		 /* whoever has news that are no lane's rings it */
 	uint32_t no_doze;		 /* so many times one does not doze ... */
 	uint32_t vain;			 /* ... for so many have not paid in a row */
+	uint64_t gone_data[GZ_GONE];	 /* as the kernel told of them */
 	uint64_t changed[GZ_SLOTS / 64]; /* the kernel's epoll is to be told */
 	_Alignas(64) uint64_t ready[GZ_SLOTS / 64];
 	struct gz_reg reg[GZ_SLOTS];
@@ -599,7 +602,7 @@ static_assert(sizeof(struct gz_slot) == 576, "ABI");
 static_assert(offsetof(struct gz_shared, slot) == 12288, "ABI");
 static_assert(sizeof(struct gz_dgram_head) == 64 && sizeof(struct gz_dgram_slot) == 3200, "ABI");
 static_assert(sizeof(struct gz_agent_kept) == GZ_AGENT_KEPT_SIZE, "ABI");
-static_assert(sizeof(struct gz_reg) == 32 && sizeof(struct gz_epoll) == 33152, "ABI");
+static_assert(sizeof(struct gz_reg) == 32 && sizeof(struct gz_epoll) == 33664, "ABI");
 static_assert(sizeof(struct gz_shared) <= GZ_SHARED_DATA, "ABI");
 static_assert(sizeof(struct gz_pair_memory) <= GZ_PAIR_DATA, "ABI");
 static_assert(GZ_PAIR_SIZE <= GZ_WINDOW_STRIDE && GZ_LANES == 256 && GZ_WINDOWS <= 256, "ABI");

@@ -526,7 +526,7 @@ static inline void mark_ready(struct gz_epoll *ep, uint32_t i)
 {
 	__atomic_fetch_or(&ep->ready[i / 64], 1ULL << i % 64, __ATOMIC_SEQ_CST);
 }
-/** A socket in the rings of which the epoll is to tell, or -1 */
+/** A socket of which the epoll may be about to tell, or -1 */
 int ready_one(const struct gz_epoll *ep);
 /** There may be more than this thread takes: another one that sleeps is woken for it. */
 void pass_on(struct gz_epoll *ep);

@@ -35,8 +35,7 @@ static bool look_at(struct gz_epoll *ep, int epfd, uint32_t i, struct epoll_even
 		return false;
 	if (!in_rings(&SH->slot[i])) {
 		/* From here on the kernel's registration is all there is: let it look, too. */
-		if (reg->native == GZ_REG_SAME &&
-		    ((reg->events & (EPOLLIN | EPOLLOUT)) == EPOLLOUT || reg->events & EPOLLET))
+		if (reg->native == GZ_REG_SAME && reg->events & EPOLLET)
 			reg->native = GZ_REG_OTHER;
 		if (leave_counted(ep, epfd, i))
 			ep->looked = 0;
@@ -44,8 +43,8 @@ static bool look_at(struct gz_epoll *ep, int epfd, uint32_t i, struct epoll_even
 			mark_ready(ep, i);
 		return false;
 	}
-	if (!(reg->events & ~PRIVATE_BITS))
-		return false; /* EPOLLONESHOT, and it was told */
+	if (!is_armed(reg))
+		return false;
 	ev = events_of(reg->fd, i, reg->events & ~PRIVATE_BITS & 0xffff);
 	ev &= reg->events;
 	/* No token tells of room any more: the shadow can. */
@@ -60,9 +59,10 @@ static bool look_at(struct gz_epoll *ep, int epfd, uint32_t i, struct epoll_even
 	out->data.u64 = reg->data;
 	if (reg->events & EPOLLONESHOT) {
 		reg->events &= PRIVATE_BITS;
-		reg_changed(ep, i);
-		if (ep->eager || __atomic_load_n(&ep->sleepers, __ATOMIC_SEQ_CST))
+		if (ep->eager) {
+			reg_changed(ep, i);
 			tell_kernel(ep, epfd, reg);
+		}
 	} else if (reg->events & EPOLLET) {
 		reg->told |= ev & (EPOLLHUP | EPOLLERR | EPOLLRDHUP);
 	} else {
@@ -134,22 +134,37 @@ static int owner_of(const struct gz_epoll *ep, const struct epoll_event *ev)
 	uint32_t used = __atomic_load_n(&SH->used, __ATOMIC_ACQUIRE);
 
 	for (uint32_t i = 0; i < used && i < GZ_SLOTS; i++)
-		if (is_registered(ep, i) && ep->reg[i].native != GZ_REG_ABSENT &&
-		    ep->reg[i].native_data == ev->data.u64)
+		/* One that was disarmed by then may have been taken from the kernel's. */
+		if (is_registered(ep, i) && ep->reg[i].native_data == ev->data.u64 &&
+		    (ep->reg[i].native != GZ_REG_ABSENT || ep->reg[i].events & EPOLLONESHOT))
 			return (int)i;
 	return NOT_OURS;
 }
 
-/* It left the rings, and the kernel did not know yet what the program wants of it. */
-static bool was_changed(struct gz_epoll *ep, int epfd, uint32_t i)
+/*
+ * The kernel told of slot @i, which left the rings.  Return: false, that is not to be told: the
+ * kernel did not know yet what the program wants of it, or with EPOLLONESHOT it was told already
+ */
+static bool tell_left(struct gz_epoll *ep, int epfd, uint32_t i, struct epoll_event *ev)
 {
-	if (ep->reg[i].native != GZ_REG_OTHER || !epoll_hold(ep))
-		return false;
-	/* One that is coming back is looked at again. */
-	if (!leave_counted(ep, epfd, i))
-		mark_ready(ep, i);
+	struct gz_reg *reg = &ep->reg[i];
+
+	/* As the kernel's is, with the lock alone: who changes it does both in one. */
+	if (!epoll_hold(ep))
+		return true;
+	if (is_registered(ep, i) && reg->native == GZ_REG_OTHER) {
+		/* One that is coming back is looked at again. */
+		if (!leave_counted(ep, epfd, i))
+			mark_ready(ep, i);
+		ev->events = 0;
+	} else if (is_registered(ep, i)) {
+		/* A token can be read, and may not have been asked for. */
+		ev->events &= reg->events;
+		if (ev->events && reg->events & EPOLLONESHOT)
+			reg->events &= PRIVATE_BITS; /* the kernel did so itself */
+	}
 	unlock(&ep->lock);
-	return true;
+	return ev->events;
 }
 
 /*
@@ -184,21 +199,41 @@ static bool explains(struct gz_epoll *ep, uint32_t i, const struct epoll_event *
 	call(SYS_poll, (uint64_t)&p, 1, 0, 0);
 	if (is_news(ep, i, (uint32_t)(uint16_t)p.revents & NEWS))
 		return true;
+	/* An edge is over soon, and another thread may have been told. */
 	if (ev->events & ~(uint32_t)(uint16_t)p.revents)
-		return reg->events & EPOLLET; /* an edge is over soon */
+		return reg->events & (EPOLLET | (uint32_t)EPOLLONESHOT);
 	if (ev->events & EPOLLIN && is_empty(s))
 		take_stale_token(reg->fd, i);
 	/* The shadow would be writable for ever, and the ring is not. */
-	if (ev->events & EPOLLOUT && !(reg->events & EPOLLET) && !has_datagrams(s) &&
-	    tx_room(s) < GZ_SLOT_WRITABLE) {
+	if (ev->events & EPOLLOUT && !(reg->events & (EPOLLET | (uint32_t)EPOLLONESHOT)) &&
+	    !has_datagrams(s) && tx_room(s) < GZ_SLOT_WRITABLE) {
 		__atomic_store_n(&s->leave, 1, __ATOMIC_SEQ_CST);
 		ask_for_token(reg->fd, i, GZ_POKE_BYTES);
 	}
 	return true;
 }
 
-/* Take out what is about sockets in the rings.  Return: how many are left */
-static int64_t filter(struct gz_epoll *ep, int epfd, struct epoll_event *ev, int64_t n)
+/*
+ * The kernel's event is of no registration.  Was it of one that the program has taken out since
+ * ep->gone was @gone, by another thread?
+ */
+static bool was_taken_out(const struct gz_epoll *ep, uint32_t gone, const struct epoll_event *ev)
+{
+	uint32_t n = __atomic_load_n(&ep->gone, __ATOMIC_SEQ_CST) - gone;
+
+	for (n = n < GZ_GONE ? n : GZ_GONE; n; n--, gone++)
+		if (__atomic_load_n(&ep->gone_data[gone % GZ_GONE], __ATOMIC_SEQ_CST) ==
+		    ev->data.u64)
+			return true;
+	return false;
+}
+
+/*
+ * Take out what is about sockets in the rings, of @n events that the kernel told after ep->gone was
+ * @gone.  Return: how many are left
+ */
+static int64_t filter(struct gz_epoll *ep, int epfd, uint32_t gone, struct epoll_event *ev,
+		      int64_t n)
 {
 	int64_t left = 0;
 
@@ -206,18 +241,20 @@ static int64_t filter(struct gz_epoll *ep, int epfd, struct epoll_event *ev, int
 		int i = owner_of(ep, &ev[k]);
 
 		if (i >= 0 && !in_rings(&SH->slot[i])) {
-			/* A token can be read, and may not have been asked for. */
-			ev[k].events &= ep->reg[i].events;
-			if (!was_changed(ep, epfd, (uint32_t)i) && ev[k].events)
+			if (tell_left(ep, epfd, (uint32_t)i, &ev[k]))
 				ev[left++] = ev[k];
 			continue;
 		}
+		if (i < 0 && was_taken_out(ep, gone, &ev[k]))
+			continue;
 		if (i < 0 || !explains(ep, (uint32_t)i, &ev[k])) {
 			ev[left++] = ev[k];
 			continue;
 		}
-		/* The kernel's is disarmed now, and the program was told nothing. */
-		if (ep->reg[i].events & EPOLLONESHOT && epoll_hold(ep)) {
+		/* One that came back: the kernel has disarmed it, and the program was told
+		 * nothing. */
+		if (ep->reg[i].events & EPOLLONESHOT && ep->reg[i].native == GZ_REG_SAME &&
+		    epoll_hold(ep)) {
 			reg_changed(ep, (uint32_t)i);
 			if (__atomic_load_n(&ep->sleepers, __ATOMIC_SEQ_CST))
 				tell_kernel(ep, epfd, &ep->reg[i]);
@@ -241,6 +278,7 @@ struct ask {
 /* What the kernel has, without waiting */
 static int64_t look(struct ask *a, int64_t n)
 {
+	uint32_t gone = __atomic_load_n(&a->ep->gone, __ATOMIC_SEQ_CST);
 	int64_t r, room = a->max - n;
 
 	if (!room)
@@ -250,7 +288,7 @@ static int64_t look(struct ask *a, int64_t n)
 		  (uint64_t)(room < BATCH ? room : BATCH), 0, 0, 8);
 	if (r < 0)
 		return n ? n : r;
-	return n + filter(a->ep, a->epfd, a->out + n, r);
+	return n + filter(a->ep, a->epfd, gone, a->out + n, r);
 }
 
 static bool spin_for(const struct gz_epoll *ep)
@@ -305,6 +343,7 @@ static int64_t sleep_natively(struct ask *a, bool nap, bool *over)
 {
 	struct timespec ts, *timeout = NULL;
 	int64_t r = 1, left = INT64_MAX;
+	uint32_t gone;
 
 	*over = false;
 	/* Who changes it from here on tells the kernel at once. */
@@ -333,12 +372,13 @@ static int64_t sleep_natively(struct ask *a, bool nap, bool *over)
 			ts = (struct timespec){left / 1000000000, left % 1000000000};
 			timeout = &ts;
 		}
+		gone = __atomic_load_n(&a->ep->gone, __ATOMIC_SEQ_CST);
 		r = gz_sleep(SYS_epoll_pwait2, (uint64_t)a->epfd, (uint64_t)a->out,
 			     a->max < BATCH ? a->max : BATCH, (uint64_t)timeout, a->mask,
 			     a->mask_size);
 		*over = r == 0 && !nap;
 		if (r > 0)
-			r = filter(a->ep, a->epfd, a->out, r);
+			r = filter(a->ep, a->epfd, gone, a->out, r);
 	} else {
 		r = 0;
 	}
@@ -346,19 +386,6 @@ static int64_t sleep_natively(struct ask *a, bool nap, bool *over)
 	__atomic_store_n(&a->ep->woken, 0, __ATOMIC_SEQ_CST);
 	epoll_wakes(a->ep);
 	return r;
-}
-
-void pass_on(struct gz_epoll *ep)
-{
-	int other;
-
-	ring_epoll(ep);
-	if (!__atomic_load_n(&ep->sleepers, __ATOMIC_SEQ_CST))
-		return;
-	gather(ep);
-	other = ready_one(ep);
-	if (other >= 0 && is_registered(ep, (uint32_t)other))
-		ask_for_token(ep->reg[other].fd, (uint32_t)other, GZ_POKE_ANY);
 }
 
 static int64_t wait(struct ask *a)

@@ -28,6 +28,34 @@ bool epoll_hold(struct gz_epoll *ep)
 	return true;
 }
 
+int ready_one(const struct gz_epoll *ep)
+{
+	for (uint32_t w = 0; w < GZ_SLOTS / 64; w++) {
+		uint64_t bits = __atomic_load_n(&ep->ready[w], __ATOMIC_SEQ_CST);
+
+		for (; bits; bits &= bits - 1) {
+			uint32_t i = w * 64 + (uint32_t)__builtin_ctzll(bits);
+
+			if (is_registered(ep, i) && is_armed(&ep->reg[i]))
+				return (int)i;
+		}
+	}
+	return -1;
+}
+
+void pass_on(struct gz_epoll *ep)
+{
+	int other;
+
+	ring_epoll(ep);
+	if (!__atomic_load_n(&ep->sleepers, __ATOMIC_SEQ_CST))
+		return;
+	gather(ep);
+	other = ready_one(ep);
+	if (other >= 0)
+		ask_for_token(ep->reg[other].fd, (uint32_t)other, GZ_POKE_ANY);
+}
+
 /* --- epoll_ctl() -------------------------------------------------------------------- */
 
 /* It is looked at anew; whoever sleeps is to know. */
@@ -46,26 +74,66 @@ static void remove_reg(struct gz_epoll *ep, uint32_t i)
 	ep->reg[i].gen = 0;
 	__atomic_compare_exchange_n(&SH->slot[i].watched, &left, 0, false, __ATOMIC_SEQ_CST,
 				    __ATOMIC_RELAXED);
-	if (__atomic_compare_exchange_n(&SH->slot[i].watch, &mine, 0, false, __ATOMIC_SEQ_CST,
-					__ATOMIC_RELAXED))
-		watch_changed(&SH->slot[i]);
+	if (!__atomic_compare_exchange_n(&SH->slot[i].watch, &mine, 0, false, __ATOMIC_SEQ_CST,
+					 __ATOMIC_RELAXED))
+		return;
+	watch_changed(&SH->slot[i]);
+	/* A token of this one may have been to wake somebody, who will not see it any more. */
+	if (__atomic_load_n(&ep->sleepers, __ATOMIC_SEQ_CST)) {
+		__atomic_store_n(&ep->woken, 0, __ATOMIC_SEQ_CST);
+		pass_on(ep);
+	}
+}
+
+/* What the kernel's epoll is to have of a registration */
+static uint32_t native_events(const struct gz_epoll *ep, const struct gz_reg *reg)
+{
+	uint32_t events = reg->events;
+
+	if (!in_rings(&SH->slot[reg - ep->reg]))
+		return events;
+	/* A token can be read, whatever it tells of. */
+	if (events & EPOLLOUT)
+		events |= EPOLLIN;
+	/* Nor is it the event: that is told here, where it is disarmed then. */
+	if (events & EPOLLONESHOT && !ep->eager)
+		events = (events & ~(uint32_t)EPOLLONESHOT) | EPOLLET;
+	return events;
+}
+
+/*
+ * The same, for the program has taken it out: what the kernel told of it by then is nobody's.
+ * The epoll's lock is held.
+ */
+static void take_out(struct gz_epoll *ep, uint32_t i)
+{
+	/* In this order: see was_taken_out(). */
+	__atomic_store_n(&ep->gone_data[ep->gone % GZ_GONE], ep->reg[i].native_data,
+			 __ATOMIC_SEQ_CST);
+	__atomic_fetch_add(&ep->gone, 1, __ATOMIC_SEQ_CST);
+	remove_reg(ep, i);
 }
 
 int64_t tell_kernel(const struct gz_epoll *ep, int epfd, struct gz_reg *reg)
 {
-	struct epoll_event ev = {.events = reg->events, .data.u64 = reg->data};
-	int op = reg->events ? EPOLL_CTL_MOD : EPOLL_CTL_DEL;
+	struct epoll_event ev = {.events = native_events(ep, reg), .data.u64 = reg->data};
+	/* epoll_ctl() cannot disarm one, which goes on telling of its end.  To be told so natively
+	 * is better than not to be there. */
+	bool there = ep->eager ? reg->events : is_armed(reg);
+	int op = there ? EPOLL_CTL_MOD : EPOLL_CTL_DEL;
 	int64_t rc = 0;
 
-	/* A token can be read, whatever it tells of. */
-	if (ev.events & EPOLLOUT && in_rings(&SH->slot[reg - ep->reg]))
-		ev.events |= EPOLLIN;
+	/* A token of one that is disarmed is an edge, and there will be none. */
+	if (!there && reg->events && in_rings(&SH->slot[reg - ep->reg]))
+		return 0;
 	if (reg->native == GZ_REG_ABSENT)
 		op = EPOLL_CTL_ADD;
-	if (reg->native == GZ_REG_OTHER || (reg->native == GZ_REG_ABSENT && reg->events))
+	if (reg->native != GZ_REG_ABSENT || there)
 		rc = call(SYS_epoll_ctl, (uint64_t)epfd, (uint64_t)op, (uint64_t)reg->fd,
 			  (uint64_t)&ev);
-	reg->native = reg->events && !rc ? GZ_REG_SAME : GZ_REG_ABSENT;
+	reg->native = !there || rc		 ? GZ_REG_ABSENT
+		      : ev.events == reg->events ? GZ_REG_SAME
+						 : GZ_REG_OTHER;
 	reg->native_data = reg->data;
 	return rc;
 }
@@ -84,7 +152,7 @@ void tell_kernel_all(struct gz_epoll *ep, int epfd)
 				continue;
 			tell_kernel(ep, epfd, &ep->reg[i]);
 			if (!ep->reg[i].events)
-				remove_reg(ep, i);
+				take_out(ep, i);
 		}
 	}
 }
@@ -120,8 +188,10 @@ static int64_t ctl_locked(struct gz_epoll *ep, const struct regs *r, uint32_t i,
 		reg->data = ev->data.u64;
 		reg->fd = fd;
 		reg->told = 0;
-		if (!known)
+		if (!known) {
 			reg->native = GZ_REG_ABSENT;
+			reg->native_data = reg->data;
+		}
 		reg->gen = __atomic_load_n(&s->gen, __ATOMIC_ACQUIRE);
 		reg_changed(ep, i);
 		__atomic_fetch_or(&PRIV->watched[(uint32_t)fd / 64], 1ULL << fd % 64,
@@ -137,7 +207,7 @@ static int64_t ctl_locked(struct gz_epoll *ep, const struct regs *r, uint32_t i,
 			return rc;
 		}
 		if (!reg->events && is_registered(ep, i))
-			remove_reg(ep, i);
+			take_out(ep, i);
 	}
 	if (op != EPOLL_CTL_DEL)
 		look_anew(ep, fd, i);
@@ -198,13 +268,20 @@ static void leave_to_kernel(struct gz_epoll *ep, int epfd, uint32_t i)
 	struct gz_slot *s = &SH->slot[i];
 	struct gz_reg *reg = &ep->reg[i];
 	uint32_t mine = index_of(ep), watch = __atomic_load_n(&s->watch, __ATOMIC_SEQ_CST);
+	bool same;
 
 	if (reg->native != GZ_REG_SAME)
 		tell_kernel(ep, epfd, reg);
-	if (reg->native == GZ_REG_SAME && !watch &&
-	    __atomic_load_n(&s->watched, __ATOMIC_SEQ_CST) == mine)
+	if (ep->eager && reg->events & EPOLLONESHOT) {
+		/* Who waits past the agent does not disarm it here. */
+		__atomic_store_n(&s->polled, 1, __ATOMIC_SEQ_CST);
+		remove_reg(ep, i);
 		return;
-	if (reg->native != GZ_REG_SAME || watch != mine) {
+	}
+	same = reg->native == GZ_REG_SAME || (reg->events && !is_armed(reg));
+	if (same && !watch && __atomic_load_n(&s->watched, __ATOMIC_SEQ_CST) == mine)
+		return;
+	if (!same || watch != mine) {
 		remove_reg(ep, i);
 		return;
 	}
@@ -248,8 +325,8 @@ static bool may_note_left(const struct gz_epoll *ep, const struct regs *r, uint3
 	int op = (int)r->rsi;
 	uint32_t none = 0;
 
-	if (op != EPOLL_CTL_DEL && (!is_memory(r->r10, sizeof(*ev), MAY_READ) ||
-				    ev->events & ((uint32_t)EPOLLONESHOT | EPOLLEXCLUSIVE)))
+	if (op != EPOLL_CTL_DEL &&
+	    (ev->events & EPOLLEXCLUSIVE || (ep->eager && ev->events & EPOLLONESHOT)))
 		return false;
 	if (op != EPOLL_CTL_ADD)
 		return __atomic_load_n(&s->watched, __ATOMIC_SEQ_CST) == index_of(ep) &&
@@ -270,7 +347,7 @@ static void note_left(struct gz_epoll *ep, const struct regs *r, uint32_t i)
 	uint32_t fd = (uint32_t)r->rdx;
 
 	if ((int)r->rsi == EPOLL_CTL_DEL) {
-		remove_reg(ep, i);
+		take_out(ep, i);
 		return;
 	}
 	ep->reg[i] = (struct gz_reg){.data = ev->data.u64,
@@ -282,6 +359,19 @@ static void note_left(struct gz_epoll *ep, const struct regs *r, uint32_t i)
 	__atomic_fetch_or(&PRIV->watched[fd / 64], 1ULL << fd % 64, __ATOMIC_SEQ_CST);
 }
 
+/* The kernel's call for slot @i that left; it has not what is disarmed.  Return: as epoll_ctl() */
+static int64_t ctl_native(const struct gz_epoll *ep, const struct regs *r, uint32_t i)
+{
+	uint64_t op = r->rsi;
+
+	if (is_registered(ep, i) && ep->reg[i].native == GZ_REG_ABSENT) {
+		if (op == EPOLL_CTL_DEL)
+			return 0;
+		op = EPOLL_CTL_ADD;
+	}
+	return call(SYS_epoll_ctl, r->rdi, op, r->rdx, r->r10);
+}
+
 /* The call on a socket that left, if the epoll's memory may have it.  Its lock is held. */
 static bool ctl_noted(struct gz_epoll *ep, struct regs *r, uint32_t i)
 {
@@ -289,9 +379,13 @@ static bool ctl_noted(struct gz_epoll *ep, struct regs *r, uint32_t i)
 
 	if (is_registered(ep, i))
 		leave_to_kernel(ep, (int)r->rdi, i);
+	if ((int)r->rsi == EPOLL_CTL_ADD && is_registered(ep, i) && ep->reg[i].fd == (int)r->rdx) {
+		r->rax = -EEXIST;
+		return true;
+	}
 	if (!may_note_left(ep, r, i))
 		return false;
-	rc = call(SYS_epoll_ctl, r->rdi, r->rsi, r->rdx, r->r10);
+	rc = ctl_native(ep, r, i);
 	if (!rc)
 		note_left(ep, r, i);
 	else if ((int)r->rsi == EPOLL_CTL_ADD)
@@ -316,7 +410,7 @@ static int ctl_left(struct regs *r, uint32_t i)
 {
 	struct gz_epoll *ep = managed((uint32_t)r->rdi);
 	struct gz_slot *s = &SH->slot[i];
-	bool done = false;
+	bool done = false, alone = (int)r->rsi != EPOLL_CTL_DEL;
 
 	if (!left_begin(s, &s->rx_plane))
 		return AGAIN;
@@ -324,11 +418,13 @@ static int ctl_left(struct regs *r, uint32_t i)
 		ep = manage_fresh((uint32_t)r->rdi);
 	if (ep && epoll_hold(ep)) {
 		done = ctl_noted(ep, r, i);
+		alone |= !done && is_registered(ep, i);
 		if (!done)
 			remove_reg(ep, i);
 		unlock(&ep->lock);
 	}
-	if (!done && (int)r->rsi != EPOLL_CTL_DEL)
+	/* It may come back, and what the kernel's epoll has of it is noted nowhere. */
+	if (!done && alone)
 		__atomic_store_n(&s->polled, 1, __ATOMIC_SEQ_CST);
 	left_end(s);
 	return done ? DONE : NATIVE;
@@ -339,7 +435,7 @@ static bool may_have_left(const struct gz_slot *s)
 {
 	uint32_t plane = __atomic_load_n(&s->rx_plane, __ATOMIC_SEQ_CST);
 
-	return plane == GZ_PLANE_NATIVE || plane == GZ_PLANE_TRAP;
+	return plane == GZ_PLANE_NATIVE || plane == GZ_PLANE_TRAP || plane == GZ_PLANE_OVER;
 }
 
 int epoll_ctl_call(struct regs *r)
@@ -356,7 +452,12 @@ int epoll_ctl_call(struct regs *r)
 
 	if (fd >= GZ_FD_MAX)
 		return TRAP;
-	while (slot >= 0 && !has_datagrams(&SH->slot[slot])) {
+	/* The kernel knows what is wrong with it. */
+	if (slot >= 0 && (op < EPOLL_CTL_ADD || op > EPOLL_CTL_MOD ||
+			  (op != EPOLL_CTL_DEL && !is_memory(r->r10, sizeof(*ev), MAY_READ)) ||
+			  (op == EPOLL_CTL_MOD && ev->events & EPOLLEXCLUSIVE)))
+		return NATIVE;
+	while (slot >= 0) {
 		if (!await_back(&SH->slot[slot]))
 			return TRAP;
 		if (!may_have_left(&SH->slot[slot]))
@@ -371,17 +472,11 @@ int epoll_ctl_call(struct regs *r)
 			epoll_loud(inner, fd);
 		else if (slot == NOT_OURS && op == EPOLL_CTL_ADD && may_keep())
 			note_inner((uint32_t)fd);
-		ep = slot >= 0 ? managed((uint32_t)r->rdi) : NULL;
-		if (ep)
-			give_to_kernel(ep, (int)r->rdi, (uint32_t)slot); /* it left */
 		/* One that is not connected yet may come to the rings: the engine notes it. */
 		return slot == ASK || (slot == NOT_OURS && op == EPOLL_CTL_ADD) ? TRAP : NATIVE;
 	}
 	s = &SH->slot[slot];
 	if (__atomic_load_n(&s->watch, __ATOMIC_RELAXED) == GZ_WATCH_LOUD)
-		return NATIVE;
-	if (op < EPOLL_CTL_ADD || op > EPOLL_CTL_MOD ||
-	    (op != EPOLL_CTL_DEL && !is_memory(r->r10, sizeof(*ev), MAY_READ)))
 		return NATIVE;
 	ep = managed((uint32_t)r->rdi);
 	fresh = !ep;
@@ -392,11 +487,8 @@ int epoll_ctl_call(struct regs *r)
 	if (!ep)
 		return TRAP;
 	reg = &ep->reg[slot];
-	/*
-	 * Among threads that take turns at EPOLLONESHOT nothing may be told twice, nor after a
-	 * close: what is ready here and what a token made the kernel tell are two tellers.
-	 */
-	if (op != EPOLL_CTL_DEL && ev->events & EPOLLONESHOT) {
+	/* Of EPOLLONESHOT nothing may be told twice: by the kernel, to who waits past the agent. */
+	if (op != EPOLL_CTL_DEL && ev->events & EPOLLONESHOT && ep->eager) {
 		give_to_kernel(ep, (int)r->rdi, (uint32_t)slot);
 		return TRAP;
 	}
@@ -431,7 +523,9 @@ void unwatch(uint32_t fd)
 {
 	int slot = lookup(fd), epfd;
 	struct gz_epoll *ep;
+	struct gz_reg *reg;
 	uint32_t watch;
+	bool held;
 
 	PRIV->watched[fd / 64] &= ~(1ULL << fd % 64);
 	if (slot < 0)
@@ -442,13 +536,34 @@ void unwatch(uint32_t fd)
 	if (!watch || watch > GZ_EPOLLS)
 		return;
 	ep = &SH->epoll[watch - 1];
-	if (!is_registered(ep, (uint32_t)slot) || ep->reg[slot].fd != (int)fd)
+	reg = &ep->reg[slot];
+	if (!is_registered(ep, (uint32_t)slot) || reg->fd != (int)fd)
 		return;
+	held = epoll_hold(ep);
+	/* Who closes what has EPOLLONESHOT hears no more of it, from whichever thread. */
+	if (reg->events & EPOLLONESHOT)
+		reg->events = 0;
 	/* Should another process have it open, what was taken out must not live on. */
-	epfd = number_of(ep);
-	if (ep->reg[slot].native == GZ_REG_OTHER && epfd >= 0)
-		tell_kernel(ep, epfd, &ep->reg[slot]);
-	remove_reg(ep, (uint32_t)slot);
+	if ((!reg->events || ep->changed[slot / 64] & 1ULL << slot % 64) &&
+	    reg->native != GZ_REG_ABSENT && (epfd = number_of(ep)) >= 0)
+		tell_kernel(ep, epfd, reg);
+	take_out(ep, (uint32_t)slot);
+	if (held)
+		unlock(&ep->lock);
+}
+
+/* An eager epoll's sockets with EPOLLONESHOT are the kernel's to tell of.  Locked */
+static void give_one_shots(struct gz_epoll *ep, int epfd)
+{
+	for (uint32_t i = 0; i < GZ_SLOTS; i++) {
+		if (!(ep->reg[i].events & EPOLLONESHOT) || !is_registered(ep, i))
+			continue;
+		reg_changed(ep, i);
+		if (in_rings(&SH->slot[i]))
+			__atomic_store_n(&SH->slot[i].leave, 1, __ATOMIC_SEQ_CST);
+		else if (!leave_counted(ep, epfd, i))
+			mark_ready(ep, i);
+	}
 }
 
 void epoll_loud(struct gz_epoll *ep, int epfd)
@@ -458,12 +573,14 @@ void epoll_loud(struct gz_epoll *ep, int epfd)
 		epoll_sleeps(ep);
 	if (!epoll_hold(ep))
 		return;
+	give_one_shots(ep, epfd);
 	tell_kernel_all(ep, epfd);
 	unlock(&ep->lock);
 	for (uint32_t i = 0; i < GZ_SLOTS; i++)
 		if (is_registered(ep, i) && in_rings(&SH->slot[i]) &&
-		    !__atomic_load_n(&SH->slot[i].token, __ATOMIC_RELAXED) &&
-		    !is_empty(&SH->slot[i]))
+		    (__atomic_load_n(&SH->slot[i].leave, __ATOMIC_RELAXED) ||
+		     (!__atomic_load_n(&SH->slot[i].token, __ATOMIC_RELAXED) &&
+		      !is_empty(&SH->slot[i]))))
 			ask_for_token(ep->reg[i].fd, i, GZ_POKE_BYTES);
 }
 
@@ -473,6 +590,8 @@ void epoll_given_up(struct gz_epoll *ep, int epfd)
 
 	if (!epoll_hold(ep))
 		return;
+	ep->eager = 1;
+	give_one_shots(ep, epfd);
 	tell_kernel_all(ep, epfd);
 	for (uint32_t i = 0; i < GZ_SLOTS; i++) {
 		uint32_t watch = mine;

@@ -27,6 +27,12 @@ static inline bool is_registered(const struct gz_epoll *ep, uint32_t i)
 		__atomic_load_n(&s->watched, __ATOMIC_SEQ_CST) == index_of(ep));
 }
 
+/** With EPOLLONESHOT one that was told is not, until EPOLL_CTL_MOD. */
+static inline bool is_armed(const struct gz_reg *reg)
+{
+	return reg->events & ~PRIVATE_BITS;
+}
+
 /**
  * epoll_hold() - Take the epoll's lock
  *

@@ -259,7 +259,7 @@ static struct gz_epoll *take_free(void)
 		for (uint32_t i = 0; i < GZ_SLOTS / 64; i++)
 			ep->ready[i] = ep->changed[i] = 0;
 		ep->sleepers = ep->shared = ep->lock = ep->next = ep->eager = ep->woken = 0;
-		ep->looked = ep->no_doze = ep->vain = 0;
+		ep->looked = ep->no_doze = ep->vain = ep->gone = 0;
 		__atomic_store_n(&ep->gen, gen + 2, __ATOMIC_RELEASE);
 		return ep;
 	}

@@ -100,19 +100,8 @@ static void take_tokens(const struct io *io, uint32_t n)
 	io->s->debt = n;
 }
 
-int ready_one(const struct gz_epoll *ep)
-{
-	for (uint32_t w = 0; w < GZ_SLOTS / 64; w++) {
-		uint64_t bits = __atomic_load_n(&ep->ready[w], __ATOMIC_SEQ_CST);
-
-		if (bits)
-			return (int)(w * 64) + __builtin_ctzll(bits);
-	}
-	return -1;
-}
-
 /*
- * The same.  The tokens may have been for another thread, which was about to sleep and has
+ * As take_tokens().  The tokens may have been for another thread, which was about to sleep and has
  * not seen them: if there is still something that it may wait for, it gets new ones.
  */
 static void drain(const struct io *io, uint32_t n)

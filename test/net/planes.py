@@ -66,6 +66,15 @@ with contextlib.suppress(BlockingIOError):
     while True:
         here.send(bytes(100000))
 held.append(e)
+here, there = connection("one-shot")
+e = select.epoll()
+e.register(here, select.EPOLLIN | select.EPOLLONESHOT)
+for _ in range(10):
+    there.send(b"y")
+    assert e.poll(10) == [(here.fileno(), select.EPOLLIN)] and not e.poll(0)
+    assert here.recv(1) == b"y"
+    e.modify(here, select.EPOLLIN | select.EPOLLONESHOT)
+held.append(e)
 here, there = connection("passed-on")
 left, right = socket.socketpair()
 socket.send_fds(left, [b"-"], [here.fileno()])
