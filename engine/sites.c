@@ -423,11 +423,7 @@ static enum gz_sites data_call(struct gz_call_ctx *c, const struct gz_call_info 
 	if (is_ours(c) && c->s->type == SOCK_DGRAM)
 		return datagram_call(c, call);
 	if (is_ours(c)) {
-		/* Of a connection several messages at once are no agent's. */
-		gz_off_sock(c->s,
-			    call->id == GZ_CALL_RECVMMSG || call->id == GZ_CALL_SENDMMSG
-				? GZ_OFF_CALL
-				: why_not(c, gz_lead_look_up(c->tid, c->ip - GZ_SYSCALL_BYTES)));
+		gz_off_sock(c->s, why_not(c, gz_lead_look_up(c->tid, c->ip - GZ_SYSCALL_BYTES)));
 		gz_plane_leave(c->s, c->fd);
 	}
 	if (serve_orphan(c, call))

@@ -102,6 +102,10 @@ static bool flags_of(struct io *io)
 			return false;
 		io->flags = (int)r->r10;
 		break;
+	case SYS_recvmmsg:
+	case SYS_sendmmsg:
+		io->flags = (int)r->r10;
+		break;
 	case SYS_recvmsg:
 	case SYS_sendmsg:
 		io->flags = (int)r->rdx;
@@ -168,7 +172,7 @@ static int call_of_rings(struct io *io, const uint32_t *plane, bool is_message, 
 	return rc == NATIVE && is_message ? TRAP : rc;
 }
 
-static int stream_call(struct io *io)
+int stream_call(struct io *io)
 {
 	long nr = io->r->rax;
 	bool is_message = nr == SYS_recvmsg || nr == SYS_sendmsg;
@@ -192,7 +196,8 @@ static int stream_call(struct io *io)
 static int data_call(struct regs *r)
 {
 	struct io io = {.r = r, .fd = (int)r->rdi};
-	bool is_message = r->rax == SYS_recvmsg || r->rax == SYS_sendmsg;
+	bool many = r->rax == SYS_recvmmsg || r->rax == SYS_sendmmsg;
+	bool is_message = many || r->rax == SYS_recvmsg || r->rax == SYS_sendmsg;
 	bool plain = flags_of(&io);
 	int slot = lookup((uint32_t)io.fd);
 
@@ -202,12 +207,12 @@ static int data_call(struct regs *r)
 		if (has_datagrams(io.s))
 			return datagram_call(&io);
 	}
-	if (!plain || r->rax == SYS_recvmmsg || r->rax == SYS_sendmmsg)
+	if (!plain)
 		return TRAP;
 	/* A message may be a datagram's, with its address. */
 	if (slot < 0)
 		return slot == ASK || is_message || is_fresh((uint32_t)io.fd) ? TRAP : NATIVE;
-	return stream_call(&io);
+	return many ? stream_many(&io) : stream_call(&io);
 }
 
 /* O_NONBLOCK of a socket in the rings, or that may come back, is known there too. */

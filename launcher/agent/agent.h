@@ -390,6 +390,8 @@ void pass_poke_on(const struct io *io, const struct ring *r);
 bool is_moving(struct gz_slot *s, bool receives);
 /** SO_ERROR is told now, and never again.  Return: negative, 0: none */
 int64_t take_error(const struct io *io);
+/** An error that the next call is to have: it stays SO_ERROR, where that is the slot's */
+void keep_error(const struct io *io, int64_t r);
 /** send() after the end: as DONE, NATIVE or TRAP */
 int sends_no_more(const struct io *io);
 /** Until there is room for @need bytes.  Return: 0 to try again, -EINTR, or -1: not in the ring */
@@ -482,6 +484,18 @@ static inline bool is_mapped(const uint8_t addr[16])
  * kernel is to judge them */
 bool vectors(struct io *io);
 bool message_vectors(struct io *io, struct msghdr *m, bool receives);
+
+/** A call with bytes, or a message, of a connection.  Return: DONE, NATIVE or TRAP */
+int stream_call(struct io *io);
+
+/* --- many.c: several messages ------------------------------------------------------------ */
+
+/** recvmmsg() and sendmmsg() of a connection, io->flags are theirs */
+int stream_many(struct io *io);
+/** recvmmsg()'s time.  Return: false, it is bad; *@until: ns, 0: it has none */
+bool read_limit(uint64_t addr, int64_t *until);
+/** What is left of it, none below 0.  Return: false, nothing is */
+bool write_limit(uint64_t addr, int64_t until);
 
 /* --- file.c ------------------------------------------------------------------------- */
 

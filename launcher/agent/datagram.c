@@ -23,8 +23,7 @@
 
 #define SENDING_NS 200000000LL /* others may have the worker's core */
 #define FUTILE 100
-#define MESSAGES 1024	     /* UIO_MAXIOV */
-#define LIMIT_MAX 1000000000 /* seconds, which no clock overflows by */
+#define MESSAGES 1024 /* UIO_MAXIOV */
 #define CLOSED (-1)
 #define LOCKED (-2)
 #define EMPTY (-3)
@@ -448,33 +447,6 @@ static bool next_message(struct io *io, struct mmsghdr *m, bool receives)
 {
 	return in_space((uint64_t)m, sizeof(*m)) && is_memory((uint64_t)m, sizeof(*m), MAY_WRITE) &&
 	       message_vectors(io, &m->msg_hdr, receives);
-}
-
-/* recvmmsg()'s time.  Return: false, it is bad */
-static bool read_limit(uint64_t addr, int64_t *until)
-{
-	struct timespec t;
-
-	*until = 0;
-	if (!addr)
-		return true;
-	if (!in_space(addr, sizeof(t)) || !is_memory(addr, sizeof(t), MAY_WRITE))
-		return false;
-	__builtin_memcpy(&t, (const void *)addr, sizeof(t));
-	if (t.tv_sec < 0 || t.tv_sec > LIMIT_MAX || t.tv_nsec < 0 || t.tv_nsec >= 1000000000)
-		return false;
-	*until = now_ns() + t.tv_sec * 1000000000LL + t.tv_nsec;
-	return true;
-}
-
-/* What is left of it, none below 0, as do_recvmmsg().  Return: false, nothing is */
-static bool write_limit(uint64_t addr, int64_t until)
-{
-	int64_t left = until - now_ns();
-	struct timespec t = {left > 0 ? left / 1000000000 : 0, left > 0 ? left % 1000000000 : 0};
-
-	__builtin_memcpy((void *)addr, &t, sizeof(t));
-	return left > 0;
 }
 
 /* do_recvmmsg(): its time is looked at after each datagram only. */

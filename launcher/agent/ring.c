@@ -338,8 +338,7 @@ static void is_about_to_take(struct io *io, bool is)
 	__atomic_fetch_add(&io->s->takers, is ? 1 : UINT32_MAX, __ATOMIC_SEQ_CST);
 }
 
-/* The next call's: it stays SO_ERROR, where that is the slot's */
-static void keep_error(const struct io *io, int64_t r)
+void keep_error(const struct io *io, int64_t r)
 {
 	if (__atomic_load_n(&io->s->tx_plane, __ATOMIC_SEQ_CST) != GZ_PLANE_OVER) {
 		__atomic_store_n(&io->s->error, (int32_t)r, __ATOMIC_RELAXED);

@@ -9,6 +9,7 @@
 # socket that is loud could not be.
 
 import contextlib
+import ctypes
 import os
 import select
 import socket
@@ -42,7 +43,40 @@ def goes_on(here, there, wait):
         here.send(b"z")
 
 
+class Vector(ctypes.Structure):
+    _fields_ = [("base", ctypes.c_char_p), ("len", ctypes.c_size_t)]
+
+
+class Message(ctypes.Structure):
+    _fields_ = [
+        ("name", ctypes.c_void_p),
+        ("namelen", ctypes.c_uint),
+        ("vectors", ctypes.POINTER(Vector)),
+        ("count", ctypes.c_size_t),
+        ("control", ctypes.c_void_p),
+        ("controllen", ctypes.c_size_t),
+        ("flags", ctypes.c_int),
+    ]
+
+
+class Counted(ctypes.Structure):
+    _fields_ = [("message", Message), ("len", ctypes.c_uint)]
+
+
+def two_messages():
+    """Of a byte each"""
+    return (Counted * 2)(
+        *(Counted(Message(vectors=ctypes.pointer(Vector(b"x", 1)), count=1)) for _ in range(2))
+    )
+
+
 connection("plain")
+here, there = connection("many")
+libc = ctypes.CDLL(None)
+assert libc.sendmmsg(here.fileno(), two_messages(), 2, 0) == 2
+assert there.recv(2, socket.MSG_WAITALL) == b"xx"
+there.send(b"xx")
+assert libc.recvmmsg(here.fileno(), two_messages(), 2, 0, None) == 2
 connection("option")[0].setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
 here, there = connection("call")
 r, w = os.pipe()

@@ -483,9 +483,153 @@ static void many_not_connected(void)
 	CHECK_EQ(pipes, before + 1);
 }
 
+/* --- several at once ------------------------------------------------------------------- */
+
+#define MANY 5
+
+static char whole[MANY * 100000];
+
+/* Messages of these sizes, one behind the other in @buf */
+static void lay_out(struct mmsghdr *m, struct iovec *v, char *buf, const size_t *size)
+{
+	for (int i = 0; i < MANY; buf += size[i++]) {
+		v[i] = (struct iovec){buf, size[i]};
+		m[i] = (struct mmsghdr){.msg_hdr = {.msg_iov = &v[i], .msg_iovlen = 1}};
+	}
+}
+
+struct many {
+	int fd;
+	int flags;
+	size_t sum;
+};
+
+static void *take_many(void *arg)
+{
+	static char taken[sizeof(whole)];
+	static const size_t size[MANY] = {1, 7000, 30, 100000, 5};
+	struct many *w = arg;
+	struct mmsghdr m[MANY];
+	struct iovec v[MANY];
+	size_t sum = 0;
+	int n;
+
+	while (sum < w->sum) {
+		lay_out(m, v, taken, size);
+		n = (int)OK(recvmmsg(w->fd, m, MANY, MSG_WAITFORONE, NULL));
+		for (int i = 0; i < n; i++) {
+			CHECK(m[i].msg_len > 0 && m[i].msg_len <= size[i]);
+			CHECK(!memcmp(v[i].iov_base, whole + sum, m[i].msg_len));
+			sum += m[i].msg_len;
+		}
+	}
+	CHECK_EQ(sum, w->sum);
+	return NULL;
+}
+
+/* Larger ones than any buffer, and small ones: all of them, in their order */
+static void many_of_all_sizes(void)
+{
+	static const size_t size[MANY] = {3, 90000, 1, 400000, 17};
+	struct many w = {.sum = 0};
+	struct mmsghdr m[MANY];
+	struct iovec v[MANY];
+	int fd[2];
+	pthread_t t;
+
+	for (size_t i = 0; i < sizeof(whole); i++)
+		whole[i] = (char)(i * 7 + (i >> 9) * 31);
+	for (int i = 0; i < MANY; i++)
+		w.sum += size[i];
+	for (int round = 0; round < 10; round++) {
+		tcp_pair(fd);
+		w.fd = fd[1];
+		t = thread(take_many, &w);
+		lay_out(m, v, whole, size);
+		CHECK_EQ(sendmmsg(fd[0], m, MANY, MSG_NOSIGNAL), MANY);
+		for (int i = 0; i < MANY; i++)
+			CHECK_EQ(m[i].msg_len, size[i]);
+		join(t);
+		OK(close(fd[0]));
+		OK(close(fd[1]));
+	}
+}
+
+/* The one that has not room as a whole is the last. */
+static void many_without_room(void)
+{
+	static const size_t size[MANY] = {90000, 90000, 90000, 90000, 90000};
+	struct mmsghdr m[MANY];
+	struct iovec v[MANY];
+	bool part = false;
+	int fd[2], n = MANY;
+
+	tcp_pair(fd);
+	lay_out(m, v, whole, size);
+	for (int i = 0; i < 1000 && n > 0; i++) {
+		n = sendmmsg(fd[0], m, MANY, MSG_DONTWAIT | MSG_NOSIGNAL);
+		for (int k = 0; k < n; k++) {
+			CHECK(m[k].msg_len == size[k] || k == n - 1);
+			part |= m[k].msg_len < size[k];
+		}
+	}
+	CHECK_EQ(n, -1);
+	CHECK_EQ(errno, EAGAIN);
+	CHECK(part);
+}
+
+/* An end is a message without bytes, and does not end the call; its time does. */
+static void many_until(void)
+{
+	struct timespec none = {0, 0};
+	char b[MANY] = "";
+	struct iovec v[MANY];
+	struct mmsghdr m[MANY];
+	static const size_t size[MANY] = {1, 1, 1, 1, 1};
+	int fd[2];
+
+	tcp_pair(fd);
+	lay_out(m, v, b, size);
+	write_all(fd[0], "abc", 3);
+	wait_bits(fd[1], POLLIN);
+	CHECK_EQ(recvmmsg(fd[1], m, MANY, 0, &none), 1);
+	CHECK_EQ(b[0], 'a');
+	CHECK_EQ(recvmmsg(fd[1], m, 0, 0, NULL), 0);
+	OK(close(fd[0]));
+	wait_bits(fd[1], POLLIN | POLLRDHUP);
+	CHECK_EQ(recvmmsg(fd[1], m, MANY, 0, NULL), MANY);
+	CHECK(!memcmp(b, "bc", 2));
+	for (int i = 0; i < MANY; i++)
+		CHECK_EQ(m[i].msg_len, i < 2);
+	CHECK_ERRNO(recvmmsg(fd[1], m, MANY, 0, &(struct timespec){0, -1}), EINVAL);
+}
+
+/* The first that cannot be written ends it, and none of what follows is lost. */
+static void many_with_a_bad_one(void)
+{
+	static const size_t size[MANY] = {1, 1, 1, 1, 1};
+	char b[MANY] = "";
+	struct mmsghdr m[MANY];
+	struct iovec v[MANY];
+	int fd[2];
+
+	tcp_pair(fd);
+	lay_out(m, v, b, size);
+	v[2].iov_base = (void *)8;
+	memcpy(b, "xyz", 3);
+	CHECK_EQ(sendmmsg(fd[0], m, MANY, 0), 2);
+	CHECK_EQ(read_all(fd[1], b, 2), 2);
+	CHECK(!memcmp(b, "xyz", 3));
+	write_all(fd[1], "pqr", 3);
+	wait_bits(fd[0], POLLIN);
+	CHECK_EQ(recvmmsg(fd[0], m, MANY, MSG_DONTWAIT, NULL), 2);
+	CHECK(!memcmp(b, "pqz", 3));
+}
+
 CHECK_MAIN(CASE(many_not_connected), CASE(vectors), CASE(messages), CASE(recvfrom_with_address),
 	   CASE(sendto_with_address), CASE(many_messages), CASE(sendfile_whole),
 	   CASE(sendfile_from_offset), CASE(sendfile_nonblocking), CASE(splice_both_ways),
 	   CASE(no_position), CASE(urgent_by_message), CASE(what_tcp_ignores), CASE(no_name_comes),
 	   CASE(no_names_come), CASE(send_of_nothing), CASE(flags_of_recvmsg), ASIDE(waits_for_all),
-	   CASE(not_connected), CASE(both_ended))
+	   CASE(many_of_all_sizes), CASE(many_without_room), CASE(many_until),
+	   CASE(many_with_a_bad_one), CASE(not_connected), CASE(both_ended))
