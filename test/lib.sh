@@ -326,12 +326,19 @@ config_of() { echo "${CONFIG_OF[$1]}"; }
 ns_of() { echo "${NS_OF[$1]}"; }
 engine_pid() { echo "${ENGINE_PID_OF[$1]}"; }
 
+# in_memory YAML - what a configuration says of its memory, unless it does so itself; see
+# "huge" in test/run
+in_memory() {
+	[[ $1 =~ (^|$'\n')memory: ]] || echo "memory: {hugepages: ${GZ_TEST_HUGEPAGES:-never}}"
+}
+
 engine_config() {
 	local file=$WORK/$1.yaml
 	{
 		echo "name: $GZ_TEST_ID-$1"
 		echo "run_dir: $WORK"
 		printf '%s\n' "$3"
+		in_memory "$3"
 		# With so many workers, wherever it is not said otherwise
 		[ -z "${GZ_TEST_WORKERS:-}" ] || [[ $3 =~ (^|$'\n')workers: ]] ||
 			echo "workers: {cpus: [$(seq -s, "$GZ_TEST_WORKERS" | sed 's/[0-9]\+/-1/g')]}"

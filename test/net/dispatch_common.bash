@@ -49,6 +49,7 @@ dispatch_config() {
 		echo "name: $GZ_TEST_ID-d"
 		echo "run_dir: $WORK"
 		echo "${DISPATCH_PORT:-port: {driver: af_packet, iface: ve1\}}"
+		in_memory "${DISPATCH_PORT:-}"
 		[ -z "${GZ_DISPATCH_WORKERS:-}" ] || echo "workers: {cpus: [$GZ_DISPATCH_WORKERS]}"
 		echo "clients:"
 		for client in "$@"; do
