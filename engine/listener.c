@@ -149,12 +149,23 @@ static bool later(const struct tcp_pcb *tw, const struct tcp_hdr *h)
 	       TCP_SEQ_GT(val, tw->ts_recent);
 }
 
+static void note_oldest(struct gz_listening *l)
+{
+	const struct gz_flow *f = TAILQ_FIRST(&l->half_open);
+
+	atomic_store_explicit(&l->oldest, f ? f->since : 0, memory_order_relaxed);
+}
+
 /* A flow was half-open until now. */
 bool gz_pcb_opened(struct gz_flow *f)
 {
+	struct gz_listening *l;
+
 	if (!f->half_open)
 		return false;
-	TAILQ_REMOVE(&part_of(f->listener)->half_open, f, half_open_entry);
+	l = part_of(f->listener);
+	TAILQ_REMOVE(&l->half_open, f, half_open_entry);
+	note_oldest(l);
 	atomic_fetch_sub(&f->listener->nhalf_open, 1);
 	atomic_fetch_sub(&gz_half_open, 1);
 	f->half_open = false;
@@ -174,15 +185,19 @@ bool gz_listener_is_full(struct gz_sock *s)
 }
 
 /*
- * Do connections that are never completed fill the backlog?  A burst of honest peers
- * fills it for a round trip, and drops can wait that long.
+ * Do connections that are never completed fill the backlog, of whatever worker?  A burst of
+ * honest peers fills it for a round trip, and drops can wait that long.
  */
 static bool is_flooded(const struct gz_sock *s)
 {
-	const struct gz_flow *f = TAILQ_FIRST(&part_of(s)->half_open);
+	for (unsigned i = 0; i < gz_nworkers; i++) {
+		uint64_t since =
+		    atomic_load_explicit(&s->listening[i].oldest, memory_order_relaxed);
 
-	return atomic_load(&gz_half_open) >= HALF_OPEN_MAX ||
-	       (f && gz_worker.now - f->since > FLOOD_AGE);
+		if (since && gz_worker.now > since + FLOOD_AGE)
+			return true;
+	}
+	return atomic_load(&gz_half_open) >= HALF_OPEN_MAX;
 }
 
 /* Half-open ones count as well: each has a place when it completes. */
@@ -299,6 +314,7 @@ static err_t on_passive_open(u8_t id, struct tcp_pcb_listen *l, struct tcp_pcb *
 	f->half_open = true;
 	f->since = gz_worker.now;
 	TAILQ_INSERT_TAIL(&part_of(s)->half_open, f, half_open_entry);
+	note_oldest(part_of(s));
 	atomic_fetch_add(&s->nhalf_open, 1);
 	atomic_fetch_add(&gz_half_open, 1);
 	atomic_fetch_add(&s->queued, 1);

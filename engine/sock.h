@@ -244,11 +244,12 @@ struct gz_sock {
 	bool on_worker;
 };
 
-/** What one worker has of a listener: that worker's alone (listener.c) */
+/** What one worker has of a listener: that worker's alone, but for @oldest (listener.c) */
 struct gz_listening {
 	struct gz_sock *sock;
 	struct tcp_pcb *pcb;
 	TAILQ_HEAD(, gz_flow) half_open;     /* in SYN-RECEIVED, the oldest first */
+	_Atomic uint64_t oldest;	     /* ns: since when that is; 0: none; all read it */
 	uint64_t probed_at;		     /* ns: it was seen to be alive */
 	bool shares;			     /* SO_REUSEPORT: another one has the pcb */
 	LIST_ENTRY(gz_listening) port_entry; /* who listens on a port */

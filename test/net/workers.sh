@@ -121,6 +121,37 @@ done
 assert in_ns peer ping -q -i 0.01 -c 20 -W 2 10.1.0.2
 assert in_ns peer ping -q -c 1 -W 2 -s 20000 10.1.0.2
 
+# --- half-open connections, all of one worker's, fill the backlog: both workers answer by cookies
+cat >"$WORK/half_open.py" <<'PY'
+import ipaddress, os, sys
+sys.path.insert(0, os.path.join(sys.argv[1], "net/tcp"))
+from packet import Segment, Wire
+KEY = int("6d5a56da255b0ec24167253d43a38fb0d0ca2bcbae7b30b477cb2da38030f20c6a42b73bbeac01fa", 16)
+me, to = ipaddress.ip_address("10.1.0.77"), ipaddress.ip_address(sys.argv[4])
+def worker(sport): # by Toeplitz' hash, whose table has 128 places
+    bits = int.from_bytes(me.packed + to.packed + sport.to_bytes(2, "big") + (7100).to_bytes(2, "big"), "big")
+    h = 0
+    for i in range(96):
+        if bits >> (95 - i) & 1:
+            h ^= KEY >> (288 - i) & 0xffffffff
+    return h % 128 % 2
+wire = Wire(sys.argv[2], sys.argv[3])
+answers = wire.play(me)
+for sport in [p for p in range(2000, 3000) if worker(p) == 0][:17]:
+    wire.send(me, to, Segment(sport, 7100, 1, 0, "S", 65535))
+    answers.get(timeout=5)
+print("full")
+PY
+background server gz e python3 "$TEST_DIR/net/echo.py" serve 7100 16
+server=$PID
+wait_line server ready
+assert in_ns peer python3 "$WORK/half_open.py" "$TEST_DIR" ve2 \
+	"$(in_ns stack cat /sys/class/net/ve1/address)" 10.1.0.2
+sent=$(counter e syncookies_sent)
+assert in_ns peer python3 "$TEST_DIR/net/echo.py" ask 10.1.0.2 7100 24 1000 10
+[ "$(counter e syncookies_sent)" -ge $((sent + 24)) ] || fail "the backlog was not full"
+end "$server"
+
 # --- the end of a listener ends it on both
 background redis gz e redis-server --bind 10.1.0.2 --port 6399 --protected-mode no --save ''
 redis=$PID
