@@ -73,10 +73,38 @@ line=$(grep -n 'ports: 9001' "$(config_of rules)" | cut -d: -f1)
 assert_match "$(ctl rules why "$bound" --json)" "\"why\": *\"rule 3 \(line $line\)\""
 fd=$(why "$bound" | awk '$2 == "kernel" { print $1; exit }')
 assert_match "$(why "$bound" "$fd")" "^fd .*[[:space:]]$fd kernel bind"
+# connect(), by each kind of rule, of programs that stay
+hold='import socket, sys, time
+s = socket.socket(type=getattr(socket, "SOCK_" + sys.argv[1]))
+s.connect((sys.argv[2], int(sys.argv[3])))
+time.sleep(100)'
+background silent in_ns peer socat TCP-LISTEN:8010,fork,reuseaddr EXEC:'sleep 100'
+wait_port peer 127.0.0.1 8010
+ip -n "$GZ_TEST_ID-stack" route add 10.1.0.200/32 via 10.2.0.1
+
+# decided WANT PROGRAM... - what decided about the socket of that program
+decided()
+{
+	local want=$1
+	shift
+	background held gz rules "$@"
+	within 5 connected "$(program_of "$PID")"
+	assert_match "$(why "$(program_of "$PID")")" "$want"
+	end "$PID"
+}
+connected() { why "$1" | grep -q connect; }
+decided "engine connect 10.1.0.1:8010 tcp default" python3 -c "$hold" STREAM 10.1.0.1 8010
+decided "kernel connect 10.1.0.1:8001 tcp rule 1 " python3 -c "$hold" STREAM 10.1.0.1 8001
+decided "kernel connect 10.1.0.1:8003 udp rule 2 " python3 -c "$hold" DGRAM 10.1.0.1 8003
+decided "kernel connect 10.1.0.1:8010 tcp rule 5 " \
+	setpriv --reuid 65534 --clear-groups python3 -c "$hold" STREAM 10.1.0.1 8010
+decided "kernel connect 10.1.0.1:8010 tcp rule 6 " ncat --recv-only 10.1.0.1 8010
+decided "kernel connect 10.1.0.200:53 udp rule 7 " python3 -c "$hold" DGRAM 10.1.0.200 53
 # An address of the kernel's is the kernel's without a rule, nobody's is nobody's.
-background default gz rules socat -u TCP-LISTEN:9004,bind=10.2.0.2,reuseaddr SYSTEM:cat
+background default gz rules socat -u TCP-LISTEN:9004,bind=10.2.0.2,reuseaddr,fork SYSTEM:cat
 default=$(program_of "$PID")
 wait_port stack 10.2.0.2 9004
+assert_match "$(why "$default")" "kernel bind 10.2.0.2:9004 tcp default"
 assert_match "$(gz rules socat -u TCP-LISTEN:9005,bind=10.2.0.9 SYSTEM:cat 2>&1)" "assign requested"
 refute ctl rules why "$bound" 999
 refute ctl rules why 0
