@@ -359,6 +359,9 @@ static void close_it(void)
 
 	if (i < 0)
 		return;
+	/* What send() has sent is there a moment later (README), and must not find it closed. */
+	if (!recording && sock[i].waiting)
+		pause_us(10000);
 	result("close(%d) %s", i, name_of(close(sock[i].fd)));
 	sock[i].open = false;
 	sock[i].waiting = 0;
