@@ -70,7 +70,7 @@ static struct slot *victim(void)
 	return NULL;
 }
 
-uint32_t gz_alias_get(struct gz_end peer, struct gz_end local, bool pin)
+uint32_t gz_alias_get(struct gz_end peer, struct gz_end local, uint8_t at, bool pin)
 {
 	struct slots *b = bucket(peer, local);
 	uint32_t addr = 0;
@@ -78,7 +78,8 @@ uint32_t gz_alias_get(struct gz_end peer, struct gz_end local, bool pin)
 
 	pthread_mutex_lock(&aliases.lock);
 	LIST_FOREACH(s, b, next)
-	if (gz_end_equal(s->is.peer, peer) && gz_end_same_addr(s->is.local, local))
+	if (gz_end_equal(s->is.peer, peer) && gz_end_same_addr(s->is.local, local) &&
+	    s->is.at == at)
 		break;
 	if (!s) {
 		if (!aliases.slot)
@@ -89,6 +90,7 @@ uint32_t gz_alias_get(struct gz_end peer, struct gz_end local, bool pin)
 			s->is.peer = peer;
 			s->is.local = local;
 			s->is.local.port = 0;
+			s->is.at = at;
 			LIST_INSERT_HEAD(b, s, next);
 		}
 	}

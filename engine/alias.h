@@ -6,7 +6,7 @@
  * family, in the engine's network namespace (dgram.c), where nobody else is:
  *
  *   a shadow	has a port of its own, its *nest*, in either family, and no address
- *   an alias	stands for a remote endpoint and a local address; it is 32 bits wide,
+ *   an alias	stands for a remote endpoint, a local address and an interface; it is 32 bits wide,
  *		and both an IPv4 address, of 127.64 to 127.252, and an IPv6 one, its
  *		bits after GZ_NAMES6.  Port GZ_ALIAS_PORT
  *
@@ -39,15 +39,17 @@ struct gz_sock;
 struct gz_alias {
 	struct gz_end peer;
 	struct gz_end local; /* port 0; any: whatever the socket has */
+	uint8_t at; /* the interface that it came to, or is to leave by, as gz_iface_bound()
+		     * has it; 0: as routes say */
 };
 
 /**
- * gz_alias_get() - The alias of @peer and @local; made if there is none
+ * gz_alias_get() - The alias of @peer, @local and @at; made if there is none
  * @pin:	Keep it until gz_alias_unpin()
  *
  * Return: an address in network byte order; 0: all are pinned, or no memory
  */
-uint32_t gz_alias_get(struct gz_end peer, struct gz_end local, bool pin);
+uint32_t gz_alias_get(struct gz_end peer, struct gz_end local, uint8_t at, bool pin);
 void gz_alias_unpin(uint32_t alias);
 /** Return: false when @addr is no alias, or is one no longer */
 bool gz_alias_find(uint32_t addr, struct gz_alias *a);

@@ -355,7 +355,7 @@ int64_t gz_dgram_target(struct gz_call_ctx *c, uint64_t addr, int len, struct gz
 	if (gz_end_is_v4(*peer) && !gz_end_is_any(s->local) && !gz_addr_to_many(s->local) &&
 	    !gz_addr_is_local(s->local) && !chosen_anew(s, connecting))
 		return -ENETUNREACH;
-	return gz_addr_routed_at(*peer, peer->scope ? 0 : s->opt.at) ? 0 : -ENETUNREACH;
+	return 0;
 }
 
 /* --- ports and peers ----------------------------------------------------- */
@@ -549,7 +549,11 @@ static int64_t connect_target(struct gz_call_ctx *c, sa_family_t family, struct 
 	if (lacks_link(c, family))
 		return -EINVAL;
 	r = gz_dgram_target(c, c->args[1], (int)c->args[2], peer, true, by_twin);
-	return r ? r : gz_addr_scope_fits(*peer, s->opt.at) ? 0 : -EINVAL;
+	if (r || *by_twin)
+		return r;
+	if (!gz_addr_scope_fits(*peer, s->opt.at))
+		return -EINVAL;
+	return gz_addr_routed_at(*peer, s->opt.at) ? 0 : -ENETUNREACH;
 }
 
 static int64_t do_connect(struct gz_call_ctx *c)
@@ -591,7 +595,7 @@ static int64_t do_connect(struct gz_call_ctx *c)
 		pthread_mutex_unlock(&s->lock);
 		return r;
 	}
-	alias = gz_alias_get(peer, local, true);
+	alias = gz_alias_get(peer, local, 0, true);
 	if (!alias) {
 		pthread_mutex_unlock(&s->lock);
 		return -ENOBUFS;

@@ -111,12 +111,13 @@ static void translate_control(const struct gz_sock *s, struct cmsghdr *m, const 
 {
 	struct gz_end local = gz_end_is_any(a->local) ? s->local : a->local;
 	uint32_t addr = gz_end_v4_addr(local);
+	int index = a->at ? gz_iface_index_at(a->at) : gz_addr_ifindex(local);
 
 	if (m->cmsg_level == IPPROTO_IP && m->cmsg_type == IP_PKTINFO) {
 		struct gz_end answers = gz_dgram_answers(local, a->peer);
 		struct in_pktinfo info = {.ipi_addr.s_addr = addr,
 					  .ipi_spec_dst.s_addr = gz_end_v4_addr(answers),
-					  .ipi_ifindex = gz_addr_ifindex(answers)};
+					  .ipi_ifindex = index};
 
 		memcpy(CMSG_DATA(m), &info, sizeof(info));
 	} else if (m->cmsg_level == IPPROTO_IP && m->cmsg_type == IP_ORIGDSTADDR) {
@@ -125,9 +126,8 @@ static void translate_control(const struct gz_sock *s, struct cmsghdr *m, const 
 
 		memcpy(CMSG_DATA(m), &in, sizeof(in));
 	} else if (m->cmsg_level == IPPROTO_IPV6 && m->cmsg_type == IPV6_PKTINFO) {
-		struct in6_pktinfo info = {
-		    .ipi6_addr = local.addr,
-		    .ipi6_ifindex = (unsigned)gz_addr_ifindex(gz_dgram_answers(local, a->peer))};
+		struct in6_pktinfo info = {.ipi6_addr = local.addr,
+					   .ipi6_ifindex = (unsigned)index};
 
 		memcpy(CMSG_DATA(m), &info, sizeof(info));
 	} else if ((m->cmsg_level == IPPROTO_IP && m->cmsg_type == IP_RECVERR) ||
@@ -328,33 +328,72 @@ int64_t gz_dgram_recvmmsg(struct gz_call_ctx *c)
 
 /* --- sending ------------------------------------------------------------- */
 
-/* The address of IP_PKTINFO or IPV6_PKTINFO, @x.  Return: 0 or -errno */
-static int source_of(const struct cmsghdr *x, bool by_twin, struct gz_end *local)
+/* What IP_PKTINFO or IPV6_PKTINFO said: where from, and by which interface; nothing: zeros */
+struct source {
+	struct gz_end local;
+	unsigned index;
+	uint8_t at; /* the same, as gz_iface_bound() has it */
+};
+
+/* The interface of @from.  Return: 0 or -ENODEV */
+static int interface_of(struct source *from)
+{
+	const struct gz_port *p = gz_iface_by_index((int)from->index);
+
+	if (p)
+		from->at = (uint8_t)(GZ_AT_PORT + (p - gz_ports));
+	else if (from->index == (unsigned)gz_addr_ifindex(gz_addr_loopback(true)))
+		from->at = GZ_AT_LO;
+	return from->at || !from->index ? 0 : -ENODEV;
+}
+
+/* ip6_datagram_send_ctl(): not by another one than the socket is bound to, and what is link-local
+ * is so on a link.  Return: 0 or -EINVAL */
+static int fits(const struct gz_sock *s, struct source *from)
+{
+	if (gz_end_is_v4(from->local))
+		return 0;
+	if ((from->at && s->opt.at && from->at != s->opt.at) ||
+	    (IN6_IS_ADDR_LINKLOCAL(&from->local.addr) && from->at < GZ_AT_PORT))
+		return -EINVAL;
+	if (from->at >= GZ_AT_PORT)
+		gz_addr_set_scope(&from->local, (unsigned)from->at - GZ_AT_PORT);
+	return 0;
+}
+
+/* IP_PKTINFO or IPV6_PKTINFO, @x.  Return: 0 or -errno */
+static int source_of(const struct gz_sock *s, const struct cmsghdr *x, bool by_twin,
+		     struct source *from)
 {
 	struct in6_pktinfo info6;
 	struct in_pktinfo info;
-	unsigned index;
+	int err;
 
 	if (x->cmsg_level == IPPROTO_IP) {
 		if (x->cmsg_len != CMSG_LEN(sizeof(info)))
 			return -EINVAL;
 		memcpy(&info, CMSG_DATA(x), sizeof(info));
-		*local = gz_end_v4(info.ipi_spec_dst.s_addr, 0);
-		index = (unsigned)info.ipi_ifindex;
+		*from = (struct source){.local = gz_end_v4(info.ipi_spec_dst.s_addr, 0),
+					.index = (unsigned)info.ipi_ifindex};
 	} else {
 		if (x->cmsg_len < CMSG_LEN(sizeof(info6)))
 			return -EINVAL;
 		memcpy(&info6, CMSG_DATA(x), sizeof(info6));
-		*local = gz_ipv6_end(&info6.ipi6_addr, 0);
-		index = info6.ipi6_ifindex;
+		*from = (struct source){.local = gz_ipv6_end(&info6.ipi6_addr, 0),
+					.index = info6.ipi6_ifindex};
 	}
 	if (by_twin)
 		return 0; /* the kernel's own will say */
-	if (index && index != (unsigned)gz_addr_ifindex(gz_addr_loopback(true)) &&
-	    !gz_iface_by_index((int)index))
-		return -ENODEV;
-	/* ip_cmsg_send(), ip6_datagram_send_ctl(): only an address of this host. */
-	return gz_end_is_any(*local) || gz_addr_is_local(*local) ? 0 : -EINVAL;
+	err = interface_of(from);
+	if (!err)
+		err = fits(s, from);
+	if (err)
+		return err;
+	if (gz_end_is_any(from->local) || gz_addr_is_local(from->local))
+		return 0;
+	/* ip_route_output_key_hash_rcu(), ip6_datagram_send_ctl() */
+	return x->cmsg_level == IPPROTO_IP && !gz_addr_to_many(from->local) ? -ENETUNREACH
+									    : -EINVAL;
 }
 
 /* Does the shadow's own sendmsg() know what to do with it?  (Extension headers would
@@ -366,11 +405,11 @@ static bool passes(const struct cmsghdr *x)
 }
 
 /*
- * The control messages of @m: those for the shadow go to @pass, an address of ours to
- * @local.  Return: bytes in @pass, or -errno
+ * The control messages of @m: those for the shadow go to @pass, where from and by which
+ * interface to @from.  Return: bytes in @pass, or -errno
  */
 static int64_t read_control(struct gz_call_ctx *c, const struct msghdr *m, bool by_twin, char *pass,
-			    struct gz_end *local)
+			    struct source *from)
 {
 	_Alignas(struct cmsghdr) char control[CONTROL_MAX];
 	struct msghdr in = {.msg_control = control, .msg_controllen = m->msg_controllen};
@@ -386,7 +425,7 @@ static int64_t read_control(struct gz_call_ctx *c, const struct msghdr *m, bool 
 			return -EINVAL;
 		if ((x->cmsg_level == IPPROTO_IP && x->cmsg_type == IP_PKTINFO) ||
 		    (x->cmsg_level == IPPROTO_IPV6 && x->cmsg_type == IPV6_PKTINFO)) {
-			err = source_of(x, by_twin, local);
+			err = source_of(c->s, x, by_twin, from);
 			continue;
 		}
 		if (!passes(x)) {
@@ -399,15 +438,16 @@ static int64_t read_control(struct gz_call_ctx *c, const struct msghdr *m, bool 
 	return err ? err : (int64_t)put;
 }
 
-/* The address @local, which read_control() took out, for the kernel again; @h has room at @at. */
-static void put_source(struct msghdr *h, char *at, struct gz_end peer, struct gz_end local)
+/* What read_control() took out, @from, for the kernel again; @h has room at @at. */
+static void put_source(struct msghdr *h, char *at, struct gz_end peer, const struct source *from)
 {
 	struct cmsghdr *x = (struct cmsghdr *)(at + h->msg_controllen);
-	struct in6_pktinfo info6 = {.ipi6_addr = local.addr};
-	struct in_pktinfo info = {.ipi_spec_dst.s_addr = gz_end_v4_addr(local)};
+	struct in6_pktinfo info6 = {.ipi6_addr = from->local.addr, .ipi6_ifindex = from->index};
+	struct in_pktinfo info = {.ipi_spec_dst.s_addr = gz_end_v4_addr(from->local),
+				  .ipi_ifindex = (int)from->index};
 	bool v4 = gz_end_is_v4(peer);
 
-	if (gz_end_is_any(local))
+	if (gz_end_is_any(from->local) && !from->index)
 		return;
 	x->cmsg_level = v4 ? IPPROTO_IP : IPPROTO_IPV6;
 	x->cmsg_type = v4 ? IP_PKTINFO : IPV6_PKTINFO;
@@ -430,7 +470,8 @@ static int64_t send_one(struct gz_call_ctx *c, const struct msghdr *m, const str
 	struct sockaddr_storage ss;
 	struct iovec out = {buf, n};
 	struct msghdr h = {.msg_iov = &out, .msg_iovlen = 1};
-	struct gz_end peer = {0}, local = {0};
+	struct gz_end peer = {0};
+	struct source from = {.at = 0};
 	struct gz_sock *s = c->s;
 	uint32_t alias;
 	bool named = m->msg_name, by_twin = false;
@@ -449,22 +490,29 @@ static int64_t send_one(struct gz_call_ctx *c, const struct msghdr *m, const str
 	if (flags & MSG_OOB && gz_end_is_v4(named ? peer : s->peer))
 		return -EOPNOTSUPP;
 	if (m->msg_control && m->msg_controllen) {
-		r = read_control(c, m, by_twin, pass, &local);
+		r = read_control(c, m, by_twin, pass, &from);
 		if (r < 0)
 			return r;
 		h.msg_control = r ? pass : NULL;
 		h.msg_controllen = (size_t)r;
 	}
-	if (!named && !gz_end_is_any(local) && gz_sock_state(s) == GZ_ESTABLISHED) {
+	if (!named && (!gz_end_is_any(from.local) || from.at) &&
+	    gz_sock_state(s) == GZ_ESTABLISHED) {
 		peer = s->peer;
 		named = true;
+	}
+	if (named && !by_twin) {
+		if (from.at >= GZ_AT_PORT)
+			gz_addr_set_scope(&peer, (unsigned)from.at - GZ_AT_PORT);
+		if (!gz_addr_routed_at(peer, peer.scope || from.at ? from.at : s->opt.at))
+			return -ENETUNREACH;
 	}
 	if (by_twin) {
 		h.msg_name = &ss;
 		h.msg_namelen = gz_addr_sockaddr(s->family, peer, &ss);
-		put_source(&h, pass, peer, local);
+		put_source(&h, pass, peer, &from);
 	} else if (named) {
-		alias = gz_alias_get(peer, local, false);
+		alias = gz_alias_get(peer, from.local, from.at, false);
 		if (!alias)
 			return -ENOBUFS;
 		h.msg_name = &ss;
@@ -489,7 +537,7 @@ static int64_t send_one(struct gz_call_ctx *c, const struct msghdr *m, const str
 	    (gz_addr_is_local(peer) || gz_addr_to_many(peer) || gz_udp_ring_is(s)))
 		gz_udp_pass();
 	if (named)
-		gz_udp_ring_approve(s, peer, local);
+		gz_udp_ring_approve(s, peer, from.local, from.at);
 	return r;
 }
 

@@ -114,7 +114,7 @@ void gz_icmp_to_shadow(const struct gz_datagram *d, uint8_t proto, uint32_t to, 
 	size_t n;
 
 	offender.port = 0;
-	ip.src = gz_alias_get(offender, gz_end_v4(0, 0), false);
+	ip.src = gz_alias_get(offender, gz_end_v4(0, 0), 0, false);
 	if (!to || !ip.src)
 		return;
 	memcpy(b + 4, &info, 4);

@@ -147,6 +147,11 @@ uint8_t gz_iface_bound(const char *name)
 	return p ? (uint8_t)(GZ_AT_PORT + (p - gz_ports)) : gz_iface_is_lo(name) ? GZ_AT_LO : 0;
 }
 
+int gz_iface_index_at(uint8_t at)
+{
+	return at == GZ_AT_LO ? 1 : gz_iface_index(&gz_ports[at - GZ_AT_PORT]);
+}
+
 int gz_iface_index_of(const char *name)
 {
 	const struct gz_port *p = gz_iface_by_name(name);

@@ -29,6 +29,8 @@ struct gz_port *gz_iface_by_name(const char *name);
 #define GZ_AT_PORT 2 /* of gz_ports[0], and so on */
 /** SO_BINDTODEVICE with @name as a number: GZ_AT_LO, GZ_AT_PORT + port, or 0 for "" */
 uint8_t gz_iface_bound(const char *name);
+/** The index of the interface @at, which is none of 0 */
+int gz_iface_index_at(uint8_t at);
 /** The index of lo or the stack's interface @name, 0 for "" */
 int gz_iface_index_of(const char *name);
 

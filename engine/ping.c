@@ -301,7 +301,7 @@ bool gz_ping_reply(const struct gz_datagram *d)
 		memcpy(v + 2, d->data, (size_t)d->ndata * sizeof(*v));
 		v[2].iov_base = (uint8_t *)v[2].iov_base + HEADER;
 		v[2].iov_len -= HEADER;
-		ip.src = gz_alias_get(d->src, d->dst, false);
+		ip.src = gz_alias_get(d->src, d->dst, gz_udp_came_to(d), false);
 		if (!ip.src || !gz_inner_put(&ip, v, d->ndata + 2, 2))
 			gz_count(GZ_C_UDP_DROPPED);
 		atomic_fetch_add_explicit(&s->rx_bytes, d->len, memory_order_relaxed);
@@ -325,7 +325,7 @@ void gz_ping_error(const struct gz_datagram *d, const uint8_t *h, struct gz_end 
 	pthread_mutex_lock(&s->lock);
 	if (is_for(s, d->src))
 		gz_icmp_to_shadow(d, v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP,
-				  gz_alias_get(d->dst, gz_end_v4(0, 0), false), h, offender, e);
+				  gz_alias_get(d->dst, gz_end_v4(0, 0), 0, false), h, offender, e);
 	pthread_mutex_unlock(&s->lock);
 	gz_sock_unref(s);
 }
@@ -347,11 +347,13 @@ void gz_ping_request(struct gz_datagram *d, uint32_t alias)
 		return;
 	}
 	d->dst = a.peer;
+	d->at = a.at;
 	gz_udp_choose_source(s, d, a.local, &mc);
 	d->src.port = d->dst.port = 0;
 	if (!gz_addr_to_many(d->dst) && gz_addr_is_local(d->dst)) {
 		back.src = d->dst;
 		back.dst = d->src;
+		back.at = 0;
 		back.ttl = 64;
 		gz_ping_reply(&back);
 	} else if (!gz_here->code->icmp(d)) {

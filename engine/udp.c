@@ -137,7 +137,7 @@ bool gz_udp_inject(struct gz_sock *s, const struct gz_datagram *d)
 	if (!ip.src) {
 		sport = ntohs(peer.port);
 		peer.port = local.port = 0;
-		ip.src = gz_alias_get(peer, local, false);
+		ip.src = gz_alias_get(peer, local, gz_udp_came_to(d), false);
 	}
 	if (!ip.src || d->ndata > IOV_MAX_HERE)
 		return false;
@@ -181,7 +181,7 @@ static void error_to_shadow(struct gz_sock *s, const struct gz_datagram *d, stru
 	uint8_t h[UDP_HEADER];
 
 	if (!to)
-		to = gz_alias_get(d->dst, gz_end_v4(0, 0), false);
+		to = gz_alias_get(d->dst, gz_end_v4(0, 0), 0, false);
 	if (gz_udp_by_v6(s, d->dst) != !gz_end_is_v4(d->dst))
 		return;
 	udp_header(h, s->dgram.nest, GZ_ALIAS_PORT, d->len);
@@ -197,9 +197,8 @@ static bool by_lo(const struct gz_datagram *d)
 	return gz_addr_is_loopback(gz_addr_to_many(d->dst) ? d->src : d->dst);
 }
 
-/* The interface that @d came to, as gz_iface_bound() has it.  From here: that which has the
- * address, of many the one that it left by */
-static uint8_t came_to(const struct gz_datagram *d)
+/* What is from here came to that which has the address, of many to the one that it left by. */
+uint8_t gz_udp_came_to(const struct gz_datagram *d)
 {
 	struct gz_end own = gz_addr_to_many(d->dst) ? d->src : d->dst;
 
@@ -208,16 +207,12 @@ static uint8_t came_to(const struct gz_datagram *d)
 	return d->at ? d->at : (uint8_t)(GZ_AT_PORT + (gz_addr_port(own) - gz_ports));
 }
 
-/* SO_BINDTODEVICE: from the other interface there is no way there. */
-static bool has_way(struct gz_sock *s, const struct gz_datagram *d)
+/* By an interface that was named: from the other kind there is no way there. */
+static bool has_way(const struct gz_datagram *d)
 {
-	bool lo, has;
-
-	pthread_mutex_lock(&s->lock);
-	lo = gz_iface_is_lo(s->opt.device);
-	has = !*s->opt.device || (lo ? gz_addr_is_local(d->dst) || by_lo(d) : !by_lo(d));
-	pthread_mutex_unlock(&s->lock);
-	return has;
+	if (d->at == GZ_AT_LO)
+		return gz_addr_is_local(d->dst) || by_lo(d);
+	return !d->at || !by_lo(d);
 }
 
 /* As compute_score() in net/ipv4/udp.c; -1: not for this one.  @s locked. */
@@ -241,7 +236,7 @@ static int score(struct gz_sock *s, const struct gz_datagram *d)
 		return -1; /* see gz_udp_by_v6() */
 	}
 	if (*s->opt.device) { /* SO_BINDTODEVICE */
-		if (came_to(d) != s->opt.at)
+		if (gz_udp_came_to(d) != s->opt.at)
 			return -1;
 		n += 4;
 	}
@@ -283,7 +278,7 @@ bool gz_udp_deliver(const struct gz_datagram *d, bool to_many)
 	for (unsigned i = 0; i < n; i++) {
 		points[i] = score_locked(v[i], d);
 		if (to_many && points[i] >= 0 &&
-		    gz_groups_allow(v[i], d->dst, d->src, came_to(d))) {
+		    gz_groups_allow(v[i], d->dst, d->src, gz_udp_came_to(d))) {
 			found = true;
 			to = v[i];
 			pthread_mutex_lock(&to->lock);
@@ -412,6 +407,9 @@ void gz_udp_choose_source(struct gz_sock *s, struct gz_datagram *d, struct gz_en
 {
 	pthread_mutex_lock(&s->lock);
 	d->src = s->local;
+	/* ip_cmsg_send(): not even bind()'s address is the source then. */
+	if (d->at && gz_end_is_v4(d->src) && gz_end_is_any(local))
+		set_address(&d->src, gz_end_v4(0, 0));
 	d->at = d->at ? d->at : s->opt.at;
 	d->mtu = s->dgram.mtu;
 	d->whole = s->dgram.whole[gz_end_is_v4(d->dst)];
@@ -472,11 +470,12 @@ void gz_udp_forward(struct gz_sock *s, struct gz_datagram *d, struct gz_end loca
 	struct gz_worker *w;
 
 	gz_udp_choose_source(s, d, local, &mc);
-	if (!has_way(s, d)) {
+	if (!has_way(d)) {
 		gz_count(GZ_C_UDP_TX_DROPPED);
 		return;
 	}
 	if (!many && gz_addr_is_local(d->dst) && !gz_addr_is_others(d->dst)) {
+		d->at = 0; /* it comes to the interface that has the address */
 		delivered = gz_udp_deliver(d, false);
 		if (!delivered)
 			gz_udp_refuse(d);
@@ -552,6 +551,7 @@ static void from_shadow(unsigned i)
 		return;
 	if (gz_alias_find(to, &a)) {
 		d.dst = a.peer;
+		d.at = a.at;
 		if (!gz_udp_twin_pass(s, &d))
 			gz_udp_forward(s, &d, a.local);
 	} else if (gz_udp_ring_is(s)) {

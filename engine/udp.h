@@ -88,6 +88,9 @@ void gz_udp_error(const struct gz_datagram *d, struct gz_end offender, const str
  * Return: false when there is none
  */
 bool gz_udp_deliver(const struct gz_datagram *d, bool to_many);
+/** The interface that @d, which is for this host, came to, as gz_iface_bound() has it.  Any thread
+ */
+uint8_t gz_udp_came_to(const struct gz_datagram *d);
 /** Hand @d to @s, if it is for that one */
 void gz_udp_give(struct gz_sock *s, const struct gz_datagram *d);
 /** Whoever sent @d hears that nobody has the port, which is one of this host's. */

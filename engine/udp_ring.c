@@ -96,6 +96,14 @@ static struct gz_dgram_end to_end(struct gz_end end)
 	return e;
 }
 
+/* gz_dgram_end.used: @end may be sent to by the interface @at, if that is the stack's */
+static uint16_t by_iface(struct gz_end end, uint8_t at)
+{
+	bool may = at >= GZ_AT_PORT && (gz_nports == 1 || gz_addr_routed_at(end, at));
+
+	return may ? (uint16_t)((at - GZ_AT_PORT + 1) << 1) : 0;
+}
+
 /* Between a ring at @at and memory; either may be written by the program meanwhile. */
 static void from_ring(const uint8_t *ring, uint64_t at, void *to, uint32_t n)
 {
@@ -266,7 +274,16 @@ static bool may_send_from(struct gz_end from, struct gz_end to)
 	       (!gz_addr_is_loopback(from) || gz_addr_is_local(to) || gz_addr_is_loopback(to));
 }
 
-void gz_udp_ring_approve(struct gz_sock *s, struct gz_end to, struct gz_end local)
+/* And by which of the stack's interfaces */
+static bool may_send_by(struct gz_sock *s, struct gz_end to, uint16_t iface)
+{
+	uint8_t at = (uint8_t)(GZ_AT_PORT + iface);
+
+	return iface < gz_nports && gz_addr_routed_at(to, at) &&
+	       (gz_end_is_v4(to) || !s->opt.at || s->opt.at == at);
+}
+
+void gz_udp_ring_approve(struct gz_sock *s, struct gz_end to, struct gz_end local, uint8_t at)
 {
 	struct gz_dgram_end e = to_end(to);
 	struct gz_dgram_slot *d;
@@ -278,6 +295,7 @@ void gz_udp_ring_approve(struct gz_sock *s, struct gz_end to, struct gz_end loca
 	may = may_send_to(s, to);
 	pthread_mutex_unlock(&s->lock);
 	d = about(s);
+	e.used |= by_iface(to, at);
 	if (may)
 		gz_dgram_set(d, &e)[gz_dgram_place(d, GZ_DGRAM_WAYS)] = e;
 	if (may && !gz_end_is_any(local) && may_send_from(local, to))
@@ -331,6 +349,10 @@ static bool hand_on(struct gz_sock *s)
 	d.ttl = h.flags & GZ_DGRAM_TTL ? h.ttl : s->dgram.hops[v4];
 	d.tos = h.flags & GZ_DGRAM_TOS ? h.tos : s->dgram.tos[v4];
 	pthread_mutex_unlock(&s->lock);
+	if (h.flags & GZ_DGRAM_BY) {
+		may = may && may_send_by(s, d.dst, h.iface);
+		d.at = (uint8_t)(GZ_AT_PORT + h.iface);
+	}
 	if (h.flags & GZ_DGRAM_FROM) {
 		memcpy(&local.addr, h.local, sizeof(local.addr));
 		may = may && may_send_from(local, d.dst);
@@ -510,24 +532,23 @@ bool gz_udp_ring_put(struct gz_sock *s, const struct gz_datagram *d)
 	    .ttl = d->ttl,
 	    .tos = d->tos,
 	};
-	struct gz_end answers;
 	struct timespec now;
+	uint8_t at = gz_udp_came_to(d);
 	int64_t left;
-	int index;
 
 	clock_gettime(CLOCK_REALTIME, &now);
 	h.at = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 	memcpy(h.local, &d->dst.addr, sizeof(h.local));
-	answers = gz_dgram_answers(d->dst, d->src);
 	if (gz_end_is_v4(d->dst))
-		h.local_scope = gz_end_v4_addr(answers);
-	index = gz_addr_ifindex(answers);
-	if (index < GZ_IFACE_INDEX)
+		h.local_scope = gz_end_v4_addr(gz_dgram_answers(d->dst, d->src));
+	if (at == GZ_AT_LO)
 		h.flags |= GZ_DGRAM_LO;
 	else
-		h.iface = (uint16_t)(index - GZ_IFACE_INDEX);
-	if (may_send_to(s, d->src))
+		h.iface = (uint16_t)(at - GZ_AT_PORT);
+	if (may_send_to(s, d->src)) {
 		h.flags |= GZ_DGRAM_REPLY;
+		h.end.used |= by_iface(d->src, at);
+	}
 	if (atomic_load(&s->ring.plane) != GZ_PLANE_RING || !STAILQ_EMPTY(&s->dgram.ring.list))
 		return spill(s, &h, d);
 	left = room(s);
@@ -669,6 +690,7 @@ static void into_shadow(struct gz_sock *s, int fd, const struct gz_dgram_head *h
 	memcpy(&d.dst.addr, h->local, sizeof(h->local));
 	if (!gz_end_is_v4(d.dst))
 		d.dst.scope = h->local_scope;
+	d.at = h->flags & GZ_DGRAM_LO ? GZ_AT_LO : (uint8_t)(GZ_AT_PORT + h->iface);
 	stranger = gz_sock_state(s) == GZ_ESTABLISHED && !gz_end_equal(d.src, s->peer);
 	if (!(stranger ? inject_stranger(s, fd, &d, until) : gz_udp_inject(s, &d)))
 		gz_count(GZ_C_UDP_DROPPED);

@@ -27,7 +27,7 @@ void gz_udp_ring_changed(struct gz_sock *s);
 /** The stack's addresses have changed: who has one that is gone is refused.  Any thread */
 void gz_udp_ring_readdress(void);
 /** Agents may send to @to and from @local, if it is not any, for sendmsg() did; @s unlocked. */
-void gz_udp_ring_approve(struct gz_sock *s, struct gz_end to, struct gz_end local);
+void gz_udp_ring_approve(struct gz_sock *s, struct gz_end to, struct gz_end local, uint8_t at);
 /** Has the ring, which holds GZ_SLOT_RING, what SO_RCVBUF of @room says?  @s unlocked */
 bool gz_udp_ring_holds(struct gz_sock *s, int room);
 /** What the program has sent is handed on when it returns. */

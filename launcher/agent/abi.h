@@ -152,6 +152,7 @@
 #define GZ_DGRAM_FROM 16 /* tx: from @local, else from where the socket is bound */
 #define GZ_DGRAM_TTL 32	 /* tx: with @ttl, else with the socket's */
 #define GZ_DGRAM_TOS 64	 /* tx: with @tos, the same */
+#define GZ_DGRAM_BY 128	 /* tx: by the interface @iface, else as routes say */
 
 #define GZ_DGRAM_ALIGN 16
 #define GZ_DGRAM_MAX 32768 /* bytes of one that goes by the tx ring */
@@ -432,7 +433,7 @@ struct gz_knock {
 struct gz_dgram_end {
 	uint8_t addr[16];
 	uint16_t port;
-	uint16_t used; /* of gz_dgram_slot.known */
+	uint16_t used; /* bit 0; the others: 1 + the interface that it may be sent to by, 0: none */
 	uint32_t scope;
 };
 
@@ -446,7 +447,7 @@ struct gz_dgram_head {
 	uint32_t
 	    local_scope; /* over IPv4: the address of ours that answers, in_pktinfo.ipi_spec_dst */
 	uint8_t ttl, tos;
-	uint16_t iface; /* rx: by which of the stack's interfaces, if not by lo */
+	uint16_t iface; /* which of the stack's interfaces; rx: if not lo, tx: GZ_DGRAM_BY */
 	uint64_t at;
 };
 

@@ -465,8 +465,10 @@ void tell_control(const struct gz_dgram_slot *d, const struct gz_dgram_head *h, 
  *
  * Return: false, the engine is to look at them
  */
-bool read_control(const struct gz_dgram_slot *d, const struct msghdr *m, bool v4,
+bool read_control(struct gz_dgram_slot *d, const struct msghdr *m, bool v4,
 		  struct gz_dgram_head *h);
+/** Where it may be sent to, of those that are known; NULL: it is none of them.  datagram.c */
+struct gz_dgram_end *known_end(struct gz_dgram_slot *d, const struct gz_dgram_end *e);
 /** An IPv4 address in its mapped form? */
 static inline bool is_mapped(const uint8_t addr[16])
 {

@@ -135,14 +135,14 @@ static bool same_end(const struct gz_dgram_end *a, const struct gz_dgram_end *b)
 	return a->port == b->port && x[0] == y[0] && x[1] == y[1] && a->scope == b->scope;
 }
 
-static bool is_known_end(struct gz_dgram_slot *d, const struct gz_dgram_end *e)
+struct gz_dgram_end *known_end(struct gz_dgram_slot *d, const struct gz_dgram_end *e)
 {
-	const struct gz_dgram_end *set = gz_dgram_set(d, e);
+	struct gz_dgram_end *set = gz_dgram_set(d, e);
 
 	for (uint32_t k = 0; k < GZ_DGRAM_WAYS; k++)
 		if (set[k].used && same_end(&set[k], e))
-			return true;
-	return false;
+			return &set[k];
+	return NULL;
 }
 
 /* Where it was sent to is an address of ours; one for many is none. */
@@ -171,11 +171,12 @@ static void know_end(struct gz_dgram_slot *d, const struct gz_dgram_head *h)
 	if (__atomic_load_n(&d->control, __ATOMIC_RELAXED) &
 	    (GZ_CONTROL_PKTINFO | GZ_CONTROL_PKTINFO6))
 		know_own(d, h);
-	if (is_known_end(d, &h->end))
+	k = known_end(d, &h->end);
+	if (k && k->used == h->end.used)
 		return;
-	k = &gz_dgram_set(d, &h->end)[gz_dgram_place(d, GZ_DGRAM_WAYS)];
+	if (!k)
+		k = &gz_dgram_set(d, &h->end)[gz_dgram_place(d, GZ_DGRAM_WAYS)];
 	*k = h->end;
-	k->used = 1;
 }
 
 /* A destination.  Return: false, the engine is to look at it, or the memory is bad */
@@ -190,11 +191,11 @@ static bool read_end(struct gz_dgram_slot *d, uint64_t addr, uint64_t len, struc
 	if (v4) {
 		*e = (struct gz_dgram_end){.port = n->in.sin_port, .addr = {[10] = 0xff, 0xff}};
 		__builtin_memcpy(e->addr + 12, &n->in.sin_addr, 4);
-		return n->in.sin_family == AF_INET && is_known_end(d, e);
+		return n->in.sin_family == AF_INET && known_end(d, e);
 	}
 	*e = (struct gz_dgram_end){.port = n->in6.sin6_port};
 	__builtin_memcpy(e->addr, &n->in6.sin6_addr, 16);
-	return n->in6.sin6_family == AF_INET6 && is_known_end(d, e);
+	return n->in6.sin6_family == AF_INET6 && known_end(d, e);
 }
 
 /* --- receiving ------------------------------------------------------------------------- */

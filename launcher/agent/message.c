@@ -90,16 +90,30 @@ void tell_control(const struct gz_dgram_slot *d, const struct gz_dgram_head *h, 
 
 /* --- sending ---------------------------------------------------------------------------- */
 
+/* The interface @index, 0: as routes say.  Of others than where it is known to lead to where the
+ * datagram goes the engine says. */
+static bool take_iface(struct gz_dgram_slot *d, uint32_t index, struct gz_dgram_head *h)
+{
+	const struct gz_dgram_end *k = h->flags & GZ_DGRAM_TO ? known_end(d, &h->end) : NULL;
+	uint32_t iface = index - GZ_DGRAM_INDEX;
+
+	if (!index)
+		return true;
+	if (iface >= d->ifaces || !k || k->used >> 1 != iface + 1)
+		return false;
+	h->iface = (uint16_t)iface;
+	h->flags |= GZ_DGRAM_BY;
+	return true;
+}
+
 /* An address of ours, @v4 in its mapped form; any: the stack chooses.  @index: an interface */
-static bool take_source(const struct gz_dgram_slot *d, const uint8_t addr[16], bool v4,
-			uint32_t index, struct gz_dgram_head *h)
+static bool take_source(struct gz_dgram_slot *d, const uint8_t addr[16], bool v4, uint32_t index,
+			struct gz_dgram_head *h)
 {
 	uint64_t a[2], own[2];
 
 	__builtin_memcpy(a, addr, 16);
-	if (index > 1 && index - GZ_DGRAM_INDEX >= d->ifaces)
-		return false;
-	if (is_mapped(addr) != v4)
+	if (is_mapped(addr) != v4 || !take_iface(d, index, h))
 		return false;
 	if (!a[0] && (!a[1] || a[1] == 0xffff0000))
 		return true;
@@ -129,7 +143,7 @@ static bool take_tos(int v, struct gz_dgram_head *h)
 }
 
 /* One of @len bytes at @at */
-static bool take_control(const struct gz_dgram_slot *d, const struct cmsghdr *c, uint64_t at,
+static bool take_control(struct gz_dgram_slot *d, const struct cmsghdr *c, uint64_t at,
 			 uint64_t len, bool v4, struct gz_dgram_head *h)
 {
 	struct in6_pktinfo info6;
@@ -159,8 +173,7 @@ static bool take_control(const struct gz_dgram_slot *d, const struct cmsghdr *c,
 	return c->cmsg_type == (v4 ? IP_TOS : IPV6_TCLASS) && take_tos(v, h);
 }
 
-bool read_control(const struct gz_dgram_slot *d, const struct msghdr *m, bool v4,
-		  struct gz_dgram_head *h)
+bool read_control(struct gz_dgram_slot *d, const struct msghdr *m, bool v4, struct gz_dgram_head *h)
 {
 	uint64_t at = (uint64_t)m->msg_control, left = m->msg_controllen, n;
 	struct cmsghdr c;
