@@ -143,6 +143,18 @@ static void check_device(struct gz_load *ld, const struct gz_port_config *p, con
 			      p->mtu, AF_XDP_MTU_MAX);
 }
 
+/** check_memif() - Are the queues of all ports small enough for the one at @block? */
+static void check_memif(struct gz_load *ld, const struct gz_port_config *p, const char *block)
+{
+	char because[48];
+
+	snprintf(because, sizeof(because), "%s.driver", block);
+	if (p->driver == GZ_DRV_MEMIF && p->queue_size > MEMIF_QUEUE_MAX)
+		gz_load_error(ld, "port.queue_size", because,
+			      "'%u' is out of range: expected at most %d with driver memif",
+			      p->queue_size, MEMIF_QUEUE_MAX);
+}
+
 /**
  * check_families() - Blocks of one driver, which others have no use for
  * @ld:		Load
@@ -168,10 +180,7 @@ static void check_families(struct gz_load *ld, const struct gz_port_config *p)
 			gz_load_error(ld, rows[i].key, "port.driver",
 				      "not used by driver %s: expected it to be left out",
 				      drivers[p->driver].name);
-	if (p->driver == GZ_DRV_MEMIF && p->queue_size > MEMIF_QUEUE_MAX)
-		gz_load_error(ld, "port.queue_size", "port.driver",
-			      "'%u' is out of range: expected at most %d with driver memif",
-			      p->queue_size, MEMIF_QUEUE_MAX);
+	check_memif(ld, p, "port");
 	if (p->driver == GZ_DRV_PCAP && !p->pcap_receive[0] && !p->pcap_send[0])
 		gz_load_error(ld, "port.pcap", "port.driver",
 			      "no file: expected port.pcap.receive or port.pcap.send, or both");
@@ -399,7 +408,13 @@ static void check_more(struct gz_load *ld, struct gz_engine_config *c)
 		check_more_addresses(ld, c, i);
 		if (has_no_name(p))
 			continue;
+		snprintf(path, sizeof(path), "ports[%u].iface", i);
+		if (p->iface[0] && !strcmp(p->iface, c->port.veth_host))
+			gz_load_error(ld, path, "port.veth.host",
+				      "'%s' is the kernel's end of port.veth: expected another one",
+				      p->iface);
 		snprintf(path, sizeof(path), "ports[%u]", i);
+		check_memif(ld, p, path);
 		if (same_device(p, &c->port))
 			gz_load_error(ld, path, "port",
 				      "the same device as port: expected another one");
@@ -452,6 +467,19 @@ static void check_client_port(struct gz_load *ld, const struct gz_dispatch_confi
 		gz_load_error(ld, key, "ports", "'%s' is no port: expected the name of one", name);
 }
 
+/** check_client_mac() - Is a client's MAC address its port's own? */
+static void check_client_mac(struct gz_load *ld, const struct gz_dispatch_config *c, unsigned i)
+{
+	const struct gz_dispatch_client *a = &c->clients[i];
+	const struct gz_port_config *p = port_of(c, i);
+	char mac[48];
+
+	snprintf(mac, sizeof(mac), "clients[%u].mac", i);
+	if (p && p->mac_set && a->mac_set && !memcmp(p->mac, a->mac, sizeof(a->mac)))
+		gz_load_error(ld, mac, c->nports ? "ports" : "port.mac",
+			      "the port's own address: expected another one");
+}
+
 /**
  * check_clients() - Do two of dispatch's clients claim the same thing?
  * @ld:		Load
@@ -481,6 +509,7 @@ static void check_clients(struct gz_load *ld, struct gz_dispatch_config *c)
 				      "expected single addresses and no path, of a client that "
 				      "shares");
 		check_client_port(ld, c, i);
+		check_client_mac(ld, c, i);
 		for (unsigned j = 0; j < i; j++) {
 			const struct gz_dispatch_client *b = &c->clients[j];
 			bool wider = a->address.len < b->address.len;

@@ -67,7 +67,7 @@ static void address_path(char *path, size_t n, unsigned port, unsigned i, const 
 }
 
 /**
- * check_different() - No address twice, no network at two ports
+ * check_different() - No address twice, nor the pair's other end's, no network at two ports
  * @ld:		Load
  * @c:		Configuration
  */
@@ -84,6 +84,10 @@ static void check_different(struct gz_load *ld, const struct gz_engine_config *c
 		first = i && port[i] != port[i - 1] ? i : first;
 		inet_ntop(AF_INET, &a->addr, text, sizeof(text));
 		address_path(path, sizeof(path), port[i], i - first, "");
+		if (a->addr == c->port.veth_address.addr)
+			gz_load_error(ld, path, "port.veth.address",
+				      "'%s' is port.veth.address: expected another one%s", text,
+				      port[i] ? "" : " in its network");
 		for (unsigned j = 0; j < i; j++) {
 			if (all[j].addr == a->addr)
 				gz_load_error(ld, path, NULL,
@@ -123,11 +127,6 @@ static void check_stack(struct gz_load *ld, const struct gz_engine_config *c)
 		near_veth |= !port[i] && gz_check_same_net(a, veth->addr);
 		/* A /32, as some clouds give, has its gateway outside. */
 		near_gw |= gz_check_same_net(a, c->gateway) || (!port[i] && a->len == 32);
-		if (veth->addr == a->addr)
-			gz_load_error(ld, path, "port.veth.address",
-				      "'%s' is port.veth.address: expected "
-				      "another one in its network",
-				      text);
 		if (c->gateway == a->addr)
 			gz_load_error(ld, "stack.gateway", path,
 				      "'%s' is the stack's own address: expected "

@@ -220,6 +220,14 @@ static void clients_are_read_and_kept_apart(void **state)
 	bad_dispatch("clients: [a]", "1:11: key 'clients[0]': 'a' is not a block");
 	bad_dispatch("clients: a", "1:10: key 'clients': 'a' is not a list: "
 				   "expected a list of blocks");
+	bad_dispatch("port: {iface: a, mac: \"02:00:00:00:00:07\"}\nclients: [{name: a, address: "
+		     "10.0.0.1, mac: \"02:00:00:00:00:07\"}]",
+		     "2:45: key 'clients[0].mac': the port's own address");
+	bad_dispatch(
+	    "ports: [{name: p, iface: a, mac: \"02:00:00:00:00:07\"}, {name: q, iface: b}]\n"
+	    "clients: [{name: a, port: q, address: 10.0.0.1, mac: \"02:00:00:00:00:07\"},\n"
+	    "  {name: b, port: p, address: 10.0.0.2, mac: \"02:00:00:00:00:07\"}]",
+	    "3:46: key 'clients[1].mac': the port's own address");
 }
 
 static void a_bond_has_the_ports(void **state)
@@ -350,6 +358,14 @@ static void an_engine_has_several_ports(void **state)
 	    "3:32: key 'ports[0].addresses[0]': '10.1.0.2' is there already");
 	bad(ONE "ports: [{iface: b, addresses: [10.2.0.2/24, 10.1.0.3/24]}]",
 	    "3:45: key 'ports[0].addresses[1]': '10.1.0.3' is in a network of another port");
+	bad("port: {veth: {host: gz7}}\nports: [{iface: gz7, addresses: [10.2.0.2/24]}]",
+	    "2:17: key 'ports[0].iface': 'gz7' is the kernel's end of port.veth");
+	bad("port: {veth: {host: gz7, address: 10.2.0.2/24}}\nstack: {dhcp: true}\n"
+	    "ports: [{iface: b, addresses: [10.2.0.2/24]}]",
+	    "3:32: key 'ports[0].addresses[0]': '10.2.0.2' is port.veth.address");
+	bad("port: {iface: a, queue_size: 32768}\nstack: {addresses: [10.1.0.2/24]}\n"
+	    "memory: {mbufs: 200000}\nports: [{driver: memif, path: /p, addresses: [10.2.0.2/24]}]",
+	    "1:30: key 'port.queue_size': '32768' is out of range: expected at most 16384");
 	bad(ONE "ports: [{iface: b, veth: {host: c}, addresses: [10.2.0.2/24]}]",
 	    "3:20: key 'ports[0].veth': unknown key");
 	bad(ONE "ports: [{driver: dispatch, path: /p, addresses: [10.2.0.2/24]}]",
