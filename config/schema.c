@@ -501,7 +501,7 @@ static const struct gz_cfg_key engine_keys[] = {
 	  .help = "Ask a DHCP server for the IPv4 address, its network and the gateway.",
 	  .more = "In place of addresses and gateway. An MTU that the server tells of is "
 		  "taken if it is not larger than port.mtu. The engine is ready when it has a "
-		  "lease, or has asked in vain for ten seconds, and asks on then." },
+		  "lease, or has asked in vain for five seconds, and asks on then." },
 	{ "policy", GZ_CFG_BLOCK, .help = "Which sockets are the engine's." },
 	{ "policy.loopback", GZ_CFG_ENUM, FIELD(struct gz_engine_config, loopback),
 	  .names = loopback_names, .def = "both",

@@ -259,6 +259,11 @@ struct gz_port *gz_addr_port(struct gz_end to)
 	return &gz_ports[i < 0 ? 0 : own->port[i]];
 }
 
+struct gz_port *gz_addr_port_at(struct gz_end to, uint8_t at)
+{
+	return at >= GZ_AT_PORT ? &gz_ports[at - GZ_AT_PORT] : gz_addr_port(to);
+}
+
 bool gz_addr_via(struct gz_end to, struct gz_end *via)
 {
 	const struct gz_own4 *own = gz_own4();

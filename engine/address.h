@@ -59,6 +59,8 @@ bool gz_addr_routed(struct gz_end end);
 bool gz_addr_routed_at(struct gz_end end, uint8_t at);
 /** The port that packets to @to leave by; of an address of ours the one that has it.  Any thread */
 struct gz_port *gz_addr_port(struct gz_end to);
+/** The same of a socket that is bound to the interface @at, as gz_iface_bound() has it */
+struct gz_port *gz_addr_port_at(struct gz_end to, uint8_t at);
 /** The gateway or next hop that packets to @to go by.  Return: false: it is on the link */
 bool gz_addr_via(struct gz_end to, struct gz_end *via);
 /** The stack's address that a connection to @peer comes from, port 0 */

@@ -270,6 +270,10 @@ static int64_t set_device(struct gz_call_ctx *c, const void *val, int len)
 		gz_twin_close(c->s);
 	else
 		gz_twin_option(c->s, SOL_SOCKET, SO_BINDTODEVICE, name, sizeof(name));
+	pthread_mutex_lock(&c->s->lock);
+	gz_udp_tell_mtu(c->s, c->fd);
+	pthread_mutex_unlock(&c->s->lock);
+	gz_udp_ring_changed(c->s);
 	return 0;
 }
 
@@ -341,7 +345,7 @@ static int path_mtu(struct gz_call_ctx *c, int level)
 		return -ENOTCONN;
 	if (gz_addr_is_local(c->s->peer))
 		return 65536; /* lo's */
-	most = gz_addr_port(c->s->peer)->mtu;
+	most = gz_addr_port_at(c->s->peer, c->s->opt.at)->mtu;
 	v = gz_dgram_option(c->fd, level, level == IPPROTO_IP ? IP_MTU : IPV6_MTU);
 	return v && v < most ? v : most;
 }

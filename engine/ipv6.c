@@ -44,6 +44,7 @@
 #include "engine/icmp.h"
 #include "engine/ipv6.h"
 #include "engine/log.h"
+#include "engine/pcb.h"
 #include "engine/ping.h"
 #include "engine/route.h"
 #include "engine/worker.h"
@@ -437,7 +438,8 @@ struct netif *gz_ip6_route(const ip6_addr_t *src, const ip6_addr_t *dest)
 		return NULL;
 	if (v6.ports == 1)
 		return v6.nif[gz_engine_first6(gz_cfg)];
-	nif = gz_ipv6_having(dest);
+	nif = gz_pcb_netif();
+	nif = nif ? nif : gz_ipv6_having(dest);
 	return nif ? nif : by_routes(dest);
 }
 

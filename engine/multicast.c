@@ -279,8 +279,8 @@ static int read_request(int level, int opt, const void *val, socklen_t len, stru
 	struct ip_mreqn v4 = {.imr_ifindex = 0};
 	struct ipv6_mreq v6;
 	struct group_req r;
-	bool is_v4 = level == IPPROTO_IP;
-	int index;
+	bool is_v4 = level == IPPROTO_IP, leaves;
+	int index, err;
 
 	if (opt == MCAST_JOIN_GROUP || opt == MCAST_LEAVE_GROUP) {
 		if (len < sizeof(r))
@@ -311,8 +311,14 @@ static int read_request(int level, int opt, const void *val, socklen_t len, stru
 			   : -EINVAL;
 	if (!is_v4 && !gz_ipv6_is_up() && index != gz_addr_ifindex(gz_addr_loopback(false)))
 		return -ENODEV;
-	/* Without an interface, all that ipv6_sock_mc_drop() looks for is the group */
-	return place(m, is_v4, index);
+	leaves =
+	    opt == (is_v4 ? IP_DROP_MEMBERSHIP : IPV6_DROP_MEMBERSHIP) || opt == MCAST_LEAVE_GROUP;
+	/* Without an interface all that ipv6_sock_mc_drop() looks for is the group */
+	if (leaves && !is_v4 && !index)
+		return 0;
+	err = place(m, is_v4, index);
+	/* ip_mc_leave_group(): the address that it was joined at may have gone */
+	return leaves && !index && m->address ? 0 : err;
 }
 
 /* --- source filters ------------------------------------------------------- */

@@ -61,7 +61,8 @@ static struct {
 	uint16_t segment;	 /* it is to be cut into such of so many bytes; 0: it is not */
 	u16_t mtu6[GZ_OWN4_MAX]; /* what lwIP takes meanwhile for having no limit */
 	uint64_t looked;
-	bool mute; /* what lwIP sends is not for the wire */
+	bool mute;   /* what lwIP sends is not for the wire */
+	bool leased; /* addresses may go */
 } net;
 
 /* The port's that @nif is an address of; NULL: loopback */
@@ -127,10 +128,25 @@ bool gz_netif_in_groups(void)
 	return in;
 }
 
-uint32_t gz_netif_mss(const ip_addr_t *peer)
+/* The port that @pcb is bound to; NULL: it is bound to none */
+static struct gz_port *bound_to(const struct tcp_pcb *pcb)
 {
-	const struct gz_end to = gz_pcb_end(peer, 0);
-	uint32_t mtu = gz_addr_is_loopback(to) ? net.lo.mtu : gz_addr_port(to)->mtu;
+	const struct netif *nif = netif_get_by_index(pcb->netif_idx);
+
+	return nif && wire_of(nif) ? wire_of(nif)->port : NULL;
+}
+
+struct gz_port *gz_netif_port_of(const struct tcp_pcb *pcb)
+{
+	struct gz_port *p = bound_to(pcb);
+
+	return p ? p : gz_addr_port(gz_pcb_end(&pcb->remote_ip, 0));
+}
+
+uint32_t gz_netif_mss(const struct tcp_pcb *pcb)
+{
+	const ip_addr_t *peer = &pcb->remote_ip;
+	uint32_t mtu = ip_addr_isloopback(peer) ? net.lo.mtu : gz_netif_port(pcb)->mtu;
 	uint32_t mss = mtu - (IP_IS_V6(peer) ? IP6_HLEN : IP_HLEN) - TCP_HLEN;
 
 	return LWIP_MIN(mss, (uint32_t)TCP_MSS);
@@ -480,7 +496,7 @@ static err_t to_other_engine(struct netif *nif, struct pbuf *p, u16_t type)
 /* Is the source an address that the stack has no more (stack.dhcp)?  0.0.0.0: it has none yet */
 static bool from_nobody(const struct ip_hdr *h)
 {
-	return h->src.addr && !gz_addr_is_local(gz_end_v4(h->src.addr, 0));
+	return net.leased && h->src.addr && !gz_addr_is_local(gz_end_v4(h->src.addr, 0));
 }
 
 static err_t port_output(struct netif *nif, struct pbuf *p, const ip4_addr_t *dst)
@@ -672,8 +688,11 @@ int gz_netif_init(void)
 		if (!err && !gz_worker.wire[i].nif)
 			err = add(&gz_worker.wire[i], 0, 0);
 	}
-	if (!err && net.n)
+	net.leased = gz_engine_asks_any(gz_cfg);
+	if (!err)
 		netif_set_default(&net.nif[0]);
+	if (!err && net.n == 1 && !net.leased && !gz_cfg->nroutes)
+		gz_next_hop_only(&net.nif[0]);
 	if (!err)
 		err = add_loopback();
 	return err ? err : gz_ipv6_init(gz_cfg);

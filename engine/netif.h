@@ -20,8 +20,12 @@ struct gz_worker;
 struct ip_addr;
 struct netif;
 struct pbuf;
+struct tcp_pcb;
 
 #define GZ_TX_BATCH 32
+
+extern struct gz_port gz_ports[GZ_PORTS_MAX];
+extern unsigned gz_nports;
 
 /** A worker's part of a port */
 struct gz_wire {
@@ -66,8 +70,15 @@ void gz_netif_fragments(bool may);
 void gz_netif_segment(uint16_t mss);
 /** Is what lwIP sends dropped, as if it had been sent?  (cookie.c) */
 void gz_netif_mute(bool mute);
-/** The largest segment that the way to @peer takes, without options, bytes */
-uint32_t gz_netif_mss(const struct ip_addr *peer);
+/** The port that segments of @pcb leave by, of SO_BINDTODEVICE or its route, among several */
+struct gz_port *gz_netif_port_of(const struct tcp_pcb *pcb);
+/** The same; each segment asks */
+static inline struct gz_port *gz_netif_port(const struct tcp_pcb *pcb)
+{
+	return gz_nports == 1 ? &gz_ports[0] : gz_netif_port_of(pcb);
+}
+/** The largest segment that the way to its peer takes, without options, bytes */
+uint32_t gz_netif_mss(const struct tcp_pcb *pcb);
 bool gz_netif_is_mute(void);
 
 /** The netif of @w's that has the IPv4 address @addr, else the first; NULL: @w has none */

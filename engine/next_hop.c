@@ -15,8 +15,16 @@
 #include "engine/end.h"
 #include "engine/next_hop.h"
 #include "engine/own4.h"
+#include "engine/pcb.h"
 #include "engine/route.h"
 #include "engine/worker.h"
+
+static struct netif *only; /* nothing is to be looked up: each segment comes here */
+
+void gz_next_hop_only(struct netif *nif)
+{
+	only = nif;
+}
 
 /* The netif with the longest network that @a is in, of those of @wire (NULL: of all); NULL: none */
 static struct netif *on_link(uint32_t a, const void *wire)
@@ -48,12 +56,26 @@ static uint32_t routed_by(uint32_t to, const void *wire)
 	return wire && gz_nports > 1 && !on_link(via, wire) ? 0 : via;
 }
 
-/** gz_ip4_route() - LWIP_HOOK_IP4_ROUTE_SRC: the netif whose network the next hop is in */
+/* Of several ports the netif whose network the next hop to @dest is in; NULL: none */
+static struct netif *by_routes(uint32_t dest)
+{
+	uint32_t via = routed_by(dest, NULL);
+	struct netif *nif = on_link(via ? via : dest, NULL);
+
+	return nif ? nif : on_link(gz_own4()->gateway, NULL);
+}
+
+/**
+ * gz_ip4_route() - LWIP_HOOK_IP4_ROUTE_SRC: the netif whose network the next hop is in
+ *
+ * That which a connection is bound to lwIP knows itself, but for the MSS.
+ */
 struct netif *gz_ip4_route(const ip4_addr_t *src, const ip4_addr_t *dest)
 {
 	struct netif *nif;
-	uint32_t via;
 
+	if (only)
+		return ip4_addr_isloopback(dest) || ip4_addr_ismulticast(dest) ? NULL : only;
 	if (ip4_addr_isloopback(dest))
 		return NULL;
 	/* From an address that DHCP has taken away: to where it is dropped, and not forgotten. */
@@ -62,13 +84,11 @@ struct netif *gz_ip4_route(const ip4_addr_t *src, const ip4_addr_t *dest)
 		return netif_default;
 	if (ip4_addr_ismulticast(dest))
 		return NULL;
-	via = routed_by(dest->addr, NULL);
-	/* All that lwIP would find otherwise are of one port, and as good: each segment comes here.
-	 */
-	if (!via && gz_nports == 1)
-		return NULL;
-	nif = on_link(via ? via : dest->addr, NULL);
-	return nif ? nif : on_link(gz_own4()->gateway, NULL);
+	/* All that lwIP would find otherwise are of one port, and as good. */
+	if (gz_nports == 1)
+		return routed_by(dest->addr, NULL) ? by_routes(dest->addr) : NULL;
+	nif = gz_pcb_netif();
+	return nif ? nif : by_routes(dest->addr);
 }
 
 /** gz_etharp_gateway() - LWIP_HOOK_ETHARP_GET_GW: the neighbour for what is not in @nif's network
@@ -87,7 +107,7 @@ const ip4_addr_t *gz_etharp_gateway(struct netif *nif, const ip4_addr_t *dest)
 		return dest;
 	/* By SO_BINDTODEVICE, and not by routes: ip_route_output_key_hash() takes it for a
 	 * neighbour */
-	way = gz_nports > 1 ? gz_ip4_route(NULL, dest) : NULL;
+	way = gz_nports > 1 ? by_routes(dest->addr) : NULL;
 	if (way && way->state != nif->state)
 		return dest;
 	via.addr = gateway;
@@ -98,7 +118,7 @@ void gz_next_hop(const struct netif *nif, ip4_addr_t *to)
 {
 	uint32_t via;
 
-	if (!ip4_addr_net_eq(to, netif_ip4_addr(nif), netif_ip4_netmask(nif)) ||
+	if (only || !ip4_addr_net_eq(to, netif_ip4_addr(nif), netif_ip4_netmask(nif)) ||
 	    ip4_addr_isbroadcast(to, nif))
 		return;
 	via = routed_by(to->addr, nif->state);

@@ -493,7 +493,7 @@ static int compute(struct gz_sock *s, const struct gz_option_row *r, void *val, 
 		if (gz_sock_state(s) != GZ_ESTABLISHED)
 			return -ENOTCONN;
 		gz_segment_info(s, &info);
-		v = info.tcpi_pmtu ? (int)info.tcpi_pmtu : gz_addr_port(s->peer)->mtu;
+		v = info.tcpi_pmtu ? (int)info.tcpi_pmtu : gz_addr_port_at(s->peer, s->opt.at)->mtu;
 		path.ip6m_mtu = (uint32_t)v;
 		if (is(r, IPPROTO_IPV6, IPV6_PATHMTU))
 			return *len < sizeof(path) ? -EINVAL : give(val, len, &path, sizeof(path));

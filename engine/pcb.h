@@ -53,9 +53,11 @@ void gz_pcb_register(struct gz_flow *f, struct tcp_pcb *pcb);
 /** @f is about to be freed. */
 void gz_pcb_forget(struct gz_flow *f);
 
+struct netif;
+/** The netif that the connection which lwIP works on is bound to; NULL: to none */
+struct netif *gz_pcb_netif(void);
 /** lwIP's list of listeners is that of @port.  Return: what gz_listeners_leave() takes */
 int gz_listeners_enter(uint16_t port);
-struct netif;
 /** Of those that are bound to an interface which lwIP takes what came to @nif for */
 void gz_listeners_at(const struct netif *nif);
 void gz_listeners_leave(int was);

@@ -176,6 +176,14 @@ void gz_pcb_leave(void)
 	bound_waits(f);
 }
 
+struct netif *gz_pcb_netif(void)
+{
+	const struct frame *fr = top();
+	const struct tcp_pcb *p = fr && fr->flow ? fr->flow->kept.pcb : NULL;
+
+	return p ? netif_get_by_index(p->netif_idx) : NULL;
+}
+
 const struct tcp_pcb *gz_pcb_look(const struct gz_flow *f)
 {
 	return f->kept.pcb;

@@ -300,7 +300,7 @@ static void point_at_urgent(const struct gz_measure *m, struct tcp_hdr *h, uint3
 /* Of a peer that asks for less than can be */
 static u16_t least_mss(const struct tcp_pcb *pcb)
 {
-	uint32_t room = gz_addr_port(gz_pcb_end(&pcb->remote_ip, 0))->mtu - MTU_HEADERS;
+	uint32_t room = gz_netif_port(pcb)->mtu - MTU_HEADERS;
 
 	return (u16_t)LWIP_MAX(pcb->mss, LWIP_MIN(MSS_LEAST, room));
 }
@@ -416,14 +416,14 @@ static void fill(struct gz_sock *s, struct tcp_info *t)
 	t->tcpi_ato = TCP_FAST_INTERVAL * 1000;
 	t->tcpi_snd_mss = t->tcpi_rcv_mss = mss;
 	t->tcpi_unacked = segments(p->snd_nxt - p->lastack, mss);
-	t->tcpi_pmtu = m->pmtu ? m->pmtu : gz_addr_port(s->flow->peer)->mtu;
+	t->tcpi_pmtu = m->pmtu ? m->pmtu : gz_netif_port(p)->mtu;
 	t->tcpi_rcv_ssthresh = p->rcv_wnd;
 	t->tcpi_rtt = m->srtt8 >> 3;
 	t->tcpi_rttvar = m->mdev4 >> 2;
 	t->tcpi_min_rtt = m->min_rtt ? m->min_rtt : UINT32_MAX;
 	t->tcpi_snd_ssthresh = p->ssthresh >= GZ_NO_SSTHRESH ? GZ_NO_SSTHRESH : p->ssthresh / mss;
 	t->tcpi_snd_cwnd = p->cwnd / mss;
-	t->tcpi_advmss = gz_netif_mss(&p->remote_ip);
+	t->tcpi_advmss = gz_netif_mss(p);
 	if (s->opt.maxseg && (uint32_t)s->opt.maxseg < t->tcpi_advmss)
 		t->tcpi_advmss = (uint32_t)s->opt.maxseg;
 	if (stamped)

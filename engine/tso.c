@@ -42,7 +42,7 @@ static bool is_calm(const struct tcp_pcb *p, const struct gz_measure *m)
 
 uint32_t gz_tso_most(const struct gz_sock *s, const struct tcp_pcb *p)
 {
-	const struct gz_offloads *o = &gz_addr_port(s->flow->peer)->offloads;
+	const struct gz_offloads *o = &gz_netif_port(p)->offloads;
 	uint32_t mss = tcp_mss(p);
 
 	if (!(o->tso || (o->gso && IP_IS_V4_VAL(p->remote_ip) && mss >= GSO_MSS)) ||

@@ -350,27 +350,27 @@ void gz_udp_refuse(const struct gz_datagram *d)
 	error_of_own(d, d->dst, &e);
 }
 
-bool gz_udp_too_large(const struct gz_sock *s, struct gz_end dst, size_t len)
+bool gz_udp_too_large(const struct gz_sock *s, struct gz_end dst, uint8_t at, size_t len)
 {
 	bool v4 = gz_end_is_v4(dst);
 
 	return s->dgram.whole[v4] && !gz_addr_is_local(dst) &&
-	       len + UDP_HEADER + (v4 ? IP_HLEN : IP6_HLEN) > gz_addr_port(dst)->mtu;
+	       len + UDP_HEADER + (v4 ? IP_HLEN : IP6_HLEN) > gz_addr_port_at(dst, at)->mtu;
 }
 
 /* What a router would tell of the MTU. */
-static struct gz_icmp too_big(struct gz_end dst)
+static struct gz_icmp too_big(struct gz_end dst, uint8_t at)
 {
 	bool v4 = gz_end_is_v4(dst);
 
 	return (struct gz_icmp){v4 ? ICMP_DUR : ICMP6_TYPE_PTB, v4 ? FRAG_NEEDED : 0,
-				gz_addr_port(dst)->mtu};
+				gz_addr_port_at(dst, at)->mtu};
 }
 
 /* A native send(), of which the shadow did not know better: the next one has EMSGSIZE. */
 static void refuse_size(const struct gz_datagram *d)
 {
-	struct gz_icmp e = too_big(d->dst);
+	struct gz_icmp e = too_big(d->dst, d->at);
 
 	gz_count(GZ_C_UDP_TX_DROPPED);
 	error_of_own(d, d->src, &e);
@@ -383,7 +383,7 @@ void gz_udp_tell_mtu(struct gz_sock *s, int fd)
 	int was = gz_dgram_option(fd, level, opt), dont = IP_PMTUDISC_DONT;
 	struct iovec none = {(void *)"", 0};
 	struct gz_datagram d = {.src = s->local, .dst = s->peer, .data = &none, .ndata = 1};
-	struct gz_icmp e = too_big(s->peer);
+	struct gz_icmp e = too_big(s->peer, s->opt.at);
 
 	if (gz_sock_state(s) != GZ_ESTABLISHED || !s->dgram.whole[v4] || gz_addr_is_local(s->peer))
 		return;
@@ -482,7 +482,7 @@ void gz_udp_forward(struct gz_sock *s, struct gz_datagram *d, struct gz_end loca
 		gz_udp_ring_proven(s, delivered);
 		return;
 	}
-	if (gz_udp_too_large(s, d->dst, d->len)) {
+	if (gz_udp_too_large(s, d->dst, d->at, d->len)) {
 		refuse_size(d);
 		return;
 	}

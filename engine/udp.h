@@ -47,10 +47,11 @@ bool gz_udp_events(const void *ptr);
 void gz_udp_pass(void);
 /**
  * gz_udp_too_large() - Would @len bytes to @dst be cut, and may not?
+ * @at:	The interface that they leave by, as gz_iface_bound() has it; 0: as routes say
  *
  * IP_PMTUDISC_DO and IP_PMTUDISC_PROBE.  Any thread.
  */
-bool gz_udp_too_large(const struct gz_sock *s, struct gz_end dst, size_t len);
+bool gz_udp_too_large(const struct gz_sock *s, struct gz_end dst, uint8_t at, size_t len);
 /**
  * gz_udp_tell_mtu() - Where its peer is beyond the port, the shadow @fd knows the port's MTU
  *

@@ -141,7 +141,8 @@ static void publish(struct gz_sock *s)
 {
 	bool connected = gz_sock_state(s) == GZ_ESTABLISHED;
 	bool whole = s->dgram.whole[0] || s->dgram.whole[1];
-	uint32_t most = connected ? gz_addr_port(s->peer)->mtu : least_mtu(), flags = 0;
+	bool one = connected || s->opt.at >= GZ_AT_PORT;
+	uint32_t most = one ? gz_addr_port_at(s->peer, s->opt.at)->mtu : least_mtu(), flags = 0;
 
 	most = most > 48 ? most - 48 : 0;
 	if (connected)

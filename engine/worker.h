@@ -114,8 +114,6 @@ struct gz_worker {
 /* --- the process: workers.c ------------------------------------------------ */
 
 extern const struct gz_engine_config *gz_cfg;
-extern struct gz_port gz_ports[GZ_PORTS_MAX];
-extern unsigned gz_nports;
 extern int gz_netns; /* where shadows live */
 extern struct gz_worker *gz_workers[GZ_WORKERS_MAX];
 extern unsigned gz_nworkers;

@@ -12,7 +12,7 @@
 # shellcheck source=test/lib.sh
 . "$(dirname "$0")/../lib.sh"
 
-for program in redis-server redis-cli curl; do
+for program in redis-server redis-cli curl socat; do
 	command -v $program >/dev/null || skip "there is no $program"
 done
 
@@ -132,9 +132,87 @@ while True:
     time.sleep(0.02)
 PY
 
+# mtu.py IFACE IFACE - what a socket may send at once, by routes and bound to the other interface
+cat >"$WORK/mtu.py" <<'PY'
+import errno, socket, sys
+for to, bound in ("10.1.0.1", 0), ("10.1.0.99", 2), ("10.2.0.1", 0), ("10.2.0.99", 1):
+    for kind in socket.SOCK_STREAM, socket.SOCK_DGRAM:
+        s = socket.socket(socket.AF_INET, kind)
+        s.settimeout(10)
+        if bound:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, sys.argv[bound].encode())
+        s.connect((to, 7000 if kind == socket.SOCK_STREAM else 7003))
+        print(to, "bound to", bound, "MTU", s.getsockopt(socket.IPPROTO_IP, 14), end=" ")
+        if kind == socket.SOCK_STREAM:
+            print("MSS", s.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG))
+            continue
+        s.setsockopt(socket.IPPROTO_IP, 10, 2) # IP_MTU_DISCOVER, IP_PMTUDISC_DO
+        for n in 1372, 1373, 1472, 1473:
+            for send in lambda: s.send(bytes(n)), lambda: s.sendto(bytes(n), (to, 7003)):
+                try:
+                    print(send(), end=" ")
+                except OSError as e:
+                    print(errno.errorcode[e.errno], end=" ")
+        print()
+PY
+# leave.py ADDRESS - a member of a group at the interface that has it, until the address has gone
+cat >"$WORK/leave.py" <<'PY'
+import socket, sys, time
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+request = socket.inet_aton("239.1.1.7") + socket.inet_aton(sys.argv[1])
+s.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, request)
+print("joined", flush=True)
+while True:
+    try:
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM).bind((sys.argv[1], 0))
+    except OSError:
+        break
+    time.sleep(0.02)
+s.setsockopt(socket.IPPROTO_IP, socket.IP_DROP_MEMBERSHIP, request)
+print("left", flush=True)
+time.sleep(60)
+PY
+# igmp.py - reports and leaves of that group, as they come to e0
+cat >"$WORK/igmp.py" <<'PY'
+import socket
+s = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(0x800))
+s.bind(("e0", 0x800))
+print("ready", flush=True)
+while True:
+    try:
+        p, a = s.recvfrom(2000)
+    except OSError: # without a link
+        continue
+    n = (p[0] & 15) * 4
+    if p[9] == 2 and p[n + 4:n + 8] == socket.inet_aton("239.1.1.7"):
+        print({0x16: "report", 0x17: "leave"}.get(p[n]), flush=True)
+PY
+# sink.py ADDRESS - take all that one client sends there
+cat >"$WORK/sink.py" <<'PY'
+import socket, sys
+s = socket.create_server((sys.argv[1], 7002))
+print("ready", flush=True)
+c = s.accept()[0]
+while c.recv(1 << 16):
+    pass
+PY
+# bulk.py ADDRESS IFACE - send 8 MB there, by that interface
+cat >"$WORK/bulk.py" <<'PY'
+import socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+s.settimeout(20)
+s.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, sys.argv[2].encode())
+s.connect((sys.argv[1], 7002))
+s.sendall(bytes(8 << 20))
+s.shutdown(socket.SHUT_WR)
+assert s.recv(1) == b""
+PY
+
 # shown PORT EXPRESSION - of p, the port's object
 shown() { ctl e --json port "$1" | python3 -c "import json, sys; p = json.load(sys.stdin); print($2)"; }
 is_link() { [ "$(shown "$1" "p['link']")" = "$2" ]; }
+
+receives() { in_ns "$1" ss -Hlun "sport = :$2" | grep -q .; }
 
 netns stack
 for i in 1 2; do
@@ -146,9 +224,12 @@ for i in 1 2; do
 	background www$i in_ns net$i python3 -m http.server --bind 0.0.0.0 --directory "$WORK/net$i" 8000
 	background many$i in_ns net$i "$T/net/many" serve 7000
 	wait_line many$i ready
+	background sink$i in_ns net$i socat -u UDP-RECV:7003 OPEN:/dev/null
+	within 5 receives net$i 7003
 done
 for a in 10.8.0.1 10.9.0.1; do in_ns net2 ip address add $a/32 dev lo; done
 in_ns net1 ip address add 10.2.0.99/32 dev lo
+in_ns net2 ip address add 10.1.0.99/32 dev lo
 wait_port net1 10.1.0.1 8000
 wait_port net2 10.2.0.1 8000
 all="10.1.0.1 10.2.0.1 10.8.0.1 10.9.0.1"
@@ -185,6 +266,9 @@ groups() {
 }
 in_groups=$(groups in_ns stack python3 "$WORK/groups.py" ve1 ve2)
 at_each=$(bound kernel in_ns stack python3 "$WORK/bound.py" ve1 ve2)
+in_ns stack ip link set ve2 mtu 1400
+mtus=$(in_ns stack python3 "$WORK/mtu.py" ve1 ve2)
+in_ns stack ip link set ve2 mtu 1500
 for i in 1 2; do in_ns stack ip address flush dev ve$i; done
 
 # served WORKERS - all of it, with so many
@@ -225,6 +309,9 @@ policy: {rules: [{action: kernel, net: 10.2.0.98}]}"
 	assert_eq "$(bound engine gz e python3 "$WORK/bound.py" gazelle0 gazelle1)" "$at_each" "SO_BINDTODEVICE"
 	assert_eq "$(GZ_RUN_ARGS=--ring bound rings gz e python3 "$WORK/bound.py" gazelle0 ve2)" "$at_each" \
 		"SO_BINDTODEVICE in the rings, by the device's name"
+
+	assert_eq "$(gz e python3 "$WORK/mtu.py" gazelle0 gazelle1)" "$mtus" "MTU"
+	assert_eq "$(GZ_RUN_ARGS=--ring gz e python3 "$WORK/mtu.py" gazelle0 gazelle1)" "$mtus" "MTU in the rings"
 
 	# Groups
 	assert_eq "$(groups gz e python3 "$WORK/groups.py" gazelle0 gazelle1)" "$in_groups" "groups"
@@ -296,17 +383,35 @@ TALK=()
 served 1
 served 2
 
+# A private engine, one of whose ports has no DHCP server: programs start, and the other port serves
+engine_config e stack "linger: 1s
+port: {driver: af_packet, iface: ve1}
+ports: [{driver: af_packet, iface: ve2, dhcp: true}]
+stack: {addresses: [10.1.0.2/24]}"
+background alone gz e python3 -m http.server --bind 0.0.0.0 --directory "$WORK/net2" 8000
+ALONE=$PID
+wait_port net1 10.1.0.2 8000
+assert_eq "$(in_ns net1 curl -sS http://10.1.0.2:8000/name)" net2
+assert_eq "$(gz e curl -sS http://10.1.0.1:8000/name)" net1
+assert_match "$(shown gazelle1 "p['addresses'], p['dhcp']")" "^\[\] (init|selecting)"
+end "$ALONE"
+within 10 test ! -e "$WORK/$GZ_TEST_ID-e.sock"
+
 # Both addresses from servers, one of which says another MTU
 if command -v dnsmasq >/dev/null; then
-	for i in 1 2; do
-		mac=$(in_ns stack cat /sys/class/net/ve$i/address)
-		background dnsmasq$i in_ns net$i dnsmasq --no-daemon --conf-file=/dev/null --port=0 --user=root \
+	# dhcpd PORT NETWORK
+	dhcpd() {
+		local mac
+		mac=$(in_ns stack cat /sys/class/net/ve"$1"/address)
+		background dnsmasq"$1" in_ns net"$1" dnsmasq --no-daemon --conf-file=/dev/null --port=0 --user=root \
 			--interface=e0 --bind-interfaces --dhcp-authoritative --no-ping \
-			--dhcp-leasefile="$WORK/leases$i" --dhcp-range=10.$i.0.70,10.$i.0.90,255.255.255.0,12$i \
-			--dhcp-host="$mac,10.$i.0.77" --dhcp-option=option:router,10.$i.0.1 \
-			--dhcp-option=option:mtu,$((1500 - 100 * (i - 1)))
-		wait_line dnsmasq$i "DHCP, IP range"
-	done
+			--dhcp-leasefile="$WORK/leases-$2" --dhcp-range="$2.70,$2.90,255.255.255.0,12$1" \
+			--dhcp-host="$mac,$2.77" --dhcp-option=option:router,"$2.1" \
+			--dhcp-option=option:mtu,$((1500 - 100 * ($1 - 1)))
+		DHCPD=$PID
+		wait_line dnsmasq"$1" "DHCP, IP range"
+	}
+	for i in 1 2; do dhcpd $i 10.$i.0; done
 	start_engine e stack "port: {driver: af_packet, iface: ve1}
 ports: [{driver: af_packet, iface: ve2, dhcp: true}]
 stack: {dhcp: true}"
@@ -317,6 +422,25 @@ stack: {dhcp: true}"
 		assert_eq "$(gz e curl -sS "http://10.$i.0.1:8000/name")" net$i
 	done
 	assert_match "$(gz e ip route)" "default via 10.1.0.1 dev gazelle0 proto dhcp"
+
+	# The second one has an address in another network: a group is left where it was joined
+	background igmp in_ns net2 python3 "$WORK/igmp.py"
+	wait_line igmp ready
+	background leave gz e python3 "$WORK/leave.py" 10.2.0.77
+	LEAVES=$PID
+	wait_line leave joined
+	wait_line igmp report
+	end "$DHCPD"
+	in_ns net2 ip address add 10.4.0.1/24 dev e0
+	in_ns net2 ip address del 10.2.0.1/24 dev e0
+	dhcpd 2 10.4.0
+	in_ns net2 ip link set e0 down
+	within 5 is_link gazelle1 down
+	in_ns net2 ip link set e0 up
+	wait_line leave left 20
+	wait_line igmp leave
+	assert_eq "$(shown gazelle1 "p['addresses']")" "['10.4.0.77/24']" "the other address"
+	end "$LEAVES"
 	stop_engine e
 fi
 
@@ -324,7 +448,7 @@ fi
 helper=$T/semantics/helper_transfer
 netns far
 start_engine far far "port: {driver: vhost, path: $WORK/link}
-stack: {addresses: [10.3.0.1/24]}"
+stack: {addresses: [10.3.0.1/24, 10.1.0.99/32]}"
 start_engine e stack "port: {driver: virtio_user, path: $WORK/link}
 ports: [{driver: af_packet, iface: ve1, addresses: [10.1.0.2/24]}]
 stack: {addresses: [10.3.0.2/24]}"
@@ -339,5 +463,11 @@ assert gz e "$helper" client 10.1.0.1 7001 16
 assert finish "$CLIENT2"
 assert finish "$SERVE1"
 [ "$(counter e tso)" -gt 100 ] || fail "$(counter e tso) large segments were sent by the link"
+# By SO_BINDTODEVICE as well, where routes say the other
+before=$(counter e tso)
+background sink gz far python3 "$WORK/sink.py" 10.1.0.99
+wait_line sink ready
+assert gz e python3 "$WORK/bulk.py" 10.1.0.99 gazelle0
+[ $(($(counter e tso) - before)) -gt 100 ] || fail "$(($(counter e tso) - before)) large segments by the link"
 assert_eq "$(counter e 'tcp_checksum_errors|rx_malformed')" 0 "errors"
 stop_engine e

@@ -57,6 +57,8 @@ def ask(to, i, own="", bound=0, connected=False):
             told.append("%s link-local" % said.split(" to ")[0] if "fe80" in said else said)
         except OSError as e:
             told.append(errno.errorcode[e.errno] if e.errno else "time-out")
+            if not e.errno: # no use waiting again
+                break
     print(to, "by", i, own, "bound" if bound else "", "connected" if connected else "", ":", told[0], flush=True)
     if len(set(told)) != 1:
         print("not the same:", told)
