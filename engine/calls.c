@@ -95,7 +95,7 @@ int gz_claim_anew(struct gz_call_ctx *c, struct gz_end end, bool to_listen)
 {
 	if (c->s->opt.reuseport)
 		gz_app_uid(c->tid, &c->s->uid);
-	for (bool settled = false;;) {
+	for (;;) {
 		struct gz_sock *blocker = NULL;
 		bool gone;
 		int err;
@@ -104,13 +104,6 @@ int gz_claim_anew(struct gz_call_ctx *c, struct gz_end end, bool to_listen)
 		if (!blocker && err == -EADDRINUSE && !end.port &&
 		    gz_reaper_make_room(c->s, &c->sv->probe_fd))
 			continue;
-		/* A connection that nobody accepted, of a listener that was closed just now? */
-		if (!blocker && err == -EADDRINUSE && end.port && !settled &&
-		    c->s->type == SOCK_STREAM) {
-			gz_workers_settle();
-			settled = true;
-			continue;
-		}
 		if (!blocker)
 			return err;
 		gone = gz_reaper_check(blocker, &c->sv->probe_fd);
@@ -197,6 +190,23 @@ static int check_local(struct gz_call_ctx *c, sa_family_t family, struct gz_end 
 	return 0;
 }
 
+static int bind_now(struct gz_call_ctx *c, struct gz_end end, const struct gz_verdict *v)
+{
+	struct gz_sock *s = c->s;
+	int err;
+
+	pthread_mutex_lock(&s->lock);
+	err = is_unbound(s) ? bind_both(c, end) : -EINVAL;
+	if (!err) {
+		s->verdict = *v;
+	} else if (err == -EADDRINUSE) { /* __inet_bind() takes back what was chosen before, too */
+		s->chose = gz_end_any(s->family);
+		s->local.addr = s->chose.addr; /* of a connection that is over */
+	}
+	pthread_mutex_unlock(&s->lock);
+	return err;
+}
+
 static int64_t do_bind(struct gz_call_ctx *c)
 {
 	struct gz_sock *s;
@@ -226,16 +236,13 @@ static int64_t do_bind(struct gz_call_ctx *c)
 	}
 	if (end.port && ntohs(end.port) < 1024 && !gz_app_may_bind_low(c->tid))
 		return -EACCES;
-	pthread_mutex_lock(&s->lock);
-	err = is_unbound(s) ? bind_both(c, end) : -EINVAL;
-	if (!err) {
-		s->verdict = v;
-	} else if (err == -EADDRINUSE) { /* __inet_bind() takes back what was chosen before, too */
-		s->chose = gz_end_any(s->family);
-		s->local.addr = s->chose.addr; /* of a connection that is over */
-	}
-	pthread_mutex_unlock(&s->lock);
-	return err;
+	err = bind_now(c, end, &v);
+	if (err != -EADDRINUSE || !end.port)
+		return err;
+	/* By a connection that nobody accepted, of a listener that was closed just now?  No lock
+	 * is held, for workers take those of listeners. */
+	gz_workers_settle();
+	return bind_now(c, end, &v);
 }
 
 int64_t gz_bind_kernels(struct gz_call_ctx *c)
@@ -265,7 +272,7 @@ int64_t gz_bind_kernels(struct gz_call_ctx *c)
 		   : -EINVAL;
 }
 
-static int64_t do_listen(struct gz_call_ctx *c)
+static int listen_now(struct gz_call_ctx *c)
 {
 	struct timeval tick = {.tv_usec = 1000}, none = {0};
 	unsigned backlog = (unsigned)(int)c->args[1];
@@ -319,6 +326,16 @@ static int64_t do_listen(struct gz_call_ctx *c)
 	}
 	pthread_mutex_unlock(&s->lock);
 	return err;
+}
+
+static int64_t do_listen(struct gz_call_ctx *c)
+{
+	int err = listen_now(c);
+
+	if (err != -EADDRINUSE)
+		return err;
+	gz_workers_settle(); /* as in do_bind() */
+	return listen_now(c);
 }
 
 /* --- names, options, shutdown -------------------------------------------- */
