@@ -162,8 +162,10 @@ static int find(ino_t ino)
 
 	pthread_mutex_lock(&all.lock);
 	LIST_FOREACH(st, &all.list, entry)
-	if (st->ino == ino)
+	if (st->ino == ino) { /* the newest, if there are two */
 		fd = fcntl(st->fd, F_DUPFD_CLOEXEC, 0);
+		break;
+	}
 	pthread_mutex_unlock(&all.lock);
 	return fd;
 }
