@@ -44,6 +44,7 @@
 
 #define TWIN_TRIES 64	 /* ports to try that the kernel has free as well */
 #define BACKLOG_MAX 4096 /* net.core.somaxconn's default */
+#define SETTLES 3	 /* rounds of the workers until a connection that ends has left its port */
 
 /* --- socket, bind, listen ------------------------------------------------ */
 
@@ -236,13 +237,14 @@ static int64_t do_bind(struct gz_call_ctx *c)
 	}
 	if (end.port && ntohs(end.port) < 1024 && !gz_app_may_bind_low(c->tid))
 		return -EACCES;
-	err = bind_now(c, end, &v);
-	if (err != -EADDRINUSE || !end.port)
-		return err;
-	/* By a connection that nobody accepted, of a listener that was closed just now?  No lock
+	/* By a connection that was given up just now, or of a listener that was closed?  No lock
 	 * is held, for workers take those of listeners. */
-	gz_workers_settle();
-	return bind_now(c, end, &v);
+	for (unsigned settled = 0;; settled++) {
+		err = bind_now(c, end, &v);
+		if (err != -EADDRINUSE || !end.port || settled == SETTLES)
+			return err;
+		gz_workers_settle();
+	}
 }
 
 int64_t gz_bind_kernels(struct gz_call_ctx *c)
@@ -330,12 +332,14 @@ static int listen_now(struct gz_call_ctx *c)
 
 static int64_t do_listen(struct gz_call_ctx *c)
 {
-	int err = listen_now(c);
+	int err;
 
-	if (err != -EADDRINUSE)
-		return err;
-	gz_workers_settle(); /* as in do_bind() */
-	return listen_now(c);
+	for (unsigned settled = 0;; settled++) {
+		err = listen_now(c);
+		if (err != -EADDRINUSE || settled == SETTLES)
+			return err;
+		gz_workers_settle(); /* as in do_bind() */
+	}
 }
 
 /* --- names, options, shutdown -------------------------------------------- */
