@@ -341,7 +341,9 @@ struct gz_slot {
 	/* Threads that sleep in recv(), or did and have not looked at the ring since: who has
 	 * closed the number has not left what is unread. */
 	uint32_t takers;
-	uint32_t linger; /* SO_LINGER, s; 0: close() does not wait.  The engine's */
+	uint32_t dozers;  /* threads that wait in recv(), and hold no file: they look, or doze */
+	uint32_t closing; /* so many close its number: dozers are to sleep on the shadow */
+	uint32_t linger;  /* SO_LINGER, s; 0: close() does not wait.  The engine's */
 	/* of one that left the rings */
 	uint32_t natives; /* agents that are in a call on its shadow, or about to be */
 	uint32_t polled;  /* an epoll of the kernel's alone ever had it */

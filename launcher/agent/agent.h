@@ -48,6 +48,7 @@ struct io {
 	int flags;
 	bool fault; /* a pointer of the call's is bad */
 	bool takes; /* it is counted in gz_slot.takers */
+	bool dozes; /* ... in gz_slot.dozers */
 };
 
 #define SH ((struct gz_shared *)GZ_AGENT_SHARED)
@@ -390,6 +391,12 @@ void pass_poke_on(const struct io *io, const struct ring *r);
 bool is_moving(struct gz_slot *s, bool receives);
 /** SO_ERROR is told now, and never again.  Return: negative, 0: none */
 int64_t take_error(const struct io *io);
+/**
+ * await_asleep() - Threads that wait in recv() go on, though the number is closed
+ *
+ * They would find it closed when they sleep: so they do before.
+ */
+void await_asleep(struct gz_slot *s);
 /** An error that the next call is to have: it stays SO_ERROR, where that is the slot's */
 void keep_error(const struct io *io, int64_t r);
 /** send() after the end: as DONE, NATIVE or TRAP */

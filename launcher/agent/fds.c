@@ -395,6 +395,8 @@ int closing(struct regs *r)
 		linger(first, &SH->slot[slot]);
 	if (may_keep())
 		unwatch_range(first, last);
+	if (slot >= 0)
+		await_asleep(&SH->slot[slot]);
 	forget_range(first, last);
 	r->rax = call(r->rax, r->rdi, r->rsi, r->rdx, r->r10);
 	forget_range(first, last);

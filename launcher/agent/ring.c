@@ -28,6 +28,8 @@
 #define LEAVING_NS 1000000000LL
 #define MOVING_NS 100000000LL
 #define DOZE_US 20000
+#define ASLEEP_NS 5000000LL
+#define MOMENT_NS 100000
 #define FUTILE 100  /* looks at a shadow that says what is not so */
 #define FAULT (-2)  /* a buffer is bad */
 #define LOCKED (-3) /* another thread is there, or this one in a frame below */
@@ -348,6 +350,41 @@ void keep_error(const struct io *io, int64_t r)
 	news_of(io->i, POLLHUP | POLLERR);
 }
 
+/* Until it sleeps, which holds the file, or does not wait any more */
+static void is_about_to_sleep(struct io *io, bool is)
+{
+	if (io->dozes == is || has_datagrams(io->s))
+		return;
+	io->dozes = is;
+	__atomic_fetch_add(&io->s->dozers, is ? 1 : UINT32_MAX, __ATOMIC_SEQ_CST);
+}
+
+static bool is_closing(const struct gz_slot *s)
+{
+	return __atomic_load_n(&s->closing, __ATOMIC_SEQ_CST);
+}
+
+void await_asleep(struct gz_slot *s)
+{
+	const struct timespec moment = {0, MOMENT_NS};
+	struct lane l;
+	int64_t until;
+
+	if (!__atomic_load_n(&s->dozers, __ATOMIC_SEQ_CST))
+		return;
+	__atomic_fetch_add(&s->closing, 1, __ATOMIC_SEQ_CST);
+	ring_bell(&s->bell);
+	if (lane_of(s, &l))
+		ring_bell(&l.mine->bell);
+	/* Who has left a recv() by longjmp() stays counted. */
+	until = now_ns() + ASLEEP_NS;
+	while (__atomic_load_n(&s->dozers, __ATOMIC_SEQ_CST) && now_ns() < until)
+		call(SYS_sched_yield, 0, 0, 0, 0);
+	/* They make their call just after they are counted no more. */
+	call(SYS_nanosleep, (uint64_t)&moment, 0, 0, 0);
+	__atomic_fetch_sub(&s->closing, 1, __ATOMIC_SEQ_CST);
+}
+
 /* What the shadow says of an empty ring: 1, look again; else the call's result */
 static int64_t ask_shadow(struct io *io)
 {
@@ -360,6 +397,7 @@ static int64_t ask_shadow(struct io *io)
 		/* From here on bytes bring a token. */
 		expect_tokens(s);
 		is_about_to_take(io, true);
+		is_about_to_sleep(io, false);
 		if (is_empty(s))
 			r = gz_sleep(SYS_recvfrom, (uint64_t)io->fd, (uint64_t)&byte, 1,
 				     MSG_PEEK | (io->flags & MSG_DONTWAIT), 0, 0);
@@ -394,7 +432,7 @@ static bool await(struct io *io)
 	spin_begin(&sp);
 	do {
 		found = !is_empty(s);
-	} while (!found && !__atomic_load_n(&s->news, __ATOMIC_ACQUIRE) &&
+	} while (!found && !__atomic_load_n(&s->news, __ATOMIC_ACQUIRE) && !is_closing(s) &&
 		 __atomic_load_n(&s->rx_plane, __ATOMIC_RELAXED) == GZ_PLANE_RING &&
 		 spin_more(&sp));
 	spin_end(&sp, found);
@@ -407,6 +445,7 @@ static int64_t doze_empty(const struct io *io)
 	struct gz_slot *s = io->s;
 	uint32_t lane = __atomic_load_n(&s->lane, __ATOMIC_SEQ_CST);
 	struct doze d;
+	int64_t r;
 
 	if (io->flags & MSG_DONTWAIT || s->error ||
 	    __atomic_load_n(&s->timed, __ATOMIC_RELAXED) & GZ_TIMED_RECV)
@@ -414,20 +453,24 @@ static int64_t doze_empty(const struct io *io)
 	doze_on_slot(&d, s);
 	if (!is_empty(s) || __atomic_load_n(&s->lane, __ATOMIC_SEQ_CST) != lane)
 		return 1;
-	if (__atomic_load_n(&s->news, __ATOMIC_SEQ_CST) ||
+	if (__atomic_load_n(&s->news, __ATOMIC_SEQ_CST) || is_closing(s) ||
 	    __atomic_load_n(&s->rx_plane, __ATOMIC_SEQ_CST) != GZ_PLANE_RING)
 		return 0;
-	return doze(&d, DOZE_US, true);
+	r = doze(&d, DOZE_US, true);
+	/* Whoever rang may close the number as soon as this thread is not counted. */
+	return r > 0 && is_closing(s) ? 0 : r;
 }
 
 int64_t await_arrival(struct io *io, bool dozes)
 {
-	int64_t r;
+	int64_t r = 2;
 
-	if (await(io))
-		return 2;
-	r = dozes ? doze_empty(io) : 0;
-	return r > 0 ? 2 : r ? r : ask_shadow(io);
+	is_about_to_sleep(io, !(io->flags & MSG_DONTWAIT));
+	if (!await(io))
+		r = dozes ? doze_empty(io) : 0;
+	r = r > 0 ? 2 : r ? r : ask_shadow(io);
+	is_about_to_sleep(io, false);
+	return r;
 }
 
 /* Is EAGAIN the answer to an empty ring, without asking the kernel?  Not each time: the

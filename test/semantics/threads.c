@@ -106,6 +106,60 @@ static void close_while_blocked(void)
 	expect_eof(fd[0]);
 }
 
+struct waiting {
+	int fd;
+	_Atomic pid_t tid;
+};
+
+static void *recv_as(void *arg)
+{
+	struct waiting *w = arg;
+	char b;
+
+	w->tid = gettid();
+	return (void *)(intptr_t)recv(w->fd, &b, 1, 0);
+}
+
+/* Until thread @tid sleeps */
+static void wait_asleep(pid_t tid)
+{
+	char path[64], state = 0;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", (int)tid);
+	while (state != 'S') {
+		FILE *f = fopen(path, "re");
+
+		CHECK(f && fscanf(f, "%*d %*s %c", &state) == 1);
+		fclose(f);
+	}
+}
+
+/* The same, of one that has begun to sleep just now */
+static void close_just_after(void)
+{
+	for (int i = 0; i < 40; i++) {
+		struct waiting w = {.tid = 0};
+		int fd[2];
+		pthread_t t;
+
+		tcp_pair(fd);
+		expect_text(fd[0], fd[1], "the first call may take its time");
+		w.fd = fd[1];
+		t = thread(recv_as, &w);
+		while (!w.tid)
+			sched_yield();
+		wait_asleep(w.tid);
+		for (volatile int spin = i * 500; spin > 0; spin--)
+			;
+		OK(close(fd[1]));
+		CHECK_EQ(poll_bits(fd[0]), POLLOUT);
+		write_all(fd[0], "x", 1);
+		CHECK_EQ((intptr_t)join(t), 1);
+		expect_eof(fd[0]);
+		OK(close(fd[0]));
+	}
+}
+
 static void *accept_one(void *arg)
 {
 	return (void *)(intptr_t)accept(*(int *)arg, NULL, NULL);
@@ -257,5 +311,5 @@ static void connect_and_disconnect(void)
 }
 
 CHECK_MAIN(CASE(send_and_recv_at_once), CASE(many_on_each_end), ASIDE(close_while_blocked),
-	   ASIDE(close_while_accepting), CASE(churn), ASIDE(epoll_add_while_waiting),
-	   ASIDE(unshared_table), CASE(connect_and_disconnect))
+	   CASE(close_just_after), ASIDE(close_while_accepting), CASE(churn),
+	   ASIDE(epoll_add_while_waiting), ASIDE(unshared_table), CASE(connect_and_disconnect))
