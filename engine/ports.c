@@ -62,13 +62,18 @@ static void left(bool udp, uint16_t port)
 		ports.outside->leave(udp, port);
 }
 
+/* Under the lock */
 static uint32_t random32(void)
 {
-	uint32_t r = 0;
+	static uint32_t pool[64];
+	static unsigned left;
 
-	if (getrandom(&r, sizeof(r), 0) != sizeof(r))
-		r = (uint32_t)rand();
-	return r;
+	if (!left) {
+		if (getrandom(pool, sizeof(pool), 0) != sizeof(pool))
+			return (uint32_t)rand();
+		left = sizeof(pool) / sizeof(pool[0]);
+	}
+	return pool[--left];
 }
 
 /* Ephemeral ports of a socket, as inet_sk_get_local_port_range() narrows them. */

@@ -425,7 +425,7 @@ static uint32_t peek_end(struct gz_sock *s, struct msghdr *m, uint32_t room)
 		s->end_eof = true;
 		/* A last close, whose event is on its way?  It must be known
 		 * before the FIN: with a zero linger it is a RST instead. */
-		if (poll(&p, 1, 0) > 0 && p.revents & POLLHUP)
+		if (!s->hup && poll(&p, 1, 0) > 0 && p.revents & POLLHUP)
 			s->hup = true;
 	} else if (errno == EAGAIN) {
 		s->can_read = false;
