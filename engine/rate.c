@@ -63,9 +63,19 @@ uint32_t gz_rate_delivered(struct tcp_pcb *p, struct gz_measure *m, uint32_t sac
 	return news;
 }
 
-uint32_t gz_rate_fill(const struct gz_measure *m)
+static uint32_t fill(uint64_t rate, const struct gz_measure *m)
 {
-	uint64_t bytes = most(m->rate.recent, m->rate.before) * m->min_rtt / (SEC / US);
+	uint64_t bytes = rate * m->min_rtt / (SEC / US);
 
 	return bytes < UINT32_MAX ? (uint32_t)bytes : UINT32_MAX;
+}
+
+uint32_t gz_rate_fill(const struct gz_measure *m)
+{
+	return fill(most(m->rate.recent, m->rate.before), m);
+}
+
+uint32_t gz_rate_now(const struct gz_measure *m)
+{
+	return fill(m->rate.last, m);
 }

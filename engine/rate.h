@@ -28,5 +28,7 @@ struct gz_rate {
 uint32_t gz_rate_delivered(struct tcp_pcb *p, struct gz_measure *m, uint32_t sacked, uint64_t now);
 /** gz_rate_fill() - Bytes under way that the path needs to be full, without a queue; 0: unknown */
 uint32_t gz_rate_fill(const struct gz_measure *m);
+/** gz_rate_now() - The same by the last round trip alone */
+uint32_t gz_rate_now(const struct gz_measure *m);
 
 #endif

@@ -64,6 +64,7 @@ struct tally {
 	uint32_t came, lost, pipe; /* bytes */
 	uint32_t edge;		   /* three segments have come from this number on, */
 	bool edged;		   /* if so many have */
+	bool again;		   /* something that was sent again is lost again */
 };
 
 static uint32_t first_of(const struct tcp_seg *s)
@@ -183,10 +184,12 @@ static bool is_lost(const struct tcp_seg *s, const struct tally *t)
 static void count(const struct tcp_pcb *p, struct tally *t)
 {
 	for (struct tcp_seg *s = p->unacked; s; s = s->next) {
-		if (is_lost(s, t))
+		if (is_lost(s, t)) {
 			t->lost += TCP_TCPLEN(s);
-		else if (!(s->flags & CAME))
+			t->again |= !!(s->flags & AGAIN);
+		} else if (!(s->flags & CAME)) {
 			t->pipe += TCP_TCPLEN(s);
+		}
 	}
 }
 
@@ -294,6 +297,7 @@ static void enter(struct tcp_pcb *p, struct gz_loss *l, const struct gz_measure 
 	gz_count(GZ_C_RECOVERIES);
 	l->in = true;
 	l->point = p->snd_nxt;
+	l->give_way = gz_worker.now + US * (m->srtt8 >> 3);
 	l->starting = starting && !heavy && !l->reno && flight / 4 < fill;
 	if (heavy)
 		is_full(l, m);
@@ -307,6 +311,27 @@ static void enter(struct tcp_pcb *p, struct gz_loss *l, const struct gz_measure 
 		l->target = LWIP_MAX(flight / 10 * 7, heavy ? 0 : 2 * fill);
 	else /* it grows as if nothing had been lost (RFC 5681 section 3.1) */
 		l->target = LWIP_MAX(flight, LWIP_MIN(window, fill + fill / 4)) + tcp_mss(p);
+	l->target = LWIP_MAX(l->target, 2u * tcp_mss(p));
+}
+
+/*
+ * What was sent again is lost again, or much is: the window is less from now on where the last
+ * round trip brought less than half of it, at most once a round trip (RFC 5681 section 4.3).
+ */
+static void give_way(struct tcp_pcb *p, struct gz_loss *l, const struct gz_measure *m, bool again)
+{
+	uint32_t brought = gz_rate_now(m), less = l->target / 10 * 7;
+
+	if (gz_worker.now < l->give_way || (!is_heavy(l, m) && !again))
+		return;
+	l->give_way = gz_worker.now + US * (m->srtt8 >> 3);
+	if (l->reno)
+		l->target /= 2;
+	else if (l->target / 2 > brought)
+		l->target = LWIP_MAX(less, 2 * brought);
+	else
+		return;
+	is_full(l, m);
 	l->target = LWIP_MAX(l->target, 2u * tcp_mss(p));
 }
 
@@ -362,6 +387,8 @@ static void recover(struct tcp_pcb *p, struct gz_loss *l, struct gz_measure *m)
 	first = !l->in;
 	if (first)
 		enter(p, l, m);
+	else
+		give_way(p, l, m, t.again);
 	moved = repeat(p, l, &t, first); /* RFC 6675 section 5, (4.3) */
 	if (moved || news)
 		p->rtime = 0;

@@ -24,6 +24,7 @@ struct gz_loss {
 	bool starting; /* slow start goes on in recovery */
 	uint32_t point, last;
 	uint64_t calm;			/* ns; the window grows slowly until then */
+	uint64_t give_way;		/* ns; it is not made smaller before */
 	uint32_t target;		/* bytes; what may be under way */
 	uint64_t sent_then, again_then; /* m->bytes_sent, bytes_retrans, when is_heavy() began */
 	uint32_t block[4][2]; /* of the segment that is looked at, the numbers in host order */

@@ -17,6 +17,7 @@
  *	silent                   it is not told
  *	rate=MBIT queue=N        a bottleneck of so many Mbit/s, before which N frames of full
  *				 size may wait; the next one is lost
+ *	later=MBIT after=MS      the bottleneck is this one, so long after it began
  *
  * The fate of the Nth frame of a direction follows from SEED and N alone.  Only IPv4
  * and IPv6 suffer, ICMPv6 not: neighbours are always found, which takes seconds
@@ -50,7 +51,7 @@
 #define FULL_SIZE 1514
 
 struct faults {
-	double loss, dup, corrupt, reorder, delay, rate;
+	double loss, dup, corrupt, reorder, delay, rate, later, after;
 	unsigned mtu, queue;
 	bool silent;
 };
@@ -60,6 +61,7 @@ struct side {
 	struct faults faults;
 	uint64_t random;
 	uint64_t free_at; /* ns; the bottleneck has sent what it has */
+	uint64_t began;	  /* ns; the first frame came to it */
 	unsigned passed, lost, doubled, corrupted, reordered, too_big;
 };
 
@@ -276,12 +278,17 @@ static bool fits(struct side *from, const uint8_t *frame, unsigned len)
 /* The bottleneck takes @len bytes.  Return: ns until it has sent them; false: it is full */
 static bool through(struct side *from, unsigned len, uint64_t *wait)
 {
+	const struct faults *f = &from->faults;
 	uint64_t now = now_ns();
-	double byte = 8e3 / from->faults.rate; /* ns */
+	double byte; /* ns */
 
+	if (!from->began)
+		from->began = now;
+	byte = 8e3 /
+	       (f->later > 0 && (double)(now - from->began) > f->after * MS ? f->later : f->rate);
 	if (from->free_at < now)
 		from->free_at = now;
-	if ((double)(from->free_at - now) > from->faults.queue * FULL_SIZE * byte)
+	if ((double)(from->free_at - now) > f->queue * FULL_SIZE * byte)
 		return false;
 	from->free_at += (uint64_t)(len * byte);
 	*wait = from->free_at - now;
@@ -362,6 +369,8 @@ static void parse(struct faults *f, char *text)
 	    {"reorder", offsetof(struct faults, reorder)},
 	    {"delay", offsetof(struct faults, delay)},
 	    {"rate", offsetof(struct faults, rate)},
+	    {"later", offsetof(struct faults, later)},
+	    {"after", offsetof(struct faults, after)},
 	};
 
 	for (char *w = strtok(text, ","); w; w = strtok(NULL, ",")) {

@@ -73,4 +73,14 @@ for queue in 60 20; do
 	compare "50 Mbit/s, queue of $queue" 60 rate=50,queue=$queue,delay=5
 	assert [ $((resent * 10)) -le "$sent" ]
 done
+
+# It becomes ten times as narrow while what is under way is for the wide one
+SECONDS_EACH=2 sent=0 resent=0
+for round in 1 2; do
+	forward "$round" rate=100,queue=60,later=10,after=800,delay=5 delay=5
+	send ours
+	sent=$((sent + segments)) resent=$((resent + again))
+done
+echo "100 Mbit/s, then 10: $resent of $sent sent again"
+assert [ $((resent * 10)) -le "$sent" ]
 stop_engine e
