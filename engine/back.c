@@ -404,9 +404,10 @@ static bool is_busy(struct gz_sock *s, int fd)
 	struct gz_slot *slot = slot_of(s);
 	uint32_t watch = __atomic_load_n(&slot->watch, __ATOMIC_SEQ_CST);
 
-	return __atomic_load_n(&slot->natives, __ATOMIC_SEQ_CST) || (watch && watch <= GZ_EPOLLS) ||
-	       gz_plane_unread(s) || gz_plane_untaken(s) || !is_little(s, fd) || !is_taken(s) ||
-	       !open_lock(&slot->rx_lock) || !open_lock(&slot->tx_lock);
+	return GZ_COUNT(__atomic_load_n(&slot->natives, __ATOMIC_SEQ_CST)) ||
+	       (watch && watch <= GZ_EPOLLS) || gz_plane_unread(s) || gz_plane_untaken(s) ||
+	       !is_little(s, fd) || !is_taken(s) || !open_lock(&slot->rx_lock) ||
+	       !open_lock(&slot->tx_lock);
 }
 
 /* Return: it is in the rings */

@@ -24,7 +24,9 @@ void gz_plane_stop_fading(struct gz_sock *s)
 
 static uint64_t fade_time(const struct gz_sock *s)
 {
-	return __atomic_load_n(&slot_of(s)->takers, __ATOMIC_SEQ_CST) ? TAKE_NS : FADE_NS;
+	const uint64_t takers = __atomic_load_n(&slot_of(s)->takers, __ATOMIC_SEQ_CST);
+
+	return GZ_COUNT(takers) ? TAKE_NS : FADE_NS;
 }
 
 bool gz_plane_is_fading(struct gz_worker *w, struct gz_sock *s)

@@ -156,6 +156,7 @@ bool gz_plane_take_slot(struct gz_sock *s)
 {
 	struct gz_plane *p = s->client->plane;
 	uint32_t i = GZ_SLOTS;
+	uint64_t none = 0;
 	bool no_more;
 
 	pthread_mutex_lock(&p->lock);
@@ -164,6 +165,7 @@ bool gz_plane_take_slot(struct gz_sock *s)
 		i = take_slot(p, gz_worker_of(s)->index);
 	if (i < GZ_SLOTS) {
 		p->gen[i] += 1; /* odd */
+		none = (uint64_t)p->gen[i] << 32;
 		p->touched[i] = true;
 	}
 	pthread_mutex_unlock(&p->lock);
@@ -176,6 +178,10 @@ bool gz_plane_take_slot(struct gz_sock *s)
 	s->ring.i = (int)i;
 	__atomic_fetch_and(&p->sh->accepted[i / 64], ~(1ULL << i % 64), __ATOMIC_SEQ_CST);
 	memset(slot_of(s), 0, sizeof(struct gz_slot));
+	__atomic_store_n(&slot_of(s)->takers, none, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&slot_of(s)->dozers, none, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&slot_of(s)->closing, none, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&slot_of(s)->natives, none, __ATOMIC_SEQ_CST);
 	return true;
 }
 

@@ -295,6 +295,12 @@ struct gz_bell {
 	uint32_t count;
 };
 
+/**
+ * Threads that are counted: gen:32, count:32.  Who was counted may be late, when the slot is
+ * another socket's: that one has another number, and is not told of it.  The engine sets it.
+ */
+#define GZ_COUNT(word) ((uint32_t)(word))
+
 struct gz_slot {
 	/* the engine's */
 	_Alignas(64) uint32_t gen; /* odd: in use */
@@ -338,14 +344,14 @@ struct gz_slot {
 	uint32_t peer_len;
 	uint8_t peer[GZ_PEER]; /* the address that accept() gives */
 	int32_t fd;	       /* its number where it was accepted: the agent's */
-	/* Threads that sleep in recv(), or did and have not looked at the ring since: who has
-	 * closed the number has not left what is unread. */
-	uint32_t takers;
-	uint32_t dozers;  /* threads that wait in recv(), and hold no file: they look, or doze */
-	uint32_t closing; /* so many close its number: dozers are to sleep on the shadow */
-	uint32_t linger;  /* SO_LINGER, s; 0: close() does not wait.  The engine's */
+	uint32_t linger;       /* SO_LINGER, s; 0: close() does not wait.  The engine's */
+	/* Threads (GZ_COUNT) that sleep in recv(), or did and have not looked at the ring since:
+	 * who has closed the number has not left what is unread. */
+	uint64_t takers;
+	uint64_t dozers;  /* GZ_COUNT: they wait in recv(), and hold no file: they look, or doze */
+	uint64_t closing; /* GZ_COUNT: they close its number: dozers are to sleep on the shadow */
 	/* of one that left the rings */
-	uint32_t natives; /* agents that are in a call on its shadow, or about to be */
+	uint64_t natives; /* GZ_COUNT: agents are in a call on its shadow, or about to be */
 	uint32_t polled;  /* an epoll of the kernel's alone ever had it */
 	uint32_t watched; /* as watch, of the epoll that has it in the kernel as in its memory */
 	uint64_t back;	  /* TSC: from then on an agent asks whether it comes back; 0: none does */

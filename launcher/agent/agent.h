@@ -46,9 +46,10 @@ struct io {
 	const struct iovec *v;
 	uint64_t nv, len;
 	int flags;
-	bool fault; /* a pointer of the call's is bad */
-	bool takes; /* it is counted in gz_slot.takers */
-	bool dozes; /* ... in gz_slot.dozers */
+	bool fault;		     /* a pointer of the call's is bad */
+	bool takes;		     /* it is counted in gz_slot.takers ... */
+	bool dozes;		     /* ... in gz_slot.dozers */
+	uint32_t take_gen, doze_gen; /* as count_in() gave them */
 };
 
 #define SH ((struct gz_shared *)GZ_AGENT_SHARED)
@@ -316,16 +317,22 @@ bool is_inner(uint32_t fd);
 
 /* --- left.c: sockets that left the rings -------------------------------------------- */
 
+/** Count this thread in a word of a slot (GZ_COUNT).  Return: what count_out() is to have */
+uint32_t count_in(uint64_t *word);
+/** Count it out, unless the slot is another socket's by now. */
+void count_out(uint64_t *word, uint32_t gen);
+
 /** It may be about to come back: a moment.  Return: false, the engine does not go on */
 bool await_back(const struct gz_slot *s);
 /**
  * left_begin() - This thread may be in a call on the shadow until left_end()
  * @plane:	Of that direction
+ * @gen:	What left_end() is to have
  *
  * Return: false, it came back, or is about to
  */
-bool left_begin(struct gz_slot *s, const uint32_t *plane);
-void left_end(struct gz_slot *s);
+bool left_begin(struct gz_slot *s, const uint32_t *plane, uint32_t *gen);
+void left_end(struct gz_slot *s, uint32_t gen);
 /** Ask the engine whether it comes back, if it is time. */
 void ask_back(int fd, struct gz_slot *s);
 /** The kernel's call.  Return: DONE, with rax, or AGAIN */

@@ -295,11 +295,12 @@ static void leave_to_kernel(struct gz_epoll *ep, int epfd, uint32_t i)
 bool leave_counted(struct gz_epoll *ep, int epfd, uint32_t i)
 {
 	struct gz_slot *s = &SH->slot[i];
+	uint32_t gen;
 
-	if (!left_begin(s, &s->rx_plane))
+	if (!left_begin(s, &s->rx_plane, &gen))
 		return false;
 	leave_to_kernel(ep, epfd, i);
-	left_end(s);
+	left_end(s, gen);
 	return true;
 }
 
@@ -411,8 +412,9 @@ static int ctl_left(struct regs *r, uint32_t i)
 	struct gz_epoll *ep = managed((uint32_t)r->rdi);
 	struct gz_slot *s = &SH->slot[i];
 	bool done = false, alone = (int)r->rsi != EPOLL_CTL_DEL;
+	uint32_t gen;
 
-	if (!left_begin(s, &s->rx_plane))
+	if (!left_begin(s, &s->rx_plane, &gen))
 		return AGAIN;
 	if (!ep && (int)r->rsi == EPOLL_CTL_ADD)
 		ep = manage_fresh((uint32_t)r->rdi);
@@ -426,7 +428,7 @@ static int ctl_left(struct regs *r, uint32_t i)
 	/* It may come back, and what the kernel's epoll has of it is noted nowhere. */
 	if (!done && alone)
 		__atomic_store_n(&s->polled, 1, __ATOMIC_SEQ_CST);
-	left_end(s);
+	left_end(s, gen);
 	return done ? DONE : NATIVE;
 }
 

@@ -5,8 +5,9 @@
  * Theory of operation.  The shadow has its bytes, and the kernel's calls on it are right.  But
  * it may come back (engine/back.c), which must not be while somebody is in such a call.  So
  * who makes one counts itself (gz_slot.natives), and looks at the planes once more; the
- * engine sets them, and looks at the count.  Who leaves a call by longjmp() stays
- * counted, and the socket stays.
+ * engine sets them, and looks at the count.  A counted thread may hold no file meanwhile (poll()
+ * that looks), so the socket may go, and its slot be another's, which is counted anew.  Who leaves
+ * a call by longjmp() stays counted, and the socket stays.
  */
 #include <errno.h>
 #include <sys/syscall.h>
@@ -30,21 +31,36 @@ bool await_back(const struct gz_slot *s)
 	return true;
 }
 
-bool left_begin(struct gz_slot *s, const uint32_t *plane)
+uint32_t count_in(uint64_t *word)
+{
+	return (uint32_t)(__atomic_fetch_add(word, 1, __ATOMIC_SEQ_CST) >> 32);
+}
+
+void count_out(uint64_t *word, uint32_t gen)
+{
+	uint64_t now = __atomic_load_n(word, __ATOMIC_SEQ_CST);
+
+	while (now >> 32 == gen && GZ_COUNT(now) &&
+	       !__atomic_compare_exchange_n(word, &now, now - 1, false, __ATOMIC_SEQ_CST,
+					    __ATOMIC_SEQ_CST))
+		;
+}
+
+bool left_begin(struct gz_slot *s, const uint32_t *plane, uint32_t *gen)
 {
 	uint32_t now;
 
-	__atomic_fetch_add(&s->natives, 1, __ATOMIC_SEQ_CST);
+	*gen = count_in(&s->natives);
 	now = __atomic_load_n(plane, __ATOMIC_SEQ_CST);
 	if (now != GZ_PLANE_RING && now != GZ_PLANE_BACK)
 		return true;
-	left_end(s);
+	left_end(s, *gen);
 	return false;
 }
 
-void left_end(struct gz_slot *s)
+void left_end(struct gz_slot *s, uint32_t gen)
 {
-	__atomic_fetch_sub(&s->natives, 1, __ATOMIC_SEQ_CST);
+	count_out(&s->natives, gen);
 }
 
 void ask_back(int fd, struct gz_slot *s)
@@ -75,11 +91,12 @@ int left_call(const struct io *io, bool receives)
 {
 	const uint32_t *plane = receives ? &io->s->rx_plane : &io->s->tx_plane;
 	struct regs *r = io->r;
+	uint32_t gen;
 
-	if (!left_begin(io->s, plane))
+	if (!left_begin(io->s, plane, &gen))
 		return AGAIN;
 	r->rax = gz_sleep(r->rax, r->rdi, r->rsi, r->rdx, r->r10, r->r8, r->r9);
-	left_end(io->s);
+	left_end(io->s, gen);
 	if (receives)
 		r->rax = right_error(io->s, r->rax);
 	return DONE;

@@ -117,8 +117,9 @@ struct wait {
 	uint32_t n;
 	uint32_t natives; /* how many are not in the rings */
 	struct pollfd asked[POLLS];
-	int16_t slot[POLLS]; /* -1: none */
-	int16_t left[POLLS]; /* slots that left the rings, where this thread is counted */
+	int16_t slot[POLLS];	  /* -1: none */
+	int16_t left[POLLS];	  /* slots that left the rings, where this thread is counted, */
+	uint32_t left_gen[POLLS]; /* as left_begin() has it */
 	uint32_t nleft;
 	uint8_t seen[POLLS]; /* state_of() it, when it was looked at */
 	uint64_t mask, mask_size;
@@ -162,8 +163,10 @@ static bool await_leave(const struct gz_slot *s)
 
 static void forget_left(struct wait *w)
 {
-	while (w->nleft)
-		left_end(&SH->slot[w->left[--w->nleft]]);
+	while (w->nleft) {
+		w->nleft--;
+		left_end(&SH->slot[w->left[w->nleft]], w->left_gen[w->nleft]);
+	}
 }
 
 /*
@@ -172,7 +175,7 @@ static void forget_left(struct wait *w)
  */
 static bool note_left(struct wait *w, uint32_t slot)
 {
-	if (!left_begin(&SH->slot[slot], &SH->slot[slot].rx_plane))
+	if (!left_begin(&SH->slot[slot], &SH->slot[slot].rx_plane, &w->left_gen[w->nleft]))
 		return false;
 	w->left[w->nleft++] = (int16_t)slot;
 	return true;

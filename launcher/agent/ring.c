@@ -337,7 +337,10 @@ static void is_about_to_take(struct io *io, bool is)
 	if (io->takes == is || has_datagrams(io->s))
 		return;
 	io->takes = is;
-	__atomic_fetch_add(&io->s->takers, is ? 1 : UINT32_MAX, __ATOMIC_SEQ_CST);
+	if (is)
+		io->take_gen = count_in(&io->s->takers);
+	else
+		count_out(&io->s->takers, io->take_gen);
 }
 
 void keep_error(const struct io *io, int64_t r)
@@ -356,12 +359,15 @@ static void is_about_to_sleep(struct io *io, bool is)
 	if (io->dozes == is || has_datagrams(io->s))
 		return;
 	io->dozes = is;
-	__atomic_fetch_add(&io->s->dozers, is ? 1 : UINT32_MAX, __ATOMIC_SEQ_CST);
+	if (is)
+		io->doze_gen = count_in(&io->s->dozers);
+	else
+		count_out(&io->s->dozers, io->doze_gen);
 }
 
 static bool is_closing(const struct gz_slot *s)
 {
-	return __atomic_load_n(&s->closing, __ATOMIC_SEQ_CST);
+	return GZ_COUNT(__atomic_load_n(&s->closing, __ATOMIC_SEQ_CST));
 }
 
 void await_asleep(struct gz_slot *s)
@@ -369,20 +375,21 @@ void await_asleep(struct gz_slot *s)
 	const struct timespec moment = {0, MOMENT_NS};
 	struct lane l;
 	int64_t until;
+	uint32_t gen;
 
-	if (!__atomic_load_n(&s->dozers, __ATOMIC_SEQ_CST))
+	if (!GZ_COUNT(__atomic_load_n(&s->dozers, __ATOMIC_SEQ_CST)))
 		return;
-	__atomic_fetch_add(&s->closing, 1, __ATOMIC_SEQ_CST);
+	gen = count_in(&s->closing);
 	ring_bell(&s->bell);
 	if (lane_of(s, &l))
 		ring_bell(&l.mine->bell);
 	/* Who has left a recv() by longjmp() stays counted. */
 	until = now_ns() + ASLEEP_NS;
-	while (__atomic_load_n(&s->dozers, __ATOMIC_SEQ_CST) && now_ns() < until)
+	while (GZ_COUNT(__atomic_load_n(&s->dozers, __ATOMIC_SEQ_CST)) && now_ns() < until)
 		call(SYS_sched_yield, 0, 0, 0, 0);
 	/* They make their call just after they are counted no more. */
 	call(SYS_nanosleep, (uint64_t)&moment, 0, 0, 0);
-	__atomic_fetch_sub(&s->closing, 1, __ATOMIC_SEQ_CST);
+	count_out(&s->closing, gen);
 }
 
 /* What the shadow says of an empty ring: 1, look again; else the call's result */
@@ -708,7 +715,7 @@ static bool transmit_natively(const struct io *io, uint64_t *sent)
 	struct gz_slot *s = io->s;
 	uint64_t skip = *sent;
 	bool left = false;
-	uint32_t plane;
+	uint32_t plane, gen;
 	int64_t until, r = 1;
 
 	if (__atomic_load_n(&s->tx_plane, __ATOMIC_SEQ_CST) == GZ_PLANE_RING) {
@@ -727,7 +734,7 @@ static bool transmit_natively(const struct io *io, uint64_t *sent)
 			return true;
 		call(SYS_sched_yield, 0, 0, 0, 0);
 	}
-	if (!left_begin(s, &s->tx_plane))
+	if (!left_begin(s, &s->tx_plane, &gen))
 		return false;
 	for (uint64_t k = 0; k < io->nv && r > 0; k++) {
 		uint64_t n = io->v[k].iov_len, at = skip < n ? skip : n;
@@ -740,7 +747,7 @@ static bool transmit_natively(const struct io *io, uint64_t *sent)
 				break;
 		}
 	}
-	left_end(s);
+	left_end(s, gen);
 	return true;
 }
 

@@ -281,6 +281,83 @@ static void a_closed_ring_takes_nothing(void **state)
 	assert_int_equal(recv(pair[1], buf, sizeof(buf), 0), 5);
 }
 
+/* --- a slot that is another socket's by then ---------------------------------------- */
+
+static int left[2]; /* the child's [0] has left the rings, and slot 1 */
+
+static void publish_left(void)
+{
+	struct stat st;
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, left), 0);
+	assert_int_equal(fstat(left[0], &st), 0);
+	publish();
+	sh->slot[1] = (struct gz_slot){.gen = 1,
+				       .rx_plane = GZ_PLANE_NATIVE,
+				       .tx_plane = GZ_PLANE_NATIVE,
+				       .natives = 1ULL << 32};
+	sh->ino[1] = st.st_ino;
+	sh->used = 2;
+}
+
+static void await_count(const uint64_t *word)
+{
+	for (int i = 0; i < 5000 && !GZ_COUNT(__atomic_load_n(word, __ATOMIC_SEQ_CST)); i++)
+		usleep(1000);
+	assert_int_equal(GZ_COUNT(__atomic_load_n(word, __ATOMIC_SEQ_CST)), 1);
+}
+
+static void wait_for_both(void)
+{
+	struct pollfd p[2] = {{.fd = left[0], .events = POLLIN}, {.fd = pair[0], .events = POLLIN}};
+
+	CHECK(poll(p, 2, 20000) == 1 && !p[0].revents && p[1].revents == POLLIN);
+}
+
+static void who_is_late_counts_itself_out_nowhere(void **state)
+{
+	const uint64_t other = 3ULL << 32 | 1; /* a thread of another socket's */
+	pid_t pid;
+
+	(void)state;
+	publish_left();
+	pid = start(wait_for_both, lead_library);
+	step_to(1);
+	await_count(&sh->slot[1].natives);
+	sh->ino[1] = 0;
+	__atomic_store_n(&sh->slot[1].gen, 3, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&sh->slot[1].natives, other, __ATOMIC_SEQ_CST);
+	give("b");
+	finish(pid);
+	assert_int_equal(sh->slot[1].natives, other);
+	close(left[0]);
+	close(left[1]);
+}
+
+static void take_one(void)
+{
+	char c;
+
+	CHECK(recv(pair[0], &c, 1, 0) == 1 && c == 'b');
+}
+
+static void who_takes_late_counts_itself_out_nowhere(void **state)
+{
+	const uint64_t other = 3ULL << 32 | 1;
+	pid_t pid;
+
+	(void)state;
+	publish();
+	slot->takers = 1ULL << 32;
+	pid = start(take_one, lead_library);
+	step_to(1);
+	await_count(&slot->takers);
+	__atomic_store_n(&slot->takers, other, __ATOMIC_SEQ_CST);
+	give("b");
+	finish(pid);
+	assert_int_equal(slot->takers, other);
+}
+
 /* --- no agent any more -------------------------------------------------------------- */
 
 static void wait_and_leave(void)
@@ -362,6 +439,9 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(others_descriptors_are_the_kernels, setup, teardown),
 	    cmocka_unit_test_setup_teardown(a_socket_of_ours_is_the_rings, setup, teardown),
 	    cmocka_unit_test_setup_teardown(a_closed_ring_takes_nothing, setup, teardown),
+	    cmocka_unit_test_setup_teardown(who_is_late_counts_itself_out_nowhere, setup, teardown),
+	    cmocka_unit_test_setup_teardown(who_takes_late_counts_itself_out_nowhere, setup,
+					    teardown),
 	    cmocka_unit_test_setup_teardown(who_is_retired_is_as_before, setup, teardown),
 	};
 
