@@ -16,7 +16,7 @@
  *	an agent's	counts itself in gz_slot.natives, and then looks at the planes once more
  *	that trapped	and was let go on: its thread was noted, and must be seen elsewhere
  *	somebody's	whose calls do not trap, where the descriptor was sent by SCM_RIGHTS:
- *			only this process may have it, and no queue
+ *			only this process may have it, and no queue (see shows_descriptors())
  *
  * Of the one epoll that has it the agents' memory knows (gz_slot.watched); where another one may
  * have it, who waits there is woken by a token for each arrival from then on (GZ_WATCH_LOUD).
@@ -32,6 +32,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <linux/sockios.h>
 #include <unistd.h>
 
@@ -88,10 +89,23 @@ void gz_plane_note_epoll(struct gz_sock *s)
 		__atomic_store_n(&slot_of(s)->polled, 1, __ATOMIC_SEQ_CST);
 }
 
+/*
+ * Does fdinfo count the descriptors that lie in a connection which nobody has accepted?  They are
+ * shown for its listener since Linux 6.1 (unix_count_nr_fds()).
+ */
+static bool shows_descriptors(void)
+{
+	unsigned major, minor;
+	struct utsname u;
+
+	return uname(&u) == 0 && sscanf(u.release, "%u.%u", &major, &minor) == 2 &&
+	       (major > 6 || (major == 6 && minor >= 1));
+}
+
 void gz_plane_note_abroad(struct gz_sock *s, bool for_ever)
 {
 	atomic_store(&s->ring.abroad, true);
-	if (for_ever)
+	if (for_ever || !shows_descriptors())
 		atomic_store(&s->ring.no_back, true);
 }
 
