@@ -65,21 +65,18 @@ void gz_plane_back_later(struct gz_sock *s)
 
 /* --- who may be in a call: service threads ------------------------------------------- */
 
-void gz_plane_note_stray(struct gz_sock *s, pid_t tid, int nr)
+/* Return: false, there is no place */
+static bool add_stray(struct gz_sock *s, uint64_t word)
 {
-	const uint64_t word = (uint64_t)tid << 32 | (uint32_t)nr;
 	unsigned k = 0;
 
-	if (s->ring.i < 0 || s->type != SOCK_STREAM)
-		return;
 	pthread_mutex_lock(&s->lock);
-	while (k < GZ_STRAYS && s->ring.stray[k] && s->ring.stray[k] >> 32 != (uint64_t)tid)
+	while (k < GZ_STRAYS && s->ring.stray[k] && (s->ring.stray[k] ^ word) >> 32)
 		k++;
 	if (k < GZ_STRAYS)
 		s->ring.stray[k] = word;
-	else
-		s->ring.many_strays = true;
 	pthread_mutex_unlock(&s->lock);
+	return k < GZ_STRAYS;
 }
 
 void gz_plane_note_epoll(struct gz_sock *s)
@@ -133,6 +130,7 @@ static bool is_in_call(pid_t tid, int nr)
 	return now == nr || now == SYS_restart_syscall;
 }
 
+/* Forget those that are seen elsewhere.  Return: whether any is left */
 static bool has_strays(struct gz_sock *s)
 {
 	uint64_t seen[GZ_STRAYS];
@@ -140,22 +138,34 @@ static bool has_strays(struct gz_sock *s)
 
 	pthread_mutex_lock(&s->lock);
 	memcpy(seen, s->ring.stray, sizeof(seen));
-	any = s->ring.many_strays;
 	pthread_mutex_unlock(&s->lock);
-	for (unsigned k = 0; k < GZ_STRAYS && !any; k++)
-		any = seen[k] && is_in_call((pid_t)(seen[k] >> 32), (int)(uint32_t)seen[k]);
-	if (any)
-		return true;
+	for (unsigned k = 0; k < GZ_STRAYS; k++)
+		if (seen[k] && is_in_call((pid_t)(seen[k] >> 32), (int)(uint32_t)seen[k]))
+			seen[k] = 0;
 	pthread_mutex_lock(&s->lock);
-	/* Those that came meanwhile stay. */
 	any = s->ring.many_strays;
 	for (unsigned k = 0; k < GZ_STRAYS; k++) {
+		/* Those that came meanwhile stay. */
 		if (s->ring.stray[k] == seen[k])
 			s->ring.stray[k] = 0;
 		any |= s->ring.stray[k] != 0;
 	}
 	pthread_mutex_unlock(&s->lock);
 	return any;
+}
+
+void gz_plane_note_stray(struct gz_sock *s, pid_t tid, int nr)
+{
+	const uint64_t word = (uint64_t)tid << 32 | (uint32_t)nr;
+
+	if (s->ring.i < 0 || s->type != SOCK_STREAM || add_stray(s, word))
+		return;
+	has_strays(s);
+	if (add_stray(s, word))
+		return;
+	pthread_mutex_lock(&s->lock);
+	s->ring.many_strays = true;
+	pthread_mutex_unlock(&s->lock);
 }
 
 /* The number of a socket that descriptor @name in @dir is; 0: it is none */

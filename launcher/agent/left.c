@@ -14,6 +14,7 @@
 
 #include "launcher/agent/agent.h"
 
+#define ASK_US 1000000
 #define BACK_NS 200000000LL /* others may have the worker's core */
 
 bool await_back(const struct gz_slot *s)
@@ -67,10 +68,10 @@ void ask_back(int fd, struct gz_slot *s)
 {
 	uint64_t back = __atomic_load_n(&s->back, __ATOMIC_RELAXED);
 
-	/* One of those who see it */
+	/* One of those who see it, and another one if the engine says nothing */
 	if (back && (int64_t)(tsc() - back) > 0 &&
-	    __atomic_compare_exchange_n(&s->back, &back, 0, false, __ATOMIC_SEQ_CST,
-					__ATOMIC_RELAXED))
+	    __atomic_compare_exchange_n(&s->back, &back, tsc() + (uint64_t)ASK_US * SH->mhz, false,
+					__ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
 		gz_ask_about(GZ_ASK_BACK, (uint64_t)(uint32_t)fd, 0, 0, 0);
 }
 
