@@ -55,12 +55,13 @@
 void gz_plane_back_later(struct gz_sock *s)
 {
 	unsigned n = atomic_fetch_add(&s->ring.outs, 1);
-	uint64_t us = (uint64_t)BACK_US << (n < BACK_DOUBLED ? n : BACK_DOUBLED);
+	uint64_t us = (uint64_t)BACK_US << (n < BACK_DOUBLED ? n : BACK_DOUBLED), back;
 
 	if (atomic_load(&s->ring.abroad) && us < SEARCH_US)
 		us = SEARCH_US;
-	__atomic_store_n(&slot_of(s)->back, rte_rdtsc() + us * (rte_get_tsc_hz() / 1000000),
-			 __ATOMIC_SEQ_CST);
+	back = rte_rdtsc() + us * (rte_get_tsc_hz() / 1000000);
+	atomic_store(&s->ring.back, back);
+	__atomic_store_n(&slot_of(s)->back, back, __ATOMIC_SEQ_CST);
 }
 
 /* --- who may be in a call: service threads ------------------------------------------- */
@@ -224,7 +225,7 @@ static bool process_has(pid_t pid, ino_t ino, bool own)
 }
 
 /* Is it somebody's who is not @pid, or on its way to somebody? */
-static bool is_abroad(ino_t ino, pid_t pid)
+static bool search(ino_t ino, pid_t pid)
 {
 	struct dirent *e;
 	bool has = false;
@@ -253,17 +254,32 @@ static bool is_parked(const struct gz_service *sv, const struct gz_sock *s)
 	return false;
 }
 
+/* Where there is no time to find out it is. */
+static bool is_abroad(struct gz_call_ctx *c)
+{
+	const uint64_t began = gz_now_ns();
+	struct stat st;
+	bool is;
+
+	if (began < c->sv->search || fstat(c->fd, &st) < 0)
+		return true;
+	is = search(st.st_ino, gz_app_process(c->tid));
+	/* All descriptors of all processes are looked at: a twentieth of the time at most. */
+	c->sv->search = gz_now_ns();
+	c->sv->search += 20 * (c->sv->search - began);
+	return is;
+}
+
 static bool may_come_back(struct gz_call_ctx *c)
 {
 	struct gz_sock *s = c->s;
-	struct stat st;
 
 	if (atomic_load(&s->no_ring) || atomic_load(&s->ring.no_back) || !gz_plane_has(&s->opt) ||
 	    gz_file_flags(c->fd) & O_ASYNC || s->client->plane->no_more || is_parked(c->sv, s) ||
 	    has_strays(s))
 		return false;
 	if (atomic_load(&s->ring.abroad)) {
-		if (fstat(c->fd, &st) < 0 || is_abroad(st.st_ino, gz_app_process(c->tid)))
+		if (is_abroad(c))
 			return false;
 		atomic_store(&s->ring.abroad, false);
 	}
@@ -276,7 +292,8 @@ void gz_plane_asked_back(struct gz_call_ctx *c)
 	uint32_t was;
 
 	if (!gz_service_resolve(c) || !(s = c->s) || s->ring.i < 0 || s->type != SOCK_STREAM ||
-	    s->client != c->sv->client || gz_plane_is_ring(s))
+	    s->client != c->sv->client || gz_plane_is_ring(s) ||
+	    rte_rdtsc() < atomic_load(&s->ring.back))
 		return;
 	/* O_NONBLOCK may have been changed past the agents; who changes it now is right. */
 	was = __atomic_load_n(&slot_of(s)->nonblock, __ATOMIC_SEQ_CST);

@@ -79,6 +79,7 @@ struct gz_ring_end {
 	_Atomic unsigned outs;
 	_Atomic bool abroad;	   /* somebody may have it whose calls do not trap */
 	_Atomic bool no_back;	   /* that cannot be known any more */
+	_Atomic uint64_t back;	   /* as in the slot, which may say anything */
 	uint64_t stray[GZ_STRAYS]; /* tid:32, call:32, of one that was let go on; @lock */
 	bool many_strays;
 	/* Where the program had its descriptor last, as far as we saw; it may be gone. */

@@ -72,6 +72,7 @@ struct gz_service {
 	uint64_t last_at; /* ns */
 	unsigned crowd;	  /* how much it looks as if several threads called at once */
 	bool apart;
+	uint64_t search; /* ns: back.c does not look through /proc before */
 	TAILQ_HEAD(gz_parked, gz_call_ctx) parked;
 	unsigned nparked;
 	TAILQ_HEAD(, gz_waiting) waiting; /* received, not looked at yet */
