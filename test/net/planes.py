@@ -6,7 +6,8 @@
 #					with its standard input
 #
 # Two of them come back, for they go on, the second by an epoll; that one is full then, which a
-# socket that is loud could not be.
+# socket that is loud could not be.  With GZ_KEEPER, where keeper.py listens, others go on and must
+# not: another program has the one, one is on its way to nobody, and a thread is in a call on one.
 
 import contextlib
 import ctypes
@@ -14,6 +15,7 @@ import os
 import select
 import socket
 import sys
+import threading
 import time
 
 server = socket.create_server((sys.argv[1], int(sys.argv[2])))
@@ -41,6 +43,42 @@ def goes_on(here, there, wait):
         wait()
         assert here.recv(1) == b"y"
         here.send(b"z")
+
+
+def pass_on(path, sock):
+    """Send it to who listens there.  Return: the connection to that one"""
+    way = socket.socket(socket.AF_UNIX)
+    way.connect(path)
+    socket.send_fds(way, [b"-"], [sock.fileno()])
+    held.append(way)
+    return way
+
+
+def stay_away(keeper):
+    stays = []
+    here, there = connection("passed-on:kept")
+    stays.append((here, there))
+    assert pass_on(keeper, here).recv(1) == b"k"
+    here, there = connection("passed-on:unaccepted")
+    stays.append((here, there))
+    nobody = socket.socket(socket.AF_UNIX)
+    nobody.bind("")
+    nobody.listen()
+    held.append(nobody)
+    pass_on(nobody.getsockname(), here)
+    here, there = connection("call:thread")
+    stays.append((here, there))
+    r, w = os.pipe()
+    held.extend((r, w))
+    thread = threading.Thread(target=os.splice, args=(here.fileno(), w, 9), daemon=True)
+    thread.start()
+    until = time.monotonic() + 1.2
+    while time.monotonic() < until:
+        for here, there in stays:
+            here.send(b"z")
+            assert there.recv(1) == b"z"
+        time.sleep(0.002)
+    assert thread.is_alive()
 
 
 class Vector(ctypes.Structure):
@@ -116,5 +154,7 @@ held.extend((left, right))
 here, there = connection("urgent")
 there.send(b"!", socket.MSG_OOB)
 time.sleep(0.2)
+if "GZ_KEEPER" in os.environ:
+    stay_away(os.environ["GZ_KEEPER"])
 print("ready", flush=True)
 sys.stdin.read()

@@ -47,11 +47,13 @@ hold() {
 }
 
 # plane: ring is the default of this engine: each connection has its own reason.
-hold configured gz e python3 "$TEST_DIR/net/planes.py" 10.213.0.2 7001
+background keeper python3 "$TEST_DIR/net/keeper.py" "$WORK/keeper.sock"
+wait_line keeper listens
+GZ_KEEPER=$WORK/keeper.sock hold configured gz e python3 "$TEST_DIR/net/planes.py" 10.213.0.2 7001
 configured=$(python_of 7001)
 while read -r name port; do
 	[ "$name" != ready ] || continue
-	plane=relay why=$name
+	plane=relay why=${name%:*}
 	[[ $name != @(plain|many|back|epoll|one-shot) ]] || plane=ring why=
 	assert_eq "$(sockets 7001 plane | grep "^$port ")" "$port $plane" "the plane of $name"
 	assert_eq "$(sockets 7001 why | grep "^$port ")" "$port $why" "the reason of $name"
@@ -59,7 +61,7 @@ done <"$WORK/configured"
 assert_match "$(ctl e ss)" 'why:passed-on' "the table"
 assert_eq "$(of_process "$configured" plane)" ring "a process with the agent"
 assert [ "$(of_process "$configured" sites)" -gt 0 ]
-assert_eq "$(of_process "$configured" left)" 8 "sockets that left the rings, two of them urgent"
+assert_eq "$(of_process "$configured" left)" 11 "sockets that left the rings, two of them urgent"
 assert_eq "$(of_process "$configured" came_back)" 2 "sockets that came back"
 
 # --relay is stronger, and so is --ring where the configuration says relay.
