@@ -52,16 +52,22 @@
 
 /* --- when ------------------------------------------------------------------------ */
 
+static void ask_after(struct gz_sock *s, uint64_t us)
+{
+	const uint64_t back = rte_rdtsc() + us * (rte_get_tsc_hz() / 1000000);
+
+	atomic_store(&s->ring.back, back);
+	__atomic_store_n(&slot_of(s)->back, back, __ATOMIC_SEQ_CST);
+}
+
 void gz_plane_back_later(struct gz_sock *s)
 {
 	unsigned n = atomic_fetch_add(&s->ring.outs, 1);
-	uint64_t us = (uint64_t)BACK_US << (n < BACK_DOUBLED ? n : BACK_DOUBLED), back;
+	uint64_t us = (uint64_t)BACK_US << (n < BACK_DOUBLED ? n : BACK_DOUBLED);
 
 	if (atomic_load(&s->ring.abroad) && us < SEARCH_US)
 		us = SEARCH_US;
-	back = rte_rdtsc() + us * (rte_get_tsc_hz() / 1000000);
-	atomic_store(&s->ring.back, back);
-	__atomic_store_n(&slot_of(s)->back, back, __ATOMIC_SEQ_CST);
+	ask_after(s, us);
 }
 
 /* --- who may be in a call: service threads ------------------------------------------- */
@@ -254,14 +260,13 @@ static bool is_parked(const struct gz_service *sv, const struct gz_sock *s)
 	return false;
 }
 
-/* Where there is no time to find out it is. */
 static bool is_abroad(struct gz_call_ctx *c)
 {
 	const uint64_t began = gz_now_ns();
 	struct stat st;
 	bool is;
 
-	if (began < c->sv->search || fstat(c->fd, &st) < 0)
+	if (fstat(c->fd, &st) < 0)
 		return true;
 	is = search(st.st_ino, gz_app_process(c->tid));
 	/* All descriptors of all processes are looked at: a twentieth of the time at most. */
@@ -289,12 +294,19 @@ static bool may_come_back(struct gz_call_ctx *c)
 void gz_plane_asked_back(struct gz_call_ctx *c)
 {
 	struct gz_sock *s;
+	uint64_t now;
 	uint32_t was;
 
 	if (!gz_service_resolve(c) || !(s = c->s) || s->ring.i < 0 || s->type != SOCK_STREAM ||
 	    s->client != c->sv->client || gz_plane_is_ring(s) ||
 	    rte_rdtsc() < atomic_load(&s->ring.back))
 		return;
+	/* Others' turn comes before one that was looked for just now (gz_plane_back_later()). */
+	now = gz_now_ns();
+	if (atomic_load(&s->ring.abroad) && now < c->sv->search) {
+		ask_after(s, (c->sv->search - now) / 1000 + 1);
+		return;
+	}
 	/* O_NONBLOCK may have been changed past the agents; who changes it now is right. */
 	was = __atomic_load_n(&slot_of(s)->nonblock, __ATOMIC_SEQ_CST);
 	__atomic_compare_exchange_n(&slot_of(s)->nonblock, &was,
