@@ -524,8 +524,6 @@ static void from_app(struct gz_sock *s)
 	}
 	if (s->end_eof)
 		s->app_eof = true;
-	if (s->hup && s->end_eof)
-		left_unread(s);
 }
 
 /* The peer's reset, after all bytes that came before it. */
@@ -612,6 +610,9 @@ void gz_relay_pump(struct gz_worker *w, struct gz_sock *s)
 		to_app(s);
 		gz_arrival_unlock(s);
 		from_app(s);
+		/* That resets it, whatever else is to be sent yet. */
+		if (s->hup)
+			left_unread(s);
 		gz_urgent_send(s);
 		gz_stack_tx(s);
 		/* What was kept back by the low-water mark may go now. */
