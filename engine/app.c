@@ -338,23 +338,23 @@ bool gz_app_is_vfork_child(pid_t pid)
 	return parent > 1 && syscall(SYS_kcmp, parent, pid, KCMP_VM, 0, 0) == 0;
 }
 
-unsigned gz_app_holds(pid_t pid, ino_t ino)
+bool gz_app_holds(pid_t pid, ino_t ino)
 {
 	char path[64], link[64], want[64];
 	struct dirent *e;
-	unsigned n = 0;
+	bool found = false;
 	DIR *d;
 
 	snprintf(want, sizeof(want), "socket:[%lu]", (unsigned long)ino);
 	snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
 	d = opendir(path);
-	while (d && (e = readdir(d))) {
+	while (d && !found && (e = readdir(d))) {
 		ssize_t k = readlinkat(dirfd(d), e->d_name, link, sizeof(link) - 1);
 
 		link[k > 0 ? k : 0] = 0;
-		n += !strcmp(link, want);
+		found = !strcmp(link, want);
 	}
 	if (d)
 		closedir(d);
-	return n;
+	return found;
 }

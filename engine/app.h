@@ -77,7 +77,7 @@ int gz_app_interrupted(pid_t tid);
 /** Is its memory its parent's?  Unknown is no. */
 bool gz_app_is_vfork_child(pid_t pid);
 
-/** So many descriptors of process @pid are the socket with this inode. */
-unsigned gz_app_holds(pid_t pid, ino_t ino);
+/** Has process @pid a descriptor that is the socket with this inode? */
+bool gz_app_holds(pid_t pid, ino_t ino);
 
 #endif

@@ -555,11 +555,6 @@ static uint32_t on_the_way(struct gz_sock *s)
 	return (uint32_t)inq - s->lag + gz_plane_unseen(s);
 }
 
-uint32_t gz_unsent(struct gz_sock *s)
-{
-	return atomic_load(&s->unsent) + on_the_way(s);
-}
-
 static int64_t do_ioctl(struct gz_call_ctx *c)
 {
 	struct gz_sock *s = c->s;
@@ -582,7 +577,7 @@ static int64_t do_ioctl(struct gz_call_ctx *c)
 	if (gz_sock_state(s) == GZ_LISTENING)
 		return -EINVAL;
 	if ((unsigned)c->args[1] == SIOCOUTQ) {
-		v = (int)gz_unsent(s);
+		v = (int)(atomic_load(&s->unsent) + on_the_way(s));
 	} else {
 		gz_info_ask(s);
 		v = (int)on_the_way(s);

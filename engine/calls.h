@@ -57,8 +57,6 @@ int gz_claim_anew(struct gz_call_ctx *c, struct gz_end end, bool to_listen);
  * has not those of the stack, would say EADDRNOTAVAIL.
  */
 int64_t gz_bind_kernels(struct gz_call_ctx *c);
-/** Bytes of a connection that the peer has not acknowledged, wherever they are: SIOCOUTQ */
-uint32_t gz_unsent(struct gz_sock *s);
 
 /* connect.c */
 int64_t gz_do_connect(struct gz_call_ctx *c);

@@ -1,52 +1,47 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * linger.c - What a close() with SO_LINGER waits for
+ * linger.c - Which close() waits, as SO_LINGER says
  *
- * The waiting is the agent's (linger(), launcher/agent/fds.c): for bytes, not for the FIN, which
- * goes with the close itself.  That is the last close if no other descriptor of any process is
- * the same socket.
+ * The agent closes, and asks then (linger(), launcher/agent/fds.c): the number is free, no epoll
+ * has it and no child gets it while it waits.  What is waited for the engine's end tells.  It hangs
+ * up with the last close, and not before; and what the worker has of the socket is released, and
+ * its slot with it, once all bytes are acknowledged.
  */
-#include <dirent.h>
-#include <stdlib.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#include <poll.h>
 
-#include "engine/app.h"
-#include "engine/calls.h"
-#include "engine/linger.h"
-#include "engine/service.h"
+#include "engine/plane_inner.h"
+#include "engine/worker.h"
 
-static bool is_last(int fd)
+/* Its slot may have been given to another one. */
+static bool is_still(struct gz_plane *p, const struct gz_leave *l)
 {
-	DIR *d = opendir("/proc");
-	struct dirent *e;
-	unsigned n = 0;
-	struct stat st;
+	bool is;
 
-	if (fstat(fd, &st) < 0)
-		n = 2;
-	while (d && n <= 1 && (e = readdir(d))) {
-		pid_t pid = atoi(e->d_name);
-
-		if (pid > 0 && pid != getpid())
-			n += gz_app_holds(pid, st.st_ino);
-	}
-	if (d)
-		closedir(d);
-	return n == 1;
+	pthread_mutex_lock(&p->lock);
+	is = p->gen[l->slot] == l->gen;
+	pthread_mutex_unlock(&p->lock);
+	return is;
 }
 
-int64_t gz_linger_asked(struct gz_call_ctx *c)
+static bool lingers(struct gz_worker *w, struct gz_sock *s)
 {
-	struct gz_sock *s;
+	struct pollfd end = {.fd = s->end_fd, .events = POLLIN | POLLRDHUP};
 
-	if (!gz_service_resolve(c) || !c->s || c->s->type != SOCK_STREAM)
-		return 0;
-	s = c->s;
-	/* What is unread resets it. */
-	if (gz_sock_state(s) != GZ_ESTABLISHED || atomic_load(&s->unread) || gz_plane_unread(s) ||
-	    (c->args[3] && !is_last(c->fd)))
-		return 0;
-	return gz_unsent(s);
+	/* Its event may not have been seen; unread bytes reset it in here. */
+	if (end.fd >= 0 && poll(&end, 1, 0) > 0)
+		gz_relay_event(s, (uint32_t)end.revents);
+	gz_relay_pump(w, s);
+	return s->on_worker && s->app_gone && s->flow;
+}
+
+void gz_plane_on_lingers(struct gz_worker *w, struct gz_plane *p, struct gz_leave *l)
+{
+	struct gz_sock *s = gz_plane_owner(p, l->slot);
+
+	if (s && s->type == SOCK_STREAM && is_still(p, l)) {
+		gz_sock_ref(s);
+		l->lingers = lingers(w, s);
+		gz_sock_unref(s);
+	}
+	sem_post(&l->done);
 }

@@ -411,16 +411,21 @@ void gz_plane_detach(struct gz_client *c)
 }
 
 /* The worker is prompt; what it waits for has a deadline. */
+static void ask_and_wait(enum gz_op op, struct gz_client *c, struct gz_leave *l)
+{
+	sem_init(&l->done, 0, 0);
+	post(op, l->sock, c, l);
+	for (unsigned n = l->sock ? 1 : gz_nworkers; n; n--)
+		while (sem_wait(&l->done) < 0 && errno == EINTR)
+			;
+	sem_destroy(&l->done);
+}
+
 static bool ask(enum gz_op op, struct gz_sock *s, struct gz_client *c, int fd)
 {
 	struct gz_leave l = {.sock = s, .fd = fd};
 
-	sem_init(&l.done, 0, 0);
-	post(op, s, c, &l);
-	for (unsigned n = s ? 1 : gz_nworkers; n; n--)
-		while (sem_wait(&l.done) < 0 && errno == EINTR)
-			;
-	sem_destroy(&l.done);
+	ask_and_wait(op, c, &l);
 	return l.back;
 }
 
@@ -440,6 +445,15 @@ void gz_plane_leave(struct gz_sock *s, int fd)
 bool gz_plane_come_back(struct gz_sock *s, int fd)
 {
 	return ask(GZ_OP_BACK, s, NULL, fd);
+}
+
+bool gz_plane_lingers(struct gz_client *c, uint32_t slot, uint32_t gen)
+{
+	struct gz_leave l = {.fd = -1, .slot = slot, .gen = gen};
+
+	if (slot < GZ_SLOTS)
+		ask_and_wait(GZ_OP_LINGERS, c, &l);
+	return l.lingers;
 }
 
 void gz_workers_settle(void)

@@ -57,6 +57,9 @@ struct gz_leave {
 	bool own;   /* nobody waits; @fd and this are the worker's to free */
 	bool wakes; /* somebody slept on the shadow, and is to look anew first */
 	bool back;  /* GZ_OP_BACK: it is in the rings */
+	/* GZ_OP_LINGERS: of which socket, and the answer */
+	uint32_t slot, gen;
+	bool lingers;
 	sem_t done;
 };
 
@@ -220,6 +223,15 @@ void gz_plane_asked_back(struct gz_call_ctx *c);
  */
 bool gz_plane_come_back(struct gz_sock *s, int fd);
 
+/**
+ * gz_plane_lingers() - Is close() to wait, as SO_LINGER says? (GZ_ASK_LINGERS)
+ * @slot, @gen:	Whose descriptor the agent has closed
+ *
+ * The service thread.  Return: that was the last one, and the peer has not acknowledged all that
+ * was sent; when it has, the slot gets another number
+ */
+bool gz_plane_lingers(struct gz_client *c, uint32_t slot, uint32_t gen);
+
 /** What an orphan has left.  Return: pieces, 0: nothing */
 int gz_plane_orphan(struct gz_sock *s, struct iovec v[2]);
 void gz_plane_orphan_taken(struct gz_sock *s, uint32_t n);
@@ -278,5 +290,7 @@ bool gz_plane_is_fading(struct gz_worker *w, struct gz_sock *s);
 void gz_plane_on_leave(struct gz_worker *w, struct gz_leave *l);
 /** A message of gz_plane_come_back() */
 void gz_plane_on_back(struct gz_worker *w, struct gz_leave *l);
+/** A message of gz_plane_lingers() */
+void gz_plane_on_lingers(struct gz_worker *w, struct gz_plane *p, struct gz_leave *l);
 
 #endif

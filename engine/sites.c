@@ -35,7 +35,6 @@
 #include "engine/calls.h"
 #include "engine/lane.h"
 #include "engine/lead.h"
-#include "engine/linger.h"
 #include "engine/off_ring.h"
 #include "engine/service.h"
 #include "engine/shadow.h"
@@ -694,8 +693,9 @@ enum gz_sites gz_sites_trap(struct gz_call_ctx *c, const struct gz_call_info *ca
 
 		if (what & GZ_ASK_BACK)
 			gz_plane_asked_back(c);
-		else if (what == GZ_ASK_UNSENT)
-			r = gz_linger_asked(c);
+		else if (what == GZ_ASK_LINGERS)
+			r = gz_plane_lingers(c->sv->client, (uint32_t)c->args[3],
+					     (uint32_t)c->args[4]);
 		else
 			r = what & GZ_ASK_ACCEPTED ? gz_accept_asked(c) : gz_lane_asked(c);
 

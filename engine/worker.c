@@ -268,6 +268,9 @@ static void handle(struct gz_worker *w, struct gz_msg *m)
 		gz_lane_no_more(m->client->plane);
 		sem_post(&m->leave->done);
 		break;
+	case GZ_OP_LINGERS:
+		gz_plane_on_lingers(w, m->client->plane, m->leave);
+		break;
 	case GZ_OP_ADDRESS:
 		gz_netif_address((unsigned)m->id);
 		break;

@@ -52,6 +52,7 @@ enum gz_op {
 	GZ_OP_BEGIN,	 /* sock was accepted, its bytes go through its ring */
 	GZ_OP_LEAVE,	 /* sock leaves the rings, see leave */
 	GZ_OP_BACK,	 /* it comes back to them, see leave */
+	GZ_OP_LINGERS,	 /* client, leave: was it closed, and is it to be waited for? */
 	GZ_OP_DATAGRAMS, /* some were left to the worker to send */
 	GZ_OP_NO_LANES,	 /* client: none of its connections goes by lanes any more; leave */
 	GZ_OP_ADDRESS,	 /* gz_own4() or the MTU changed at a port, by DHCP */
@@ -69,7 +70,7 @@ struct gz_msg {
 			       * ADDRESS: the port */
 	struct gz_flow *flow;
 	struct gz_client *client; /* PLANE: a reference comes along */
-	struct gz_leave *leave;	  /* BEGIN, LEAVE, BACK: who waits */
+	struct gz_leave *leave;	  /* BEGIN, LEAVE, BACK, LINGERS: who waits */
 	int fd;
 	uint32_t prefix;
 	struct gz_urgent urgent;

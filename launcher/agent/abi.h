@@ -21,7 +21,7 @@
 #ifndef GZ_AGENT_ABI_H
 #define GZ_AGENT_ABI_H
 
-#define GZ_AGENT_VERSION 9
+#define GZ_AGENT_VERSION 10
 #define GZ_AGENT_MAGIC 0x31746e6567417a47 /* "GzAgent1" */
 
 /* --- the region ---------------------------------------------------------- */
@@ -192,7 +192,7 @@
 #define GZ_ASK_REFUSE 0x10000
 #define GZ_ASK_ACCEPTED 0x20000 /* and SOCK_*; above 32 bits, the listener: see gz_knock */
 #define GZ_ASK_BACK 0x40000	/* the socket may come back, see gz_slot.back */
-#define GZ_ASK_UNSENT 0x80000	/* bytes that a last close() waits for, see engine/linger.c */
+#define GZ_ASK_LINGERS 0x80000	/* does its close() wait?  See gz_plane_lingers() */
 #define GZ_PEER 28		/* struct sockaddr_in6 */
 
 #ifndef __ASSEMBLER__

@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/close_range.h>
 #include <linux/kcmp.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -15,6 +16,8 @@
 
 #define LINGER_FIRST_NS 200000 /* between two looks, doubled up to */
 #define LINGER_MOST_NS 10000000
+#define LINGER_ASK_NS 1000000000
+#define LINGERING 32 /* sockets that one call waits for */
 
 /* The slot of the shadow with this inode, or NOT_OURS */
 static int find(uint64_t ino, uint32_t *gen)
@@ -358,20 +361,77 @@ static void forget_range(uint32_t first, uint32_t last)
 		forget((uint32_t)fd);
 }
 
+/* A socket that lingers, before it is closed */
+struct lingering {
+	uint32_t slot, gen, seconds;
+};
+
+/* Return: whether @slot's socket does */
+static bool note_lingering(int slot, struct lingering *l)
+{
+	const struct gz_slot *s;
+
+	if (slot < 0)
+		return false;
+	s = &SH->slot[slot];
+	l->slot = (uint32_t)slot;
+	l->gen = __atomic_load_n(&s->gen, __ATOMIC_ACQUIRE);
+	l->seconds = __atomic_load_n(&s->linger, __ATOMIC_RELAXED);
+	return l->seconds;
+}
+
+/* Those of a range that this process has used.  Return: how many, LINGERING at most */
+static unsigned find_lingering(uint32_t first, uint32_t last, struct lingering *l)
+{
+	uint32_t high = __atomic_load_n(&PRIV->high_fd, __ATOMIC_RELAXED);
+	unsigned n = 0;
+
+	for (uint64_t fd = first; fd <= last && fd <= high && fd < GZ_FD_MAX && n < LINGERING; fd++)
+		if ((__atomic_load_n(&PRIV->fd[fd], __ATOMIC_RELAXED) & 0xffff) >= GZ_FD_SLOT)
+			n += note_lingering(lookup((uint32_t)fd), &l[n]);
+	return n;
+}
+
 /*
  * SO_LINGER: the last close() waits until all that was sent is acknowledged, or a signal comes
- * (sk_stream_wait_close()).  Whether it is the last, and how much that is, the engine knows.
+ * (sk_stream_wait_close()).  Whether it was the last, and must wait, the engine knows: who may be
+ * gone, so it is asked now and then.  Return: false, for a signal
  */
-static void linger(uint32_t fd, const struct gz_slot *s)
+static bool linger(const struct lingering *l)
 {
-	int64_t until = now_ns() + __atomic_load_n(&s->linger, __ATOMIC_RELAXED) * 1000000000LL;
+	const uint32_t *gen = &SH->slot[l->slot].gen;
+	int64_t until = now_ns() + l->seconds * 1000000000LL;
 	struct timespec pause = {.tv_nsec = LINGER_FIRST_NS};
 
-	for (uint64_t first = 1; gz_ask_about(GZ_ASK_UNSENT, fd, first, 0, 0) > 0; first = 0) {
-		if (now_ns() >= until || gz_sleep(SYS_nanosleep, (uint64_t)&pause, 0, 0, 0, 0, 0))
-			return;
-		if (pause.tv_nsec < LINGER_MOST_NS)
-			pause.tv_nsec *= 2;
+	while (gz_ask_about(GZ_ASK_LINGERS, (uint64_t)-1, l->slot, l->gen, 0) > 0) {
+		for (int64_t now = now_ns(), ask = now + LINGER_ASK_NS; now < ask; now = now_ns()) {
+			if (now >= until)
+				return true;
+			if (pause.tv_nsec > until - now)
+				pause.tv_nsec = until - now;
+			if (gz_sleep(SYS_nanosleep, (uint64_t)&pause, 0, 0, 0, 0, 0))
+				return false;
+			if (__atomic_load_n(gen, __ATOMIC_ACQUIRE) != l->gen)
+				return true;
+			if (pause.tv_nsec < LINGER_MOST_NS)
+				pause.tv_nsec *= 2;
+		}
+	}
+	return true;
+}
+
+/* Does it close anything, if nobody changes the number of its source meanwhile? */
+static bool closes(const struct regs *r)
+{
+	switch (r->rax) {
+	case SYS_close:
+		return true;
+	case SYS_close_range:
+		return !((uint32_t)r->rdx & ~(uint32_t)CLOSE_RANGE_UNSHARE);
+	default:
+		return (uint32_t)r->rdi != (uint32_t)r->rsi &&
+		       (r->rax == SYS_dup2 || !((uint32_t)r->rdx & ~(uint32_t)O_CLOEXEC)) &&
+		       call(SYS_fcntl, r->rdi, F_GETFD, 0, 0) >= 0;
 	}
 }
 
@@ -382,6 +442,9 @@ static void linger(uint32_t fd, const struct gz_slot *s)
 int closing(struct regs *r)
 {
 	uint32_t first = (uint32_t)r->rdi, last = first;
+	struct lingering l[LINGERING];
+	unsigned n;
+	int slot;
 
 	if (r->rax == SYS_dup2 || r->rax == SYS_dup3)
 		first = last = (uint32_t)r->rsi;
@@ -389,10 +452,10 @@ int closing(struct regs *r)
 		last = (uint32_t)r->rsi;
 	else if (r->rax != SYS_close)
 		return TRAP;
-	int slot = first == last ? lookup(first) : NOT_OURS;
-
-	if (slot >= 0 && __atomic_load_n(&SH->slot[slot].linger, __ATOMIC_RELAXED))
-		linger(first, &SH->slot[slot]);
+	if (!closes(r))
+		return NATIVE;
+	slot = first == last ? lookup(first) : NOT_OURS;
+	n = first == last ? note_lingering(slot, l) : find_lingering(first, last, l);
 	if (may_keep())
 		unwatch_range(first, last);
 	if (slot >= 0)
@@ -403,5 +466,8 @@ int closing(struct regs *r)
 	/* It may have been the last: what comes from here on is refused. */
 	if (slot >= 0 && has_datagrams(&SH->slot[slot]))
 		__atomic_store_n(&SH->slot[slot].leave, 1, __ATOMIC_SEQ_CST);
+	/* One after the other, the last one first (task_work_run()) */
+	while (n && linger(&l[n - 1]))
+		n--;
 	return DONE;
 }

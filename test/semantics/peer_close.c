@@ -128,56 +128,6 @@ static void close_delivers_what_was_sent(void)
 	CHECK_EQ(read_to_end(fd[1]), sent);
 }
 
-/* close() with a linger time waits for the peer to acknowledge all. */
-static void linger_waits(void)
-{
-	struct linger five = {.l_onoff = 1, .l_linger = 5};
-	static char big[16 << 20];
-	long long start;
-	int fd[2];
-	pthread_t t;
-	ssize_t sent;
-
-	tcp_pair(fd);
-	set_nonblock(fd[0]);
-	sent = OK(send(fd[0], big, sizeof(big), 0));
-	OK(fcntl(fd[0], F_SETFL, 0));
-	OK(setsockopt(fd[0], SOL_SOCKET, SO_LINGER, &five, sizeof(five)));
-	t = thread(drain_later, &fd[1]);
-	start = now_ms();
-	OK(close(fd[0]));
-	CHECK(now_ms() - start >= 150);
-	CHECK_EQ((size_t)join(t), sent);
-}
-
-/* But not while somebody else has the socket. */
-static void linger_is_the_last_ones(void)
-{
-	struct linger five = {.l_onoff = 1, .l_linger = 5};
-	static char big[16 << 20];
-	long long start;
-	int fd[2], go[2];
-	ssize_t sent;
-	pid_t pid;
-
-	tcp_pair(fd);
-	OK(pipe(go));
-	set_nonblock(fd[0]);
-	sent = OK(send(fd[0], big, sizeof(big), 0));
-	OK(setsockopt(fd[0], SOL_SOCKET, SO_LINGER, &five, sizeof(five)));
-	pid = child();
-	if (!pid) {
-		CHECK_EQ(read(go[0], (char[1]){0}, 1), 1);
-		_exit(0);
-	}
-	start = now_ms();
-	OK(close(fd[0]));
-	CHECK(now_ms() - start < 1000);
-	CHECK_EQ(write(go[1], "g", 1), 1);
-	reap(pid);
-	CHECK_EQ((ssize_t)read_all(fd[1], big, sizeof(big)), sent);
-}
-
 CHECK_MAIN(CASE(eof_twice), CASE(eof_nonblocking), CASE(write_ok_then_epipe), CASE(error_is_epipe),
 	   CASE(sigpipe_kills), CASE(fresh_socket_sends_sigpipe), CASE(both_closed),
-	   CASE(close_delivers_what_was_sent), ASIDE(linger_waits), CASE(linger_is_the_last_ones))
+	   CASE(close_delivers_what_was_sent))
