@@ -338,23 +338,66 @@ bool gz_app_is_vfork_child(pid_t pid)
 	return parent > 1 && syscall(SYS_kcmp, parent, pid, KCMP_VM, 0, 0) == 0;
 }
 
-bool gz_app_holds(pid_t pid, ino_t ino)
+bool gz_app_each_process(bool (*fn)(pid_t pid, void *arg), void *arg)
 {
-	char path[64], link[64], want[64];
+	DIR *d = opendir("/proc");
 	struct dirent *e;
-	bool found = false;
+	bool more = true;
+
+	if (!d)
+		return false;
+	while (more && (e = readdir(d))) {
+		pid_t pid = atoi(e->d_name);
+
+		if (pid > 0 && pid != getpid())
+			more = fn(pid, arg);
+	}
+	closedir(d);
+	return true;
+}
+
+int gz_app_each_socket(pid_t pid, bool (*fn)(int fd, ino_t ino, void *arg), void *arg)
+{
+	char path[64], link[64];
+	struct dirent *e;
+	bool more = true;
 	DIR *d;
 
-	snprintf(want, sizeof(want), "socket:[%lu]", (unsigned long)ino);
 	snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
 	d = opendir(path);
-	while (d && !found && (e = readdir(d))) {
-		ssize_t k = readlinkat(dirfd(d), e->d_name, link, sizeof(link) - 1);
+	if (!d)
+		return -errno;
+	while (more && (e = readdir(d))) {
+		ssize_t n = readlinkat(dirfd(d), e->d_name, link, sizeof(link) - 1);
+		unsigned long ino;
 
-		link[k > 0 ? k : 0] = 0;
-		found = !strcmp(link, want);
+		link[n > 0 ? n : 0] = 0;
+		if (sscanf(link, "socket:[%lu]", &ino) == 1)
+			more = fn(atoi(e->d_name), ino, arg);
 	}
-	if (d)
-		closedir(d);
-	return found;
+	closedir(d);
+	return 0;
+}
+
+/* Of gz_app_holds() */
+struct wanted {
+	ino_t ino;
+	bool found;
+};
+
+static bool note_wanted(int fd, ino_t ino, void *arg)
+{
+	struct wanted *w = arg;
+
+	(void)fd;
+	w->found = ino == w->ino;
+	return !w->found;
+}
+
+bool gz_app_holds(pid_t pid, ino_t ino)
+{
+	struct wanted w = {.ino = ino};
+
+	gz_app_each_socket(pid, note_wanted, &w);
+	return w.found;
 }

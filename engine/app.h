@@ -77,6 +77,19 @@ int gz_app_interrupted(pid_t tid);
 /** Is its memory its parent's?  Unknown is no. */
 bool gz_app_is_vfork_child(pid_t pid);
 
+/**
+ * gz_app_each_process() - Call @fn for each process but this one, until it returns false
+ *
+ * Return: false, /proc cannot be read
+ */
+bool gz_app_each_process(bool (*fn)(pid_t pid, void *arg), void *arg);
+/**
+ * gz_app_each_socket() - Call @fn for each descriptor of process (or thread) @pid that is a socket,
+ * until it returns false
+ *
+ * Return: 0, or -errno of open(2): which ones it has is not known
+ */
+int gz_app_each_socket(pid_t pid, bool (*fn)(int fd, ino_t ino, void *arg), void *arg);
 /** Has process @pid a descriptor that is the socket with this inode? */
 bool gz_app_holds(pid_t pid, ino_t ino);
 

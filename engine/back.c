@@ -21,11 +21,9 @@
  * Of the one epoll that has it the agents' memory knows (gz_slot.watched); where another one may
  * have it, who waits there is woken by a token for each arrival from then on (GZ_WATCH_LOUD).
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
@@ -175,27 +173,14 @@ void gz_plane_note_stray(struct gz_sock *s, pid_t tid, int nr)
 	pthread_mutex_unlock(&s->lock);
 }
 
-/* The number of a socket that descriptor @name in @dir is; 0: it is none */
-static ino_t socket_at(DIR *dir, const char *name)
-{
-	char link[64];
-	unsigned long ino;
-	ssize_t n = readlinkat(dirfd(dir), name, link, sizeof(link) - 1);
-
-	if (n <= 0)
-		return 0;
-	link[n] = 0;
-	return sscanf(link, "socket:[%lu]", &ino) == 1 ? (ino_t)ino : 0;
-}
-
 /* May descriptors be on their way in the socket's queue?  Where that cannot be known they may */
-static bool has_descriptors(pid_t pid, const char *name)
+static bool has_descriptors(pid_t pid, int fd)
 {
-	char path[300], line[128];
+	char path[64], line[128];
 	unsigned n = 0;
 	FILE *f;
 
-	snprintf(path, sizeof(path), "/proc/%d/fdinfo/%s", (int)pid, name);
+	snprintf(path, sizeof(path), "/proc/%d/fdinfo/%d", (int)pid, fd);
 	f = fopen(path, "re");
 	if (!f)
 		return !is_gone(errno);
@@ -206,47 +191,39 @@ static bool has_descriptors(pid_t pid, const char *name)
 	return n;
 }
 
-/* Has process @pid socket @ino, or a queue that may have it?  Where that cannot be known it has */
-static bool process_has(pid_t pid, ino_t ino, bool own)
+struct search {
+	ino_t ino;
+	pid_t owner, at;
+	bool found;
+};
+
+/* Is it the socket, and not its owner's, or may it have that in its queue? */
+static bool look_at_socket(int fd, ino_t ino, void *arg)
 {
-	struct dirent *e;
-	bool has = false;
-	char path[64];
-	DIR *d;
+	struct search *l = arg;
 
-	snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
-	d = opendir(path);
-	if (!d)
-		return !is_gone(errno);
-	while (!has && (e = readdir(d))) {
-		ino_t at = socket_at(d, e->d_name);
-
-		if (at == ino)
-			has = !own;
-		else if (at)
-			has = has_descriptors(pid, e->d_name);
-	}
-	closedir(d);
-	return has;
+	l->found = ino == l->ino ? l->at != l->owner : has_descriptors(l->at, fd);
+	return !l->found;
 }
 
-/* Is it somebody's who is not @pid, or on its way to somebody? */
-static bool search(ino_t ino, pid_t pid)
+/* Where it cannot be known what a process has it has it. */
+static bool look_at_process(pid_t pid, void *arg)
 {
-	struct dirent *e;
-	bool has = false;
-	DIR *d = opendir("/proc");
+	struct search *l = arg;
+	int rc;
 
-	if (!d)
-		return true;
-	while (!has && (e = readdir(d))) {
-		pid_t p = atoi(e->d_name);
+	l->at = pid;
+	rc = gz_app_each_socket(pid, look_at_socket, l);
+	l->found |= rc < 0 && !is_gone(-rc);
+	return !l->found;
+}
 
-		if (p > 0 && p != getpid())
-			has = process_has(p, ino, p == pid);
-	}
-	closedir(d);
-	return has;
+/* Is it somebody's who is not @owner, or on its way to somebody? */
+static bool search(ino_t ino, pid_t owner)
+{
+	struct search l = {.ino = ino, .owner = owner};
+
+	return !gz_app_each_process(look_at_process, &l) || l.found;
 }
 
 /* Does a call wait here for it? */

@@ -12,7 +12,6 @@
  * all were reached; until then the duplicate stands for those who do, and a last close of the file
  * shows after theirs, as it should.
  */
-#include <dirent.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -104,20 +103,27 @@ static void add(struct gz_sock *old, ino_t ino, int fd)
 	pthread_mutex_unlock(&all.lock);
 }
 
+struct others {
+	struct gz_call_ctx *c;
+	pid_t own;
+	ino_t ino;
+};
+
+static bool reach_one(pid_t pid, void *arg)
+{
+	const struct others *o = arg;
+
+	if (pid != o->own && gz_app_holds(pid, o->ino))
+		gz_broker_reach(o->c, pid, gz_stale_look);
+	return true;
+}
+
 /* Before the call returns, for what they do next may be a read(). */
 static void reach_others(struct gz_call_ctx *c, ino_t ino)
 {
-	pid_t own = gz_app_process(c->tid), pid;
-	DIR *d = opendir("/proc");
-	struct dirent *e;
+	struct others o = {c, gz_app_process(c->tid), ino};
 
-	while (d && (e = readdir(d))) {
-		pid = atoi(e->d_name);
-		if (pid > 0 && pid != own && pid != getpid() && gz_app_holds(pid, ino))
-			gz_broker_reach(c, pid, gz_stale_look);
-	}
-	if (d)
-		closedir(d);
+	gz_app_each_process(reach_one, &o);
 }
 
 /* Has nobody the shadow any more?  @alive: those without a name, NULL: to be read */
@@ -194,34 +200,26 @@ static void replace(struct gz_call_ctx *c, int at, ino_t ino, int fd)
 	close(fd);
 }
 
+static bool look_at(int at, ino_t ino, void *arg)
+{
+	int fd = find(ino);
+
+	if (fd >= 0)
+		replace(arg, at, ino, fd);
+	return true;
+}
+
 void gz_stale_look(struct gz_call_ctx *c)
 {
 	pid_t *looked = &all.looked[(unsigned)c->tid % LOOKED];
-	char path[64], link[64];
-	struct dirent *e;
 	bool again;
-	DIR *d;
 
 	pthread_mutex_lock(&all.lock);
 	again = *looked == c->tid;
 	*looked = c->tid;
 	pthread_mutex_unlock(&all.lock);
-	snprintf(path, sizeof(path), "/proc/%d/fd", c->tid);
-	d = again ? NULL : opendir(path);
-	if (!d)
-		return;
-	while ((e = readdir(d))) {
-		ssize_t n = readlinkat(dirfd(d), e->d_name, link, sizeof(link) - 1);
-		unsigned long ino;
-		int fd;
-
-		if (n <= 0)
-			continue;
-		link[n] = 0;
-		if (sscanf(link, "socket:[%lu]", &ino) == 1 && (fd = find(ino)) >= 0)
-			replace(c, atoi(e->d_name), ino, fd);
-	}
-	closedir(d);
+	if (!again)
+		gz_app_each_socket(c->tid, look_at, c);
 }
 
 /* Those without a name are looked for seldom: all sockets are listed for that. */
