@@ -440,12 +440,23 @@ static uint32_t peek_end(struct gz_sock *s, struct msghdr *m, uint32_t room)
 	return 0;
 }
 
+/* A bell may be about a slot of another worker's: who rings has the socket at hand alone. */
+static void pass_bell(const struct gz_sock *s)
+{
+	uint32_t whom = gz_plane_oversleepers(s->client->plane) & ~(1U << gz_worker.index);
+
+	for (; whom; whom &= whom - 1)
+		gz_worker_wake(gz_workers[__builtin_ctz(whom)]);
+}
+
 /* Bytes that are no data: bells (plane.c) */
 static void peek_bells(struct gz_sock *s)
 {
 	struct iovec v = {scrap, sizeof(scrap)};
 	struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1};
 
+	if (s->can_read && gz_nworkers > 1)
+		pass_bell(s);
 	/* No more than a program can send in a round, or it could hold the worker. */
 	for (int i = 0; i < BELLS && s->can_read && !s->end_eof && s->end_fd >= 0; i++)
 		peek_end(s, &m, sizeof(scrap));
