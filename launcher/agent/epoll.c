@@ -134,8 +134,10 @@ static int owner_of(const struct gz_epoll *ep, const struct epoll_event *ev)
 	uint32_t used = __atomic_load_n(&SH->used, __ATOMIC_ACQUIRE);
 
 	for (uint32_t i = 0; i < used && i < GZ_SLOTS; i++)
-		/* One that was disarmed by then may have been taken from the kernel's. */
-		if (is_registered(ep, i) && ep->reg[i].native_data == ev->data.u64 &&
+		/* One that was disarmed by then may have been taken from the kernel's, and one is
+		 * changed there before that is written down. */
+		if (is_registered(ep, i) &&
+		    (ep->reg[i].native_data == ev->data.u64 || ep->reg[i].data == ev->data.u64) &&
 		    (ep->reg[i].native != GZ_REG_ABSENT || ep->reg[i].events & EPOLLONESHOT))
 			return (int)i;
 	return NOT_OURS;

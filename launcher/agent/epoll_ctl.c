@@ -126,8 +126,13 @@ int64_t tell_kernel(const struct gz_epoll *ep, int epfd, struct gz_reg *reg)
 	/* A token of one that is disarmed is an edge, and there will be none. */
 	if (!there && reg->events && in_rings(&SH->slot[reg - ep->reg]))
 		return 0;
-	if (reg->native == GZ_REG_ABSENT)
+	if (reg->native == GZ_REG_ABSENT) {
 		op = EPOLL_CTL_ADD;
+		/* Before it is there: another thread may be told of it at once, see owner_of(). */
+		reg->native_data = reg->data;
+		if (there)
+			__atomic_store_n(&reg->native, GZ_REG_OTHER, __ATOMIC_SEQ_CST);
+	}
 	if (reg->native != GZ_REG_ABSENT || there)
 		rc = call(SYS_epoll_ctl, (uint64_t)epfd, (uint64_t)op, (uint64_t)reg->fd,
 			  (uint64_t)&ev);
