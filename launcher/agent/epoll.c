@@ -191,6 +191,9 @@ static bool explains(struct gz_epoll *ep, uint32_t i, const struct epoll_event *
 	struct gz_slot *s = &SH->slot[i];
 	struct pollfd p = {.fd = reg->fd, .events = (short)ev->events | EPOLLRDHUP};
 
+	/* It was taken out, which the kernel does not know: who has it now may read its token. */
+	if (!reg->events)
+		return true;
 	if (is_news(ep, i, ev->events))
 		return true;
 	if (!(ev->events & ~events_of(reg->fd, i, ev->events & 0xffff))) {

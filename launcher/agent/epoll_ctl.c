@@ -499,15 +499,18 @@ int epoll_ctl_call(struct regs *r)
 		give_to_kernel(ep, (int)r->rdi, (uint32_t)slot);
 		return TRAP;
 	}
-	/* In two epolls, or by two numbers, or for one of several: the shadow can do that. */
+	if (!epoll_hold(ep))
+		return TRAP;
+	/* In two epolls, or by two numbers, or for one of several: the shadow can do that.  Locked,
+	 * or who takes out what was removed before may take back that it is watched. */
 	if (op != EPOLL_CTL_DEL &&
 	    ((is_registered(ep, (uint32_t)slot) && reg->fd != fd) || ev->events & EPOLLEXCLUSIVE ||
 	     (!__atomic_compare_exchange_n(&s->watch, &none, index_of(ep), false, __ATOMIC_SEQ_CST,
 					   __ATOMIC_RELAXED) &&
-	      none != index_of(ep))))
+	      none != index_of(ep)))) {
+		unlock(&ep->lock);
 		return TRAP;
-	if (!epoll_hold(ep))
-		return TRAP;
+	}
 	if (!none && op != EPOLL_CTL_DEL)
 		watch_changed(s);
 	r->rax = ctl_locked(ep, r, (uint32_t)slot, fresh);
