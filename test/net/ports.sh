@@ -395,7 +395,11 @@ assert_eq "$(in_ns net1 curl -sS http://10.1.0.2:8000/name)" net2
 assert_eq "$(gz e curl -sS http://10.1.0.1:8000/name)" net1
 assert_match "$(shown gazelle1 "p['addresses'], p['dhcp']")" "^\[\] (init|selecting)"
 end "$ALONE"
-within 10 test ! -e "$WORK/$GZ_TEST_ID-e.sock"
+# Its socket goes first, its lock with the process.
+private_engine() { pgrep -f "gazelle-engine .*--config ${CONFIG_OF[e]}"; }
+assert private_engine
+end_of_private_engine() { ! private_engine; }
+within 10 end_of_private_engine
 
 # Both addresses from servers, one of which says another MTU
 if command -v dnsmasq >/dev/null; then
