@@ -91,8 +91,21 @@ static uint32_t count_ready(const struct gz_epoll *ep, uint32_t max)
 	return n;
 }
 
-/* Return: events, -EFAULT, or -EINTR when another one is in here for too long */
-static int64_t collect(struct gz_epoll *ep, int epfd, struct epoll_event *out, uint32_t max)
+static bool is_among(const struct epoll_event *ev, int64_t n, uint64_t data)
+{
+	for (int64_t k = 0; k < n; k++)
+		if (ev[k].data.u64 == data)
+			return true;
+	return false;
+}
+
+/*
+ * After @told events of the kernel's, which are before @out.  One of them may be about a socket
+ * that came to the rings since: it is not told twice in one call.
+ * Return: events, -EFAULT, or -EINTR when another one is in here for too long
+ */
+static int64_t collect(struct gz_epoll *ep, int epfd, struct epoll_event *out, uint32_t max,
+		       int64_t told)
 {
 	const uint32_t words = GZ_SLOTS / 64, first = ep->next % GZ_SLOTS;
 	uint32_t n = 0;
@@ -118,6 +131,8 @@ static int64_t collect(struct gz_epoll *ep, int epfd, struct epoll_event *out, u
 		for (; bits && n < max; bits &= bits - 1) {
 			uint32_t i = w * 64 + (uint32_t)__builtin_ctzll(bits);
 
+			if (is_among(out - told, told, ep->reg[i].data))
+				continue;
 			__atomic_fetch_and(&ep->ready[w], ~(1ULL << i % 64), __ATOMIC_SEQ_CST);
 			n += look_at(ep, epfd, i, &out[n]);
 			if (n == max)
@@ -408,7 +423,7 @@ static int64_t wait(struct ask *a)
 
 		if (first < 0 || first == a->max)
 			return first;
-		n = collect(a->ep, a->epfd, a->out + first, a->max - (uint32_t)first);
+		n = collect(a->ep, a->epfd, a->out + first, a->max - (uint32_t)first, first);
 		if (n < 0)
 			return first ? first : n;
 		n += first;
@@ -420,7 +435,7 @@ static int64_t wait(struct ask *a)
 			return n;
 		/* An event of the kernel's may have been about the rings. */
 		if (is_any(a->ep)) {
-			n = collect(a->ep, a->epfd, a->out, a->max);
+			n = collect(a->ep, a->epfd, a->out, a->max, 0);
 			if (n)
 				return n;
 		}
