@@ -44,12 +44,9 @@ static void waits(void)
 	CHECK_EQ((size_t)join(t), sent);
 }
 
-/* Not while somebody else has the socket. */
-static void last_one_waits(void)
+/* A child with all that is open, which ends when it is told by go[1] */
+static pid_t held_child(int go[2])
 {
-	int fd[2], go[2];
-	size_t sent = full_pair(fd, 5);
-	long long start;
 	pid_t pid;
 
 	OK(pipe(go));
@@ -58,6 +55,18 @@ static void last_one_waits(void)
 		CHECK_EQ(read(go[0], (char[1]){0}, 1), 1);
 		_exit(0);
 	}
+	return pid;
+}
+
+/* Not while somebody else has the socket. */
+static void last_one_waits(void)
+{
+	int fd[2], go[2];
+	size_t sent = full_pair(fd, 5);
+	long long start;
+	pid_t pid;
+
+	pid = held_child(go);
 	start = now_ms();
 	OK(close(fd[0]));
 	CHECK(now_ms() - start < 3000);
@@ -259,12 +268,7 @@ static void fork_meanwhile(void)
 	pthread_t t = begin_to_close(fd);
 	pid_t pid;
 
-	OK(pipe(go));
-	pid = child();
-	if (!pid) {
-		CHECK_EQ(read(go[0], (char[1]){0}, 1), 1);
-		_exit(0);
-	}
+	pid = held_child(go);
 	CHECK_EQ(read_to_end(fd[1]), sent);
 	join(t);
 	CHECK_EQ(write(go[1], "g", 1), 1);
