@@ -40,7 +40,7 @@ for p in json.load(sys.stdin)["ports"].values():
 answered() {
 	local before
 	before=$(rx_of "$1")
-	within 20 eval "[ \"\$(rx_of $1)\" -gt $((before + 5)) ]"
+	within 5 eval "[ \"\$(rx_of $1)\" -gt $((before + 5)) ]"
 }
 rx_of() { dispatch_counter "$(client_key "e$1" rx)"; }
 

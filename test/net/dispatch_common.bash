@@ -147,7 +147,7 @@ bulk_begins() {
 bulk_is_whole() {
 	touch "$WORK/over"
 	assert finish "$BULK" 60
-	within 20 grep -q . "$WORK/sink"
+	within 10 grep -q . "$WORK/sink"
 	assert_eq "$(cut -c1-64 "$WORK/sink")" "$(cut -c1-64 "$WORK/sent")" "what e2 received"
 }
 
