@@ -461,6 +461,11 @@ void gz_workers_settle(void)
 	ask(GZ_OP_SETTLE, NULL, NULL, -1);
 }
 
+void gz_plane_settle(struct gz_sock *s)
+{
+	ask(GZ_OP_SETTLE, s, NULL, -1);
+}
+
 void gz_info_ask(struct gz_sock *s)
 {
 	if (s->type == SOCK_STREAM && atomic_load(&s->worker))

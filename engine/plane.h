@@ -148,6 +148,8 @@ void gz_plane_name(struct gz_sock *s, ino_t ino, bool nonblock);
 ino_t gz_plane_said_ino(const struct gz_sock *s);
 /** What was posted before is done when it returns; by all workers.  Not a worker's thread */
 void gz_workers_settle(void);
+/** The same of what is about @s, by its worker alone. */
+void gz_plane_settle(struct gz_sock *s);
 /** What gz_segment_info() says of @s is as it is now when it returns.  No lock held, not a worker's
  * thread */
 void gz_info_ask(struct gz_sock *s);

@@ -187,7 +187,9 @@ static void handle(struct gz_worker *w, struct gz_msg *m)
 	case GZ_OP_OPTIONS:
 		gz_stack_options(s);
 		gz_relay_buffers(s);
-		gz_worker_dirty(w, s); /* a cork may have been pulled */
+		if (gz_plane_is_ring(s))
+			gz_join_calm(s); /* a lane heeds none of them */
+		gz_worker_dirty(w, s);	 /* a cork may have been pulled */
 		break;
 	case GZ_OP_SHUT:
 		if (s->on_worker) {
