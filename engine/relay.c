@@ -427,6 +427,9 @@ static uint32_t peek_end(struct gz_sock *s, struct msghdr *m, uint32_t room)
 		 * before the FIN: with a zero linger it is a RST instead. */
 		if (!s->hup && poll(&p, 1, 0) > 0 && p.revents & POLLHUP)
 			s->hup = true;
+		/* Who has it and is no client shuts it with nobody being asked. */
+		if (!s->hup)
+			atomic_store(&s->app_shut_wr, true);
 	} else if (errno == EAGAIN) {
 		s->can_read = false;
 	} else if (errno == ECONNRESET && gz_plane_is_ring(s) && !s->offered_by) {
@@ -562,6 +565,14 @@ static bool is_unread(struct gz_sock *s)
 	return ioctl(s->end_fd, SIOCOUTQ, &n) == 0 && n > 0;
 }
 
+/* Of a shadow that hung up: both directions are shut, which does not say that it is closed. */
+static bool is_shut(struct gz_sock *s)
+{
+	if (!s->fin_passed && !atomic_load(&s->app_shut_rd))
+		return false;
+	return atomic_load(&s->app_shut_wr) || (!gz_plane_is_ring(s) && is_unread(s));
+}
+
 static void app_closed(struct gz_sock *s)
 {
 	s->app_gone = true;
@@ -636,9 +647,7 @@ void gz_relay_pump(struct gz_worker *w, struct gz_sock *s)
 			gz_stack_abort(s); /* bytes were left unread; it may be over already */
 			app_closed(s);
 		}
-		if (s->hup && !s->app_gone &&
-		    !(atomic_load(&s->app_shut_wr) &&
-		      (s->fin_passed || atomic_load(&s->app_shut_rd))))
+		if (s->hup && !s->app_gone && !is_shut(s))
 			app_closed(s);
 		if (atomic_load(&s->closed))
 			s->app_gone = true;
@@ -652,7 +661,7 @@ void gz_relay_pump(struct gz_worker *w, struct gz_sock *s)
 			if (s->flow && s->app_eof && s->tx.mid == s->tx.tail && !s->fin_sent)
 				gz_stack_close(s);
 			if (s->app_eof || !s->flow)
-				close_end(s, true);
+				close_end(s, gz_plane_is_ring(s) || !s->fin_passed);
 			/* lwIP needs nothing of ours any more, FIN and TIME_WAIT are its own. */
 			if (s->flow && s->fin_sent && s->end_fd < 0 && !gz_ring_used(&s->tx))
 				gz_stack_detach(s);
