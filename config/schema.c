@@ -136,7 +136,7 @@ static const struct gz_cfg_key memory_keys[] = {
 		  "never: ordinary pages." },
 	{ "memory.mbufs", GZ_CFG_UINT, FIELD(struct gz_memory_config, mbufs),
 	  RANGE(1023, 4194303), .def = "8191",
-	  .help = "Packet buffers of the port.",
+	  .help = "Packet buffers of the ports, for each worker.",
 	  .more = "At least twice port.queue_size. One less than a power of two "
 		  "wastes no memory." },
 	{ "memory.megabytes", GZ_CFG_UINT, FIELD(struct gz_memory_config, megabytes),

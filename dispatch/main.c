@@ -391,9 +391,9 @@ int main(int argc, char **argv)
 		say(GZ_LOG_ERROR, "%s", err);
 		goto out_eal;
 	}
-	pool = gz_port_pool("mbufs", c->memory.mbufs, largest_mtu(c));
+	pool = gz_port_pool("mbufs", c->memory.mbufs, gz_eal_workers(), largest_mtu(c));
 	if (!pool) {
-		say(GZ_LOG_ERROR, "no memory for %u mbufs: raise memory.megabytes",
+		say(GZ_LOG_ERROR, "no memory for %u mbufs a worker: raise memory.megabytes",
 		    c->memory.mbufs);
 		goto out_eal;
 	}

@@ -62,14 +62,16 @@ static int open_next(const struct gz_port_config *c, struct rte_mempool *pool, c
 
 int gz_devices_open(const struct gz_engine_config *cfg, int first, int others, char *err, size_t n)
 {
-	struct rte_mempool *pool = gz_port_pool("mbufs", cfg->memory.mbufs, gz_devices_mtu(cfg));
+	struct rte_mempool *pool =
+	    gz_port_pool("mbufs", cfg->memory.mbufs, gz_eal_workers(), gz_devices_mtu(cfg));
 	int r = 0;
 
 	if (!pool)
-		return gz_failed(err, n, rte_errno ? rte_errno : ENOMEM,
-				 "no memory for %u mbufs (%s): raise memory.megabytes or lower "
-				 "memory.mbufs",
-				 cfg->memory.mbufs, rte_strerror(rte_errno));
+		return gz_failed(
+		    err, n, rte_errno ? rte_errno : ENOMEM,
+		    "no memory for %u mbufs a worker (%s): raise memory.megabytes or lower "
+		    "memory.mbufs",
+		    cfg->memory.mbufs, rte_strerror(rte_errno));
 	for (unsigned i = 0; i <= cfg->nmore && !r; i++) {
 		r = enter(i ? others : first, err, n);
 		if (!r)

@@ -266,13 +266,13 @@ static int huge_lock(void)
 	return fd;
 }
 
-/** memory_mb() - Megabytes that EAL is to have */
-static unsigned memory_mb(const struct gz_eal_config *c)
+/** memory_mb() - Megabytes that EAL is to have for @workers */
+static unsigned memory_mb(const struct gz_eal_config *c, unsigned workers)
 {
 	size_t room = gz_port_data_room(c->mtu);
 	/* + 128: the mempool's header, slack, and rounding to cache lines */
 	size_t object = sizeof(struct rte_mbuf) + GZ_MBUF_PRIV + room + 128;
-	size_t need = (c->memory->mbufs * object >> 20) + 1 + OVERHEAD_MB;
+	size_t need = (c->memory->mbufs * workers * object >> 20) + 1 + OVERHEAD_MB;
 
 	return c->memory->megabytes ? c->memory->megabytes : (unsigned)RTE_ALIGN(need, 2);
 }
@@ -322,7 +322,7 @@ int gz_eal_start(const struct gz_eal_config *c, bool pci, char *err, size_t n)
 	char cpus[256], lcores[2048], prefix[64], mbytes[2 * RTE_MAX_NUMA_NODES + 16], level[16],
 	    dir[80], sock[108];
 	char reason[256], *argv[ARGS_MAX];
-	unsigned mb = memory_mb(c), argc = 0;
+	unsigned mb, argc = 0;
 	struct gz_cpus on;
 	bool huge, local;
 	size_t k;
@@ -360,6 +360,7 @@ int gz_eal_start(const struct gz_eal_config *c, bool pci, char *err, size_t n)
 	if (k >= sizeof(lcores))
 		return gz_failed(err, n, E2BIG, "%u workers are too many", on.n);
 
+	mb = memory_mb(c, on.n);
 	rc = choose_memory(c, mb, &huge, &lock, err, n);
 	if (rc)
 		return rc;

@@ -67,11 +67,14 @@ uint16_t gz_port_data_room(uint16_t mtu)
 /**
  * gz_port_pool() - rte_pktmbuf_pool_create() with the mbufs side by side
  *
+ * Each worker keeps some in a cache of its own, in its queues and on its way to others: so
+ * they are counted by worker.
+ *
  * Without the flag no mbuf crosses a page: 4 KB for each without hugepages, and
  * gaps that the AF_XDP driver does not count when it sizes the memory it shows
  * to the kernel, which then refuses the last mbufs one after the other.
  */
-struct rte_mempool *gz_port_pool(const char *name, unsigned mbufs, uint16_t mtu)
+struct rte_mempool *gz_port_pool(const char *name, unsigned each, unsigned workers, uint16_t mtu)
 {
 	struct rte_pktmbuf_pool_private priv = {
 	    .mbuf_data_room_size = gz_port_data_room(mtu),
@@ -79,7 +82,8 @@ struct rte_mempool *gz_port_pool(const char *name, unsigned mbufs, uint16_t mtu)
 	};
 	unsigned size =
 	    sizeof(struct rte_mbuf) + GZ_MBUF_PRIV + priv.mbuf_data_room_size + VHOST_SLACK;
-	unsigned cache = RTE_MIN((unsigned)MBUF_CACHE, mbufs / 8);
+	unsigned cache = RTE_MIN((unsigned)MBUF_CACHE, each / 8);
+	unsigned mbufs = each * workers;
 	unsigned flags = rte_eal_iova_mode() == RTE_IOVA_VA ? RTE_MEMPOOL_F_NO_IOVA_CONTIG : 0;
 	struct rte_mempool *pool;
 	int rc;

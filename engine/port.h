@@ -124,8 +124,9 @@ void gz_port_look(struct gz_port *p);
 /** gz_port_spread() - By whom, or what, flows are spread over its queues */
 const char *gz_port_spread(const struct gz_port *p);
 
-/** Make a pool of @mbufs for frames of ports with up to @mtu; NULL: see rte_errno */
-struct rte_mempool *gz_port_pool(const char *name, unsigned mbufs, uint16_t mtu);
+/** Make a pool of @each mbufs for each of @workers, for frames of ports with up to @mtu; NULL: see
+ * rte_errno */
+struct rte_mempool *gz_port_pool(const char *name, unsigned each, unsigned workers, uint16_t mtu);
 
 /** Bytes of data room in an mbuf for @mtu, headroom included */
 uint16_t gz_port_data_room(uint16_t mtu);

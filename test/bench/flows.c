@@ -97,7 +97,7 @@ static void open_port(struct gz_engine_config *cfg, struct flows_run *run, unsig
 
 	if (rte_eal_init(RTE_DIM(args), args) < 0)
 		fail("EAL does not start");
-	p->pool = gz_port_pool("flows", 8191, 1500);
+	p->pool = gz_port_pool("flows", 8191, n, 1500);
 	if (!p->pool)
 		fail("no memory");
 	for (unsigned i = 0; i < n; i++) {

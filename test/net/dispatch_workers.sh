@@ -98,5 +98,5 @@ done
 for key in e1_spoofed e2_spoofed e1_malformed e2_malformed port_malformed; do
 	assert_eq "$(dispatch_counter $key)" 0 $key
 done
-[ "$(dispatch_counter mbufs_free)" -gt 7000 ] || fail "$(dispatch_counter mbufs_free) mbufs are left"
+[ "$(dispatch_counter mbufs_free)" -gt 15000 ] || fail "$(dispatch_counter mbufs_free) mbufs are left"
 stop_dispatch
