@@ -100,7 +100,7 @@ DPDK_LIBS := -L$(DPDK_LIBDIR) \
 	-Wl,--whole-archive $(call dpdk-archives,$(DPDK_DRIVERS) ethdev) -Wl,--no-whole-archive \
 	-Wl,--start-group $(call dpdk-archives,$(DPDK_LIBRARIES)) -Wl,--end-group \
 	-lpcap -lxdp -lbpf -lelf -lz -lnuma -lbsd -lcrypto $(MLX5_LIBS) -lpthread -ldl -lm \
-	-Wl,--wrap=setsockopt # engine/port.c
+	-Wl,--wrap=setsockopt,--wrap=ioctl # engine/port.c
 
 # --- lwIP -------------------------------------------------------------------
 

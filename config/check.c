@@ -313,6 +313,27 @@ static void check_workers(struct gz_load *ld, const struct gz_workers_config *w)
 	}
 }
 
+/** check_queues() - Are they of a driver that has them, and is there a worker for each? */
+static void check_queues(struct gz_load *ld, const struct gz_port_config *p, const char *block,
+			 const struct gz_workers_config *w)
+{
+	unsigned workers = w->ncpus ? w->ncpus : w->count ? w->count : 1;
+	bool has = p->driver == GZ_DRV_MEMIF || p->driver == GZ_DRV_VIRTIO_USER ||
+		   p->driver == GZ_DRV_VHOST;
+	char path[48], because[48];
+
+	snprintf(path, sizeof(path), "%s.queues", block);
+	snprintf(because, sizeof(because), "%s.driver", block);
+	if (p->link_queues > 1 && !has)
+		gz_load_error(ld, path, because,
+			      "not used by driver %s: expected it to be left out",
+			      drivers[p->driver].name);
+	else if (p->link_queues > workers && w->node < 0)
+		gz_load_error(ld, path, "workers",
+			      "%u queues for %u workers: expected at most as many", p->link_queues,
+			      workers);
+}
+
 /** check_listed() - Port @i of @list, completed with what `port` says for all */
 static void check_listed(struct gz_load *ld, const struct gz_port_config *all, const char *list,
 			 unsigned i, struct gz_port_config *p)
@@ -415,6 +436,7 @@ static void check_more(struct gz_load *ld, struct gz_engine_config *c)
 				      p->iface);
 		snprintf(path, sizeof(path), "ports[%u]", i);
 		check_memif(ld, p, path);
+		check_queues(ld, p, path, &c->workers);
 		if (same_device(p, &c->port))
 			gz_load_error(ld, path, "port",
 				      "the same device as port: expected another one");
@@ -434,6 +456,7 @@ void gz_engine_check(struct gz_load *ld, void *conf)
 
 	check_control(ld, c->run_dir, c->name);
 	check_port(ld, &c->port, &c->memory);
+	check_queues(ld, &c->port, "port", &c->workers);
 	check_more(ld, c);
 	gz_check_stack(ld, c);
 	check_rules(ld, c);
@@ -802,6 +825,7 @@ static void check_kernel(struct gz_load *ld, const struct gz_dispatch_config *c)
 void gz_dispatch_check(struct gz_load *ld, void *conf)
 {
 	struct gz_dispatch_config *c = conf;
+	char path[48];
 
 	check_control(ld, c->run_dir, c->name);
 	check_owner(ld, &c->port, "port.driver");
@@ -811,6 +835,11 @@ void gz_dispatch_check(struct gz_load *ld, void *conf)
 		check_bond(ld, c);
 	else
 		check_port(ld, &c->port, &c->memory);
+	check_queues(ld, &c->port, "port", &c->workers);
+	for (unsigned i = 0; i < c->nports; i++) {
+		snprintf(path, sizeof(path), "ports[%u]", i);
+		check_queues(ld, &c->ports[i].port, path, &c->workers);
+	}
 	check_kernel(ld, c);
 	check_clients(ld, c);
 	check_workers(ld, &c->workers);

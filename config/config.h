@@ -141,8 +141,9 @@ struct gz_port_config {
 	char memif_secret[24];
 	char pcap_receive[GZ_PATH_MAX], pcap_send[GZ_PATH_MAX];
 	bool pcap_repeat;
-	uint16_t queues; /* no key: one for each worker, where the driver has them; 0: one */
-	bool isolate;	 /* no key: kernel.bifurcate */
+	uint16_t link_queues; /* memif, virtio_user, vhost: as the other end has; 0: one */
+	uint16_t queues;      /* no key: what it is to have, if the driver has them; 0: one */
+	bool isolate;	      /* no key: kernel.bifurcate */
 };
 
 /** One of an engine's ports besides the first */

@@ -187,6 +187,11 @@ static const struct gz_cfg_key port_keys[] = {
 	{ "port.queue_size", GZ_CFG_UINT, FIELD(struct gz_port_config, queue_size),
 	  .flags = GZ_CFG_POW2, RANGE(64, 32768), .def = "1024",
 	  .help = "Descriptors of the receive and of the transmit queue." },
+	{ "port.queues", GZ_CFG_UINT, FIELD(struct gz_port_config, link_queues),
+	  RANGE(1, 8), .def = "1",
+	  .help = "Pairs of queues of memif, virtio_user and vhost.",
+	  .more = "Both ends have as many, at most one for each worker. Other drivers have "
+		  "one for each worker where they can." },
 	{ "port.promiscuous", GZ_CFG_BOOL, FIELD(struct gz_port_config, promiscuous),
 	  .def = "false",
 	  .help = "Receive frames for other MAC addresses too." },
@@ -411,6 +416,8 @@ static const struct gz_cfg_key listed_port_keys[] = {
 static const struct gz_cfg_key alone_port_keys[] = {
 	{ "mtu", GZ_CFG_UINT, FIELD(struct gz_port_config, mtu),
 	  .flags = GZ_CFG_OPTIONAL, RANGE(68, 9600), .help = "Largest IP packet, in bytes." },
+	{ "queues", GZ_CFG_UINT, FIELD(struct gz_port_config, link_queues),
+	  .flags = GZ_CFG_OPTIONAL, RANGE(1, 8), .help = "Pairs of queues, as port.queues." },
 	{ "vlan", GZ_CFG_UINT, FIELD(struct gz_port_config, vlan),
 	  .flags = GZ_CFG_OPTIONAL, RANGE(1, 4094), .help = "Its VLAN on the wire." },
 };
@@ -445,7 +452,7 @@ static const struct gz_cfg_key engine_keys[] = {
 		     "    addresses6: [2001:db8:2::10/64]\n",
 	  .help = "More ports of the same stack, besides port, which is the first.",
 	  .more = "Programs see them as gazelle0, gazelle1 and so on. driver, iface, device, path, "
-		  "mac, vlan: as port has them; mtu: left out, port.mtu. Its queue_size, "
+		  "mac, vlan, queues: as port has them; mtu: left out, port.mtu. Its queue_size, "
 		  "promiscuous and offloads hold for all, and so do memory.mbufs. addresses: of "
 		  "IPv4, in networks that no other port has; stack.gateway and the next hops of "
 		  "stack.routes may be in any of them. dhcp: as stack.dhcp, in place of addresses; "

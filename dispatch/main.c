@@ -306,7 +306,7 @@ static void share_out(struct dispatch *first, struct rte_mempool *pool)
 		struct gz_port_config *p = &d->config.port;
 
 		d->pool = pool;
-		p->queues = p->driver == GZ_DRV_VIRTIO_USER ? 1 : (uint16_t)gz_eal_workers();
+		gz_port_share(p, gz_eal_workers());
 	}
 }
 

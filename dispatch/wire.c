@@ -61,8 +61,8 @@ unsigned wire_tag(struct rte_mbuf **m, unsigned n)
 static unsigned send_on(const struct dispatch *d, struct wire_port *p, unsigned worker,
 			struct rte_mbuf **m, unsigned n)
 {
-	uint16_t queue = (uint16_t)(worker % p->port.queues);
-	bool shared = p->port.queues < d->nworkers;
+	uint16_t queue = (uint16_t)(worker % p->port.tx_queues);
+	bool shared = gz_port_is_shared(&p->port, d->nworkers);
 
 	if (shared)
 		rte_spinlock_lock(&p->lock);

@@ -40,6 +40,7 @@
 #include "engine/client.h"
 #include "engine/control.h"
 #include "engine/counters.h"
+#include "engine/cpus.h"
 #include "engine/devices.h"
 #include "engine/link.h"
 #include "engine/live.h"
@@ -482,14 +483,28 @@ static void await_lease(void)
 		gz_warn("no DHCP server has given an address yet: it is asked for on");
 }
 
-/* Dispatch fills as many as there are; another peer's number is not known */
-static void choose_queues(void)
+/* Of each port, before anything is made.  Return: 0 or -errno, which was reported */
+static int choose_queues(void)
 {
+	struct gz_cpus on;
+	char err[300];
+	int r = gz_cpus_choose(&cfg.workers, &on, err, sizeof(err));
+
+	if (r < 0) {
+		fail("%s", err);
+		return r;
+	}
 	for (unsigned i = 0; i <= cfg.nmore; i++) {
 		struct gz_port_config *c = i ? &cfg.more[i - 1].port : &cfg.port;
 
-		c->queues = c->driver == GZ_DRV_VIRTIO_USER ? 1 : (uint16_t)gz_eal_workers();
+		gz_port_share(c, on.n);
+		if (c->queues <= on.n)
+			continue;
+		fail("%u queues need as many workers, and there are %u: see port.queues, workers",
+		     c->queues, on.n);
+		return -EINVAL;
 	}
+	return 0;
 }
 
 /* "net_af_xdp0 (net_af_xdp), net_vhost0 (net_vhost)" */
@@ -604,6 +619,8 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	files = raise_limits();
+	if (choose_queues() < 0)
+		return 1;
 	lock = take_lock();
 	if (lock < 0)
 		return 1;
@@ -656,7 +673,6 @@ int main(int argc, char **argv)
 		goto out_eal;
 	}
 	gz_telemetry_init(&cfg, err);
-	choose_queues();
 	r = gz_attach_start(&cfg, err, sizeof(err));
 	if (r < 0) {
 		fail("%s", err);

@@ -95,6 +95,24 @@ bool gz_netdev_is_veth(const char *iface)
 	return veth;
 }
 
+uint16_t gz_netdev_queues(const char *iface)
+{
+	struct ethtool_channels c = {.cmd = ETHTOOL_GCHANNELS};
+	int io = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq r = {0};
+	uint16_t n = 1;
+
+	if (io < 0)
+		return n;
+	snprintf(r.ifr_name, sizeof(r.ifr_name), "%s", iface);
+	r.ifr_data = (void *)&c;
+	/* __wrap_ioctl() of port.c: a veth's as well */
+	if (!ioctl(io, SIOCETHTOOL, &r) && c.combined_count)
+		n = (uint16_t)c.combined_count;
+	close(io);
+	return n;
+}
+
 /** set_mac() - Give the interface the configured address, if it has another */
 static int set_mac(int io, const struct gz_port_config *c)
 {
@@ -332,7 +350,7 @@ static int check_free(struct netns *ns, const struct gz_port_config *c, char *er
 		inet_ntop(AF_INET, &want->addr, own, sizeof(own));
 		rc = gz_failed(err, n, EADDRINUSE,
 			       "%s/%u for %s would collide with %s, which the kernel reaches "
-			       "through %s: choose another port.veth_address",
+			       "through %s: choose another veth.address",
 			       own, want->len, c->veth_host, dst, dev);
 	}
 	nl_cache_free(routes);
@@ -411,6 +429,11 @@ static int create_pair(struct netns *here, int netns, const struct gz_port_confi
 	if (c->mtu) {
 		rtnl_link_set_mtu(host, c->mtu);
 		rtnl_link_set_mtu(far, c->mtu);
+	}
+	/* What one end sends by a queue comes to that one of the other's; AF_XDP has as many */
+	for (unsigned i = 0; i < 2 && c->queues > 1; i++) {
+		rtnl_link_set_num_rx_queues(i ? far : host, c->queues);
+		rtnl_link_set_num_tx_queues(i ? far : host, c->queues);
 	}
 	if (netns >= 0)
 		rtnl_link_set_ns_fd(far, netns);
@@ -503,7 +526,7 @@ int gz_veth_create(const struct gz_port_config *c, int netns, char *err, size_t 
 	if (if_nametoindex(c->veth_host)) {
 		rc = gz_failed(err, n, EEXIST,
 			       "interface %s exists already: remove it (ip link del %s), or choose "
-			       "another port.veth_host",
+			       "another veth.host",
 			       c->veth_host, c->veth_host);
 		goto out;
 	}

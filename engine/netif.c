@@ -408,6 +408,7 @@ void gz_netif_look(struct gz_worker *w)
 	for (unsigned i = 0; i < gz_nports; i++) {
 		gz_port_look(&gz_ports[i]);
 		w->wire[i].offloads = gz_ports[i].offloads;
+		w->wire[i].tx_queue = w->wire[i].tx_own % gz_ports[i].tx_queues;
 	}
 	for (unsigned i = 0; i < net.n; i++)
 		generate(&net.nif[i], !wire_of(&net.nif[i])->offloads.checksum);

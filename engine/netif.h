@@ -30,8 +30,8 @@ extern unsigned gz_nports;
 /** A worker's part of a port */
 struct gz_wire {
 	struct gz_port *port;
-	int rx_queue; /* -1: none, its packets are handed to it */
-	uint16_t tx_queue;
+	int rx_queue;		   /* -1: none, its packets are handed to it */
+	uint16_t tx_queue, tx_own; /* the former is the latter unless the port has fewer */
 	bool no_link;
 	bool ipv6;		     /* the port has it */
 	struct gz_offloads offloads; /* of the port, as lwIP was told */

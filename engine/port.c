@@ -7,20 +7,24 @@
  * be followed by another (AUTO), and its error reaches the user as a sentence.
  *
  * A poll-mode driver has no public way to say "wake me".  But the drivers for
- * kernel interfaces read from descriptors, so open_port() looks which ones
- * appeared in /proc/self/fd while it opened the device, and takes those on which
- * the kernel reports packets: the socket of AF_PACKET and AF_XDP, the queue of
- * /dev/net/tun.  virtio_user has real rx interrupts: an eventfd that the peer
- * writes to while gz_port_arm() is in force.
+ * kernel interfaces read from descriptors, so it is looked which ones
+ * appeared in /proc/self/fd while the device, and then each queue, was made, and
+ * those are taken on which the kernel reports packets: the socket of AF_PACKET and AF_XDP, the
+ * queue of /dev/net/tun.  virtio_user has real rx interrupts: an eventfd that the peer writes to
+ * while gz_port_arm() is in force.
  */
 #include <dirent.h>
 #include <errno.h>
+#include <linux/ethtool.h>
 #include <linux/if_packet.h>
+#include <linux/if_tun.h>
+#include <linux/sockios.h>
 #include <net/if.h>
-#include <poll.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -138,14 +142,13 @@ static void fds_open(struct fd_set_of_process *s)
 /**
  * tells_of_packets() - Does poll() on this descriptor say that packets wait?
  *
- * A socket of AF_PACKET without an interface is the driver's helper; a queue of
- * /dev/net/tun that reports an error is a detached one, kept open by the driver
- * so that the interface stays.
+ * A socket of AF_PACKET without an interface is the driver's helper; a detached queue
+ * of /dev/net/tun is kept open by the driver so that the interface stays.
  */
 static bool tells_of_packets(int fd)
 {
-	struct pollfd p = {.fd = fd, .events = POLLIN};
 	struct sockaddr_ll ll = {0};
+	struct ifreq queue = {0};
 	socklen_t len = sizeof(int);
 	char link[64], target[64];
 	ssize_t k;
@@ -163,19 +166,18 @@ static bool tells_of_packets(int fd)
 	if (k < 0)
 		return false;
 	target[k] = '\0';
-	return !strcmp(target, "/dev/net/tun") && poll(&p, 1, 0) >= 0 && !(p.revents & POLLERR);
+	return !strcmp(target, "/dev/net/tun") && !ioctl(fd, TUNGETIFF, &queue) &&
+	       !(queue.ifr_flags & IFF_DETACH_QUEUE);
 }
 
-/** find_wait_fds() - Fill wait_fd[] with what was opened since @before */
-static void find_wait_fds(struct gz_port *p, const struct fd_set_of_process *before)
+/** find_wait_fds() - Fill wait_fd[] with what was opened between @before and @after */
+static void find_wait_fds(struct gz_port *p, const struct fd_set_of_process *before,
+			  const struct fd_set_of_process *after)
 {
-	struct fd_set_of_process now;
-
-	fds_open(&now);
 	for (int fd = 0; fd < FDS_MAX && p->nwait < GZ_PORT_WAIT_FDS; fd++) {
 		int on = 1;
 
-		if (!fd_test(&now, fd) || fd_test(before, fd) || !tells_of_packets(fd))
+		if (!fd_test(after, fd) || fd_test(before, fd) || !tells_of_packets(fd))
 			continue;
 		p->wait_fd[p->nwait++] = fd;
 		/* What the kernel itself sends there is nothing that we received.
@@ -220,15 +222,33 @@ static bool may_spread(enum gz_driver driver)
 	return driver == GZ_DRV_PCI || driver == GZ_DRV_NULL;
 }
 
+/* Has a link's other end as many, which only the configuration knows? */
+static bool is_agreed(enum gz_driver driver)
+{
+	return driver == GZ_DRV_VIRTIO_USER || driver == GZ_DRV_VHOST || driver == GZ_DRV_MEMIF;
+}
+
+void gz_port_share(struct gz_port_config *c, unsigned workers)
+{
+	c->queues = is_agreed(c->driver) ? c->link_queues : (uint16_t)workers;
+}
+
 /*
- * Those of AF_PACKET are sockets, a link has some, and so may a device, see rss_ask(); of the
- * others one is used.
+ * Those of AF_PACKET are sockets, of a tap descriptors, of AF_XDP there are what the interface
+ * has; of a device, see rss_ask().  A file and a ring have one.
  */
 static uint16_t queues_of(enum gz_driver driver, const struct gz_port_config *c)
 {
-	if (driver == GZ_DRV_VIRTIO_USER && c->queues)
-		return RTE_MIN(c->queues, (uint16_t)GZ_LINK_QUEUES);
-	return (driver == GZ_DRV_AF_PACKET || may_spread(driver)) && c->queues ? c->queues : 1;
+	uint16_t want = RTE_MAX(c->queues, (uint16_t)1);
+
+	if (driver == GZ_DRV_VIRTIO_USER)
+		return RTE_MIN(want, (uint16_t)GZ_LINK_QUEUES);
+	if (driver == GZ_DRV_AF_XDP)
+		return RTE_MIN(want, gz_netdev_queues(c->iface));
+	if (driver == GZ_DRV_AF_PACKET || driver == GZ_DRV_TAP || is_agreed(driver) ||
+	    may_spread(driver))
+		return want;
+	return 1;
 }
 
 /* Descriptors of a queue: mbufs lie in all of them, so what one has is shared among several. */
@@ -236,8 +256,8 @@ static uint16_t queue_size(enum gz_driver driver, const struct gz_port_config *c
 {
 	uint32_t each = c->queue_size / queues_of(driver, c);
 
-	if (driver == GZ_DRV_AF_PACKET || each == c->queue_size)
-		return c->queue_size;
+	if (driver == GZ_DRV_AF_PACKET || driver == GZ_DRV_MEMIF || each == c->queue_size)
+		return c->queue_size; /* what lies there are no mbufs */
 	return (uint16_t)RTE_MIN(RTE_MAX(rte_align32prevpow2(each), 256u), (uint32_t)c->queue_size);
 }
 
@@ -272,7 +292,7 @@ static void device_words(enum gz_driver driver, const struct gz_port_config *c, 
 		/* A veth hands packets over in the sender's softirq: without
 		 * busy polling an empty receive is a look into memory instead
 		 * of a system call (870 cycles). */
-		snprintf(args, 512, "iface=%s%s", c->iface,
+		snprintf(args, 512, "iface=%s,queue_count=%u%s", c->iface, queues_of(driver, c),
 			 gz_netdev_is_veth(c->iface) ? ",busy_budget=0" : "");
 		break;
 	case GZ_DRV_AF_PACKET:
@@ -292,7 +312,8 @@ static void device_words(enum gz_driver driver, const struct gz_port_config *c, 
 		break;
 	case GZ_DRV_VHOST:
 		snprintf(name, 32, "net_vhost");
-		snprintf(args, 512, "iface=%s,client=1,queues=1,tso=%d", c->path,
+		snprintf(args, 512, "iface=%s,client=1,queues=%u,tso=%d", c->path,
+			 queues_of(driver, c),
 			 c->offloads.checksum && c->offloads.lro); /* its TSO is the peer's */
 		break;
 	case GZ_DRV_VDEV:
@@ -330,6 +351,33 @@ static void device_words(enum gz_driver driver, const struct gz_port_config *c, 
 	case GZ_DRV_DISPATCH: /* engine/attach.c made another of it */
 		break;
 	}
+}
+
+int __real_ioctl(int fd, unsigned long request, void *arg);
+int __wrap_ioctl(int fd, unsigned long request, void *arg);
+
+/**
+ * __wrap_ioctl() - What the drivers call, as below
+ *
+ * That of AF_XDP asks for an interface's combined channels and takes one queue where there are
+ * none.  A veth has channels of each direction, and a pair of these is as good.
+ */
+int __wrap_ioctl(int fd, unsigned long request, void *arg)
+{
+	int rc = __real_ioctl(fd, request, arg);
+	struct ethtool_channels *c;
+
+	if (rc || request != SIOCETHTOOL)
+		return rc;
+	c = (void *)((struct ifreq *)arg)->ifr_data;
+	if (c->cmd != ETHTOOL_GCHANNELS)
+		return rc;
+	if (!c->max_combined) {
+		c->max_combined = RTE_MIN(c->max_rx, c->max_tx);
+		c->combined_count = RTE_MIN(c->rx_count, c->tx_count);
+	}
+	errno = 0; /* it looks at that of an earlier call */
+	return rc;
 }
 
 int __real_setsockopt(int fd, int level, int opt, const void *val, socklen_t len);
@@ -495,8 +543,13 @@ static void look_at_vhost(struct gz_port *p)
 	int vid = rte_eth_vhost_get_vid_from_port_id(p->id);
 	uint64_t features = 0;
 
+	uint16_t pairs = vid < 0 ? 0 : rte_vhost_get_vring_num(vid) / 2;
+
 	if (vid < 0 || rte_vhost_get_negotiated_features(vid, &features))
 		features = 0;
+	atomic_store(&p->peer_queues, pairs);
+	if (pairs)
+		atomic_store(&p->tx_queues, RTE_MIN(pairs, p->queues));
 	p->offloads.checksum = p->wanted.checksum && features & F_GUEST_CSUM;
 	p->offloads.tso =
 	    p->offloads.checksum && p->wanted.tso && (features & F_GUEST_TSO) == F_GUEST_TSO;
@@ -609,10 +662,12 @@ const char *gz_port_spread(const struct gz_port *p)
 {
 	if (p->queues < 2)
 		return "one queue";
-	if (p->kind == GZ_DRV_AF_PACKET)
+	if (p->kind == GZ_DRV_AF_PACKET || p->kind == GZ_DRV_TAP)
 		return "kernel's hash";
-	if (p->kind == GZ_DRV_VIRTIO_USER)
-		return "dispatch";
+	if (p->kind == GZ_DRV_AF_XDP)
+		return "the interface";
+	if (is_agreed(p->kind))
+		return "the other end";
 	return rss_is_ours(p) ? "RSS" : "RSS, another key or table";
 }
 
@@ -626,6 +681,25 @@ static void isolate(struct gz_port *p)
 	if (rc)
 		snprintf(p->refusal, sizeof(p->refusal), "rte_flow_isolate: %s",
 			 e.message ? e.message : rte_strerror(-rc));
+}
+
+/** setup_queues() - Return: 0 or -errno */
+static int setup_queues(struct gz_port *p, uint16_t rxd, uint16_t txd,
+			struct rte_eth_txconf *txconf)
+{
+	struct fd_set_of_process before, after;
+	int rc = 0;
+
+	for (uint16_t q = 0; q < p->queues && !rc; q++) {
+		fds_open(&before);
+		rc = rte_eth_rx_queue_setup(p->id, q, rxd, SOCKET_ID_ANY, NULL, p->pool);
+		if (rc)
+			return rc;
+		fds_open(&after);
+		find_wait_fds(p, &before, &after);
+		rc = rte_eth_tx_queue_setup(p->id, q, txd, SOCKET_ID_ANY, txconf);
+	}
+	return rc;
 }
 
 /** setup_device() - Queues, MAC, MTU, start.  Return: 0 or -errno */
@@ -668,22 +742,17 @@ static int setup_device(struct gz_port *p, enum gz_driver driver, const struct g
 	p->queues = queues_of(driver, c);
 	if (may_spread(driver))
 		p->queues = rss_ask(&info, p->queues, &conf);
+	atomic_store(&p->tx_queues, p->queues);
 	rc = rte_eth_dev_configure(p->id, p->queues, p->queues, &conf);
 	if (rc)
 		return rc;
 	rte_eth_dev_adjust_nb_rx_tx_desc(p->id, &rxd, &txd);
-	for (uint16_t q = 0; q < p->queues; q++) {
-		rc = rte_eth_rx_queue_setup(p->id, q, rxd, SOCKET_ID_ANY, NULL, p->pool);
-		if (rc)
-			return rc;
-		info.default_txconf.offloads = conf.txmode.offloads;
-		if (driver ==
-		    GZ_DRV_VIRTIO_USER) /* what was sent is given back soon: it may be large */
-			info.default_txconf.tx_free_thresh = txd - TX_KEPT;
-		rc = rte_eth_tx_queue_setup(p->id, q, txd, SOCKET_ID_ANY, &info.default_txconf);
-		if (rc)
-			return rc;
-	}
+	info.default_txconf.offloads = conf.txmode.offloads;
+	if (driver == GZ_DRV_VIRTIO_USER) /* what was sent is given back soon: it may be large */
+		info.default_txconf.tx_free_thresh = txd - TX_KEPT;
+	rc = setup_queues(p, rxd, txd, &info.default_txconf);
+	if (rc)
+		return rc;
 	/* gz_netdev_prepare() did a kernel interface */
 	if (c->mac_set && !kernel) {
 		struct rte_ether_addr mac;
@@ -714,7 +783,7 @@ static int setup_device(struct gz_port *p, enum gz_driver driver, const struct g
 		p->wait_fd[q] = rte_eth_dev_rx_intr_ctl_q_get_fd(p->id, q);
 		p->nwait += p->wait_fd[q] >= 0;
 	}
-	p->rx_intr = p->nwait && p->nwait == p->queues;
+	p->rx_intr = conf.intr_conf.rxq && p->nwait == p->queues;
 	if (conf.intr_conf.rxq && !p->rx_intr)
 		p->nwait = 0;
 	rc = rte_eth_macaddr_get(p->id, &p->mac);
@@ -744,7 +813,7 @@ static int open_port(struct gz_port *p, enum gz_driver driver, const struct gz_p
 		     char *err, size_t n)
 {
 	unsigned need = AF_XDP_FILL + c->queue_size + MBUF_CACHE;
-	struct fd_set_of_process before;
+	struct fd_set_of_process before, made;
 	char reason[256], what[300];
 	int rc;
 
@@ -770,7 +839,10 @@ static int open_port(struct gz_port *p, enum gz_driver driver, const struct gz_p
 		rc = -EINTR;
 	if (!rc) {
 		gz_log_hold(); /* what was said so far was no error */
+		fds_open(&made);
 		rc = setup_device(p, driver, c);
+		if (!rc)
+			find_wait_fds(p, &before, &made);
 		if (rc)
 			remove_device(p);
 	}
@@ -784,8 +856,6 @@ static int open_port(struct gz_port *p, enum gz_driver driver, const struct gz_p
 		remove_device(p);
 		return gz_failed(err, n, ENOTSUP, "%s: port.mac: the driver cannot set it", what);
 	}
-	if (!p->rx_intr)
-		find_wait_fds(p, &before);
 	if (driver == GZ_DRV_VIRTIO_USER || driver == GZ_DRV_VHOST)
 		hush();
 	err[0] = '\0';

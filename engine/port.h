@@ -31,8 +31,11 @@ struct gz_port {
 	struct rte_ether_addr mac;
 	struct rte_mempool *pool; /* mbufs of its rx queue */
 	uint16_t queues;	  /* pairs of them */
-	char driver[32];	  /* as DPDK names it, e.g. net_af_xdp */
-	char device[64];	  /* e.g. net_af_xdp0 */
+	/* Of them, those that the other end of a vhost has as well; one that it has more is not
+	 * served.  See gz_port_look() */
+	_Atomic uint16_t tx_queues, peer_queues;
+	char driver[32]; /* as DPDK names it, e.g. net_af_xdp */
+	char device[64]; /* e.g. net_af_xdp0 */
 	/* Readable when packets wait; a worker sleeps on them with epoll, level
 	 * triggered, EPOLLIN only (the sockets are always writable).  nwait 0:
 	 * the device has none, the worker must poll with naps.  The driver's:
@@ -114,12 +117,21 @@ int gz_port_open(struct gz_port *p, const struct gz_port_config *c, struct rte_m
 void gz_port_close(struct gz_port *p);
 
 /**
- * gz_port_look() - Set port.offloads to what is there now
+ * gz_port_look() - Set port.offloads and tx_queues to what is there now
  *
  * The other end of a link may have been replaced by one that takes less, or more.
  * Cheap enough for ten times a second.  Worker's thread.
  */
 void gz_port_look(struct gz_port *p);
+
+/** gz_port_is_shared() - May two of so many workers send by one queue? */
+static inline bool gz_port_is_shared(const struct gz_port *p, unsigned workers)
+{
+	return p->queues < workers || (p->kind == GZ_DRV_VHOST && workers > 1);
+}
+
+/** gz_port_share() - Say how many queues the port is to have, for @workers: c->queues */
+void gz_port_share(struct gz_port_config *c, unsigned workers);
 
 /** gz_port_spread() - By whom, or what, flows are spread over its queues */
 const char *gz_port_spread(const struct gz_port *p);
@@ -179,6 +191,10 @@ unsigned gz_netdev_link(struct nl_sock *ask, unsigned index, const char *iface, 
 
 /** gz_netdev_drain() - What was told is asked for: only that something was matters */
 void gz_netdev_drain(struct nl_sock *hear);
+
+/** gz_netdev_queues() - Pairs of queues that @iface has in use, as `ethtool -l` shows; at least 1
+ */
+uint16_t gz_netdev_queues(const char *iface);
 
 /** Is @iface a veth?  Its receive side needs nobody's system call. */
 bool gz_netdev_is_veth(const char *iface);

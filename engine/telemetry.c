@@ -216,6 +216,8 @@ static int on_port(const char *cmd, const char *params, struct rte_tel_data *d)
 	addresses(d, p);
 	str(d, "sleeps_on", p->rx_intr ? "interrupt" : p->nwait ? "descriptor" : "nap");
 	str(d, "spread_by", gz_port_spread(p));
+	if (p->kind == GZ_DRV_VHOST)
+		u64(d, "peer_queues", p->peer_queues);
 	device(d, p);
 	str(d, "offloads", in_use(&p->offloads, used));
 	for (enum gz_counter c = GZ_C_PORT_RX; c <= GZ_C_PORT_VLAN; c++)

@@ -98,13 +98,13 @@ static rte_spinlock_t tx_lock[GZ_PORTS_MAX][GZ_WORKERS_MAX];
 
 void gz_tx_lock(const struct gz_wire *w)
 {
-	if (w->port->queues < gz_nworkers)
+	if (gz_port_is_shared(w->port, gz_nworkers))
 		rte_spinlock_lock(&tx_lock[w->port - gz_ports][w->tx_queue]);
 }
 
 void gz_tx_unlock(const struct gz_wire *w)
 {
-	if (w->port->queues < gz_nworkers)
+	if (gz_port_is_shared(w->port, gz_nworkers))
 		rte_spinlock_unlock(&tx_lock[w->port - gz_ports][w->tx_queue]);
 }
 
@@ -163,7 +163,7 @@ static void give_queues(struct gz_worker *w, unsigned n)
 
 		w->wire[i].port = p;
 		w->wire[i].rx_queue = queue < p->queues ? (int)queue : -1;
-		w->wire[i].tx_queue = (uint16_t)(queue % p->queues);
+		w->wire[i].tx_own = w->wire[i].tx_queue = (uint16_t)(queue % p->queues);
 	}
 }
 

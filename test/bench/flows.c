@@ -116,7 +116,7 @@ static void open_port(struct gz_engine_config *cfg, struct flows_run *run, unsig
 		fail("no ring device");
 	p->id = (uint16_t)id;
 	p->mtu = 1500;
-	p->queues = (uint16_t)n;
+	p->tx_queues = p->queues = (uint16_t)n;
 	memcpy(p->mac.addr_bytes, "\x02\0\0\0\0\1", 6);
 	if (rte_eth_dev_configure(p->id, p->queues, p->queues, &conf))
 		fail("the ring device has too few queues");
