@@ -159,39 +159,82 @@ static void check_memif(struct gz_load *ld, const struct gz_port_config *p, cons
  * check_families() - Blocks of one driver, which others have no use for
  * @ld:		Load
  * @p:		Port
+ * @block:	Path of its block
  */
-static void check_families(struct gz_load *ld, const struct gz_port_config *p)
+static void check_families(struct gz_load *ld, const struct gz_port_config *p, const char *block)
 {
 	static const struct {
 		enum gz_driver driver;
 		const char *key;
 	} rows[] = {
-	    {GZ_DRV_MEMIF, "port.memif.role"},	 {GZ_DRV_MEMIF, "port.memif.id"},
-	    {GZ_DRV_MEMIF, "port.memif.secret"}, {GZ_DRV_PCAP, "port.pcap.receive"},
-	    {GZ_DRV_PCAP, "port.pcap.send"},	 {GZ_DRV_PCAP, "port.pcap.repeat"},
+	    {GZ_DRV_MEMIF, "memif.role"},   {GZ_DRV_MEMIF, "memif.id"},
+	    {GZ_DRV_MEMIF, "memif.secret"}, {GZ_DRV_PCAP, "pcap.receive"},
+	    {GZ_DRV_PCAP, "pcap.send"},	    {GZ_DRV_PCAP, "pcap.repeat"},
 	};
 	const bool set[] = {
 	    p->memif_role,	p->memif_id,	 p->memif_secret[0],
 	    p->pcap_receive[0], p->pcap_send[0], p->pcap_repeat,
 	};
+	char path[64], because[64];
 
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+	snprintf(because, sizeof(because), "%s.driver", block);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		snprintf(path, sizeof(path), "%s.%s", block, rows[i].key);
 		if (set[i] && p->driver != rows[i].driver)
-			gz_load_error(ld, rows[i].key, "port.driver",
+			gz_load_error(ld, path, because,
 				      "not used by driver %s: expected it to be left out",
 				      drivers[p->driver].name);
-	check_memif(ld, p, "port");
+	}
+	check_memif(ld, p, block);
+	snprintf(path, sizeof(path), "%s.pcap", block);
 	if (p->driver == GZ_DRV_PCAP && !p->pcap_receive[0] && !p->pcap_send[0])
-		gz_load_error(ld, "port.pcap", "port.driver",
-			      "no file: expected port.pcap.receive or port.pcap.send, or both");
+		gz_load_error(ld, path, because, "no file: expected %s.receive or %s.send, or both",
+			      path, path);
+	snprintf(path, sizeof(path), "%s.pcap.repeat", block);
+	snprintf(because, sizeof(because), "%s.pcap.receive", block);
 	if (p->pcap_repeat && !p->pcap_receive[0])
-		gz_load_error(ld, "port.pcap.repeat", "port.pcap.receive",
-			      "nothing to repeat: expected port.pcap.receive");
+		gz_load_error(ld, path, because, "nothing to repeat: expected %s", because);
 	/* what the driver puts into its words has these between them */
+	snprintf(path, sizeof(path), "%s.pcap.%s", block,
+		 strchr(p->pcap_send, ',') ? "send" : "receive");
+	snprintf(because, sizeof(because), "%s.pcap", block);
 	if (strchr(p->pcap_receive, ',') || strchr(p->pcap_send, ','))
-		gz_load_error(ld,
-			      strchr(p->pcap_send, ',') ? "port.pcap.send" : "port.pcap.receive",
-			      "port.pcap", "has a comma: expected a path without");
+		gz_load_error(ld, path, because, "has a comma: expected a path without");
+}
+
+/**
+ * check_veth() - The pair's names; iface is derived from veth.host if need be
+ * @ld:		Load
+ * @p:		Port
+ * @block:	Path of its block
+ */
+static void check_veth(struct gz_load *ld, struct gz_port_config *p, const char *block)
+{
+	bool veth = p->veth_host[0];
+	size_t n = strlen(p->veth_host);
+	char host[64], iface[64], address[64];
+
+	snprintf(host, sizeof(host), "%s.veth.host", block);
+	snprintf(iface, sizeof(iface), "%s.iface", block);
+	snprintf(address, sizeof(address), "%s.veth.address", block);
+	if (veth && drivers[p->driver].iface && !p->iface[0] && !gz_load_has(ld, iface)) {
+		if (n + 2 <= sizeof(p->iface)) {
+			memcpy(p->iface, p->veth_host, n);
+			p->iface[n] = 'e'; /* NULs follow */
+		} else {
+			gz_load_error(ld, host, iface,
+				      "'%s' is too long to put an 'e' after it: "
+				      "expected %s",
+				      p->veth_host, iface);
+		}
+	}
+	if (p->veth_address.addr && !veth)
+		gz_load_error(ld, address, host, "no pair to put it on: expected %s", host);
+	if (veth && !strcmp(p->iface, p->veth_host))
+		gz_load_error(ld, iface, host,
+			      "'%s' is the other end's name too: expected two "
+			      "names",
+			      p->iface);
 }
 
 /**
@@ -203,32 +246,10 @@ static void check_families(struct gz_load *ld, const struct gz_port_config *p)
 static void check_port(struct gz_load *ld, struct gz_port_config *p,
 		       const struct gz_memory_config *m)
 {
-	bool veth = p->veth_host[0];
-
-	if (veth && !p->iface[0] && !gz_load_has(ld, "port.iface")) {
-		size_t n = strlen(p->veth_host);
-
-		if (n + 2 <= sizeof(p->iface)) {
-			memcpy(p->iface, p->veth_host, n);
-			p->iface[n] = 'e'; /* NULs follow */
-		} else {
-			gz_load_error(ld, "port.veth.host", "port.iface",
-				      "'%s' is too long to put an 'e' after it: "
-				      "expected port.iface",
-				      p->veth_host);
-		}
-	}
+	check_veth(ld, p, "port");
 	/* A pair whose name was refused is no missing interface. */
-	check_device(ld, p, "port", veth || gz_load_bad(ld, "port.veth.host"));
-	check_families(ld, p);
-	if (p->veth_address.addr && !veth)
-		gz_load_error(ld, "port.veth.address", "port.veth.host",
-			      "no pair to put it on: expected port.veth.host");
-	if (veth && !strcmp(p->iface, p->veth_host))
-		gz_load_error(ld, "port.iface", "port.veth.host",
-			      "'%s' is the other end's name too: expected two "
-			      "names",
-			      p->iface);
+	check_device(ld, p, "port", p->veth_host[0] || gz_load_bad(ld, "port.veth.host"));
+	check_families(ld, p, "port");
 	if (m->mbufs < 2u * p->queue_size)
 		gz_load_error(ld,
 			      gz_load_has(ld, "memory.mbufs") ? "memory.mbufs" : "port.queue_size",
@@ -348,19 +369,20 @@ static void check_listed(struct gz_load *ld, const struct gz_port_config *all, c
 	check_device(ld, p, path, false);
 }
 
-/** same_device() - Are two ports one device? */
+/** same_device() - Are two ports one device?  One of pcap is two files */
 static bool same_device(const struct gz_port_config *p, const struct gz_port_config *q)
 {
+	if (p->driver == GZ_DRV_PCAP && q->driver == GZ_DRV_PCAP)
+		return p->pcap_send[0] && !strcmp(p->pcap_send, q->pcap_send);
 	return !strcmp(p->iface, q->iface) && !strcmp(p->device, q->device) &&
-	       !strcmp(p->path, q->path);
+	       !strcmp(p->path, q->path) && p->memif_id == q->memif_id;
 }
 
 /** check_same() - Is the port at @path the same device as the one at @other? */
 static void check_same(struct gz_load *ld, const char *path, const struct gz_port_config *p,
 		       const char *other, const struct gz_port_config *q)
 {
-	if (!strcmp(p->iface, q->iface) && !strcmp(p->device, q->device) &&
-	    !strcmp(p->path, q->path))
+	if (same_device(p, q))
 		gz_load_error(ld, path, other, "the same device as %s: expected another one",
 			      other);
 }
@@ -389,14 +411,40 @@ static void check_mbufs(struct gz_load *ld, const struct gz_memory_config *m, un
 /** has_no_name() - Devices of a driver that has as many as there are ports: null, ring, tap */
 static bool has_no_name(const struct gz_port_config *p)
 {
-	return !p->iface[0] && !p->device[0] && !p->path[0];
+	return !p->iface[0] && !p->device[0] && !p->path[0] && !p->pcap_send[0];
+}
+
+/** check_beside_port() - Is the port at @path another one than that at @other, names and all? */
+static void check_beside_port(struct gz_load *ld, const char *path, const struct gz_port_config *p,
+			      const char *other, const struct gz_port_config *q)
+{
+	char key[64], host[64];
+
+	check_same(ld, path, p, other, q);
+	snprintf(key, sizeof(key), "%s.iface", path);
+	snprintf(host, sizeof(host), "%s.veth.host", other);
+	if (p->iface[0] && !strcmp(p->iface, q->veth_host))
+		gz_load_error(ld, key, host,
+			      "'%s' is the kernel's end of %s.veth: expected another one", p->iface,
+			      other);
+	snprintf(key, sizeof(key), "%s.veth.host", path);
+	if (p->veth_host[0] &&
+	    (!strcmp(p->veth_host, q->veth_host) || !strcmp(p->veth_host, q->iface)))
+		gz_load_error(ld, key, other, "'%s' is of %s already: expected another name",
+			      p->veth_host, other);
+	snprintf(key, sizeof(key), "%s.memif.role", path);
+	if (p->driver == GZ_DRV_MEMIF && q->driver == GZ_DRV_MEMIF && !strcmp(p->path, q->path) &&
+	    p->memif_role != q->memif_role)
+		gz_load_error(ld, key, other,
+			      "of one socket all links have one role: expected that of %s", other);
 }
 
 /** check_more_addresses() - Of ports[i]: some, a server's or a router's */
 static void check_more_addresses(struct gz_load *ld, const struct gz_engine_config *c, unsigned i)
 {
 	const struct gz_engine_port *p = &c->more[i];
-	char path[48], dhcp[48];
+	bool near = !p->port.veth_address.addr || !p->naddrs;
+	char path[48], dhcp[48], veth[48];
 
 	snprintf(path, sizeof(path), "ports[%u].addresses", i);
 	snprintf(dhcp, sizeof(dhcp), "ports[%u].dhcp", i);
@@ -405,6 +453,12 @@ static void check_more_addresses(struct gz_load *ld, const struct gz_engine_conf
 			      "missing: expected at least one address, dhcp, addresses6 or slaac");
 	if (p->naddrs && p->dhcp)
 		gz_load_error(ld, dhcp, path, "not used beside addresses: expected one of them");
+	snprintf(veth, sizeof(veth), "ports[%u].veth.address", i);
+	for (unsigned k = 0; k < p->naddrs; k++)
+		near |= gz_check_same_net(&p->addrs[k], p->port.veth_address.addr);
+	if (!near)
+		gz_load_error(ld, veth, path,
+			      "in no network of addresses: expected a neighbour of one");
 	snprintf(path, sizeof(path), "ports[%u].mtu", i);
 	if (p->dhcp)
 		gz_check_mtu4(ld, &p->port, gz_load_has(ld, path) ? path : "port.mtu", dhcp);
@@ -415,33 +469,28 @@ static void check_more_addresses(struct gz_load *ld, const struct gz_engine_conf
 /** check_more() - An engine's ports besides the first */
 static void check_more(struct gz_load *ld, struct gz_engine_config *c)
 {
-	char path[48];
+	char path[48], other[48], key[64];
 
 	for (unsigned i = 0; i < c->nmore; i++) {
 		struct gz_port_config *p = &c->more[i].port;
 
+		snprintf(path, sizeof(path), "ports[%u]", i);
+		check_veth(ld, p, path);
 		check_listed(ld, &c->port, "ports", i, p);
-		snprintf(path, sizeof(path), "ports[%u].driver", i);
-		if (p->driver == GZ_DRV_DISPATCH || p->driver == GZ_DRV_PCAP)
-			gz_load_error(ld, path, NULL,
-				      "'%s' is for port alone: expected another one",
-				      drivers[p->driver].name);
+		check_families(ld, p, path);
+		check_queues(ld, p, path, &c->workers);
+		snprintf(key, sizeof(key), "%s.driver", path);
+		if (p->driver == GZ_DRV_DISPATCH)
+			gz_load_error(ld, key, NULL,
+				      "'dispatch' is for port alone: expected another one");
 		check_more_addresses(ld, c, i);
 		if (has_no_name(p))
 			continue;
-		snprintf(path, sizeof(path), "ports[%u].iface", i);
-		if (p->iface[0] && !strcmp(p->iface, c->port.veth_host))
-			gz_load_error(ld, path, "port.veth.host",
-				      "'%s' is the kernel's end of port.veth: expected another one",
-				      p->iface);
-		snprintf(path, sizeof(path), "ports[%u]", i);
-		check_memif(ld, p, path);
-		check_queues(ld, p, path, &c->workers);
-		if (same_device(p, &c->port))
-			gz_load_error(ld, path, "port",
-				      "the same device as port: expected another one");
-		for (unsigned j = 0; j < i; j++)
-			check_twice(ld, "ports", i, p, j, &c->more[j].port);
+		check_beside_port(ld, path, p, "port", &c->port);
+		for (unsigned j = 0; j < i; j++) {
+			snprintf(other, sizeof(other), "ports[%u]", j);
+			check_beside_port(ld, path, p, other, &c->more[j].port);
+		}
 	}
 	if (c->nmore)
 		check_mbufs(ld, &c->memory, c->port.queue_size, "ports", c->nmore + 1);

@@ -66,6 +66,30 @@ static void address_path(char *path, size_t n, unsigned port, unsigned i, const 
 		snprintf(path, n, "stack.addresses%s[%u]", family, i);
 }
 
+/** check_pair() - Is @a the kernel's end of a pair?  At @path, of IPv4 or IPv6 */
+static void check_pair(struct gz_load *ld, const struct gz_engine_config *c, const char *path,
+		       const struct gz_prefix4 *four, const struct in6_addr *six)
+{
+	char key[48], text[INET6_ADDRSTRLEN];
+
+	for (unsigned i = 0; i <= c->nmore; i++) {
+		const struct gz_port_config *p = gz_engine_port(c, i);
+		bool is = four ? four->addr == p->veth_address.addr
+			       : IN6_ARE_ADDR_EQUAL(&p->veth_address6.addr, six);
+
+		if (!is)
+			continue;
+		if (i)
+			snprintf(key, sizeof(key), "ports[%u].veth.address%s", i - 1,
+				 four ? "" : "6");
+		else
+			snprintf(key, sizeof(key), "port.veth.address%s", four ? "" : "6");
+		inet_ntop(four ? AF_INET : AF_INET6, four ? (const void *)&four->addr : six, text,
+			  sizeof(text));
+		gz_load_error(ld, path, key, "'%s' is %s: expected another one", text, key);
+	}
+}
+
 /**
  * check_different() - No address twice, nor the pair's other end's, no network at two ports
  * @ld:		Load
@@ -84,10 +108,7 @@ static void check_different(struct gz_load *ld, const struct gz_engine_config *c
 		first = i && port[i] != port[i - 1] ? i : first;
 		inet_ntop(AF_INET, &a->addr, text, sizeof(text));
 		address_path(path, sizeof(path), port[i], i - first, "");
-		if (a->addr == c->port.veth_address.addr)
-			gz_load_error(ld, path, "port.veth.address",
-				      "'%s' is port.veth.address: expected another one%s", text,
-				      port[i] ? "" : " in its network");
+		check_pair(ld, c, path, a, NULL);
 		for (unsigned j = 0; j < i; j++) {
 			if (all[j].addr == a->addr)
 				gz_load_error(ld, path, NULL,
@@ -207,11 +228,7 @@ static void check_stack6(struct gz_load *ld, const struct gz_engine_config *c)
 		inet_ntop(AF_INET6, a, text, sizeof(text));
 		address_path(path, sizeof(path), port[i], i - first, "6");
 		check_different6(ld, all, port, i, path);
-		if (IN6_ARE_ADDR_EQUAL(&c->port.veth_address6.addr, a))
-			gz_load_error(ld, path, "port.veth.address6",
-				      "'%s' is port.veth.address6: expected "
-				      "another one in its network",
-				      text);
+		check_pair(ld, c, path, NULL, a);
 		if (IN6_ARE_ADDR_EQUAL(&c->gateway6, a))
 			gz_load_error(ld, "stack.gateway6", path,
 				      "'%s' is the stack's own address: expected "

@@ -96,6 +96,21 @@ static void print_list(const struct gz_cfg_key *k, const uint8_t *base, FILE *ou
 
 static void print_value(const struct gz_cfg_key *k, const uint8_t *base, int indent, FILE *out);
 
+/** last_of() - A key's name in its block */
+static const char *last_of(const char *path)
+{
+	const char *dot = strrchr(path, '.');
+
+	return dot ? dot + 1 : path;
+}
+
+/** is_there() - Has a key a value, or a block one that has? */
+static bool is_there(const struct gz_cfg_part *part, const struct gz_cfg_key *k,
+		     const uint8_t *base)
+{
+	return k->type == GZ_CFG_BLOCK ? block_isset(part, k->path, base) : gz_cfg_isset(k, base);
+}
+
 /**
  * print_map() - Print one map of a list
  * @k:		Key of the list
@@ -113,11 +128,16 @@ static void print_map(const struct gz_cfg_key *k, const uint8_t *slot, int inden
 
 		for (size_t j = 0; j < part->nkeys; j++) {
 			const struct gz_cfg_key *own = &part->keys[j];
+			int inner = 2 * depth(own->path);
 
-			if (!gz_cfg_isset(own, base))
+			if (!is_there(part, own, base))
 				continue;
-			fprintf(out, "%*s  %s %s", indent, "", mark, own->path);
-			print_value(own, base, indent + 4, out);
+			fprintf(out, "%*s  %s %*s%s", indent, "", mark, inner, "",
+				last_of(own->path));
+			if (own->type == GZ_CFG_BLOCK)
+				fputs(":\n", out);
+			else
+				print_value(own, base, indent + inner + 4, out);
 			mark = " ";
 		}
 	}
@@ -183,7 +203,7 @@ static void print_example(const struct gz_cfg_key *k, const char *name, int inde
 static void print_key(const struct gz_cfg_part *part, const struct gz_cfg_key *k,
 		      const uint8_t *base, FILE *out)
 {
-	const char *dot = strrchr(k->path, '.'), *name = dot ? dot + 1 : k->path;
+	const char *name = last_of(k->path);
 	char text[2048], expect[GZ_CFG_EXPECT_MAX];
 	int indent = 2 * depth(k->path);
 
@@ -191,8 +211,7 @@ static void print_key(const struct gz_cfg_part *part, const struct gz_cfg_key *k
 	putc('\n', out);
 	comment(text, indent, out);
 	if (k->type == GZ_CFG_BLOCK) {
-		fprintf(out, "%*s%s%s:\n", indent, "", block_isset(part, k->path, base) ? "" : "# ",
-			name);
+		fprintf(out, "%*s%s%s:\n", indent, "", is_there(part, k, base) ? "" : "# ", name);
 		return;
 	}
 	gz_cfg_expect(k, expect, sizeof(expect));

@@ -433,10 +433,36 @@ static const struct gz_cfg_key engine_port_keys[] = {
 	  .flags = GZ_CFG_OPTIONAL, .help = "Listen to router advertisements there." },
 };
 
+/* Blocks of one driver, or of few, as port has them */
+static const struct gz_cfg_key port_block_keys[] = {
+	{ "veth", GZ_CFG_BLOCK, .help = "A pair made at start." },
+	{ "veth.host", GZ_CFG_IFACE, FIELD(struct gz_port_config, veth_host),
+	  .flags = GZ_CFG_OPTIONAL, .help = "Name of the kernel's end." },
+	{ "veth.address", GZ_CFG_HOST4, FIELD(struct gz_port_config, veth_address),
+	  .flags = GZ_CFG_OPTIONAL, .help = "Its address." },
+	{ "veth.address6", GZ_CFG_HOST6, FIELD(struct gz_port_config, veth_address6),
+	  .flags = GZ_CFG_OPTIONAL, .help = "Its IPv6 address." },
+	{ "memif", GZ_CFG_BLOCK, .help = "Driver memif." },
+	{ "memif.role", GZ_CFG_ENUM, FIELD(struct gz_port_config, memif_role),
+	  .names = memif_role_names, .flags = GZ_CFG_OPTIONAL, .help = "Client or server." },
+	{ "memif.id", GZ_CFG_UINT, FIELD(struct gz_port_config, memif_id),
+	  .flags = GZ_CFG_OPTIONAL, RANGE(0, UINT32_MAX - 1), .help = "Which of the links." },
+	{ "memif.secret", GZ_CFG_NAME, FIELD(struct gz_port_config, memif_secret),
+	  .flags = GZ_CFG_OPTIONAL, .help = "Both ends'." },
+	{ "pcap", GZ_CFG_BLOCK, .help = "Driver pcap." },
+	{ "pcap.receive", GZ_CFG_PATH, FIELD(struct gz_port_config, pcap_receive),
+	  .flags = GZ_CFG_OPTIONAL, .help = "What is received." },
+	{ "pcap.send", GZ_CFG_PATH, FIELD(struct gz_port_config, pcap_send),
+	  .flags = GZ_CFG_OPTIONAL, .help = "Where what is sent is written." },
+	{ "pcap.repeat", GZ_CFG_BOOL, FIELD(struct gz_port_config, pcap_repeat),
+	  .flags = GZ_CFG_OPTIONAL, .help = "Receive it again and again." },
+};
+
 static const struct gz_cfg_part engine_port_parts[] = {
 	{ engine_port_keys, LEN(engine_port_keys), 0 },
 	{ listed_port_keys, LEN(listed_port_keys), offsetof(struct gz_engine_port, port) },
 	{ alone_port_keys, LEN(alone_port_keys), offsetof(struct gz_engine_port, port) },
+	{ port_block_keys, LEN(port_block_keys), offsetof(struct gz_engine_port, port) },
 };
 
 static const struct gz_cfg_schema engine_port_schema = {
@@ -452,7 +478,7 @@ static const struct gz_cfg_key engine_keys[] = {
 		     "    addresses6: [2001:db8:2::10/64]\n",
 	  .help = "More ports of the same stack, besides port, which is the first.",
 	  .more = "Programs see them as gazelle0, gazelle1 and so on. driver, iface, device, path, "
-		  "mac, vlan, queues: as port has them; mtu: left out, port.mtu. Its queue_size, "
+		  "mac, vlan, queues, veth, memif, pcap: as port has them; mtu: left out, port.mtu. Its queue_size, "
 		  "promiscuous and offloads hold for all, and so do memory.mbufs. addresses: of "
 		  "IPv4, in networks that no other port has; stack.gateway and the next hops of "
 		  "stack.routes may be in any of them. dhcp: as stack.dhcp, in place of addresses; "

@@ -60,7 +60,37 @@ static int open_next(const struct gz_port_config *c, struct rte_mempool *pool, c
 	return 0;
 }
 
-int gz_devices_open(const struct gz_engine_config *cfg, int first, int others, char *err, size_t n)
+/* Our end of a pair is in the private one. */
+static int home_of(const struct gz_engine_config *cfg, unsigned i, const struct gz_homes *h)
+{
+	return gz_engine_port(cfg, i)->veth_host[0] ? h->private : h->host;
+}
+
+int gz_devices_pairs(const struct gz_engine_config *cfg, int private, char *err, size_t n)
+{
+	int r = 0;
+
+	for (unsigned i = 0; i <= cfg->nmore && !r; i++)
+		if (gz_engine_port(cfg, i)->veth_host[0]) {
+			r = gz_veth_create(gz_engine_port(cfg, i), private, err, n);
+			if (r)
+				gz_devices_unpair(cfg, i);
+		}
+	return r;
+}
+
+void gz_devices_unpair(const struct gz_engine_config *cfg, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		const char *host = gz_engine_port(cfg, i)->veth_host;
+
+		if (host[0] && gz_veth_remove(host) < 0)
+			gz_warn("Couldn't remove %s", host);
+	}
+}
+
+int gz_devices_open(const struct gz_engine_config *cfg, const struct gz_homes *h, char *err,
+		    size_t n)
 {
 	struct rte_mempool *pool =
 	    gz_port_pool("mbufs", cfg->memory.mbufs, gz_eal_workers(), gz_devices_mtu(cfg));
@@ -73,23 +103,23 @@ int gz_devices_open(const struct gz_engine_config *cfg, int first, int others, c
 		    "memory.mbufs",
 		    cfg->memory.mbufs, rte_strerror(rte_errno));
 	for (unsigned i = 0; i <= cfg->nmore && !r; i++) {
-		r = enter(i ? others : first, err, n);
+		r = enter(home_of(cfg, i, h), err, n);
 		if (!r)
 			r = open_next(gz_engine_port(cfg, i), pool, err, n);
 	}
 	if (r) {
-		gz_devices_close(first, others);
+		gz_devices_close(cfg, h);
 		rte_mempool_free(pool);
 	}
 	return r;
 }
 
-void gz_devices_close(int first, int others)
+void gz_devices_close(const struct gz_engine_config *cfg, const struct gz_homes *h)
 {
 	while (gz_nports) {
 		struct gz_port *p = &gz_ports[--gz_nports];
 
-		if (setns(gz_nports ? others : first, CLONE_NEWNET) < 0)
+		if (setns(home_of(cfg, gz_nports, h), CLONE_NEWNET) < 0)
 			gz_warn("port %s is closed in the wrong network namespace: %s", p->device,
 				strerror(errno));
 		gz_port_close(p);

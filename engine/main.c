@@ -9,9 +9,9 @@
  * client is gone.  It ends in the reverse order.
  *
  * Namespaces.  Shadows live in a network namespace of the engine's own, so that
- * their abstract names are nobody else's business.  In the embedded case our
- * end of the veth pair lives there too, and the kernel's stack on it stays
- * silent.  Otherwise the port is opened in the namespace that we started in.
+ * their abstract names are nobody else's business.  Our end of a veth pair lives
+ * there too, and the kernel's stack on it stays silent.  Other ports are opened
+ * in the namespace that we started in.
  */
 #include <assert.h>
 #include <errno.h>
@@ -225,15 +225,15 @@ static int open_control(char *path, size_t n)
 	return fd;
 }
 
-static int enter_private_netns(int *host, int *private)
+static int enter_private_netns(struct gz_homes *h)
 {
-	*host = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
-	if (*host < 0)
+	h->host = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	if (h->host < 0)
 		return -errno;
 	if (unshare(CLONE_NEWNET) < 0)
 		return -errno;
-	*private = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
-	return *private < 0 ? -errno : 0;
+	h->private = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	return h->private < 0 ? -errno : 0;
 }
 
 /* --- launchers ----------------------------------------------------------- */
@@ -585,8 +585,8 @@ int main(int argc, char **argv)
 	unsigned files;
 	struct gz_eal_config eal;
 	char err[300], path[GZ_PATH_MAX];
-	int lock, host = -1, private = -1, status, r, control = -1;
-	bool veth;
+	int lock, status, r, control = -1;
+	struct gz_homes homes = {-1, -1};
 
 	status = parse(argc, argv, &a);
 	if (status >= 0)
@@ -608,7 +608,6 @@ int main(int argc, char **argv)
 	}
 	gz_log_level = cfg.log;
 	gz_live_init(&cfg);
-	veth = cfg.port.veth_host[0];
 	gz_cfg = &cfg;
 	gz_own4_init(&cfg);
 	status = 1;
@@ -624,8 +623,8 @@ int main(int argc, char **argv)
 	lock = take_lock();
 	if (lock < 0)
 		return 1;
-	r = enter_private_netns(&host, &private);
-	gz_netns = private;
+	r = enter_private_netns(&homes);
+	gz_netns = homes.private;
 	if (r < 0) {
 		fail("Couldn't make a network namespace: %s%s", strerror(-r),
 		     r == -EPERM ? " (CAP_SYS_ADMIN is needed)" : "");
@@ -636,21 +635,19 @@ int main(int argc, char **argv)
 		gz_warn(
 		    "programs that wait for connections will not wake if this engine is killed: %s",
 		    strerror(-r));
-	if (setns(host, CLONE_NEWNET) < 0) {
+	if (setns(homes.host, CLONE_NEWNET) < 0) {
 		fail("Couldn't return to the host's network namespace: %s", strerror(errno));
 		goto out_lock;
 	}
-	if (veth) {
-		r = gz_veth_create(&cfg.port, private, err, sizeof(err));
-		if (r < 0) {
-			fail("%s", err);
-			goto out_lock;
-		}
-		/* Our end is in there: so must be whoever opens it. */
-		if (setns(private, CLONE_NEWNET) < 0) {
-			fail("Couldn't enter the private network namespace: %s", strerror(errno));
-			goto out_veth;
-		}
+	r = gz_devices_pairs(&cfg, homes.private, err, sizeof(err));
+	if (r < 0) {
+		fail("%s", err);
+		goto out_lock;
+	}
+	/* EAL's threads are to be where the first port is: our end of a pair is in there. */
+	if (cfg.port.veth_host[0] && setns(homes.private, CLONE_NEWNET) < 0) {
+		fail("Couldn't enter the private network namespace: %s", strerror(errno));
+		goto out_veth;
 	}
 	eal = (struct gz_eal_config){
 	    .name = cfg.name,
@@ -678,12 +675,12 @@ int main(int argc, char **argv)
 		fail("%s", err);
 		goto out_eal;
 	}
-	r = gz_devices_open(&cfg, veth ? private : host, host, err, sizeof(err));
+	r = gz_devices_open(&cfg, &homes, err, sizeof(err));
 	if (r < 0) {
 		fail("%s", err);
 		goto out_eal;
 	}
-	if (setns(private, CLONE_NEWNET) < 0) {
+	if (setns(homes.private, CLONE_NEWNET) < 0) {
 		fail("Couldn't enter the private network namespace: %s", strerror(errno));
 		goto out_port;
 	}
@@ -728,14 +725,14 @@ out_worker:
 	if (status)
 		gz_workers_destroy();
 out_port:
-	gz_devices_close(veth ? private : host, host);
+	gz_devices_close(&cfg, &homes);
 out_eal:
 	gz_eal_stop(cfg.name, !status); /* service threads post to the workers' rings */
 out_veth:
-	if (veth) {
-		if (setns(host, CLONE_NEWNET) < 0 || gz_veth_remove(cfg.port.veth_host) < 0)
-			gz_warn("Couldn't remove %s", cfg.port.veth_host);
-	}
+	if (setns(homes.host, CLONE_NEWNET) < 0)
+		gz_warn("Couldn't return to the host's network namespace: %s", strerror(errno));
+	else
+		gz_devices_unpair(&cfg, cfg.nmore + 1);
 out_lock:
 	close(lock);
 	tell_ready("error: see the engine's log\n");

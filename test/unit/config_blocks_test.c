@@ -366,8 +366,6 @@ static void an_engine_has_several_ports(void **state)
 	bad("port: {iface: a, queue_size: 32768}\nstack: {addresses: [10.1.0.2/24]}\n"
 	    "memory: {mbufs: 200000}\nports: [{driver: memif, path: /p, addresses: [10.2.0.2/24]}]",
 	    "1:30: key 'port.queue_size': '32768' is out of range: expected at most 16384");
-	bad(ONE "ports: [{iface: b, veth: {host: c}, addresses: [10.2.0.2/24]}]",
-	    "3:20: key 'ports[0].veth': unknown key");
 	bad(ONE "ports: [{driver: dispatch, path: /p, addresses: [10.2.0.2/24]}]",
 	    "3:18: key 'ports[0].driver': 'dispatch' is for port alone");
 	bad(ONE "ports: [{iface: b, mtu: 4000, driver: af_xdp, addresses: [10.2.0.2/24]}]",
@@ -380,6 +378,46 @@ static void an_engine_has_several_ports(void **state)
 	bad("port: {iface: a}\nstack: {addresses: [10.1.0.2/24], gateway: 10.3.0.1}\n"
 	    "ports: [{iface: b, addresses: [10.2.0.2/24]}]",
 	    "2:44: key 'stack.gateway': '10.3.0.1' is in no network of stack.addresses or ports");
+}
+
+static void each_of_several_ports_has_its_blocks(void **state)
+{
+	(void)state;
+	good("port: {veth: {host: gz7, address: 10.1.0.1/24}}\nstack: {addresses: [10.1.0.2/24]}\n"
+	     "ports: [{veth: {host: gz8, address: 10.2.0.1/24}, addresses: [10.2.0.2/24]},\n"
+	     "        {driver: memif, path: /m, memif: {role: server, id: 7, secret: xy},\n"
+	     "         addresses: [10.3.0.2/24]},\n"
+	     "        {driver: memif, path: /m, memif: {role: server, id: 8}, queues: 2,\n"
+	     "         addresses: [10.4.0.2/24]},\n"
+	     "        {driver: pcap, pcap: {receive: /in, send: /out}, addresses: [10.5.0.2/24]}]\n"
+	     "workers: {count: 2}\nmemory: {mbufs: 16383}\n");
+	assert_string_equal(gz_engine_port(&engine, 1)->veth_host, "gz8");
+	assert_string_equal(gz_engine_port(&engine, 1)->iface, "gz8e");
+	assert_int_equal(gz_engine_port(&engine, 2)->memif_role, GZ_MEMIF_SERVER);
+	assert_int_equal(gz_engine_port(&engine, 2)->memif_id, 7);
+	assert_string_equal(gz_engine_port(&engine, 2)->memif_secret, "xy");
+	assert_int_equal(gz_engine_port(&engine, 3)->link_queues, 2);
+	assert_string_equal(gz_engine_port(&engine, 4)->pcap_send, "/out");
+	assert_false(gz_engine_port(&engine, 4)->pcap_repeat);
+
+#define MORE(what) ONE "ports: [{" what ", addresses: [10.2.0.2/24]}]"
+	bad(MORE("driver: memif, path: /m, veth: {host: c}"),
+	    "3:35: key 'ports[0].veth': not used by driver memif");
+	bad(MORE("veth: {host: a}"), "3:23: key 'ports[0].veth.host': 'a' is of port already");
+	bad(MORE("veth: {host: c, address: 10.9.0.1/24}"),
+	    "3:35: key 'ports[0].veth.address': in no network of addresses");
+	bad(MORE("veth: {host: c, address: 10.2.0.2/24}"),
+	    "3:61: key 'ports[0].addresses[0]': '10.2.0.2' is ports[0].veth.address");
+	bad(MORE("iface: b, memif: {id: 1}"), "3:32: key 'ports[0].memif.id': not used by driver");
+	bad(MORE("driver: pcap"), "3:9: key 'ports[0].pcap': no file: expected ports[0].pcap");
+	bad(MORE("driver: pcap, pcap: {send: /a}, addresses: [10.3.0.2/24]}, {driver: pcap, pcap: "
+		 "{send: /a}"),
+	    "3:69: key 'ports[1]': the same device as ports[0]");
+	bad(MORE("driver: memif, path: /m, addresses: [10.3.0.2/24]}, {driver: memif, path: /m, "
+		 "memif: {id: 1, role: server}"),
+	    "3:109: key 'ports[1].memif.role': of one socket all links have one role");
+	bad(MORE("driver: memif, path: /m, queues: 2"),
+	    "3:43: key 'ports[0].queues': 2 queues for 1 workers");
 }
 
 static void each_of_several_ports_has_ipv6(void **state)
@@ -576,6 +614,7 @@ int main(void)
 	    cmocka_unit_test(a_bond_has_the_ports),
 	    cmocka_unit_test(several_ports),
 	    cmocka_unit_test(an_engine_has_several_ports),
+	    cmocka_unit_test(each_of_several_ports_has_its_blocks),
 	    cmocka_unit_test(each_of_several_ports_has_ipv6),
 	    cmocka_unit_test(one_of_several_ports_is_a_bond),
 	    cmocka_unit_test(a_way_to_the_kernel),

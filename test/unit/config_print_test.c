@@ -72,6 +72,11 @@ static void print_and_load_give_the_same_back(void **state)
 	    "run_dir: \"/x: #\xc3\xa9\"\n",
 	    "ports: [{iface: b, addresses: [10.2.0.2/24, 10.3.0.2/16], vlan: 7},\n"
 	    "{driver: vhost, path: /p, mac: 02:00:00:00:00:01, addresses: [10.4.0.2/24]}]\n",
+	    "ports: [{veth: {host: gz8, address: 10.2.0.1/24}, addresses: [10.2.0.2/24]},\n"
+	    "{driver: memif, path: /m, memif: {role: server, secret: xy}, addresses: "
+	    "[10.4.0.2/24]},\n"
+	    "{driver: pcap, pcap: {receive: /a, repeat: true}, addresses: [10.5.0.2/24]}]\n"
+	    "memory: {mbufs: 16383}\n",
 	};
 
 	char *text;
