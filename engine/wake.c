@@ -86,7 +86,8 @@ static bool is_slept_on(struct gz_sock *s)
 	if (!ep)
 		return slot_of(s)->watch == GZ_WATCH_LOUD;
 	/* The kernel's registration would not see it, and the token would be the only one. */
-	if (!(__atomic_load_n(&ep->reg[s->ring.i].events, __ATOMIC_SEQ_CST) & (EPOLLIN | EPOLLOUT)))
+	if (!(__atomic_load_n(&ep->reg[s->ring.i].events, __ATOMIC_SEQ_CST) &
+	      (EPOLLIN | EPOLLOUT | EPOLLRDNORM | EPOLLWRNORM)))
 		return false;
 	if (!__atomic_load_n(&ep->sleepers, __ATOMIC_SEQ_CST))
 		return false;

@@ -392,7 +392,8 @@ struct gz_reg {
 	uint32_t events; /* 0: it was taken out */
 	uint32_t gen;	 /* of the slot; another one: it is of an earlier socket */
 	int32_t fd;	 /* its number where it was added */
-	uint16_t native; /* GZ_REG_* */
+	uint8_t native;	 /* GZ_REG_* */
+	uint8_t marked;	 /* what the kernel's epoll tells of it has EPOLLRDNORM or EPOLLWRNORM */
 	uint16_t told;	 /* with EPOLLET: what of its end the program knows */
 };
 

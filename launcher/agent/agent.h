@@ -373,6 +373,14 @@ static inline bool is_memory(uint64_t addr, uint64_t n, uint32_t how)
 	return memory(addr, n, how) == n;
 }
 
+/** Will the kernel take that as the mask of a call that waits?  set_user_sigmask(), which is first
+ */
+static inline bool is_mask(uint64_t addr, uint64_t size)
+{
+	return !addr || (size == sizeof(uint64_t) && in_space(addr, size) &&
+			 is_memory(addr, size, MAY_READ));
+}
+
 /** memory() of a call's vectors, from byte @skip of all of them on */
 uint64_t vectors_memory(const struct io *io, uint64_t skip, uint64_t n, uint32_t how);
 /** munmap() and its kin: pages are not what they were */

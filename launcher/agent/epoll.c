@@ -91,21 +91,26 @@ static uint32_t count_ready(const struct gz_epoll *ep, uint32_t max)
 	return n;
 }
 
-static bool is_among(const struct epoll_event *ev, int64_t n, uint64_t data)
+/* The slots of which the kernel told in this call */
+struct told {
+	uint32_t n;
+	uint16_t slot[BATCH];
+};
+
+static bool is_among(const struct told *t, uint32_t i)
 {
-	for (int64_t k = 0; k < n; k++)
-		if (ev[k].data.u64 == data)
+	for (uint32_t k = 0; k < t->n; k++)
+		if (t->slot[k] == i)
 			return true;
 	return false;
 }
 
 /*
- * After @told events of the kernel's, which are before @out.  One of them may be about a socket
- * that came to the rings since: it is not told twice in one call.
+ * One that @told has may have come to the rings since: it is not told twice in one call.
  * Return: events, -EFAULT, or -EINTR when another one is in here for too long
  */
 static int64_t collect(struct gz_epoll *ep, int epfd, struct epoll_event *out, uint32_t max,
-		       int64_t told)
+		       const struct told *told)
 {
 	const uint32_t words = GZ_SLOTS / 64, first = ep->next % GZ_SLOTS;
 	uint32_t n = 0;
@@ -131,7 +136,7 @@ static int64_t collect(struct gz_epoll *ep, int epfd, struct epoll_event *out, u
 		for (; bits && n < max; bits &= bits - 1) {
 			uint32_t i = w * 64 + (uint32_t)__builtin_ctzll(bits);
 
-			if (is_among(out - told, told, ep->reg[i].data))
+			if (is_among(told, i))
 				continue;
 			__atomic_fetch_and(&ep->ready[w], ~(1ULL << i % 64), __ATOMIC_SEQ_CST);
 			n += look_at(ep, epfd, i, &out[n]);
@@ -143,19 +148,37 @@ static int64_t collect(struct gz_epoll *ep, int epfd, struct epoll_event *out, u
 	return n;
 }
 
-/* Whose is an event of the kernel's?  Return: the slot's number, or NOT_OURS */
+/* Whose may an event of the kernel's be?  Return: the slot's number, or NOT_OURS */
 static int owner_of(const struct gz_epoll *ep, const struct epoll_event *ev)
 {
 	uint32_t used = __atomic_load_n(&SH->used, __ATOMIC_ACQUIRE);
 
-	for (uint32_t i = 0; i < used && i < GZ_SLOTS; i++)
+	for (uint32_t i = 0; i < used && i < GZ_SLOTS; i++) {
+		const struct gz_reg *reg = &ep->reg[i];
+
 		/* One that was disarmed by then may have been taken from the kernel's, and one is
 		 * changed there before that is written down. */
 		if (is_registered(ep, i) &&
-		    (ep->reg[i].native_data == ev->data.u64 || ep->reg[i].data == ev->data.u64) &&
-		    (ep->reg[i].native != GZ_REG_ABSENT || ep->reg[i].events & EPOLLONESHOT))
+		    (reg->native_data == ev->data.u64 || reg->data == ev->data.u64) &&
+		    (reg->native != GZ_REG_ABSENT || reg->events & EPOLLONESHOT) &&
+		    (ev->events & (MARKS | NEWS) ||
+		     !__atomic_load_n(&reg->marked, __ATOMIC_SEQ_CST)))
 			return (int)i;
+	}
 	return NOT_OURS;
+}
+
+/* The mark is no event of the program's.  @ev is of a socket that another epoll has as well. */
+static void unmark(const struct gz_epoll *ep, struct epoll_event *ev)
+{
+	uint32_t used = __atomic_load_n(&SH->used, __ATOMIC_ACQUIRE);
+
+	if (!(ev->events & MARKS))
+		return;
+	for (uint32_t i = 0; i < used && i < GZ_SLOTS; i++)
+		if (ep->reg[i].gen == __atomic_load_n(&SH->slot[i].gen, __ATOMIC_ACQUIRE) &&
+		    ep->reg[i].marked && ep->reg[i].native_data == ev->data.u64)
+			ev->events &= ep->reg[i].events | ~MARKS;
 }
 
 /*
@@ -174,11 +197,13 @@ static bool tell_left(struct gz_epoll *ep, int epfd, uint32_t i, struct epoll_ev
 		if (!leave_counted(ep, epfd, i))
 			mark_ready(ep, i);
 		ev->events = 0;
-	} else if (is_registered(ep, i)) {
-		/* A token can be read, and may not have been asked for. */
+	} else if (is_registered(ep, i) && reg->events & EPOLLONESHOT) {
 		ev->events &= reg->events;
-		if (ev->events && reg->events & EPOLLONESHOT)
+		if (ev->events)
 			reg->events &= PRIVATE_BITS; /* the kernel did so itself */
+	} else if (is_registered(ep, i) && ev->events & MARKS & ~reg->events) {
+		/* From before it left; the kernel looked anew when it was told of that. */
+		ev->events = 0;
 	}
 	unlock(&ep->lock);
 	return ev->events;
@@ -199,29 +224,45 @@ static bool is_news(struct gz_epoll *ep, uint32_t i, uint32_t events)
 	return true;
 }
 
+/*
+ * A socket that came back has no mark until the kernel is told of it, and an event that may be of
+ * another descriptor has come.  With EPOLLONESHOT there is none, but no two events either.
+ */
+static void mark(struct gz_epoll *ep, int epfd, uint32_t i)
+{
+	if (ep->reg[i].events & EPOLLONESHOT || !epoll_hold(ep))
+		return;
+	if (is_registered(ep, i) && ep->reg[i].native == GZ_REG_SAME)
+		tell_kernel(ep, epfd, &ep->reg[i]);
+	unlock(&ep->lock);
+}
+
 /* Does the shadow itself explain the event?  Else another descriptor has the same data. */
-static bool explains(struct gz_epoll *ep, uint32_t i, const struct epoll_event *ev)
+static bool explains(struct gz_epoll *ep, int epfd, uint32_t i, const struct epoll_event *ev)
 {
 	const struct gz_reg *reg = &ep->reg[i];
 	struct gz_slot *s = &SH->slot[i];
 	struct pollfd p = {.fd = reg->fd, .events = (short)ev->events | EPOLLRDHUP};
+	bool marked = ev->events & MARKS, sure = marked || reg->events & EPOLLONESHOT;
 
 	/* It was taken out, which the kernel does not know: who has it now may read its token. */
-	if (!reg->events)
+	if (!reg->events && (marked || !reg->marked))
 		return true;
-	if (is_news(ep, i, ev->events))
+	if (sure && is_news(ep, i, ev->events))
 		return true;
-	if (!(ev->events & ~events_of(reg->fd, i, ev->events & 0xffff))) {
+	if (sure && !(ev->events & ~events_of(reg->fd, i, ev->events & 0xffff))) {
 		if (__atomic_load_n(&s->news, __ATOMIC_SEQ_CST))
 			mark_ready(ep, i);
 		return true;
 	}
 	call(SYS_poll, (uint64_t)&p, 1, 0, 0);
-	if (is_news(ep, i, (uint32_t)(uint16_t)p.revents & NEWS))
-		return true;
+	if (!sure && !reg->marked)
+		mark(ep, epfd, i);
 	/* An edge is over soon, and another thread may have been told. */
 	if (ev->events & ~(uint32_t)(uint16_t)p.revents)
-		return reg->events & (EPOLLET | (uint32_t)EPOLLONESHOT);
+		return sure;
+	if (is_news(ep, i, (uint32_t)(uint16_t)p.revents & NEWS))
+		return true;
 	if (ev->events & EPOLLIN && is_empty(s))
 		take_stale_token(reg->fd, i);
 	/* The shadow would be writable for ever, and the ring is not. */
@@ -250,24 +291,28 @@ static bool was_taken_out(const struct gz_epoll *ep, uint32_t gone, const struct
 
 /*
  * Take out what is about sockets in the rings, of @n events that the kernel told after ep->gone was
- * @gone.  Return: how many are left
+ * @gone.  Return: how many are left; @told: of which slots they are
  */
 static int64_t filter(struct gz_epoll *ep, int epfd, uint32_t gone, struct epoll_event *ev,
-		      int64_t n)
+		      int64_t n, struct told *told)
 {
 	int64_t left = 0;
 
+	told->n = 0;
 	for (int64_t k = 0; k < n; k++) {
 		int i = owner_of(ep, &ev[k]);
 
 		if (i >= 0 && !in_rings(&SH->slot[i])) {
-			if (tell_left(ep, epfd, (uint32_t)i, &ev[k]))
+			if (tell_left(ep, epfd, (uint32_t)i, &ev[k])) {
+				told->slot[told->n++] = (uint16_t)i;
 				ev[left++] = ev[k];
+			}
 			continue;
 		}
 		if (i < 0 && was_taken_out(ep, gone, &ev[k]))
 			continue;
-		if (i < 0 || !explains(ep, (uint32_t)i, &ev[k])) {
+		if (i < 0 || !explains(ep, epfd, (uint32_t)i, &ev[k])) {
+			unmark(ep, &ev[k]);
 			ev[left++] = ev[k];
 			continue;
 		}
@@ -293,6 +338,7 @@ struct ask {
 	bool forever;
 	int64_t timeout; /* ns; it begins when one sleeps for the first time: the clock is a call */
 	int64_t until;	 /* ns; 0: it has not begun */
+	struct told told;
 };
 
 /* What the kernel has, without waiting */
@@ -308,7 +354,7 @@ static int64_t look(struct ask *a, int64_t n)
 		  (uint64_t)(room < BATCH ? room : BATCH), 0, 0, 8);
 	if (r < 0)
 		return n ? n : r;
-	return n + filter(a->ep, a->epfd, gone, a->out + n, r);
+	return n + filter(a->ep, a->epfd, gone, a->out + n, r, &a->told);
 }
 
 static bool spin_for(const struct gz_epoll *ep)
@@ -398,7 +444,7 @@ static int64_t sleep_natively(struct ask *a, bool nap, bool *over)
 			     a->mask_size);
 		*over = r == 0 && !nap;
 		if (r > 0)
-			r = filter(a->ep, a->epfd, gone, a->out, r);
+			r = filter(a->ep, a->epfd, gone, a->out, r, &a->told);
 	} else {
 		r = 0;
 	}
@@ -419,11 +465,14 @@ static int64_t wait(struct ask *a)
 			await_sending();
 		/* Its turn comes first when it is due, or much to report would hide it. */
 		bool due = tsc() - a->ep->looked > (uint64_t)LOOK_US * SH->mhz;
-		int64_t first = due ? look(a, 0) : 0;
+		int64_t first;
+
+		a->told.n = 0;
+		first = due ? look(a, 0) : 0;
 
 		if (first < 0 || first == a->max)
 			return first;
-		n = collect(a->ep, a->epfd, a->out + first, a->max - (uint32_t)first, first);
+		n = collect(a->ep, a->epfd, a->out + first, a->max - (uint32_t)first, &a->told);
 		if (n < 0)
 			return first ? first : n;
 		n += first;
@@ -435,7 +484,7 @@ static int64_t wait(struct ask *a)
 			return n;
 		/* An event of the kernel's may have been about the rings. */
 		if (is_any(a->ep)) {
-			n = collect(a->ep, a->epfd, a->out, a->max, 0);
+			n = collect(a->ep, a->epfd, a->out, a->max, &a->told);
 			if (n)
 				return n;
 		}
@@ -494,6 +543,8 @@ int epoll_call(struct regs *r)
 			a.timeout = (int)r->r10 * 1000000LL;
 	}
 	if (r->rax != SYS_epoll_wait) {
+		if (!is_mask(r->r8, r->r9))
+			return NATIVE;
 		a.mask = r->r8;
 		a.mask_size = r->r9;
 	}

@@ -85,8 +85,8 @@ static void remove_reg(struct gz_epoll *ep, uint32_t i)
 	}
 }
 
-/* What the kernel's epoll is to have of a registration */
-static uint32_t native_events(const struct gz_epoll *ep, const struct gz_reg *reg)
+/* What the kernel's epoll is to have of a registration, which stays @ours */
+static uint32_t native_events(const struct gz_epoll *ep, const struct gz_reg *reg, bool ours)
 {
 	uint32_t events = reg->events;
 
@@ -95,9 +95,15 @@ static uint32_t native_events(const struct gz_epoll *ep, const struct gz_reg *re
 	/* A token can be read, whatever it tells of. */
 	if (events & EPOLLOUT)
 		events |= EPOLLIN;
+	if (ep->eager)
+		return events;
 	/* Nor is it the event: that is told here, where it is disarmed then. */
-	if (events & EPOLLONESHOT && !ep->eager)
-		events = (events & ~(uint32_t)EPOLLONESHOT) | EPOLLET;
+	if (events & EPOLLONESHOT)
+		return (events & ~(uint32_t)EPOLLONESHOT) | EPOLLET;
+	if (ours && events & EPOLLIN)
+		events |= EPOLLRDNORM;
+	if (ours && events & EPOLLOUT)
+		events |= EPOLLWRNORM;
 	return events;
 }
 
@@ -114,12 +120,12 @@ static void take_out(struct gz_epoll *ep, uint32_t i)
 	remove_reg(ep, i);
 }
 
-int64_t tell_kernel(const struct gz_epoll *ep, int epfd, struct gz_reg *reg)
+static int64_t tell(const struct gz_epoll *ep, int epfd, struct gz_reg *reg, bool ours)
 {
-	struct epoll_event ev = {.events = native_events(ep, reg), .data.u64 = reg->data};
+	struct epoll_event ev = {.events = native_events(ep, reg, ours), .data.u64 = reg->data};
 	/* epoll_ctl() cannot disarm one, which goes on telling of its end.  To be told so natively
 	 * is better than not to be there. */
-	bool there = ep->eager ? reg->events : is_armed(reg);
+	bool there = ep->eager ? reg->events : is_armed(reg), marked = ev.events & MARKS;
 	int op = there ? EPOLL_CTL_MOD : EPOLL_CTL_DEL;
 	int64_t rc = 0;
 
@@ -130,9 +136,13 @@ int64_t tell_kernel(const struct gz_epoll *ep, int epfd, struct gz_reg *reg)
 		op = EPOLL_CTL_ADD;
 		/* Before it is there: another thread may be told of it at once, see owner_of(). */
 		reg->native_data = reg->data;
+		reg->marked = marked;
 		if (there)
 			__atomic_store_n(&reg->native, GZ_REG_OTHER, __ATOMIC_SEQ_CST);
 	}
+	/* An event without a mark is not taken for another descriptor's before and after. */
+	if (!marked)
+		__atomic_store_n(&reg->marked, 0, __ATOMIC_SEQ_CST);
 	if (reg->native != GZ_REG_ABSENT || there)
 		rc = call(SYS_epoll_ctl, (uint64_t)epfd, (uint64_t)op, (uint64_t)reg->fd,
 			  (uint64_t)&ev);
@@ -140,7 +150,13 @@ int64_t tell_kernel(const struct gz_epoll *ep, int epfd, struct gz_reg *reg)
 		      : ev.events == reg->events ? GZ_REG_SAME
 						 : GZ_REG_OTHER;
 	reg->native_data = reg->data;
+	__atomic_store_n(&reg->marked, marked, __ATOMIC_SEQ_CST);
 	return rc;
+}
+
+int64_t tell_kernel(const struct gz_epoll *ep, int epfd, struct gz_reg *reg)
+{
+	return tell(ep, epfd, reg, true);
 }
 
 void tell_kernel_all(struct gz_epoll *ep, int epfd)
@@ -315,7 +331,7 @@ static void give_to_kernel(struct gz_epoll *ep, int epfd, uint32_t i)
 	if (!is_registered(ep, i) || !epoll_hold(ep))
 		return;
 	if (ep->reg[i].native != GZ_REG_SAME)
-		tell_kernel(ep, epfd, &ep->reg[i]);
+		tell(ep, epfd, &ep->reg[i], false);
 	remove_reg(ep, i);
 	unlock(&ep->lock);
 }
@@ -553,22 +569,29 @@ void unwatch(uint32_t fd)
 	/* Who closes what has EPOLLONESHOT hears no more of it, from whichever thread. */
 	if (reg->events & EPOLLONESHOT)
 		reg->events = 0;
-	/* Should another process have it open, what was taken out must not live on. */
-	if ((!reg->events || ep->changed[slot / 64] & 1ULL << slot % 64) &&
+	/* Should somebody have it open still, what was taken out must not live on, and what is
+	 * there is the kernel's alone from here on. */
+	if ((!reg->events || reg->marked || ep->changed[slot / 64] & 1ULL << slot % 64) &&
 	    reg->native != GZ_REG_ABSENT && (epfd = number_of(ep)) >= 0)
-		tell_kernel(ep, epfd, reg);
+		tell(ep, epfd, reg, false);
 	take_out(ep, (uint32_t)slot);
 	if (held)
 		unlock(&ep->lock);
 }
 
-/* An eager epoll's sockets with EPOLLONESHOT are the kernel's to tell of.  Locked */
-static void give_one_shots(struct gz_epoll *ep, int epfd)
+/*
+ * Who waits past the agent is to see what the program has asked for, with no marks; and of those
+ * with EPOLLONESHOT the kernel tells.  The epoll is eager, and locked.
+ */
+static void unmark_all(struct gz_epoll *ep, int epfd)
 {
 	for (uint32_t i = 0; i < GZ_SLOTS; i++) {
-		if (!(ep->reg[i].events & EPOLLONESHOT) || !is_registered(ep, i))
+		if (!is_registered(ep, i))
 			continue;
-		reg_changed(ep, i);
+		if (ep->reg[i].marked || ep->reg[i].events & EPOLLONESHOT)
+			reg_changed(ep, i);
+		if (!(ep->reg[i].events & EPOLLONESHOT))
+			continue;
 		if (in_rings(&SH->slot[i]))
 			__atomic_store_n(&SH->slot[i].leave, 1, __ATOMIC_SEQ_CST);
 		else if (!leave_counted(ep, epfd, i))
@@ -583,7 +606,7 @@ void epoll_loud(struct gz_epoll *ep, int epfd)
 		epoll_sleeps(ep);
 	if (!epoll_hold(ep))
 		return;
-	give_one_shots(ep, epfd);
+	unmark_all(ep, epfd);
 	tell_kernel_all(ep, epfd);
 	unlock(&ep->lock);
 	for (uint32_t i = 0; i < GZ_SLOTS; i++)
@@ -601,7 +624,7 @@ void epoll_given_up(struct gz_epoll *ep, int epfd)
 	if (!epoll_hold(ep))
 		return;
 	ep->eager = 1;
-	give_one_shots(ep, epfd);
+	unmark_all(ep, epfd);
 	tell_kernel_all(ep, epfd);
 	for (uint32_t i = 0; i < GZ_SLOTS; i++) {
 		uint32_t watch = mine;

@@ -11,6 +11,11 @@
 
 /* Bits of a registration that no event has */
 #define PRIVATE_BITS ((uint32_t)EPOLLONESHOT | EPOLLET | EPOLLWAKEUP | EPOLLEXCLUSIVE)
+/*
+ * What the kernel tells of a socket in the rings has one of these: the program's data may be
+ * those of other descriptors as well.
+ */
+#define MARKS ((uint32_t)EPOLLRDNORM | EPOLLWRNORM)
 
 /**
  * is_registered() - Is what the epoll's memory has of slot @i what the program wants?

@@ -490,7 +490,7 @@ static int do_poll(struct regs *r)
 	if (r->rax == SYS_poll) {
 		ns = (int)r->rdx < 0 ? -1 : (int)r->rdx * 1000000LL;
 	} else {
-		if (!read_time(r->rdx, 1, &ns))
+		if (!read_time(r->rdx, 1, &ns) || !is_mask(r->r10, r->r8))
 			return wait_for_left(r, &w);
 		w.mask = r->r10;
 		w.mask_size = r->r8;
@@ -565,7 +565,7 @@ static int do_select(struct regs *r)
 	if (r->rax == SYS_pselect6 && r->r9) {
 		const uint64_t *arg = (const uint64_t *)r->r9;
 
-		if (!is_memory(r->r9, 16, MAY_READ))
+		if (!is_memory(r->r9, 16, MAY_READ) || !is_mask(arg[0], arg[1]))
 			return wait_for_left(r, &w);
 		w.mask = arg[0];
 		w.mask_size = arg[1];

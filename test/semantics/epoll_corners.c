@@ -537,9 +537,108 @@ static void connected_anew(void)
 	CHECK_ERRNO(epoll_ctl(e, EPOLL_CTL_DEL, fd[0], NULL), ENOENT);
 }
 
+/* --- data that several have ----------------------------------------------------------------- */
+
+#define SAME 7
+
+static void add_same(int e, int fd, uint32_t events)
+{
+	struct epoll_event ev = {.events = events, .data.u64 = SAME};
+
+	OK(epoll_ctl(e, EPOLL_CTL_ADD, fd, &ev));
+}
+
+/* One of those with SAME tells of @events and of nothing else. */
+static void expect_same(int e, uint32_t events)
+{
+	struct epoll_event ev;
+
+	CHECK_EQ(epoll_wait(e, &ev, 1, 5000), 1);
+	CHECK_EQ(ev.data.u64, SAME);
+	CHECK_EQ(ev.events, events);
+}
+
+/* A pipe, and a connection that is in use */
+static void same_data(int e, uint32_t events, int fd[2], int p[2])
+{
+	tcp_pair(fd);
+	expect_text(fd[0], fd[1], "in use");
+	OK(pipe(p));
+	add_same(e, fd[1], events);
+	add_same(e, p[0], events);
+	CHECK_EQ(next_fd(e, 1), -1);
+}
+
+/* None of the two is taken for the other. */
+static void same_data_for_two(void)
+{
+	for (int edge = 0; edge < 2; edge++) {
+		int fd[2], p[2], e = OK(epoll_create1(0));
+
+		same_data(e, edge ? EPOLLIN | EPOLLET : EPOLLIN, fd, p);
+		for (int i = 0; i < 50; i++) {
+			CHECK_EQ(write(p[1], "x", 1), 1);
+			expect_same(e, EPOLLIN);
+			CHECK_EQ(read(p[0], (char[1]){0}, 1), 1);
+			CHECK_EQ(next_fd(e, 0), -1);
+			write_all(fd[0], "y", 1);
+			expect_same(e, EPOLLIN);
+			CHECK_EQ(recv(fd[1], (char[1]){0}, 1, 0), 1);
+			CHECK_EQ(next_fd(e, i % 10 == 0), -1);
+		}
+		/* A pipe that nobody writes to any more has ended, the connection has not. */
+		OK(close(p[1]));
+		expect_same(e, EPOLLHUP);
+		OK(epoll_ctl(e, EPOLL_CTL_DEL, p[0], NULL));
+		OK(close(fd[0]));
+		expect_same(e, EPOLLIN);
+	}
+}
+
+/* Nor does one that is always ready hide the other. */
+static void same_data_at_once(void)
+{
+	struct epoll_event ev[4];
+	int fd[2], p[2], e = OK(epoll_create1(0)), n;
+	long long end = now_ms() + 5000;
+
+	same_data(e, EPOLLIN, fd, p);
+	CHECK_EQ(write(p[1], "x", 1), 1);
+	write_all(fd[0], "y", 1);
+	do {
+		n = OK(epoll_wait(e, ev, 4, 1000));
+	} while (n < 2 && now_ms() < end);
+	CHECK_EQ(n, 2);
+}
+
+/* EPOLLRDNORM and EPOLLWRNORM are events as well, for who asks for them. */
+static void other_names(void)
+{
+	struct epoll_event ev = {.events = EPOLLRDNORM};
+	int fd[2], e = OK(epoll_create1(0));
+	pthread_t t;
+
+	tcp_pair(fd);
+	expect_text(fd[0], fd[1], "in use");
+	OK(epoll_ctl(e, EPOLL_CTL_ADD, fd[1], &ev));
+	t = thread(write_soon, &fd[0]);
+	CHECK_EQ(epoll_wait(e, &ev, 1, 5000), 1);
+	CHECK_EQ(ev.events, EPOLLRDNORM);
+	join(t);
+	ev.events = EPOLLIN | EPOLLRDNORM | EPOLLOUT | EPOLLWRNORM;
+	OK(epoll_ctl(e, EPOLL_CTL_MOD, fd[1], &ev));
+	CHECK_EQ(epoll_wait(e, &ev, 1, 5000), 1);
+	CHECK_EQ(ev.events, EPOLLIN | EPOLLRDNORM | EPOLLOUT | EPOLLWRNORM);
+	ev.events = EPOLLIN;
+	OK(epoll_ctl(e, EPOLL_CTL_MOD, fd[1], &ev));
+	CHECK_EQ(epoll_wait(e, &ev, 1, 5000), 1);
+	CHECK_EQ(ev.events, EPOLLIN);
+}
+
 CHECK_MAIN(CASE(first_ones_by_threads), CASE(oneshot_among_threads), ASIDE(disarmed_does_not_mute),
 	   CASE(room_is_an_edge), ASIDE(times_out_after_the_peers_end),
 	   ASIDE(room_while_half_closed), CASE(others_have_their_turn),
 	   CASE(number_of_a_closed_set), CASE(outlives_its_set), CASE(duplicate_outlives),
 	   CASE(survives_a_vfork), CASE(each_takes_one), CASE(recv_of_nothing_waits),
-	   CASE(an_end_is_one_edge), CASE(past_the_library), CASE(connected_anew))
+	   CASE(an_end_is_one_edge), CASE(same_data_for_two), CASE(same_data_at_once),
+	   CASE(other_names), CASE(past_the_library), CASE(connected_anew))

@@ -28,12 +28,12 @@ static void on_usr1(int sig)
 	handled++;
 }
 
-static int pselect6(int n, fd_set *set, struct timespec *t, const sigset_t *mask)
+static int pselect6(int n, fd_set *set, struct timespec *t, const void *mask, size_t size)
 {
 	struct {
-		const sigset_t *mask;
+		const void *mask;
 		size_t size;
-	} m = {mask, 8};
+	} m = {mask, size};
 
 	return (int)syscall(SYS_pselect6, n, set, NULL, NULL, t, &m);
 }
@@ -53,7 +53,7 @@ static int wait_readable(enum how how, int fd, int ms, const sigset_t *mask)
 	case PSELECT:
 		FD_ZERO(&set);
 		FD_SET(fd, &set);
-		r = pselect6(fd + 1, &set, t, mask);
+		r = pselect6(fd + 1, &set, t, mask, 8);
 		CHECK(r <= 0 || FD_ISSET(fd, &set));
 		return r;
 	default:
@@ -148,6 +148,37 @@ static void mask_is_of_the_wait(void)
 		CHECK_EQ(handled, before + 1);
 		CHECK_ERRNO(wait_readable(h, fd[1], 20, &none), EINTR);
 	}
+}
+
+/* A mask is looked at before anything else, also where nothing is waited for. */
+static void bad_masks(void)
+{
+	struct epoll_event ev = {.events = EPOLLIN};
+	struct timespec now = {0, 0};
+	int fd[2], e = OK(epoll_create1(0));
+	struct pollfd p = {.events = POLLIN};
+	fd_set set;
+
+	tcp_pair(fd);
+	expect_text(fd[0], fd[1], "in use");
+	OK(epoll_ctl(e, EPOLL_CTL_ADD, fd[1], &ev));
+	p.fd = fd[1];
+	write_all(fd[0], "x", 1);
+	wait_bits(fd[1], POLLIN);
+	for (int i = 0; i < 2; i++) {
+		const void *mask = i ? (void *)8 : &none;
+		size_t size = i ? 8 : 4;
+		int want = i ? EFAULT : EINVAL;
+
+		CHECK_ERRNO(syscall(SYS_epoll_pwait, e, &ev, 1, 0, mask, size), want);
+		CHECK_ERRNO(syscall(SYS_epoll_pwait2, e, &ev, 1, &now, mask, size), want);
+		CHECK_ERRNO(syscall(SYS_ppoll, &p, 1, &now, mask, size), want);
+		FD_ZERO(&set);
+		FD_SET(fd[1], &set);
+		CHECK_ERRNO(pselect6(fd[1] + 1, &set, &now, mask, size), want);
+	}
+	CHECK_EQ(syscall(SYS_epoll_pwait, e, &ev, 1, 0, NULL, 4), 1);
+	CHECK_EQ(epoll_wait(e, &ev, 1, 0), 1);
 }
 
 /* --- no wake-up is lost ---------------------------------------------------------- */
@@ -245,4 +276,4 @@ static void none_is_lost(void)
 }
 
 CHECK_MAIN(CASE(sees_what_is_there), ASIDE(times_out), ASIDE(wakes), ASIDE(mask_is_of_the_wait),
-	   CASE(none_is_lost))
+	   CASE(bad_masks), CASE(none_is_lost))
