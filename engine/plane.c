@@ -179,8 +179,6 @@ bool gz_plane_take_slot(struct gz_sock *s)
 	__atomic_fetch_and(&p->sh->accepted[i / 64], ~(1ULL << i % 64), __ATOMIC_SEQ_CST);
 	memset(slot_of(s), 0, sizeof(struct gz_slot));
 	__atomic_store_n(&slot_of(s)->takers, none, __ATOMIC_SEQ_CST);
-	__atomic_store_n(&slot_of(s)->dozers, none, __ATOMIC_SEQ_CST);
-	__atomic_store_n(&slot_of(s)->closing, none, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&slot_of(s)->natives, none, __ATOMIC_SEQ_CST);
 	return true;
 }

@@ -446,10 +446,7 @@ static uint32_t peek_end(struct gz_sock *s, struct msghdr *m, uint32_t room)
 /* A bell may be about a slot of another worker's: who rings has the socket at hand alone. */
 static void pass_bell(const struct gz_sock *s)
 {
-	uint32_t whom = gz_plane_oversleepers(s->client->plane) & ~(1U << gz_worker.index);
-
-	for (; whom; whom &= whom - 1)
-		gz_worker_wake(gz_workers[__builtin_ctz(whom)]);
+	gz_workers_wake(gz_plane_oversleepers(s->client->plane) & ~(1U << gz_worker.index));
 }
 
 /* Bytes that are no data: bells (plane.c) */

@@ -40,6 +40,7 @@
 #include "engine/shadow.h"
 #include "engine/sites.h"
 #include "engine/udp_ring.h"
+#include "engine/worker.h"
 #include "launcher/calls.h"
 
 #define TRAPS_MAX 200	 /* of a process without agent; more are dearer than one */
@@ -696,6 +697,8 @@ enum gz_sites gz_sites_trap(struct gz_call_ctx *c, const struct gz_call_info *ca
 		else if (what == GZ_ASK_LINGERS)
 			r = gz_plane_lingers(c->sv->client, (uint32_t)c->args[3],
 					     (uint32_t)c->args[4]);
+		else if (what == GZ_ASK_WAKE)
+			gz_workers_wake(gz_plane_oversleepers(c->sv->client->plane));
 		else
 			r = what & GZ_ASK_ACCEPTED ? gz_accept_asked(c) : gz_lane_asked(c);
 

@@ -130,6 +130,8 @@ extern __thread struct gz_worker *gz_here; /* whose thread this is; NULL: no wor
 int gz_worker_post(struct gz_worker *w, const struct gz_msg *m);
 /** gz_worker_wake() - It looks again, if it sleeps: what it is to see was written before */
 void gz_worker_wake(struct gz_worker *w);
+/** The same of several, a bit for each */
+void gz_workers_wake(uint32_t whom);
 /** gz_post() - The same, to each worker that it concerns: the socket's, or all */
 int gz_post(const struct gz_msg *m);
 /** Who sees to what concerns @s and no connection of its own: always the same one */

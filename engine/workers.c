@@ -39,6 +39,12 @@ void gz_worker_wake(struct gz_worker *w)
 		gz_warn("cannot wake the worker: %s", strerror(errno));
 }
 
+void gz_workers_wake(uint32_t whom)
+{
+	for (; whom; whom &= whom - 1)
+		gz_worker_wake(gz_workers[__builtin_ctz(whom)]);
+}
+
 int gz_worker_post(struct gz_worker *w, const struct gz_msg *m)
 {
 	struct gz_msg *c = malloc(sizeof(*c));

@@ -27,6 +27,7 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -345,6 +346,28 @@ static inline void *join(pthread_t t)
 
 	CHECK_EQ(pthread_join(t, &r), 0);
 	return r;
+}
+
+/** A thread that says who it is, and then waits for @fd */
+struct waits_on {
+	int fd;
+	_Atomic pid_t tid;
+};
+
+/** Until the thread sleeps. */
+static inline void wait_asleep(const struct waits_on *w)
+{
+	char path[64], state = 0;
+
+	while (!w->tid)
+		sched_yield();
+	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", (int)w->tid);
+	while (state != 'S') {
+		FILE *f = fopen(path, "re");
+
+		CHECK(f && fscanf(f, "%*d %*s %c", &state) == 1);
+		fclose(f);
+	}
 }
 
 /* --- sockets ------------------------------------------------------------------------------ */

@@ -21,7 +21,7 @@
 #ifndef GZ_AGENT_ABI_H
 #define GZ_AGENT_ABI_H
 
-#define GZ_AGENT_VERSION 10
+#define GZ_AGENT_VERSION 11
 #define GZ_AGENT_MAGIC 0x31746e6567417a47 /* "GzAgent1" */
 
 /* --- the region ---------------------------------------------------------- */
@@ -35,7 +35,7 @@
 #define GZ_AGENT_KEPT (GZ_AGENT_BASE + 0x100000) /* struct gz_agent_kept */
 #define GZ_AGENT_KEPT_SIZE 0x41000
 #define GZ_AGENT_PRIVATE (GZ_AGENT_BASE + 0x200000)
-#define GZ_AGENT_PRIVATE_SIZE 0x83000
+#define GZ_AGENT_PRIVATE_SIZE 0x8c000
 #define GZ_AGENT_STACKS (GZ_AGENT_BASE + 0x1000000) /* where a Go site was patched */
 #define GZ_AGENT_STACKS_SIZE (GZ_STACKS * GZ_STACK_SIZE)
 #define GZ_AGENT_SHARED (GZ_AGENT_BASE + 0x10000000)
@@ -193,6 +193,7 @@
 #define GZ_ASK_ACCEPTED 0x20000 /* and SOCK_*; above 32 bits, the listener: see gz_knock */
 #define GZ_ASK_BACK 0x40000	/* the socket may come back, see gz_slot.back */
 #define GZ_ASK_LINGERS 0x80000	/* does its close() wait?  See gz_plane_lingers() */
+#define GZ_ASK_WAKE 0x100000	/* a worker sleeps though a slot of its is dirty */
 #define GZ_PEER 28		/* struct sockaddr_in6 */
 
 #ifndef __ASSEMBLER__
@@ -266,6 +267,23 @@ struct gz_agent_kept {
 	uint32_t epoll[GZ_FD_MAX]; /* gen:24, index + 1:8, of a descriptor; 0: not known */
 };
 
+/**
+ * Threads that are counted: gen:32, count:32.  Who was counted may be late, when the word is about
+ * another socket: that one has another number, and is not told of it.
+ */
+#define GZ_COUNT(word) ((uint32_t)(word))
+
+/** This process's threads that wait in calls on a slot's socket, or an epoll (held.c) */
+struct gz_waits {
+	uint64_t waiters; /* GZ_COUNT: their calls are to go on, should the number be closed */
+	uint64_t users;	  /* GZ_COUNT: of an epoll, whose memory they use.  GZ_GIVEN_UP */
+	uint32_t closing; /* threads that close a number of it */
+	uint32_t waiter;  /* the last of the waiters that slept */
+	uint64_t pad0;
+};
+
+#define GZ_GIVEN_UP 0x80000000u /* the last user is to free it */
+
 /** Zero again in a child (MADV_WIPEONFORK). */
 struct gz_agent_private {
 	int32_t owner;	   /* whose descriptors fd[] is about */
@@ -283,6 +301,8 @@ struct gz_agent_private {
 	uint64_t page[GZ_PAGES];	  /* address >> 12:62, MAY_*:2; 0: none */
 	uint64_t fd[GZ_FD_MAX];		  /* closes:16, stamp:32, kind:16 */
 	uint64_t watched[GZ_FD_MAX / 64]; /* a bit: this process put it into an epoll */
+	struct gz_waits waits[GZ_SLOTS], epoll_waits[GZ_EPOLLS];
+	uint8_t pad1[2048];
 };
 
 /**
@@ -294,12 +314,6 @@ struct gz_bell {
 	uint32_t wanted;
 	uint32_t count;
 };
-
-/**
- * Threads that are counted: gen:32, count:32.  Who was counted may be late, when the slot is
- * another socket's: that one has another number, and is not told of it.  The engine sets it.
- */
-#define GZ_COUNT(word) ((uint32_t)(word))
 
 struct gz_slot {
 	/* the engine's */
@@ -345,11 +359,9 @@ struct gz_slot {
 	uint8_t peer[GZ_PEER]; /* the address that accept() gives */
 	int32_t fd;	       /* its number where it was accepted: the agent's */
 	uint32_t linger;       /* SO_LINGER, s; 0: close() does not wait.  The engine's */
-	/* Threads (GZ_COUNT) that sleep in recv(), or did and have not looked at the ring since:
-	 * who has closed the number has not left what is unread. */
+	/* Threads (GZ_COUNT; the engine sets the gen) that sleep in recv(), or did and have not
+	 * looked at the ring since: who has closed the number has not left what is unread. */
 	uint64_t takers;
-	uint64_t dozers;  /* GZ_COUNT: they wait in recv(), and hold no file: they look, or doze */
-	uint64_t closing; /* GZ_COUNT: they close its number: dozers are to sleep on the shadow */
 	/* of one that left the rings */
 	uint64_t natives; /* GZ_COUNT: agents are in a call on its shadow, or about to be */
 	uint32_t polled;  /* an epoll of the kernel's alone ever had it */

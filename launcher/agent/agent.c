@@ -212,7 +212,8 @@ static int data_call(struct regs *r)
 	/* A message may be a datagram's, with its address. */
 	if (slot < 0)
 		return slot == ASK || is_message || is_fresh((uint32_t)io.fd) ? TRAP : NATIVE;
-	return many ? stream_many(&io) : stream_call(&io);
+	slot = many ? stream_many(&io) : stream_call(&io);
+	return io.held ? let_go(&io, slot) : slot;
 }
 
 /* O_NONBLOCK of a socket in the rings, or that may come back, is known there too. */

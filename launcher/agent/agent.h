@@ -48,8 +48,9 @@ struct io {
 	int flags;
 	bool fault;		     /* a pointer of the call's is bad */
 	bool takes;		     /* it is counted in gz_slot.takers ... */
-	bool dozes;		     /* ... in gz_slot.dozers */
-	uint32_t take_gen, doze_gen; /* as count_in() gave them */
+	bool waits;		     /* ... in gz_waits.waiters */
+	bool held;		     /* @fd is a duplicate of its own (held.c) */
+	uint32_t take_gen, wait_gen; /* as count_in() gave them */
 };
 
 #define SH ((struct gz_shared *)GZ_AGENT_SHARED)
@@ -299,6 +300,8 @@ void learn(uint32_t fd, uint32_t i);
 bool may_keep(void);
 /** close() and its kin */
 int closing(struct regs *r);
+/** The number is being closed, or was: it means what the kernel says. */
+void forget_number(uint32_t fd);
 /** The epoll that @fd is, if sockets in the rings are in it; NULL */
 struct gz_epoll *managed(uint32_t fd);
 /** As in gz_slot.watch */
@@ -337,6 +340,65 @@ void left_end(struct gz_slot *s, uint32_t gen);
 void ask_back(int fd, struct gz_slot *s);
 /** The kernel's call.  Return: DONE, with rax, or AGAIN */
 int left_call(const struct io *io, bool receives);
+
+/* --- held.c: calls that go on after their number was closed --------------------------- */
+
+/** Does the number lead to slot @i's socket still? */
+static inline bool is_number_of(int fd, uint32_t i)
+{
+	return lookup((uint32_t)fd) == (int)i;
+}
+
+/**
+ * wait_begin() - The call may wait from here on, until wait_end()
+ *
+ * Whoever closes its number meanwhile waits until it has a duplicate, which is io->fd then.
+ */
+void wait_begin(struct io *io);
+void wait_end(struct io *io);
+/** This thread is about to sleep, or to doze, in a call that waits. */
+void wait_sleeps(const struct io *io);
+/** The number is being closed, and this thread is waited for: it must not sleep. */
+bool is_held_up(const struct io *io);
+/**
+ * let_go() - A call that has a duplicate is over, which is closed
+ * @rc:	What remains to be done, NATIVE or TRAP, is done here: the program's number is not its own
+ *
+ * Return: DONE
+ */
+int let_go(struct io *io, int rc);
+
+/** The same, of one of several sockets: wait_begin() and wait_end() of slot @i */
+uint32_t set_wait_begin(uint32_t i);
+void set_wait_end(uint32_t i, uint32_t gen);
+void set_wait_sleeps(uint32_t i);
+bool is_set_held_up(uint32_t i);
+/** A duplicate, by a number that no program expects to get.  Return: -1, there is none */
+int duplicate(int fd);
+void close_duplicate(int fd);
+/** @fd, of slot @i's socket, is about to be closed: calls of this process that wait there go on. */
+void hand_over(int fd, uint32_t i);
+
+/**
+ * epoll_enter() - This thread uses the memory of the epoll @epfd, until epoll_exit()
+ *
+ * Return: its memory; NULL: it has none.  *@gen: for the others
+ */
+struct gz_epoll *epoll_enter(uint32_t epfd, uint32_t *gen);
+/** Return: the epoll was closed, and this was its last user: who is to give it up */
+bool epoll_exit(struct gz_epoll *ep, uint32_t gen);
+/** As wait_begin(), wait_end(), is_held_up() and hand_over() */
+void epoll_wait_begin(const struct gz_epoll *ep, uint32_t gen);
+void epoll_wait_end(const struct gz_epoll *ep, uint32_t gen);
+bool is_epoll_held_up(const struct gz_epoll *ep);
+void epoll_hand_over(struct gz_epoll *ep, int epfd);
+/** Is it an event by which epoll_hand_over() wakes those who wait? */
+bool is_hand_over(const struct gz_epoll *ep, uint64_t data);
+/** Nobody gets to it by its number any more.  Return: nor uses it; else its last user gives it up
+ */
+bool epoll_is_unused(struct gz_epoll *ep);
+/** Nobody has it, nor uses it: others may have its memory. */
+void give_free(struct gz_epoll *ep);
 
 /* --- memory.c: which of the program's memory can be used ----------------------------- */
 
@@ -396,8 +458,6 @@ void unlock(uint32_t *l);
 void tell_worker(const struct io *io);
 /** Bytes were committed to the tx ring @r.  tx_lock held */
 void tx_told(const struct io *io, const struct ring *r);
-/** tx_lock was given up: who asked for a token meanwhile could not have it. */
-void pass_poke_on(const struct io *io, const struct ring *r);
 /**
  * is_moving() - A ring was closed: do its bytes go elsewhere from now on?
  *
@@ -406,19 +466,13 @@ void pass_poke_on(const struct io *io, const struct ring *r);
 bool is_moving(struct gz_slot *s, bool receives);
 /** SO_ERROR is told now, and never again.  Return: negative, 0: none */
 int64_t take_error(const struct io *io);
-/**
- * await_asleep() - Threads that wait in recv() go on, though the number is closed
- *
- * They would find it closed when they sleep: so they do before.
- */
-void await_asleep(struct gz_slot *s);
 /** An error that the next call is to have: it stays SO_ERROR, where that is the slot's */
 void keep_error(const struct io *io, int64_t r);
 /** send() after the end: as DONE, NATIVE or TRAP */
 int sends_no_more(const struct io *io);
 /** Until there is room for @need bytes.  Return: 0 to try again, -EINTR, or -1: not in the ring */
-int64_t await_room(const struct io *io, uint64_t need);
-/** Have the worker look at slot @i and send a token, GZ_POKE_*.  @fd: any socket in the rings */
+int64_t await_room(struct io *io, uint64_t need);
+/** Have the worker look at slot @i, whose number is @fd, and send a token, GZ_POKE_*. */
 void ask_for_token(int fd, uint32_t i, uint32_t poke);
 /** Tokens without bytes lie in the shadow: take them.  Return: false, a lock is held */
 bool take_stale_token(int fd, uint32_t i);

@@ -302,6 +302,8 @@ static int64_t filter(struct gz_epoll *ep, int epfd, uint32_t gone, struct epoll
 	for (int64_t k = 0; k < n; k++) {
 		int i = owner_of(ep, &ev[k]);
 
+		if (is_hand_over(ep, ev[k].data.u64))
+			continue;
 		if (i >= 0 && !in_rings(&SH->slot[i])) {
 			if (tell_left(ep, epfd, (uint32_t)i, &ev[k])) {
 				told->slot[told->n++] = (uint16_t)i;
@@ -332,6 +334,8 @@ static int64_t filter(struct gz_epoll *ep, int epfd, uint32_t gone, struct epoll
 struct ask {
 	struct gz_epoll *ep;
 	int epfd;
+	bool held; /* @epfd is a duplicate of its own (held.c) */
+	uint32_t gen;
 	struct epoll_event *out;
 	uint32_t max;
 	uint64_t mask, mask_size;
@@ -357,14 +361,20 @@ static int64_t look(struct ask *a, int64_t n)
 	return n + filter(a->ep, a->epfd, gone, a->out + n, r, &a->told);
 }
 
-static bool spin_for(const struct gz_epoll *ep)
+/* Its number is being closed, and this thread is waited for. */
+static bool is_to_hold(const struct ask *a)
+{
+	return !a->held && is_epoll_held_up(a->ep);
+}
+
+static bool spin_for(const struct ask *a)
 {
 	struct spin sp;
 	bool found;
 
 	spin_begin(&sp);
 	do {
-		found = is_any(ep);
+		found = is_any(a->ep) || is_to_hold(a);
 	} while (!found && spin_more(&sp));
 	spin_end(&sp, found);
 	return found;
@@ -393,7 +403,7 @@ static int64_t doze_for(struct ask *a)
 	}
 	if (!doze_on_epoll(&d, a->ep))
 		return 0;
-	if (is_any(a->ep))
+	if (is_any(a->ep) || is_to_hold(a))
 		return 1;
 	r = doze(&d, us, false);
 	a->ep->no_doze = r ? 0 : 1U << a->ep->vain;
@@ -421,7 +431,7 @@ static int64_t sleep_natively(struct ask *a, bool nap, bool *over)
 	tell_kernel_all(a->ep, a->epfd);
 	unlock(&a->ep->lock);
 	__atomic_store_n(&a->ep->woken, 0, __ATOMIC_SEQ_CST);
-	if (nap || !is_any(a->ep)) {
+	if (!is_to_hold(a) && (nap || !is_any(a->ep))) {
 		if (!a->forever) {
 			left = a->timeout;
 			if (!a->until)
@@ -452,6 +462,44 @@ static int64_t sleep_natively(struct ask *a, bool nap, bool *over)
 	__atomic_store_n(&a->ep->woken, 0, __ATOMIC_SEQ_CST);
 	epoll_wakes(a->ep);
 	return r;
+}
+
+/*
+ * Until there may be something.  *@futile: times that there was nothing
+ * Return: events of the kernel's; -errno; 0: look again, or *@over
+ */
+static int64_t wait_once(struct ask *a, uint32_t *futile, bool *over)
+{
+	int64_t n;
+
+	/* The other program of a pair may mark what is not so: time and signals go on. */
+	if (spin_for(a) && ++*futile < FUTILE)
+		return 0;
+	n = *futile == FUTILE ? 0 : doze_for(a);
+	if (n < 0 || (n && ++*futile < FUTILE))
+		return n < 0 ? n : 0;
+	n = sleep_natively(a, *futile == FUTILE, over);
+	*futile = 0;
+	return n;
+}
+
+/* The same; whoever closes the number meanwhile waits until this thread has a duplicate. */
+static int64_t wait_held(struct ask *a, uint32_t *futile, bool *over)
+{
+	int64_t n;
+	int fd;
+
+	if (a->held)
+		return wait_once(a, futile, over);
+	epoll_wait_begin(a->ep, a->gen);
+	n = wait_once(a, futile, over);
+	fd = is_to_hold(a) ? duplicate(a->epfd) : -1;
+	if (fd >= 0) {
+		a->epfd = fd;
+		a->held = true;
+	}
+	epoll_wait_end(a->ep, a->gen);
+	return n;
 }
 
 static int64_t wait(struct ask *a)
@@ -490,64 +538,69 @@ static int64_t wait(struct ask *a)
 		}
 		if (over)
 			return 0;
-		/* The other program of a pair may mark what is not so: time and signals go on. */
-		if (spin_for(a->ep) && ++futile < FUTILE)
-			continue;
-		n = futile == FUTILE ? 0 : doze_for(a);
-		if (n < 0)
-			return n;
-		if (n && ++futile < FUTILE)
-			continue;
-		n = sleep_natively(a, futile == FUTILE, &over);
-		futile = 0;
+		n = wait_held(a, &futile, &over);
 		if (n)
 			return n;
 	}
 }
 
-int epoll_call(struct regs *r)
+/* epoll_wait() and its kin, of an epoll that has memory.  Return: as gz_agent() */
+static int wait_call(struct regs *r, struct ask *a)
 {
-	struct ask a = {.epfd = (int)r->rdi};
-
-	if (r->rax == SYS_epoll_ctl)
-		return epoll_ctl_call(r);
-	a.ep = managed((uint32_t)r->rdi);
-	if (!a.ep) {
-		uint64_t *note = note_waiting((uint32_t)r->rdi);
-
-		/* Who puts a socket in from here on sees the note. */
-		a.ep = managed((uint32_t)r->rdi);
-		if (!a.ep)
-			r->rax = gz_sleep(r->rax, r->rdi, r->rsi, r->rdx, r->r10, r->r8, r->r9);
-		unnote_waiting(note);
-		if (!a.ep)
-			return DONE;
-	}
 	if ((int)r->rdx <= 0 || (uint32_t)r->rdx > 1u << 20 ||
 	    !in_space(r->rsi, r->rdx * sizeof(struct epoll_event)))
 		return NATIVE;
-	a.out = (struct epoll_event *)r->rsi;
-	a.max = (uint32_t)r->rdx;
+	a->out = (struct epoll_event *)r->rsi;
+	a->max = (uint32_t)r->rdx;
 	if (r->rax == SYS_epoll_pwait2) {
 		const struct timespec *ts = (const struct timespec *)r->r10;
 
 		if (r->r10 && (!is_memory(r->r10, sizeof(*ts), MAY_READ) || ts->tv_sec < 0 ||
 			       ts->tv_nsec < 0 || ts->tv_nsec >= 1000000000))
 			return NATIVE;
-		a.forever = !r->r10 || ts->tv_sec > 1000000000;
-		if (!a.forever && (ts->tv_sec || ts->tv_nsec))
-			a.timeout = ts->tv_sec * 1000000000LL + ts->tv_nsec;
+		a->forever = !r->r10 || ts->tv_sec > 1000000000;
+		if (!a->forever && (ts->tv_sec || ts->tv_nsec))
+			a->timeout = ts->tv_sec * 1000000000LL + ts->tv_nsec;
 	} else {
-		a.forever = (int)r->r10 < 0;
+		a->forever = (int)r->r10 < 0;
 		if ((int)r->r10 > 0)
-			a.timeout = (int)r->r10 * 1000000LL;
+			a->timeout = (int)r->r10 * 1000000LL;
 	}
 	if (r->rax != SYS_epoll_wait) {
 		if (!is_mask(r->r8, r->r9))
 			return NATIVE;
-		a.mask = r->r8;
-		a.mask_size = r->r9;
+		a->mask = r->r8;
+		a->mask_size = r->r9;
 	}
-	r->rax = wait(&a);
+	r->rax = wait(a);
 	return DONE;
+}
+
+int epoll_call(struct regs *r)
+{
+	struct ask a = {.epfd = (int)r->rdi};
+	int rc;
+
+	if (r->rax == SYS_epoll_ctl)
+		return epoll_ctl_call(r);
+	a.ep = epoll_enter((uint32_t)r->rdi, &a.gen);
+	if (!a.ep) {
+		uint64_t *note = note_waiting((uint32_t)r->rdi);
+
+		/* Who puts a socket in from here on sees the note. */
+		a.ep = epoll_enter((uint32_t)r->rdi, &a.gen);
+		if (!a.ep)
+			r->rax = gz_sleep(r->rax, r->rdi, r->rsi, r->rdx, r->r10, r->r8, r->r9);
+		unnote_waiting(note);
+		if (!a.ep)
+			return DONE;
+	}
+	rc = wait_call(r, &a);
+	if (epoll_exit(a.ep, a.gen)) {
+		epoll_given_up(a.ep, a.held ? a.epfd : -1);
+		give_free(a.ep);
+	}
+	if (a.held)
+		close_duplicate(a.epfd);
+	return rc;
 }

@@ -185,6 +185,20 @@ void reg_changed(struct gz_epoll *ep, uint32_t i)
 	ep->changed[i / 64] |= 1ULL << i % 64;
 }
 
+/*
+ * Lock the epoll that @epfd is.  Return: false, that cannot be had, or it was closed meanwhile:
+ * then it may be others' as soon as the lock is free
+ */
+static bool hold_number(struct gz_epoll *ep, uint32_t epfd)
+{
+	if (!epoll_hold(ep))
+		return false;
+	if (managed(epfd) == ep)
+		return true;
+	unlock(&ep->lock);
+	return false;
+}
+
 /* @reg is of another file, or of none */
 static int64_t ctl_locked(struct gz_epoll *ep, const struct regs *r, uint32_t i, bool fresh)
 {
@@ -439,7 +453,7 @@ static int ctl_left(struct regs *r, uint32_t i)
 		return AGAIN;
 	if (!ep && (int)r->rsi == EPOLL_CTL_ADD)
 		ep = manage_fresh((uint32_t)r->rdi);
-	if (ep && epoll_hold(ep)) {
+	if (ep && hold_number(ep, (uint32_t)r->rdi)) {
 		done = ctl_noted(ep, r, i);
 		alone |= !done && is_registered(ep, i);
 		if (!done)
@@ -515,7 +529,7 @@ int epoll_ctl_call(struct regs *r)
 		give_to_kernel(ep, (int)r->rdi, (uint32_t)slot);
 		return TRAP;
 	}
-	if (!epoll_hold(ep))
+	if (!hold_number(ep, (uint32_t)r->rdi))
 		return TRAP;
 	/* In two epolls, or by two numbers, or for one of several: the shadow can do that.  Locked,
 	 * or who takes out what was removed before may take back that it is watched. */

@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
-#include "launcher/agent/agent.h"
+#include "launcher/agent/epoll_inner.h"
 
 #define LINGER_FIRST_NS 200000 /* between two looks, doubled up to */
 #define LINGER_MOST_NS 10000000
@@ -254,6 +254,8 @@ static struct gz_epoll *take_free(void)
 		    !__atomic_compare_exchange_n(&ep->owner, &owner, self, false, __ATOMIC_SEQ_CST,
 						 __ATOMIC_RELAXED))
 			continue;
+		if (owner != 0)
+			ep->lock = 0; /* who was killed may have held it */
 		gen = __atomic_load_n(&ep->gen, __ATOMIC_RELAXED) | 1;
 		__atomic_store_n(&ep->gen, gen + 1, __ATOMIC_SEQ_CST);
 		ep->owner_ns = ns;
@@ -261,7 +263,7 @@ static struct gz_epoll *take_free(void)
 			ep->reg[i].gen = 0;
 		for (uint32_t i = 0; i < GZ_SLOTS / 64; i++)
 			ep->ready[i] = ep->changed[i] = 0;
-		ep->sleepers = ep->shared = ep->lock = ep->next = ep->eager = ep->woken = 0;
+		ep->sleepers = ep->shared = ep->next = ep->eager = ep->woken = 0;
 		ep->looked = ep->no_doze = ep->vain = ep->gone = 0;
 		__atomic_store_n(&ep->gen, gen + 2, __ATOMIC_RELEASE);
 		return ep;
@@ -269,13 +271,18 @@ static struct gz_epoll *take_free(void)
 	return NULL;
 }
 
-/* It is this process's alone. */
-static void give_free(struct gz_epoll *ep)
+/* It is this process's alone.  Who has the lock just now sees that it is no number's any more. */
+void give_free(struct gz_epoll *ep)
 {
-	uint32_t gen = ep->gen;
+	bool ours;
 
-	if (gen & 1 && __atomic_compare_exchange_n(&ep->gen, &gen, gen + 1, false, __ATOMIC_SEQ_CST,
-						   __ATOMIC_RELAXED))
+	if (!epoll_hold(ep))
+		return;
+	ours = ep->gen & 1;
+	if (ours)
+		__atomic_store_n(&ep->gen, ep->gen + 1, __ATOMIC_SEQ_CST);
+	unlock(&ep->lock);
+	if (ours)
 		__atomic_store_n(&ep->owner, 0, __ATOMIC_SEQ_CST);
 }
 
@@ -314,8 +321,11 @@ static void leave_epoll(uint32_t fd)
 {
 	struct gz_epoll *ep = epoll_of(KEPT->epoll[fd]);
 
-	KEPT->epoll[fd] = 0;
-	if (!ep || ep->shared || ep->owner != (int32_t)call(SYS_getpid, 0, 0, 0, 0))
+	if (ep)
+		epoll_hand_over(ep, (int)fd);
+	__atomic_store_n(&KEPT->epoll[fd], 0, __ATOMIC_SEQ_CST);
+	if (!ep || ep->shared || ep->owner != (int32_t)call(SYS_getpid, 0, 0, 0, 0) ||
+	    !epoll_is_unused(ep))
 		return;
 	epoll_given_up(ep, (int)fd);
 	give_free(ep);
@@ -323,7 +333,7 @@ static void leave_epoll(uint32_t fd)
 
 /* --- close() ------------------------------------------------------------------------ */
 
-static void forget(uint32_t fd)
+void forget_number(uint32_t fd)
 {
 	uint64_t e, next;
 
@@ -349,6 +359,21 @@ static void unwatch_range(uint32_t first, uint32_t last)
 			unwatch((uint32_t)fd);
 }
 
+/* Calls of this process that wait on sockets of a range, or on one's number, go on. */
+static void hand_over_range(uint32_t first, uint32_t last)
+{
+	uint32_t high = __atomic_load_n(&PRIV->high_fd, __ATOMIC_RELAXED);
+	int slot;
+
+	for (uint64_t fd = first; fd <= last && fd <= high && fd < GZ_FD_MAX; fd++) {
+		if ((__atomic_load_n(&PRIV->fd[fd], __ATOMIC_RELAXED) & 0xffff) < GZ_FD_SLOT)
+			continue;
+		slot = lookup((uint32_t)fd);
+		if (slot >= 0)
+			hand_over((int)fd, (uint32_t)slot);
+	}
+}
+
 static void forget_range(uint32_t first, uint32_t last)
 {
 	uint32_t high = __atomic_load_n(&PRIV->high_fd, __ATOMIC_RELAXED);
@@ -358,7 +383,7 @@ static void forget_range(uint32_t first, uint32_t last)
 	if (first == last)
 		high = last;
 	for (uint64_t fd = first; fd <= last && fd <= high; fd++)
-		forget((uint32_t)fd);
+		forget_number((uint32_t)fd);
 }
 
 /* A socket that lingers, before it is closed */
@@ -443,6 +468,7 @@ int closing(struct regs *r)
 {
 	uint32_t first = (uint32_t)r->rdi, last = first;
 	struct lingering l[LINGERING];
+	bool rx, tx;
 	unsigned n;
 	int slot;
 
@@ -456,13 +482,20 @@ int closing(struct regs *r)
 		return NATIVE;
 	slot = first == last ? lookup(first) : NOT_OURS;
 	n = first == last ? note_lingering(slot, l) : find_lingering(first, last, l);
-	if (may_keep())
+	if (may_keep()) {
 		unwatch_range(first, last);
-	if (slot >= 0)
-		await_asleep(&SH->slot[slot]);
+		hand_over_range(first, last);
+	}
+	/* Whoever reads tokens, or rings the bell, by the number has a lock. */
+	rx = slot >= 0 && lock(&SH->slot[slot].rx_lock);
+	tx = slot >= 0 && lock(&SH->slot[slot].tx_lock);
 	forget_range(first, last);
 	r->rax = call(r->rax, r->rdi, r->rsi, r->rdx, r->r10);
 	forget_range(first, last);
+	if (tx)
+		unlock(&SH->slot[slot].tx_lock);
+	if (rx)
+		unlock(&SH->slot[slot].rx_lock);
 	/* It may have been the last: what comes from here on is refused. */
 	if (slot >= 0 && has_datagrams(&SH->slot[slot]))
 		__atomic_store_n(&SH->slot[slot].leave, 1, __ATOMIC_SEQ_CST);

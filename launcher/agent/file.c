@@ -47,13 +47,11 @@ static int64_t send_part(const struct io *io, int in, int64_t at, uint64_t len, 
 	    (len && !__atomic_compare_exchange_n(r.tail, &tail, tail + len, false, __ATOMIC_SEQ_CST,
 						 __ATOMIC_RELAXED))) {
 		unlock(&s->tx_lock);
-		pass_poke_on(io, &r);
 		return -1;
 	}
 	if (len)
 		tx_told(io, &r);
 	unlock(&s->tx_lock);
-	pass_poke_on(io, &r);
 	return (int64_t)len;
 }
 

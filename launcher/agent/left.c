@@ -96,7 +96,7 @@ int left_call(const struct io *io, bool receives)
 
 	if (!left_begin(io->s, plane, &gen))
 		return AGAIN;
-	r->rax = gz_sleep(r->rax, r->rdi, r->rsi, r->rdx, r->r10, r->r8, r->r9);
+	r->rax = gz_sleep(r->rax, (uint64_t)io->fd, r->rsi, r->rdx, r->r10, r->r8, r->r9);
 	left_end(io->s, gen);
 	if (receives)
 		r->rax = right_error(io->s, r->rax);

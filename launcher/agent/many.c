@@ -39,19 +39,21 @@ bool write_limit(uint64_t addr, int64_t until)
 }
 
 /* One message.  *@whole: all of it was sent.  Return: bytes, -errno, *@traps: the engine is to */
-static int64_t one_message(const struct io *io, struct mmsghdr *m, int flags, bool *whole,
-			   bool *traps)
+static int64_t one_message(struct io *io, struct mmsghdr *m, int flags, bool *whole, bool *traps)
 {
 	bool receives = io->r->rax == SYS_recvmmsg;
 	struct regs r = {.rax = receives ? SYS_recvmsg : SYS_sendmsg,
 			 .rdi = io->r->rdi,
 			 .rsi = (uint64_t)&m->msg_hdr,
 			 .rdx = (uint32_t)flags};
-	struct io one = {.r = &r, .fd = io->fd, .i = io->i, .s = io->s, .flags = flags};
+	struct io one = {
+	    .r = &r, .fd = io->fd, .i = io->i, .s = io->s, .flags = flags, .held = io->held};
 
 	if (!in_space((uint64_t)m, sizeof(*m)) || !is_memory((uint64_t)m, sizeof(*m), MAY_WRITE))
 		return -EFAULT;
 	*traps = stream_call(&one) != DONE;
+	io->fd = one.fd;
+	io->held = one.held;
 	if (*traps)
 		return -1;
 	*whole = r.rax >= 0 && (uint64_t)r.rax == one.len;
@@ -86,8 +88,8 @@ int stream_many(struct io *io)
 	if (!done && traps)
 		return TRAP;
 	if (traps) {
-		n = gz_trap(r->rax, r->rdi, (uint64_t)&m[done], vlen - done, (uint32_t)flags,
-			    receives ? r->r8 : 0, 0);
+		n = gz_trap(r->rax, (uint64_t)io->fd, (uint64_t)&m[done], vlen - done,
+			    (uint32_t)flags, receives ? r->r8 : 0, 0);
 		done += n > 0 ? (uint32_t)n : 0;
 	} else if (receives && done && n < 0 && n != -EAGAIN && n != -EINTR && n != -GZ_KICKED) {
 		keep_error(io, n);

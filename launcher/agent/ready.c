@@ -24,9 +24,10 @@
 #define DOZE_MIXED_US 200 /* where the kernel's descriptors are not looked at meanwhile */
 #define READABLE (POLLIN | POLLRDNORM)
 #define WRITABLE (POLLOUT | POLLWRNORM)
-#define SET_IN (POLLRDNORM | POLLRDBAND | POLLIN | POLLHUP | POLLERR)
-#define SET_OUT (POLLWRBAND | POLLWRNORM | POLLOUT | POLLERR)
-#define SET_EX POLLPRI
+/* As select() has it: a number that is closed while it waits is ready. */
+#define SET_IN (POLLRDNORM | POLLRDBAND | POLLIN | POLLHUP | POLLERR | POLLNVAL)
+#define SET_OUT (POLLWRBAND | POLLWRNORM | POLLOUT | POLLERR | POLLNVAL)
+#define SET_EX (POLLPRI | POLLNVAL)
 #define BEGIN_AGAIN INT64_MIN
 #define LEAVING_NS 20000000LL
 
@@ -117,12 +118,16 @@ struct wait {
 	uint32_t n;
 	uint32_t natives; /* how many are not in the rings */
 	struct pollfd asked[POLLS];
+	int number[POLLS];	  /* by which each is asked of: the program's, or a duplicate */
+	uint32_t nheld;		  /* so many have one */
 	int16_t slot[POLLS];	  /* -1: none */
+	uint32_t wait_gen[POLLS]; /* of those in the rings, as set_wait_begin() has it */
 	int16_t left[POLLS];	  /* slots that left the rings, where this thread is counted, */
 	uint32_t left_gen[POLLS]; /* as left_begin() has it */
 	uint32_t nleft;
 	uint8_t seen[POLLS]; /* state_of() it, when it was looked at */
 	uint64_t mask, mask_size;
+	bool waited; /* nothing was there at first */
 	bool forever;
 	int64_t until; /* ns, CLOCK_MONOTONIC */
 };
@@ -184,7 +189,8 @@ static bool note_left(struct wait *w, uint32_t slot)
 /* Whose is number @k?  Return: 1, in the rings; 0, the kernel's; ASK; AGAIN */
 static int sort_one(struct wait *w, uint32_t k)
 {
-	int slot = w->fds[k].fd < 0 ? NOT_OURS : lookup((uint32_t)w->fds[k].fd);
+	const int fd = w->number[k];
+	int slot = fd < 0 ? NOT_OURS : lookup((uint32_t)fd);
 	struct gz_epoll *ep;
 
 	w->slot[k] = -1;
@@ -197,7 +203,7 @@ static int sort_one(struct wait *w, uint32_t k)
 		w->slot[k] = (int16_t)slot;
 		return 1;
 	}
-	if (w->fds[k].fd < 0)
+	if (fd < 0)
 		return 0;
 	if (slot >= 0 && !await_leave(&SH->slot[slot]))
 		return ASK;
@@ -206,11 +212,11 @@ static int sort_one(struct wait *w, uint32_t k)
 	else if (slot >= 0 && !note_left(w, (uint32_t)slot))
 		return AGAIN;
 	w->natives++;
-	ep = managed((uint32_t)w->fds[k].fd);
+	ep = managed((uint32_t)fd);
 	if (ep)
-		epoll_loud(ep, w->fds[k].fd);
+		epoll_loud(ep, fd);
 	else if (slot == NOT_OURS)
-		note_inner((uint32_t)w->fds[k].fd);
+		note_inner((uint32_t)fd);
 	return 0;
 }
 
@@ -222,6 +228,8 @@ static int sort(struct wait *w)
 	forget_left(w);
 	w->natives = 0;
 	for (uint32_t k = 0; k < w->n; k++) {
+		if (!w->nheld)
+			w->number[k] = w->fds[k].fd;
 		while ((rc = sort_one(w, k)) == AGAIN)
 			;
 		if (rc == ASK) {
@@ -243,7 +251,7 @@ static int64_t look(struct wait *w)
 		if (w->slot[k] < 0)
 			continue;
 		w->seen[k] = state_of(&SH->slot[w->slot[k]]);
-		w->fds[k].revents = (short)events_of(w->fds[k].fd, (uint32_t)w->slot[k],
+		w->fds[k].revents = (short)events_of(w->number[k], (uint32_t)w->slot[k],
 						     (uint16_t)w->fds[k].events);
 		found += w->fds[k].revents != 0;
 	}
@@ -251,8 +259,7 @@ static int64_t look(struct wait *w)
 		return found;
 	for (uint32_t k = 0; k < w->n; k++) {
 		w->asked[k] = w->fds[k];
-		if (w->slot[k] >= 0)
-			w->asked[k].fd = -1;
+		w->asked[k].fd = w->slot[k] >= 0 ? -1 : w->number[k];
 	}
 	r = call(SYS_poll, (uint64_t)w->asked, w->n, 0, 0);
 	if (r < 0)
@@ -263,6 +270,53 @@ static int64_t look(struct wait *w)
 	return found + r;
 }
 
+static bool is_held(const struct wait *w, uint32_t k)
+{
+	return w->number[k] != w->fds[k].fd;
+}
+
+/* Its number is being closed, and this thread is waited for. */
+static bool is_to_hold(const struct wait *w, uint32_t k)
+{
+	return !is_held(w, k) && is_set_held_up((uint32_t)w->slot[k]);
+}
+
+/* Whoever closes a number of those in the rings waits for end_wait(). */
+static void begin_wait(struct wait *w)
+{
+	for (uint32_t k = 0; k < w->n; k++)
+		if (w->slot[k] >= 0 && !is_held(w, k))
+			w->wait_gen[k] = set_wait_begin((uint32_t)w->slot[k]);
+}
+
+/* The file of one that is being closed is this call's from here on. */
+static void end_wait(struct wait *w)
+{
+	int fd;
+
+	for (uint32_t k = 0; k < w->n; k++) {
+		if (w->slot[k] < 0 || is_held(w, k))
+			continue;
+		fd = is_to_hold(w, k) ? duplicate(w->fds[k].fd) : -1;
+		if (fd >= 0) {
+			w->number[k] = fd;
+			w->nheld++;
+		}
+		set_wait_end((uint32_t)w->slot[k], w->wait_gen[k]);
+	}
+}
+
+static void drop_held(struct wait *w)
+{
+	for (uint32_t k = 0; w->nheld && k < w->n; k++) {
+		if (!is_held(w, k))
+			continue;
+		close_duplicate(w->number[k]);
+		w->number[k] = w->fds[k].fd;
+		w->nheld--;
+	}
+}
+
 /* Without asking the kernel */
 static bool is_something(const struct wait *w)
 {
@@ -271,7 +325,8 @@ static bool is_something(const struct wait *w)
 
 		if (w->slot[k] < 0)
 			continue;
-		if ((w->fds[k].events & READABLE && !is_empty(s)) || state_of(s) != w->seen[k] ||
+		if (is_to_hold(w, k) || state_of(s) != w->seen[k] ||
+		    (w->fds[k].events & READABLE && !is_empty(s)) ||
 		    (w->fds[k].events & WRITABLE && tx_room(s) >= GZ_SLOT_WRITABLE &&
 		     __atomic_load_n(&s->tx_plane, __ATOMIC_RELAXED) == GZ_PLANE_RING))
 			return true;
@@ -340,7 +395,7 @@ static void expect_no_more(const struct wait *w)
 {
 	for (uint32_t k = 0; k < w->n; k++)
 		if (w->slot[k] >= 0)
-			expect_none(&SH->slot[w->slot[k]], w->fds[k].fd);
+			expect_none(&SH->slot[w->slot[k]], w->number[k]);
 }
 
 /* Sleep until something may be there.  Return: 0, it is the time; -errno */
@@ -351,6 +406,7 @@ static int64_t sleep_natively(struct wait *w)
 
 	for (uint32_t k = 0; k < w->n; k++) {
 		w->asked[k] = w->fds[k];
+		w->asked[k].fd = w->number[k];
 		w->asked[k].revents = 0;
 		if (w->slot[k] < 0)
 			continue;
@@ -361,7 +417,8 @@ static int64_t sleep_natively(struct wait *w)
 	expect_all(w);
 	for (uint32_t k = 0; k < w->n; k++)
 		if (w->slot[k] >= 0 &&
-		    events_of(w->fds[k].fd, (uint32_t)w->slot[k], (uint16_t)w->fds[k].events)) {
+		    (is_to_hold(w, k) ||
+		     events_of(w->number[k], (uint32_t)w->slot[k], (uint16_t)w->fds[k].events))) {
 			expect_no_more(w);
 			return 1;
 		}
@@ -383,15 +440,37 @@ static int64_t sleep_natively(struct wait *w)
 		news_of((uint32_t)w->slot[k], (uint16_t)w->asked[k].revents);
 		/* Tokens without bytes would end each sleep at once. */
 		if (w->asked[k].revents & READABLE && is_empty(&SH->slot[w->slot[k]]))
-			take_stale_token(w->fds[k].fd, (uint32_t)w->slot[k]);
+			take_stale_token(w->number[k], (uint32_t)w->slot[k]);
 	}
+	return r;
+}
+
+/* Until there may be something.  Return: below 0, an error; 0, it is the time; *@slept: see sort()
+ */
+static int64_t wait_once(struct wait *w, bool *slept)
+{
+	int64_t r = 1;
+
+	*slept = false;
+	w->waited = true;
+	begin_wait(w);
+	if (!spin_for(w)) {
+		for (uint32_t k = 0; k < w->n; k++)
+			if (w->slot[k] >= 0)
+				set_wait_sleeps((uint32_t)w->slot[k]);
+		r = doze_for(w);
+		*slept = !r;
+		if (!r)
+			r = sleep_natively(w);
+	}
+	end_wait(w);
 	return r;
 }
 
 /* Return: as poll(), or BEGIN_AGAIN: the engine is to be asked */
 static int64_t wait_for(struct wait *w)
 {
-	bool now = !w->forever && w->until <= 0;
+	bool now = !w->forever && w->until <= 0, slept;
 	int64_t r;
 
 	for (;;) {
@@ -399,24 +478,31 @@ static int64_t wait_for(struct wait *w)
 		if (now)
 			await_sending();
 		r = look(w);
-		if (r || now)
-			return r;
-		if (spin_for(w))
-			continue;
-		r = doze_for(w);
-		if (r > 0)
-			continue;
-		if (!r)
-			r = sleep_natively(w);
+		if (r > 0 || now) {
+			if (!w->nheld)
+				return r;
+			/* As the kernel: the numbers tell, whatever they are by now. */
+			drop_held(w);
+			if (sort(w) == ASK)
+				return BEGIN_AGAIN;
+			r = look(w);
+			if (r || now)
+				return r;
+		}
+		if (r >= 0)
+			r = wait_once(w, &slept);
 		if (r < 0)
-			return r;
-		if (!r)
-			now = true; /* once more */
-		else if (!w->forever && now_ns() >= w->until)
+			break;
+		/* Once more, when its time is over */
+		if (!r || (slept && !w->forever && now_ns() >= w->until))
 			now = true;
-		else if (sort(w) == ASK)
-			return BEGIN_AGAIN;
+		else if (slept && sort(w) == ASK) {
+			r = BEGIN_AGAIN;
+			break;
+		}
 	}
+	drop_held(w);
+	return r;
 }
 
 /* The kernel's call, where none is in the rings.  Return: as gz_agent() */
@@ -477,7 +563,7 @@ static int do_poll(struct regs *r)
 
 	w.fds = (struct pollfd *)r->rdi;
 	w.n = (uint32_t)r->rsi;
-	w.mask = w.mask_size = w.nleft = 0;
+	w.mask = w.mask_size = w.nleft = w.nheld = w.waited = 0;
 	if (!w.n)
 		return NATIVE;
 	if (w.n > POLLS)
@@ -535,7 +621,7 @@ static int do_select(struct regs *r)
 
 	w.fds = fds;
 	w.n = 0;
-	w.mask = w.mask_size = w.nleft = 0;
+	w.mask = w.mask_size = w.nleft = w.nheld = w.waited = 0;
 	if (nfds > GZ_FD_MAX || !nfds)
 		return NATIVE;
 	for (int k = 0; k < 3; k++) {
@@ -576,7 +662,7 @@ static int do_select(struct regs *r)
 	if (rc == BEGIN_AGAIN)
 		return TRAP;
 	write_left(&w, r->r8, unit);
-	for (uint32_t k = 0; rc > 0 && k < w.n; k++)
+	for (uint32_t k = 0; rc > 0 && !w.waited && k < w.n; k++)
 		if (fds[k].revents & POLLNVAL)
 			rc = -EBADF;
 	if (rc >= 0) {

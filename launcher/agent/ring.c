@@ -28,8 +28,6 @@
 #define LEAVING_NS 1000000000LL
 #define MOVING_NS 100000000LL
 #define DOZE_US 20000
-#define ASLEEP_NS 5000000LL
-#define MOMENT_NS 100000
 #define FUTILE 100  /* looks at a shadow that says what is not so */
 #define FAULT (-2)  /* a buffer is bad */
 #define LOCKED (-3) /* another thread is there, or this one in a frame below */
@@ -58,15 +56,23 @@ static int by_plane(uint32_t plane)
 	return plane == GZ_PLANE_NATIVE ? NATIVE : TRAP;
 }
 
-/* Slot @i is to be looked at; by the socket of @io the worker is woken for that. */
+/* Slot @i is to be looked at.  Return: the worker sleeps, and must be woken for that */
+static bool mark_dirty(uint32_t i)
+{
+	__atomic_fetch_or(&SH->dirty[i / 64], 1ULL << i % 64, __ATOMIC_SEQ_CST);
+	return __atomic_load_n(&SH->asleep[i / 64], __ATOMIC_SEQ_CST);
+}
+
+/* The same, and by the socket of @io, of which a lock is held, the worker is woken. */
 static void tell_of(uint32_t i, const struct io *io)
 {
 	char byte = 0;
 
-	__atomic_fetch_or(&SH->dirty[i / 64], 1ULL << i % 64, __ATOMIC_SEQ_CST);
-	if (!__atomic_load_n(&SH->asleep[i / 64], __ATOMIC_SEQ_CST))
+	if (!mark_dirty(i))
 		return;
-	if (has_datagrams(io->s))
+	if (!is_number_of(io->fd, io->i))
+		gz_ask(GZ_ASK_WAKE);
+	else if (has_datagrams(io->s))
 		ring_engine(io);
 	else
 		call(SYS_sendto, (uint64_t)io->fd, (uint64_t)&byte, 1, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -84,6 +90,11 @@ static void take_tokens(const struct io *io, uint32_t n)
 
 	n += io->s->debt;
 	io->s->debt = 0;
+	/* It was closed: others may have them, but not by a number that is another file's. */
+	if (n && !is_number_of(io->fd, io->i)) {
+		io->s->debt = n;
+		return;
+	}
 
 	/* The engine announces each just before it sends it. */
 	for (int i = 0; n && i < DRAINS; i++) {
@@ -118,8 +129,10 @@ static void drain(const struct io *io, uint32_t n)
 		__atomic_store_n(&ep->woken, 0, __ATOMIC_SEQ_CST);
 		gather(ep);
 		other = ready_one(ep);
-		if (other >= 0)
-			ask_for_token(io->fd, (uint32_t)other, GZ_POKE_ANY);
+		if (other >= 0) {
+			__atomic_fetch_or(&SH->slot[other].poke, GZ_POKE_ANY, __ATOMIC_SEQ_CST);
+			tell_of((uint32_t)other, io);
+		}
 	}
 	if (__atomic_load_n(&io->s->want, __ATOMIC_SEQ_CST) && tx_room(io->s) >= GZ_SLOT_WRITABLE)
 		ask_for_token(io->fd, io->i, GZ_POKE_ANY);
@@ -353,45 +366,6 @@ void keep_error(const struct io *io, int64_t r)
 	news_of(io->i, POLLHUP | POLLERR);
 }
 
-/* Until it sleeps, which holds the file, or does not wait any more */
-static void is_about_to_sleep(struct io *io, bool is)
-{
-	if (io->dozes == is || has_datagrams(io->s))
-		return;
-	io->dozes = is;
-	if (is)
-		io->doze_gen = count_in(&io->s->dozers);
-	else
-		count_out(&io->s->dozers, io->doze_gen);
-}
-
-static bool is_closing(const struct gz_slot *s)
-{
-	return GZ_COUNT(__atomic_load_n(&s->closing, __ATOMIC_SEQ_CST));
-}
-
-void await_asleep(struct gz_slot *s)
-{
-	const struct timespec moment = {0, MOMENT_NS};
-	struct lane l;
-	int64_t until;
-	uint32_t gen;
-
-	if (!GZ_COUNT(__atomic_load_n(&s->dozers, __ATOMIC_SEQ_CST)))
-		return;
-	gen = count_in(&s->closing);
-	ring_bell(&s->bell);
-	if (lane_of(s, &l))
-		ring_bell(&l.mine->bell);
-	/* Who has left a recv() by longjmp() stays counted. */
-	until = now_ns() + ASLEEP_NS;
-	while (GZ_COUNT(__atomic_load_n(&s->dozers, __ATOMIC_SEQ_CST)) && now_ns() < until)
-		call(SYS_sched_yield, 0, 0, 0, 0);
-	/* They make their call just after they are counted no more. */
-	call(SYS_nanosleep, (uint64_t)&moment, 0, 0, 0);
-	count_out(&s->closing, gen);
-}
-
 /* What the shadow says of an empty ring: 1, look again; else the call's result */
 static int64_t ask_shadow(struct io *io)
 {
@@ -401,11 +375,15 @@ static int64_t ask_shadow(struct io *io)
 	char byte;
 
 	if (!r) {
-		/* From here on bytes bring a token. */
+		/* From here on bytes bring a token, and who closes the number too. */
 		expect_tokens(s);
 		is_about_to_take(io, true);
-		is_about_to_sleep(io, false);
-		if (is_empty(s))
+		wait_sleeps(io);
+		if (is_held_up(io))
+			r = 1;
+		else if (!is_number_of(io->fd, io->i))
+			r = -EBADF; /* nobody waited for this thread */
+		else if (is_empty(s))
 			r = gz_sleep(SYS_recvfrom, (uint64_t)io->fd, (uint64_t)&byte, 1,
 				     MSG_PEEK | (io->flags & MSG_DONTWAIT), 0, 0);
 		expect_none(s, io->fd);
@@ -439,7 +417,7 @@ static bool await(struct io *io)
 	spin_begin(&sp);
 	do {
 		found = !is_empty(s);
-	} while (!found && !__atomic_load_n(&s->news, __ATOMIC_ACQUIRE) && !is_closing(s) &&
+	} while (!found && !__atomic_load_n(&s->news, __ATOMIC_ACQUIRE) && !is_held_up(io) &&
 		 __atomic_load_n(&s->rx_plane, __ATOMIC_RELAXED) == GZ_PLANE_RING &&
 		 spin_more(&sp));
 	spin_end(&sp, found);
@@ -452,31 +430,29 @@ static int64_t doze_empty(const struct io *io)
 	struct gz_slot *s = io->s;
 	uint32_t lane = __atomic_load_n(&s->lane, __ATOMIC_SEQ_CST);
 	struct doze d;
-	int64_t r;
 
 	if (io->flags & MSG_DONTWAIT || s->error ||
 	    __atomic_load_n(&s->timed, __ATOMIC_RELAXED) & GZ_TIMED_RECV)
 		return 0;
 	doze_on_slot(&d, s);
-	if (!is_empty(s) || __atomic_load_n(&s->lane, __ATOMIC_SEQ_CST) != lane)
+	wait_sleeps(io);
+	if (!is_empty(s) || is_held_up(io) || __atomic_load_n(&s->lane, __ATOMIC_SEQ_CST) != lane)
 		return 1;
-	if (__atomic_load_n(&s->news, __ATOMIC_SEQ_CST) || is_closing(s) ||
+	if (__atomic_load_n(&s->news, __ATOMIC_SEQ_CST) ||
 	    __atomic_load_n(&s->rx_plane, __ATOMIC_SEQ_CST) != GZ_PLANE_RING)
 		return 0;
-	r = doze(&d, DOZE_US, true);
-	/* Whoever rang may close the number as soon as this thread is not counted. */
-	return r > 0 && is_closing(s) ? 0 : r;
+	return doze(&d, DOZE_US, true);
 }
 
 int64_t await_arrival(struct io *io, bool dozes)
 {
 	int64_t r = 2;
 
-	is_about_to_sleep(io, !(io->flags & MSG_DONTWAIT));
+	wait_begin(io);
 	if (!await(io))
 		r = dozes ? doze_empty(io) : 0;
 	r = r > 0 ? 2 : r ? r : ask_shadow(io);
-	is_about_to_sleep(io, false);
+	wait_end(io);
 	return r;
 }
 
@@ -618,12 +594,6 @@ void tx_told(const struct io *io, const struct ring *r)
 		tell_worker(io);
 }
 
-void pass_poke_on(const struct io *io, const struct ring *r)
-{
-	if (r->is_lane && __atomic_load_n(&io->s->poke, __ATOMIC_SEQ_CST))
-		ask_for_token(io->fd, io->i, 0);
-}
-
 /* One attempt.  Return: as put(), FAULT or LOCKED */
 static int64_t transmit_once(const struct io *io, uint64_t sent)
 {
@@ -649,7 +619,6 @@ static int64_t transmit_once(const struct io *io, uint64_t sent)
 		tx_told(io, &r);
 	} while (sum < most);
 	unlock(&s->tx_lock);
-	pass_poke_on(io, &r);
 	return sum ? (int64_t)sum : n;
 }
 
@@ -671,13 +640,14 @@ static int64_t doze_full(const struct io *io, uint64_t need)
 		return 0;
 	doze_on_slot(&d, s);
 	__atomic_fetch_or(&l.mine->full, GZ_FULL_RING, __ATOMIC_SEQ_CST);
-	if (tx_room(s) >= need || d.bell != &l.mine->bell ||
+	wait_sleeps(io);
+	if (tx_room(s) >= need || d.bell != &l.mine->bell || is_held_up(io) ||
 	    __atomic_load_n(&l.mine->tail, __ATOMIC_SEQ_CST) & GZ_RING_CLOSED)
 		return 1;
 	return doze(&d, DOZE_US, true);
 }
 
-int64_t await_room(const struct io *io, uint64_t need)
+static int64_t wait_for_room(const struct io *io, uint64_t need)
 {
 	struct gz_slot *s = io->s;
 	struct spin sp;
@@ -685,7 +655,7 @@ int64_t await_room(const struct io *io, uint64_t need)
 	int64_t r;
 
 	spin_begin(&sp);
-	while (tx_room(s) < need &&
+	while (tx_room(s) < need && !is_held_up(io) &&
 	       __atomic_load_n(&s->tx_plane, __ATOMIC_RELAXED) == GZ_PLANE_RING && spin_more(&sp))
 		;
 	spin_end(&sp, tx_room(s) >= need);
@@ -696,13 +666,25 @@ int64_t await_room(const struct io *io, uint64_t need)
 		return r > 0 ? 0 : r;
 	count = __atomic_load_n(&s->room, __ATOMIC_SEQ_CST);
 	want_room(s);
-	if (tx_room(s) >= need || __atomic_load_n(&s->tx_plane, __ATOMIC_SEQ_CST) != GZ_PLANE_RING)
+	wait_sleeps(io);
+	if (tx_room(s) >= need || is_held_up(io) ||
+	    __atomic_load_n(&s->tx_plane, __ATOMIC_SEQ_CST) != GZ_PLANE_RING)
 		return 0;
 	if (is_deserted(io))
 		return -1;
 	/* Its restarts are those of send(). */
 	r = gz_sleep(SYS_futex, (uint64_t)&s->room, FUTEX_WAIT, count, 0, 0, 0);
 	return r == -EINTR || r == -GZ_KICKED ? r : 0;
+}
+
+int64_t await_room(struct io *io, uint64_t need)
+{
+	int64_t r;
+
+	wait_begin(io);
+	r = wait_for_room(io, need);
+	wait_end(io);
+	return r;
 }
 
 /*
@@ -845,13 +827,16 @@ int transmit(struct io *io)
 void ask_for_token(int fd, uint32_t i, uint32_t poke)
 {
 	struct gz_slot *s = &SH->slot[i];
-	int own = lookup((uint32_t)fd);
-	uint32_t k = own >= 0 ? (uint32_t)own : i;
-	const struct io io = {.fd = fd, .i = k, .s = &SH->slot[k]};
+	const struct io io = {.fd = fd, .i = i, .s = s};
 
 	__atomic_fetch_or(&s->poke, poke, __ATOMIC_SEQ_CST);
-	if (!lock(&s->tx_lock))
-		return; /* its holder tells the worker */
+	if (!mark_dirty(i))
+		return;
+	/* Whoever holds it may have woken the worker before that. */
+	if (!lock(&s->tx_lock)) {
+		gz_ask(GZ_ASK_WAKE);
+		return;
+	}
 	tell_of(i, &io);
 	unlock(&s->tx_lock);
 }

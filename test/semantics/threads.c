@@ -2,7 +2,6 @@
  *
  * threads.c - Several threads on one socket, and one that closes it
  */
-#include <sched.h>
 #include <stdatomic.h>
 
 #include "check.h"
@@ -106,39 +105,20 @@ static void close_while_blocked(void)
 	expect_eof(fd[0]);
 }
 
-struct waiting {
-	int fd;
-	_Atomic pid_t tid;
-};
-
 static void *recv_as(void *arg)
 {
-	struct waiting *w = arg;
+	struct waits_on *w = arg;
 	char b;
 
 	w->tid = gettid();
 	return (void *)(intptr_t)recv(w->fd, &b, 1, 0);
 }
 
-/* Until thread @tid sleeps */
-static void wait_asleep(pid_t tid)
-{
-	char path[64], state = 0;
-
-	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", (int)tid);
-	while (state != 'S') {
-		FILE *f = fopen(path, "re");
-
-		CHECK(f && fscanf(f, "%*d %*s %c", &state) == 1);
-		fclose(f);
-	}
-}
-
 /* The same, of one that has begun to sleep just now */
 static void close_just_after(void)
 {
 	for (int i = 0; i < 40; i++) {
-		struct waiting w = {.tid = 0};
+		struct waits_on w = {.tid = 0};
 		int fd[2];
 		pthread_t t;
 
@@ -146,9 +126,7 @@ static void close_just_after(void)
 		expect_text(fd[0], fd[1], "the first call may take its time");
 		w.fd = fd[1];
 		t = thread(recv_as, &w);
-		while (!w.tid)
-			sched_yield();
-		wait_asleep(w.tid);
+		wait_asleep(&w);
 		for (volatile int spin = i * 500; spin > 0; spin--)
 			;
 		OK(close(fd[1]));
