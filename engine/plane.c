@@ -104,8 +104,8 @@ void gz_plane_no_more(struct gz_plane *p)
 
 bool gz_plane_has(const struct gz_options *o)
 {
-	return !o->sndbuf_set && !o->rcvbuf_set && o->rcvlowat <= 1 && !o->notsent_lowat &&
-	       !gz_arrival_tells(o);
+	return !o->sndbuf_set && !o->rcvbuf_set && (unsigned)o->rcvlowat <= GZ_LEAST_MAX &&
+	       !o->notsent_lowat && !gz_arrival_tells(o);
 }
 
 static bool is_time(const struct timeval *t)
@@ -129,6 +129,12 @@ static bool may_ring(const struct gz_sock *s)
 static uint32_t lingers(const struct gz_options *o)
 {
 	return o->linger.l_onoff && o->linger.l_linger > 0 ? (uint32_t)o->linger.l_linger : 0;
+}
+
+/* As gz_slot.least */
+static uint32_t least(const struct gz_sock *s)
+{
+	return s->type == SOCK_STREAM ? (uint32_t)s->opt.rcvlowat : 0;
 }
 
 /* Slots whose bit is in one word of dirty[] are one worker's. */
@@ -217,6 +223,7 @@ void gz_plane_give(struct gz_sock *s, bool sending, bool nonblock)
 	slot->watch = atomic_load(&s->ring.loud) ? GZ_WATCH_LOUD : 0;
 	slot->timed = timed(&s->opt);
 	slot->linger = lingers(&s->opt);
+	slot->least = least(s);
 	if (s->type == SOCK_DGRAM)
 		gz_udp_ring_begin(s);
 	atomic_store(&s->ring.plane, plane);
@@ -271,6 +278,7 @@ void gz_plane_set_timed(struct gz_sock *s)
 		return;
 	__atomic_store_n(&slot_of(s)->timed, timed(&s->opt), __ATOMIC_SEQ_CST);
 	__atomic_store_n(&slot_of(s)->linger, lingers(&s->opt), __ATOMIC_SEQ_CST);
+	__atomic_store_n(&slot_of(s)->least, least(s), __ATOMIC_SEQ_CST);
 }
 
 bool gz_plane_take_options(struct gz_sock *s)

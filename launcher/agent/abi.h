@@ -102,6 +102,7 @@
 #define GZ_SLOTS 1024
 #define GZ_SLOT_RING 65536
 #define GZ_SLOT_WRITABLE (GZ_SLOT_RING / 3) /* room from which one polls writable */
+#define GZ_LEAST_MAX (GZ_SLOT_RING / 2)	    /* of gz_slot.least */
 #define GZ_FRESH_PLACES 256
 #define GZ_EPOLLS 64
 #define GZ_WINDOWS 64 /* pairs that a client has */
@@ -327,6 +328,7 @@ struct gz_slot {
 	uint32_t so_error; /* SO_ERROR: who tells of it takes it */
 	uint32_t kind;	   /* GZ_KIND_* */
 	uint32_t far;	   /* no byte of it goes past TCP */
+	uint32_t least;	   /* SO_RCVLOWAT: bytes from which it polls readable; 0: 1 */
 	_Alignas(64) uint64_t rx_tail;
 	_Alignas(64) uint64_t tx_head;
 	/* the agents', and GZ_RING_CLOSED the engine's */

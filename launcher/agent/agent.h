@@ -236,6 +236,14 @@ static inline bool is_empty(const struct gz_slot *s)
 	return !rx_used(s);
 }
 
+/** So few that it does not poll readable, unless there is more than bytes */
+static inline bool is_short(const struct gz_slot *s)
+{
+	uint32_t least = __atomic_load_n(&s->least, __ATOMIC_RELAXED);
+
+	return rx_used(s) < (least ? least : 1);
+}
+
 static inline uint32_t tx_room(const struct gz_slot *s)
 {
 	uint64_t tail, n;

@@ -263,7 +263,7 @@ static bool explains(struct gz_epoll *ep, int epfd, uint32_t i, const struct epo
 		return sure;
 	if (is_news(ep, i, (uint32_t)(uint16_t)p.revents & NEWS))
 		return true;
-	if (ev->events & EPOLLIN && is_empty(s))
+	if (ev->events & EPOLLIN && is_short(s))
 		take_stale_token(reg->fd, i);
 	/* The shadow would be writable for ever, and the ring is not. */
 	if (ev->events & EPOLLOUT && !(reg->events & (EPOLLET | (uint32_t)EPOLLONESHOT)) &&

@@ -207,7 +207,7 @@ void expect_none(struct gz_slot *s, int fd)
 	if (lane_of(s, &l))
 		look = gz_lane_settle(s, l.mine);
 	unlock(&s->rx_lock);
-	if (look && !is_empty(s))
+	if (look && !is_short(s))
 		ask_for_token(fd, (uint32_t)(s - SH->slot), GZ_POKE_ANY);
 }
 

@@ -104,7 +104,7 @@ uint32_t events_of(int fd, uint32_t i, uint32_t mask)
 	if (sends && mask & WRITABLE && is_writable(s))
 		ev |= WRITABLE;
 	/* Where the kernel's epoll looks too, a token must be there as well. */
-	if (!is_empty(s) && (__atomic_load_n(&s->watch, __ATOMIC_RELAXED) != GZ_WATCH_LOUD ||
+	if (!is_short(s) && (__atomic_load_n(&s->watch, __ATOMIC_RELAXED) != GZ_WATCH_LOUD ||
 			     ask_kernel(fd, READABLE)))
 		ev |= READABLE;
 	return ev & (mask | POLLHUP | POLLERR | POLLNVAL);
@@ -326,7 +326,7 @@ static bool is_something(const struct wait *w)
 		if (w->slot[k] < 0)
 			continue;
 		if (is_to_hold(w, k) || state_of(s) != w->seen[k] ||
-		    (w->fds[k].events & READABLE && !is_empty(s)) ||
+		    (w->fds[k].events & READABLE && !is_short(s)) ||
 		    (w->fds[k].events & WRITABLE && tx_room(s) >= GZ_SLOT_WRITABLE &&
 		     __atomic_load_n(&s->tx_plane, __ATOMIC_RELAXED) == GZ_PLANE_RING))
 			return true;
@@ -439,7 +439,7 @@ static int64_t sleep_natively(struct wait *w)
 			continue;
 		news_of((uint32_t)w->slot[k], (uint16_t)w->asked[k].revents);
 		/* Tokens without bytes would end each sleep at once. */
-		if (w->asked[k].revents & READABLE && is_empty(&SH->slot[w->slot[k]]))
+		if (w->asked[k].revents & READABLE && is_short(&SH->slot[w->slot[k]]))
 			take_stale_token(w->number[k], (uint32_t)w->slot[k]);
 	}
 	return r;

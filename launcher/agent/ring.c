@@ -139,7 +139,7 @@ static void drain(const struct io *io, uint32_t n)
 }
 
 /*
- * The ring was seen empty: so must be the shadow.  Bytes that come from the
+ * The ring was seen empty, or too little is there: so must be the shadow.  Bytes that come from the
  * exchange on bring a token of their own; for those that came just before it, ours
  * stay.
  */
@@ -151,7 +151,7 @@ void settle(const struct io *io)
 	if (!__atomic_load_n(&s->token, __ATOMIC_RELAXED))
 		return;
 	n = __atomic_exchange_n(&s->token, 0, __ATOMIC_SEQ_CST);
-	if (is_empty(s))
+	if (is_short(s))
 		drain(io, n);
 	else
 		__atomic_fetch_add(&s->token, n, __ATOMIC_SEQ_CST);
@@ -278,7 +278,7 @@ static int64_t receive_once(const struct io *io, uint64_t got)
 		sum += (uint64_t)n;
 		if (io->flags & MSG_PEEK)
 			break;
-		if (is_empty(s))
+		if (is_short(s))
 			settle(io);
 		if (r.is_lane)
 			lane_taken(io, &r.lane, r.size - rx_used(s));
@@ -297,7 +297,7 @@ bool take_stale_token(int fd, uint32_t i)
 
 	if (!lock(&s->rx_lock))
 		return false;
-	if (is_empty(s) && __atomic_load_n(&s->rx_plane, __ATOMIC_ACQUIRE) == GZ_PLANE_RING &&
+	if (is_short(s) && __atomic_load_n(&s->rx_plane, __ATOMIC_ACQUIRE) == GZ_PLANE_RING &&
 	    !(__atomic_load_n(&s->rx_head, __ATOMIC_RELAXED) & GZ_RING_CLOSED)) {
 		/* Else another thread was here meanwhile. */
 		if (__atomic_load_n(&s->token, __ATOMIC_RELAXED))
@@ -469,6 +469,14 @@ static bool would_block(const struct io *io, uint64_t got)
 	       __atomic_load_n(&s->rx_plane, __ATOMIC_ACQUIRE) == GZ_PLANE_RING && tsc() % 64;
 }
 
+/* So many bytes recv() waits for, if it waits (sock_rcvlowat()) */
+static uint64_t target(const struct io *io)
+{
+	uint32_t least = __atomic_load_n(&io->s->least, __ATOMIC_RELAXED);
+
+	return io->flags & MSG_WAITALL || least > io->len ? io->len : least;
+}
+
 int receive(struct io *io)
 {
 	const int known = MSG_DONTWAIT | MSG_PEEK | MSG_WAITALL | MSG_NOSIGNAL | MSG_CMSG_CLOEXEC;
@@ -477,7 +485,8 @@ int receive(struct io *io)
 	int futile = 0;
 	int64_t e = 0;
 
-	if (io->flags & ~known || (io->flags & MSG_PEEK && io->flags & MSG_WAITALL))
+	if (io->flags & ~known ||
+	    (io->flags & MSG_PEEK && !(io->flags & MSG_DONTWAIT) && target(io) > 1))
 		return TRAP;
 	if (is_at_the_end(io)) {
 		io->r->rax = 0;
@@ -506,7 +515,7 @@ int receive(struct io *io)
 		is_about_to_take(io, false);
 		if (r > 0) {
 			got += (uint64_t)r;
-			if (io->flags & MSG_WAITALL && got < io->len)
+			if (!(io->flags & MSG_PEEK) && got < target(io))
 				continue;
 			break;
 		}

@@ -196,6 +196,61 @@ static void low_water_mark(void)
 	CHECK_EQ(recv(fd[1], (char[4]){0}, 4, 0), 1);
 }
 
+struct marked {
+	int fd, epfd;
+};
+
+static void *poll_for_mark(void *arg)
+{
+	const struct marked *m = arg;
+	struct pollfd p = {.fd = m->fd, .events = POLLIN};
+
+	CHECK_EQ(poll(&p, 1, 10000), 1);
+	return NULL;
+}
+
+static void *epoll_for_mark(void *arg)
+{
+	const struct marked *m = arg;
+	struct epoll_event ev;
+
+	CHECK_EQ(epoll_wait(m->epfd, &ev, 1, 10000), 1);
+	return NULL;
+}
+
+/* Who sleeps, and who looks again and again, hears of it when the mark is reached. */
+static void low_water_mark_wakes(void)
+{
+	for (int how = 0; how < 2; how++) {
+		struct epoll_event ev = {.events = EPOLLIN};
+		struct marked m;
+		int fd[2];
+		pthread_t t;
+
+		tcp_pair(fd);
+		expect_text(fd[0], fd[1], "the first call may take its time");
+		m.fd = fd[1];
+		m.epfd = (int)OK(epoll_create1(0));
+		OK(epoll_ctl(m.epfd, EPOLL_CTL_ADD, fd[1], &ev));
+		set_option(fd[1], SOL_SOCKET, SO_RCVLOWAT, 4);
+		CHECK_EQ(get_option(fd[1], SOL_SOCKET, SO_RCVLOWAT), 4);
+		t = thread(how ? epoll_for_mark : poll_for_mark, &m);
+		for (int i = 0; i < 3; i++) {
+			sleep_ms(30);
+			write_all(fd[0], "x", 1);
+			CHECK_EQ(epoll_wait(m.epfd, &ev, 1, 0), 0);
+		}
+		sleep_ms(30);
+		CHECK_EQ(pthread_tryjoin_np(t, NULL), EBUSY);
+		write_all(fd[0], "x", 1);
+		join(t);
+		CHECK_EQ(poll_bits(fd[1]) & POLLIN, POLLIN);
+		set_option(fd[1], SOL_SOCKET, SO_RCVLOWAT, 1);
+		write_all(fd[0], "y", 1);
+		CHECK(wait_bits(fd[1], POLLIN) & POLLIN);
+	}
+}
+
 /* The mark does not bind who asks for less, or does not wait. */
 static void low_water_mark_small_reads(void)
 {
@@ -248,4 +303,4 @@ CHECK_MAIN(CASE(peek_leaves_the_data), ASIDE(peek_blocks), ASIDE(waitall_collect
 	   CASE(waitall_ends_at_eof), CASE(waitall_does_not_wait_when_nonblocking),
 	   CASE(waitall_large), CASE(dontwait), CASE(trunc_discards), CASE(empty_calls),
 	   CASE(stream_joins_and_splits), CASE(more_and_eor_flags_send), CASE(low_water_mark),
-	   CASE(low_water_mark_small_reads), CASE(peek_goes_on))
+	   ASIDE(low_water_mark_wakes), CASE(low_water_mark_small_reads), CASE(peek_goes_on))
