@@ -266,16 +266,21 @@ static void bound_offer(const struct gz_flow *f, struct tcp_hdr *h)
 }
 
 /*
- * An ACK without data must lie in the peer's window, or it is dropped and what it
- * acknowledges stays unacknowledged.  snd_nxt may be past it: by a probe of a closed
+ * What has no data must lie in the peer's window, or it is dropped: what an ACK acknowledges
+ * stays unacknowledged, a RST has no effect.  snd_nxt may be past it: by a probe of a closed
  * window, or because the window shrank (tcp_acceptable_seq()).
  */
-static void keep_in_window(struct tcp_hdr *h, const struct tcp_pcb *pcb)
+static uint32_t in_window(const struct tcp_pcb *pcb, uint32_t seq)
 {
 	uint32_t end = pcb->lastack + pcb->snd_wnd;
 
-	if (pcb->state >= ESTABLISHED && TCP_SEQ_GT(lwip_ntohl(h->seqno), end))
-		h->seqno = lwip_htonl(end);
+	return pcb->state >= ESTABLISHED && TCP_SEQ_GT(seq, end) ? end : seq;
+}
+
+void gz_segment_abort(struct tcp_pcb *pcb)
+{
+	pcb->snd_nxt = in_window(pcb, pcb->snd_nxt);
+	tcp_abort(pcb);
 }
 
 /*
@@ -346,7 +351,7 @@ uint32_t *gz_segment_out(const struct pbuf *p, struct tcp_hdr *h, const struct t
 		bound_offer(f, h);
 	end = seq + len + !!(TCPH_FLAGS(h) & (TCP_SYN | TCP_FIN));
 	if (end == seq) {
-		keep_in_window(h, pcb);
+		h->seqno = lwip_htonl(in_window(pcb, seq));
 		return opts;
 	}
 	if (len) {

@@ -64,6 +64,9 @@ const uint8_t *gz_segment_option(const struct tcp_hdr *h, uint8_t kind);
 /** gz_segment_nagle() - May less than a segment be sent now?  The worker, the pcb entered */
 void gz_segment_nagle(struct tcp_pcb *p, const struct gz_measure *m);
 
+/** gz_segment_abort() - tcp_abort() by a RST that the peer takes; the worker, the pcb entered */
+void gz_segment_abort(struct tcp_pcb *p);
+
 /** gz_stack_info() - Publish the state of a pcb for gz_segment_info(); worker */
 void gz_stack_info(struct gz_sock *s);
 

@@ -145,7 +145,7 @@ static err_t on_recv(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t err)
 			s->reset = true;
 		}
 		pbuf_free(p);
-		tcp_abort(pcb);
+		gz_segment_abort(pcb);
 		return ERR_ABRT;
 	}
 	/* After SHUT_RD a ring can still be read, a shadow that was told of the end cannot. */
@@ -465,7 +465,7 @@ void gz_stack_abort(struct gz_sock *s)
 	if (p->state == SYN_SENT)
 		tcp_close(p); /* silently */
 	else
-		tcp_abort(p);
+		gz_segment_abort(p);
 }
 
 /** gz_stack_detach() - Let the pcb end by itself, the socket is no longer needed */
