@@ -95,8 +95,9 @@ void gz_sack_read(struct tcp_pcb *p, struct gz_loss *l, const struct tcp_hdr *h)
 		came += l->block[l->blocks][1] - l->block[l->blocks][0];
 		l->blocks++;
 	}
-	/* lwIP would halve its window first, and send a segment that we send as well. */
-	if (p->flags & TF_SACK && came >= THRESH * (uint32_t)tcp_mss(p))
+	/* lwIP would halve its window first, and send a segment that we send as well.  Without a
+	 * block nothing came that is behind what is missing (RFC 6675 section 2). */
+	if (p->flags & TF_SACK && (!l->blocks || came >= THRESH * (uint32_t)tcp_mss(p)))
 		p->dupacks = 0;
 }
 
