@@ -46,6 +46,7 @@ static bool cut(struct tcp_pcb *p, u16_t len)
 
 void gz_recovery_resize(struct tcp_pcb *p)
 {
+	gz_sack_put_back(p);
 	if (p->unacked && tcp_rexmit_rto_prepare(p) != ERR_OK)
 		return; /* the timeout will try again */
 	gz_tso_cut(p);
@@ -86,6 +87,7 @@ void gz_recovery_tick(struct tcp_pcb *p, struct gz_measure *m, uint64_t now)
 {
 	p->rto = LWIP_MIN(p->rto, RTO_MAX / TCP_SLOW_INTERVAL);
 	if (p->unacked && p->rtime + 2 >= p->rto) { /* lwIP is about to send it again */
+		gz_sack_put_back(p);
 		gz_black_hole_timeout(p, m, now);
 		gz_tso_cut(p);
 	}

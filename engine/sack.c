@@ -221,25 +221,27 @@ static void note_sent(struct tcp_pcb *p)
 	}
 }
 
-/*
- * Let lwIP send.  What it did not send (the window closed, no buffer) goes back: a
- * timeout puts all of "unacked" before "unsent", and with a lower number behind a
- * higher one nothing would fit into a window of one segment any more.
- */
-static void output(struct tcp_pcb *p)
+void gz_sack_put_back(struct tcp_pcb *p)
 {
-	struct tcp_seg *s, **to;
+	struct tcp_seg *s, **to = &p->unacked;
 
-	tcp_output(p);
-	while ((s = p->unsent) && s->flags & AGAIN) {
+	while ((s = p->unsent) &&
+	       (s->flags & AGAIN || (p->unacked && !TCP_SEQ_GT(end_of(s), p->snd_nxt)))) {
 		p->unsent = s->next;
 		s->flags &= (u8_t) ~(AGAIN | UNNOTED);
-		for (to = &p->unacked; *to && TCP_SEQ_LT(first_of(*to), first_of(s));)
+		while (*to && TCP_SEQ_LT(first_of(*to), first_of(s)))
 			to = &(*to)->next;
 		s->next = *to;
 		*to = s;
 		p->persist_backoff = 0; /* lwIP begins to probe when "unacked" is empty */
 	}
+}
+
+/* Let lwIP send, and take back what it did not (the window closed, no buffer). */
+static void output(struct tcp_pcb *p)
+{
+	tcp_output(p);
+	gz_sack_put_back(p);
 	note_sent(p);
 }
 

@@ -275,11 +275,6 @@ static void fork_meanwhile(void)
 	reap(pid);
 }
 
-static void *read_it(void *fd)
-{
-	return (void *)read_to_end(*(int *)fd);
-}
-
 /* No epoll tells of it any more, not even that it is writable again. */
 static void epoll_meanwhile(void)
 {
@@ -291,7 +286,7 @@ static void epoll_meanwhile(void)
 	OK(epoll_ctl(ep, EPOLL_CTL_ADD, fd[0], &e));
 	closer = begin_to_close(fd);
 	CHECK_EQ(epoll_wait(ep, &e, 1, 0), 0);
-	reader = thread(read_it, &fd[1]);
+	reader = thread(drain_later, &fd[1]);
 	CHECK_EQ(epoll_wait(ep, &e, 1, 200), 0);
 	CHECK_EQ((size_t)join(reader), sent);
 	join(closer);
