@@ -83,10 +83,10 @@ static void time_probe(struct tcp_pcb *p, struct gz_measure *m, uint64_t now)
 	m->probes++;
 }
 
-void gz_recovery_tick(struct tcp_pcb *p, struct gz_measure *m, uint64_t now)
+void gz_recovery_tick(struct tcp_pcb *p, struct gz_measure *m, uint64_t now, bool slow)
 {
 	p->rto = LWIP_MIN(p->rto, RTO_MAX / TCP_SLOW_INTERVAL);
-	if (p->unacked && p->rtime + 2 >= p->rto) { /* lwIP is about to send it again */
+	if (slow && p->unacked && p->rtime >= p->rto) { /* lwIP is about to send it again */
 		gz_sack_put_back(p);
 		gz_black_hole_timeout(p, m, now);
 		gz_tso_cut(p);

@@ -5,6 +5,7 @@
 #ifndef GZ_RECOVERY_H
 #define GZ_RECOVERY_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct gz_measure;
@@ -21,7 +22,11 @@ void gz_recovery_rtt(struct tcp_pcb *p, const struct gz_measure *m);
 /** gz_recovery_resize() - pcb->mss became smaller: so do the segments; worker */
 void gz_recovery_resize(struct tcp_pcb *p);
 
-/** gz_recovery_tick() - Before lwIP's tick, for a pcb past SYN_SENT; @now in ns; worker */
-void gz_recovery_tick(struct tcp_pcb *p, struct gz_measure *m, uint64_t now);
+/**
+ * gz_recovery_tick() - Before lwIP's ticks, for a pcb past SYN_SENT; worker
+ *
+ * @now in ns; @slow: the slow tick comes now, too, which sends again
+ */
+void gz_recovery_tick(struct tcp_pcb *p, struct gz_measure *m, uint64_t now, bool slow);
 
 #endif

@@ -216,15 +216,15 @@ static void give_up(struct gz_worker *w, struct tcp_pcb *p, struct gz_sock *s)
 		p->persist_probe = TCP_MAXRTX - 2;
 }
 
-/* Own deadlines, before lwIP's tick.  @p may be gone after it. */
-static void deadlines(struct gz_worker *w, struct gz_flow *f, struct tcp_pcb *p)
+/* Own deadlines, before lwIP's ticks; @passed: the slow one as well.  @p may be gone after it. */
+static void deadlines(struct gz_worker *w, struct gz_flow *f, struct tcp_pcb *p, bool passed)
 {
 	struct gz_sock *s = f->sock;
 
 	gz_ack_late(f, p);
 	/* Also when the application is gone and only a FIN is under way. */
 	if (p->state != SYN_SENT)
-		gz_recovery_tick(p, &f->measure, w->now);
+		gz_recovery_tick(p, &f->measure, w->now, passed);
 	if (!s) {
 		if (!f->listener)
 			fin_wait(p, &f->measure, w->now);
@@ -270,7 +270,7 @@ static void turn(struct gz_worker *w, struct gz_flow *f)
 
 	gz_count(GZ_C_TICKS);
 	if (p->state != TIME_WAIT) {
-		deadlines(w, f, p);
+		deadlines(w, f, p, passed);
 		if (gz_pcb_is_entered(f))
 			lwip_tick(p, tcp_fasttmr);
 	}
