@@ -196,6 +196,15 @@ static int64_t broken(struct gz_call_ctx *c, int flags)
 	return -EPIPE;
 }
 
+/* MSG_FASTOPEN, by whichever call: tcp_sendmsg_fastopen() where it is switched off */
+static int64_t fast_open(struct gz_call_ctx *c)
+{
+	if (gz_sock_state(c->s) == GZ_ESTABLISHED)
+		return -EISCONN;
+	gz_count(GZ_C_REFUSED_FLAGS);
+	return -EOPNOTSUPP;
+}
+
 /* @n bytes at @data, some of which may have been sent already (c->done). */
 static int64_t put(struct gz_call_ctx *c, const char *data, size_t n, int flags)
 {
@@ -223,12 +232,8 @@ int64_t gz_stream_sendto(struct gz_call_ctx *c)
 	if (!c->args[4] && !(flags & (MSG_OOB | MSG_FASTOPEN)) &&
 	    gz_sock_state(c->s) >= GZ_CONNECTING)
 		return GZ_CONTINUE;
-	if (flags & MSG_FASTOPEN && gz_sock_state(c->s) == GZ_ESTABLISHED)
-		return -EISCONN;
-	if (flags & MSG_FASTOPEN) {
-		gz_count(GZ_C_REFUSED_FLAGS);
-		return -EOPNOTSUPP;
-	}
+	if (flags & MSG_FASTOPEN)
+		return fast_open(c);
 	if (c->args[4]) {
 		char addr[128];
 		int len = (int)c->args[5];
@@ -320,6 +325,8 @@ int64_t gz_stream_sendmsg(struct gz_call_ctx *c)
 	err = gz_app_read(c->tid, c->args[1], &m, sizeof(m));
 	if (err)
 		return err;
+	if (flags & MSG_FASTOPEN)
+		return fast_open(c);
 	if (gz_sock_state(c->s) >= GZ_CONNECTING && !(m.msg_name && m.msg_namelen) &&
 	    !(m.msg_control && m.msg_controllen) && !(flags & MSG_OOB))
 		return GZ_CONTINUE;
@@ -331,6 +338,8 @@ int64_t gz_stream_sendmmsg(struct gz_call_ctx *c)
 	int flags = (int)c->args[3];
 
 	/* The first message fails, and no other is looked at. */
+	if (flags & MSG_FASTOPEN && (unsigned)c->args[2])
+		return fast_open(c);
 	if (gz_sock_state(c->s) < GZ_CONNECTING && (unsigned)c->args[2])
 		return send_at(c, c->args[1], flags);
 	if (!(flags & MSG_OOB))

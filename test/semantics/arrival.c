@@ -373,14 +373,43 @@ static void freebind_v6(void)
 	CHECK_EQ(get_option(fd, IPPROTO_IP, IP_FREEBIND), 1);
 }
 
+/* The processor that took the last segment */
+static int taken_by(int fd)
+{
+	int cpu = get_option(fd, SOL_SOCKET, SO_INCOMING_CPU);
+
+	return cpu >= 0 && cpu < sysconf(_SC_NPROCESSORS_CONF) ? cpu : -1;
+}
+
 static void incoming_cpu(void)
 {
-	int fd[2], cpu;
+	int fd[2];
+
+	CHECK_EQ(get_option(tcp_socket(), SOL_SOCKET, SO_INCOMING_CPU), -1);
+	tcp_pair(fd);
+	for (int k = 0; k < 6; k++) {
+		expect_text(fd[!(k & 1)], fd[k & 1], "x");
+		CHECK(taken_by(fd[k & 1]) >= 0);
+	}
+}
+
+/* What is set is told until the next segment comes. */
+static void incoming_cpu_is_set(void)
+{
+	int fd[2], none = 100000, cpu;
 
 	tcp_pair(fd);
-	expect_text(fd[0], fd[1], "x");
-	cpu = get_option(fd[1], SOL_SOCKET, SO_INCOMING_CPU);
-	CHECK(cpu >= 0 && cpu < sysconf(_SC_NPROCESSORS_CONF));
+	for (int i = 0; i < 2; i++) {
+		expect_text(fd[!i], fd[i], "x");
+		/* An acknowledgement may be on its way. */
+		do {
+			sleep_ms(5);
+			set_option(fd[i], SOL_SOCKET, SO_INCOMING_CPU, none);
+			cpu = get_option(fd[i], SOL_SOCKET, SO_INCOMING_CPU);
+		} while (cpu != none);
+		expect_text(fd[!i], fd[i], "y");
+		CHECK(taken_by(fd[i]) >= 0);
+	}
 }
 
 /* What poll() lets be written while the other end does not read */
@@ -427,4 +456,5 @@ CHECK_MAIN(CASE(timestamp), CASE(timestampns), CASE(timestamping), CASE(timestam
 	   CASE(timestamp_of_peeked), CASE(timestamp_inherited), CASE(timestamp_kinds),
 	   CASE(no_room_for_control), CASE(inq), CASE(saved_syn), CASE(no_syn_saved),
 	   CASE(pktoptions), CASE(pktoptions_v6), CASE(freebind), CASE(freebind_v6),
-	   CASE(incoming_cpu), CASE(notsent_lowat), CASE(mtu_discover_v6))
+	   CASE(incoming_cpu), CASE(incoming_cpu_is_set), CASE(notsent_lowat),
+	   CASE(mtu_discover_v6))

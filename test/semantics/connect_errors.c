@@ -215,6 +215,11 @@ static void never_connected(void)
 	CHECK_ERRNO(send(c, "x", 1, MSG_NOSIGNAL), EPIPE);
 	signal(SIGPIPE, SIG_IGN);
 	CHECK_ERRNO(write(c, "", 0), EPIPE);
+	/* Nor was a listener. */
+	OK(listen(c, 1));
+	CHECK_ERRNO(read(c, &b, 1), ENOTCONN);
+	CHECK_ERRNO(recv(c, &b, 1, MSG_DONTWAIT), ENOTCONN);
+	CHECK_ERRNO(write(c, "x", 1), EPIPE);
 }
 
 static void pending_io(void)

@@ -214,4 +214,83 @@ static void common_to_both(void)
 	}
 }
 
-CHECK_MAIN(CASE(include), CASE(exclude), CASE(errors), CASE(whole_filter), CASE(common_to_both))
+/* --- membership, and what a host hears of itself ------------------------------------------- */
+
+static int member(int fd, int option, const char *group)
+{
+	struct ip_mreqn r = {.imr_multiaddr = ip(group), .imr_address = me()};
+
+	return setsockopt(fd, IPPROTO_IP, option, &r, sizeof(r));
+}
+
+static void membership(void)
+{
+	struct group_req r = {.gr_interface = 1};
+	struct sockaddr_in g = {.sin_family = AF_INET, .sin_addr = ip(GROUP)}, to;
+	int fd = receiver(&to), from = sender();
+
+	OK(member(fd, IP_ADD_MEMBERSHIP, GROUP));
+	CHECK_ERRNO(member(fd, IP_ADD_MEMBERSHIP, GROUP), EADDRINUSE);
+	udp_send(from, "joined", to);
+	udp_expect(fd, "joined");
+	OK(member(fd, IP_DROP_MEMBERSHIP, GROUP));
+	CHECK_ERRNO(member(fd, IP_DROP_MEMBERSHIP, GROUP), EADDRNOTAVAIL);
+	udp_send(from, "left", to);
+	udp_silent(fd);
+	CHECK_ERRNO(member(fd, IP_ADD_MEMBERSHIP, OTHER), EINVAL);
+	CHECK_ERRNO(setsockopt(fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, &to, 4), EINVAL);
+	memcpy(&r.gr_group, &g, sizeof(g));
+	OK(setsockopt(fd, IPPROTO_IP, MCAST_JOIN_GROUP, &r, sizeof(r)));
+	CHECK_ERRNO(setsockopt(fd, IPPROTO_IP, MCAST_JOIN_GROUP, &r, sizeof(r)), EADDRINUSE);
+	OK(setsockopt(fd, IPPROTO_IP, MCAST_LEAVE_GROUP, &r, sizeof(r)));
+	CHECK_ERRNO(setsockopt(fd, IPPROTO_IP, MCAST_LEAVE_GROUP, &r, sizeof(r)), EADDRNOTAVAIL);
+	/* Whoever joined again gets it again; a close() leaves. */
+	OK(member(fd, IP_ADD_MEMBERSHIP, GROUP));
+	udp_send(from, "again", to);
+	udp_expect(fd, "again");
+}
+
+/* IP_MULTICAST_LOOP of who sends; of IPv6 likewise */
+static void loop(void)
+{
+	struct sockaddr_in to;
+	struct sockaddr_in6 to6 = {.sin6_family = AF_INET6}, own = to6;
+	struct ipv6_mreq r = {.ipv6mr_interface = 1};
+	int fd = receiver(&to), from = sender(), one = 1;
+	int fd6 = (int)OK(socket(AF_INET6, SOCK_DGRAM, 0));
+	int from6 = (int)OK(socket(AF_INET6, SOCK_DGRAM, 0));
+	socklen_t len = sizeof(own);
+	char b[8];
+	bool six;
+
+	join_group(fd);
+	CHECK_EQ(inet_pton(AF_INET6, "ff15::4711", &to6.sin6_addr), 1);
+	r.ipv6mr_multiaddr = to6.sin6_addr;
+	OK(bind(fd6, SA(&own), sizeof(own)));
+	OK(getsockname(fd6, SA(&own), &len));
+	to6.sin6_port = own.sin6_port;
+	OK(setsockopt(fd6, IPPROTO_IPV6, IPV6_JOIN_GROUP, &r, sizeof(r)));
+	OK(setsockopt(from6, IPPROTO_IPV6, IPV6_MULTICAST_IF, &one, sizeof(one)));
+	/* What goes by the kernel's lo comes back by it, whatever the sender says. */
+	for (int on = 1; on >= (me().s_addr == htonl(INADDR_LOOPBACK) ? 1 : -1); on--) {
+		set_option(from, IPPROTO_IP, IP_MULTICAST_LOOP, on != 0);
+		set_option(from6, IPPROTO_IPV6, IPV6_MULTICAST_LOOP, on != 0);
+		udp_send(from, "loop", to);
+		/* The kernel's lo may have no route to groups. */
+		six = sendto(from6, "six", 3, 0, SA(&to6), sizeof(to6)) == 3;
+		CHECK(six || errno == ENETUNREACH);
+		if (on) {
+			udp_expect(fd, "loop");
+			if (!six)
+				continue;
+			wait_bits(fd6, POLLIN);
+			CHECK_EQ(recv(fd6, b, sizeof(b), 0), 3);
+		} else {
+			udp_silent(fd);
+			CHECK_ERRNO(recv(fd6, b, sizeof(b), MSG_DONTWAIT), EAGAIN);
+		}
+	}
+}
+
+CHECK_MAIN(CASE(include), CASE(exclude), CASE(errors), CASE(whole_filter), CASE(common_to_both),
+	   CASE(membership), CASE(loop))

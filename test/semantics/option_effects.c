@@ -288,6 +288,58 @@ static void zerocopy_without_the_option_copies(void)
 	CHECK_ERRNO(recv(fd[0], b, sizeof(b), MSG_ERRQUEUE), EAGAIN);
 }
 
+/* TCP Fast Open: bytes go with the SYN or after it, or it is refused and connect() does it. */
+static void fast_open_or_not(void)
+{
+	struct sockaddr_in a;
+	int l = listener(2, &a), c, s;
+	char b[8] = "";
+
+	for (int i = 0; i < 2; i++) {
+		struct iovec v = {(void *)"fast", 4};
+		struct msghdr m = {
+		    .msg_name = &a, .msg_namelen = sizeof(a), .msg_iov = &v, .msg_iovlen = 1};
+		ssize_t n;
+
+		c = tcp_socket();
+		n = i ? sendmsg(c, &m, MSG_FASTOPEN | MSG_NOSIGNAL)
+		      : sendto(c, "fast", 4, MSG_FASTOPEN | MSG_NOSIGNAL, SA(&a), sizeof(a));
+		if (n < 0) {
+			CHECK_EQ(errno, EOPNOTSUPP);
+			OK(connect(c, SA(&a), sizeof(a)));
+			write_all(c, "fast", 4);
+		} else {
+			CHECK_EQ(n, 4);
+		}
+		s = OK(accept(l, NULL, NULL));
+		CHECK_EQ(read_all(s, b, 4), 4);
+		CHECK_EQ(memcmp(b, "fast", 4), 0);
+		CHECK((i ? sendmsg(c, &m, MSG_FASTOPEN)
+			 : sendto(c, "x", 1, MSG_FASTOPEN, SA(&a), sizeof(a))) < 0);
+		CHECK(errno == EISCONN || errno == EOPNOTSUPP);
+		CHECK_ERRNO(recv(s, b, 1, MSG_DONTWAIT), EAGAIN);
+	}
+}
+
+/* IP_MINTTL, IP_TTL: what came too far is dropped; sent again with more hops it arrives. */
+static void hops(void)
+{
+	char b[8];
+	int fd[2];
+
+	tcp_pair(fd);
+	set_option(fd[1], IPPROTO_IP, IP_MINTTL, 60);
+	CHECK_EQ(get_option(fd[1], IPPROTO_IP, IP_MINTTL), 60);
+	expect_text(fd[0], fd[1], "near");
+	set_option(fd[0], IPPROTO_IP, IP_TTL, 10);
+	write_all(fd[0], "far", 3);
+	sleep_ms(100);
+	CHECK_ERRNO(recv(fd[1], b, sizeof(b), MSG_DONTWAIT), EAGAIN);
+	set_option(fd[0], IPPROTO_IP, IP_TTL, 64);
+	CHECK_EQ(read_all(fd[1], b, 3), 3);
+	CHECK_EQ(memcmp(b, "far", 3), 0);
+}
+
 /* A ring, or an error after which programs use ordinary calls */
 static void io_uring_or_not(void)
 {
@@ -306,4 +358,5 @@ CHECK_MAIN(CASE(maxseg_bounds_both_sides), CASE(maxseg_of_a_listener),
 	   CASE(mtu_needs_a_connection), CASE(tos_sets_the_priority), CASE(a_byte_for_ip_options),
 	   CASE(needs_a_capability), CASE(force_goes_past_the_limit), CASE(devices),
 	   CASE(congestion_by_name), CASE(window_clamp_bounds), CASE(error_queue_is_empty),
-	   CASE(zerocopy_without_the_option_copies), CASE(io_uring_or_not))
+	   CASE(zerocopy_without_the_option_copies), CASE(fast_open_or_not), ASIDE(hops),
+	   CASE(io_uring_or_not))

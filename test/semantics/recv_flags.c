@@ -132,6 +132,24 @@ static void trunc_discards(void)
 	CHECK_EQ(memcmp(buf, "fgh", 3), 0);
 }
 
+/* Nor does it with MSG_PEEK, which copies nothing then. */
+static void trunc_and_peek(void)
+{
+	char buf[8] = "";
+	int fd[2];
+
+	tcp_pair(fd);
+	write_all(fd[0], "abcd", 4);
+	wait_bits(fd[1], POLLIN);
+	CHECK_EQ(recv(fd[1], buf, 3, MSG_TRUNC | MSG_PEEK), 3);
+	CHECK_EQ(recv(fd[1], NULL, 100, MSG_TRUNC | MSG_PEEK), 4);
+	CHECK_EQ(buf[0], 0);
+	CHECK_EQ(recv(fd[1], NULL, 1, MSG_TRUNC), 1);
+	CHECK_EQ(recv(fd[1], NULL, 100, MSG_TRUNC | MSG_DONTWAIT), 3);
+	CHECK_ERRNO(recv(fd[1], NULL, 100, MSG_TRUNC | MSG_DONTWAIT), EAGAIN);
+	expect_text(fd[0], fd[1], "after");
+}
+
 static void empty_calls(void)
 {
 	char b;
@@ -301,6 +319,7 @@ static void peek_goes_on(void)
 
 CHECK_MAIN(CASE(peek_leaves_the_data), ASIDE(peek_blocks), ASIDE(waitall_collects),
 	   CASE(waitall_ends_at_eof), CASE(waitall_does_not_wait_when_nonblocking),
-	   CASE(waitall_large), CASE(dontwait), CASE(trunc_discards), CASE(empty_calls),
-	   CASE(stream_joins_and_splits), CASE(more_and_eor_flags_send), CASE(low_water_mark),
-	   ASIDE(low_water_mark_wakes), CASE(low_water_mark_small_reads), CASE(peek_goes_on))
+	   CASE(waitall_large), CASE(dontwait), CASE(trunc_discards), CASE(trunc_and_peek),
+	   CASE(empty_calls), CASE(stream_joins_and_splits), CASE(more_and_eor_flags_send),
+	   CASE(low_water_mark), ASIDE(low_water_mark_wakes), CASE(low_water_mark_small_reads),
+	   CASE(peek_goes_on))

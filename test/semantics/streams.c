@@ -119,6 +119,26 @@ static void splice_does_not_wait(void)
 	CHECK_ERRNO(splice(fd[1], NULL, fd[0], NULL, 1, 0), EINVAL);
 }
 
+static void *write_soon(void *fd)
+{
+	sleep_ms(100);
+	write_all(*(int *)fd, "abc", 3);
+	return NULL;
+}
+
+/* SPLICE_F_NONBLOCK is about the pipe: a socket that blocks is waited for (tcp_splice_read()). */
+static void splice_flag_is_the_pipes(void)
+{
+	int fd[2], p[2];
+	pthread_t t;
+
+	tcp_pair(fd);
+	OK(pipe(p));
+	t = thread(write_soon, &fd[0]);
+	CHECK_EQ(splice(fd[1], NULL, p[1], NULL, 100, SPLICE_F_NONBLOCK), 3);
+	join(t);
+}
+
 /* One pipe's bytes to two sockets: tee() leaves them, splice() takes them. */
 static void tee_to_two(void)
 {
@@ -278,6 +298,7 @@ static void small_writes_one_way(void)
 	CHECK(least < 100);
 }
 
-CHECK_MAIN(CASE(sendfile_large), CASE(splice_through), CASE(splice_does_not_wait), CASE(tee_to_two),
-	   CASE(from_memory), CASE(many_vectors), CASE(bad_vector), CASE(corked),
-	   CASE(more_to_come), CASE(large_calls), CASE(small_writes_one_way))
+CHECK_MAIN(CASE(sendfile_large), CASE(splice_through), CASE(splice_does_not_wait),
+	   ASIDE(splice_flag_is_the_pipes), CASE(tee_to_two), CASE(from_memory), CASE(many_vectors),
+	   CASE(bad_vector), CASE(corked), CASE(more_to_come), CASE(large_calls),
+	   CASE(small_writes_one_way))
