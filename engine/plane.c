@@ -47,6 +47,7 @@
 #include "engine/worker.h"
 
 #define APP_SPIN_US 200	       /* a program, before it sleeps */
+#define TIME_MAX 1000000000    /* s; longer ones are for ever */
 #define LANES_NS 1000000000ull /* what went by them is counted so often */
 #define LOOK_NS 200000ull      /* until something of these is due */
 
@@ -113,10 +114,14 @@ static bool is_time(const struct timeval *t)
 	return t->tv_sec || t->tv_usec;
 }
 
-static uint32_t timed(const struct gz_options *o)
+/* As gz_slot.send_us */
+static uint64_t send_us(const struct gz_options *o)
 {
-	return (is_time(&o->sndtimeo) ? GZ_TIMED_SEND : 0) |
-	       (is_time(&o->rcvtimeo) ? GZ_TIMED_RECV : 0);
+	const struct timeval *t = &o->sndtimeo;
+
+	return t->tv_sec >= 0 && t->tv_sec < TIME_MAX
+		   ? (uint64_t)t->tv_sec * 1000000 + (uint64_t)t->tv_usec
+		   : 0;
 }
 
 static bool may_ring(const struct gz_sock *s)
@@ -221,7 +226,8 @@ void gz_plane_give(struct gz_sock *s, bool sending, bool nonblock)
 	slot->news = sending ? 0 : GZ_NEWS_CONNECTING;
 	slot->nonblock = nonblock;
 	slot->watch = atomic_load(&s->ring.loud) ? GZ_WATCH_LOUD : 0;
-	slot->timed = timed(&s->opt);
+	slot->timed = is_time(&s->opt.rcvtimeo);
+	slot->send_us = send_us(&s->opt);
 	slot->linger = lingers(&s->opt);
 	slot->least = least(s);
 	if (s->type == SOCK_DGRAM)
@@ -276,7 +282,8 @@ void gz_plane_set_timed(struct gz_sock *s)
 {
 	if (s->ring.i < 0)
 		return;
-	__atomic_store_n(&slot_of(s)->timed, timed(&s->opt), __ATOMIC_SEQ_CST);
+	__atomic_store_n(&slot_of(s)->timed, is_time(&s->opt.rcvtimeo), __ATOMIC_SEQ_CST);
+	__atomic_store_n(&slot_of(s)->send_us, send_us(&s->opt), __ATOMIC_SEQ_CST);
 	__atomic_store_n(&slot_of(s)->linger, lingers(&s->opt), __ATOMIC_SEQ_CST);
 	__atomic_store_n(&slot_of(s)->least, least(s), __ATOMIC_SEQ_CST);
 }

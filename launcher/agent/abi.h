@@ -163,10 +163,6 @@
 #define GZ_BELL_PORT 2001	  /* GZ_ALIAS_PORT */
 #define GZ_DGRAM_INDEX 1000000000 /* GZ_IFACE_INDEX, of the stack's first interface; lo has 1 */
 
-/* gz_slot.timed */
-#define GZ_TIMED_SEND 1 /* SO_SNDTIMEO */
-#define GZ_TIMED_RECV 2 /* SO_RCVTIMEO */
-
 #define GZ_POKE_BYTES 1 /* if there are bytes */
 #define GZ_POKE_ANY 2	/* for an agent that sleeps: whatever is there */
 
@@ -322,13 +318,14 @@ struct gz_slot {
 	uint32_t rx_plane, tx_plane;
 	uint32_t rx_full;  /* it waits for room */
 	uint32_t news;	   /* GZ_NEWS_*; agents add what they see */
-	uint32_t timed;	   /* GZ_TIMED_* */
+	uint32_t timed;	   /* it has SO_RCVTIMEO */
 	uint32_t nonblock; /* O_NONBLOCK of the shadow; who sets the one sets the other */
 	uint32_t lane;	   /* where its bytes are instead of its rings: gz_lane_word(); 0: none */
 	uint32_t so_error; /* SO_ERROR: who tells of it takes it */
 	uint32_t kind;	   /* GZ_KIND_* */
 	uint32_t far;	   /* no byte of it goes past TCP */
 	uint32_t least;	   /* SO_RCVLOWAT: bytes from which it polls readable; 0: 1 */
+	uint64_t send_us;  /* SO_SNDTIMEO; 0: send() waits for ever */
 	_Alignas(64) uint64_t rx_tail;
 	_Alignas(64) uint64_t tx_head;
 	/* the agents', and GZ_RING_CLOSED the engine's */

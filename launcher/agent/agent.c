@@ -207,6 +207,12 @@ static int data_call(struct regs *r)
 		if (has_datagrams(io.s))
 			return datagram_call(&io);
 	}
+	/* Outside of the rings there would be room again. */
+	if (!plain && slot >= 0 && io.flags & MSG_OOB &&
+	    (r->rax == SYS_sendto || r->rax == SYS_sendmsg)) {
+		slot = await_urgent_room(&io);
+		return io.held ? let_go(&io, slot) : slot;
+	}
 	if (!plain)
 		return TRAP;
 	/* A message may be a datagram's, with its address. */

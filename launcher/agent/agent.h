@@ -51,6 +51,7 @@ struct io {
 	bool waits;		     /* ... in gz_waits.waiters */
 	bool held;		     /* @fd is a duplicate of its own (held.c) */
 	uint32_t take_gen, wait_gen; /* as count_in() gave them */
+	int64_t until;		     /* ns: so long send() waits for room; 0: it has not begun */
 };
 
 #define SH ((struct gz_shared *)GZ_AGENT_SHARED)
@@ -478,8 +479,11 @@ int64_t take_error(const struct io *io);
 void keep_error(const struct io *io, int64_t r);
 /** send() after the end: as DONE, NATIVE or TRAP */
 int sends_no_more(const struct io *io);
-/** Until there is room for @need bytes.  Return: 0 to try again, -EINTR, or -1: not in the ring */
+/** Until there is room for @need bytes.  Return: 0 to try again, -EINTR, -EAGAIN when the time is
+ * over, or -1: not in the ring */
 int64_t await_room(struct io *io, uint64_t need);
+/** send() with MSG_OOB is the engine's, once there is room.  Return: DONE or TRAP */
+int await_urgent_room(struct io *io);
 /** Have the worker look at slot @i, whose number is @fd, and send a token, GZ_POKE_*. */
 void ask_for_token(int fd, uint32_t i, uint32_t poke);
 /** Tokens without bytes lie in the shadow: take them.  Return: false, a lock is held */

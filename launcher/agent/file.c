@@ -90,7 +90,7 @@ int send_file(struct io *io)
 			n = -EAGAIN;
 			break;
 		}
-		n = io->s->timed & GZ_TIMED_SEND ? -1 : await_room(io, 1);
+		n = await_room(io, 1);
 		if (n < 0)
 			break;
 	}

@@ -431,8 +431,7 @@ static int64_t doze_empty(const struct io *io)
 	uint32_t lane = __atomic_load_n(&s->lane, __ATOMIC_SEQ_CST);
 	struct doze d;
 
-	if (io->flags & MSG_DONTWAIT || s->error ||
-	    __atomic_load_n(&s->timed, __ATOMIC_RELAXED) & GZ_TIMED_RECV)
+	if (io->flags & MSG_DONTWAIT || s->error || __atomic_load_n(&s->timed, __ATOMIC_RELAXED))
 		return 0;
 	doze_on_slot(&d, s);
 	wait_sleeps(io);
@@ -638,8 +637,9 @@ static bool is_deserted(const struct io *io)
 }
 
 /* Until the other end takes bytes.  Return: as doze() */
-static int64_t doze_full(const struct io *io, uint64_t need)
+static int64_t doze_full(const struct io *io, uint64_t need, int64_t left)
 {
+	const uint32_t us = left / 1000 < DOZE_US ? (uint32_t)(left / 1000) : DOZE_US;
 	struct gz_slot *s = io->s;
 	struct lane l;
 	struct doze d;
@@ -653,11 +653,26 @@ static int64_t doze_full(const struct io *io, uint64_t need)
 	if (tx_room(s) >= need || d.bell != &l.mine->bell || is_held_up(io) ||
 	    __atomic_load_n(&l.mine->tail, __ATOMIC_SEQ_CST) & GZ_RING_CLOSED)
 		return 1;
-	return doze(&d, DOZE_US, true);
+	return doze(&d, us, left == INT64_MAX);
 }
 
-static int64_t wait_for_room(const struct io *io, uint64_t need)
+/* What is left of SO_SNDTIMEO, ns; INT64_MAX: it has none */
+static int64_t time_left(struct io *io)
 {
+	const uint64_t us = __atomic_load_n(&io->s->send_us, __ATOMIC_RELAXED);
+	int64_t now;
+
+	if (!us)
+		return INT64_MAX;
+	now = now_ns();
+	if (!io->until)
+		io->until = now + (int64_t)us * 1000;
+	return io->until - now;
+}
+
+static int64_t wait_for_room(struct io *io, uint64_t need, int64_t left)
+{
+	struct timespec ts, *timeout = NULL;
 	struct gz_slot *s = io->s;
 	struct spin sp;
 	uint32_t count;
@@ -670,7 +685,7 @@ static int64_t wait_for_room(const struct io *io, uint64_t need)
 	spin_end(&sp, tx_room(s) >= need);
 	if (tx_room(s) >= need)
 		return 0;
-	r = doze_full(io, need);
+	r = doze_full(io, need, left);
 	if (r)
 		return r > 0 ? 0 : r;
 	count = __atomic_load_n(&s->room, __ATOMIC_SEQ_CST);
@@ -681,19 +696,43 @@ static int64_t wait_for_room(const struct io *io, uint64_t need)
 		return 0;
 	if (is_deserted(io))
 		return -1;
-	/* Its restarts are those of send(). */
-	r = gz_sleep(SYS_futex, (uint64_t)&s->room, FUTEX_WAIT, count, 0, 0, 0);
+	left = time_left(io);
+	if (left != INT64_MAX) {
+		left = left > 0 ? left : 0;
+		ts = (struct timespec){left / 1000000000, left % 1000000000};
+		timeout = &ts;
+	}
+	/* Its restarts are those of send(): none with a time. */
+	r = gz_sleep(SYS_futex, (uint64_t)&s->room, FUTEX_WAIT, count, (uint64_t)timeout, 0, 0);
 	return r == -EINTR || r == -GZ_KICKED ? r : 0;
 }
 
 int64_t await_room(struct io *io, uint64_t need)
 {
-	int64_t r;
+	int64_t r, left = time_left(io);
 
+	if (left <= 0)
+		return -EAGAIN;
 	wait_begin(io);
-	r = wait_for_room(io, need);
+	r = wait_for_room(io, need, left);
 	wait_end(io);
 	return r;
+}
+
+int await_urgent_room(struct io *io)
+{
+	const struct gz_slot *s = io->s;
+	int64_t r = 0;
+
+	while (!r && __atomic_load_n(&s->tx_plane, __ATOMIC_SEQ_CST) == GZ_PLANE_RING &&
+	       !tx_room(s))
+		r = io->flags & MSG_DONTWAIT || __atomic_load_n(&s->nonblock, __ATOMIC_RELAXED)
+			? -EAGAIN
+			: await_room(io, 1);
+	if (!r || r == -1)
+		return TRAP;
+	io->r->rax = r;
+	return DONE;
 }
 
 /*
@@ -795,8 +834,6 @@ static int64_t transmit_by_ring(struct io *io, uint64_t *sent)
 				__atomic_store_n(&s->leave, 1, __ATOMIC_SEQ_CST);
 			return -EAGAIN;
 		}
-		if (s->timed & GZ_TIMED_SEND)
-			return -1; /* the relay knows how long */
 		n = await_room(io, need(io, *sent));
 		if (n < 0)
 			break;
