@@ -899,9 +899,10 @@ bool gz_plane_asleep(struct gz_worker *w, bool asleep)
 	struct gz_plane *p;
 	uint64_t any = 0;
 
+	w->nap += 2; /* and odd */
 	LIST_FOREACH(p, &w->planes, entry[w->index])
 	for (unsigned k = w->index; k < GZ_SLOTS / 64; k += gz_nworkers)
-		__atomic_store_n(&p->sh->asleep[k], asleep, __ATOMIC_SEQ_CST);
+		__atomic_store_n(&p->sh->asleep[k], asleep ? w->nap | 1 : 0, __ATOMIC_SEQ_CST);
 	if (!asleep)
 		return false;
 	/* Who committed before it could see the flag has set its bit. */

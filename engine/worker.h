@@ -87,6 +87,7 @@ struct gz_worker {
 	unsigned owed; /* messages that came before the packets at hand, see gz_rx() */
 	int wake_fd;   /* eventfd */
 	_Atomic bool sleeping;
+	uint32_t nap; /* what gz_shared.asleep says of it, even while awake */
 	int relay_ep; /* engine ends */
 	int sleep_ep; /* relay_ep, wake_fd, the port's */
 	bool stop;

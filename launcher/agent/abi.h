@@ -490,7 +490,10 @@ struct gz_dgram_slot {
 struct gz_shared {
 	uint64_t magic;
 	uint32_t version, slots;
-	/* The worker whose slots have their bits in that word of dirty[]: a commit must wake it. */
+	/*
+	 * The worker whose slots have their bits in that word of dirty[] sleeps, and a commit must
+	 * wake it: another number each time.  Who has rung puts 0 in that number's place.
+	 */
 	_Alignas(64) uint32_t asleep[GZ_SLOTS / 64];
 	_Alignas(64) uint32_t epoch; /* a slot was given out */
 	uint32_t used;		     /* slots that ever were */

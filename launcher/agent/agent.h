@@ -534,8 +534,8 @@ int datagram_call(struct io *io);
 uint32_t next_datagram(const struct gz_slot *s);
 /** Wait until what this client's programs have sent is handed on. */
 void await_sending(void);
-/** Wake the worker, which sleeps, by the socket of @io */
-void ring_engine(const struct io *io);
+/** Wake the worker, which sleeps, by the socket of @io.  Return: it will hear of it */
+bool ring_engine(const struct io *io);
 
 /* --- message.c: control messages of datagrams ------------------------------------------- */
 

@@ -56,8 +56,8 @@ static int by_plane(uint32_t plane)
 	return plane == GZ_PLANE_NATIVE ? NATIVE : TRAP;
 }
 
-/* Slot @i is to be looked at.  Return: the worker sleeps, and must be woken for that */
-static bool mark_dirty(uint32_t i)
+/* Slot @i is to be looked at.  Return: of the worker's sleep (gz_shared.asleep), 0: it is awake */
+static uint32_t mark_dirty(uint32_t i)
 {
 	__atomic_fetch_or(&SH->dirty[i / 64], 1ULL << i % 64, __ATOMIC_SEQ_CST);
 	return __atomic_load_n(&SH->asleep[i / 64], __ATOMIC_SEQ_CST);
@@ -66,16 +66,25 @@ static bool mark_dirty(uint32_t i)
 /* The same, and by the socket of @io, of which a lock is held, the worker is woken. */
 static void tell_of(uint32_t i, const struct io *io)
 {
+	uint32_t nap = mark_dirty(i);
 	char byte = 0;
+	bool sent;
 
-	if (!mark_dirty(i))
+	if (!nap)
 		return;
-	if (!is_number_of(io->fd, io->i))
+	if (!is_number_of(io->fd, io->i)) {
 		gz_ask(GZ_ASK_WAKE);
-	else if (has_datagrams(io->s))
-		ring_engine(io);
+		return;
+	}
+	if (has_datagrams(io->s))
+		sent = ring_engine(io);
 	else
-		call(SYS_sendto, (uint64_t)io->fd, (uint64_t)&byte, 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+		sent = call(SYS_sendto, (uint64_t)io->fd, (uint64_t)&byte, 1,
+			    MSG_DONTWAIT | MSG_NOSIGNAL) > 0;
+	/* Nobody else has to, while it wakes.  What came by another's socket is passed on first. */
+	if (sent && i == io->i)
+		__atomic_compare_exchange_n(&SH->asleep[i / 64], &nap, 0, false, __ATOMIC_SEQ_CST,
+					    __ATOMIC_SEQ_CST);
 }
 
 void tell_worker(const struct io *io)
