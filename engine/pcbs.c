@@ -25,6 +25,7 @@
 #include "engine/keyed.h"
 #include "engine/pcb.h"
 #include "engine/ports.h"
+#include "engine/pace.h"
 #include "engine/sack.h"
 #include "engine/worker.h"
 
@@ -212,6 +213,7 @@ void gz_pcb_forget(struct gz_flow *f)
 	LIST_REMOVE(f, in_table);
 	gz_sack_forget(f);
 	gz_timer_cancel(f);
+	gz_pace_cancel(f);
 	if (f->waits) {
 		TAILQ_REMOVE(&table.waits, f, wait_entry);
 		table.nwaits--;

@@ -43,7 +43,7 @@ struct gz_flow {
 	struct gz_kept {
 		struct tcp_pcb *pcb; /* gz_pcb_enter() gives it out */
 	} kept;
-	LIST_ENTRY(gz_flow) timer;
+	LIST_ENTRY(gz_flow) timer, paced;
 	TAILQ_ENTRY(gz_flow) wait_entry;
 	struct gz_sock *sock; /* NULL: orphan or half-open */
 	struct gz_measure measure;

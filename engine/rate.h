@@ -5,6 +5,7 @@
 #ifndef GZ_RATE_H
 #define GZ_RATE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct gz_measure;
@@ -12,23 +13,36 @@ struct tcp_pcb;
 
 struct gz_rate {
 	uint64_t since;		 /* ns; the round trip that is measured began; 0: none */
+	uint64_t sent;		 /* gz_measure.bytes_sent of then */
 	uint32_t at;		 /* the sequence number that was delivered up to then */
 	uint32_t heard;		 /* the same of the last ACK */
 	uint32_t rounds;	 /* since @recent began */
-	uint64_t last;		 /* bytes/s, of the last round trip */
+	bool idle;		 /* the program had nothing to send, in this round trip */
+	uint64_t sending;	 /* bytes/s that left in the last round trip; 0: unknown */
+	uint64_t last;		 /* bytes/s that arrived in it */
 	uint64_t recent, before; /* the most of these round trips, and of those before */
 };
+
+enum gz_round { GZ_ROUND_GOES_ON, GZ_ROUND_OVER, GZ_ROUND_IDLE };
 
 /**
  * gz_rate_delivered() - An ACK came; @sacked bytes above it have arrived, too
  * @now:	ns
+ * @n:		Bytes that arrived since the last time
  *
- * It may end the slow start: p->ssthresh.  Return: bytes that arrived since the last time
+ * Return: whether a round trip is over with it, and if so whether the program was what bounded it
  */
-uint32_t gz_rate_delivered(struct tcp_pcb *p, struct gz_measure *m, uint32_t sacked, uint64_t now);
+enum gz_round gz_rate_delivered(const struct tcp_pcb *p, struct gz_measure *m, uint32_t sacked,
+				uint64_t now, uint32_t *n);
+/** gz_rate_most() - The path's rate, bytes/s; 0: unknown */
+static inline uint64_t gz_rate_most(const struct gz_rate *r)
+{
+	return r->recent > r->before ? r->recent : r->before;
+}
+/** gz_rate_forget() - It became less: it is the last round trip's, and 7/10 of what it was at least
+ */
+void gz_rate_forget(struct gz_rate *r);
 /** gz_rate_fill() - Bytes under way that the path needs to be full, without a queue; 0: unknown */
 uint32_t gz_rate_fill(const struct gz_measure *m);
-/** gz_rate_now() - The same by the last round trip alone */
-uint32_t gz_rate_now(const struct gz_measure *m);
 
 #endif

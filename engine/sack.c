@@ -20,12 +20,9 @@
  * comes after them: the last one is sent again after two round trips, to ask (RFC 8985 section
  * 7), and what is missing below it then is lost.
  *
- * The window after a loss is what the path holds without a queue (rate.c), and as much again:
- * where what was under way is no more the loss came by chance, and the window stays.  Where it is
- * more, or much is lost, it is at least 7/10 of what was under way (RFC 9438 section 4.6), and with
- * TCP_CONGESTION "reno" always half of it.  The initial one is ten segments (RFC 6928).
- * Slow start goes on over losses by chance.  Later the window grows by a segment a round trip (RFC
- * 5681), and by an eighth where there is no such queue: a long way is full again after some ten.
+ * How much may be under way bbr.c says, and with TCP_CONGESTION "reno" each loss halves it. The
+ * initial window is ten segments (RFC 6928). Of a connection that is gated lwIP sends nothing when
+ * an ACK comes, but at gz_sack_flush(), and as much as its pace allows (pace.c).
  */
 #include "lwip/priv/tcp_priv.h"
 #include "lwip/tcp.h"
@@ -43,8 +40,6 @@
 #define TAIL_LEAST (10 * MS)
 #define TAIL_DELAYED (50 * MS) /* one segment alone may have its ACK delayed */
 #define OPT_SACK 5
-#define MEMORY (512u << 10)
-#define CALM 32 /* round trips after much was lost, in which the window grows slowly */
 #define BLOCKS 32
 
 /* In tcp_seg.flags, of which lwIP uses the lower five bits; UNNOTED: note_sent() is due */
@@ -82,13 +77,18 @@ static uint32_t get32(const uint8_t *b)
 	return (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | b[3];
 }
 
-void gz_sack_read(struct tcp_pcb *p, struct gz_loss *l, const struct tcp_hdr *h)
+void gz_sack_read(struct tcp_pcb *p, struct gz_loss *l, const struct tcp_hdr *h, bool gated)
 {
 	const uint8_t *o = gz_segment_option(h, OPT_SACK);
 	uint32_t came = 0;
 
 	current = p;
 	l->blocks = 0;
+	/* Not by the way: gz_sack_flush() says how much may leave. */
+	if (gated && !(p->flags & TF_RTO)) {
+		p->cwnd = 0;
+		p->ssthresh = 0;
+	}
 	for (unsigned i = 2; o && i + 8 <= o[1] && l->blocks < 4; i += 8) {
 		l->block[l->blocks][0] = get32(o + i);
 		l->block[l->blocks][1] = get32(o + i + 4);
@@ -245,163 +245,149 @@ static void output(struct tcp_pcb *p)
 	note_sent(p);
 }
 
-/* Lost segments to "unsent", as many as the window takes, and at least @must */
-static bool repeat(struct tcp_pcb *p, const struct gz_loss *l, struct tally *t, unsigned must)
+/* Lost segments to "unsent", as many as @may bytes have begun, and at least @must */
+static bool repeat(struct tcp_pcb *p, struct tally *t, uint32_t *may, unsigned must)
 {
 	struct tcp_seg **at = &p->unacked;
 	unsigned n = 0;
 
-	while (*at && t->lost && (t->pipe < l->target || n < must)) {
+	while (*at && t->lost && (*may || n < must)) {
 		struct tcp_seg *s = *at;
 
 		if (!is_lost(s, t) || !send_again(p, at)) {
 			at = &s->next;
 			continue;
 		}
-		t->pipe += TCP_TCPLEN(s);
 		t->lost -= TCP_TCPLEN(s);
+		*may -= LWIP_MIN(*may, TCP_TCPLEN(s));
 		n++;
 	}
 	return n > 0;
 }
 
-/* Is so much lost that it is no chance, whatever the round trips say?  One in 32, of the last
- * MEMORY bytes */
-static bool is_heavy(struct gz_loss *l, const struct gz_measure *m)
+static void enter(struct tcp_pcb *p, struct gz_loss *l, struct gz_measure *m)
 {
-	uint64_t sent = m->bytes_sent - l->sent_then, again = m->bytes_retrans - l->again_then;
-	bool heavy = again * 32 > sent + MEMORY / 2;
-
-	if (sent >= MEMORY) {
-		l->sent_then = m->bytes_sent;
-		l->again_then = m->bytes_retrans;
-	}
-	return heavy;
-}
-
-/* May the window be larger?  What arrives says that no queue as long as the path is there. */
-static bool is_short(uint32_t window, const struct gz_measure *m)
-{
-	return window < 2 * gz_rate_fill(m);
-}
-
-static void is_full(struct gz_loss *l, const struct gz_measure *m)
-{
-	l->starting = false;
-	l->calm = gz_worker.now + CALM * US * (m->srtt8 >> 3);
-}
-
-static void enter(struct tcp_pcb *p, struct gz_loss *l, const struct gz_measure *m)
-{
-	uint32_t window = LWIP_MIN(p->cwnd, p->snd_wnd), fill = gz_rate_fill(m);
-	uint32_t flight = LWIP_MIN(window, p->snd_nxt - p->lastack);
-	bool starting = p->cwnd < p->ssthresh, heavy = is_heavy(l, m);
+	uint32_t flight = LWIP_MIN(LWIP_MIN(p->cwnd, p->snd_wnd), p->snd_nxt - p->lastack);
 
 	gz_count(GZ_C_RECOVERIES);
 	l->in = true;
 	l->point = p->snd_nxt;
-	l->give_way = gz_worker.now + US * (m->srtt8 >> 3);
-	l->starting = starting && !heavy && !l->reno && flight / 4 < fill;
-	if (heavy)
-		is_full(l, m);
 	if (l->reno)
-		l->target = flight / 2; /* RFC 5681 section 3.1 */
-	else if (l->starting)
-		l->target = flight;
-	else if (starting) /* it may have passed by twice what there is */
-		l->target = LWIP_MAX(flight / 2, heavy ? 0 : fill + fill / 4);
-	else if (heavy || !is_short(flight, m))
-		l->target = LWIP_MAX(flight / 10 * 7, heavy ? 0 : 2 * fill);
-	else /* it grows as if nothing had been lost (RFC 5681 section 3.1) */
-		l->target = LWIP_MAX(flight, LWIP_MIN(window, fill + fill / 4)) + tcp_mss(p);
-	l->target = LWIP_MAX(l->target, 2u * tcp_mss(p));
-}
-
-/*
- * What was sent again is lost again, or much is: the window is less from now on where the last
- * round trip brought less than half of it, at most once a round trip (RFC 5681 section 4.3).
- */
-static void give_way(struct tcp_pcb *p, struct gz_loss *l, const struct gz_measure *m, bool again)
-{
-	uint32_t brought = gz_rate_now(m), less = l->target / 10 * 7;
-
-	if (gz_worker.now < l->give_way || (!is_heavy(l, m) && !again))
-		return;
-	l->give_way = gz_worker.now + US * (m->srtt8 >> 3);
-	if (l->reno)
-		l->target /= 2;
-	else if (l->target / 2 > brought)
-		l->target = LWIP_MAX(less, 2 * brought);
+		l->target = LWIP_MAX(flight / 2, 2u * tcp_mss(p)); /* RFC 5681 section 3.1 */
 	else
-		return;
-	is_full(l, m);
-	l->target = LWIP_MAX(l->target, 2u * tcp_mss(p));
+		gz_bbr_gate(p, m);
 }
 
-static void leave(struct tcp_pcb *p, struct gz_loss *l)
+static void leave(struct tcp_pcb *p, struct gz_loss *l, struct gz_measure *m)
 {
-	p->cwnd = l->target;
-	p->ssthresh = l->starting ? GZ_NO_SSTHRESH : l->target;
+	if (l->reno)
+		p->cwnd = p->ssthresh = l->target;
+	else if (!gz_bbr_is_paced(m))
+		gz_bbr_open(p, m);
 	tcp_clear_flags(p, TF_INFR);
 	l->in = l->answered = false;
+	l->absent = l->left = 0;
 }
 
-/* A slow start that went on over losses by chance, of which there are too many, or a queue */
-static void look_at_start(struct gz_loss *l, const struct gz_measure *m)
+/* Has the program, or lwIP, something that was never sent? */
+static bool has_more(const struct gz_flow *f, const struct tcp_pcb *p)
 {
-	uint32_t fill = gz_rate_fill(m);
-
-	if (is_heavy(l, m)) {
-		is_full(l, m);
-		l->target = LWIP_MAX(l->target / 2, fill + fill / 4);
-	} else if (m->late >= 2 || l->target / 4 >= fill) {
-		l->starting = false;
-	}
+	return p->unsent || (f->sock && f->sock->tx.mid < f->sock->tx.tail);
 }
 
-/* @came: bytes, above what was acknowledged */
-static void delivered(struct tcp_pcb *p, struct gz_loss *l, struct gz_measure *m, uint32_t came)
+/* How much may leave now, with @pipe bytes under way */
+static uint32_t room(const struct tcp_pcb *p, struct gz_measure *m, uint32_t pipe)
 {
-	uint32_t n = gz_rate_delivered(p, m, came, gz_worker.now);
-	tcpwnd_size_t *window = l->in ? &l->target : &p->cwnd;
+	uint32_t window = m->loss.reno ? m->loss.target : gz_bbr_window(p, m);
+	uint32_t n = window > pipe ? window - pipe : 0, budget;
 
-	if (l->in && l->starting)
-		look_at_start(l, m);
-	if (l->reno || *window >= p->snd_wnd || (!l->in && *window < p->ssthresh))
-		return;
-	if (l->in && l->starting)
-		*window += n;
-	else if (gz_worker.now >= l->calm && is_short(*window, m))
-		*window += n / 8;
+	if (!n || !gz_bbr_is_paced(m))
+		return n;
+	budget = gz_pace_budget(m, gz_bbr_rate(p, m), tcp_mss(p));
+	/* One that was made when there was room for it (tso.c) */
+	if (budget && p->unsent)
+		budget = LWIP_MAX(budget, p->unsent->len);
+	return LWIP_MIN(n, budget);
 }
 
-static void recover(struct tcp_pcb *p, struct gz_loss *l, struct gz_measure *m)
+/* Did the pace keep something back?  It leaves later. */
+void gz_sack_wait(struct gz_flow *f, const struct tcp_pcb *p)
 {
+	struct gz_measure *m = &f->measure;
+	uint32_t flight = p->snd_nxt - p->lastack, mss = tcp_mss(p);
+	bool more =
+	    has_more(f, p) && !p->persist_backoff && (!flight || flight + mss <= p->snd_wnd);
+
+	if (gz_bbr_is_paced(m) && (m->loss.left || more) &&
+	    flight - m->loss.absent + mss <= m->bbr.window &&
+	    !gz_pace_budget(m, gz_bbr_rate(p, m), mss))
+		gz_pace_wait(f);
+}
+
+void gz_sack_open(struct gz_flow *f, struct tcp_pcb *p)
+{
+	uint32_t flight = p->snd_nxt - p->lastack;
+
+	if (gz_bbr_is_paced(&f->measure))
+		p->cwnd = flight + room(p, &f->measure, flight - f->measure.loss.absent);
+}
+
+/* Did the program bound what is under way? */
+static void look_at_idle(const struct gz_flow *f, const struct tcp_pcb *p, struct gz_measure *m)
+{
+	if (!has_more(f, p) && !m->loss.left &&
+	    p->snd_nxt - p->lastack - m->loss.absent + tcp_mss(p) <= gz_bbr_window(p, m))
+		m->rate.idle = true;
+}
+
+static void recover(struct gz_flow *f, struct tcp_pcb *p)
+{
+	struct gz_measure *m = &f->measure;
+	struct gz_loss *l = &m->loss;
 	bool news, moved, first;
 	struct tally t = {0};
+	uint32_t may;
 
 	if (l->in && TCP_SEQ_GEQ(p->lastack, l->point))
-		leave(p, l);
+		leave(p, l, m);
 	news = mark(p, l, &t);
 	count(p, &t);
-	delivered(p, l, m, t.came);
-	if (!l->in && !t.lost)
-		return;
-	first = !l->in;
+	first = !l->in && t.lost;
 	if (first)
 		enter(p, l, m);
-	else
-		give_way(p, l, m, t.again);
-	moved = repeat(p, l, &t, first); /* RFC 6675 section 5, (4.3) */
-	if (moved || news)
-		p->rtime = 0;
-	p->dupacks = 0;
-	tcp_set_flags(p, TF_INFR); /* lwIP does not send the first one again */
-	p->ssthresh = l->target;
+	if (!l->reno)
+		gz_bbr_acked(p, m, t.came, t.pipe);
+	if (!l->in && !m->bbr.gated)
+		return;
+	may = room(p, m, t.pipe);
+	moved = repeat(p, &t, &may, first); /* RFC 6675 section 5, (4.3) */
+	if (l->in) {
+		if (moved || news)
+			p->rtime = 0;
+		p->dupacks = 0;
+		tcp_set_flags(p, TF_INFR); /* lwIP does not send the first one again */
+	}
+	l->absent = t.came + t.lost;
+	l->left = t.lost;
 	/* tcp_output() sends what begins and ends within it. */
-	p->cwnd = LWIP_MAX(l->target, t.pipe) + t.came + t.lost;
+	p->cwnd = p->snd_nxt - p->lastack + may;
+	if (l->reno)
+		p->ssthresh = l->target;
 	if (p->unsent)
 		output(p);
+	look_at_idle(f, p, m);
+	gz_sack_wait(f, p);
+}
+
+void gz_sack_go_on(struct gz_flow *f)
+{
+	GZ_PCB_SCOPE(p, f);
+	if (p != tcp_active_pcbs || p->state < ESTABLISHED || p->flags & TF_RTO ||
+	    !f->measure.bbr.gated)
+		return;
+	recover(f, p);
+	if (f->sock && f->sock->tx.mid < f->sock->tx.tail)
+		gz_worker_dirty(f->sock->worker, f->sock);
 }
 
 void gz_sack_flush(void)
@@ -413,7 +399,7 @@ void gz_sack_flush(void)
 	heard.flow = NULL;
 	GZ_PCB_SCOPE(p, f);
 	if (p == tcp_active_pcbs && p->state >= ESTABLISHED && !(p->flags & TF_RTO))
-		recover(p, &f->measure.loss, &f->measure);
+		recover(f, p);
 	heard.n = 0;
 }
 
@@ -446,6 +432,7 @@ void gz_sack_done(void)
 		l->begun = true;
 		p->cwnd = LWIP_MAX(p->cwnd, 10u * tcp_mss(p));
 		p->ssthresh = GZ_NO_SSTHRESH;
+		m->least_rtt = UINT32_MAX;
 	}
 	if (l->last != p->lastack) {
 		l->last = p->lastack;
@@ -456,13 +443,17 @@ void gz_sack_done(void)
 		forget(p->unsent);
 		forget(p->unacked);
 		l->in = l->asked = l->answered = false;
-	} else if (p->flags & TF_SACK && (l->in || l->blocks)) {
+		l->absent = l->left = 0;
+		m->bbr.gated = false;
+	} else if (p->flags & TF_SACK && (l->in || l->blocks || m->bbr.gated)) {
 		if (heard.flow != f || heard.n + l->blocks > BLOCKS)
 			gz_sack_flush();
 		heard.flow = f;
 		keep(l);
-	} else if (p->flags & TF_SACK) {
-		delivered(p, l, m, 0);
+	} else if (p->flags & TF_SACK && !l->reno) {
+		gz_bbr_acked(p, m, 0, p->snd_nxt - p->lastack);
+		if (!m->rate.idle)
+			look_at_idle(f, p, m);
 	}
 }
 
@@ -485,7 +476,8 @@ void gz_sack_tick(struct tcp_pcb *p, struct gz_measure *m, uint64_t now)
 	if (!due || now < due)
 		return;
 	/* New data asks as well. */
-	if (p->unsent && end_of(p->unsent) - p->lastack <= LWIP_MIN(p->snd_wnd, p->cwnd))
+	if (p->unsent &&
+	    end_of(p->unsent) - p->lastack <= LWIP_MIN(p->snd_wnd, gz_bbr_window(p, m)))
 		return;
 	gz_tso_cut(p);
 	while (*at && (*at)->next)

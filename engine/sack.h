@@ -21,22 +21,26 @@ struct gz_loss {
 	bool in;       /* in recovery, until @point is acknowledged */
 	bool asked;    /* the last segment was sent again since @last was acknowledged */
 	bool answered; /* and came: what is missing below is lost */
-	bool starting; /* slow start goes on in recovery */
 	uint32_t point, last;
-	uint64_t calm;			/* ns; the window grows slowly until then */
-	uint64_t give_way;		/* ns; it is not made smaller before */
-	uint32_t target;		/* bytes; what may be under way */
-	uint64_t sent_then, again_then; /* m->bytes_sent, bytes_retrans, when is_heavy() began */
+	uint32_t target;      /* bytes; what may be under way, with @reno */
+	uint32_t absent;      /* bytes after what was acknowledged that are not under way, */
+	uint32_t left;	      /* and of these the lost ones, which wait for their pace */
 	uint32_t block[4][2]; /* of the segment that is looked at, the numbers in host order */
 	unsigned blocks;
 };
 
 /** gz_sack_read() - A segment of @p, before lwIP looks at it; its options are sound */
-void gz_sack_read(struct tcp_pcb *p, struct gz_loss *l, const struct tcp_hdr *h);
+void gz_sack_read(struct tcp_pcb *p, struct gz_loss *l, const struct tcp_hdr *h, bool gated);
 /** gz_sack_done() - After lwIP did: it is kept until gz_sack_flush() */
 void gz_sack_done(void);
 /** gz_sack_flush() - After a burst of segments: send again what is lost */
 void gz_sack_flush(void);
+/** gz_sack_open() - Before something is sent: pcb->cwnd is as much as may leave now */
+void gz_sack_open(struct gz_flow *f, struct tcp_pcb *p);
+/** gz_sack_wait() - And after it: the rest leaves at its time */
+void gz_sack_wait(struct gz_flow *f, const struct tcp_pcb *p);
+/** gz_sack_go_on() - That has come */
+void gz_sack_go_on(struct gz_flow *f);
 /** gz_sack_forget() - @f is about to be freed */
 void gz_sack_forget(const struct gz_flow *f);
 /**

@@ -46,6 +46,8 @@ static void rtt_sample(struct gz_measure *m, uint64_t ns)
 	us = us ? us : 1;
 	if (!m->min_rtt || us < m->min_rtt)
 		m->min_rtt = us;
+	if (us < m->least_rtt)
+		m->least_rtt = us;
 	if (us >= 2 * m->min_rtt + 8000)
 		m->late++;
 	else
@@ -178,7 +180,7 @@ err_t gz_segment_in(struct tcp_pcb *pcb, const struct tcp_hdr *h, const struct p
 	m = &f->measure;
 	now = gz_now_ns();
 	m->segs_in += gz_tso_segments(pcb, p->tot_len);
-	gz_sack_read(pcb, &m->loss, h);
+	gz_sack_read(pcb, &m->loss, h, m->bbr.gated);
 	if (m->loss.blocks || (flags & TCP_ACK && pcb->dupacks && h->ackno == pcb->lastack))
 		gz_tso_cut(pcb);
 	m->stamps.here = gz_timestamp_find(h, &m->stamps.val, &m->stamps.ecr);
@@ -427,7 +429,7 @@ static void fill(struct gz_sock *s, struct tcp_info *t)
 	t->tcpi_rttvar = m->mdev4 >> 2;
 	t->tcpi_min_rtt = m->min_rtt ? m->min_rtt : UINT32_MAX;
 	t->tcpi_snd_ssthresh = p->ssthresh >= GZ_NO_SSTHRESH ? GZ_NO_SSTHRESH : p->ssthresh / mss;
-	t->tcpi_snd_cwnd = p->cwnd / mss;
+	t->tcpi_snd_cwnd = gz_bbr_window(p, m) / mss;
 	t->tcpi_advmss = gz_netif_mss(p);
 	if (s->opt.maxseg && (uint32_t)s->opt.maxseg < t->tcpi_advmss)
 		t->tcpi_advmss = (uint32_t)s->opt.maxseg;
@@ -436,7 +438,10 @@ static void fill(struct gz_sock *s, struct tcp_info *t)
 	t->tcpi_reordering = 3; /* duplicate ACKs that lwIP waits for */
 	t->tcpi_rcv_space = p->rcv_wnd;
 	t->tcpi_total_retrans = m->retrans;
-	t->tcpi_pacing_rate = t->tcpi_max_pacing_rate = UINT64_MAX; /* there is none */
+	t->tcpi_max_pacing_rate = UINT64_MAX;
+	t->tcpi_pacing_rate = m->bbr.gated ? gz_bbr_rate(p, m) : UINT64_MAX;
+	t->tcpi_delivery_rate = m->rate.last;
+	t->tcpi_delivery_rate_app_limited = m->rate.idle;
 	t->tcpi_bytes_acked = m->bytes_acked;
 	t->tcpi_bytes_received = s->rx_bytes + s->fin_received;
 	t->tcpi_segs_out = m->segs_out;

@@ -11,6 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "engine/bbr.h"
+#include "engine/pace.h"
 #include "engine/rate.h"
 #include "engine/sack.h"
 #include "engine/timestamp.h"
@@ -22,6 +24,8 @@ struct tcp_info;
 struct gz_measure {
 	struct gz_loss loss;
 	struct gz_rate rate;
+	struct gz_bbr bbr;
+	struct gz_pace pace;
 	struct gz_stamps stamps;
 	uint32_t high;			/* the sequence number after the last one sent */
 	bool started;			/* high is set */
@@ -29,6 +33,7 @@ struct gz_measure {
 	uint32_t rtt_seq;		/* it is acknowledged from here on */
 	uint64_t rtt_from;		/* ns */
 	uint32_t srtt8, mdev4, min_rtt; /* us, scaled as RFC 6298's clock does */
+	uint32_t least_rtt;		/* us; since bbr.c began to count; UINT32_MAX: none */
 	uint32_t late;			/* samples in sequence that say: there is a queue */
 	uint32_t segs_out, segs_in, data_out, data_in, retrans, ooo;
 	uint64_t bytes_sent, bytes_retrans, bytes_acked;

@@ -315,6 +315,8 @@ void gz_stack_options(struct gz_sock *s)
 	p->keep_cnt = (u32_t)s->opt.keepcnt;
 	gz_flow_options(s->flow, &s->opt);
 	s->flow->measure.loss.reno = s->opt.reno;
+	if (s->opt.reno)
+		gz_bbr_open(p, &s->flow->measure);
 	p->tos = (u8_t)(IP_IS_V6(&p->remote_ip) ? s->opt.tclass : s->opt.tos);
 	p->ttl = (u8_t)(IP_IS_V6(&p->remote_ip) ? s->opt.hops : s->opt.ttl);
 	if (p->state < ESTABLISHED)
@@ -333,7 +335,8 @@ void gz_stack_grow(struct gz_sock *s)
 	uint32_t size = s->tx.size;
 
 	if (!p || s->opt.sndbuf_set || size >= GZ_TX_MOST || s->flow->measure.min_rtt < LONG_TRIP ||
-	    LWIP_MIN(p->cwnd, p->snd_wnd) < size / 4 * 3 || p->snd_nxt - p->lastack < size / 2)
+	    LWIP_MIN(gz_bbr_window(p, &s->flow->measure), p->snd_wnd) < size / 4 * 3 ||
+	    p->snd_nxt - p->lastack < size / 2)
 		return;
 	if (!gz_buffers_take(s, size))
 		return;
@@ -354,6 +357,8 @@ void gz_stack_tx(struct gz_sock *s)
 	if (!s->flow || s->fin_sent || gz_pcb_look(s->flow)->state < ESTABLISHED)
 		return;
 	GZ_PCB_SCOPE(p, s->flow);
+	if (s->flow->measure.bbr.gated)
+		gz_sack_open(s->flow, p);
 	most = gz_tso_most(s, p);
 	probe = gz_black_hole_probe(p, &s->flow->measure, &wait);
 	while (!wait && r->mid < r->tail && !s->tx_blocked) {
@@ -416,6 +421,8 @@ void gz_stack_tx(struct gz_sock *s)
 	}
 	if (wrote)
 		tcp_output(p);
+	if (s->flow->measure.bbr.gated)
+		gz_sack_wait(s->flow, p);
 	gz_ack_due(p);
 }
 

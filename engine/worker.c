@@ -26,6 +26,7 @@
 #include "engine/live.h"
 #include "engine/icmp.h"
 #include "engine/log.h"
+#include "engine/pace.h"
 #include "engine/ping.h"
 #include "engine/plane_inner.h"
 #include "engine/reaper.h"
@@ -456,12 +457,14 @@ awake:
 static unsigned whole_round(struct gz_worker *w, uint64_t *wait)
 {
 	unsigned work, left = gz_cfg->pumped;
+	uint64_t paced;
 
 	gz_stack_clock(w->now);
 	gz_netif_look(w);
 	work = gz_rx(w, drain_inbox);
 	work += relay_events(w);
 	work += gz_plane_poll(w);
+	paced = gz_pace_run();
 	/* Looped packets and their answers, until it is quiet. */
 	for (unsigned i = 0; i < 64; i++) {
 		bool more;
@@ -474,6 +477,7 @@ static unsigned whole_round(struct gz_worker *w, uint64_t *wait)
 			break;
 	}
 	*wait = gz_stack_timers(w);
+	*wait = RTE_MIN(*wait, paced);
 	gz_lane_ring_bells();
 	gz_netif_flush();
 	answer_connected(w);
