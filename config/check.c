@@ -494,9 +494,6 @@ static void check_more(struct gz_load *ld, struct gz_engine_config *c)
 	}
 	if (c->nmore)
 		check_mbufs(ld, &c->memory, c->port.queue_size, "ports", c->nmore + 1);
-	if (c->nmore && c->port.driver == GZ_DRV_DISPATCH)
-		gz_load_error(ld, "ports", "port.driver",
-			      "not used beside driver dispatch: expected one port");
 }
 
 void gz_engine_check(struct gz_load *ld, void *conf)

@@ -367,6 +367,13 @@ static int share(struct gz_engine_config *c, char *err, size_t n)
 
 	if (!self.hello.lease_lo)
 		return 0;
+	/* A port that is claimed is claimed for all addresses: bind() knows it by its number */
+	if (c->nmore)
+		return gz_failed(
+		    err, n, EINVAL,
+		    "dispatch at %s: the address is other engines' too, which is for an "
+		    "engine without ports besides the first",
+		    self.dispatch.sun_path);
 	self.wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (self.wake < 0)
 		return gz_failed(err, n, errno, "no eventfd: %m");

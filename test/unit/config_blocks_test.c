@@ -372,9 +372,8 @@ static void an_engine_has_several_ports(void **state)
 	    "3:25: key 'ports[0].mtu': '4000' is out of range");
 	bad(ONE "ports: [{iface: b, addresses: [10.2.0.2/24]}]\nmemory: {mbufs: 4095}",
 	    "4:17: key 'memory.mbufs': 4095 mbufs for 2 ports with queues of 1024");
-	bad("port: {driver: dispatch, path: /p}\nstack: {addresses: [10.1.0.2/24]}\n"
-	    "ports: [{iface: b, addresses: [10.2.0.2/24]}]",
-	    "3:8: key 'ports': not used beside driver dispatch");
+	good("port: {driver: dispatch, path: /p}\nstack: {addresses: [10.1.0.2/24]}\n"
+	     "ports: [{iface: b, addresses: [10.2.0.2/24]}]");
 	bad("port: {iface: a}\nstack: {addresses: [10.1.0.2/24], gateway: 10.3.0.1}\n"
 	    "ports: [{iface: b, addresses: [10.2.0.2/24]}]",
 	    "2:44: key 'stack.gateway': '10.3.0.1' is in no network of stack.addresses or ports");
