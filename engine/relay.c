@@ -477,8 +477,10 @@ static bool from_ring(struct gz_sock *s)
 
 	if (s->ring.joined && gz_join_move(s))
 		return !gz_plane_untaken(s);
-	if (gz_plane_untaken(s) && !gz_ring_ready(&s->tx, GZ_TX_RING))
+	if (gz_plane_untaken(s) && !gz_ring_ready(&s->tx, GZ_TX_RING)) {
+		gz_stack_no_memory(s);
 		return false;
+	}
 	empty = gz_plane_from_app(s, s->tx.data ? tx_room(s) : 0);
 	atomic_store_explicit(&s->unsent, gz_ring_used(&s->tx), memory_order_relaxed);
 	return empty;
@@ -522,8 +524,10 @@ static void from_app(struct gz_sock *s)
 		struct msghdr m = {.msg_iov = v};
 		uint32_t room, n;
 
-		if (!gz_ring_ready(&s->tx, GZ_TX_RING))
+		if (!gz_ring_ready(&s->tx, GZ_TX_RING)) {
+			gz_stack_no_memory(s);
 			return;
+		}
 		room = tx_room(s);
 		if (!room)
 			return;

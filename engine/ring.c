@@ -42,7 +42,9 @@ static bool more(void)
 	if (!list)
 		return false;
 	places.free = list;
-	p = map(PIECE);
+	/* Where not so much is allowed (RLIMIT_AS), a smaller one */
+	while (!(p = map(n * GZ_RX_RING)) && n > 1)
+		n /= 2;
 	if (!p)
 		return false;
 	places.room += n;

@@ -125,6 +125,14 @@ static bool is_shut(const struct gz_sock *s)
 	return s->fin_sent && atomic_load(&s->app_shut_rd);
 }
 
+static void no_memory(struct gz_sock *s)
+{
+	gz_count(GZ_C_REFUSED_NO_MEMORY);
+	atomic_store(&s->error, ENOBUFS);
+	s->reset = true;
+	gz_worker_dirty(s->worker, s);
+}
+
 static err_t on_recv(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t err)
 {
 	struct gz_sock *s = arg;
@@ -155,7 +163,15 @@ static err_t on_recv(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t err)
 		pbuf_free(p);
 		return ERR_OK;
 	}
-	if (!gz_ring_ready(&s->rx, gz_window_ring(s)) || gz_ring_room(&s->rx) < p->tot_len)
+	/* What waited in lwIP for memory would keep mbufs, which are everybody's. */
+	if (!gz_ring_ready(&s->rx, gz_window_ring(s))) {
+		tcp_err(pcb, NULL);
+		no_memory(s);
+		pbuf_free(p);
+		tcp_abort(pcb);
+		return ERR_ABRT;
+	}
+	if (gz_ring_room(&s->rx) < p->tot_len)
 		return ERR_MEM; /* lwIP offers it again */
 	gz_urgent_arrives(s, p->tot_len);
 	gz_ack_received(s, pcb, p->tot_len, p->flags & PBUF_FLAG_PUSH);
@@ -473,6 +489,12 @@ void gz_stack_abort(struct gz_sock *s)
 		tcp_close(p); /* silently */
 	else
 		gz_segment_abort(p);
+}
+
+void gz_stack_no_memory(struct gz_sock *s)
+{
+	gz_stack_abort(s);
+	no_memory(s);
 }
 
 /** gz_stack_detach() - Let the pcb end by itself, the socket is no longer needed */

@@ -202,6 +202,8 @@ void gz_stack_received(struct gz_sock *s, uint32_t n);
 void gz_stack_fin(struct gz_sock *s);
 void gz_stack_close(struct gz_sock *s);
 void gz_stack_abort(struct gz_sock *s);
+/** No memory for its bytes: it is reset, as by tcp_out_of_resources() of Linux, with ENOBUFS */
+void gz_stack_no_memory(struct gz_sock *s);
 void gz_stack_detach(struct gz_sock *s);
 /** Is the connection closed in both directions?  TIME_WAIT is, as with Linux. */
 bool gz_stack_is_over(const struct gz_sock *s);
