@@ -16,6 +16,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <limits.h>
+#include <malloc.h>
 #include <fcntl.h>
 #include <getopt.h>
 #include <poll.h>
@@ -61,6 +62,7 @@
 	5000 /* for DHCP, before the engine is ready without; less than launchers wait */
 #define LINK_MS 1000
 #define PEERS_MAX 64
+#define GIVE_BACK 1000 /* sockets: fewer keep no memory worth it */
 
 static_assert(GZ_CPUS_MAX == GZ_WORKERS_MAX, "each has a copy of the code");
 
@@ -405,6 +407,27 @@ static void accept_peers(void)
 	}
 }
 
+/*
+ * Pages of what many sockets had go back to the kernel: free() keeps those below one that is in
+ * use.  A second after, when the workers are done with them too.
+ */
+static void give_back(unsigned socks, uint64_t now)
+{
+	static unsigned most;
+	static uint64_t due;
+
+	if (socks > most)
+		most = socks;
+	if (most < GIVE_BACK || socks > most / 4) {
+		due = 0;
+	} else if (!due) {
+		due = now + 1000000000;
+	} else if (now >= due) {
+		malloc_trim(0);
+		most = socks;
+	}
+}
+
 /* Serve until a signal, or until an embedded engine has been idle long enough.
  * Return: false when the end was asked for */
 static void run(bool embedded)
@@ -449,6 +472,7 @@ static void run(bool embedded)
 			gz_reaper_sweep();
 			gz_stale_sweep();
 		}
+		give_back(socks, now);
 		if (clients || gz_client_count() || io.n > FD_FIRST_PEER)
 			idle_since = now;
 		if (embedded && cfg.linger_ms && now - idle_since > cfg.linger_ms * 1000000ull) {
