@@ -83,7 +83,7 @@ static int64_t do_socket(struct gz_call_ctx *c)
 	fd = gz_shadow_new(type & SOCK_NONBLOCK, &name, &ino);
 	if (fd < 0) {
 		gz_sock_unref(s);
-		return fd == -EMFILE ? -ENFILE : fd;
+		return fd;
 	}
 	s->named = true;
 	s->name = name;

@@ -34,6 +34,15 @@ void gz_shadow_sndbuf(int fd)
 		setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &n, sizeof(n));
 }
 
+/*
+ * Of a call of ours: that we have no more descriptors is to a program what that of the system
+ * is, to socket(2) ENFILE, to the others, which know of none, no buffers.
+ */
+static int failed(int error, int without)
+{
+	return -(error == EMFILE || error == ENFILE ? without : error);
+}
+
 /* An unconnected shadow with a name of its own.  Return: descriptor or -errno */
 int gz_shadow_new(int flags, uint64_t *name, ino_t *ino)
 {
@@ -42,7 +51,7 @@ int gz_shadow_new(int flags, uint64_t *name, ino_t *ino)
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0), err;
 
 	if (fd < 0)
-		return -errno;
+		return failed(errno, ENFILE);
 	gz_shadow_sndbuf(fd);
 	*name = atomic_fetch_add(&next_name, 1);
 	if (bind(fd, (struct sockaddr *)&a, gz_shadow_name(&a, *name)) < 0 || fstat(fd, &st) < 0) {
@@ -84,7 +93,7 @@ static int enter_netns(pid_t tid)
 	snprintf(path, sizeof(path), "/proc/%d/ns/net", tid);
 	ns = open(path, O_RDONLY | O_CLOEXEC);
 	if (ns < 0)
-		return -errno;
+		return failed(errno, ENOBUFS);
 	err = setns(ns, CLONE_NEWNET) < 0 ? -errno : 0;
 	close(ns);
 	return err;
@@ -103,7 +112,7 @@ int gz_kernel_socket(pid_t tid, int family, int type, int protocol)
 	if (err)
 		return err;
 	fd = socket(family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol);
-	err = fd < 0 ? -errno : 0;
+	err = fd < 0 ? failed(errno, ENOBUFS) : 0;
 	leave_netns();
 	return err ? err : fd;
 }
@@ -202,7 +211,7 @@ int gz_shadow_join(int fd)
 {
 	struct ucred cred;
 	socklen_t len;
-	int end = -1, err = 0;
+	int end = -1, kept = -1, err = 0;
 
 	pthread_mutex_lock(&hub.lock);
 	if (hub.fd < 0) {
@@ -210,7 +219,7 @@ int gz_shadow_join(int fd)
 		hub.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 		if (hub.fd < 0 || bind(hub.fd, (struct sockaddr *)&hub.addr, hub.len) < 0 ||
 		    listen(hub.fd, 128) < 0) {
-			err = -errno;
+			err = failed(errno, ENOBUFS);
 			if (hub.fd >= 0)
 				close(hub.fd);
 			hub.fd = -1;
@@ -222,14 +231,18 @@ int gz_shadow_join(int fd)
 		gz_count(GZ_C_FOREIGN);
 		close(end);
 	}
-	if (connect(fd, (struct sockaddr *)&hub.addr, hub.len) < 0) {
-		err = -errno;
+	/* One that is connected and has no end could be used for nothing more. */
+	kept = fcntl(hub.fd, F_DUPFD_CLOEXEC, 0);
+	if (kept < 0 || connect(fd, (struct sockaddr *)&hub.addr, hub.len) < 0) {
+		err = failed(errno, ENOBUFS);
 		goto out;
 	}
+	close(kept);
+	kept = -1;
 	for (;;) {
 		end = accept4(hub.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 		if (end < 0) {
-			err = -errno;
+			err = failed(errno, ENOBUFS);
 			break;
 		}
 		len = sizeof(cred);
@@ -240,6 +253,8 @@ int gz_shadow_join(int fd)
 		close(end);
 	}
 out:
+	if (kept >= 0)
+		close(kept);
 	pthread_mutex_unlock(&hub.lock);
 	return err ? err : end;
 }
