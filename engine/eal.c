@@ -29,6 +29,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -49,6 +50,9 @@
 #define ARGS_MAX (24 + GZ_EAL_ARGS_MAX)
 /* Besides the mbufs: rings, queues, heap headers and what drivers keep. */
 #define OVERHEAD_MB 16
+/* Besides these and the workers' stacks: its control threads, and what it allocates */
+#define CONTROL_THREADS 3
+#define SLACK_MB 8
 /* EAL starts in some 100 ms; who takes so long is stopped, or waits for a device. */
 #define HUGE_LOCK_MS 3000 /* less than launchers wait for an engine */
 #define HUGE_LOCK_POLL_MS 5
@@ -317,6 +321,34 @@ static int choose_memory(const struct gz_eal_config *c, unsigned mb, bool *huge,
 	return 0;
 }
 
+/**
+ * has_space() - May @mb megabytes, and the stacks of EAL's threads, be mapped? (RLIMIT_AS)
+ *
+ * EAL aborts the process where it gets no thread.
+ *
+ * Return: 0, or -ENOMEM with the reason in @err
+ */
+static int has_space(unsigned mb, unsigned workers, char *err, size_t n)
+{
+	pthread_attr_t attr;
+	size_t stack, size;
+	void *p;
+
+	pthread_attr_init(&attr);
+	pthread_attr_getstacksize(&attr, &stack);
+	pthread_attr_destroy(&attr);
+	size = ((size_t)mb + SLACK_MB) << 20;
+	size += (workers + CONTROL_THREADS) * stack;
+	p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+		 -1, 0);
+	if (p == MAP_FAILED)
+		return gz_failed(err, n, ENOMEM,
+				 "no memory: %zu MB of address space are needed, see RLIMIT_AS",
+				 size >> 20);
+	munmap(p, size);
+	return 0;
+}
+
 int gz_eal_start(const struct gz_eal_config *c, bool pci, char *err, size_t n)
 {
 	char cpus[256], lcores[2048], prefix[64], mbytes[2 * RTE_MAX_NUMA_NODES + 16], level[16],
@@ -361,6 +393,9 @@ int gz_eal_start(const struct gz_eal_config *c, bool pci, char *err, size_t n)
 		return gz_failed(err, n, E2BIG, "%u workers are too many", on.n);
 
 	mb = memory_mb(c, on.n);
+	rc = has_space(mb, on.n, err, n);
+	if (rc)
+		return rc;
 	rc = choose_memory(c, mb, &huge, &lock, err, n);
 	if (rc)
 		return rc;
