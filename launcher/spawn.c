@@ -80,21 +80,44 @@ struct asker {
 	int sock, listener; /* negative: there is nothing to ask */
 	int broker;	    /* the engine's end */
 	bool ring;
+	const struct gz_engine *e;
+	int report;
 	struct gz_welcome w;
-	int rc;
 };
+
+/* What the engine says to that.  Return: 0, it serves us; or the exit status, and it was said why
+ */
+static int answer(const struct asker *a, int rc)
+{
+	if (rc == -ECONNRESET)
+		return again(a->report);
+	if (rc) {
+		gz_engine_say_failure(a->e, rc);
+		return GZ_EXIT_FAILED;
+	}
+	if (!a->w.status)
+		return 0;
+	gz_error("engine '%s' refused: %s", a->e->name,
+		 a->w.text[0] ? a->w.text : strerror(a->w.status));
+	return GZ_EXIT_FAILED;
+}
 
 static void *ask(void *arg)
 {
 	struct asker *a = arg;
+	int rc;
 
 	while (sem_wait(&a->go) < 0 && errno == EINTR)
 		;
 	if (a->listener >= 0 && a->ring)
 		gz_heir_send(a->broker, a->listener); /* or nobody answers after the engine */
-	if (a->listener >= 0)
-		a->rc = gz_engine_ask(a->sock, a->ring ? GZ_OP_SERVE_RING : GZ_OP_SERVE_RELAY,
-				      a->program, a->listener, a->broker, &a->w);
+	if (a->listener < 0)
+		return NULL;
+	rc = answer(a, gz_engine_ask(a->sock, a->ring ? GZ_OP_SERVE_RING : GZ_OP_SERVE_RELAY,
+				     a->program, a->listener, a->broker, &a->w));
+	/* A write() of the first thread's would trap, and gazelle-run has the listener, too. */
+	if (rc)
+		_exit(rc);
 	return NULL;
 }
 
@@ -102,7 +125,8 @@ static void *ask(void *arg)
 static int join(const struct gz_engine *e, const struct sock_fprog *filter, const char *program,
 		bool ring, int broker, int report)
 {
-	struct asker a = {.program = program, .broker = broker, .ring = ring};
+	struct asker a = {
+	    .program = program, .broker = broker, .ring = ring, .e = e, .report = report};
 	int sock, listener, rc;
 
 	sock = gz_engine_connect(e);
@@ -129,19 +153,6 @@ static int join(const struct gz_engine *e, const struct sock_fprog *filter, cons
 	}
 	if (listener < 0) {
 		gz_error("Couldn't install the seccomp filter: %s", gz_filter_strerror(listener));
-		return GZ_EXIT_FAILED;
-	}
-
-	rc = a.rc;
-	if (rc == -ECONNRESET)
-		return again(report);
-	if (rc) {
-		gz_engine_say_failure(e, rc);
-		return GZ_EXIT_FAILED;
-	}
-	if (a.w.status) {
-		gz_error("engine '%s' refused: %s", e->name,
-			 a.w.text[0] ? a.w.text : strerror(a.w.status));
 		return GZ_EXIT_FAILED;
 	}
 	close(sock);
