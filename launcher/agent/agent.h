@@ -463,6 +463,11 @@ int receive(struct io *io);
 int transmit(struct io *io);
 bool lock(uint32_t *l);
 void unlock(uint32_t *l);
+/** The same for who closes the socket: by then the slot may be another one's, and locked again.
+ * @who: LOCK_CLOSES */
+#define LOCK_CLOSES 3 /* the engine has 2 */
+bool lock_as(uint32_t *l, uint32_t who);
+void unlock_as(uint32_t *l, uint32_t who);
 /** Tell the worker to look at the slot.  A lock of the slot is held: see engine/plane.c */
 void tell_worker(const struct io *io);
 /** Bytes were committed to the tx ring @r.  tx_lock held */

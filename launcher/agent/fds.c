@@ -487,15 +487,15 @@ int closing(struct regs *r)
 		hand_over_range(first, last);
 	}
 	/* Whoever reads tokens, or rings the bell, by the number has a lock. */
-	rx = slot >= 0 && lock(&SH->slot[slot].rx_lock);
-	tx = slot >= 0 && lock(&SH->slot[slot].tx_lock);
+	rx = slot >= 0 && lock_as(&SH->slot[slot].rx_lock, LOCK_CLOSES);
+	tx = slot >= 0 && lock_as(&SH->slot[slot].tx_lock, LOCK_CLOSES);
 	forget_range(first, last);
 	r->rax = call(r->rax, r->rdi, r->rsi, r->rdx, r->r10);
 	forget_range(first, last);
 	if (tx)
-		unlock(&SH->slot[slot].tx_lock);
+		unlock_as(&SH->slot[slot].tx_lock, LOCK_CLOSES);
 	if (rx)
-		unlock(&SH->slot[slot].rx_lock);
+		unlock_as(&SH->slot[slot].rx_lock, LOCK_CLOSES);
 	/* It may have been the last: what comes from here on is refused. */
 	if (slot >= 0 && has_datagrams(&SH->slot[slot]))
 		__atomic_store_n(&SH->slot[slot].leave, 1, __ATOMIC_SEQ_CST);

@@ -32,11 +32,14 @@
 #define FAULT (-2)  /* a buffer is bad */
 #define LOCKED (-3) /* another thread is there, or this one in a frame below */
 
-bool lock(uint32_t *l)
+bool lock_as(uint32_t *l, uint32_t who)
 {
 	for (int i = 0; i < LOCK_TRIES + YIELDS; i++) {
+		uint32_t none = 0;
+
 		if (!__atomic_load_n(l, __ATOMIC_RELAXED) &&
-		    !__atomic_exchange_n(l, 1, __ATOMIC_ACQUIRE))
+		    __atomic_compare_exchange_n(l, &none, who, false, __ATOMIC_ACQUIRE,
+						__ATOMIC_RELAXED))
 			return true;
 		if (i < LOCK_TRIES)
 			__builtin_ia32_pause();
@@ -44,6 +47,16 @@ bool lock(uint32_t *l)
 			call(SYS_sched_yield, 0, 0, 0, 0);
 	}
 	return false;
+}
+
+bool lock(uint32_t *l)
+{
+	return lock_as(l, 1);
+}
+
+void unlock_as(uint32_t *l, uint32_t who)
+{
+	__atomic_compare_exchange_n(l, &who, 0, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
 }
 
 void unlock(uint32_t *l)
