@@ -21,8 +21,10 @@
  *PACED the window alone does: the worker's timers are too coarse.
  *
  * Losses are counted over a round trip and EPOCH segments at least.  More than a thirty-second, on
- *top of what is lost by chance, is congestion: the most that the path has brought is forgotten
- *(gz_rate_forget()).  What is lost by chance is what was lost while there was no queue.
+ * top of what is lost by chance, is congestion: the most that the path has brought is forgotten for
+ *what it brings now (gz_rate_forget()).  What is lost by chance is what was lost while there was no
+ *queue.  Any loss while a queue stands that none of the round trips found short is congestion, too:
+ *somebody fills it who gives way to losses, as CUBIC does, and is given way to.
  */
 #include "lwip/priv/tcp_priv.h"
 #include "lwip/tcp.h"
@@ -40,6 +42,8 @@
 #define CHANCE_MOST 64 /* of 1024: more is congestion in any case */
 #define LEAST 4	       /* segments */
 #define TRIP_NS (10 * SEC)
+
+enum gz_bbr_losses { FEW, QUEUED, MANY };
 
 static const struct {
 	unsigned rate; /* percent */
@@ -87,24 +91,27 @@ static void go(struct gz_bbr *b, enum gz_bbr_mode mode)
 	b->rounds = 0;
 }
 
-/* Return: is so much lost that it is no chance? */
-static bool is_congested(const struct tcp_pcb *p, struct gz_measure *m)
+/* What the losses say: is it less than it was? */
+static enum gz_bbr_losses look_at_losses(const struct tcp_pcb *p, struct gz_measure *m)
 {
 	struct gz_bbr *b = &m->bbr;
 	uint64_t sent = m->bytes_sent - b->loss.sent, again = m->bytes_retrans - b->loss.again;
 	uint32_t mss = tcp_mss(p), share;
-	bool much;
+	enum gz_bbr_losses found = FEW;
 
 	if (sent < EPOCH * mss)
-		return false;
+		return FEW;
 	share = (uint32_t)(again * 1024 / sent);
-	much = share > b->loss.chance + MUCH;
+	if (share > b->loss.chance + MUCH)
+		found = MANY;
+	else if (again && m->least_rtt != UINT32_MAX && m->least_rtt > m->min_rtt / 2 * 3 + US)
+		found = QUEUED;
 	if (m->least_rtt <= m->min_rtt / 4 * 5 + US)
 		b->loss.chance = LWIP_MIN((3 * b->loss.chance + share + 2) / 4, CHANCE_MOST);
 	b->loss.sent = m->bytes_sent;
 	b->loss.again = m->bytes_retrans;
 	m->least_rtt = UINT32_MAX;
-	return much;
+	return found;
 }
 
 static void take_trip(struct gz_measure *m)
@@ -152,13 +159,15 @@ static void turn(struct tcp_pcb *p, struct gz_measure *m, uint32_t pipe, bool id
 {
 	uint32_t fill = gz_rate_fill(m);
 	struct gz_bbr *b = &m->bbr;
+	enum gz_bbr_losses losses;
 	bool congested;
 
 	b->rounds++;
 	look_at_trip(m, idle);
-	congested = is_congested(p, m);
+	losses = look_at_losses(p, m);
+	congested = losses != FEW;
 	if (congested && b->mode != GZ_BBR_START)
-		gz_rate_forget(&m->rate);
+		gz_rate_forget(&m->rate, losses == MANY ? m->rate.last : 0);
 	switch (b->mode) {
 	case GZ_BBR_START:
 		start(m, idle, congested);

@@ -61,9 +61,9 @@ enum gz_round gz_rate_delivered(const struct tcp_pcb *p, struct gz_measure *m, u
 	return idle ? GZ_ROUND_IDLE : GZ_ROUND_OVER;
 }
 
-void gz_rate_forget(struct gz_rate *r)
+void gz_rate_forget(struct gz_rate *r, uint64_t least)
 {
-	r->recent = most(r->last, gz_rate_most(r) / 10 * 7);
+	r->recent = most(least, gz_rate_most(r) / 10 * 7);
 	r->before = 0;
 	r->rounds = 0;
 }

@@ -39,9 +39,8 @@ static inline uint64_t gz_rate_most(const struct gz_rate *r)
 {
 	return r->recent > r->before ? r->recent : r->before;
 }
-/** gz_rate_forget() - It became less: it is the last round trip's, and 7/10 of what it was at least
- */
-void gz_rate_forget(struct gz_rate *r);
+/** gz_rate_forget() - The path became slower: by 3/10, but it has @least, bytes/s */
+void gz_rate_forget(struct gz_rate *r, uint64_t least);
 /** gz_rate_fill() - Bytes under way that the path needs to be full, without a queue; 0: unknown */
 uint32_t gz_rate_fill(const struct gz_measure *m);
 

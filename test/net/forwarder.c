@@ -19,6 +19,9 @@
  *				 size may wait; the next one is lost
  *	later=MBIT after=MS      the bottleneck is this one, so long after it began
  *
+ * At the end it prints what it counted of each direction; "queued" is how many frames of full
+ * size waited before the bottleneck when one came, on average.
+ *
  * The fate of the Nth frame of a direction follows from SEED and N alone.  Only IPv4
  * and IPv6 suffer, ICMPv6 not: neighbours are always found, which takes seconds
  * otherwise and is not what is tested.
@@ -62,6 +65,8 @@ struct side {
 	uint64_t random;
 	uint64_t free_at; /* ns; the bottleneck has sent what it has */
 	uint64_t began;	  /* ns; the first frame came to it */
+	uint64_t queued;  /* of full size, before each frame that came to the bottleneck, */
+	unsigned came;	  /* and how many did */
 	unsigned passed, lost, doubled, corrupted, reordered, too_big;
 };
 
@@ -288,6 +293,8 @@ static bool through(struct side *from, unsigned len, uint64_t *wait)
 	       (f->later > 0 && (double)(now - from->began) > f->after * MS ? f->later : f->rate);
 	if (from->free_at < now)
 		from->free_at = now;
+	from->came++;
+	from->queued += (uint64_t)((double)(from->free_at - now) / (FULL_SIZE * byte));
 	if ((double)(from->free_at - now) > f->queue * FULL_SIZE * byte)
 		return false;
 	from->free_at += (uint64_t)(len * byte);
@@ -471,9 +478,9 @@ int main(int argc, char **argv)
 		if (getsockopt(s->fd, SOL_PACKET, PACKET_STATISTICS, &st, &len) < 0)
 			fail("PACKET_STATISTICS");
 		printf("%s passed %u lost %u doubled %u corrupted %u reordered %u too_big %u "
-		       "overrun %u\n",
+		       "overrun %u queued %u\n",
 		       argv[2 + i], s->passed, s->lost, s->doubled, s->corrupted, s->reordered,
-		       s->too_big, st.tp_drops);
+		       s->too_big, st.tp_drops, (unsigned)(s->queued / (s->came + !s->came)));
 	}
 	return 0;
 }
