@@ -251,7 +251,8 @@ static int start_connect(struct gz_call_ctx *c, struct gz_end peer, bool nonbloc
 	s->connect_reported = !nonblock;
 	atomic_store(&s->error, 0);
 	gz_sock_set_state(s, GZ_CONNECTING);
-	gz_plane_fresh(s, false);
+	if (gz_plane_fresh(s, false))
+		gz_plane_ask_anew(s->client);
 	if (gz_file_flags(c->fd) & O_ASYNC)
 		gz_off_sock(s, GZ_OFF_CALL);
 	else if (c->sv->client == s->client)

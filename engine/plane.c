@@ -242,6 +242,7 @@ void gz_plane_drop(struct gz_sock *s)
 	struct gz_plane *p = s->client->plane;
 	uint32_t i = (uint32_t)s->ring.i;
 
+	gz_plane_fresh(s, false);
 	if (s->ring.i < 0)
 		return;
 	pthread_mutex_lock(&p->lock);

@@ -35,6 +35,7 @@ struct gz_plane {
 	uint16_t free[GZ_SLOTS];
 	uint32_t gen[GZ_SLOTS];		    /* as in the slot, which may have been overwritten */
 	_Atomic uint16_t nest[GZ_SLOTS];    /* of datagrams: the shadow's, 0: none (udp_ring.c) */
+	uint32_t next_fresh;		    /* the place that is taken in a full set of fresh[] */
 	bool no_more;			    /* no socket gets a slot any more */
 	struct gz_pair *window[GZ_WINDOWS]; /* lane.c; the worker writes it */
 
@@ -177,9 +178,12 @@ bool gz_plane_is_ring(const struct gz_sock *s);
 int gz_plane_take_error(struct gz_sock *s);
 /** The same, which stays to be told. */
 int gz_plane_error(const struct gz_sock *s);
-/** The program has a TCP socket that is not connected, or it is that no more: who reads from
- *  it is to ask. */
-void gz_plane_fresh(struct gz_sock *s, bool is);
+/**
+ * gz_plane_fresh() - The program has a TCP socket that is not connected, or it is that no more
+ *
+ * Who reads from it is to ask.  Any thread.  Return: it was noted, or had been
+ */
+bool gz_plane_fresh(struct gz_sock *s, bool is);
 /** Another file has the place of its shadow: whoever still has that one is to ask. */
 void gz_plane_stale(struct gz_sock *s);
 /** Numbers mean other files now: what the client's agents have learnt of sockets holds no more. */

@@ -51,21 +51,39 @@ int gz_plane_error(const struct gz_sock *s)
 	return error_number(__atomic_load_n(&slot_of(s)->so_error, __ATOMIC_SEQ_CST));
 }
 
-void gz_plane_fresh(struct gz_sock *s, bool is)
+/* Where @ino is among those of a set, or else the first that is @other; -1: neither is there */
+static int place_of(const uint64_t *set, uint64_t ino, uint64_t other)
+{
+	int found = -1;
+
+	for (int i = 0; i < GZ_FRESH_PLACES; i++) {
+		uint64_t is = __atomic_load_n(&set[i], __ATOMIC_RELAXED);
+
+		if (is == ino)
+			return i;
+		if (is == other && found < 0)
+			found = i;
+	}
+	return found;
+}
+
+bool gz_plane_fresh(struct gz_sock *s, bool is)
 {
 	struct gz_plane *p = s->client->plane;
-	uint64_t ino = s->ino;
+	uint64_t ino = s->ino, *set;
+	int i;
 
-	if (!p)
-		return;
+	if (!p || !ino)
+		return false;
+	set = p->sh->fresh[ino % GZ_FRESH_SETS];
 	pthread_mutex_lock(&p->lock);
-	if (is) {
-		p->sh->fresh[ino % GZ_FRESH_PLACES] = ino;
-	} else if (p->sh->fresh[ino % GZ_FRESH_PLACES] == ino) {
-		p->sh->fresh[ino % GZ_FRESH_PLACES] = 0;
-		gz_plane_ask_anew(s->client);
-	}
+	i = place_of(set, ino, is ? 0 : ino);
+	if (i < 0 && is)
+		i = (int)(p->next_fresh++ % GZ_FRESH_PLACES);
+	if (i >= 0)
+		__atomic_store_n(&set[i], is ? ino : 0, __ATOMIC_RELEASE);
 	pthread_mutex_unlock(&p->lock);
+	return i >= 0;
 }
 
 void gz_plane_ask_anew(struct gz_client *c)

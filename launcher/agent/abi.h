@@ -21,7 +21,7 @@
 #ifndef GZ_AGENT_ABI_H
 #define GZ_AGENT_ABI_H
 
-#define GZ_AGENT_VERSION 11
+#define GZ_AGENT_VERSION 12
 #define GZ_AGENT_MAGIC 0x31746e6567417a47 /* "GzAgent1" */
 
 /* --- the region ---------------------------------------------------------- */
@@ -103,7 +103,8 @@
 #define GZ_SLOT_RING 65536
 #define GZ_SLOT_WRITABLE (GZ_SLOT_RING / 3) /* room from which one polls writable */
 #define GZ_LEAST_MAX (GZ_SLOT_RING / 2)	    /* of gz_slot.least */
-#define GZ_FRESH_PLACES 256
+#define GZ_FRESH_SETS 1024
+#define GZ_FRESH_PLACES 8 /* of each */
 #define GZ_EPOLLS 64
 #define GZ_WINDOWS 64 /* pairs that a client has */
 #define GZ_LANES 256  /* of a pair */
@@ -501,8 +502,9 @@ struct gz_shared {
 	uint32_t mhz;		     /* TSC cycles in a microsecond */
 	uint32_t loud;		     /* somebody waits on an epoll past the agent */
 	uint64_t ino[GZ_SLOTS];	     /* of the shadow; 0: none */
-	/* of shadows that are not connected; the last of each place */
-	uint64_t fresh[GZ_FRESH_PLACES];
+	/* of shadows that are not connected, by the inode's remainder; the last ones, where there
+	 * are more */
+	_Alignas(64) uint64_t fresh[GZ_FRESH_SETS][GZ_FRESH_PLACES];
 	_Alignas(64) uint64_t dirty[GZ_SLOTS / 64];
 	uint64_t accepted[GZ_SLOTS / 64]; /* by an agent, and the engine has not seen it */
 	_Alignas(64) uint32_t windows;	  /* that ever were */
@@ -623,7 +625,7 @@ static_assert(sizeof(struct gz_agent_block) == GZ_SITE_SIZE, "ABI");
 static_assert(sizeof(struct gz_agent_private) == GZ_AGENT_PRIVATE_SIZE, "ABI");
 static_assert(offsetof(struct gz_agent_private, fd) == GZ_FD_TABLE - GZ_AGENT_PRIVATE, "ABI");
 static_assert(sizeof(struct gz_slot) == 576, "ABI");
-static_assert(offsetof(struct gz_shared, slot) == 12288, "ABI");
+static_assert(offsetof(struct gz_shared, slot) == 77824, "ABI");
 static_assert(sizeof(struct gz_dgram_head) == 64 && sizeof(struct gz_dgram_slot) == 3200, "ABI");
 static_assert(sizeof(struct gz_agent_kept) == GZ_AGENT_KEPT_SIZE, "ABI");
 static_assert(sizeof(struct gz_reg) == 32 && sizeof(struct gz_epoll) == 33664, "ABI");

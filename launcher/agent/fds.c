@@ -54,6 +54,17 @@ static void raise_high(uint32_t fd)
 		;
 }
 
+/* Is it the inode of a TCP socket that is not connected? */
+static bool is_of_fresh(uint64_t ino)
+{
+	const uint64_t *set = SH->fresh[ino % GZ_FRESH_SETS];
+
+	for (uint32_t i = 0; i < GZ_FRESH_PLACES; i++)
+		if (__atomic_load_n(&set[i], __ATOMIC_ACQUIRE) == ino)
+			return true;
+	return false;
+}
+
 /* Ask the kernel what @fd is.  @seen: what the table said, which must still hold */
 static int resolve(uint32_t fd, uint64_t *entry, uint64_t seen)
 {
@@ -65,11 +76,9 @@ static int resolve(uint32_t fd, uint64_t *entry, uint64_t seen)
 		return NOT_OURS;
 	if (S_ISSOCK(st.st_mode)) {
 		slot = find(st.st_ino, &stamp);
-		kind = slot >= 0 ? GZ_FD_SLOT + slot
-		       : __atomic_load_n(&SH->fresh[st.st_ino % GZ_FRESH_PLACES],
-					 __ATOMIC_ACQUIRE) == st.st_ino
-			   ? GZ_FD_FRESH
-			   : GZ_FD_SOCKET;
+		kind = slot >= 0		? GZ_FD_SLOT + slot
+		       : is_of_fresh(st.st_ino) ? GZ_FD_FRESH
+						: GZ_FD_SOCKET;
 	} else {
 		stamp = 0;
 	}

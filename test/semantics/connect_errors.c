@@ -206,9 +206,16 @@ static void to_group_or_broadcast(void)
 
 static void never_connected(void)
 {
-	int c = tcp_socket();
+	int c = tcp_socket(), many[400];
 	char b;
 
+	/* However many there are */
+	for (unsigned i = 0; i < sizeof(many) / sizeof(many[0]); i++)
+		many[i] = tcp_socket();
+	for (unsigned i = 0; i < sizeof(many) / sizeof(many[0]); i++) {
+		CHECK_ERRNO(recv(many[i], &b, 1, 0), ENOTCONN);
+		OK(close(many[i]));
+	}
 	CHECK_ERRNO(recv(c, &b, 1, 0), ENOTCONN);
 	CHECK_ERRNO(recv(c, &b, 1, MSG_DONTWAIT), ENOTCONN);
 	CHECK_EQ(read(c, &b, 0), 0);
