@@ -477,6 +477,10 @@ static int64_t do_bind(struct gz_call_ctx *c)
 		if (gz_sock_state(s) == GZ_FRESH)
 			gz_sock_set_state(s, GZ_BOUND);
 		gz_udp_ring_give(c);
+	} else if (err == -EADDRINUSE) { /* __inet_bind() takes back what was chosen before, too */
+		s->local = gz_end_any(s->family);
+		s->dgram.chose_addr = false;
+		gz_sock_set_state(s, GZ_FRESH);
 	}
 	pthread_mutex_unlock(&s->lock);
 	return err;

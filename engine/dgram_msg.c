@@ -477,7 +477,8 @@ static int64_t send_one(struct gz_call_ctx *c, const struct msghdr *m, const str
 	bool named = m->msg_name, by_twin = false;
 	int64_t r;
 
-	if (n > UINT16_MAX)
+	/* udpv6_sendmsg() looks at the address first. */
+	if (n > UINT16_MAX && s->family == AF_INET)
 		r = -EMSGSIZE;
 	else
 		r = named ? gz_dgram_target(c, (uintptr_t)m->msg_name, (int)m->msg_namelen, &peer,
@@ -518,8 +519,8 @@ static int64_t send_one(struct gz_call_ctx *c, const struct msghdr *m, const str
 		h.msg_name = &ss;
 		h.msg_namelen = gz_dgram_inner(s, alias, !gz_end_is_v4(peer), &ss);
 	}
-	if (!by_twin &&
-	    gz_udp_too_large(s, named ? peer : s->peer, from.at ? from.at : s->opt.at, n))
+	if (n > UINT16_MAX || (!by_twin && gz_udp_too_large(s, named ? peer : s->peer,
+							    from.at ? from.at : s->opt.at, n)))
 		return -EMSGSIZE;
 	for (size_t i = 0; i < m->msg_iovlen; at += v[i++].iov_len) {
 		r = gz_app_read(c->tid, (uintptr_t)v[i].iov_base, at, v[i].iov_len);

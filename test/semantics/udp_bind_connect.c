@@ -253,6 +253,24 @@ static void disconnect(void)
 	(void)s;
 }
 
+/* A bind() that fails takes back what an earlier one has chosen (__inet_bind()). */
+static void failed_bind_forgets(void)
+{
+	struct sockaddr none = {.sa_family = AF_UNSPEC};
+	udp_addr a, own = udp_address(0);
+	int s = udp_bound(&a), c = udp_socket();
+
+	OK(bind(c, SA(&own), sizeof(own)));
+	OK(connect(c, &none, sizeof(none))); /* the port is gone, the address stays */
+	CHECK_EQ(udp_name(c).PORT, 0);
+	CHECK(udp_same_host(udp_name(c), own));
+	CHECK_ERRNO(bind(c, SA(&a), sizeof(a)), EADDRINUSE);
+	CHECK(udp_same_host(udp_name(c), udp_any(a)));
+	udp_send(c, "x", a);
+	CHECK(udp_same_host(udp_name(c), udp_any(a)));
+	udp_expect(s, "x");
+}
+
 /* It was there when send() returned, so that it stays when the port goes. */
 static void disconnect_keeps_what_was_sent(void)
 {
@@ -438,6 +456,6 @@ static void broadcast_reaches_all(void)
 CHECK_MAIN(CASE(names), CASE(refused_with_a_port), CASE(conflicts), CASE(bound_to_nowhere),
 	   CASE(released_by_close), CASE(most_specific_gets_it),
 	   ASIDE(connected_hears_its_peer_only), CASE(reconnect_keeps_order),
-	   CASE(connect_keeps_the_queue), CASE(disconnect), CASE(disconnect_keeps_what_was_sent),
-	   CASE(another_port_after_it), CASE(refused), CASE(refused_wakes_a_recv), CASE(shut),
-	   CASE(reuseport_spreads) BROADCAST)
+	   CASE(connect_keeps_the_queue), CASE(disconnect), CASE(failed_bind_forgets),
+	   CASE(disconnect_keeps_what_was_sent), CASE(another_port_after_it), CASE(refused),
+	   CASE(refused_wakes_a_recv), CASE(shut), CASE(reuseport_spreads) BROADCAST)

@@ -93,12 +93,21 @@ static void v6only(void)
 	struct sockaddr_in to4 = test_address(0), n;
 	struct sockaddr_in6 a = {.sin6_family = AF_INET6}, m;
 	int s = udp_socket(), t = udp4_socket(), c = udp4_socket();
+	static char large[66000];
 	char buf[8];
 
 	set_option(s, IPPROTO_IPV6, IPV6_V6ONLY, 1);
 	CHECK_EQ(get_option(s, IPPROTO_IPV6, IPV6_V6ONLY), 1);
 	m = mapped(to4);
 	CHECK_ERRNO(bind(s, SA(&m), sizeof(m)), EINVAL);
+	m.sin6_port = htons(9);
+	/* However much it is: the address comes first, but for AF_INET. */
+	CHECK_ERRNO(sendto(s, large, sizeof(large), 0, SA(&m), sizeof(m)), ENETUNREACH);
+	CHECK_ERRNO(sendto(c, large, sizeof(large), 0, SA(&m), sizeof(m)), EMSGSIZE);
+	s = udp_socket();
+	CHECK_ERRNO(sendto(s, large, sizeof(large), 0, SA(&m), sizeof(m)), EMSGSIZE);
+	s = udp_socket();
+	set_option(s, IPPROTO_IPV6, IPV6_V6ONLY, 1);
 	OK(bind(s, SA(&a), sizeof(a)));
 	a = udp_name(s);
 	CHECK_ERRNO(setsockopt(s, IPPROTO_IPV6, IPV6_V6ONLY, &(int){0}, sizeof(int)), EINVAL);
