@@ -40,6 +40,7 @@
 #define EPOCH 64
 #define MUCH 32	       /* of 1024 */
 #define CHANCE_MOST 64 /* of 1024: more is congestion in any case */
+#define CLEAN 4	       /* epochs without a loss: what is lost then is none by chance */
 #define LEAST 4	       /* segments */
 #define TRIP_NS (10 * SEC)
 
@@ -104,10 +105,12 @@ static enum gz_bbr_losses look_at_losses(const struct tcp_pcb *p, struct gz_meas
 	share = (uint32_t)(again * 1024 / sent);
 	if (share > b->loss.chance + MUCH)
 		found = MANY;
-	else if (again && m->least_rtt != UINT32_MAX && m->least_rtt > m->min_rtt / 2 * 3 + US)
+	else if (again && b->loss.clean >= CLEAN && m->least_rtt != UINT32_MAX &&
+		 m->least_rtt > m->min_rtt / 2 * 3 + US)
 		found = QUEUED;
 	if (m->least_rtt <= m->min_rtt / 4 * 5 + US)
 		b->loss.chance = LWIP_MIN((3 * b->loss.chance + share + 2) / 4, CHANCE_MOST);
+	b->loss.clean = again ? 0 : b->loss.clean + 1;
 	b->loss.sent = m->bytes_sent;
 	b->loss.again = m->bytes_retrans;
 	m->least_rtt = UINT32_MAX;

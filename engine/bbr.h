@@ -26,6 +26,7 @@ struct gz_bbr {
 	struct {
 		uint64_t sent, again; /* gz_measure.bytes_sent, bytes_retrans, when it began */
 		uint32_t chance;      /* of 1024 bytes, so many are lost whatever the window */
+		uint32_t clean;	      /* epochs without any, in sequence */
 	} loss;
 };
 
