@@ -23,8 +23,9 @@
  * Losses are counted over a round trip and EPOCH segments at least.  More than a thirty-second, on
  * top of what is lost by chance, is congestion: the most that the path has brought is forgotten for
  *what it brings now (gz_rate_forget()).  What is lost by chance is what was lost while there was no
- *queue.  Any loss while a queue stands that none of the round trips found short is congestion, too:
- *somebody fills it who gives way to losses, as CUBIC does, and is given way to.
+ *queue.  A first loss after CLEAN epochs without while a queue stands that none of the round trips
+ *found short is congestion, too: somebody fills it who gives way to losses, as CUBIC does, and is
+ *given way to.
  */
 #include "lwip/priv/tcp_priv.h"
 #include "lwip/tcp.h"
