@@ -423,6 +423,8 @@ static int64_t do_setsockopt(struct gz_call_ctx *c)
 		gz_plane_set_timed(c->s);
 	if (!err && gz_sock_state(c->s) >= GZ_CONNECTING)
 		err = gz_post(&(struct gz_msg){.op = GZ_OP_OPTIONS, .sock = c->s, .fd = -1});
+	if (!err && level == SOL_SOCKET && opt == SO_RCVLOWAT)
+		gz_plane_heed_least(c->s);
 	/* What is written from here on must not go past it. */
 	if (!err && c->s->opt.cork && gz_plane_is_ring(c->s))
 		gz_plane_settle(c->s);

@@ -480,6 +480,20 @@ void gz_plane_settle(struct gz_sock *s)
 	ask(GZ_OP_SETTLE, s, NULL, -1);
 }
 
+void gz_plane_heed_least(struct gz_sock *s)
+{
+	if (s->type == SOCK_STREAM && gz_plane_is_ring(s))
+		ask(GZ_OP_LEAST, s, NULL, -1);
+}
+
+void gz_plane_on_least(struct gz_sock *s)
+{
+	uint32_t n = gz_plane_is_ring(s) ? gz_plane_unread(s) : 0;
+
+	if (n && n >= least(s))
+		gz_plane_tell(s);
+}
+
 void gz_info_ask(struct gz_sock *s)
 {
 	if (s->type == SOCK_STREAM && atomic_load(&s->worker))

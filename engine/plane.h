@@ -151,13 +151,22 @@ ino_t gz_plane_said_ino(const struct gz_sock *s);
 void gz_workers_settle(void);
 /** The same of what is about @s, by its worker alone. */
 void gz_plane_settle(struct gz_sock *s);
+/**
+ * gz_plane_heed_least() - SO_RCVLOWAT was set, and what is unread may be enough for who waits
+ *
+ * Whoever waits, or looks again, has been told when it returns (tcp_set_rcvlowat()).  No lock
+ * held, not a worker's thread
+ */
+void gz_plane_heed_least(struct gz_sock *s);
+/** Its worker's part */
+void gz_plane_on_least(struct gz_sock *s);
 /** What gz_segment_info() says of @s is as it is now when it returns.  No lock held, not a worker's
  * thread */
 void gz_info_ask(struct gz_sock *s);
 /** What agents have accepted is so for the engine too when it returns. */
 void gz_plane_settle_accepted(struct gz_client *c);
 
-/** O_NONBLOCK of the shadow, SO_SNDTIMEO, SO_RCVTIMEO or SO_LINGER was changed. */
+/** O_NONBLOCK of the shadow, SO_SNDTIMEO, SO_RCVTIMEO, SO_RCVLOWAT or SO_LINGER was changed. */
 void gz_plane_set_nonblock(struct gz_sock *s, bool on);
 void gz_plane_set_timed(struct gz_sock *s);
 /** What agents have set is in @s->opt from now on; @s locked.  Return: there was something */

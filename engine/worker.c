@@ -258,6 +258,10 @@ static void handle(struct gz_worker *w, struct gz_msg *m)
 		gz_stack_info(s);
 		sem_post(&m->leave->done);
 		break;
+	case GZ_OP_LEAST:
+		gz_plane_on_least(s);
+		sem_post(&m->leave->done);
+		break;
 	case GZ_OP_SETTLE:
 		sem_post(&m->leave->done);
 		break;

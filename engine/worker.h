@@ -49,6 +49,7 @@ enum gz_op {
 	GZ_OP_ACCEPTED,	 /* client: what its agents have accepted; leave */
 	GZ_OP_SETTLE,	 /* who asks waits until it was seen */
 	GZ_OP_INFO,	 /* the same, and sock's state is published */
+	GZ_OP_LEAST,	 /* sock's SO_RCVLOWAT was set; leave */
 	GZ_OP_BEGIN,	 /* sock was accepted, its bytes go through its ring */
 	GZ_OP_LEAVE,	 /* sock leaves the rings, see leave */
 	GZ_OP_BACK,	 /* it comes back to them, see leave */

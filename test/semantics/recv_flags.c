@@ -269,6 +269,39 @@ static void low_water_mark_wakes(void)
 	}
 }
 
+/* So they do when it is lowered, and what is there has become enough (tcp_set_rcvlowat()). */
+static void low_water_mark_lowered(void)
+{
+	for (int how = 0; how < 3; how++) {
+		struct epoll_event ev = {.events = EPOLLIN | (how == 2 ? EPOLLET : 0)};
+		struct marked m;
+		pthread_t t = 0;
+		int fd[2];
+
+		tcp_pair(fd);
+		expect_text(fd[0], fd[1], "the first call may take its time");
+		m.fd = fd[1];
+		m.epfd = (int)OK(epoll_create1(0));
+		OK(epoll_ctl(m.epfd, EPOLL_CTL_ADD, fd[1], &ev));
+		set_option(fd[1], SOL_SOCKET, SO_RCVLOWAT, 100);
+		write_all(fd[0], (char[50]){0}, 50);
+		CHECK_EQ(epoll_wait(m.epfd, &ev, 1, 50), 0);
+		if (how < 2) {
+			t = thread(how ? epoll_for_mark : poll_for_mark, &m);
+			sleep_ms(60);
+		}
+		set_option(fd[1], SOL_SOCKET, SO_RCVLOWAT, 51);
+		CHECK_EQ(epoll_wait(m.epfd, &ev, 1, 0), 0);
+		set_option(fd[1], SOL_SOCKET, SO_RCVLOWAT, 50);
+		if (how < 2)
+			join(t);
+		CHECK_EQ(epoll_wait(m.epfd, &ev, 1, 0), 1);
+		CHECK_EQ(ev.events, EPOLLIN);
+		CHECK_EQ(recv(fd[1], (char[64]){0}, 64, 0), 50);
+		CHECK_EQ(epoll_wait(m.epfd, &ev, 1, 0), 0);
+	}
+}
+
 /* The mark does not bind who asks for less, or does not wait. */
 static void low_water_mark_small_reads(void)
 {
@@ -321,5 +354,5 @@ CHECK_MAIN(CASE(peek_leaves_the_data), ASIDE(peek_blocks), ASIDE(waitall_collect
 	   CASE(waitall_ends_at_eof), CASE(waitall_does_not_wait_when_nonblocking),
 	   CASE(waitall_large), CASE(dontwait), CASE(trunc_discards), CASE(trunc_and_peek),
 	   CASE(empty_calls), CASE(stream_joins_and_splits), CASE(more_and_eor_flags_send),
-	   CASE(low_water_mark), ASIDE(low_water_mark_wakes), CASE(low_water_mark_small_reads),
-	   CASE(peek_goes_on))
+	   CASE(low_water_mark), ASIDE(low_water_mark_wakes), ASIDE(low_water_mark_lowered),
+	   CASE(low_water_mark_small_reads), CASE(peek_goes_on))
