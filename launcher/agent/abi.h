@@ -21,7 +21,7 @@
 #ifndef GZ_AGENT_ABI_H
 #define GZ_AGENT_ABI_H
 
-#define GZ_AGENT_VERSION 12
+#define GZ_AGENT_VERSION 13
 #define GZ_AGENT_MAGIC 0x31746e6567417a47 /* "GzAgent1" */
 
 /* --- the region ---------------------------------------------------------- */
@@ -424,8 +424,9 @@ struct gz_epoll {
 	uint32_t woken; /* one is on its way; the engine sets it, who wakes clears it */
 	uint32_t gen;	/* odd: in use */
 	uint32_t lock;
-	int32_t owner;			 /* the process that has it, */
-	uint64_t owner_ns;		 /* by a number of this PID namespace */
+	int32_t owner;			 /* the process that has it, by a number of ... */
+	uint32_t ends;			 /* nobody has it any more: it is to be freed */
+	uint64_t owner_ns;		 /* ... this PID namespace */
 	uint32_t shared;		 /* another process was seen to use it */
 	uint32_t next;			 /* the slot whose turn it is */
 	uint32_t eager;			 /* what changes is told to the kernel at once */

@@ -406,8 +406,13 @@ bool is_hand_over(const struct gz_epoll *ep, uint64_t data);
 /** Nobody gets to it by its number any more.  Return: nor uses it; else its last user gives it up
  */
 bool epoll_is_unused(struct gz_epoll *ep);
-/** Nobody has it, nor uses it: others may have its memory. */
-void give_free(struct gz_epoll *ep);
+/**
+ * give_free() - Nobody has it, nor uses it: others may have its memory
+ * @epfd:	As epoll_given_up()
+ *
+ * Where another thread has its lock for too long the next one who needs memory does it.
+ */
+void give_free(struct gz_epoll *ep, int epfd);
 
 /* --- memory.c: which of the program's memory can be used ----------------------------- */
 
@@ -639,7 +644,8 @@ static inline void mark_ready(struct gz_epoll *ep, uint32_t i)
 int ready_one(const struct gz_epoll *ep);
 /** There may be more than this thread takes: another one that sleeps is woken for it. */
 void pass_on(struct gz_epoll *ep);
-/** Its number is closed, and others may have it: the kernel alone has it from now on. */
+/** Its number is closed, and others may have it: the kernel alone has it from now on, by @epfd,
+ * -1: this process has no number of it.  Locked */
 void epoll_given_up(struct gz_epoll *ep, int epfd);
 /** The kernel's epolls of this process are as the program has them, from now on. */
 void epolls_native(void);

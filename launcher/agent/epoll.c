@@ -596,10 +596,8 @@ int epoll_call(struct regs *r)
 			return DONE;
 	}
 	rc = wait_call(r, &a);
-	if (epoll_exit(a.ep, a.gen)) {
-		epoll_given_up(a.ep, a.held ? a.epfd : -1);
-		give_free(a.ep);
-	}
+	if (epoll_exit(a.ep, a.gen))
+		give_free(a.ep, a.held ? a.epfd : -1);
 	if (a.held)
 		close_duplicate(a.epfd);
 	return rc;

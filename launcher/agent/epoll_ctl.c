@@ -635,8 +635,6 @@ void epoll_given_up(struct gz_epoll *ep, int epfd)
 {
 	uint32_t mine = index_of(ep);
 
-	if (!epoll_hold(ep))
-		return;
 	ep->eager = 1;
 	unmark_all(ep, epfd);
 	tell_kernel_all(ep, epfd);
@@ -657,7 +655,6 @@ void epoll_given_up(struct gz_epoll *ep, int epfd)
 		}
 		ep->reg[i].gen = 0;
 	}
-	unlock(&ep->lock);
 }
 
 void epolls_native(void)

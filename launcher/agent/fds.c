@@ -245,6 +245,29 @@ static bool is_left(const struct gz_epoll *ep, uint64_t ns)
 	       call(SYS_kill, (uint64_t)ep->owner, 0, 0, 0) == -ESRCH;
 }
 
+/* Locked, and no more when it returns.  Another thread may have been faster. */
+static void free_locked(struct gz_epoll *ep, int epfd)
+{
+	bool ends = ep->ends && ep->gen & 1;
+
+	if (ends) {
+		epoll_given_up(ep, epfd);
+		ep->ends = 0;
+		__atomic_store_n(&ep->gen, ep->gen + 1, __ATOMIC_SEQ_CST);
+	}
+	unlock(&ep->lock);
+	if (ends)
+		__atomic_store_n(&ep->owner, 0, __ATOMIC_SEQ_CST);
+}
+
+/* Who has the lock just now sees that it is no number's any more. */
+void give_free(struct gz_epoll *ep, int epfd)
+{
+	__atomic_store_n(&ep->ends, 1, __ATOMIC_SEQ_CST);
+	if (epoll_hold(ep))
+		free_locked(ep, epfd);
+}
+
 /*
  * One that is free, for nobody's number yet, or NULL.  It is whose `owner` it is; who is
  * killed here leaves it as one that it had.
@@ -256,9 +279,13 @@ static struct gz_epoll *take_free(void)
 
 	for (uint32_t k = 0; k < GZ_EPOLLS; k++) {
 		struct gz_epoll *ep = &SH->epoll[k];
-		int32_t owner = __atomic_load_n(&ep->owner, __ATOMIC_SEQ_CST);
+		int32_t owner;
 		uint32_t gen;
 
+		/* Who closed it could not wait for its lock. */
+		if (__atomic_load_n(&ep->ends, __ATOMIC_SEQ_CST) && lock(&ep->lock))
+			free_locked(ep, -1);
+		owner = __atomic_load_n(&ep->owner, __ATOMIC_SEQ_CST);
 		if ((owner && !is_left(ep, ns)) ||
 		    !__atomic_compare_exchange_n(&ep->owner, &owner, self, false, __ATOMIC_SEQ_CST,
 						 __ATOMIC_RELAXED))
@@ -272,27 +299,12 @@ static struct gz_epoll *take_free(void)
 			ep->reg[i].gen = 0;
 		for (uint32_t i = 0; i < GZ_SLOTS / 64; i++)
 			ep->ready[i] = ep->changed[i] = 0;
-		ep->sleepers = ep->shared = ep->next = ep->eager = ep->woken = 0;
+		ep->sleepers = ep->shared = ep->next = ep->eager = ep->woken = ep->ends = 0;
 		ep->looked = ep->no_doze = ep->vain = ep->gone = 0;
 		__atomic_store_n(&ep->gen, gen + 2, __ATOMIC_RELEASE);
 		return ep;
 	}
 	return NULL;
-}
-
-/* It is this process's alone.  Who has the lock just now sees that it is no number's any more. */
-void give_free(struct gz_epoll *ep)
-{
-	bool ours;
-
-	if (!epoll_hold(ep))
-		return;
-	ours = ep->gen & 1;
-	if (ours)
-		__atomic_store_n(&ep->gen, ep->gen + 1, __ATOMIC_SEQ_CST);
-	unlock(&ep->lock);
-	if (ours)
-		__atomic_store_n(&ep->owner, 0, __ATOMIC_SEQ_CST);
 }
 
 struct gz_epoll *manage(uint32_t fd)
@@ -316,7 +328,7 @@ struct gz_epoll *manage(uint32_t fd)
 	do {
 		other = epoll_of(was);
 		if (other) {
-			give_free(ep);
+			give_free(ep, -1);
 			return share(other);
 		}
 	} while (!set_epoll(fd, &was, (ep->gen & 0xffffff) << 8 | index_of(ep)));
@@ -336,8 +348,7 @@ static void leave_epoll(uint32_t fd)
 	if (!ep || ep->shared || ep->owner != (int32_t)call(SYS_getpid, 0, 0, 0, 0) ||
 	    !epoll_is_unused(ep))
 		return;
-	epoll_given_up(ep, (int)fd);
-	give_free(ep);
+	give_free(ep, (int)fd);
 }
 
 /* --- close() ------------------------------------------------------------------------ */

@@ -198,10 +198,8 @@ struct gz_epoll *epoll_enter(uint32_t epfd, uint32_t *gen)
 		/* Who closes it takes the number away first. */
 		if (managed(epfd) == ep && __atomic_load_n(&ep->gen, __ATOMIC_SEQ_CST) == *gen)
 			return ep;
-		if (epoll_exit(ep, *gen)) {
-			epoll_given_up(ep, -1);
-			give_free(ep);
-		}
+		if (epoll_exit(ep, *gen))
+			give_free(ep, -1);
 	}
 	return NULL;
 }

@@ -358,6 +358,54 @@ static void who_takes_late_counts_itself_out_nowhere(void **state)
 	assert_int_equal(slot->takers, other);
 }
 
+/* --- an epoll that is closed while another thread has its lock ------------------------ */
+
+static int one_epoll(void)
+{
+	struct epoll_event ev = {.events = EPOLLIN};
+	int e = epoll_create1(0);
+
+	CHECK(e >= 0 && !epoll_ctl(e, EPOLL_CTL_ADD, pair[0], &ev));
+	return e;
+}
+
+static void close_one(void)
+{
+	int e = one_epoll();
+
+	CHECK(!epoll_ctl(e, EPOLL_CTL_DEL, pair[0], NULL));
+	step_to(2);
+	wait_step(3);
+	CHECK(!close(e));
+	step_to(4);
+	wait_step(5);
+	one_epoll();
+}
+
+static void a_held_epoll_is_freed_later(void **state)
+{
+	struct gz_epoll *ep = &sh->epoll[0];
+	uint32_t gen;
+	pid_t pid;
+
+	(void)state;
+	publish();
+	pid = start(close_one, lead_library);
+	step_to(1);
+	await_child(pid, 2);
+	gen = ep->gen;
+	assert_true(gen & 1);
+	ep->lock = 1;
+	step_to(3);
+	await_child(pid, 4);
+	assert_int_equal(ep->gen, gen);
+	ep->lock = 0;
+	step_to(5);
+	finish(pid);
+	assert_true(ep->gen & 1 && ep->gen > gen);
+	assert_int_equal(sh->epoll[1].gen, 0);
+}
+
 /* --- no agent any more -------------------------------------------------------------- */
 
 static void wait_and_leave(void)
@@ -443,6 +491,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(who_is_late_counts_itself_out_nowhere, setup, teardown),
 	    cmocka_unit_test_setup_teardown(who_takes_late_counts_itself_out_nowhere, setup,
 					    teardown),
+	    cmocka_unit_test_setup_teardown(a_held_epoll_is_freed_later, setup, teardown),
 	    cmocka_unit_test_setup_teardown(who_is_retired_is_as_before, setup, teardown),
 	};
 
