@@ -32,6 +32,8 @@ all:
 
 SANITIZE ?=
 BUILD ?= build$(if $(SANITIZE),-san)
+# By one name: that of each object's dependencies
+override BUILD := $(BUILD:$(CURDIR)/%=%)
 CACHE ?= build
 PREFIX ?= /usr/local
 SYSCONFDIR ?= /etc

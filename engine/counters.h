@@ -71,6 +71,7 @@
 	X(RING_JOINED, ring_joined)                                                                \
 	X(RING_LANES, ring_lanes)                                                                  \
 	X(RING_DIRECT, ring_direct_bytes)                                                          \
+	X(RING_BELLS, ring_bells)                                                                  \
 	X(RING_TOKENS, ring_tokens)                                                                \
 	X(RING_TRIMMED, ring_trimmed)                                                              \
 	X(RING_BROKEN, ring_broken)                                                                \

@@ -459,7 +459,7 @@ static void peek_bells(struct gz_sock *s)
 		pass_bell(s);
 	/* No more than a program can send in a round, or it could hold the worker. */
 	for (int i = 0; i < BELLS && s->can_read && !s->end_eof && s->end_fd >= 0; i++)
-		peek_end(s, &m, sizeof(scrap));
+		gz_add(GZ_C_RING_BELLS, peek_end(s, &m, sizeof(scrap)));
 	if (s->can_read && !s->end_eof && s->end_fd >= 0)
 		gz_worker_dirty(&gz_worker, s);
 }

@@ -492,6 +492,9 @@ int sends_no_more(const struct io *io);
 /** Until there is room for @need bytes.  Return: 0 to try again, -EINTR, -EAGAIN when the time is
  * over, or -1: not in the ring */
 int64_t await_room(struct io *io, uint64_t need);
+/** A send() that may not wait found less room than @need.  Return: 0 to try again, -EAGAIN, and who
+ * waits for room is woken, or -1: not in the ring */
+int64_t no_room(struct gz_slot *s, uint64_t need);
 /** send() with MSG_OOB is the engine's, once there is room.  Return: DONE or TRAP */
 int await_urgent_room(struct io *io);
 /** Have the worker look at slot @i, whose number is @fd, and send a token, GZ_POKE_*. */
@@ -544,8 +547,8 @@ int datagram_call(struct io *io);
 uint32_t next_datagram(const struct gz_slot *s);
 /** Wait until what this client's programs have sent is handed on. */
 void await_sending(void);
-/** Wake the worker, which sleeps, by the socket of @io.  Return: it will hear of it */
-bool ring_engine(const struct io *io);
+/** Wake the worker, which sleeps, by the socket of @io */
+void ring_engine(const struct io *io);
 
 /* --- message.c: control messages of datagrams ------------------------------------------- */
 

@@ -34,7 +34,7 @@ static struct gz_dgram_slot *about(const struct gz_slot *s)
 	return &SH->dgram[s - SH->slot];
 }
 
-bool ring_engine(const struct io *io)
+void ring_engine(const struct io *io)
 {
 	const struct gz_dgram_slot *d = about(io->s);
 	struct sockaddr_in6 a6 = {.sin6_family = AF_INET6, .sin6_port = htons(GZ_BELL_PORT)};
@@ -55,10 +55,9 @@ bool ring_engine(const struct io *io)
 				  v4 ? (uint64_t)&a : (uint64_t)&a6, v4 ? sizeof(a) : sizeof(a6));
 
 		if (r >= 0 || r == -EAGAIN)
-			return r >= 0;
+			return;
 		io->s->error = (int32_t)r;
 	}
-	return false;
 }
 
 /* --- what was sent --------------------------------------------------------------------- */

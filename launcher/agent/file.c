@@ -83,14 +83,8 @@ int send_file(struct io *io)
 			continue;
 		if (n < 0 || rc <= 0)
 			break;
-		if (__atomic_load_n(&io->s->nonblock, __ATOMIC_RELAXED)) {
-			want_room(io->s);
-			if (tx_room(io->s))
-				continue;
-			n = -EAGAIN;
-			break;
-		}
-		n = await_room(io, 1);
+		n = __atomic_load_n(&io->s->nonblock, __ATOMIC_RELAXED) ? no_room(io->s, 1)
+									  : await_room(io, 1);
 		if (n < 0)
 			break;
 	}

@@ -81,21 +81,17 @@ static void tell_of(uint32_t i, const struct io *io)
 {
 	uint32_t nap = mark_dirty(i);
 	char byte = 0;
-	bool sent;
 
 	if (!nap)
 		return;
-	if (!is_number_of(io->fd, io->i)) {
+	if (!is_number_of(io->fd, io->i))
 		gz_ask(GZ_ASK_WAKE);
-		return;
-	}
-	if (has_datagrams(io->s))
-		sent = ring_engine(io);
-	else
-		sent = call(SYS_sendto, (uint64_t)io->fd, (uint64_t)&byte, 1,
-			    MSG_DONTWAIT | MSG_NOSIGNAL) > 0;
-	/* Nobody else has to, while it wakes.  What came by another's socket is passed on first. */
-	if (sent && i == io->i)
+	else if (has_datagrams(io->s))
+		ring_engine(io); /* any worker may hear it */
+	else if (call(SYS_sendto, (uint64_t)io->fd, (uint64_t)&byte, 1,
+		      MSG_DONTWAIT | MSG_NOSIGNAL) > 0 &&
+		 i == io->i)
+		/* Nobody else has to, while it wakes. */
 		__atomic_compare_exchange_n(&SH->asleep[i / 64], &nap, 0, false, __ATOMIC_SEQ_CST,
 					    __ATOMIC_SEQ_CST);
 }
@@ -741,15 +737,29 @@ int64_t await_room(struct io *io, uint64_t need)
 	return r;
 }
 
+int64_t no_room(struct gz_slot *s, uint64_t need)
+{
+	want_room(s);
+	if (tx_room(s) >= need)
+		return 0;
+	/* No token comes after the peer's end: the shadow is to tell of room. */
+	if (__atomic_load_n(&s->news, __ATOMIC_SEQ_CST) & GZ_NEWS_END)
+		return -1;
+	/* To whom its epoll is the kernel's it would be writable for ever. */
+	if (__atomic_load_n(&s->watch, __ATOMIC_RELAXED) == GZ_WATCH_LOUD)
+		__atomic_store_n(&s->leave, 1, __ATOMIC_SEQ_CST);
+	return -EAGAIN;
+}
+
 int await_urgent_room(struct io *io)
 {
-	const struct gz_slot *s = io->s;
+	struct gz_slot *s = io->s;
 	int64_t r = 0;
 
 	while (!r && __atomic_load_n(&s->tx_plane, __ATOMIC_SEQ_CST) == GZ_PLANE_RING &&
 	       !tx_room(s))
 		r = io->flags & MSG_DONTWAIT || __atomic_load_n(&s->nonblock, __ATOMIC_RELAXED)
-			? -EAGAIN
+			? no_room(s, 1)
 			: await_room(io, 1);
 	if (!r || r == -1)
 		return TRAP;
@@ -845,16 +855,10 @@ static int64_t transmit_by_ring(struct io *io, uint64_t *sent)
 				call(SYS_sched_yield, 0, 0, 0, 0);
 				continue;
 			}
-			want_room(s);
-			if (tx_room(s) >= need(io, *sent))
-				continue;
-			/* No token comes after the peer's end: the shadow is to tell of room. */
-			if (__atomic_load_n(&s->news, __ATOMIC_SEQ_CST) & GZ_NEWS_END)
-				return -1;
-			/* To whom its epoll is the kernel's it would be writable for ever. */
-			if (__atomic_load_n(&s->watch, __ATOMIC_RELAXED) == GZ_WATCH_LOUD)
-				__atomic_store_n(&s->leave, 1, __ATOMIC_SEQ_CST);
-			return -EAGAIN;
+			n = no_room(s, need(io, *sent));
+			if (n)
+				return n;
+			continue;
 		}
 		n = await_room(io, need(io, *sent));
 		if (n < 0)

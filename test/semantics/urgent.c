@@ -337,7 +337,39 @@ static void no_room(void)
 	reap(pid);
 }
 
+/* Who was told that there is none is told when there is. */
+static void room_again(void)
+{
+	static char big[4096];
+	const size_t lane = 96 * sizeof(big); /* what the rings hold, to the byte */
+	struct epoll_event e = {.events = EPOLLOUT | EPOLLET};
+	long long end;
+	int fd[2], ep;
+	ssize_t n = 1;
+
+	tcp_pair(fd);
+	set_nonblock(fd[0]);
+	set_nonblock(fd[1]);
+	ep = (int)OK(epoll_create1(0));
+	OK(epoll_ctl(ep, EPOLL_CTL_ADD, fd[0], &e));
+	CHECK_EQ(epoll_wait(ep, &e, 1, 2000), 1);
+	for (size_t sum = 0; n > 0 && sum < lane; sum += sizeof(big))
+		n = send(fd[0], big, sizeof(big), 0);
+	n = send(fd[0], "U", 1, MSG_OOB);
+	while (n > 0)
+		n = send(fd[0], big, sizeof(big), 0);
+	CHECK_EQ(errno, EAGAIN);
+	end = now_ms() + 5000;
+	do {
+		while (recv(fd[1], big, sizeof(big), 0) > 0)
+			;
+		n = epoll_wait(ep, &e, 1, 50);
+	} while (!n && now_ms() < end);
+	CHECK_EQ(n, 1);
+	CHECK(e.events & EPOLLOUT);
+}
+
 CHECK_MAIN(CASE(before_accept), CASE(out_of_band), CASE(not_in_the_stream), CASE(last_byte),
 	   CASE(in_line), CASE(in_line_inherited), CASE(overtaken), CASE(none), CASE(peeked),
 	   CASE(by_messages), CASE(exceptional_condition), CASE(signalled), CASE(in_its_place),
-	   CASE(no_room))
+	   CASE(no_room), CASE(room_again))
