@@ -41,7 +41,7 @@ bool vectors(struct io *io)
 		io->one.iov_len = io->len = r->rdx;
 		io->v = &io->one;
 		io->nv = 1;
-		return !io->len || in_space(r->rsi, io->len);
+		return !io->len || drops(io) || in_space(r->rsi, io->len);
 	}
 	if (r->rdx > VECTORS || !in_space(r->rsi, r->rdx * sizeof(struct iovec)) ||
 	    !is_given(io, r->rsi, r->rdx * sizeof(struct iovec), MAY_READ))
@@ -111,7 +111,8 @@ static bool flags_of(struct io *io)
 		io->flags = (int)r->rdx;
 		break;
 	}
-	return !(io->flags & (MSG_OOB | MSG_ERRQUEUE | MSG_TRUNC | MSG_FASTOPEN));
+	return !(io->flags & (MSG_OOB | MSG_ERRQUEUE | MSG_FASTOPEN)) &&
+	       (!(io->flags & MSG_TRUNC) || drops(io));
 }
 
 /* It has left the rings, in this direction at least.  Return: AGAIN, it has not */
@@ -122,6 +123,8 @@ static int call_of_left(struct io *io, const uint32_t *plane, bool is_message, b
 	ask_back(io->fd, io->s);
 	if (__atomic_load_n(plane, __ATOMIC_ACQUIRE) != GZ_PLANE_NATIVE)
 		return AGAIN;
+	if (drops(io))
+		return TRAP;
 	/* Addresses and control messages are the engine's, but for an error's. */
 	if (is_message && (!receives || !__atomic_load_n(&io->s->so_error, __ATOMIC_ACQUIRE)))
 		return TRAP;
@@ -217,7 +220,9 @@ static int data_call(struct regs *r)
 		return TRAP;
 	/* A message may be a datagram's, with its address. */
 	if (slot < 0)
-		return slot == ASK || is_message || is_fresh((uint32_t)io.fd) ? TRAP : NATIVE;
+		return slot == ASK || is_message || drops(&io) || is_fresh((uint32_t)io.fd)
+			   ? TRAP
+			   : NATIVE;
 	slot = many ? stream_many(&io) : stream_call(&io);
 	return io.held ? let_go(&io, slot) : slot;
 }

@@ -54,6 +54,12 @@ struct io {
 	int64_t until;		     /* ns: so long send() waits for room; 0: it has not begun */
 };
 
+/** recv() with MSG_TRUNC of a connection: bytes are taken, or counted, and not copied. */
+static inline bool drops(const struct io *io)
+{
+	return io->r->rax == SYS_recvfrom && io->flags & MSG_TRUNC;
+}
+
 #define SH ((struct gz_shared *)GZ_AGENT_SHARED)
 #define KEPT ((struct gz_agent_kept *)GZ_AGENT_KEPT)
 #define PRIV ((struct gz_agent_private *)GZ_AGENT_PRIVATE)

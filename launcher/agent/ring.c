@@ -237,7 +237,7 @@ static int64_t take(const struct io *io, struct ring *r, uint64_t got, uint64_t 
 	/* While something is unread it stays. */
 	if (r->is_lane)
 		r->base = __atomic_load_n(&r->lane.other->base, __ATOMIC_RELAXED);
-	if (n)
+	if (n && !drops(io))
 		n = copy_out(io, r, got, head, n) - head;
 	if (!(io->flags & MSG_PEEK) && n &&
 	    !__atomic_compare_exchange_n(r->head, &head, head + n, false, __ATOMIC_SEQ_CST,
@@ -284,7 +284,7 @@ static int64_t receive_once(const struct io *io, uint64_t got)
 		return -1;
 	if (most > io->len - got)
 		most = io->len - got;
-	if (vectors_memory(io, got, most, MAY_WRITE) < most)
+	if (!drops(io) && vectors_memory(io, got, most, MAY_WRITE) < most)
 		return FAULT;
 	if (!lock(&s->rx_lock))
 		return LOCKED;
@@ -496,7 +496,8 @@ static uint64_t target(const struct io *io)
 
 int receive(struct io *io)
 {
-	const int known = MSG_DONTWAIT | MSG_PEEK | MSG_WAITALL | MSG_NOSIGNAL | MSG_CMSG_CLOEXEC;
+	const int known =
+	    MSG_DONTWAIT | MSG_PEEK | MSG_WAITALL | MSG_NOSIGNAL | MSG_CMSG_CLOEXEC | MSG_TRUNC;
 	struct gz_slot *s = io->s;
 	uint64_t got = 0;
 	int futile = 0;

@@ -15,6 +15,7 @@ import os
 import select
 import socket
 import statistics
+import struct
 import sys
 import threading
 import time
@@ -130,6 +131,16 @@ assert libc.sendmmsg(here.fileno(), two_messages(), 2, 0) == 2
 assert there.recv(2, socket.MSG_WAITALL) == b"xx"
 there.send(b"xx")
 assert libc.recvmmsg(here.fileno(), two_messages(), 2, 0, None) == 2
+here, there = connection("dropped")
+there.send(b"abc")
+assert libc.recv(here.fileno(), None, 2147483647, socket.MSG_TRUNC) == 3
+there.send(b"d")
+assert here.recv(9) == b"d"
+here, there = connection("timed")
+here.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", 0, 50000))
+with contextlib.suppress(BlockingIOError):
+    while here.send(bytes(65536)):
+        pass
 connection("option")[0].setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
 here, there = connection("call")
 r, w = os.pipe()

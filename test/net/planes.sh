@@ -54,7 +54,7 @@ configured=$(python_of 7001)
 while read -r name port; do
 	[ "$name" != ready ] || continue
 	plane=relay why=${name%:*}
-	[[ $name != @(plain|many|back|epoll|one-shot) ]] || plane=ring why=
+	[[ $name != @(plain|many|dropped|timed|back|epoll|one-shot) ]] || plane=ring why=
 	assert_eq "$(sockets 7001 plane | grep "^$port ")" "$port $plane" "the plane of $name"
 	assert_eq "$(sockets 7001 why | grep "^$port ")" "$port $why" "the reason of $name"
 done <"$WORK/configured"
