@@ -14,6 +14,7 @@
 #include "engine/recovery.h"
 #include "engine/segment.h"
 #include "engine/tso.h"
+#include "engine/worker.h"
 
 #define MS 1000000ull
 #define RTO_MIN 200    /* ms; Linux's TCP_RTO_MIN */
@@ -46,7 +47,7 @@ static bool cut(struct tcp_pcb *p, u16_t len)
 
 void gz_recovery_resize(struct tcp_pcb *p)
 {
-	gz_sack_put_back(p);
+	gz_sack_timeout(p, &gz_stack_flow(p)->measure);
 	if (p->unacked && tcp_rexmit_rto_prepare(p) != ERR_OK)
 		return; /* the timeout will try again */
 	gz_tso_cut(p);
@@ -85,12 +86,17 @@ static void time_probe(struct tcp_pcb *p, struct gz_measure *m, uint64_t now)
 
 void gz_recovery_tick(struct tcp_pcb *p, struct gz_measure *m, uint64_t now, bool slow)
 {
+	bool late;
+
 	p->rto = LWIP_MIN(p->rto, RTO_MAX / TCP_SLOW_INTERVAL);
-	if (slow && p->unacked && p->rtime >= p->rto) { /* lwIP is about to send it again */
-		gz_sack_put_back(p);
+	late = slow && p->unacked && p->rtime >= p->rto;
+	if (late) { /* lwIP is about to send it again */
+		gz_sack_timeout(p, m);
+		tcp_clear_flags(p, TF_INFR); /* it would leave slow start at the first ACK */
 		gz_black_hole_timeout(p, m, now);
 		gz_tso_cut(p);
 	}
 	time_probe(p, m, now);
-	gz_sack_tick(p, m, now);
+	if (!late)
+		gz_sack_tick(p, m, now);
 }

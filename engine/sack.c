@@ -221,7 +221,12 @@ static void note_sent(struct tcp_pcb *p)
 	}
 }
 
-void gz_sack_put_back(struct tcp_pcb *p)
+/*
+ * What was sent and is to be sent again, but was not: to "unacked".  A timeout puts all of that
+ * before "unsent": with a lower number behind a higher one nothing would fit into a window of one
+ * segment any more.
+ */
+static void put_back(struct tcp_pcb *p)
 {
 	struct tcp_seg *s, **to = &p->unacked;
 
@@ -241,7 +246,7 @@ void gz_sack_put_back(struct tcp_pcb *p)
 static void output(struct tcp_pcb *p)
 {
 	tcp_output(p);
-	gz_sack_put_back(p);
+	put_back(p);
 	note_sent(p);
 }
 
@@ -438,14 +443,9 @@ void gz_sack_done(void)
 		l->last = p->lastack;
 		l->asked = false;
 	}
-	if (p->flags & TF_RTO) {
-		/* All of it is sent again (RFC 2018 section 8). */
-		forget(p->unsent);
-		forget(p->unacked);
-		l->in = l->asked = l->answered = false;
-		l->absent = l->left = 0;
-		m->bbr.gated = false;
-	} else if (p->flags & TF_SACK && (l->in || l->blocks || m->bbr.gated)) {
+	if (p->flags & TF_RTO)
+		return; /* gz_sack_timeout() */
+	if (p->flags & TF_SACK && (l->in || l->blocks || m->bbr.gated)) {
 		if (heard.flow != f || heard.n + l->blocks > BLOCKS)
 			gz_sack_flush();
 		heard.flow = f;
@@ -455,6 +455,18 @@ void gz_sack_done(void)
 		if (!m->rate.idle)
 			look_at_idle(f, p, m);
 	}
+}
+
+void gz_sack_timeout(struct tcp_pcb *p, struct gz_measure *m)
+{
+	struct gz_loss *l = &m->loss;
+
+	put_back(p);
+	forget(p->unsent);
+	forget(p->unacked);
+	l->in = l->answered = false;
+	l->absent = l->left = 0;
+	m->bbr.gated = false;
 }
 
 uint64_t gz_sack_tail_at(const struct tcp_pcb *p, const struct gz_measure *m)

@@ -44,12 +44,12 @@ void gz_sack_go_on(struct gz_flow *f);
 /** gz_sack_forget() - @f is about to be freed */
 void gz_sack_forget(const struct gz_flow *f);
 /**
- * gz_sack_put_back() - What was sent and is to be sent again, but was not yet: to "unacked"
+ * gz_sack_timeout() - All of it is about to be sent again, as by a timeout
  *
- * A timeout puts all of "unacked" before "unsent".  With a lower number behind a higher one nothing
- * would fit into a window of one segment any more.
+ * What the peer said that it has it may have dropped (RFC 2018 section 8).  pcb->cwnd is the window
+ * again.
  */
-void gz_sack_put_back(struct tcp_pcb *p);
+void gz_sack_timeout(struct tcp_pcb *p, struct gz_measure *m);
 /** When the last segments would be asked after, ns; 0: they are not */
 uint64_t gz_sack_tail_at(const struct tcp_pcb *p, const struct gz_measure *m);
 /** gz_sack_tick() - Ask after the last segments; @now in ns */
