@@ -316,6 +316,8 @@ $(T)/unit/rss_test: $(OBJ)/engine/rss.o
 $(T)/unit/rss_test: private LIBS := -Wl,--gc-sections
 $(T)/unit/rss_test: private UNIT_CFLAGS = $(DPDK_CFLAGS)
 $(T)/unit/ring_test: $(OBJ)/engine/ring.o
+$(T)/unit/pace_test: $(addprefix $(OBJ)/engine/,pace.o bbr.o rate.o)
+$(T)/unit/pace_test: private UNIT_CFLAGS = $(DPDK_CFLAGS) $(LWIP_CPPFLAGS)
 $(T)/unit/filter_test: $(OBJ)/launcher/filter.o $(OBJ)/launcher/calls.o
 $(T)/unit/filter_test: private LIBS := -lseccomp
 $(T)/unit/tracee_test: $(addprefix $(OBJ)/launcher/,tracee.o maps.o proc.o interrupted.o)

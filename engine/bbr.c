@@ -68,8 +68,9 @@ uint64_t gz_bbr_rate(const struct tcp_pcb *p, const struct gz_measure *m)
 	/* The first of it says little of the path. */
 	if (b->mode == GZ_BBR_START)
 		rate = LWIP_MAX(rate, (uint64_t)b->window * (SEC / US) / trip);
-	return LWIP_MAX(rate * gains[b->mode].rate / 100,
+	rate = LWIP_MAX(rate * gains[b->mode].rate / 100,
 			(uint64_t)LEAST * tcp_mss(p) * (SEC / US) / trip);
+	return LWIP_MAX(rate, 1u);
 }
 
 /* What the window is to be at most */

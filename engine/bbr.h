@@ -33,7 +33,7 @@ struct gz_bbr {
 /** The window of @p, bytes */
 uint32_t gz_bbr_window(const struct tcp_pcb *p, const struct gz_measure *m);
 
-/** gz_bbr_rate() - How fast it leaves, bytes/s; of a gated one */
+/** gz_bbr_rate() - How fast it leaves, bytes/s, never 0; of a gated one */
 uint64_t gz_bbr_rate(const struct tcp_pcb *p, const struct gz_measure *m);
 
 /**

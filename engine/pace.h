@@ -20,7 +20,7 @@ struct gz_pace {
 
 /**
  * gz_pace_budget() - How many bytes may leave now
- * @rate:	bytes/s
+ * @rate:	bytes/s, not 0
  *
  * No more than what a late worker is behind, a quarter of a round trip's at most, and a
  * millisecond's.

@@ -41,7 +41,8 @@
 
 static void rtt_sample(struct gz_measure *m, uint64_t ns)
 {
-	uint32_t us = (uint32_t)(ns / 1000), delta;
+	/* Eight times the most are in srtt8; an old echo says anything. */
+	uint32_t us = (uint32_t)LWIP_MIN(ns / 1000, INT32_MAX >> 3), delta;
 
 	us = us ? us : 1;
 	if (!m->min_rtt || us < m->min_rtt)
