@@ -812,7 +812,7 @@ static void hush(void)
 static int open_port(struct gz_port *p, enum gz_driver driver, const struct gz_port_config *c,
 		     char *err, size_t n)
 {
-	unsigned need = AF_XDP_FILL + c->queue_size + MBUF_CACHE;
+	unsigned need = queues_of(driver, c) * AF_XDP_FILL + c->queue_size + MBUF_CACHE;
 	struct fd_set_of_process before, made;
 	char reason[256], what[300];
 	int rc;

@@ -84,7 +84,7 @@ int send_file(struct io *io)
 		if (n < 0 || rc <= 0)
 			break;
 		n = __atomic_load_n(&io->s->nonblock, __ATOMIC_RELAXED) ? no_room(io->s, 1)
-									  : await_room(io, 1);
+									: await_room(io, 1);
 		if (n < 0)
 			break;
 	}

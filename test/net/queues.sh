@@ -157,6 +157,13 @@ stack: {addresses: [10.1.0.2/24]}"
 	assert_eq "$(shown e driver rx_queues tx_queues)" "net_af_xdp $queues $queues" "queues of AF_XDP"
 	if [ $queues = 2 ]; then
 		of_the_kernel peer2
+		# Its driver fills each.
+		engine_config f stack "port: {driver: af_xdp, iface: ve1}
+$TWO
+memory: {mbufs: 2048}
+stack: {addresses: [10.1.0.2/24]}"
+		assert_match "$(in_ns stack timeout 10 "$BIN/gazelle-engine" --config "$(config_of f)" 2>&1 || :)" \
+			"mbufs must be free, of memory.mbufs" "two queues want more mbufs than there are"
 	else
 		stop_engine e
 	fi
