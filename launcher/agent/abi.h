@@ -21,7 +21,7 @@
 #ifndef GZ_AGENT_ABI_H
 #define GZ_AGENT_ABI_H
 
-#define GZ_AGENT_VERSION 13
+#define GZ_AGENT_VERSION 14
 #define GZ_AGENT_MAGIC 0x31746e6567417a47 /* "GzAgent1" */
 
 /* --- the region ---------------------------------------------------------- */
@@ -271,13 +271,14 @@ struct gz_agent_kept {
  */
 #define GZ_COUNT(word) ((uint32_t)(word))
 
+#define GZ_WAITERS 3
+
 /** This process's threads that wait in calls on a slot's socket, or an epoll (held.c) */
 struct gz_waits {
 	uint64_t waiters; /* GZ_COUNT: their calls are to go on, should the number be closed */
 	uint64_t users;	  /* GZ_COUNT: of an epoll, whose memory they use.  GZ_GIVEN_UP */
 	uint32_t closing; /* threads that close a number of it */
-	uint32_t waiter;  /* the last of the waiters that slept */
-	uint64_t pad0;
+	uint32_t thread[GZ_WAITERS]; /* who they are, of some; 0: none */
 };
 
 #define GZ_GIVEN_UP 0x80000000u /* the last user is to free it */

@@ -188,12 +188,20 @@ int stream_call(struct io *io)
 		if (!await_back(io->s))
 			return TRAP;
 		/* What has left the rings needs no look at anything. */
-		if (__atomic_load_n(plane, __ATOMIC_ACQUIRE) == GZ_PLANE_NATIVE)
+		if (__atomic_load_n(plane, __ATOMIC_ACQUIRE) == GZ_PLANE_NATIVE) {
+			wait_end(io); /* the kernel's call holds its file */
 			rc = call_of_left(io, plane, is_message, receives);
-		else
+		} else {
 			rc = call_of_rings(io, plane, is_message, receives);
+		}
 	} while (rc == AGAIN);
 	return rc;
+}
+
+static int call_over(struct io *io, int rc)
+{
+	wait_end(io);
+	return io->held ? let_go(io, rc) : rc;
 }
 
 static int data_call(struct regs *r)
@@ -213,8 +221,7 @@ static int data_call(struct regs *r)
 	/* Outside of the rings there would be room again. */
 	if (!plain && slot >= 0 && io.flags & MSG_OOB &&
 	    (r->rax == SYS_sendto || r->rax == SYS_sendmsg)) {
-		slot = await_urgent_room(&io);
-		return io.held ? let_go(&io, slot) : slot;
+		return call_over(&io, await_urgent_room(&io));
 	}
 	if (!plain)
 		return TRAP;
@@ -223,8 +230,7 @@ static int data_call(struct regs *r)
 		return slot == ASK || is_message || drops(&io) || is_fresh((uint32_t)io.fd)
 			   ? TRAP
 			   : NATIVE;
-	slot = many ? stream_many(&io) : stream_call(&io);
-	return io.held ? let_go(&io, slot) : slot;
+	return call_over(&io, many ? stream_many(&io) : stream_call(&io));
 }
 
 /* O_NONBLOCK of a socket in the rings, or that may come back, is known there too. */

@@ -36,6 +36,11 @@ struct regs {
 	uint64_t r9, r8, r10, rdx, rsi, rdi, rcx;
 };
 
+/* A thread that is counted in gz_waits.waiters (held.c) */
+struct waiting {
+	uint32_t gen, place; /* in gz_waits.thread; GZ_WAITERS: it has none */
+};
+
 /* What a data call asks for. */
 struct io {
 	struct regs *r;
@@ -46,12 +51,13 @@ struct io {
 	const struct iovec *v;
 	uint64_t nv, len;
 	int flags;
-	bool fault;		     /* a pointer of the call's is bad */
-	bool takes;		     /* it is counted in gz_slot.takers ... */
-	bool waits;		     /* ... in gz_waits.waiters */
-	bool held;		     /* @fd is a duplicate of its own (held.c) */
-	uint32_t take_gen, wait_gen; /* as count_in() gave them */
-	int64_t until;		     /* ns: so long send() waits for room; 0: it has not begun */
+	bool fault;		/* a pointer of the call's is bad */
+	bool takes;		/* it is counted in gz_slot.takers ... */
+	bool waits;		/* ... in gz_waits.waiters */
+	bool held;		/* @fd is a duplicate of its own (held.c) */
+	uint32_t take_gen;	/* as count_in() gave it */
+	struct waiting waiting; /* as set_wait_begin() did */
+	int64_t until;		/* ns: so long send() waits for room; 0: it has not begun */
 };
 
 /** recv() with MSG_TRUNC of a connection: bytes are taken, or counted, and not copied. */
@@ -368,11 +374,12 @@ static inline bool is_number_of(int fd, uint32_t i)
  * wait_begin() - The call may wait from here on, until wait_end()
  *
  * Whoever closes its number meanwhile waits until it has a duplicate, which is io->fd then.
+ * Twice is once.
  */
 void wait_begin(struct io *io);
 void wait_end(struct io *io);
-/** This thread is about to sleep, or to doze, in a call that waits. */
-void wait_sleeps(const struct io *io);
+/** It goes on, and may wait again: it takes the duplicate, if it is waited for. */
+void wait_pause(struct io *io);
 /** The number is being closed, and this thread is waited for: it must not sleep. */
 bool is_held_up(const struct io *io);
 /**
@@ -384,9 +391,8 @@ bool is_held_up(const struct io *io);
 int let_go(struct io *io, int rc);
 
 /** The same, of one of several sockets: wait_begin() and wait_end() of slot @i */
-uint32_t set_wait_begin(uint32_t i);
-void set_wait_end(uint32_t i, uint32_t gen);
-void set_wait_sleeps(uint32_t i);
+struct waiting set_wait_begin(uint32_t i);
+void set_wait_end(uint32_t i, const struct waiting *me);
 bool is_set_held_up(uint32_t i);
 /** A duplicate, by a number that no program expects to get.  Return: -1, there is none */
 int duplicate(int fd);
@@ -403,8 +409,8 @@ struct gz_epoll *epoll_enter(uint32_t epfd, uint32_t *gen);
 /** Return: the epoll was closed, and this was its last user: who is to give it up */
 bool epoll_exit(struct gz_epoll *ep, uint32_t gen);
 /** As wait_begin(), wait_end(), is_held_up() and hand_over() */
-void epoll_wait_begin(const struct gz_epoll *ep, uint32_t gen);
-void epoll_wait_end(const struct gz_epoll *ep, uint32_t gen);
+struct waiting epoll_wait_begin(const struct gz_epoll *ep, uint32_t gen);
+void epoll_wait_end(const struct gz_epoll *ep, const struct waiting *me);
 bool is_epoll_held_up(const struct gz_epoll *ep);
 void epoll_hand_over(struct gz_epoll *ep, int epfd);
 /** Is it an event by which epoll_hand_over() wakes those who wait? */

@@ -334,7 +334,9 @@ static int64_t filter(struct gz_epoll *ep, int epfd, uint32_t gone, struct epoll
 struct ask {
 	struct gz_epoll *ep;
 	int epfd;
-	bool held; /* @epfd is a duplicate of its own (held.c) */
+	bool held;  /* @epfd is a duplicate of its own (held.c) */
+	bool waits; /* it is counted there, as @waiting */
+	struct waiting waiting;
 	uint32_t gen;
 	struct epoll_event *out;
 	uint32_t max;
@@ -483,22 +485,32 @@ static int64_t wait_once(struct ask *a, uint32_t *futile, bool *over)
 	return n;
 }
 
+static void wait_over(struct ask *a)
+{
+	if (a->waits)
+		epoll_wait_end(a->ep, &a->waiting);
+	a->waits = false;
+}
+
 /* The same; whoever closes the number meanwhile waits until this thread has a duplicate. */
 static int64_t wait_held(struct ask *a, uint32_t *futile, bool *over)
 {
 	int64_t n;
 	int fd;
 
-	if (a->held)
-		return wait_once(a, futile, over);
-	epoll_wait_begin(a->ep, a->gen);
+	if (!a->held && !a->waits) {
+		a->waits = true;
+		a->waiting = epoll_wait_begin(a->ep, a->gen);
+	}
 	n = wait_once(a, futile, over);
-	fd = is_to_hold(a) ? duplicate(a->epfd) : -1;
+	if (!is_to_hold(a))
+		return n;
+	fd = duplicate(a->epfd);
 	if (fd >= 0) {
 		a->epfd = fd;
 		a->held = true;
 	}
-	epoll_wait_end(a->ep, a->gen);
+	wait_over(a);
 	return n;
 }
 
@@ -596,6 +608,7 @@ int epoll_call(struct regs *r)
 			return DONE;
 	}
 	rc = wait_call(r, &a);
+	wait_over(&a);
 	if (epoll_exit(a.ep, a.gen))
 		give_free(a.ep, a.held ? a.epfd : -1);
 	if (a.held)

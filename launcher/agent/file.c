@@ -74,6 +74,7 @@ int send_file(struct io *io)
 	if (lookup((uint32_t)in) != NOT_OURS || !len || (first = first_of(r, in)) < 0)
 		return TRAP;
 	while (sent < len && rc > 0) {
+		wait_pause(io);
 		n = send_part(io, in, first + (int64_t)sent, len - sent, &rc);
 		if (n > 0) {
 			sent += (uint64_t)n;

@@ -7,10 +7,12 @@
  * the kernel does until it wakes.  So calls that wait are counted (struct gz_waits), and who is
  * about to close a number says so, wakes those who are counted, and waits until nobody is.
  * Each of them has made a duplicate by then, with which its call goes on, and which it closes
- * at its end.  Both words are set before one looks at the other's.
+ * at its end.  Both words are set before one looks at the other's.  Who has waited once is
+ * counted until its call ends, or sleeps where nobody wakes it, and looks each time it goes on.
  *
  * Who has left a call by longjmp() stays counted, until the slot is another socket's.  If that
- * was this very thread nobody is waited for; else it takes HAND_OVER_NS, once.
+ * was this very thread it is not waited for, as in a signal's handler; else it takes HAND_OVER_NS,
+ * once.
  *
  * An epoll's memory is freed only when nobody uses it any more.
  */
@@ -66,26 +68,55 @@ static bool is_closing(const struct gz_waits *w)
 	return __atomic_load_n(&w->closing, __ATOMIC_SEQ_CST);
 }
 
+/* Count this thread in, of what has number @gen, as *@now may be no more. */
+static struct waiting begin(struct gz_waits *w, uint32_t gen, const uint32_t *now)
+{
+	struct waiting me = {.gen = gen};
+	uint32_t self = (uint32_t)call(SYS_gettid, 0, 0, 0, 0), none;
+
+	if (__atomic_load_n(&w->waiters, __ATOMIC_SEQ_CST) >> 32 != gen)
+		for (uint32_t k = 0; k < GZ_WAITERS; k++)
+			__atomic_store_n(&w->thread[k], 0, __ATOMIC_SEQ_CST);
+	enter(&w->waiters, gen, now);
+	for (; me.place < GZ_WAITERS; me.place++) {
+		none = 0;
+		if (__atomic_compare_exchange_n(&w->thread[me.place], &none, self, false,
+						__ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+			break;
+	}
+	return me;
+}
+
+static void end(struct gz_waits *w, const struct waiting *me)
+{
+	if (me->place < GZ_WAITERS &&
+	    __atomic_load_n(&w->waiters, __ATOMIC_SEQ_CST) >> 32 == me->gen)
+		__atomic_store_n(&w->thread[me->place], 0, __ATOMIC_SEQ_CST);
+	count_out(&w->waiters, me->gen);
+}
+
+/* How many of those who are counted are this thread, in calls that a handler of its interrupted? */
+static uint32_t count_own(const struct gz_waits *w)
+{
+	uint32_t self = (uint32_t)call(SYS_gettid, 0, 0, 0, 0), n = 0;
+
+	for (uint32_t k = 0; k < GZ_WAITERS; k++)
+		n += __atomic_load_n(&w->thread[k], __ATOMIC_SEQ_CST) == self;
+	return n;
+}
+
 /* --- sockets ----------------------------------------------------------------------- */
 
-uint32_t set_wait_begin(uint32_t i)
+struct waiting set_wait_begin(uint32_t i)
 {
-	const uint32_t *now = &SH->slot[i].gen, gen = __atomic_load_n(now, __ATOMIC_SEQ_CST);
+	const uint32_t *now = &SH->slot[i].gen;
 
-	enter(&PRIV->waits[i].waiters, gen, now);
-	return gen;
+	return begin(&PRIV->waits[i], __atomic_load_n(now, __ATOMIC_SEQ_CST), now);
 }
 
-void set_wait_end(uint32_t i, uint32_t gen)
+void set_wait_end(uint32_t i, const struct waiting *me)
 {
-	count_out(&PRIV->waits[i].waiters, gen);
-}
-
-void set_wait_sleeps(uint32_t i)
-{
-	uint32_t self = (uint32_t)call(SYS_gettid, 0, 0, 0, 0);
-
-	__atomic_store_n(&PRIV->waits[i].waiter, self, __ATOMIC_SEQ_CST);
+	end(&PRIV->waits[i], me);
 }
 
 bool is_set_held_up(uint32_t i)
@@ -98,18 +129,12 @@ void wait_begin(struct io *io)
 	if (io->held || io->waits || io->flags & MSG_DONTWAIT || has_datagrams(io->s))
 		return;
 	io->waits = true;
-	io->wait_gen = set_wait_begin(io->i);
+	io->waiting = set_wait_begin(io->i);
 }
 
 bool is_held_up(const struct io *io)
 {
 	return io->waits && is_set_held_up(io->i);
-}
-
-void wait_sleeps(const struct io *io)
-{
-	if (io->waits)
-		set_wait_sleeps(io->i);
 }
 
 void wait_end(struct io *io)
@@ -121,8 +146,14 @@ void wait_end(struct io *io)
 		io->held = true;
 	}
 	if (io->waits)
-		set_wait_end(io->i, io->wait_gen);
+		set_wait_end(io->i, &io->waiting);
 	io->waits = false;
+}
+
+void wait_pause(struct io *io)
+{
+	if (is_held_up(io))
+		wait_end(io);
 }
 
 int let_go(struct io *io, int rc)
@@ -153,25 +184,21 @@ static void wake(int fd, uint32_t i)
 		ask_for_token(fd, i, GZ_POKE_ANY);
 }
 
-/* Has this thread itself been the only one? */
-static bool is_own(const struct gz_waits *w, uint32_t n)
-{
-	return n == 1 && __atomic_load_n(&w->waiter, __ATOMIC_SEQ_CST) ==
-			     (uint32_t)call(SYS_gettid, 0, 0, 0, 0);
-}
-
 void hand_over(int fd, uint32_t i)
 {
 	struct gz_waits *w = &PRIV->waits[i];
 	const uint32_t *gen = &SH->slot[i].gen;
-	uint32_t n = count(&w->waiters, gen);
-	int64_t now, end, again = 0;
+	uint32_t own;
+	int64_t now, until, again = 0;
 
-	if (!n || is_own(w, n))
+	if (!count(&w->waiters, gen))
+		return;
+	own = count_own(w);
+	if (count(&w->waiters, gen) <= own)
 		return;
 	__atomic_fetch_add(&w->closing, 1, __ATOMIC_SEQ_CST);
-	end = now_ns() + HAND_OVER_NS;
-	while (count(&w->waiters, gen) && (now = now_ns()) < end) {
+	until = now_ns() + HAND_OVER_NS;
+	while (count(&w->waiters, gen) > own && (now = now_ns()) < until) {
 		if (now >= again) {
 			wake(fd, i);
 			again = now + AGAIN_NS;
@@ -231,14 +258,14 @@ bool epoll_is_unused(struct gz_epoll *ep)
 	return false;
 }
 
-void epoll_wait_begin(const struct gz_epoll *ep, uint32_t gen)
+struct waiting epoll_wait_begin(const struct gz_epoll *ep, uint32_t gen)
 {
-	enter(&waits_of(ep)->waiters, gen, &ep->gen);
+	return begin(waits_of(ep), gen, &ep->gen);
 }
 
-void epoll_wait_end(const struct gz_epoll *ep, uint32_t gen)
+void epoll_wait_end(const struct gz_epoll *ep, const struct waiting *me)
 {
-	count_out(&waits_of(ep)->waiters, gen);
+	end(waits_of(ep), me);
 }
 
 bool is_epoll_held_up(const struct gz_epoll *ep)
@@ -256,16 +283,20 @@ void epoll_hand_over(struct gz_epoll *ep, int epfd)
 {
 	struct gz_waits *w = waits_of(ep);
 	struct epoll_event ev = {.events = EPOLLIN, .data.u64 = (uint64_t)w};
-	int64_t end, efd;
+	int64_t until, efd;
+	uint32_t own;
 
 	if (!count(&w->waiters, &ep->gen))
+		return;
+	own = count_own(w);
+	if (count(&w->waiters, &ep->gen) <= own)
 		return;
 	__atomic_fetch_add(&w->closing, 1, __ATOMIC_SEQ_CST);
 	efd = call(SYS_eventfd2, 1, EFD_CLOEXEC, 0, 0);
 	if (efd >= 0)
 		call(SYS_epoll_ctl, (uint64_t)epfd, EPOLL_CTL_ADD, (uint64_t)efd, (uint64_t)&ev);
-	end = now_ns() + HAND_OVER_NS;
-	while (count(&w->waiters, &ep->gen) && now_ns() < end) {
+	until = now_ns() + HAND_OVER_NS;
+	while (count(&w->waiters, &ep->gen) > own && now_ns() < until) {
 		ring_epoll(ep);
 		call(SYS_sched_yield, 0, 0, 0, 0);
 	}

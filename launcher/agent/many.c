@@ -46,14 +46,22 @@ static int64_t one_message(struct io *io, struct mmsghdr *m, int flags, bool *wh
 			 .rdi = io->r->rdi,
 			 .rsi = (uint64_t)&m->msg_hdr,
 			 .rdx = (uint32_t)flags};
-	struct io one = {
-	    .r = &r, .fd = io->fd, .i = io->i, .s = io->s, .flags = flags, .held = io->held};
+	struct io one = {.r = &r,
+			 .fd = io->fd,
+			 .i = io->i,
+			 .s = io->s,
+			 .flags = flags,
+			 .waits = io->waits,
+			 .held = io->held,
+			 .waiting = io->waiting};
 
 	if (!in_space((uint64_t)m, sizeof(*m)) || !is_memory((uint64_t)m, sizeof(*m), MAY_WRITE))
 		return -EFAULT;
 	*traps = stream_call(&one) != DONE;
 	io->fd = one.fd;
+	io->waits = one.waits;
 	io->held = one.held;
+	io->waiting = one.waiting;
 	if (*traps)
 		return -1;
 	*whole = r.rax >= 0 && (uint64_t)r.rax == one.len;
@@ -88,6 +96,7 @@ int stream_many(struct io *io)
 	if (!done && traps)
 		return TRAP;
 	if (traps) {
+		wait_end(io);
 		n = gz_trap(r->rax, (uint64_t)io->fd, (uint64_t)&m[done], vlen - done,
 			    (uint32_t)flags, receives ? r->r8 : 0, 0);
 		done += n > 0 ? (uint32_t)n : 0;

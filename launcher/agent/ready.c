@@ -118,10 +118,11 @@ struct wait {
 	uint32_t n;
 	uint32_t natives; /* how many are not in the rings */
 	struct pollfd asked[POLLS];
-	int number[POLLS];	  /* by which each is asked of: the program's, or a duplicate */
-	uint32_t nheld;		  /* so many have one */
-	int16_t slot[POLLS];	  /* -1: none */
-	uint32_t wait_gen[POLLS]; /* of those in the rings, as set_wait_begin() has it */
+	int number[POLLS];	/* by which each is asked of: the program's, or a duplicate */
+	uint32_t nheld;		/* so many have one */
+	int16_t slot[POLLS];	/* -1: none */
+	int16_t counted[POLLS]; /* the slot where this thread is, as waiting[]; -1: none */
+	struct waiting waiting[POLLS];
 	int16_t left[POLLS];	  /* slots that left the rings, where this thread is counted, */
 	uint32_t left_gen[POLLS]; /* as left_begin() has it */
 	uint32_t nleft;
@@ -281,28 +282,40 @@ static bool is_to_hold(const struct wait *w, uint32_t k)
 	return !is_held(w, k) && is_set_held_up((uint32_t)w->slot[k]);
 }
 
-/* Whoever closes a number of those in the rings waits for end_wait(). */
+static void count_out_of(struct wait *w, uint32_t k)
+{
+	if (w->counted[k] >= 0)
+		set_wait_end((uint32_t)w->counted[k], &w->waiting[k]);
+	w->counted[k] = -1;
+}
+
+/* Whoever closes a number of those in the rings waits from here on. */
 static void begin_wait(struct wait *w)
 {
-	for (uint32_t k = 0; k < w->n; k++)
-		if (w->slot[k] >= 0 && !is_held(w, k))
-			w->wait_gen[k] = set_wait_begin((uint32_t)w->slot[k]);
+	for (uint32_t k = 0; k < w->n; k++) {
+		if (w->counted[k] != w->slot[k])
+			count_out_of(w, k);
+		if (w->slot[k] < 0 || w->counted[k] >= 0 || is_held(w, k))
+			continue;
+		w->waiting[k] = set_wait_begin((uint32_t)w->slot[k]);
+		w->counted[k] = w->slot[k];
+	}
 }
 
 /* The file of one that is being closed is this call's from here on. */
-static void end_wait(struct wait *w)
+static void pause_wait(struct wait *w)
 {
 	int fd;
 
 	for (uint32_t k = 0; k < w->n; k++) {
-		if (w->slot[k] < 0 || is_held(w, k))
+		if (w->slot[k] < 0 || !is_to_hold(w, k))
 			continue;
-		fd = is_to_hold(w, k) ? duplicate(w->fds[k].fd) : -1;
+		fd = duplicate(w->fds[k].fd);
 		if (fd >= 0) {
 			w->number[k] = fd;
 			w->nheld++;
 		}
-		set_wait_end((uint32_t)w->slot[k], w->wait_gen[k]);
+		count_out_of(w, k);
 	}
 }
 
@@ -455,20 +468,17 @@ static int64_t wait_once(struct wait *w, bool *slept)
 	w->waited = true;
 	begin_wait(w);
 	if (!spin_for(w)) {
-		for (uint32_t k = 0; k < w->n; k++)
-			if (w->slot[k] >= 0)
-				set_wait_sleeps((uint32_t)w->slot[k]);
 		r = doze_for(w);
 		*slept = !r;
 		if (!r)
 			r = sleep_natively(w);
 	}
-	end_wait(w);
+	pause_wait(w);
 	return r;
 }
 
 /* Return: as poll(), or BEGIN_AGAIN: the engine is to be asked */
-static int64_t wait_for(struct wait *w)
+static int64_t wait_counted(struct wait *w)
 {
 	bool now = !w->forever && w->until <= 0, slept;
 	int64_t r;
@@ -502,6 +512,19 @@ static int64_t wait_for(struct wait *w)
 		}
 	}
 	drop_held(w);
+	return r;
+}
+
+/* The same; none is counted any more when it returns. */
+static int64_t wait_for(struct wait *w)
+{
+	int64_t r;
+
+	for (uint32_t k = 0; k < w->n; k++)
+		w->counted[k] = -1;
+	r = wait_counted(w);
+	for (uint32_t k = 0; k < w->n; k++)
+		count_out_of(w, k);
 	return r;
 }
 

@@ -396,7 +396,6 @@ static int64_t ask_shadow(struct io *io)
 		/* From here on bytes bring a token, and who closes the number too. */
 		expect_tokens(s);
 		is_about_to_take(io, true);
-		wait_sleeps(io);
 		if (is_held_up(io))
 			r = 1;
 		else if (!is_number_of(io->fd, io->i))
@@ -452,7 +451,6 @@ static int64_t doze_empty(const struct io *io)
 	if (io->flags & MSG_DONTWAIT || s->error || __atomic_load_n(&s->timed, __ATOMIC_RELAXED))
 		return 0;
 	doze_on_slot(&d, s);
-	wait_sleeps(io);
 	if (!is_empty(s) || is_held_up(io) || __atomic_load_n(&s->lane, __ATOMIC_SEQ_CST) != lane)
 		return 1;
 	if (__atomic_load_n(&s->news, __ATOMIC_SEQ_CST) ||
@@ -469,7 +467,7 @@ int64_t await_arrival(struct io *io, bool dozes)
 	if (!await(io))
 		r = dozes ? doze_empty(io) : 0;
 	r = r > 0 ? 2 : r ? r : ask_shadow(io);
-	wait_end(io);
+	wait_pause(io);
 	return r;
 }
 
@@ -528,8 +526,10 @@ int receive(struct io *io)
 		return DONE;
 	}
 	for (;;) {
-		int64_t r = receive_once(io, got);
+		int64_t r;
 
+		wait_pause(io);
+		r = receive_once(io, got);
 		is_about_to_take(io, false);
 		if (r > 0) {
 			got += (uint64_t)r;
@@ -668,7 +668,6 @@ static int64_t doze_full(const struct io *io, uint64_t need, int64_t left)
 		return 0;
 	doze_on_slot(&d, s);
 	__atomic_fetch_or(&l.mine->full, GZ_FULL_RING, __ATOMIC_SEQ_CST);
-	wait_sleeps(io);
 	if (tx_room(s) >= need || d.bell != &l.mine->bell || is_held_up(io) ||
 	    __atomic_load_n(&l.mine->tail, __ATOMIC_SEQ_CST) & GZ_RING_CLOSED)
 		return 1;
@@ -709,7 +708,6 @@ static int64_t wait_for_room(struct io *io, uint64_t need, int64_t left)
 		return r > 0 ? 0 : r;
 	count = __atomic_load_n(&s->room, __ATOMIC_SEQ_CST);
 	want_room(s);
-	wait_sleeps(io);
 	if (tx_room(s) >= need || is_held_up(io) ||
 	    __atomic_load_n(&s->tx_plane, __ATOMIC_SEQ_CST) != GZ_PLANE_RING)
 		return 0;
@@ -734,7 +732,7 @@ int64_t await_room(struct io *io, uint64_t need)
 		return -EAGAIN;
 	wait_begin(io);
 	r = wait_for_room(io, need, left);
-	wait_end(io);
+	wait_pause(io);
 	return r;
 }
 
@@ -773,7 +771,7 @@ int await_urgent_room(struct io *io)
  * left goes into the shadow, as soon as the engine has seen to it that this is right.
  * Return: false, it came back before that
  */
-static bool transmit_natively(const struct io *io, uint64_t *sent)
+static bool transmit_natively(struct io *io, uint64_t *sent)
 {
 	struct gz_slot *s = io->s;
 	uint64_t skip = *sent;
@@ -785,6 +783,7 @@ static bool transmit_natively(const struct io *io, uint64_t *sent)
 		__atomic_store_n(&s->leave, 1, __ATOMIC_SEQ_CST);
 		ask_for_token(io->fd, io->i, GZ_POKE_BYTES);
 	}
+	wait_end(io); /* it may sleep where nobody wakes it */
 	until = now_ns() + LEAVING_NS;
 	while ((plane = __atomic_load_n(&s->tx_plane, __ATOMIC_SEQ_CST)) != GZ_PLANE_NATIVE) {
 		left |= plane != GZ_PLANE_RING;
@@ -840,6 +839,7 @@ static int64_t transmit_by_ring(struct io *io, uint64_t *sent)
 	int yields = 0;
 
 	while (*sent < io->len) {
+		wait_pause(io);
 		n = transmit_once(io, *sent);
 		if (n > 0) {
 			*sent += (uint64_t)n;

@@ -378,6 +378,84 @@ static void epoll_of_a_closed_one(void)
 	}
 }
 
+/* It was woken, and waits again: at any moment of that its number is closed. */
+static void recv_goes_on_twice(void)
+{
+	for (int i = 0; i < 200; i++) {
+		struct waits_on w = {0};
+		int fd[2];
+		pthread_t t;
+
+		tcp_pair(fd);
+		expect_text(fd[0], fd[1], "the first call may take its time");
+		w.fd = fd[1];
+		t = thread(recv_two, &w);
+		wait_asleep(&w);
+		write_all(fd[0], "a", 1);
+		for (volatile int spin = i * 150; spin > 0; spin--)
+			;
+		OK(close(w.fd));
+		sleep_ms(1);
+		write_all(fd[0], "b", 1);
+		join(t);
+		expect_eof(fd[0]);
+		OK(close(fd[0]));
+	}
+}
+
+static struct waits_on in_handler;
+static _Atomic long long close_ms;
+
+static void close_in_handler(int sig)
+{
+	long long start = now_ms();
+
+	(void)sig;
+	OK(close(in_handler.fd));
+	close_ms = now_ms() - start;
+}
+
+static void *wait_for_handler(void *arg)
+{
+	struct epoll_event ev;
+	char c;
+
+	in_handler.tid = gettid();
+	return (void *)(intptr_t)(arg ? epoll_wait(in_handler.fd, &ev, 1, 1000)
+				      : recv(in_handler.fd, &c, 1, 0));
+}
+
+/* A handler that closes what its own thread waits for does not wait for itself. */
+static void closed_by_a_handler(void)
+{
+	struct sigaction sa = {.sa_handler = close_in_handler};
+
+	OK(sigaction(SIGUSR1, &sa, NULL));
+	for (int i = 0; i < 4 * ROUNDS; i++) {
+		bool epolls = i % 2;
+		pthread_t t;
+		int fd[2];
+
+		tcp_pair(fd);
+		expect_text(fd[0], fd[1], "the first call may take its time");
+		in_handler.tid = 0;
+		in_handler.fd = epolls ? epoll_of(fd[1], 1) : fd[1];
+		close_ms = -1;
+		t = thread(wait_for_handler, epolls ? fd : NULL);
+		while (!in_handler.tid)
+			sched_yield();
+		for (volatile int spin = i * 2000; spin > 0; spin--)
+			;
+		CHECK_EQ(pthread_kill(t, SIGUSR1), 0);
+		/* It may end by the signal, or find that its number is bad. */
+		CHECK((intptr_t)join(t) <= 0);
+		CHECK(close_ms >= 0 && close_ms < 300);
+		OK(close(fd[0]));
+		if (epolls)
+			OK(close(fd[1]));
+	}
+}
+
 #define MAKERS 3
 
 static void *make_and_close(void *arg)
@@ -422,4 +500,4 @@ static void many_epolls(void)
 CHECK_MAIN(CASE(send_goes_on), CASE(recv_takes_its_own), CASE(poll_goes_on),
 	   ASIDE(poll_has_its_time), CASE(poll_for_room_goes_on), CASE(select_goes_on),
 	   CASE(epoll_goes_on), ASIDE(epoll_has_its_time), CASE(epoll_of_a_closed_one),
-	   CASE(many_epolls))
+	   CASE(recv_goes_on_twice), CASE(closed_by_a_handler), CASE(many_epolls))
