@@ -65,7 +65,7 @@ static void usage(void)
 	      "                      the stack, if the process also accepts what waits in them\n"
 	      "      --wait          With --attach PID: end when the process ends, not at once\n"
 	      "      --ring          Bytes go through shared memory where that can be, see\n"
-	      "                      docs/design.md\n"
+	      "                      docs/rings.md\n"
 	      "      --relay         Bytes go through the relay plane\n"
 	      "                      (default: as `plane:' of the engine's configuration says)\n"
 	      "  -v, --verbose       Say what is done\n"
