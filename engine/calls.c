@@ -510,11 +510,13 @@ static int64_t do_shutdown(struct gz_call_ctx *c)
 		return -ENOTCONN;
 	}
 	/* The flag first: the HUP that may follow is not the last close. */
-	if (wr)
-		atomic_store(&s->app_shut_wr, true);
 	if (wr) {
+		atomic_store(&s->app_shut_wr, true);
 		gz_plane_stop_sending(s); /* the shadow says EPIPE */
-		/* And it takes no bell any more. */
+	}
+	/* It takes no bell any more; nor can a shadow that is shut have what is unread, at the
+	 * close. */
+	if (wr || gz_plane_unread(s)) {
 		if (gz_plane_is_ring(s))
 			gz_off_sock(s, GZ_OFF_HALF);
 		gz_plane_leave(s, c->fd);
