@@ -164,25 +164,29 @@ static void poll_goes_on(void)
 	}
 }
 
+/* A thread waits for @number in @call, and it is closed: that has its time, and returns @want. */
+static void has_its_time(void *(*call)(void *), int number, int i, intptr_t want)
+{
+	struct waits_on w = {.fd = number};
+	long long start = now_ms();
+	pthread_t t = thread(call, &w);
+
+	let_wait(&w, i);
+	OK(close(w.fd));
+	CHECK_EQ((intptr_t)join(t), want);
+	CHECK(now_ms() - start >= TIME_MS);
+}
+
 static void poll_has_its_time(void)
 {
 	poll_ms = TIME_MS;
 	poll_events = POLLIN;
 	for (int i = 0; i < 2; i++) {
-		struct waits_on w = {0};
-		long long start;
 		int fd[2];
-		pthread_t t;
 
 		tcp_pair(fd);
 		expect_text(fd[0], fd[1], "the first call may take its time");
-		w.fd = fd[1];
-		start = now_ms();
-		t = thread(poll_it, &w);
-		let_wait(&w, i);
-		OK(close(w.fd));
-		CHECK_EQ((intptr_t)join(t), POLLNVAL);
-		CHECK(now_ms() - start >= TIME_MS);
+		has_its_time(poll_it, fd[1], i, POLLNVAL);
 		expect_eof(fd[0]);
 		OK(close(fd[0]));
 	}
@@ -330,20 +334,11 @@ static void epoll_has_its_time(void)
 {
 	epoll_ms = TIME_MS;
 	for (int i = 0; i < 2; i++) {
-		struct waits_on w = {0};
-		long long start;
 		int fd[2];
-		pthread_t t;
 
 		tcp_pair(fd);
 		expect_text(fd[0], fd[1], "the first call may take its time");
-		w.fd = epoll_of(fd[1], 1);
-		start = now_ms();
-		t = thread(epoll_it, &w);
-		let_wait(&w, i);
-		OK(close(w.fd));
-		CHECK_EQ((uintptr_t)join(t), 0);
-		CHECK(now_ms() - start >= TIME_MS);
+		has_its_time(epoll_it, epoll_of(fd[1], 1), i, 0);
 		expect_text(fd[0], fd[1], "still there");
 	}
 }
