@@ -174,3 +174,18 @@ dispatch_counter() {
 }
 
 dispatch_has() { [ "$(dispatch_counter "$1")" = "$2" ]; }
+
+# none_lost FILE - Of the pings in FILE, printed without -q, each but the last three has its reply: SIGINT ends
+# ping(8) with replies under way, and its summary counts those as lost
+none_lost() {
+	assert_eq "$(awk 'match($0, /icmp_seq=[0-9]+/) {
+			n = substr($0, RSTART + 9, RLENGTH - 9) + 0
+			if (/bytes from/) seen[n] = 1
+			if (n > last) last = n
+		}
+		/ packets transmitted/ { sent = $1 }
+		END {
+			for (n = 1; n <= sent - 3; n++) if (!(n in seen)) printf "%d ", n
+			if (sent < 20 || last > sent) printf "%d sent", sent
+		}' "$1")" "" "pings that were lost"
+}
