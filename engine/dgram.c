@@ -59,6 +59,14 @@ socklen_t gz_dgram_inner(const struct gz_sock *s, uint32_t name, bool native,
 	return gz_addr_sockaddr(s->family, end, ss);
 }
 
+socklen_t gz_dgram_inner_peer(const struct gz_sock *s, struct sockaddr_storage *ss)
+{
+	struct gz_end end = {.addr = gz_name_v6(s->dgram.alias, !gz_end_is_v4(s->peer)),
+			     .port = s->peer.port ? htons(GZ_ALIAS_PORT) : 0};
+
+	return gz_addr_sockaddr(s->family, end, ss);
+}
+
 /* A shadow for @s.  Return: descriptor or -errno */
 static int new_shadow(struct gz_sock *s, int flags)
 {
@@ -322,7 +330,7 @@ int64_t gz_dgram_target(struct gz_call_ctx *c, uint64_t addr, int len, struct gz
 		err = gz_dgram_family_fits(s, *peer);
 	if (err)
 		return err;
-	if (!peer->port && !s->dgram.ping)
+	if (!peer->port && !connecting && !s->dgram.ping)
 		return -EINVAL;
 	if (gz_end_is_any(*peer)) {
 		lo = gz_addr_loopback(gz_end_is_v4(*peer) || gz_end_is_v4(s->local));
@@ -612,7 +620,7 @@ static int64_t do_connect(struct gz_call_ctx *c)
 	s->peer = peer;
 	gz_claim_move(s, local);
 	gz_sock_set_state(s, GZ_ESTABLISHED);
-	len = gz_dgram_inner(s, alias, !gz_end_is_v4(peer), &ss);
+	len = gz_dgram_inner_peer(s, &ss);
 	r = connect(c->fd, (struct sockaddr *)&ss, len) < 0 ? -errno : 0;
 	if (old)
 		gz_alias_unpin(old);

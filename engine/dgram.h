@@ -47,6 +47,8 @@ void gz_dgram_replay(struct gz_sock *s, int shadow, int fd);
 /** An alias as the shadow's family has it, @native or IPv4.  Return: its length */
 socklen_t gz_dgram_inner(const struct gz_sock *s, uint32_t name, bool native,
 			 struct sockaddr_storage *ss);
+/** The name that the shadow of the connected @s is connected to; @s locked.  Return: its length */
+socklen_t gz_dgram_inner_peer(const struct gz_sock *s, struct sockaddr_storage *ss);
 
 /** An integer option of the shadow @fd, 0 if it has none */
 int gz_dgram_option(int fd, int level, int opt);

@@ -120,11 +120,16 @@ bool gz_udp_by_v6(const struct gz_sock *s, struct gz_end peer)
 	return !gz_end_is_v4(peer) && !s->dgram.old_peer;
 }
 
+bool gz_udp_is_peer(const struct gz_sock *s, struct gz_end end)
+{
+	return gz_end_same_addr(s->peer, end) && (!s->peer.port || s->peer.port == end.port);
+}
+
 bool gz_udp_inject(struct gz_sock *s, const struct gz_datagram *d)
 {
 	struct gz_inner ip = {
 	    .v6 = gz_udp_by_v6(s, d->src),
-	    .src = gz_end_equal(d->src, s->peer) ? s->dgram.alias : 0,
+	    .src = gz_udp_is_peer(s, d->src) ? s->dgram.alias : 0,
 	    .proto = IPPROTO_UDP,
 	    .ttl = d->ttl,
 	    .tos = d->tos,
@@ -132,10 +137,9 @@ bool gz_udp_inject(struct gz_sock *s, const struct gz_datagram *d)
 	uint8_t h[UDP_HEADER];
 	struct iovec v[IOV_MAX_HERE + 1] = {{h, sizeof(h)}};
 	struct gz_end peer = d->src, local = d->dst;
-	unsigned sport = GZ_ALIAS_PORT;
+	unsigned sport = ip.src && s->peer.port ? GZ_ALIAS_PORT : ntohs(peer.port);
 
 	if (!ip.src) {
-		sport = ntohs(peer.port);
 		peer.port = local.port = 0;
 		ip.src = gz_alias_get(peer, local, gz_udp_came_to(d), false);
 	}
@@ -228,7 +232,7 @@ static int score(struct gz_sock *s, const struct gz_datagram *d)
 		n += 8; /* Linux looks for these first, in a table of their own */
 	}
 	if (gz_sock_state(s) == GZ_ESTABLISHED) {
-		if (!gz_end_equal(s->peer, d->src))
+		if (!gz_udp_is_peer(s, d->src))
 			return -1;
 		n += 4;
 	} else if (s->dgram.old_peer && !gz_end_is_v4(d->src) &&

@@ -68,6 +68,9 @@ void gz_udp_forward(struct gz_sock *s, struct gz_datagram *d, struct gz_end loca
 void gz_udp_take_all(void);
 /** Does @s hear of @peer by IPv6? */
 bool gz_udp_by_v6(const struct gz_sock *s, struct gz_end peer);
+/** Is @end whom @s is connected to?  Of a peer with port 0 any port is (compute_score()); @s locked
+ */
+bool gz_udp_is_peer(const struct gz_sock *s, struct gz_end end);
 /** Put @d into the shadow's queue; @s locked.  Return: false, it has no room */
 bool gz_udp_inject(struct gz_sock *s, const struct gz_datagram *d);
 /** The same with a byte that only says: look at the ring */

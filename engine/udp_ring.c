@@ -657,7 +657,7 @@ static bool inject_stranger(struct gz_sock *s, int fd, const struct gz_datagram 
 	struct sockaddr none = {.sa_family = AF_UNSPEC};
 	uint32_t before = charged(fd);
 	struct sockaddr_storage ss;
-	socklen_t len = gz_dgram_inner(s, s->dgram.alias, !gz_end_is_v4(s->peer), &ss);
+	socklen_t len = gz_dgram_inner_peer(s, &ss);
 	bool done;
 
 	connect(fd, &none, sizeof(none));
@@ -692,7 +692,7 @@ static void into_shadow(struct gz_sock *s, int fd, const struct gz_dgram_head *h
 	if (!gz_end_is_v4(d.dst))
 		d.dst.scope = h->local_scope;
 	d.at = h->flags & GZ_DGRAM_LO ? GZ_AT_LO : (uint8_t)(GZ_AT_PORT + h->iface);
-	stranger = gz_sock_state(s) == GZ_ESTABLISHED && !gz_end_equal(d.src, s->peer);
+	stranger = gz_sock_state(s) == GZ_ESTABLISHED && !gz_udp_is_peer(s, d.src);
 	if (!(stranger ? inject_stranger(s, fd, &d, until) : gz_udp_inject(s, &d)))
 		gz_count(GZ_C_UDP_DROPPED);
 }

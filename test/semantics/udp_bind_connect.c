@@ -163,6 +163,39 @@ static void connected_hears_its_peer_only(void)
 	udp_silent(c);
 }
 
+/*
+ * connect() to port 0, as getaddrinfo(3) and others do who ask which address they would have
+ * there: the peer is that address with all its ports, and has no name.
+ */
+static void peer_without_port(void)
+{
+	udp_addr a, b, none = udp_address(0), n;
+	socklen_t len = sizeof(n);
+	int s = udp_bound(&a), other = udp_bound(&b), c = udp_socket();
+
+	OK(connect(c, SA(&none), sizeof(none)));
+	CHECK(udp_same_host(udp_name(c), none));
+	CHECK(udp_name(c).PORT);
+	CHECK_ERRNO(getpeername(c, SA(&n), &len), ENOTCONN);
+	CHECK_EQ(poll_bits(c), POLLOUT);
+	for (int i = 0; i < 3; i++) {
+		udp_send(s, "one", udp_name(c));
+		CHECK(udp_same(udp_expect(c, "one"), a));
+		udp_send(other, "another", udp_name(c));
+		CHECK(udp_same(udp_expect(c, "another"), b));
+	}
+	CHECK_ERRNO(sendto(c, "x", 1, 0, SA(&none), sizeof(none)), EINVAL);
+	udp_send(c, "named", a);
+	CHECK(udp_same(udp_expect(s, "named"), udp_name(c)));
+	CHECK_EQ(send(c, "nobody is there", 15, 0), 15);
+	wait_bits(c, POLLERR);
+	CHECK_EQ(socket_error(c), ECONNREFUSED);
+	OK(connect(c, SA(&a), sizeof(a)));
+	udp_send(other, "stranger", udp_name(c));
+	udp_send(s, "peer", udp_name(c));
+	CHECK(udp_same(udp_expect(c, "peer"), a));
+}
+
 /* What was sent before another connect() goes where it was sent to. */
 static void reconnect_keeps_order(void)
 {
@@ -455,7 +488,8 @@ static void broadcast_reaches_all(void)
 
 CHECK_MAIN(CASE(names), CASE(refused_with_a_port), CASE(conflicts), CASE(bound_to_nowhere),
 	   CASE(released_by_close), CASE(most_specific_gets_it),
-	   ASIDE(connected_hears_its_peer_only), CASE(reconnect_keeps_order),
-	   CASE(connect_keeps_the_queue), CASE(disconnect), CASE(failed_bind_forgets),
-	   CASE(disconnect_keeps_what_was_sent), CASE(another_port_after_it), CASE(refused),
-	   CASE(refused_wakes_a_recv), CASE(shut), CASE(reuseport_spreads) BROADCAST)
+	   ASIDE(connected_hears_its_peer_only), CASE(peer_without_port),
+	   CASE(reconnect_keeps_order), CASE(connect_keeps_the_queue), CASE(disconnect),
+	   CASE(failed_bind_forgets), CASE(disconnect_keeps_what_was_sent),
+	   CASE(another_port_after_it), CASE(refused), CASE(refused_wakes_a_recv), CASE(shut),
+	   CASE(reuseport_spreads) BROADCAST)
