@@ -15,6 +15,8 @@
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "engine/address.h"
 #include "engine/app.h"
@@ -24,6 +26,8 @@
 #include "engine/segment.h"
 #include "engine/sock.h"
 #include "engine/worker.h"
+
+#define DEFAULT_MOST 212992 /* net.core.wmem_max and rmem_max of a kernel nobody has tuned */
 
 static bool is(const struct gz_option_row *r, int level, int opt)
 {
@@ -312,6 +316,22 @@ static int congestion_of(const char *name, socklen_t len)
 	return -ENOENT;
 }
 
+/* SO_SNDBUF or SO_RCVBUF that the kernel gives at most: net.core.wmem_max, net.core.rmem_max,
+ * which not every namespace can read */
+static int kernels_most(int opt)
+{
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0), most = INT_MAX;
+	socklen_t len = sizeof(most);
+
+	if (fd < 0)
+		return DEFAULT_MOST;
+	if (setsockopt(fd, SOL_SOCKET, opt, &most, len) < 0 ||
+	    getsockopt(fd, SOL_SOCKET, opt, &most, &len) < 0)
+		most = 2 * DEFAULT_MOST;
+	close(fd);
+	return most / 2;
+}
+
 int gz_option_set(struct gz_sock *s, int shadow, pid_t tid, int level, int opt, const void *val,
 		  socklen_t len)
 {
@@ -384,12 +404,10 @@ int gz_option_set(struct gz_sock *s, int shadow, pid_t tid, int level, int opt, 
 			return -r->set_error;
 		break;
 	case BUFSIZE: {
-		int max = 212992; /* net.core.[rw]mem_max */
+		int max = r->hi ? INT_MAX / 2 : kernels_most(opt);
 
 		if (r->hi && !gz_app_capable(tid, CAP_NET_ADMIN))
 			return -EPERM;
-		if (r->hi)
-			max = INT_MAX / 2;
 		v = v < 0 && r->hi ? 0 : v;
 		v = (unsigned)v > (unsigned)max ? max : v;
 		v = v * 2 < r->lo ? r->lo : v * 2;

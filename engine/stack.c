@@ -348,9 +348,11 @@ void gz_stack_options(struct gz_sock *s)
 void gz_stack_grow(struct gz_sock *s)
 {
 	const struct tcp_pcb *p = s->flow ? gz_pcb_look(s->flow) : NULL;
-	uint32_t size = s->tx.size;
+	uint32_t size = s->tx.size, most = GZ_TX_MOST;
 
-	if (!p || s->opt.sndbuf_set || size >= GZ_TX_MOST || s->flow->measure.min_rtt < LONG_TRIP ||
+	if (s->opt.sndbuf_set)
+		most = LWIP_MIN(most, (uint32_t)s->opt.sndbuf / 2);
+	if (!p || size >= most || s->flow->measure.min_rtt < LONG_TRIP ||
 	    LWIP_MIN(gz_bbr_window(p, &s->flow->measure), p->snd_wnd) < size / 4 * 3 ||
 	    p->snd_nxt - p->lastack < size / 2)
 		return;

@@ -4,12 +4,12 @@
 
     receive_window.py serve ADDRESS PORT [RCVBUF]   says "ready"; answers each connection
                                                     with the SHA-256 of what it sent
-    receive_window.py send ADDRESS PORT MEGABYTES TRICKLE
+    receive_window.py send ADDRESS PORT MEGABYTES TRICKLE [SNDBUF]
                                                     as fast as it goes, then after a pause
                                                     TRICKLE pieces of 64 KB, one every 25 ms;
                                                     prints the largest window of the first
-                                                    part, the last one of the second, and
-                                                    the MSS
+                                                    part, the last one of the second, the
+                                                    MSS, and the most that was under way
 """
 import hashlib
 import random
@@ -45,16 +45,20 @@ def serve(address, port, rcvbuf=None):
         s.close()
 
 
-def send(address, port, megabytes, trickle):
-    s = socket.create_connection((address, int(port)))
+def send(address, port, megabytes, trickle, sndbuf=None):
+    s = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
+    if sndbuf:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, int(sndbuf))
+    s.connect((address, int(port)))
     data = random.Random(1).randbytes(1 << 16)
     digest = hashlib.sha256()
-    largest = 0
+    largest = under_way = 0
     for i in range(int(megabytes) * 16):
         piece = data[i % 97:] + data[:i % 97]
         digest.update(piece)
         s.sendall(piece)
         largest = max(largest, info(s, SND_WND))
+        under_way = max(under_way, info(s, UNACKED) * info(s, SND_MSS))
     for i in range(int(trickle)):
         while info(s, UNACKED):
             time.sleep(0.01)
@@ -63,7 +67,7 @@ def send(address, port, megabytes, trickle):
         s.sendall(data)
     s.shutdown(socket.SHUT_WR)
     assert s.recv(32, socket.MSG_WAITALL) == digest.digest(), "other bytes arrived"
-    print(largest, info(s, SND_WND), info(s, SND_MSS))
+    print(largest, info(s, SND_WND), info(s, SND_MSS), under_way)
 
 
 {"serve": serve, "send": send}[sys.argv[1]](*sys.argv[2:])

@@ -10,6 +10,7 @@
 
 FIRST=$((256 * 1024))
 LONG=1250000 # bytes; what 10 Gbit/s and 1 ms hold
+LARGE=2097152
 
 # serve RCVBUF COMMAND... - a server of port 7000, with COMMAND in front of it; "": no SO_RCVBUF
 serve() {
@@ -46,6 +47,26 @@ is_pinned() {
 	[ "$largest" -le $((128 * 1024)) ] || fail "$1: SO_RCVBUF of 64 KB, a window of $largest"
 }
 
+# sends MEGABYTES SNDBUF LEAST - of what ours sends to the kernel more than LEAST bytes are under
+# way, and no more than the SO_SNDBUF that is told, which is twice what was asked for
+sends() {
+	local out try under_way=0
+	for try in 1 2 3 4 5; do
+		out=$(gz e python3 "$TEST_DIR/net/receive_window.py" send 10.1.0.1 7001 "$1" 0 "$2") ||
+			fail "our sender: $out"
+		read -r _ _ _ under_way <<<"$out"
+		echo "SO_SNDBUF of $2: $under_way under way"
+		[ "$under_way" -le $((2 * $2)) ] || fail "$under_way bytes under way"
+		[ "$under_way" -le "$3" ] || return 0
+	done
+	fail "SO_SNDBUF of $2: $under_way bytes under way after $try tries"
+}
+
+# is_large WHO - by SO_RCVBUF of 2 MB, if the kernel gives that
+is_large() {
+	[ "$(cat /proc/sys/net/core/rmem_max)" -lt $LARGE ] || grows "$1"
+}
+
 bad_wire 10.1.0.2/24
 forward 1 delay=10 delay=10
 serve "" in_ns stack
@@ -53,6 +74,9 @@ grows kernel
 end "$SERVER"
 serve 65536 in_ns stack
 is_pinned kernel
+end "$SERVER"
+serve $LARGE in_ns stack
+is_large kernel
 end "$SERVER"
 
 in_ns stack ip address flush dev ve1
@@ -66,6 +90,15 @@ assert [ "$last" -le $FIRST ]
 end "$SERVER"
 serve 65536 gz e
 is_pinned ours
+end "$SERVER"
+serve $LARGE gz e
+is_large ours
+end "$SERVER"
+background sink in_ns peer python3 "$TEST_DIR/net/receive_window.py" serve 10.1.0.1 7001
+SERVER=$PID
+wait_line sink ready
+sends 1 65536 32768
+[ "$(cat /proc/sys/net/core/wmem_max)" -lt $LARGE ] || sends 24 $LARGE $((2 * FIRST))
 end "$SERVER"
 stop_engine e
 

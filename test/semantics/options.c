@@ -2,6 +2,8 @@
  *
  * options.c - getsockopt(2), setsockopt(2): values, limits, lengths, inheritance
  */
+#include <limits.h>
+
 #include "check.h"
 
 static void what_it_is(void)
@@ -110,6 +112,38 @@ static void buffers_double(void)
 	CHECK_EQ(get_option(fd, SOL_SOCKET, SO_RCVBUF), 2304);
 	set_option(fd, SOL_SOCKET, SO_SNDBUF, 1);
 	CHECK_EQ(get_option(fd, SOL_SOCKET, SO_SNDBUF), 4608);
+}
+
+static int kernels(const char *name)
+{
+	char path[64];
+	int n = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/sys/net/core/%s", name);
+	f = fopen(path, "re");
+	if (!f)
+		check_skip("this namespace does not tell net.core's limits");
+	CHECK_EQ(fscanf(f, "%d", &n), 1);
+	fclose(f);
+	return n;
+}
+
+/* What is beyond the kernel's limit is the limit; negative is beyond all. */
+static void buffers_have_a_limit(void)
+{
+	const int most = kernels("rmem_max"), most_sent = kernels("wmem_max"), fd = tcp_socket();
+
+	for (int i = 0; i < 2; i++) {
+		set_option(fd, SOL_SOCKET, SO_RCVBUF, i ? -1 : INT_MAX);
+		CHECK_EQ(get_option(fd, SOL_SOCKET, SO_RCVBUF), 2 * most);
+		set_option(fd, SOL_SOCKET, SO_RCVBUF, most - 1);
+		CHECK_EQ(get_option(fd, SOL_SOCKET, SO_RCVBUF), 2 * most - 2);
+		set_option(fd, SOL_SOCKET, SO_SNDBUF, i ? -1 : INT_MAX);
+		CHECK_EQ(get_option(fd, SOL_SOCKET, SO_SNDBUF), 2 * most_sent);
+		set_option(fd, SOL_SOCKET, SO_SNDBUF, most_sent - 1);
+		CHECK_EQ(get_option(fd, SOL_SOCKET, SO_SNDBUF), 2 * most_sent - 2);
+	}
 }
 
 static void linger(void)
@@ -332,7 +366,7 @@ static void while_bytes_go(void)
 }
 
 CHECK_MAIN(CASE(what_it_is), CASE(booleans), CASE(numbers), CASE(keepalive_defaults),
-	   CASE(out_of_range), CASE(buffers_double), CASE(linger), CASE(timeouts), CASE(unknown),
-	   CASE(short_lengths), CASE(truncated_get), CASE(error_clears), CASE(accepted_inherits),
-	   CASE(info_tells_the_state), CASE(segment_size), CASE(corked_data_waits),
-	   CASE(while_bytes_go))
+	   CASE(out_of_range), CASE(buffers_double), CASE(buffers_have_a_limit), CASE(linger),
+	   CASE(timeouts), CASE(unknown), CASE(short_lengths), CASE(truncated_get),
+	   CASE(error_clears), CASE(accepted_inherits), CASE(info_tells_the_state),
+	   CASE(segment_size), CASE(corked_data_waits), CASE(while_bytes_go))
