@@ -57,6 +57,7 @@ struct io {
 	bool held;		/* @fd is a duplicate of its own (held.c) */
 	uint32_t take_gen;	/* as count_in() gave it */
 	struct waiting waiting; /* as set_wait_begin() did */
+	uint64_t mask;		/* the program's, while @held: hold_signals() */
 	int64_t until;		/* ns: so long send() waits for room; 0: it has not begun */
 };
 
@@ -360,7 +361,7 @@ void left_end(struct gz_slot *s, uint32_t gen);
 /** Ask the engine whether it comes back, if it is time. */
 void ask_back(int fd, struct gz_slot *s);
 /** The kernel's call.  Return: DONE, with rax, or AGAIN */
-int left_call(const struct io *io, bool receives);
+int left_call(struct io *io, bool receives);
 
 /* --- held.c: calls that go on after their number was closed --------------------------- */
 
@@ -397,6 +398,21 @@ bool is_set_held_up(uint32_t i);
 /** A duplicate, by a number that no program expects to get.  Return: -1, there is none */
 int duplicate(int fd);
 void close_duplicate(int fd);
+/**
+ * hold_signals() - A duplicate is this call's from here on, and who closed the number may send a
+ * signal
+ * @mask:	The program's; it is to be that of whatever sleeps until release_signals()
+ *
+ * That signal is to end the call, as it would the kernel's, wherever in the agent the thread is.
+ */
+void hold_signals(uint64_t *mask);
+void release_signals(const uint64_t *mask);
+/** The same of a call that is held, before a sleep that cannot have its mask.  Return: false, one
+ * came: -EINTR */
+bool let_signals(struct io *io);
+/** Until the shadow of a call that is held can be read, or @us have passed; -1: for ever.  Return:
+ * as ppoll() */
+int64_t sleep_held(const struct io *io, int64_t us);
 /** @fd, of slot @i's socket, is about to be closed: calls of this process that wait there go on. */
 void hand_over(int fd, uint32_t i);
 

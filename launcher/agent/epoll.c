@@ -334,8 +334,9 @@ static int64_t filter(struct gz_epoll *ep, int epfd, uint32_t gone, struct epoll
 struct ask {
 	struct gz_epoll *ep;
 	int epfd;
-	bool held;  /* @epfd is a duplicate of its own (held.c) */
-	bool waits; /* it is counted there, as @waiting */
+	bool held;	    /* @epfd is a duplicate of its own (held.c) */
+	uint64_t held_mask; /* the program's, then: hold_signals() */
+	bool waits;	    /* it is counted there, as @waiting */
 	struct waiting waiting;
 	uint32_t gen;
 	struct epoll_event *out;
@@ -389,7 +390,7 @@ static int64_t doze_for(struct ask *a)
 	struct doze d;
 	int64_t r;
 
-	if (a->mask || __atomic_load_n(&a->ep->eager, __ATOMIC_RELAXED))
+	if (a->mask || a->held || __atomic_load_n(&a->ep->eager, __ATOMIC_RELAXED))
 		return 0;
 	if (a->ep->no_doze) {
 		a->ep->no_doze--;
@@ -419,6 +420,7 @@ static int64_t doze_for(struct ask *a)
  */
 static int64_t sleep_natively(struct ask *a, bool nap, bool *over)
 {
+	bool masked = a->held && !a->mask;
 	struct timespec ts, *timeout = NULL;
 	int64_t r = 1, left = INT64_MAX;
 	uint32_t gone;
@@ -452,8 +454,9 @@ static int64_t sleep_natively(struct ask *a, bool nap, bool *over)
 		}
 		gone = __atomic_load_n(&a->ep->gone, __ATOMIC_SEQ_CST);
 		r = gz_sleep(SYS_epoll_pwait2, (uint64_t)a->epfd, (uint64_t)a->out,
-			     a->max < BATCH ? a->max : BATCH, (uint64_t)timeout, a->mask,
-			     a->mask_size);
+			     a->max < BATCH ? a->max : BATCH, (uint64_t)timeout,
+			     masked ? (uint64_t)&a->held_mask : a->mask,
+			     masked ? sizeof(a->held_mask) : a->mask_size);
 		*over = r == 0 && !nap;
 		if (r > 0)
 			r = filter(a->ep, a->epfd, gone, a->out, r, &a->told);
@@ -505,10 +508,13 @@ static int64_t wait_held(struct ask *a, uint32_t *futile, bool *over)
 	n = wait_once(a, futile, over);
 	if (!is_to_hold(a))
 		return n;
+	hold_signals(&a->held_mask);
 	fd = duplicate(a->epfd);
 	if (fd >= 0) {
 		a->epfd = fd;
 		a->held = true;
+	} else {
+		release_signals(&a->held_mask);
 	}
 	wait_over(a);
 	return n;
@@ -611,7 +617,9 @@ int epoll_call(struct regs *r)
 	wait_over(&a);
 	if (epoll_exit(a.ep, a.gen))
 		give_free(a.ep, a.held ? a.epfd : -1);
-	if (a.held)
+	if (a.held) {
 		close_duplicate(a.epfd);
+		release_signals(&a.held_mask);
+	}
 	return rc;
 }

@@ -18,7 +18,11 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <time.h>
 
 #include "launcher/agent/epoll_inner.h"
 
@@ -33,6 +37,40 @@ int duplicate(int fd)
 	if (r < 0)
 		r = call(SYS_fcntl, (uint64_t)fd, F_DUPFD_CLOEXEC, 0, 0);
 	return r < 0 ? -1 : (int)r;
+}
+
+/* But those that a fault of the thread's own raises */
+void hold_signals(uint64_t *mask)
+{
+	const uint64_t all = ~(1ULL << (SIGSEGV - 1) | 1ULL << (SIGBUS - 1) | 1ULL << (SIGILL - 1) |
+			       1ULL << (SIGFPE - 1) | 1ULL << (SIGTRAP - 1));
+
+	call(SYS_rt_sigprocmask, SIG_BLOCK, (uint64_t)&all, (uint64_t)mask, sizeof(all));
+}
+
+void release_signals(const uint64_t *mask)
+{
+	call(SYS_rt_sigprocmask, SIG_SETMASK, (uint64_t)mask, 0, sizeof(*mask));
+}
+
+bool let_signals(struct io *io)
+{
+	uint64_t pending = 0;
+
+	if (!io->held)
+		return true;
+	call(SYS_rt_sigpending, (uint64_t)&pending, sizeof(pending), 0, 0);
+	release_signals(&io->mask);
+	return !(pending & ~io->mask);
+}
+
+int64_t sleep_held(const struct io *io, int64_t us)
+{
+	struct pollfd p = {.fd = io->fd, .events = POLLIN};
+	struct timespec ts = {us / 1000000, us % 1000000 * 1000};
+
+	return gz_sleep(SYS_ppoll, (uint64_t)&p, us < 0, us < 0 ? 0 : (uint64_t)&ts,
+			(uint64_t)&io->mask, sizeof(io->mask), 0);
 }
 
 void close_duplicate(int fd)
@@ -139,11 +177,18 @@ bool is_held_up(const struct io *io)
 
 void wait_end(struct io *io)
 {
-	int fd = is_held_up(io) ? duplicate(io->fd) : -1;
+	bool holds = is_held_up(io);
+	int fd = -1;
 
+	if (holds) {
+		hold_signals(&io->mask);
+		fd = duplicate(io->fd);
+	}
 	if (fd >= 0) {
 		io->fd = fd;
 		io->held = true;
+	} else if (holds) {
+		release_signals(&io->mask);
 	}
 	if (io->waits)
 		set_wait_end(io->i, &io->waiting);
@@ -159,8 +204,11 @@ void wait_pause(struct io *io)
 int let_go(struct io *io, int rc)
 {
 	struct regs *r = io->r;
+	bool goes_on = let_signals(io);
 
-	if (rc == TRAP)
+	if (rc != DONE && !goes_on)
+		r->rax = -EINTR;
+	else if (rc == TRAP)
 		r->rax = gz_trap(r->rax, (uint64_t)io->fd, r->rsi, r->rdx, r->r10, r->r8, r->r9);
 	else if (rc == NATIVE)
 		r->rax = gz_sleep(r->rax, (uint64_t)io->fd, r->rsi, r->rdx, r->r10, r->r8, r->r9);

@@ -88,7 +88,7 @@ static int64_t right_error(struct gz_slot *s, int64_t r)
 	return e ? -(int64_t)e : r;
 }
 
-int left_call(const struct io *io, bool receives)
+int left_call(struct io *io, bool receives)
 {
 	const uint32_t *plane = receives ? &io->s->rx_plane : &io->s->tx_plane;
 	struct regs *r = io->r;
@@ -96,7 +96,9 @@ int left_call(const struct io *io, bool receives)
 
 	if (!left_begin(io->s, plane, &gen))
 		return AGAIN;
-	r->rax = gz_sleep(r->rax, (uint64_t)io->fd, r->rsi, r->rdx, r->r10, r->r8, r->r9);
+	r->rax = let_signals(io)
+		     ? gz_sleep(r->rax, (uint64_t)io->fd, r->rsi, r->rdx, r->r10, r->r8, r->r9)
+		     : -EINTR;
 	left_end(io->s, gen);
 	if (receives)
 		r->rax = right_error(io->s, r->rax);

@@ -53,7 +53,8 @@ static int64_t one_message(struct io *io, struct mmsghdr *m, int flags, bool *wh
 			 .flags = flags,
 			 .waits = io->waits,
 			 .held = io->held,
-			 .waiting = io->waiting};
+			 .waiting = io->waiting,
+			 .mask = io->mask};
 
 	if (!in_space((uint64_t)m, sizeof(*m)) || !is_memory((uint64_t)m, sizeof(*m), MAY_WRITE))
 		return -EFAULT;
@@ -62,6 +63,7 @@ static int64_t one_message(struct io *io, struct mmsghdr *m, int flags, bool *wh
 	io->waits = one.waits;
 	io->held = one.held;
 	io->waiting = one.waiting;
+	io->mask = one.mask;
 	if (*traps)
 		return -1;
 	*whole = r.rax >= 0 && (uint64_t)r.rax == one.len;

@@ -120,6 +120,7 @@ struct wait {
 	struct pollfd asked[POLLS];
 	int number[POLLS];	/* by which each is asked of: the program's, or a duplicate */
 	uint32_t nheld;		/* so many have one */
+	uint64_t held_mask;	/* the program's, while some have: hold_signals() */
 	int16_t slot[POLLS];	/* -1: none */
 	int16_t counted[POLLS]; /* the slot where this thread is, as waiting[]; -1: none */
 	struct waiting waiting[POLLS];
@@ -310,10 +311,14 @@ static void pause_wait(struct wait *w)
 	for (uint32_t k = 0; k < w->n; k++) {
 		if (w->slot[k] < 0 || !is_to_hold(w, k))
 			continue;
+		if (!w->nheld)
+			hold_signals(&w->held_mask);
 		fd = duplicate(w->fds[k].fd);
 		if (fd >= 0) {
 			w->number[k] = fd;
 			w->nheld++;
+		} else if (!w->nheld) {
+			release_signals(&w->held_mask);
 		}
 		count_out_of(w, k);
 	}
@@ -321,6 +326,8 @@ static void pause_wait(struct wait *w)
 
 static void drop_held(struct wait *w)
 {
+	if (w->nheld)
+		release_signals(&w->held_mask);
 	for (uint32_t k = 0; w->nheld && k < w->n; k++) {
 		if (!is_held(w, k))
 			continue;
@@ -380,7 +387,7 @@ static int only_one(const struct wait *w)
 static int64_t doze_for(const struct wait *w)
 {
 	uint32_t us = w->natives ? DOZE_MIXED_US : DOZE_US;
-	int one = w->mask ? -1 : only_one(w);
+	int one = w->mask || w->nheld ? -1 : only_one(w);
 	struct doze d;
 
 	if (one < 0)
@@ -414,6 +421,7 @@ static void expect_no_more(const struct wait *w)
 /* Sleep until something may be there.  Return: 0, it is the time; -errno */
 static int64_t sleep_natively(struct wait *w)
 {
+	bool masked = w->nheld && !w->mask;
 	struct timespec ts, *timeout = NULL;
 	int64_t left, r;
 
@@ -442,8 +450,9 @@ static int64_t sleep_natively(struct wait *w)
 		ts = (struct timespec){left / 1000000000, left % 1000000000};
 		timeout = &ts;
 	}
-	r = gz_sleep(SYS_ppoll, (uint64_t)w->asked, w->n, (uint64_t)timeout, w->mask, w->mask_size,
-		     0);
+	r = gz_sleep(SYS_ppoll, (uint64_t)w->asked, w->n, (uint64_t)timeout,
+		     masked ? (uint64_t)&w->held_mask : w->mask,
+		     masked ? sizeof(w->held_mask) : w->mask_size, 0);
 	expect_no_more(w);
 	if (r <= 0)
 		return r;

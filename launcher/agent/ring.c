@@ -28,9 +28,10 @@
 #define LEAVING_NS 1000000000LL
 #define MOVING_NS 100000000LL
 #define DOZE_US 20000
-#define FUTILE 100  /* looks at a shadow that says what is not so */
-#define FAULT (-2)  /* a buffer is bad */
-#define LOCKED (-3) /* another thread is there, or this one in a frame below */
+#define HELD_US 5000 /* between looks at room of a call whose number was closed */
+#define FUTILE 100   /* looks at a shadow that says what is not so */
+#define FAULT (-2)   /* a buffer is bad */
+#define LOCKED (-3)  /* another thread is there, or this one in a frame below */
 
 bool lock_as(uint32_t *l, uint32_t who)
 {
@@ -384,13 +385,35 @@ void keep_error(const struct io *io, int64_t r)
 	news_of(io->i, POLLHUP | POLLERR);
 }
 
-/* What the shadow says of an empty ring: 1, look again; else the call's result */
+/* Is there a byte in the shadow, or its end?  Return: as recv() that waits; 2, there was */
+static int64_t peek_shadow(struct io *io)
+{
+	bool held = io->held && !(io->flags & MSG_DONTWAIT);
+	bool timed = held && __atomic_load_n(&io->s->timed, __ATOMIC_RELAXED);
+	int flags = MSG_PEEK | (io->flags & MSG_DONTWAIT);
+	int64_t r = 0;
+	char byte;
+
+	if (timed && !let_signals(io))
+		r = -EINTR; /* its time is the shadow's to know */
+	else if (held && !timed)
+		r = sleep_held(io, -1);
+	if (held && !timed)
+		flags |= MSG_DONTWAIT;
+	if (r >= 0)
+		r = gz_sleep(SYS_recvfrom, (uint64_t)io->fd, (uint64_t)&byte, 1, (uint64_t)flags, 0,
+			     0);
+	if (timed)
+		hold_signals(&io->mask);
+	return held && !timed && r == -EAGAIN ? 2 : r;
+}
+
+/* What the shadow says of an empty ring: 1 or 2, look again; else the call's result */
 static int64_t ask_shadow(struct io *io)
 {
 	struct gz_slot *s = io->s;
 	int64_t r = s->error ? __atomic_exchange_n(&s->error, 0, __ATOMIC_RELAXED) : 0;
 	uint32_t e;
-	char byte;
 
 	if (!r) {
 		/* From here on bytes bring a token, and who closes the number too. */
@@ -401,8 +424,7 @@ static int64_t ask_shadow(struct io *io)
 		else if (!is_number_of(io->fd, io->i))
 			r = -EBADF; /* nobody waited for this thread */
 		else if (is_empty(s))
-			r = gz_sleep(SYS_recvfrom, (uint64_t)io->fd, (uint64_t)&byte, 1,
-				     MSG_PEEK | (io->flags & MSG_DONTWAIT), 0, 0);
+			r = peek_shadow(io);
 		expect_none(s, io->fd);
 		/* The shadow knows that there is one, and which it is stands here. */
 		if (r == -ECONNRESET) {
@@ -448,7 +470,8 @@ static int64_t doze_empty(const struct io *io)
 	uint32_t lane = __atomic_load_n(&s->lane, __ATOMIC_SEQ_CST);
 	struct doze d;
 
-	if (io->flags & MSG_DONTWAIT || s->error || __atomic_load_n(&s->timed, __ATOMIC_RELAXED))
+	if (io->flags & MSG_DONTWAIT || io->held || s->error ||
+	    __atomic_load_n(&s->timed, __ATOMIC_RELAXED))
 		return 0;
 	doze_on_slot(&d, s);
 	if (!is_empty(s) || is_held_up(io) || __atomic_load_n(&s->lane, __ATOMIC_SEQ_CST) != lane)
@@ -664,7 +687,7 @@ static int64_t doze_full(const struct io *io, uint64_t need, int64_t left)
 	struct doze d;
 
 	/* Of its own ring's room the worker tells, by another word. */
-	if (!lane_of(s, &l))
+	if (io->held || !lane_of(s, &l))
 		return 0;
 	doze_on_slot(&d, s);
 	__atomic_fetch_or(&l.mine->full, GZ_FULL_RING, __ATOMIC_SEQ_CST);
@@ -720,7 +743,11 @@ static int64_t wait_for_room(struct io *io, uint64_t need, int64_t left)
 		timeout = &ts;
 	}
 	/* Its restarts are those of send(): none with a time. */
-	r = gz_sleep(SYS_futex, (uint64_t)&s->room, FUTEX_WAIT, count, (uint64_t)timeout, 0, 0);
+	if (io->held)
+		r = sleep_held(io, left < HELD_US * 1000 ? left / 1000 : HELD_US);
+	else
+		r = gz_sleep(SYS_futex, (uint64_t)&s->room, FUTEX_WAIT, count, (uint64_t)timeout, 0,
+			     0);
 	return r == -EINTR || r == -GZ_KICKED ? r : 0;
 }
 

@@ -398,6 +398,91 @@ static void recv_goes_on_twice(void)
 	}
 }
 
+static void nothing(int sig)
+{
+	(void)sig;
+}
+
+static void *recv_or_error(void *arg)
+{
+	struct waits_on *w = arg;
+	char c;
+
+	w->tid = gettid();
+	return (void *)(intptr_t)(recv(w->fd, &c, 1, 0) < 0 ? -errno : 0);
+}
+
+static void *poll_or_error(void *arg)
+{
+	struct waits_on *w = arg;
+	struct pollfd p = {.fd = w->fd, .events = POLLIN};
+
+	w->tid = gettid();
+	return (void *)(intptr_t)(poll(&p, 1, -1) < 0 ? -errno : 0);
+}
+
+static void *select_or_error(void *arg)
+{
+	struct waits_on *w = arg;
+	fd_set in;
+
+	FD_ZERO(&in);
+	FD_SET(w->fd, &in);
+	w->tid = gettid();
+	return (void *)(intptr_t)(select(w->fd + 1, &in, NULL, NULL, NULL) < 0 ? -errno : 0);
+}
+
+static void *epoll_or_error(void *arg)
+{
+	struct waits_on *w = arg;
+	struct epoll_event ev;
+
+	w->tid = gettid();
+	return (void *)(intptr_t)(epoll_wait(w->fd, &ev, 1, -1) < 0 ? -errno : 0);
+}
+
+static void *send_or_error(void *arg)
+{
+	intptr_t sent = (intptr_t)send_much(arg);
+
+	return (void *)(sent < MUCH ? (intptr_t)-EINTR : 0);
+}
+
+/* So Java closes a socket that threads use: the number is another file's, and each has a signal. */
+static void signal_ends_it(void)
+{
+	void *(*const calls[])(void *) = {recv_or_error, poll_or_error, select_or_error,
+					  epoll_or_error, send_or_error};
+	struct sigaction sa = {.sa_handler = nothing};
+
+	OK(sigaction(SIGUSR1, &sa, NULL));
+	for (int i = 0; i < 200; i++) {
+		void *(*call)(void *) = calls[i % 5];
+		struct waits_on w = {0};
+		int fd[2], p[2];
+		pthread_t t;
+
+		tcp_pair(fd);
+		expect_text(fd[0], fd[1], "the first call may take its time");
+		OK(pipe(p));
+		w.fd = call == epoll_or_error ? epoll_of(fd[1], 1) : fd[call != send_or_error];
+		t = thread(call, &w);
+		wait_asleep(&w);
+		for (volatile int spin = i * 150; spin > 0; spin--)
+			;
+		replace(w.fd, p[0]);
+		CHECK_EQ(pthread_kill(t, SIGUSR1), 0);
+		CHECK_EQ((intptr_t)join(t), -EINTR);
+		OK(close(p[0]));
+		OK(close(p[1]));
+		OK(close(w.fd));
+		if (w.fd != fd[0])
+			OK(close(fd[0]));
+		if (w.fd != fd[1])
+			OK(close(fd[1]));
+	}
+}
+
 static struct waits_on in_handler;
 static _Atomic long long close_ms;
 
@@ -495,4 +580,5 @@ static void many_epolls(void)
 CHECK_MAIN(CASE(send_goes_on), CASE(recv_takes_its_own), CASE(poll_goes_on),
 	   ASIDE(poll_has_its_time), CASE(poll_for_room_goes_on), CASE(select_goes_on),
 	   CASE(epoll_goes_on), ASIDE(epoll_has_its_time), CASE(epoll_of_a_closed_one),
-	   CASE(recv_goes_on_twice), CASE(closed_by_a_handler), CASE(many_epolls))
+	   CASE(recv_goes_on_twice), CASE(signal_ends_it), CASE(closed_by_a_handler),
+	   CASE(many_epolls))
