@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/capability.h>
 #include <linux/kcmp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,7 @@
 
 #include "engine/app.h"
 #include "engine/counters.h"
+#include "engine/log.h"
 
 #ifndef PIDFD_THREAD
 #define PIDFD_THREAD O_EXCL /* Linux 6.9 */
@@ -215,6 +217,24 @@ bool gz_app_capable(pid_t tid, unsigned cap)
 	if (!read_status(tid, status, sizeof(status)) || !status_line(status, "\nCapEff:", &v))
 		return false;
 	return strtoull(v, NULL, 16) >> cap & 1;
+}
+
+int64_t gz_without_rights(int64_t (*f)(const void *of), const void *of)
+{
+	struct __user_cap_header_struct h = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct mine[2], none[2];
+	int64_t r;
+
+	if (syscall(SYS_capget, &h, mine) < 0)
+		return -errno;
+	memcpy(none, mine, sizeof(none));
+	none[0].effective = none[1].effective = 0;
+	if (syscall(SYS_capset, &h, none) < 0)
+		return -errno;
+	r = f(of);
+	if (syscall(SYS_capset, &h, mine) < 0)
+		gz_err("a thread has lost its capabilities: %s", strerror(errno));
+	return r;
 }
 
 bool gz_app_shares_user_namespace(pid_t tid)

@@ -58,6 +58,12 @@ bool gz_app_may_bind_low(pid_t tid);
 
 /** Has the thread this capability (CAP_NET_ADMIN, ...) in effect? */
 bool gz_app_capable(pid_t tid, unsigned cap);
+/**
+ * gz_without_rights() - What @f(@of) returns while the calling thread has no capability in effect
+ *
+ * Any thread.  Return: also -errno of capset(2), and @f was not called
+ */
+int64_t gz_without_rights(int64_t (*f)(const void *of), const void *of);
 /** Is it in the engine's user namespace, where its capabilities are about the shadows too? */
 bool gz_app_shares_user_namespace(pid_t tid);
 

@@ -577,10 +577,18 @@ static int64_t do_ioctl(struct gz_call_ctx *c)
 	}
 	if (gz_iface_is_request((unsigned)c->args[1]))
 		return gz_iface_ioctl(c);
-	if ((unsigned)c->args[1] == SIOCGSTAMP_OLD || (unsigned)c->args[1] == SIOCGSTAMPNS_OLD)
+	switch ((unsigned)c->args[1]) {
+	case SIOCGSTAMP_OLD:
+	case SIOCGSTAMPNS_OLD:
+	case SIOCGSTAMP_NEW:
+	case SIOCGSTAMPNS_NEW:
 		return -ENOENT; /* sock_gettstamp(): no segment has a time */
-	if ((unsigned)c->args[1] != SIOCOUTQ && (unsigned)c->args[1] != SIOCOUTQNSD)
+	case SIOCOUTQ:
+	case SIOCOUTQNSD:
+		break;
+	default:
 		return GZ_CONTINUE;
+	}
 	if (gz_sock_state(s) == GZ_LISTENING)
 		return -EINVAL;
 	if ((unsigned)c->args[1] == SIOCOUTQ) {

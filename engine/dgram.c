@@ -647,7 +647,7 @@ static int64_t do_ioctl(struct gz_call_ctx *c)
 	if (gz_iface_is_request(request))
 		return gz_iface_ioctl(c);
 	/* How much is there, or when it came, is the shadow's to say. */
-	if (request == FIONREAD || (request >> 8 == 0x89 && request != SIOCOUTQ))
+	if (request == FIONREAD || (_IOC_TYPE(request) == SOCK_IOC_TYPE && request != SIOCOUTQ))
 		gz_udp_ring_refuse(c, GZ_OFF_CALL);
 	gz_udp_ring_flush(c->s);
 	return GZ_CONTINUE;

@@ -303,6 +303,46 @@ static int64_t conf(struct gz_call_ctx *c)
 	return err;
 }
 
+struct trial {
+	int fd;
+	unsigned request;
+	char *arg;
+};
+
+static int64_t try_now(const void *of)
+{
+	const struct trial *t = of;
+
+	return ioctl(t->fd, t->request, t->arg) < 0 ? -errno : 0;
+}
+
+/*
+ * What the kernel says of a @request about the device of that name to who may change
+ * nothing.  @arg is larger than what any of them has, and but for the name empty: no
+ * pointer in it is good.
+ */
+static int64_t without_rights(struct gz_call_ctx *c, unsigned request, const char name[IFNAMSIZ])
+{
+	char arg[512] = "";
+	struct trial t = {.request = request, .arg = arg};
+	bool own_it;
+	int64_t err;
+
+	memcpy(arg, name, IFNAMSIZ);
+	t.fd = kernel_socket(c, &own_it);
+	if (t.fd < 0)
+		return t.fd;
+	err = gz_without_rights(try_now, &t);
+	if (own_it)
+		close(t.fd);
+	return err;
+}
+
+static bool is_used(const struct gz_call_ctx *c)
+{
+	return c->s && gz_sock_state(c->s) != GZ_FRESH;
+}
+
 /* The kernel's socket takes the place of one that was not used yet. */
 static int64_t give_way(struct gz_call_ctx *c)
 {
@@ -310,7 +350,7 @@ static int64_t give_way(struct gz_call_ctx *c)
 
 	if (c->nl)
 		return gz_netlink_give_way(c);
-	if (gz_sock_state(c->s) != GZ_FRESH) {
+	if (is_used(c)) {
 		gz_count(GZ_C_REFUSED_IOCTL);
 		return -EOPNOTSUPP;
 	}
@@ -323,15 +363,27 @@ static int64_t give_way(struct gz_call_ctx *c)
 static int64_t command(struct gz_call_ctx *c, unsigned request)
 {
 	struct ifreq r;
-
 	/* What is no struct ifreq does not begin with the name either. */
-	if (gz_app_read(c->tid, c->args[2], &r.ifr_name, sizeof(r.ifr_name)) == 0 &&
-	    about_own(request, &r)) {
+	int64_t err = gz_app_read(c->tid, c->args[2], &r.ifr_name, sizeof(r.ifr_name));
+
+	if (!err && about_own(request, &r)) {
+		if (without_rights(c, request, r.ifr_name) == -ENOTTY)
+			return -ENOTTY;
 		gz_count(GZ_C_REFUSED_IOCTL);
 		/* As a device that has no such operation. */
 		return gz_app_capable(c->tid, CAP_NET_ADMIN) ? -EOPNOTSUPP : -EPERM;
 	}
-	return c->s || c->nl ? give_way(c) : GZ_CONTINUE;
+	if (!c->s && !c->nl)
+		return GZ_CONTINUE;
+	if (is_used(c) && !err) {
+		/* Nobody has such a request or such a device, or it is not for who asks. */
+		err = without_rights(c, request, r.ifr_name);
+		if (err == -EPERM && gz_app_capable(c->tid, CAP_NET_ADMIN))
+			err = 0;
+		if (err != -ENOTTY && err != -ENODEV && err != -EPERM)
+			err = 0;
+	}
+	return err ? err : give_way(c);
 }
 
 int64_t gz_iface_ioctl(struct gz_call_ctx *c)

@@ -151,25 +151,25 @@ static uint32_t port_of(const struct gz_netlink *n)
 	return getsockname(n->fd, (struct sockaddr *)&a, &len) < 0 ? 0 : a.nl_pid;
 }
 
+struct plain_send {
+	int fd;
+	const void *data;
+	size_t len;
+};
+
+static int64_t send_now(const void *of)
+{
+	const struct plain_send *p = of;
+
+	return send(p->fd, p->data, p->len, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
 /* Send without any of our rights: rtnetlink asks for those of who sends. */
 static int send_plainly(int fd, const void *data, size_t len)
 {
-	struct __user_cap_header_struct h = {.version = _LINUX_CAPABILITY_VERSION_3};
-	struct __user_cap_data_struct mine[2], none[2];
-	ssize_t r;
-	int err;
+	struct plain_send p = {.fd = fd, .data = data, .len = len};
 
-	if (syscall(SYS_capget, &h, mine) < 0)
-		return -errno;
-	memcpy(none, mine, sizeof(none));
-	none[0].effective = none[1].effective = 0;
-	if (syscall(SYS_capset, &h, none) < 0)
-		return -errno;
-	r = send(fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL);
-	err = r < 0 ? -errno : 0;
-	if (syscall(SYS_capset, &h, mine) < 0)
-		gz_err("a thread has lost its capabilities: %s", strerror(errno));
-	return err;
+	return (int)gz_without_rights(send_now, &p);
 }
 
 static void to_shadow(struct gz_netlink *n, const void *data, size_t len)

@@ -48,12 +48,14 @@ const struct gz_call_info gz_calls[] = {
      .when = {{GZ_INT_EQ, 1, SIOCOUTQ},
 	      {GZ_INT_BLOCK, 1, 0x8900},
 	      {GZ_INT_BLOCK, 1, 0x8b00},
+	      {GZ_INT_BLOCK, 1, SIOCGSTAMP_NEW},
 	      {GZ_INT_EQ, 1, SIOCINQ, GZ_CALL_RING},
 	      {GZ_INT_EQ, 1, FIONBIO, GZ_CALL_RING},
 	      {GZ_INT_EQ, 1, FIOASYNC, GZ_CALL_RING}},
      .doc = "SIOCOUTQ: bytes not acknowledged. 0x89xx, 0x8bxx: sockets and interfaces, the "
-	    "stack's own among them, on sockets of any family. With rings SIOCINQ: what is in the "
-	    "ring; FIONBIO: the agent must know; FIOASYNC: as O_ASYNC. Others are native."},
+	    "stack's own among them, on sockets of any family. SIOCGSTAMP_NEW and kin: AF_UNIX has "
+	    "no times. With rings SIOCINQ: what is in the ring; FIONBIO: the agent must know; "
+	    "FIOASYNC: as O_ASYNC. Others are native."},
     {CALL(RECVFROM, recvfrom), .agent = GZ_AGENT_DATA,
      .when = {{GZ_PTR_SET, 4, 0}, {GZ_INT_ANY, 3, MSG_OOB | MSG_ERRQUEUE | MSG_TRUNC}},
      .doc = "An address is asked for, or a flag that AF_UNIX does not know. recv() with "

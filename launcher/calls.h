@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define GZ_WHEN_MAX 6
+#define GZ_WHEN_MAX 7
 
 /* Signals of pthread_cancel(3): internal-signals.h of glibc, pthread_impl.h of musl */
 #define GZ_SIGCANCEL_GLIBC 32

@@ -3,6 +3,7 @@
  * ioctl.c - FIONREAD, SIOCOUTQ, FIONBIO; what a socket is to fstat and isatty
  */
 #include <linux/sockios.h>
+#include <net/if.h>
 #include <sys/stat.h>
 #include <termios.h>
 
@@ -144,6 +145,82 @@ static void is_a_socket(void)
 	CHECK_ERRNO(ioctl(tcp_socket(), 0x8999, &n), ENOTTY);
 }
 
+/* Numbers of devices that the kernel does not serve, and those of a device that there is not */
+static void nobodys(int fd)
+{
+	const unsigned long unknown[] = {0x890e, SIOCSIFLINK, SIOCGIFMEM,
+					 0x8944, 0x8980,      SIOCPROTOPRIVATE};
+	struct ifreq r = {.ifr_name = "none"};
+
+	for (size_t i = 0; i < sizeof(unknown) / sizeof(unknown[0]); i++) {
+		CHECK_ERRNO(ioctl(fd, unknown[i], &r), ENOTTY);
+		CHECK_ERRNO(ioctl(fd, unknown[i], NULL), EFAULT);
+	}
+	CHECK_ERRNO(ioctl(fd, SIOCGIFSLAVE, &r), ENODEV);
+	CHECK_ERRNO(ioctl(fd, SIOCDEVPRIVATE, &r), ENODEV);
+}
+
+static void unknown_after_use(void)
+{
+	struct sockaddr_in a;
+	int fd[2], l = listener(1, &a), bound = tcp_socket(),
+		   udp = OK(socket(AF_INET, SOCK_DGRAM, 0));
+
+	tcp_pair(fd);
+	a.sin_port = 0;
+	OK(bind(bound, (struct sockaddr *)&a, sizeof(a)));
+	OK(bind(udp, (struct sockaddr *)&a, sizeof(a)));
+	nobodys(fd[0]);
+	nobodys(fd[1]);
+	nobodys(l);
+	nobodys(bound);
+	nobodys(udp);
+	nobodys(tcp_socket());
+	expect_text(fd[0], fd[1], "go on");
+}
+
+/* sock_gettstamp(): no byte of TCP has a time, also with SO_TIMESTAMP */
+static void no_times(void)
+{
+	const unsigned long times[] = {SIOCGSTAMP_OLD, SIOCGSTAMPNS_OLD, SIOCGSTAMP_NEW,
+				       SIOCGSTAMPNS_NEW};
+	struct sockaddr_in a;
+	int fd[2], l = listener(1, &a), on = 1;
+	long long t[2];
+
+	tcp_pair(fd);
+	OK(setsockopt(fd[1], SOL_SOCKET, SO_TIMESTAMP, &on, sizeof(on)));
+	expect_text(fd[0], fd[1], "times");
+	for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++) {
+		CHECK_ERRNO(ioctl(fd[1], times[i], t), ENOENT);
+		CHECK_ERRNO(ioctl(l, times[i], t), ENOENT);
+		CHECK_ERRNO(ioctl(tcp_socket(), times[i], t), ENOENT);
+	}
+}
+
+/* The last datagram's, which is the program's own and not before it was sent */
+static void time_of_a_datagram(void)
+{
+	int a, b;
+	struct timespec now;
+	long long t[2];
+	struct sockaddr_in to;
+
+	a = OK(socket(AF_INET, SOCK_DGRAM, 0));
+	b = OK(socket(AF_INET, SOCK_DGRAM, 0));
+	to = test_address(0);
+	OK(bind(a, (struct sockaddr *)&to, sizeof(to)));
+	to = local_name(a);
+	CHECK_ERRNO(ioctl(a, SIOCGSTAMPNS_NEW, t), ENOENT);
+	for (int i = 0; i < 3; i++) {
+		OK(clock_gettime(CLOCK_REALTIME, &now));
+		CHECK_EQ(sendto(b, "abc", 3, 0, (struct sockaddr *)&to, sizeof(to)), 3);
+		CHECK_EQ(recv(a, (char[4]){0}, 4, 0), 3);
+		OK(ioctl(a, SIOCGSTAMPNS_NEW, t));
+		CHECK(t[0] > now.tv_sec || (t[0] == now.tv_sec && t[1] >= now.tv_nsec));
+	}
+}
+
 /* The lowest free descriptor, like every call that makes one. */
 static void lowest_descriptor(void)
 {
@@ -157,4 +234,5 @@ static void lowest_descriptor(void)
 
 CHECK_MAIN(CASE(unread_bytes), CASE(unread_large), CASE(listener_has_no_queue),
 	   CASE(unacknowledged_goes_to_zero), CASE(fionbio), CASE(cloexec), CASE(socket_flags),
-	   CASE(is_a_socket), CASE(lowest_descriptor))
+	   CASE(is_a_socket), CASE(unknown_after_use), CASE(no_times), CASE(time_of_a_datagram),
+	   CASE(lowest_descriptor))
