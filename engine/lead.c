@@ -214,9 +214,8 @@ bool gz_lead_patch(struct gz_call_ctx *c, pid_t pid, const struct gz_call_info *
 		return false;
 	}
 	fresh = gz_lead_look_up(c->tid, c->ip - GZ_SYSCALL_BYTES) != GZ_SITE_KNOWN;
-	/* close() and its kin are not to fail for a signal. */
 	return ask_broker(c, pid, GZ_BROKER_PATCH,
-			  call->agent == GZ_AGENT_CLOSE ? ERESTARTNOINTR : ERESTARTSYS, fresh);
+			  gz_call_is_short(call) ? ERESTARTNOINTR : ERESTARTSYS, fresh);
 }
 
 bool gz_lead_retire(struct gz_call_ctx *c, pid_t pid)

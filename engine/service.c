@@ -431,10 +431,10 @@ static void serve_waiting(struct gz_service *sv)
 	}
 }
 
-/* Begins again, or ends by EINTR if a signal is there that says so.  Not close(). */
+/* Begins again, or ends by EINTR if a signal is there that says so. */
 static int again(const struct gz_call_info *call)
 {
-	return call && call->agent == GZ_AGENT_CLOSE ? -ERESTARTNOINTR : -ERESTARTSYS;
+	return call && gz_call_is_short(call) ? -ERESTARTNOINTR : -ERESTARTSYS;
 }
 
 static void restart_waiting(struct gz_service *sv, pid_t pid)

@@ -299,6 +299,11 @@ static bool keeps_trapping(struct gz_service *sv, pid_t pid)
 	return ++b->traps % TRAPS_MAX == 0;
 }
 
+static bool asks_itself(const struct gz_call_ctx *c)
+{
+	return c->ip - GZ_SYSCALL_BYTES == GZ_AGENT_ASK;
+}
+
 /*
  * The agent knows the call, and did not make this one.  @ours: it is about a socket in
  * the rings.  Return: whether it begins again, in the agent
@@ -309,8 +314,7 @@ static bool lead_to_agent(struct gz_call_ctx *c, const struct gz_call_info *call
 	enum gz_site known = gz_lead_look_up(c->tid, c->ip - GZ_SYSCALL_BYTES);
 	pid_t pid;
 
-	if (known == GZ_SITE_FAILED || known == GZ_SITE_RETIRED ||
-	    c->ip - GZ_SYSCALL_BYTES == GZ_AGENT_ASK) /* the agent itself asks for it */
+	if (known == GZ_SITE_FAILED || known == GZ_SITE_RETIRED || asks_itself(c))
 		return false;
 	pid = gz_app_process(c->tid);
 	if (known == GZ_SITE_KNOWN)
@@ -679,7 +683,7 @@ static enum gz_sites ready_call(struct gz_call_ctx *c, const struct gz_call_info
 /* As without an agent, but for the next ones of its site */
 static enum gz_sites control_call(struct gz_call_ctx *c, const struct gz_call_info *call)
 {
-	return !gz_lead_is_refused(c) &&
+	return !asks_itself(c) && !gz_lead_is_refused(c) &&
 		       gz_lead_look_up(c->tid, c->ip - GZ_SYSCALL_BYTES) == GZ_SITE_NEW &&
 		       gz_lead_patch(c, gz_app_process(c->tid), call)
 		   ? GZ_SITES_ANSWERED
@@ -714,7 +718,7 @@ enum gz_sites gz_sites_trap(struct gz_call_ctx *c, const struct gz_call_info *ca
 		return close_call(c, call);
 	if (call->agent == GZ_AGENT_READY)
 		return ready_call(c, call);
-	if (call->agent == GZ_AGENT_CONTROL)
+	if (call->agent == GZ_AGENT_CONTROL || call->agent == GZ_AGENT_SHORT)
 		return control_call(c, call);
 	switch (call->id) {
 	case GZ_CALL_SPLICE:

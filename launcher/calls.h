@@ -87,6 +87,7 @@ enum gz_call_agent {
 	GZ_AGENT_CLOSE,	  /* what the number meant is forgotten */
 	GZ_AGENT_READY,	  /* readiness, and flags of descriptors */
 	GZ_AGENT_CONTROL, /* answered there where it can be; else as without an agent */
+	GZ_AGENT_SHORT,	  /* never: it only sees to it that no signal ends the call */
 };
 
 /**
@@ -136,6 +137,12 @@ bool gz_call_matches(const struct gz_call_info *c, const uint64_t args[6]);
 static inline bool gz_call_traps_wholly(const struct gz_call_info *c)
 {
 	return c->agent == GZ_AGENT_DATA || c->agent == GZ_AGENT_CLOSE;
+}
+
+/** Is it a call that no signal ends, and that begins again whatever the handler says? */
+static inline bool gz_call_is_short(const struct gz_call_info *c)
+{
+	return c->agent == GZ_AGENT_CLOSE || c->agent == GZ_AGENT_SHORT;
 }
 
 /** gz_call_by_nr() - Row of system call @nr; NULL: it is never intercepted */

@@ -101,7 +101,7 @@ static void fill_nrtab(uint8_t *nrtab)
 	static const uint8_t what[] = {
 	    [GZ_AGENT_NONE] = GZ_NR_TRAP,     [GZ_AGENT_DATA] = GZ_NR_DATA,
 	    [GZ_AGENT_CLOSE] = GZ_NR_CLOSE,   [GZ_AGENT_READY] = GZ_NR_READY,
-	    [GZ_AGENT_CONTROL] = GZ_NR_READY,
+	    [GZ_AGENT_CONTROL] = GZ_NR_READY, [GZ_AGENT_SHORT] = GZ_NR_READY,
 	};
 
 	memset(nrtab, GZ_NR_NATIVE, GZ_NR_MAX);

@@ -51,7 +51,7 @@ static void write_name(const struct regs *r, const struct gz_slot *s)
 	__builtin_memcpy((void *)r->rdx, &have, sizeof(have));
 }
 
-static bool is_nonblocking(int fd)
+bool is_nonblocking(int fd)
 {
 	return call(SYS_fcntl, (uint64_t)fd, F_GETFL, 0, 0) & O_NONBLOCK;
 }

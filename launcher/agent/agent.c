@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -252,6 +253,8 @@ static int ioctl_call(struct regs *r)
 {
 	int slot;
 
+	if (_IOC_TYPE((uint32_t)r->rsi) == SOCK_IOC_TYPE || (uint32_t)r->rsi == SIOCOUTQ)
+		return short_call(r);
 	/* Of others the filter decides, at the program's own `syscall`. */
 	if (((uint32_t)r->rsi != FIONBIO && (uint32_t)r->rsi != FIONREAD) ||
 	    !in_space(r->rdx, sizeof(int)) ||
@@ -281,7 +284,7 @@ static bool sets_cancel(const struct regs *r)
 static int answer(struct regs *r)
 {
 	if (__atomic_load_n(&KEPT->quiet, __ATOMIC_RELAXED))
-		return is_control(r) ? TRAP : NATIVE;
+		return is_control(r) || r->rax == SYS_ioctl ? TRAP : NATIVE;
 	switch (r->rax) {
 	case SYS_read:
 	case SYS_readv:
@@ -295,14 +298,10 @@ static int answer(struct regs *r)
 	case SYS_sendmmsg:
 	case SYS_sendfile:
 		return data_call(r);
-	case SYS_setsockopt:
-	case SYS_accept:
-	case SYS_accept4:
-		return control_call(r);
 	case SYS_fcntl:
 		if ((int)r->rsi != F_SETFL)
 			return NATIVE;
-		return r->rdx & O_ASYNC ? TRAP : set_nonblock(r, r->rdx & O_NONBLOCK);
+		return r->rdx & O_ASYNC ? short_call(r) : set_nonblock(r, r->rdx & O_NONBLOCK);
 	case SYS_ioctl:
 		return ioctl_call(r);
 	case SYS_prctl:
@@ -332,7 +331,7 @@ static int answer(struct regs *r)
 	case SYS_shmdt:
 		return mapping_call(r);
 	default:
-		return ready_call(r);
+		return is_control(r) ? control_call(r) : ready_call(r);
 	}
 }
 

@@ -635,11 +635,14 @@ int send_file(struct io *io);
 
 /* --- control.c, accept.c: calls that are about a socket as such ------------------------ */
 
+bool is_nonblocking(int fd);
 /** accept() and accept4() */
 int accept_call(struct regs *r);
 /** Natively it would be about the shadow */
 bool is_control(const struct regs *r);
 int control_call(struct regs *r);
+/** What the engine answers to a call that never waits, whatever signals come.  Return: DONE */
+int short_call(struct regs *r);
 
 /* --- wait.c: before one sleeps ------------------------------------------------------ */
 

@@ -6,10 +6,15 @@
  * each costs a notification.  What can be left in shared memory for the engine is; the
  * rest traps, as without an agent.
  *
+ * A call that traps is ended by a signal, with EINTR, as long as the engine has not taken it
+ * (seccomp_do_user_notification(), kernel/seccomp.c): it knows nothing of it then, so that one
+ * that does not wait is made again.
+ *
  * Options: those that change nothing but the connection's are put down in the slot,
  * a bit for each in gz_slot.set.  Who looks at the socket's options in the engine takes
  * them first, so that getsockopt(), which traps, tells of them.
  */
+#include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -19,7 +24,22 @@
 
 bool is_control(const struct regs *r)
 {
-	return r->rax == SYS_setsockopt || r->rax == SYS_accept || r->rax == SYS_accept4;
+	switch (r->rax) {
+	case SYS_socket:
+	case SYS_bind:
+	case SYS_listen:
+	case SYS_accept:
+	case SYS_accept4:
+	case SYS_connect:
+	case SYS_getsockname:
+	case SYS_getpeername:
+	case SYS_getsockopt:
+	case SYS_setsockopt:
+	case SYS_shutdown:
+		return true;
+	default:
+		return false;
+	}
 }
 
 /* Return: GZ_SET_*, or -1: the engine's to set, or to refuse */
@@ -80,7 +100,31 @@ static int set_option(struct regs *r)
 	return DONE;
 }
 
+int short_call(struct regs *r)
+{
+	int64_t nr = r->rax;
+
+	do {
+		r->rax = gz_trap(nr, r->rdi, r->rsi, r->rdx, r->r10, r->r8, r->r9);
+	} while (r->rax == -EINTR);
+	return DONE;
+}
+
 int control_call(struct regs *r)
 {
-	return r->rax == SYS_setsockopt ? set_option(r) : accept_call(r);
+	int rc;
+
+	switch (r->rax) {
+	case SYS_setsockopt:
+		rc = set_option(r);
+		return rc == TRAP ? short_call(r) : rc;
+	case SYS_accept:
+	case SYS_accept4:
+		rc = accept_call(r);
+		return rc == TRAP && is_nonblocking((int)r->rdi) ? short_call(r) : rc;
+	case SYS_connect:
+		return is_nonblocking((int)r->rdi) ? short_call(r) : TRAP;
+	default:
+		return short_call(r);
+	}
 }

@@ -545,16 +545,29 @@ static void short_calls_go_on(void)
 {
 	struct itimerspec every_ms = {{0, 1000000}, {0, 1000000}};
 	struct sigevent by = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1};
-	int fd = tcp_socket(), on = 1;
+	int fd[2], c, l, n, on = 1;
+	struct sockaddr_in a;
 	timer_t timer;
 
+	used_pair(fd);
 	handle(0);
 	OK(timer_create(CLOCK_MONOTONIC, &by, &timer));
 	OK(timer_settime(timer, 0, &every_ms, NULL));
 	while (seen < 300) {
-		local_name(fd);
-		OK(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)));
-		OK(close(tcp_socket()));
+		l = listener(1, &a);
+		set_nonblock(l);
+		CHECK_ERRNO(accept(l, NULL, NULL), EAGAIN);
+		local_name(fd[0]);
+		peer_name(fd[1]);
+		c = tcp_socket();
+		set_nonblock(c);
+		OK(setsockopt(c, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)));
+		CHECK_EQ(get_option(c, SOL_SOCKET, SO_TYPE), SOCK_STREAM);
+		CHECK_ERRNO(connect(c, SA(&a), sizeof(a)), EINPROGRESS);
+		OK(ioctl(fd[0], TIOCOUTQ, &n)); /* as SIOCOUTQ */
+		OK(shutdown(l, SHUT_RD));
+		OK(close(c));
+		OK(close(l));
 	}
 }
 
