@@ -56,7 +56,7 @@ static bool is_calm(struct gz_sock *s)
 
 	return !s->hup && !s->rdhup && !s->end_eof && !s->app_eof && !s->fin_passed &&
 	       !atomic_load(&s->app_shut_wr) && !atomic_load(&s->closed) &&
-	       !__atomic_load_n(&slot->leave, __ATOMIC_RELAXED) &&
+	       !__atomic_load_n(&slot->leave, __ATOMIC_RELAXED) && !atomic_load(&s->info.cpu_set) &&
 	       !__atomic_load_n(&slot->no_lane, __ATOMIC_RELAXED) && is_direct(s, s->ring.joined);
 }
 
@@ -184,6 +184,7 @@ bool gz_join_move(struct gz_sock *s)
 	if (begin(s))
 		return true;
 	b = slot_of(to);
+	atomic_store_explicit(&to->info.cpu, sched_getcpu() + 1, memory_order_relaxed);
 	for (;;) {
 		int64_t n = move_once(s, to, &left);
 
@@ -207,7 +208,6 @@ bool gz_join_move(struct gz_sock *s)
 	if (s->hup || s->rdhup || s->app_gone || atomic_load(&s->app_shut_wr))
 		gz_worker_dirty(&gz_worker, s);
 	gz_plane_room_made(s);
-	atomic_store_explicit(&to->info.cpu, sched_getcpu() + 1, memory_order_relaxed);
 	gz_join_count(s, to, sum, gz_worker.now);
 	return true;
 }

@@ -208,8 +208,11 @@ static int adjust(struct gz_sock *s, const struct gz_option_row *r, int shadow, 
 			return -EPERM;
 		if (r->opt == SO_DEBUG && *v && !gz_app_capable(tid, CAP_NET_ADMIN))
 			return -EACCES;
-		if (r->opt == SO_INCOMING_CPU)
+		if (r->opt == SO_INCOMING_CPU) {
+			if (gz_sock_state(s) >= GZ_ESTABLISHED)
+				atomic_store(&s->info.cpu_set, true);
 			atomic_store(&s->info.cpu, 0); /* until the next segment */
+		}
 		if (r->opt == SO_TXREHASH && *v < 0)
 			*v = 1;
 		/* Urgent data is the shadow's, as it is passed to it. */

@@ -182,6 +182,7 @@ struct gz_sock {
 	_Atomic uint64_t rx_bytes, tx_bytes;
 	struct gz_tcp_info {
 		_Atomic int cpu; /* SO_INCOMING_CPU: that of the last segment, and 1; 0: none */
+		_Atomic bool cpu_set; /* the program has set it: each byte is to change it */
 		_Atomic uint8_t tcp_state;
 		/* struct tcp_info, consistent by its version, of when it was asked for */
 		struct gz_published {
