@@ -194,6 +194,12 @@ static unsigned buffers(struct gz_call_ctx *c, const struct gz_call_info *call, 
 	return n && gz_app_peek(c->tid, addr, v, n * sizeof(*v)) ? (unsigned)n : 0;
 }
 
+/* The kernel's has no connection, and never had one. */
+static bool is_unconnected(const struct gz_sock *s)
+{
+	return s->type == SOCK_STREAM && gz_sock_state(s) <= GZ_LISTENING;
+}
+
 /* Answer a call with what an orphan has left.  Return: false, there is nothing, or none of it */
 static bool serve_orphan(struct gz_call_ctx *c, const struct gz_call_info *call)
 {
@@ -245,6 +251,29 @@ static ssize_t splice_orphan(struct gz_call_ctx *c, int out)
 	return r;
 }
 
+static bool polls(int fd, short events)
+{
+	struct pollfd p = {.fd = fd, .events = events};
+
+	return poll(&p, 1, 0) > 0;
+}
+
+/*
+ * What tcp_splice_read() has and the shadow has not: ENOTCONN on a socket that was not
+ * connected, and that SPLICE_F_NONBLOCK is about the pipe alone.
+ */
+static int64_t splice_shadow(struct gz_call_ctx *c, bool pipe_has_room)
+{
+	if (!pipe_has_room || !c->args[4])
+		return GZ_CONTINUE;
+	if (is_unconnected(c->s))
+		return -ENOTCONN;
+	if (!(c->args[5] & SPLICE_F_NONBLOCK) || polls(c->fd, POLLIN))
+		return GZ_CONTINUE;
+	gz_plane_note_stray(c->s, c->tid, c->nr); /* it stays out of the rings meanwhile */
+	return gz_would_block(c, 0, POLLIN, &c->s->opt.rcvtimeo);
+}
+
 int64_t gz_sites_splice(struct gz_call_ctx *c)
 {
 	unsigned flags = (unsigned)c->args[5];
@@ -258,6 +287,12 @@ int64_t gz_sites_splice(struct gz_call_ctx *c)
 		if (out >= 0)
 			close(out);
 		return GZ_CONTINUE;
+	}
+	if (!atomic_load(&c->s->ring.orphan) || !gz_plane_unread(c->s)) {
+		bool room = polls(out, POLLOUT);
+
+		close(out);
+		return splice_shadow(c, room);
 	}
 	r = splice_orphan(c, out);
 	if (r != -EAGAIN || flags & SPLICE_F_NONBLOCK || gz_file_flags(out) & O_NONBLOCK) {
@@ -363,8 +398,8 @@ static bool serve_fresh(struct gz_call_ctx *c, const struct gz_call_info *call)
 		    : call->id == GZ_CALL_SENDMSG ? (int)c->args[2]
 						  : 0;
 
-	if (!gz_service_resolve(c) || !c->s || c->s->type != SOCK_STREAM ||
-	    gz_sock_state(c->s) > GZ_LISTENING || nothing || (vectors && has_no_bytes(c)))
+	if (!gz_service_resolve(c) || !c->s || !is_unconnected(c->s) || nothing ||
+	    (vectors && has_no_bytes(c)))
 		return false;
 	if (c->fd >= 0)
 		close(c->fd);
@@ -741,8 +776,7 @@ enum gz_sites gz_sites_trap(struct gz_call_ctx *c, const struct gz_call_info *ca
 	}
 	if (serve_orphan(c, call))
 		return GZ_SITES_ANSWERED;
-	if (call->id == GZ_CALL_SPLICE && c->s && atomic_load(&c->s->ring.orphan) &&
-	    gz_plane_unread(c->s))
+	if (call->id == GZ_CALL_SPLICE && c->s && c->s->type == SOCK_STREAM)
 		return GZ_SITES_SERVE;
 	return call->plane == GZ_CALL_RING ? GZ_SITES_NATIVE : GZ_SITES_SERVE;
 }

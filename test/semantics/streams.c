@@ -130,6 +130,7 @@ static void *write_soon(void *fd)
 static void splice_flag_is_the_pipes(void)
 {
 	int fd[2], p[2];
+	long long from;
 	pthread_t t;
 
 	tcp_pair(fd);
@@ -137,6 +138,46 @@ static void splice_flag_is_the_pipes(void)
 	t = thread(write_soon, &fd[0]);
 	CHECK_EQ(splice(fd[1], NULL, p[1], NULL, 100, SPLICE_F_NONBLOCK), 3);
 	join(t);
+	set_timeout(fd[1], SO_RCVTIMEO, 100);
+	from = now_ms();
+	CHECK_ERRNO(splice(fd[1], NULL, p[1], NULL, 100, SPLICE_F_NONBLOCK), EAGAIN);
+	CHECK(now_ms() - from >= 99);
+}
+
+/* The pipe is looked at before the socket. */
+static void splice_to_a_full_pipe(void)
+{
+	static char fill[65536];
+	int fd[2], p[2];
+
+	tcp_pair(fd);
+	OK(pipe(p));
+	CHECK_EQ(write(p[1], fill, sizeof(fill)), sizeof(fill));
+	CHECK_ERRNO(splice(fd[1], NULL, p[1], NULL, 100, SPLICE_F_NONBLOCK), EAGAIN);
+	CHECK_EQ(read(p[0], fill, sizeof(fill)), sizeof(fill));
+	CHECK_EQ(splice(fd[1], NULL, p[1], NULL, 0, SPLICE_F_NONBLOCK), 0);
+	set_nonblock(fd[1]);
+	CHECK_ERRNO(splice(fd[1], NULL, p[1], NULL, 100, 0), EAGAIN);
+	write_all(fd[0], "abc", 3);
+	wait_bits(fd[1], POLLIN);
+	CHECK_EQ(splice(fd[1], NULL, p[1], NULL, 100, 0), 3);
+	OK(close(fd[0]));
+	wait_bits(fd[1], POLLRDHUP);
+	CHECK_EQ(splice(fd[1], NULL, p[1], NULL, 100, SPLICE_F_NONBLOCK), 0);
+}
+
+static void splice_of_fresh_ones(void)
+{
+	struct sockaddr_in a;
+	int p[2], s[2] = {tcp_socket(), listener(1, &a)};
+
+	OK(pipe(p));
+	for (int i = 0; i < 2; i++) {
+		CHECK_EQ(splice(s[i], NULL, p[1], NULL, 0, 0), 0);
+		CHECK_ERRNO(splice(s[i], NULL, p[1], NULL, 4, 0), ENOTCONN);
+		CHECK_ERRNO(splice(s[i], NULL, p[1], NULL, 4, SPLICE_F_NONBLOCK), ENOTCONN);
+		CHECK_ERRNO(splice(s[i], NULL, s[!i], NULL, 4, 0), EINVAL);
+	}
 }
 
 /* One pipe's bytes to two sockets: tee() leaves them, splice() takes them. */
@@ -299,6 +340,6 @@ static void small_writes_one_way(void)
 }
 
 CHECK_MAIN(CASE(sendfile_large), CASE(splice_through), CASE(splice_does_not_wait),
-	   ASIDE(splice_flag_is_the_pipes), CASE(tee_to_two), CASE(from_memory), CASE(many_vectors),
-	   CASE(bad_vector), CASE(corked), CASE(more_to_come), CASE(large_calls),
-	   CASE(small_writes_one_way))
+	   ASIDE(splice_flag_is_the_pipes), CASE(splice_to_a_full_pipe), CASE(splice_of_fresh_ones),
+	   CASE(tee_to_two), CASE(from_memory), CASE(many_vectors), CASE(bad_vector), CASE(corked),
+	   CASE(more_to_come), CASE(large_calls), CASE(small_writes_one_way))
