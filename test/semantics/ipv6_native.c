@@ -287,9 +287,10 @@ static void link_local_needs_a_link(void)
 	CHECK_ERRNO(connect(fd, SA(&a), sizeof(a)), EISCONN);
 }
 
+/* The port is below those of net.ipv4.ip_local_port_range: nobody has it in IPv4 by chance. */
 static void conflicts(void)
 {
-	struct sockaddr_in6 a = address6(0), any = {.sin6_family = AF_INET6};
+	struct sockaddr_in6 a = address6(20601), any = {.sin6_family = AF_INET6};
 	struct sockaddr_in four = {.sin_family = AF_INET};
 	int l = listener6(&a, 0), only = tcp6_socket();
 
