@@ -238,6 +238,7 @@ void gz_join_info(struct gz_sock *s, struct tcp_info *t)
 	t->tcpi_bytes_received += d->rx + n.rx;
 	/* As many segments as TCP would have sent, an ACK for each move among them */
 	t->tcpi_data_segs_out += (uint32_t)sent;
+	t->tcpi_delivered += (uint32_t)sent;
 	t->tcpi_segs_out += (uint32_t)(sent + received);
 	t->tcpi_data_segs_in += (uint32_t)received;
 	t->tcpi_segs_in += (uint32_t)(sent + received);

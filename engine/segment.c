@@ -192,6 +192,10 @@ err_t gz_segment_in(struct tcp_pcb *pcb, const struct tcp_hdr *h, const struct p
 	if (pcb->state == SYN_SENT) {
 		if (flags & TCP_SYN && flags & TCP_ACK)
 			take_rtt(pcb, m, h->ackno, now);
+		if (flags & TCP_ACK && !(flags & TCP_RST) && h->ackno == pcb->snd_nxt) {
+			m->began_at = m->acked_at = now;
+			m->bytes_acked = 1; /* tcp_snd_una_update(): the SYN */
+		}
 		gz_opening_in(pcb, m, h);
 		if (pcb->state == SYN_SENT)
 			return flags & TCP_RST && !(flags & TCP_ACK) ? ERR_VAL : ERR_OK;
@@ -229,6 +233,8 @@ err_t gz_segment_in(struct tcp_pcb *pcb, const struct tcp_hdr *h, const struct p
 		if (TCP_SEQ_GT(h->ackno, pcb->lastack))
 			pcb->snd_wl1 = h->seqno - 1;
 		m->acked_at = now;
+		if (pcb->state == SYN_RCVD)
+			m->began_at = now;
 		if (m->is_short && TCP_SEQ_GEQ(h->ackno, m->short_end)) {
 			m->is_short = false;
 			gz_segment_nagle(pcb, m);
@@ -406,7 +412,7 @@ static void fill(struct gz_sock *s, struct tcp_info *t)
 	const struct tcp_pcb *p = gz_pcb_look(s->flow);
 	const struct gz_measure *m = &s->flow->measure;
 	bool scaled = p->flags & TF_WND_SCALE, stamped = p->flags & TF_TIMESTAMP;
-	uint32_t mss = tcp_mss(p);
+	uint32_t mss = tcp_mss(p), again;
 
 	t->tcpi_state = to_linux[p->state];
 	/* TCP_CA_Open, Recovery, Loss */
@@ -454,9 +460,12 @@ static void fill(struct gz_sock *s, struct tcp_info *t)
 	t->tcpi_bytes_retrans = m->bytes_retrans;
 	t->tcpi_rcv_ooopack = m->ooo;
 	t->tcpi_snd_wnd = p->snd_wnd;
-	/* Until it is read: when, in ms */
-	t->tcpi_last_data_sent = (uint32_t)(m->sent_at / 1000000);
-	t->tcpi_last_data_recv = (uint32_t)(m->received_at / 1000000);
+	/* Each once, the SYN among them */
+	again = m->retrans + t->tcpi_unacked;
+	t->tcpi_delivered = m->began_at ? 1 + m->data_out - LWIP_MIN(m->data_out, again) : 0;
+	/* Until it is read: when, in ms.  No data yet is as if there was some at the beginning. */
+	t->tcpi_last_data_sent = (uint32_t)(LWIP_MAX(m->sent_at, m->began_at) / 1000000);
+	t->tcpi_last_data_recv = (uint32_t)(LWIP_MAX(m->received_at, m->began_at) / 1000000);
 	t->tcpi_last_ack_recv = (uint32_t)(m->acked_at / 1000000);
 }
 
@@ -477,6 +486,14 @@ void gz_stack_info(struct gz_sock *s)
 	for (unsigned i = 0; i < GZ_INFO_WORDS; i++)
 		atomic_store_explicit(&pub->words[i], u.words[i], memory_order_relaxed);
 	atomic_fetch_add_explicit(&pub->version, 1, memory_order_release);
+}
+
+/* What a socket has without a connection, as tcp_init_sock() leaves it */
+static void without_connection(struct tcp_info *t)
+{
+	t->tcpi_snd_cwnd = 10;
+	t->tcpi_reordering = 3;
+	t->tcpi_pacing_rate = t->tcpi_max_pacing_rate = UINT64_MAX;
 }
 
 static uint32_t since(uint32_t ms)
@@ -501,6 +518,7 @@ bool gz_segment_info(struct gz_sock *s, struct tcp_info *t)
 	switch (gz_sock_state(s)) {
 	case GZ_LISTENING:
 		memset(t, 0, sizeof(*t));
+		without_connection(t);
 		t->tcpi_state = 10;
 		t->tcpi_unacked = (uint32_t)atomic_load(&s->queued); /* as Linux: sk_ack_backlog */
 		t->tcpi_sacked = (uint32_t)s->backlog;
@@ -514,12 +532,11 @@ bool gz_segment_info(struct gz_sock *s, struct tcp_info *t)
 		t->tcpi_state = 7;
 	}
 	if (!v) {
-		/* Nothing was sent yet: as tcp_init_sock() leaves it. */
+		without_connection(t);
 		t->tcpi_rto = 1000000;
+		t->tcpi_rttvar = 250000;
 		t->tcpi_snd_mss = 536;
-		t->tcpi_snd_cwnd = 10;
 		t->tcpi_snd_ssthresh = GZ_NO_SSTHRESH;
-		t->tcpi_reordering = 3;
 		t->tcpi_min_rtt = UINT32_MAX;
 	}
 	gz_join_info(s, t);

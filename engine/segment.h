@@ -38,6 +38,7 @@ struct gz_measure {
 	uint32_t segs_out, segs_in, data_out, data_in, retrans, ooo;
 	uint64_t bytes_sent, bytes_retrans, bytes_acked;
 	uint64_t sent_at, received_at, acked_at; /* ns */
+	uint64_t began_at;			 /* ns; the peer answered our SYN, or SYN-ACK */
 	uint64_t challenge_from;		 /* ns; RFC 5961 section 7 */
 	unsigned challenges;
 	uint64_t probe_at; /* ns; of a closed window, 0: not timed */

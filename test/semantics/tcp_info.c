@@ -29,6 +29,9 @@ static void before_there_is_a_connection(void)
 	CHECK_EQ(t.tcpi_total_retrans, 0);
 	CHECK_EQ(t.tcpi_unacked, 0);
 	CHECK_EQ(t.tcpi_segs_out, 0);
+	CHECK_EQ(t.tcpi_snd_cwnd, 10);
+	CHECK_EQ(t.tcpi_pacing_rate, UINT64_MAX); /* none */
+	CHECK_EQ(t.tcpi_max_pacing_rate, UINT64_MAX);
 }
 
 static void a_listener_tells_its_queue(void)
@@ -40,6 +43,7 @@ static void a_listener_tells_its_queue(void)
 	CHECK_EQ(t.tcpi_state, 10); /* TCP_LISTEN */
 	CHECK_EQ(t.tcpi_unacked, 0);
 	CHECK_EQ(t.tcpi_sacked, 7);
+	CHECK_EQ(t.tcpi_max_pacing_rate, UINT64_MAX);
 	connected(a);
 	wait_bits(l, POLLIN);
 	CHECK_EQ(info(l).tcpi_unacked, 1);
@@ -58,9 +62,10 @@ static void bytes_are_counted(void)
 	end = now_ms() + 5000;
 	do {
 		t = info(fd[0]);
-	} while (t.tcpi_bytes_acked < sizeof(data) && now_ms() < end);
+	} while (t.tcpi_bytes_acked <= sizeof(data) && now_ms() < end);
 	/* Linux counts the SYN of the side that connected. */
-	CHECK(t.tcpi_bytes_acked >= sizeof(data) && t.tcpi_bytes_acked <= sizeof(data) + 1);
+	CHECK_EQ(t.tcpi_bytes_acked, sizeof(data) + 1);
+	CHECK(t.tcpi_delivered >= 3 && t.tcpi_delivered <= t.tcpi_data_segs_out + 1);
 	CHECK(t.tcpi_bytes_sent >= sizeof(data));
 	CHECK_EQ(t.tcpi_bytes_sent - t.tcpi_bytes_retrans, sizeof(data));
 	CHECK_EQ(t.tcpi_notsent_bytes, 0);
@@ -70,6 +75,7 @@ static void bytes_are_counted(void)
 	t = info(fd[1]);
 	CHECK_EQ(t.tcpi_bytes_received, sizeof(data));
 	CHECK_EQ(t.tcpi_bytes_sent, 0);
+	CHECK_EQ(t.tcpi_bytes_acked, 0);
 	CHECK(t.tcpi_data_segs_in >= 2);
 }
 
@@ -127,6 +133,24 @@ static void how_long_ago(void)
 	CHECK(t.tcpi_last_data_recv >= 280 && t.tcpi_last_data_recv < 3000);
 }
 
+/* Nothing was sent: it is as long ago as the handshake. */
+static void how_long_ago_of_nothing(void)
+{
+	int fd[2];
+
+	tcp_pair(fd);
+	sleep_ms(150);
+	for (int i = 0; i < 2; i++) {
+		struct tcp_info t = info(fd[i]);
+
+		CHECK(t.tcpi_last_data_sent >= 130 && t.tcpi_last_data_sent < 3000);
+		CHECK(t.tcpi_last_data_recv >= 130 && t.tcpi_last_data_recv < 3000);
+		CHECK(t.tcpi_last_ack_recv >= 100 && t.tcpi_last_ack_recv < 3000);
+		CHECK_EQ(t.tcpi_delivered, 1); /* the SYN */
+		CHECK_EQ(t.tcpi_bytes_acked, !i);
+	}
+}
+
 static void length_is_what_fits(void)
 {
 	unsigned char room[1024];
@@ -147,4 +171,4 @@ static void length_is_what_fits(void)
 
 CHECK_MAIN(CASE(before_there_is_a_connection), CASE(a_listener_tells_its_queue),
 	   CASE(bytes_are_counted), CASE(round_trips), CASE(windows_in_segments),
-	   ASIDE(how_long_ago), CASE(length_is_what_fits))
+	   ASIDE(how_long_ago), ASIDE(how_long_ago_of_nothing), CASE(length_is_what_fits))
