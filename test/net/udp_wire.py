@@ -217,6 +217,61 @@ def errors(address):
     assert raw in offender, (control, raw)
 
 
+def hear(own, directed):
+    """Take a broadcast to each address, and answer it; who is bound to @own hears of none."""
+    s, deaf = udp(socket.AF_INET), udp(socket.AF_INET, 0.1)
+    s.bind(("0.0.0.0", 7100))
+    deaf.bind((own, 7101))
+    s.setsockopt(0, PKTINFO, 1)
+    print("ready", flush=True)
+    for to in "255.255.255.255", directed:
+        data, control, _, peer = s.recvmsg(100, 200)
+        assert data == to.encode(), (data, to)
+        assert control[0][2][8:] == socket.inet_aton(to), control
+        s.sendto(data, peer)
+    try:
+        sys.exit("it heard %r" % deaf.recv(10))
+    except TimeoutError:
+        pass
+
+
+def denied(call):
+    try:
+        call()
+        sys.exit("a broadcast without SO_BROADCAST")
+    except PermissionError as e:
+        assert e.errno == errno.EACCES, e
+
+
+def shout(own, directed, other):
+    """One broadcast to each address, by sendto() and connected; all of that is for SO_BROADCAST."""
+    s = udp(socket.AF_INET)
+    s.bind((own, 0))
+    for to in "255.255.255.255", directed:
+        denied(lambda: s.sendto(b"x", (to, 7100)))
+        denied(lambda: s.sendmsg([b"x"], [], 0, (to, 7100)))
+        denied(lambda: s.connect((to, 7100)))
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+    s.sendto(b"255.255.255.255", ("255.255.255.255", 7100))
+    assert s.recvfrom(100) == (b"255.255.255.255", (other, 7100))
+    s.sendto(b"deaf", (directed, 7101))
+    # A connected one has no other peer, so that the answer comes to another socket of that port.
+    t = udp(socket.AF_INET)
+    t.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    t.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+    t.bind((own, 0))
+    t.connect((directed, 7100))
+    assert t.getpeername() == (directed, 7100)
+    a = udp(socket.AF_INET)
+    a.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    a.bind(t.getsockname())
+    t.send(directed.encode())
+    assert a.recvfrom(100) == (directed.encode(), (other, 7100))
+    # And no more, once it is taken back.
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 0)
+    denied(lambda: s.sendto(b"x", (directed, 7100)))
+
+
 RECVFRAGSIZE6, MTU6 = 77, 24
 
 
@@ -243,5 +298,6 @@ def give(address, n, mtu):
 
 
 verbs = {"take": take, "give": give, "echo": echo, "ask": ask, "asks": asks, "group": group,
-         "errors": errors, "whole": whole, "flags": flags, "forbid": forbid, "refused": refused}
+         "errors": errors, "whole": whole, "flags": flags, "forbid": forbid, "refused": refused,
+         "hear": hear, "shout": shout}
 verbs[sys.argv[1]](*sys.argv[2:])

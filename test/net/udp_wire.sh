@@ -37,7 +37,23 @@ groups() {
 	assert finish "$PID"
 }
 
+# Broadcasts, of the link and of its network, each way, in both planes
+broadcasts() {
+	local plane
+	for plane in --relay --ring; do
+		background hear in_ns peer python3 "$py" hear 10.1.0.1 10.1.0.255
+		wait_line hear ready
+		GZ_RUN_ARGS=$plane assert gz e python3 "$py" shout 10.1.0.2 10.1.0.255 10.1.0.1
+		assert finish "$PID"
+		GZ_RUN_ARGS=$plane background hear gz e python3 "$py" hear 10.1.0.2 10.1.0.255
+		wait_line hear ready
+		assert in_ns peer python3 "$py" shout 10.1.0.1 10.1.0.255 10.1.0.2
+		assert finish "$PID"
+	done
+}
+
 both_ways 10.1.0.2 10.1.0.1 0 1 1472 1473 4000 20000 65507
+broadcasts
 groups 10.1.0.2 10.1.0.1 239.1.2.3 239.1.2.4
 assert gz e python3 "$py" errors 10.1.0.1
 assert in_ns peer python3 "$py" whole 10.1.0.2 1472
