@@ -215,6 +215,27 @@ static void many_at_once(void)
 		CHECK_EQ(p[i].revents, i % 3 ? 0 : POLLIN);
 }
 
+/* tcp_poll() knows no band for writing. */
+static void no_write_band(void)
+{
+	struct epoll_event ev = {.events = EPOLLWRBAND | EPOLLOUT};
+	int fd[2], e = OK(epoll_create1(0));
+
+	tcp_pair(fd);
+	for (int i = 0; i < 2; i++) {
+		struct pollfd p = {.fd = fd[i], .events = POLLWRBAND};
+
+		expect_text(fd[i], fd[!i], "used");
+		CHECK_EQ(poll(&p, 1, 0), 0);
+		p.events = POLLWRBAND | POLLOUT | POLLWRNORM;
+		CHECK_EQ(poll(&p, 1, 0), 1);
+		CHECK_EQ(p.revents, POLLOUT | POLLWRNORM);
+	}
+	OK(epoll_ctl(e, EPOLL_CTL_ADD, fd[0], &ev));
+	CHECK_EQ(epoll_wait(e, &ev, 1, 1000), 1);
+	CHECK_EQ(ev.events, EPOLLOUT);
+}
+
 CHECK_MAIN(CASE(fresh), CASE(listening), CASE(established), CASE(only_what_is_asked),
 	   ASIDE(times_out), ASIDE(wakes), CASE(mixed_with_others), CASE(select_states),
-	   CASE(select_refused), ASIDE(pselect_times_out), CASE(many_at_once))
+	   CASE(select_refused), ASIDE(pselect_times_out), CASE(many_at_once), CASE(no_write_band))
