@@ -190,7 +190,7 @@ int stream_call(struct io *io)
 			return TRAP;
 		/* What has left the rings needs no look at anything. */
 		if (__atomic_load_n(plane, __ATOMIC_ACQUIRE) == GZ_PLANE_NATIVE) {
-			wait_end(io); /* the kernel's call holds its file */
+			wait_goes_on(io); /* the kernel's call holds its file */
 			rc = call_of_left(io, plane, is_message, receives);
 		} else {
 			rc = call_of_rings(io, plane, is_message, receives);
@@ -201,7 +201,10 @@ int stream_call(struct io *io)
 
 static int call_over(struct io *io, int rc)
 {
-	wait_end(io);
+	if (rc == DONE)
+		wait_end(io);
+	else
+		wait_goes_on(io);
 	return io->held ? let_go(io, rc) : rc;
 }
 

@@ -379,6 +379,9 @@ static inline bool is_number_of(int fd, uint32_t i)
  */
 void wait_begin(struct io *io);
 void wait_end(struct io *io);
+/** What it does now nobody waits for, who may close the number: if it was counted it has a
+ * duplicate. */
+void wait_goes_on(struct io *io);
 /** It goes on, and may wait again: it takes the duplicate, if it is waited for. */
 void wait_pause(struct io *io);
 /** The number is being closed, and this thread is waited for: it must not sleep. */

@@ -175,24 +175,37 @@ bool is_held_up(const struct io *io)
 	return io->waits && is_set_held_up(io->i);
 }
 
-void wait_end(struct io *io)
+/* @keep: its call goes on with a duplicate, whether or not somebody closes the number just now */
+static void count_call_out(struct io *io, bool keep)
 {
-	bool holds = is_held_up(io);
+	bool closing = is_held_up(io);
 	int fd = -1;
 
-	if (holds) {
+	if (closing)
 		hold_signals(&io->mask);
+	else if (keep)
+		call(SYS_rt_sigprocmask, SIG_BLOCK, 0, (uint64_t)&io->mask, sizeof(io->mask));
+	if (closing || keep)
 		fd = duplicate(io->fd);
-	}
 	if (fd >= 0) {
 		io->fd = fd;
 		io->held = true;
-	} else if (holds) {
+	} else if (closing) {
 		release_signals(&io->mask);
 	}
 	if (io->waits)
 		set_wait_end(io->i, &io->waiting);
 	io->waits = false;
+}
+
+void wait_end(struct io *io)
+{
+	count_call_out(io, false);
+}
+
+void wait_goes_on(struct io *io)
+{
+	count_call_out(io, io->waits);
 }
 
 void wait_pause(struct io *io)

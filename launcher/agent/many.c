@@ -98,7 +98,7 @@ int stream_many(struct io *io)
 	if (!done && traps)
 		return TRAP;
 	if (traps) {
-		wait_end(io);
+		wait_goes_on(io);
 		n = gz_trap(r->rax, (uint64_t)io->fd, (uint64_t)&m[done], vlen - done,
 			    (uint32_t)flags, receives ? r->r8 : 0, 0);
 		done += n > 0 ? (uint32_t)n : 0;

@@ -810,7 +810,7 @@ static bool transmit_natively(struct io *io, uint64_t *sent)
 		__atomic_store_n(&s->leave, 1, __ATOMIC_SEQ_CST);
 		ask_for_token(io->fd, io->i, GZ_POKE_BYTES);
 	}
-	wait_end(io); /* it may sleep where nobody wakes it */
+	wait_goes_on(io); /* it may sleep where nobody wakes it */
 	until = now_ns() + LEAVING_NS;
 	while ((plane = __atomic_load_n(&s->tx_plane, __ATOMIC_SEQ_CST)) != GZ_PLANE_NATIVE) {
 		left |= plane != GZ_PLANE_RING;

@@ -119,6 +119,35 @@ static void recv_takes_its_own(void)
 	}
 }
 
+/* The same where something is set just before, for which a socket of the stack changes its plane.
+ */
+static void recv_goes_on_elsewhere(void)
+{
+	for (int i = 0; i < 5 * ROUNDS; i++) {
+		struct waits_on w = {0};
+		int fd[2], other[2];
+		pthread_t t;
+
+		tcp_pair(fd);
+		OK(socketpair(AF_UNIX, SOCK_STREAM, 0, other));
+		expect_text(fd[0], fd[1], "the first call may take its time");
+		w.fd = fd[1];
+		t = thread(recv_two, &w);
+		wait_asleep(&w);
+		set_option(w.fd, SOL_SOCKET, SO_RCVBUF, 100000);
+		for (volatile int spin = i * 500; spin > 0; spin--)
+			;
+		replace(w.fd, other[1]);
+		OK(close(other[1]));
+		write_all(fd[0], "ab", 2);
+		join(t);
+		expect_eof(fd[0]);
+		OK(close(w.fd));
+		OK(close(fd[0]));
+		OK(close(other[0]));
+	}
+}
+
 static int poll_ms, poll_events;
 
 static void *poll_it(void *arg)
@@ -577,8 +606,8 @@ static void many_epolls(void)
 		join(t[i]);
 }
 
-CHECK_MAIN(CASE(send_goes_on), CASE(recv_takes_its_own), CASE(poll_goes_on),
-	   ASIDE(poll_has_its_time), CASE(poll_for_room_goes_on), CASE(select_goes_on),
-	   CASE(epoll_goes_on), ASIDE(epoll_has_its_time), CASE(epoll_of_a_closed_one),
-	   CASE(recv_goes_on_twice), CASE(signal_ends_it), CASE(closed_by_a_handler),
-	   CASE(many_epolls))
+CHECK_MAIN(CASE(send_goes_on), CASE(recv_takes_its_own), CASE(recv_goes_on_elsewhere),
+	   CASE(poll_goes_on), ASIDE(poll_has_its_time), CASE(poll_for_room_goes_on),
+	   CASE(select_goes_on), CASE(epoll_goes_on), ASIDE(epoll_has_its_time),
+	   CASE(epoll_of_a_closed_one), CASE(recv_goes_on_twice), CASE(signal_ends_it),
+	   CASE(closed_by_a_handler), CASE(many_epolls))
