@@ -106,6 +106,13 @@ struct gz_end gz_dgram_answers(struct gz_end local, struct gz_end peer)
 	return gz_end_is_v4(local) && gz_addr_to_many(local) ? gz_addr_source(peer) : local;
 }
 
+/* As RFC 3542 has it, or RFC 2292: the two have names of their own for the same. */
+static bool is_pktinfo6(const struct cmsghdr *m)
+{
+	return m->cmsg_level == IPPROTO_IPV6 &&
+	       (m->cmsg_type == IPV6_PKTINFO || m->cmsg_type == IPV6_2292PKTINFO);
+}
+
 /* Translate one control message, in place. */
 static void translate_control(const struct gz_sock *s, struct cmsghdr *m, const struct gz_alias *a)
 {
@@ -125,11 +132,16 @@ static void translate_control(const struct gz_sock *s, struct cmsghdr *m, const 
 		    .sin_family = AF_INET, .sin_addr.s_addr = addr, .sin_port = s->local.port};
 
 		memcpy(CMSG_DATA(m), &in, sizeof(in));
-	} else if (m->cmsg_level == IPPROTO_IPV6 && m->cmsg_type == IPV6_PKTINFO) {
+	} else if (is_pktinfo6(m)) {
 		struct in6_pktinfo info = {.ipi6_addr = local.addr,
 					   .ipi6_ifindex = (unsigned)index};
 
 		memcpy(CMSG_DATA(m), &info, sizeof(info));
+	} else if (m->cmsg_level == IPPROTO_IPV6 && m->cmsg_type == IPV6_ORIGDSTADDR) {
+		struct sockaddr_storage ss;
+
+		local.port = s->local.port;
+		memcpy(CMSG_DATA(m), &ss, gz_addr_sockaddr(AF_INET6, local, &ss));
 	} else if ((m->cmsg_level == IPPROTO_IP && m->cmsg_type == IP_RECVERR) ||
 		   (m->cmsg_level == IPPROTO_IPV6 && m->cmsg_type == IPV6_RECVERR)) {
 		translate_offender(m);
@@ -401,7 +413,7 @@ static int source_of(const struct gz_sock *s, const struct cmsghdr *x, bool by_t
 static bool passes(const struct cmsghdr *x)
 {
 	return x->cmsg_level != IPPROTO_IPV6 || x->cmsg_type == IPV6_HOPLIMIT ||
-	       x->cmsg_type == IPV6_TCLASS;
+	       x->cmsg_type == IPV6_2292HOPLIMIT || x->cmsg_type == IPV6_TCLASS;
 }
 
 /*
@@ -423,8 +435,7 @@ static int64_t read_control(struct gz_call_ctx *c, const struct msghdr *m, bool 
 		if (x->cmsg_len < sizeof(*x) ||
 		    x->cmsg_len > (size_t)(control + m->msg_controllen - (char *)x))
 			return -EINVAL;
-		if ((x->cmsg_level == IPPROTO_IP && x->cmsg_type == IP_PKTINFO) ||
-		    (x->cmsg_level == IPPROTO_IPV6 && x->cmsg_type == IPV6_PKTINFO)) {
+		if ((x->cmsg_level == IPPROTO_IP && x->cmsg_type == IP_PKTINFO) || is_pktinfo6(x)) {
 			err = source_of(c->s, x, by_twin, from);
 			continue;
 		}

@@ -16,6 +16,7 @@
 #define CLASS IPV6_TCLASS
 #define RECV_CLASS IPV6_RECVTCLASS
 #define CLASS_SIZE sizeof(int)
+#define ORIGINAL IPV6_ORIGDSTADDR
 typedef struct in6_pktinfo pktinfo;
 #else
 #define LEVEL IPPROTO_IP
@@ -27,6 +28,7 @@ typedef struct in6_pktinfo pktinfo;
 #define CLASS IP_TOS
 #define RECV_CLASS IP_RECVTOS
 #define CLASS_SIZE 1
+#define ORIGINAL IP_ORIGDSTADDR
 typedef struct in_pktinfo pktinfo;
 #endif
 
@@ -447,6 +449,70 @@ static void many_with_a_time(void)
 	CHECK_ERRNO(recvmmsg(s, rx, MANY, 0, &t), EINVAL);
 }
 
-CHECK_MAIN(CASE(tells), CASE(time_of_arrival), CASE(no_room), CASE(sets), CASE(answers_from_there),
-	   CASE(bad_ones), CASE(many_tell), CASE(many_kinds), CASE(many_and_a_bad_one),
-	   CASE(many_with_a_time))
+/* IP_RECVORIGDSTADDR, IPV6_RECVORIGDSTADDR: where to, with the port */
+static void original_destination(void)
+{
+	struct cmsghdr *h;
+	struct in in;
+	udp_addr a, any = udp_any(udp_address(0)), told;
+	int s = udp_bound(&a), wild = udp_socket(), c = udp_socket();
+
+	OK(bind(wild, SA(&any), sizeof(any)));
+	for (int i = 0; i < 2; i++) {
+		int fd = i ? wild : s;
+
+		a.PORT = udp_name(fd).PORT;
+		CHECK_EQ(get_option(fd, LEVEL, ORIGINAL), 0);
+		set_option(fd, LEVEL, ORIGINAL, 1);
+		CHECK_EQ(get_option(fd, LEVEL, ORIGINAL), 1);
+		udp_send(c, "where to", a);
+		receive(fd, &in, "where to");
+		h = find(&in.m, LEVEL, ORIGINAL);
+		CHECK(h && h->cmsg_len == CMSG_LEN(sizeof(told)));
+		memcpy(&told, CMSG_DATA(h), sizeof(told));
+		CHECK_EQ(SA(&told)->sa_family, UDP_FAMILY);
+		CHECK(udp_same(told, a));
+		set_option(fd, LEVEL, ORIGINAL, 0);
+		udp_send(c, "not asked", a);
+		receive(fd, &in, "not asked");
+		CHECK(!CMSG_FIRSTHDR(&in.m));
+	}
+}
+
+#ifdef UDP_V6
+/* RFC 2292's names of what RFC 3542 has others for */
+static void older_names(void)
+{
+	struct in6_pktinfo info = {0};
+	struct cmsghdr *h;
+	struct in in;
+	udp_addr a;
+	int s = udp_bound(&a), c = udp_socket();
+
+	set_option(s, IPPROTO_IPV6, IPV6_2292PKTINFO, 1);
+	set_option(s, IPPROTO_IPV6, IPV6_2292HOPLIMIT, 1);
+	CHECK_EQ(get_option(s, IPPROTO_IPV6, IPV6_2292PKTINFO), 1);
+	CHECK_EQ(get_option(s, IPPROTO_IPV6, IPV6_2292HOPLIMIT), 1);
+	send_number(c, "hops", a, IPV6_2292HOPLIMIT, 33);
+	receive(s, &in, "hops");
+	CHECK_EQ(number(&in.m, IPV6_2292HOPLIMIT), 33);
+	h = find(&in.m, IPPROTO_IPV6, IPV6_2292PKTINFO);
+	CHECK(h && h->cmsg_len == CMSG_LEN(sizeof(info)));
+	memcpy(&info, CMSG_DATA(h), sizeof(info));
+	CHECK(is_at(&info, a));
+	info = (struct in6_pktinfo){.ipi6_addr = udp_nowhere().sin6_addr};
+	CHECK_ERRNO(send_with(c, "x", a, IPV6_2292PKTINFO, &info, sizeof(info)), EINVAL);
+	info.ipi6_addr = a.sin6_addr;
+	CHECK_EQ(send_with(c, "from", a, IPV6_2292PKTINFO, &info, sizeof(info)), 4);
+	receive(s, &in, "from");
+	CHECK(udp_same_host(in.from, a));
+}
+
+#define OLDER CASE(older_names),
+#else
+#define OLDER
+#endif
+
+CHECK_MAIN(CASE(tells), CASE(original_destination), OLDER CASE(time_of_arrival), CASE(no_room),
+	   CASE(sets), CASE(answers_from_there), CASE(bad_ones), CASE(many_tell), CASE(many_kinds),
+	   CASE(many_and_a_bad_one), CASE(many_with_a_time))
