@@ -335,12 +335,12 @@ static const struct gz_cfg_key engine_head_keys[] = {
 	  .help = "How long the engine stays after its last program ended.",
 	  .more = "0: until it is told to stop." },
 	{ "plane", GZ_CFG_ENUM, FIELD(struct gz_engine_config, plane),
-	  .names = plane_names, .def = "relay",
+	  .names = plane_names, .def = "ring",
 	  .help = "How the bytes of programs go.",
-	  .more = "relay: through the kernel's sockets. ring: through memory that "
-		  "they share with the engine, where that can be; gazelle-ctl "
-		  "planes says where not, and why. gazelle-run --relay and --ring "
-		  "say otherwise for one program." },
+	  .more = "ring: through memory that they share with the engine, where "
+		  "that can be; gazelle-ctl planes says where not, and why. relay: "
+		  "through the kernel's sockets. gazelle-run --relay and --ring say "
+		  "otherwise for one program." },
 };
 
 static const struct gz_cfg_key rule_keys[] = {

@@ -41,6 +41,7 @@ struct gz_client {
 		uint32_t seq;
 		unsigned level; /* of its pid namespace, 1 is ours */
 	} broker;
+	enum gz_off_ring no_plane; /* why it has none */
 	struct gz_off_processes off_ring;
 	_Atomic uint64_t ring_left, ring_back; /* sockets that left the rings, and came back */
 	LIST_ENTRY(gz_client) next;

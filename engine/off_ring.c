@@ -40,7 +40,7 @@ enum gz_off_ring gz_off_why(const struct gz_sock *s)
 {
 	if (gz_plane_is_ring(s))
 		return GZ_OFF_NONE;
-	return s->client->plane ? (enum gz_off_ring)atomic_load(&s->off_ring) : GZ_OFF_RELAY;
+	return s->client->plane ? (enum gz_off_ring)atomic_load(&s->off_ring) : s->client->no_plane;
 }
 
 static unsigned place_of(const struct gz_off_processes *p, pid_t pid)

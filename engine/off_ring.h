@@ -18,7 +18,9 @@ struct gz_sock;
 /* What gazelle-ctl shows, and what it means. */
 #define GZ_OFF_RING(X)                                                                             \
 	X(NONE, "", "its bytes go through rings where they can")                                   \
-	X(RELAY, "relay", "rings were not asked for")                                              \
+	X(RELAY, "relay", "--relay or `plane: relay' said so")                                     \
+	X(ATTACHED, "attached", "gazelle-run --attach took it; its filter traps no data calls")    \
+	X(NO_MEMORY, "no-memory", "the engine had no memory to share with its client")             \
 	X(UNUSED, "unused", "it has not called for bytes of a socket in the rings")                \
 	X(OPTION, "option", "an option that only the shadow knows was set")                        \
 	X(NO_SLOT, "no-slot", "all slots of its client are taken")                                 \

@@ -136,7 +136,7 @@ struct answer {
 static bool add_process(struct gz_client *c, void *arg)
 {
 	const struct answer *a = arg;
-	enum gz_off_ring why = GZ_OFF_RELAY;
+	enum gz_off_ring why = c->no_plane;
 	struct gz_agent_kept kept = {0};
 	struct gz_agent_book book;
 	struct rte_tel_data *e;

@@ -737,8 +737,11 @@ struct gz_client *gz_client_start(int listener, int broker, bool ring, pid_t pid
 	c->broker.old = -1;
 	c->broker.level = 1;
 	gz_app_pid_at(pid, UINT_MAX, &c->broker.level);
-	if (ring && broker >= 0)
+	c->no_plane = broker < 0 ? GZ_OFF_ATTACHED : GZ_OFF_RELAY;
+	if (ring && broker >= 0) {
 		c->plane = gz_plane_new();
+		c->no_plane = c->plane ? GZ_OFF_NONE : GZ_OFF_NO_MEMORY;
+	}
 	c->pid = pid;
 	c->uid = uid;
 	atomic_init(&c->refs, 1);

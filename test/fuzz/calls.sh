@@ -28,7 +28,7 @@ sequences() {
 		# What a plane is to be compared by, and how it is asked for
 		for plane in ${GZ_FUZZ_PLANES:-relay ring}; do
 			case $plane in
-			relay) mode=relay GZ_RUN_ARGS= ;;
+			relay) mode=relay GZ_RUN_ARGS=--relay ;;
 			ring) mode=all GZ_RUN_ARGS=--ring ;;
 			esac
 			echo "$program, $plane, seed $1, $2 sequences"

@@ -11,7 +11,7 @@ wire
 start_engine e stack "port: {driver: af_packet, iface: ve1}
 stack: {addresses: [10.1.0.2/24]}
 worker: {burst: 1, messages: 1, events: 1, sockets: 1}"
-for args in "" --ring; do
+for args in --relay --ring; do
 	export GZ_RUN_ARGS=$args
 	background server gz e "$T/net/many" serve 7000
 	SERVER=$PID

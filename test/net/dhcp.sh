@@ -163,7 +163,7 @@ assert_match "$port" "dhcp +(bound|renewing)"
 assert_match "$port" "dhcp_server +10.1.0.1"
 
 # Renewed, by connections that go on
-steps engine gz e
+GZ_RUN_ARGS=--relay steps relay gz e
 GZ_RUN_ARGS=--ring steps ring gz e
 background monitor gz e ip monitor address
 WATCH=$PID
@@ -174,7 +174,7 @@ assert_match "$(gz e ip -o address show dev gazelle0)" "10.1.0.77.* valid_lft 1[
 dhcpd 10.1.0.88
 within 10 has 10.1.0.88/24
 assert grep -q "DHCPNAK(ve2) 10.1.0.77" "$WORK/dnsmasq"
-next engine ring
+next relay ring
 assert in_ns peer ping -q -c 1 -W 5 10.1.0.88 >"$WORK/ping.out"
 refute in_ns peer ping -q -c 1 -W 0.2 10.1.0.77 >"$WORK/ping.out"
 says "10.1.0.88" python3 -c 'import socket
@@ -182,7 +182,7 @@ print(socket.create_connection(("10.1.0.1", 7000), 10).getsockname())'
 wait_line monitor "inet 10.1.0.88/24"
 assert grep -q "Deleted.* inet 10.1.0.77/24" "$WORK/monitor"
 end "$WATCH"
-wait_line engine TIMEDOUT
+wait_line relay TIMEDOUT
 wait_line ring TIMEDOUT
 assert_ne "$(counter e tx_source_gone)" 0
 dhcpd 10.1.0.77
@@ -191,10 +191,10 @@ in_ns peer ip link set ve2 down
 within 5 link_is down
 in_ns peer ip link set ve2 up
 within 5 has 10.1.0.77/24
-next engine ring
-wait_line engine back
+next relay ring
+wait_line relay back
 wait_line ring back
-assert_eq "$(cat "$WORK/engine")" "$(cat "$WORK/kernel")" "what old sockets do"
+assert_eq "$(cat "$WORK/relay")" "$(cat "$WORK/kernel")" "what old sockets do in the relay plane"
 assert_eq "$(cat "$WORK/ring")" "$(cat "$WORK/kernel")" "what old sockets do in the rings"
 stop_engine e
 end "$SERVER"

@@ -105,8 +105,8 @@ taken() {
 	[ -z "$LIMIT" ] || prlimit --pid "$(engine_pid e)" "$LIMIT"
 	echo >&5
 	within 60 grep -q '[0-9]' "$WORK/greedy"
-	echo "$1 ${GZ_RUN_ARGS:---relay}: $(tail -n 1 "$WORK/greedy")"
-	assert_match "$(tail -n 1 "$WORK/greedy")" "$2" "$1 ${GZ_RUN_ARGS:-in the relay}"
+	echo "$1 $GZ_RUN_ARGS: $(tail -n 1 "$WORK/greedy")"
+	assert_match "$(tail -n 1 "$WORK/greedy")" "$2" "$1 $GZ_RUN_ARGS"
 	all_go_on
 	echo >&5
 	wait_line greedy closed 20
@@ -127,7 +127,7 @@ background serve in_ns peer "$T/net/many" serve 7000
 wait_line serve ready
 kernel=$(in_ns stack python3 "$WORK/greedy.py" tcp 64 </dev/null | sed -n 2p)
 
-for GZ_RUN_ARGS in "" --ring; do
+for GZ_RUN_ARGS in --relay --ring; do
 	start_engine e stack "port: {driver: af_packet, iface: ve1}
 stack: {addresses: [10.1.0.2/24]}
 limits: {sockets: 3000, client_sockets: 1500, clients: 6}"

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# planes.sh - Who is on which plane, by the configuration and by option, and why
+# planes.sh - Who is on which plane, by default, by the configuration, by option and where it cannot be
+# otherwise, and why
 
 # shellcheck source=test/lib.sh
 . "$(dirname "$0")/../lib.sh"
@@ -9,13 +10,12 @@ command -v strace >/dev/null || skip "strace is not there"
 
 GZ_RUN_ARGS=
 netns stack
-start_engine e stack 'plane: ring
-port: {veth: {host: gz0, address: 10.213.0.1/24}, iface: gz0e}
+start_engine e stack 'port: {veth: {host: gz0, address: 10.213.0.1/24}, iface: gz0e}
 stack: {addresses: [10.213.0.2/24]}'
 
-# sockets PORT KEY - of the connections that were accepted at PORT: PEER-PORT KEY lines
+# sockets PORT KEY - of the connections that were accepted at PORT: PEER-PORT KEY lines; AT: of that engine
 sockets() {
-	ctl e ss --json | python3 -c '
+	ctl "${AT:-e}" ss --json | python3 -c '
 import json, sys
 for s in json.load(sys.stdin):
     if s["local"].endswith(":" + sys.argv[1]) and s["state"] != "LISTEN":
@@ -46,7 +46,7 @@ hold() {
 	wait_line "$name" ready
 }
 
-# plane: ring is the default of this engine: each connection has its own reason.
+# Rings are the default: each connection has its own reason.
 background keeper python3 "$TEST_DIR/net/keeper.py" "$WORK/keeper.sock"
 wait_line keeper listens
 GZ_KEEPER=$WORK/keeper.sock hold configured gz e python3 "$TEST_DIR/net/planes.py" 10.213.0.2 7001
@@ -64,12 +64,29 @@ assert [ "$(of_process "$configured" sites)" -gt 0 ]
 assert_eq "$(of_process "$configured" left)" 11 "sockets that left the rings, two of them urgent"
 assert_eq "$(of_process "$configured" came_back)" 2 "sockets that came back"
 
-# --relay is stronger, and so is --ring where the configuration says relay.
+# Of one program, who says so
 GZ_RUN_ARGS=--relay
 hold relay gz e python3 "$TEST_DIR/net/planes.py" 10.213.0.2 7002
 assert_eq "$(sockets 7002 plane | awk '{ print $2 }' | sort -u)" relay "--relay"
 assert_eq "$(sockets 7002 why | awk '{ print $2 }' | sort -u)" relay "--relay: the reason"
 assert_eq "$(of_process "$(python_of 7002)" why)" relay "--relay: the process"
+GZ_RUN_ARGS=
+start_engine relay stack 'plane: relay
+port: {veth: {host: gz1, address: 10.214.0.1/24}, iface: gz1e}
+stack: {addresses: [10.214.0.2/24]}'
+one='import socket, sys
+l = socket.create_server((sys.argv[1], int(sys.argv[2])))
+c = socket.create_connection(l.getsockname())
+s = l.accept()[0]
+s.send(b"x")
+assert c.recv(1) == b"x"
+print("ready", flush=True)
+sys.stdin.read()'
+hold as-configured gz relay python3 -c "$one" 10.214.0.2 7001
+assert_eq "$(AT=relay sockets 7001 plane | awk '{ print $2 }')" relay "plane: relay"
+GZ_RUN_ARGS=--ring
+hold as-asked gz relay python3 -c "$one" 10.214.0.2 7002
+assert_eq "$(AT=relay sockets 7002 plane | awk '{ print $2 }')" ring "plane: relay, and --ring"
 GZ_RUN_ARGS=
 
 # A process that another program traces
@@ -94,3 +111,30 @@ wait_line orphan ready
 assert_eq "$(sockets 7004 why | sort -n | head -n 1 | awk '{ print $2 }')" no-broker "no-broker"
 
 refute "$BIN/gazelle-ctl" --engine "$GZ_TEST_ID-e" planes extra
+
+# off PLANE WHY PORT PID - all connections there, and the process
+off() {
+	assert_eq "$(sockets "$3" plane | awk '{ print $2 }' | sort -u)" "${1% *}" "the plane, $2"
+	assert_eq "$(of_process "$4" plane) $(of_process "$4" why)" "$1 $2" "the process, $2"
+}
+
+# One that runs already
+background attached in_ns stack python3 -uc 'import os, sys
+print("waits")
+while not os.path.exists("'"$WORK/go"'"): pass
+sys.argv = ["", "10.213.0.2", "7005"]
+sys.stdin = open("'"$WORK/hold"'")
+exec(open("'"$TEST_DIR/net/planes.py"'").read())'
+attached=$PID
+wait_line attached waits
+in_ns stack "$BIN/gazelle-run" --config "$(config_of e)" --attach "$attached"
+touch "$WORK/go"
+wait_line attached ready
+off relay attached 7005 "$attached"
+
+# The engine can map no memory for another client
+have=$(awk '/^VmSize/ { print $2 }' "/proc/$(engine_pid e)/status")
+prlimit --pid "$(engine_pid e)" --as=$(((have + 32 * 1024) * 1024)):
+hold unshared gz e python3 -c "$one" 10.213.0.2 7006
+prlimit --pid "$(engine_pid e)" --as=unlimited:
+off relay no-memory 7006 "$(sockets 7006 pid | awk '{ print $2 }')"

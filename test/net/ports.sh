@@ -306,11 +306,12 @@ policy: {rules: [{action: kernel, net: 10.2.0.98}]}"
 	end "$PID"
 
 	# Bound to one
-	assert_eq "$(bound engine gz e python3 "$WORK/bound.py" gazelle0 gazelle1)" "$at_each" "SO_BINDTODEVICE"
+	assert_eq "$(GZ_RUN_ARGS=--relay bound relay gz e python3 "$WORK/bound.py" gazelle0 gazelle1)" "$at_each" \
+		"SO_BINDTODEVICE in the relay plane"
 	assert_eq "$(GZ_RUN_ARGS=--ring bound rings gz e python3 "$WORK/bound.py" gazelle0 ve2)" "$at_each" \
 		"SO_BINDTODEVICE in the rings, by the device's name"
 
-	assert_eq "$(gz e python3 "$WORK/mtu.py" gazelle0 gazelle1)" "$mtus" "MTU"
+	assert_eq "$(GZ_RUN_ARGS=--relay gz e python3 "$WORK/mtu.py" gazelle0 gazelle1)" "$mtus" "MTU in the relay plane"
 	assert_eq "$(GZ_RUN_ARGS=--ring gz e python3 "$WORK/mtu.py" gazelle0 gazelle1)" "$mtus" "MTU in the rings"
 
 	# Groups

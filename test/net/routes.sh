@@ -138,7 +138,7 @@ stack:
     - {to: "fd00:1::9:0/112", via: "fd00:1::22"}'
 within 10 in_ns gw1 ping -6 -q -c 1 -W 1 fd00:1::2
 within 10 in_ns gw1 ping -6 -q -c 1 -W 1 fd00:1::4
-assert_eq "$(gz e python3 "$WORK/ask.py" "${all[@]}")" all "the relay's"
+assert_eq "$(GZ_RUN_ARGS=--relay gz e python3 "$WORK/ask.py" "${all[@]}")" all "the relay's"
 assert_eq "$(GZ_RUN_ARGS=--ring gz e python3 "$WORK/ask.py" "${all[@]}")" all "the rings'"
 
 # In: answers go back by the routes, also those that lwIP gives itself

@@ -46,10 +46,8 @@ both rx_packets 10000 "both queues"
 both handed_to_other_workers 5000 "what is the other worker's"
 
 # --- between two programs: a connection is one worker's with both its ends
-GZ_RUN_ARGS=--ring
 gz e redis-benchmark -h 10.1.0.2 -p 6399 -t set,get -n 20000 -c 20 --csv >"$WORK/bench" ||
 	fail "redis-benchmark on the stack: $(cat "$WORK/bench")"
-GZ_RUN_ARGS=
 both connected 5 "40 connections of the stack's to itself"
 end "$redis"
 

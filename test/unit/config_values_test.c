@@ -12,7 +12,7 @@ static void engine_defaults_are_the_embedded_engine(void **state)
 	assert_int_equal(engine.log, GZ_LOG_INFO);
 	assert_string_equal(engine.run_dir, "/run/gazelle");
 	assert_int_equal(engine.linger_ms, 2000);
-	assert_int_equal(engine.plane, GZ_CHOOSE_RELAY);
+	assert_int_equal(engine.plane, GZ_CHOOSE_RING);
 	assert_int_equal(engine.memory.hugepages, GZ_HUGE_AUTO);
 	assert_int_equal(engine.memory.mbufs, 8191);
 	assert_int_equal(engine.memory.megabytes, 0);
@@ -87,7 +87,7 @@ static void every_type_reads_what_it_should(void **state)
 	     "log: debug\n"
 	     "run_dir: \"/tmp/\xc3\xa9 x\"\n"
 	     "linger: 0\n"
-	     "plane: ring\n"
+	     "plane: relay\n"
 	     "memory: {hugepages: never, mbufs: 16383, megabytes: 512}\n"
 	     "port:\n"
 	     "  driver: vdev\n"
@@ -109,7 +109,7 @@ static void every_type_reads_what_it_should(void **state)
 	assert_int_equal(engine.log, GZ_LOG_DEBUG);
 	assert_string_equal(engine.run_dir, "/tmp/\xc3\xa9 x");
 	assert_int_equal(engine.linger_ms, 0);
-	assert_int_equal(engine.plane, GZ_CHOOSE_RING);
+	assert_int_equal(engine.plane, GZ_CHOOSE_RELAY);
 	assert_int_equal(engine.memory.hugepages, GZ_HUGE_NEVER);
 	assert_int_equal(engine.memory.mbufs, 16383);
 	assert_int_equal(engine.memory.megabytes, 512);
