@@ -397,6 +397,7 @@ static bool serve_fresh(struct gz_call_ctx *c, const struct gz_call_info *call)
 	int flags = call->id == GZ_CALL_SENDTO	  ? (int)c->args[3]
 		    : call->id == GZ_CALL_SENDMSG ? (int)c->args[2]
 						  : 0;
+	int err;
 
 	if (!gz_service_resolve(c) || !c->s || !is_unconnected(c->s) || nothing ||
 	    (vectors && has_no_bytes(c)))
@@ -404,8 +405,9 @@ static bool serve_fresh(struct gz_call_ctx *c, const struct gz_call_info *call)
 	if (c->fd >= 0)
 		close(c->fd);
 	c->fd = -1;
-	if (receives(call)) {
-		gz_service_answer(c, -ENOTCONN);
+	err = gz_plane_take_error(c->s); /* that of a connection that was undone */
+	if (err || receives(call)) {
+		gz_service_answer(c, err ? -err : -ENOTCONN);
 		return true;
 	}
 	if (!(flags & MSG_NOSIGNAL))

@@ -126,6 +126,26 @@ static void unspec_polls_an_error(void)
 	CHECK_EQ(poll_bits(fd[0]), POLLOUT | POLLHUP | POLLERR);
 }
 
+/* tcp_disconnect() leaves an error, which whoever comes first tells. */
+static void unspec_error_is_told_once(void)
+{
+	struct sockaddr none = {.sa_family = AF_UNSPEC};
+	int fd[2];
+
+	for (int i = 0; i < 2; i++) {
+		tcp_pair(fd);
+		OK(connect(fd[0], &none, sizeof(none)));
+		if (i)
+			CHECK_ERRNO(send(fd[0], "x", 1, 0), ECONNRESET);
+		else
+			CHECK_ERRNO(recv(fd[0], (char[1]){0}, 1, 0), ECONNRESET);
+		CHECK_ERRNO(recv(fd[0], (char[1]){0}, 1, 0), ENOTCONN);
+		CHECK_ERRNO(send(fd[0], "x", 1, MSG_NOSIGNAL), EPIPE);
+		CHECK_EQ(socket_error(fd[0]), 0);
+		CHECK_EQ(poll_bits(fd[0]), POLLOUT | POLLHUP);
+	}
+}
+
 static void unspec_on_fresh(void)
 {
 	struct sockaddr none = {.sa_family = AF_UNSPEC};
@@ -221,5 +241,6 @@ static void send_timeout_applies(void)
 CHECK_MAIN(CASE(blocking), CASE(nonblocking_in_progress), CASE(second_call_after_success),
 	   ASIDE(second_call_while_pending), CASE(connected_is_eisconn), CASE(bad_address),
 	   CASE(unspec_disconnects), CASE(unspec_leaves_an_error), CASE(unspec_polls_an_error),
-	   CASE(unspec_on_fresh), CASE(from_bound_port), CASE(to_any_is_loopback),
-	   CASE(wildcard_listener), CASE(own_address_to_loopback), ASIDE(send_timeout_applies))
+	   CASE(unspec_error_is_told_once), CASE(unspec_on_fresh), CASE(from_bound_port),
+	   CASE(to_any_is_loopback), CASE(wildcard_listener), CASE(own_address_to_loopback),
+	   ASIDE(send_timeout_applies))
