@@ -119,11 +119,11 @@ static void recv_takes_its_own(void)
 	}
 }
 
-/* The same where something is set just before, for which a socket of the stack changes its plane.
- */
+/* Just as its bytes come; of a socket that something was set of, for which the stack's changes its
+ * plane. */
 static void recv_goes_on_elsewhere(void)
 {
-	for (int i = 0; i < 5 * ROUNDS; i++) {
+	for (int i = 0; i < 50 * ROUNDS; i++) {
 		struct waits_on w = {0};
 		int fd[2], other[2];
 		pthread_t t;
@@ -135,11 +135,11 @@ static void recv_goes_on_elsewhere(void)
 		t = thread(recv_two, &w);
 		wait_asleep(&w);
 		set_option(w.fd, SOL_SOCKET, SO_RCVBUF, 100000);
-		for (volatile int spin = i * 500; spin > 0; spin--)
+		write_all(fd[0], "ab", 2);
+		for (volatile int spin = i * 200; spin > 0; spin--)
 			;
 		replace(w.fd, other[1]);
 		OK(close(other[1]));
-		write_all(fd[0], "ab", 2);
 		join(t);
 		expect_eof(fd[0]);
 		OK(close(w.fd));
