@@ -438,13 +438,18 @@ static int64_t do_setsockopt(struct gz_call_ctx *c)
 static void pending_error(struct gz_call_ctx *c, void *val, socklen_t len)
 {
 	enum gz_state st = gz_sock_state(c->s);
-	int native = 0, v = 0;
+	int native = 0, v = 0, kept;
 	socklen_t n = sizeof(native);
 
 	if (len < sizeof(v))
 		return;
 	memcpy(&v, val, sizeof(v));
 	getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &native, &n);
+	kept = gz_plane_take_kept(c->s);
+	if (kept) {
+		memcpy(val, &kept, sizeof(kept));
+		return;
+	}
 	if (atomic_load(&c->s->ring.over) && gz_plane_is_ring(c->s))
 		return; /* the agent tells by the same word */
 	if (!native && (st == GZ_ESTABLISHED || st == GZ_CLOSED))

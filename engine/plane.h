@@ -185,7 +185,9 @@ void gz_plane_drop(struct gz_sock *s);
 bool gz_plane_is_ring(const struct gz_sock *s);
 /** SO_ERROR, which nobody is told again.  @s locked, or nobody else's.  Return: positive, or 0 */
 int gz_plane_take_error(struct gz_sock *s);
-/** The same, which stays to be told. */
+/** What the agent has seen, and told of nothing, of a connection that goes on: the same */
+int gz_plane_take_kept(struct gz_sock *s);
+/** SO_ERROR, which stays to be told. */
 int gz_plane_error(const struct gz_sock *s);
 /**
  * gz_plane_fresh() - The program has a TCP socket that is not connected, or it is that no more

@@ -44,6 +44,14 @@ int gz_plane_take_error(struct gz_sock *s)
 	return error_number(__atomic_exchange_n(&slot_of(s)->so_error, 0, __ATOMIC_SEQ_CST));
 }
 
+int gz_plane_take_kept(struct gz_sock *s)
+{
+	if (s->ring.i < 0 || !gz_plane_is_ring(s))
+		return 0;
+	return error_number(
+	    -(uint32_t)__atomic_exchange_n(&slot_of(s)->error, 0, __ATOMIC_SEQ_CST));
+}
+
 int gz_plane_error(const struct gz_sock *s)
 {
 	if (!atomic_load(&s->ring.over))

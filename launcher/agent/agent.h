@@ -141,7 +141,7 @@ static inline int64_t now_ns(void)
 
 static inline bool in_space(uint64_t addr, uint64_t len)
 {
-	return addr >= SPACE_FIRST && addr < SPACE_END && len <= SPACE_END - addr;
+	return addr < SPACE_END && len <= SPACE_END - addr;
 }
 
 /* --- lane.c: bytes that go to another program's memory -------------------------------- */

@@ -68,7 +68,7 @@ uint64_t ask_memory(uint64_t addr, uint64_t n, uint32_t how)
 	uint64_t page = addr >> PAGE_SHIFT, last = (addr + n - 1) >> PAGE_SHIFT;
 	bool all;
 
-	if (!in_space(addr, n))
+	if (addr < SPACE_FIRST || !in_space(addr, n))
 		return 0;
 	while (page <= last && is_known(page, how))
 		page++;

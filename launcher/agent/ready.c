@@ -78,15 +78,15 @@ uint32_t events_of(int fd, uint32_t i, uint32_t mask)
 	if (!in_rings(s))
 		return ask_kernel(fd, mask);
 	if (has_datagrams(s)) {
-		/* A full ring is emptied by who finds it so. */
-		ev = WRITABLE;
+		/* A full ring is emptied by who finds it so.  datagram_poll(): of all bands */
+		ev = WRITABLE | POLLWRBAND;
 		if (__atomic_load_n(&s->rx_full, __ATOMIC_ACQUIRE))
 			ev |= READABLE; /* there are more, which recv() waits for */
 		if (__atomic_load_n(&s->news, __ATOMIC_ACQUIRE) || s->error)
 			ev |= s->error ? POLLERR : ask_kernel(fd, 0);
 		sends = false;
 	} else if (!sends || __atomic_load_n(&s->news, __ATOMIC_ACQUIRE)) {
-		native = ask_kernel(fd, mask | POLLRDHUP);
+		native = ask_kernel(fd, (mask & ~(uint32_t)POLLWRBAND) | POLLRDHUP);
 		ev = native & ~(uint32_t)(READABLE | WRITABLE);
 		/* Its end can be read; a token alone is nothing. */
 		if (native & (POLLRDHUP | POLLHUP | POLLERR))
@@ -101,6 +101,8 @@ uint32_t events_of(int fd, uint32_t i, uint32_t mask)
 		if (__atomic_load_n(&s->tx_plane, __ATOMIC_ACQUIRE) == GZ_PLANE_OVER)
 			ev |= WRITABLE;
 	}
+	if (!has_datagrams(s) && __atomic_load_n(&s->error, __ATOMIC_RELAXED))
+		ev |= POLLERR;
 	if (sends && mask & WRITABLE && is_writable(s))
 		ev |= WRITABLE;
 	/* Where the kernel's epoll looks too, a token must be there as well. */

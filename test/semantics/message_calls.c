@@ -624,6 +624,19 @@ static void many_with_a_bad_one(void)
 	wait_bits(fd[0], POLLIN);
 	CHECK_EQ(recvmmsg(fd[0], m, MANY, MSG_DONTWAIT, NULL), 2);
 	CHECK(!memcmp(b, "pqz", 3));
+	/* do_recvmmsg(): its error is the socket's, and is told after what is there. */
+	CHECK_EQ(poll_bits(fd[0]), POLLIN | POLLOUT | POLLERR);
+	CHECK_EQ(recv(fd[0], b, 1, MSG_DONTWAIT), 1);
+	CHECK_EQ(b[0], 'r');
+	CHECK_ERRNO(recv(fd[0], b, 1, MSG_DONTWAIT), EFAULT);
+	CHECK_ERRNO(recv(fd[0], b, 1, MSG_DONTWAIT), EAGAIN);
+	CHECK_EQ(poll_bits(fd[0]), POLLOUT);
+	write_all(fd[1], "pqr", 3);
+	wait_bits(fd[0], POLLIN);
+	CHECK_EQ(recvmmsg(fd[0], m, MANY, MSG_DONTWAIT, NULL), 2);
+	CHECK_EQ(socket_error(fd[0]), EFAULT);
+	CHECK_EQ(socket_error(fd[0]), 0);
+	CHECK_EQ(poll_bits(fd[0]), POLLIN | POLLOUT);
 }
 
 CHECK_MAIN(CASE(many_not_connected), CASE(vectors), CASE(messages), CASE(recvfrom_with_address),

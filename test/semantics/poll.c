@@ -236,6 +236,24 @@ static void no_write_band(void)
 	CHECK_EQ(ev.events, EPOLLOUT);
 }
 
+/* datagram_poll() has it with the others. */
+static void write_band_of_udp(void)
+{
+	struct sockaddr_in a = test_address(0);
+	int s = OK(socket(AF_INET, SOCK_DGRAM, 0));
+	struct pollfd p = {.fd = s, .events = POLLWRBAND};
+
+	OK(bind(s, SA(&a), sizeof(a)));
+	a = local_name(s);
+	for (int i = 0; i < 3; i++) {
+		CHECK_EQ(poll(&p, 1, 0), 1);
+		CHECK_EQ(p.revents, POLLWRBAND);
+		CHECK_EQ(sendto(s, "x", 1, 0, SA(&a), sizeof(a)), 1);
+		CHECK_EQ(recv(s, (char[1]){0}, 1, 0), 1);
+	}
+}
+
 CHECK_MAIN(CASE(fresh), CASE(listening), CASE(established), CASE(only_what_is_asked),
 	   ASIDE(times_out), ASIDE(wakes), CASE(mixed_with_others), CASE(select_states),
-	   CASE(select_refused), ASIDE(pselect_times_out), CASE(many_at_once), CASE(no_write_band))
+	   CASE(select_refused), ASIDE(pselect_times_out), CASE(many_at_once), CASE(no_write_band),
+	   CASE(write_band_of_udp))
