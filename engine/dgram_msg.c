@@ -73,13 +73,15 @@ static bool translate(const struct sockaddr_storage *ss, struct gz_alias *a)
 	const struct sockaddr_in *in = (const struct sockaddr_in *)ss;
 	const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)ss;
 	bool v4 = ss->ss_family == AF_INET;
+	uint16_t port;
 
 	if (!v4 && ss->ss_family != AF_INET6)
 		return false;
 	if (!gz_alias_find(v4 ? in->sin_addr.s_addr : gz_name_of(&in6->sin6_addr), a))
 		return false;
-	if (!a->peer.port)
-		a->peer.port = v4 ? in->sin_port : in6->sin6_port;
+	port = v4 ? in->sin_port : in6->sin6_port;
+	if (!a->peer.port || !port) /* ip_local_error() knows none */
+		a->peer.port = port;
 	return true;
 }
 
@@ -484,7 +486,8 @@ static int64_t send_one(struct gz_call_ctx *c, const struct msghdr *m, const str
 	struct gz_end peer = {0};
 	struct source from = {.at = 0};
 	struct gz_sock *s = c->s;
-	uint32_t alias;
+	uint32_t alias = s->dgram.alias;
+	uint8_t iface;
 	bool named = m->msg_name, by_twin = false;
 	int64_t r;
 
@@ -530,9 +533,13 @@ static int64_t send_one(struct gz_call_ctx *c, const struct msghdr *m, const str
 		h.msg_name = &ss;
 		h.msg_namelen = gz_dgram_inner(s, alias, !gz_end_is_v4(peer), &ss);
 	}
-	if (n > UINT16_MAX || (!by_twin && gz_udp_too_large(s, named ? peer : s->peer,
-							    from.at ? from.at : s->opt.at, n)))
+	if (n > UINT16_MAX)
 		return -EMSGSIZE;
+	iface = from.at ? from.at : s->opt.at;
+	if (!by_twin && gz_udp_too_large(s, named ? peer : s->peer, iface, n)) {
+		gz_udp_say_large(s, c->fd, &h, alias, named ? peer : s->peer, iface, n);
+		return -EMSGSIZE;
+	}
 	for (size_t i = 0; i < m->msg_iovlen; at += v[i++].iov_len) {
 		r = gz_app_read(c->tid, (uintptr_t)v[i].iov_base, at, v[i].iov_len);
 		if (r)

@@ -177,20 +177,28 @@ static bool to_program(struct gz_sock *s, const struct gz_datagram *d)
 	return true;
 }
 
-/* What @s sent, @d, came back with an error; @s locked. */
-static void error_to_shadow(struct gz_sock *s, const struct gz_datagram *d, struct gz_end offender,
-			    const struct gz_icmp *e)
+/* What @s sent, @d, to the alias @to, came back with an error; @s locked. */
+static void error_of(struct gz_sock *s, const struct gz_datagram *d, uint32_t to,
+		     struct gz_end offender, const struct gz_icmp *e)
 {
-	uint32_t to = s->dgram.alias;
 	uint8_t h[UDP_HEADER];
 
-	if (!to)
-		to = gz_alias_get(d->dst, gz_end_v4(0, 0), 0, false);
 	if (gz_udp_by_v6(s, d->dst) != !gz_end_is_v4(d->dst))
 		return;
 	udp_header(h, s->dgram.nest, GZ_ALIAS_PORT, d->len);
 	gz_icmp_to_shadow(d, IPPROTO_UDP, to, h, offender, e);
 	gz_udp_ring_error(s);
+}
+
+/* The same, whatever the alias */
+static void error_to_shadow(struct gz_sock *s, const struct gz_datagram *d, struct gz_end offender,
+			    const struct gz_icmp *e)
+{
+	uint32_t to = s->dgram.alias;
+
+	if (!to)
+		to = gz_alias_get(d->dst, gz_end_v4(0, 0), 0, false);
+	error_of(s, d, to, offender, e);
 }
 
 /* --- who is it for? ------------------------------------------------------ */
@@ -380,24 +388,64 @@ static void refuse_size(const struct gz_datagram *d)
 	error_of_own(d, d->src, &e);
 }
 
+/* By an ICMP error that is none to the socket (__udp4_lib_err()) the shadow @fd knows the MTU of
+ * the alias @to. */
+static void tell_mtu_v4(struct gz_sock *s, int fd, uint32_t to, struct gz_end peer, uint8_t at)
+{
+	int was = gz_dgram_option(fd, IPPROTO_IP, IP_MTU_DISCOVER), dont = IP_PMTUDISC_DONT;
+	struct iovec none = {(void *)"", 0};
+	struct gz_datagram d = {.src = s->local, .dst = peer, .data = &none, .ndata = 1};
+	struct gz_icmp e = too_big(peer, at);
+
+	setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &dont, sizeof(dont));
+	error_of(s, &d, to, s->local, &e);
+	setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &was, sizeof(was));
+}
+
+/* By IPV6_MTU; @mtu 0: what the program said of it */
+static void set_mtu_v6(struct gz_sock *s, int fd, int mtu)
+{
+	int own = (int)s->dgram.mtu;
+
+	mtu = mtu && (!own || mtu < own) ? mtu : own;
+	setsockopt(fd, IPPROTO_IPV6, IPV6_MTU, &mtu, sizeof(mtu));
+}
+
 void gz_udp_tell_mtu(struct gz_sock *s, int fd)
 {
 	bool v4 = gz_end_is_v4(s->peer);
-	int level = v4 ? IPPROTO_IP : IPPROTO_IPV6, opt = v4 ? IP_MTU_DISCOVER : IPV6_MTU_DISCOVER;
-	int was = gz_dgram_option(fd, level, opt), dont = IP_PMTUDISC_DONT;
-	struct iovec none = {(void *)"", 0};
-	struct gz_datagram d = {.src = s->local, .dst = s->peer, .data = &none, .ndata = 1};
-	struct gz_icmp e = too_big(s->peer, s->opt.at);
+	bool whole =
+	    gz_sock_state(s) == GZ_ESTABLISHED && s->dgram.whole[v4] && !gz_addr_is_local(s->peer);
 
-	if (gz_sock_state(s) != GZ_ESTABLISHED || !s->dgram.whole[v4] || gz_addr_is_local(s->peer))
+	if (!v4)
+		set_mtu_v6(s, fd, whole ? (int)gz_addr_port_at(s->peer, s->opt.at)->mtu : 0);
+	else if (whole)
+		tell_mtu_v4(s, fd, s->dgram.alias, s->peer, s->opt.at);
+}
+
+void gz_udp_say_large(struct gz_sock *s, int fd, struct msghdr *m, uint32_t to, struct gz_end peer,
+		      uint8_t at, size_t len)
+{
+	static const char nothing[UINT16_MAX];
+	struct iovec v = {(void *)(uintptr_t)nothing, len};
+	bool v4 = gz_end_is_v4(peer);
+
+	if (!(v4 ? gz_dgram_option(fd, IPPROTO_IP, IP_RECVERR) &&
+		       gz_dgram_option(fd, IPPROTO_IP, IP_MTU_DISCOVER) == IP_PMTUDISC_DO
+		 : gz_dgram_option(fd, IPPROTO_IPV6, IPV6_RECVERR)))
 		return;
-	/* To its queue of errors it would be one all the same. */
-	if (!v4 && gz_dgram_option(fd, level, IPV6_RECVERR))
-		return;
-	/* So that it is no error of the socket's (__udp4_lib_err(), __udp6_lib_err()) */
-	setsockopt(fd, level, opt, &dont, sizeof(dont));
-	error_to_shadow(s, &d, s->local, &e);
-	setsockopt(fd, level, opt, &was, sizeof(was));
+	pthread_mutex_lock(&s->lock);
+	if (v4)
+		tell_mtu_v4(s, fd, to, peer, at);
+	else
+		set_mtu_v6(s, fd, (int)gz_addr_port_at(peer, at)->mtu);
+	m->msg_iov = &v;
+	m->msg_iovlen = 1;
+	/* It fails: the error is in the queue. */
+	sendmsg(fd, m, MSG_DONTWAIT | MSG_NOSIGNAL);
+	gz_udp_tell_mtu(s, fd);
+	gz_udp_ring_error(s);
+	pthread_mutex_unlock(&s->lock);
 }
 
 static void set_address(struct gz_end *e, struct gz_end address)

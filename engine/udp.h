@@ -14,6 +14,7 @@ struct gz_icmp;
 struct gz_sock;
 struct gz_worker;
 struct iovec;
+struct msghdr;
 
 /** A datagram under way, whichever way. */
 struct gz_datagram {
@@ -52,6 +53,14 @@ void gz_udp_pass(void);
  * IP_PMTUDISC_DO and IP_PMTUDISC_PROBE.  Any thread.
  */
 bool gz_udp_too_large(const struct gz_sock *s, struct gz_end dst, uint8_t at, size_t len);
+/**
+ * gz_udp_say_large() - @len bytes to @peer are too many: who asked for errors hears of the MTU
+ * @m:	The message as the shadow @fd has it, to the alias @to; its bytes are changed
+ *
+ * IP_RECVERR, IPV6_RECVERR: ip_local_error(), ipv6_local_error().  Any thread, @s unlocked
+ */
+void gz_udp_say_large(struct gz_sock *s, int fd, struct msghdr *m, uint32_t to, struct gz_end peer,
+		      uint8_t at, size_t len);
 /**
  * gz_udp_tell_mtu() - Where its peer is beyond the port, the shadow @fd knows the port's MTU
  *

@@ -5,6 +5,7 @@ An address with a colon is IPv6, with %INDEX if it needs a link.
 """
 import errno
 import os
+import select
 import socket
 import struct
 import sys
@@ -113,6 +114,35 @@ def whole(address, largest):
             s.send(bytes(n + 1))
         # By default they are made.
         udp(family).sendto(bytes(n + 1), name)
+
+
+def told(address, largest):
+    """Who asks for errors hears of the MTU, of what is its own fault (ip_local_error())."""
+    name, family = end(address, 7999)
+    n, v6 = int(largest), family == socket.AF_INET6
+    level, recverr = (41, 25) if v6 else (0, 11)
+    for opt, v in ((23, 2), (62, 1)) if v6 else ((10, 2),):
+        for connected in False, True:
+            s = udp(family)
+            s.setsockopt(level, opt, v)
+            s.setsockopt(level, recverr, 1)
+            if connected:
+                s.connect(name)
+            where = () if connected else ([], 0, name)
+            for extra in b"x", bytes(65000 - n):
+                too_large(lambda: s.sendmsg([bytes(n), extra], *where))
+                p = select.poll()
+                p.register(s, 0)
+                assert p.poll(2000) == [(s.fileno(), select.POLLERR)]
+                data, control, _, peer = s.recvmsg(100, 500, socket.MSG_ERRQUEUE)
+                (error, origin, kind, code, _, info, _), = [
+                    struct.unpack("IBBBBII", c[2][:16]) for c in control if c[:2] == (level, recverr)]
+                assert (error, origin, kind, code) == (errno.EMSGSIZE, 1, 0, 0), control
+                assert info == n + (48 if v6 else 28), info
+                assert data == b"" and peer[0] == name[0], (data, peer)
+                assert peer[1] == (name[1] if v6 or connected else 0), peer
+                assert not p.poll(0)
+            s.sendmsg([bytes(n)], *where)
 
 
 def flags(address):
@@ -298,6 +328,6 @@ def give(address, n, mtu):
 
 
 verbs = {"take": take, "give": give, "echo": echo, "ask": ask, "asks": asks, "group": group,
-         "errors": errors, "whole": whole, "flags": flags, "forbid": forbid, "refused": refused,
+         "errors": errors, "whole": whole, "told": told, "flags": flags, "forbid": forbid, "refused": refused,
          "hear": hear, "shout": shout}
 verbs[sys.argv[1]](*sys.argv[2:])

@@ -52,12 +52,22 @@ broadcasts() {
 	done
 }
 
+# told STACK PEER LARGEST - the kernel, then ours in both planes
+told() {
+	local plane
+	assert in_ns peer python3 "$py" told "$1" "$3"
+	for plane in --relay --ring; do
+		GZ_RUN_ARGS=$plane assert gz e python3 "$py" told "$2" "$3"
+	done
+}
+
 both_ways 10.1.0.2 10.1.0.1 0 1 1472 1473 4000 20000 65507
 broadcasts
 groups 10.1.0.2 10.1.0.1 239.1.2.3 239.1.2.4
 assert gz e python3 "$py" errors 10.1.0.1
 assert in_ns peer python3 "$py" whole 10.1.0.2 1472
 assert gz e python3 "$py" whole 10.1.0.1 1472
+told 10.1.0.2 10.1.0.1 1472
 background seen in_ns peer python3 "$py" flags 10.1.0.1
 wait_line seen ready
 assert gz e python3 "$py" forbid 10.1.0.1
@@ -90,6 +100,7 @@ groups 0 "$index" ff02::4711 "ff02::4712"
 assert gz e python3 "$py" errors fd00:1::1
 assert in_ns peer python3 "$py" whole fd00:1::2 1452
 assert gz e python3 "$py" whole fd00:1::1 1452
+told fd00:1::2 fd00:1::1 1452
 
 stack=$(link_local stack ve1) peer=$(link_local peer ve2)
 STACK_SEEN=$stack%$index PEER_SEEN=$peer%gazelle0 both_ways "$stack%gazelle0" "$peer%$index" 10 3000
