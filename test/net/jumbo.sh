@@ -17,7 +17,7 @@ mss_is() {
 	shift
 	out=$("${@:1:$#-1}" python3 "$TEST_DIR/net/receive_window.py" send "${!#}" 7000 16 0) ||
 		fail "the sender: $out"
-	read -r _ _ mss <<<"$out"
+	read -r _ _ mss _ <<<"$out"
 	assert_eq "$mss" "$want" "MSS of $*"
 }
 

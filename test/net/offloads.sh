@@ -31,13 +31,14 @@ unlink() {
 
 # transfer FROM TO ADDRESS - and its digest
 transfer() {
-	local out server
+	local out server mss
 	background server gz "$2" python3 "$TEST_DIR/net/receive_window.py" serve "$3" 7000
 	server=$PID
 	wait_line server ready
 	out=$(gz "$1" python3 "$TEST_DIR/net/receive_window.py" send "$3" 7000 32 0) ||
 		fail "$1 to $3: $out"
-	assert_eq "${out##* }" "${4:-1448}" "MSS from $1 to $3"
+	read -r _ _ mss _ <<<"$out"
+	assert_eq "$mss" "${4:-1448}" "MSS from $1 to $3"
 	end "$server"
 }
 
