@@ -2,7 +2,7 @@
  *
  * plane.h - The plane of rings: bytes through memory that a client shares
  *
- * A client of gazelle-run --ring has shared memory with slots (launcher/agent/abi.h).
+ * A client with rings has shared memory with slots (launcher/agent/abi.h).
  * A socket that has one moves its bytes through the slot's two rings until it
  * leaves to the relay (leave.c), from where it may come back (back.c).
  */
