@@ -533,11 +533,10 @@ static int64_t send_one(struct gz_call_ctx *c, const struct msghdr *m, const str
 		h.msg_name = &ss;
 		h.msg_namelen = gz_dgram_inner(s, alias, !gz_end_is_v4(peer), &ss);
 	}
-	if (n > UINT16_MAX)
-		return -EMSGSIZE;
 	iface = from.at ? from.at : s->opt.at;
-	if (!by_twin && gz_udp_too_large(s, named ? peer : s->peer, iface, n)) {
-		gz_udp_say_large(s, c->fd, &h, alias, named ? peer : s->peer, iface, n);
+	if (n > UINT16_MAX || (!by_twin && gz_udp_too_large(s, named ? peer : s->peer, iface, n))) {
+		if (!by_twin && alias)
+			gz_udp_say_large(s, c->fd, &h, alias, named ? peer : s->peer, iface, n);
 		return -EMSGSIZE;
 	}
 	for (size_t i = 0; i < m->msg_iovlen; at += v[i++].iov_len) {

@@ -427,9 +427,11 @@ void gz_udp_say_large(struct gz_sock *s, int fd, struct msghdr *m, uint32_t to, 
 		      uint8_t at, size_t len)
 {
 	static const char nothing[UINT16_MAX];
-	struct iovec v = {(void *)(uintptr_t)nothing, len};
+	struct iovec v = {(void *)(uintptr_t)nothing, LWIP_MIN(len, sizeof(nothing))};
 	bool v4 = gz_end_is_v4(peer);
 
+	if (v4 && len > sizeof(nothing))
+		return; /* udp_sendmsg() does not come as far */
 	if (!(v4 ? gz_dgram_option(fd, IPPROTO_IP, IP_RECVERR) &&
 		       gz_dgram_option(fd, IPPROTO_IP, IP_MTU_DISCOVER) == IP_PMTUDISC_DO
 		 : gz_dgram_option(fd, IPPROTO_IPV6, IPV6_RECVERR)))

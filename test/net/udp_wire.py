@@ -129,7 +129,7 @@ def told(address, largest):
             if connected:
                 s.connect(name)
             where = () if connected else ([], 0, name)
-            for extra in b"x", bytes(65000 - n):
+            for extra in b"x", bytes(65000 - n), *([bytes(100000)] if v6 else []):
                 too_large(lambda: s.sendmsg([bytes(n), extra], *where))
                 p = select.poll()
                 p.register(s, 0)
