@@ -447,7 +447,9 @@ static bool add_sock(struct gz_sock *s, void *arg)
 	u64(e, "client", s->client->id);
 	u64(e, "pid", (uint64_t)s->client->pid);
 	str(e, "program", s->client->program);
-	str(e, "plane", gz_plane_is_ring(s) ? "ring" : "relay");
+	/* What has no bytes is on neither. */
+	if (s->type == SOCK_DGRAM || gz_sock_state(s) > GZ_LISTENING)
+		str(e, "plane", gz_plane_is_ring(s) ? "ring" : "relay");
 	if ((s->type == SOCK_DGRAM || gz_sock_state(s) == GZ_ESTABLISHED) &&
 	    gz_off_why(s) != GZ_OFF_NONE)
 		str(e, "why", gz_off_word(gz_off_why(s)));
