@@ -18,7 +18,7 @@ static void clean(void *arg)
 /* --- a thread that waits ------------------------------------------------------------------ */
 
 struct waiter {
-	int fd;
+	struct waits_on on;
 	bool by_read;
 	int one;
 };
@@ -26,24 +26,26 @@ struct waiter {
 static void *wait_for_bytes(void *arg)
 {
 	struct waiter *w = arg;
-	char c;
+	char c = 0;
 
 	pthread_cleanup_push(clean, &w->one);
+	w->on.tid = gettid();
 	if (w->by_read)
-		OK(read(w->fd, &c, 1));
+		CHECK_EQ(read(w->on.fd, &c, 1), 1);
 	else
-		OK(recv(w->fd, &c, 1, 0));
+		CHECK_EQ(recv(w->on.fd, &c, 1, 0), 1);
+	CHECK_EQ(c, 'x');
 	pthread_cleanup_pop(0);
 	return NULL;
 }
 
 static void cancel_waiter(int fd, bool by_read)
 {
-	struct waiter w = {fd, by_read, 1};
+	struct waiter w = {{.fd = fd}, by_read, 1};
 	pthread_t t = thread(wait_for_bytes, &w);
 
 	cleaned = 0;
-	sleep_ms(50);
+	wait_asleep(&w.on);
 	CHECK_EQ(pthread_cancel(t), 0);
 	CHECK(join(t) == PTHREAD_CANCELED);
 	CHECK_EQ(cleaned, 1);
@@ -100,10 +102,11 @@ static void many(void)
 	for (int i = 0; i < MANY; i++) {
 		tcp_pair(fd[i]);
 		expect_text(fd[i][0], fd[i][1], "first");
-		w[i] = (struct waiter){fd[i][1], i % 2, 1};
+		w[i] = (struct waiter){{.fd = fd[i][1]}, i / 2 % 2, 1};
 		t[i] = thread(wait_for_bytes, &w[i]);
 	}
-	sleep_ms(100);
+	for (int i = 0; i < MANY; i++)
+		wait_asleep(&w[i].on);
 	for (int i = 0; i < MANY; i += 2)
 		CHECK_EQ(pthread_cancel(t[i]), 0);
 	for (int i = 0; i < MANY; i += 2)
@@ -150,10 +153,12 @@ static void while_talking(void)
 /* It is asked to end and may not be: what it waits for comes. */
 static void *deaf(void *arg)
 {
+	struct waits_on *on = arg;
 	char c;
 
 	CHECK_EQ(pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL), 0);
-	CHECK_EQ(recv(*(int *)arg, &c, 1, 0), 1);
+	on->tid = gettid();
+	CHECK_EQ(recv(on->fd, &c, 1, 0), 1);
 	CHECK_EQ(c, 'x');
 	CHECK_EQ(pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL), 0);
 	pthread_testcancel();
@@ -162,13 +167,15 @@ static void *deaf(void *arg)
 
 static void disabled(void)
 {
+	struct waits_on on = {0};
 	int fd[2];
 	pthread_t t;
 
 	tcp_pair(fd);
 	expect_text(fd[0], fd[1], "first");
-	t = thread(deaf, &fd[1]);
-	sleep_ms(50);
+	on.fd = fd[1];
+	t = thread(deaf, &on);
+	wait_asleep(&on);
 	CHECK_EQ(pthread_cancel(t), 0);
 	sleep_ms(50);
 	write_all(fd[0], "x", 1);
@@ -193,9 +200,9 @@ static void setuid_reaches_who_waits(void)
 
 	tcp_pair(fd);
 	expect_text(fd[0], fd[1], "first");
-	w.fd = fd[1];
+	w.on.fd = fd[1];
 	t = thread(wait_for_bytes, &w);
-	sleep_ms(50);
+	wait_asleep(&w.on);
 	for (int i = 0; i < 3; i++)
 		OK(setreuid(getuid(), geteuid()));
 	OK((int)syscall(SYS_rt_sigaction, 33, NULL, &sa, 8));

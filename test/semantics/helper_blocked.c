@@ -16,6 +16,7 @@ enum waiting { ACCEPT, ACCEPT_ADDRESS, RECV, SEND, POLL, EPOLL, CONNECT, WAITS }
 static const char *const names[WAITS] = {
     "accept", "accept with address", "recv", "send", "poll", "epoll", "connect"};
 static volatile bool done[WAITS];
+static struct waits_on on[WAITS];
 static int fd[WAITS];
 static struct sockaddr_in full;
 
@@ -37,6 +38,7 @@ static void *wait_for(void *arg)
 	struct pollfd p = {.fd = fd[w], .events = POLLIN};
 	long r = -1;
 
+	on[w].tid = gettid();
 	switch (w) {
 	case ACCEPT:
 		r = accept(fd[w], NULL, NULL);
@@ -92,7 +94,10 @@ int main(int argc, char **argv)
 	fd[CONNECT] = tcp_socket();
 	for (enum waiting w = ACCEPT; w < WAITS; w++)
 		thread(wait_for, (void *)(intptr_t)w);
-	sleep_ms(500);
+	/* Some sleep a little on their way there. */
+	for (int i = 0; i < 20; i++, sleep_ms(5))
+		for (enum waiting w = ACCEPT; w < WAITS; w++)
+			wait_asleep(&on[w]);
 	puts("blocked");
 	for (long long end = now_ms() + 30000; !all && now_ms() < end; sleep_ms(10)) {
 		all = true;

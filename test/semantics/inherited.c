@@ -79,15 +79,22 @@ static void low_water_mark(void)
 {
 	struct sockaddr_in a;
 	int l = listener(1, &a), fd[2];
+	long long start;
 	char b[8];
 
 	set_option(l, SOL_SOCKET, SO_RCVLOWAT, 4);
 	accept_from(l, a, fd);
+	set_timeout(fd[1], SO_RCVTIMEO, 60);
 	write_all(fd[0], "ab", 2);
 	while (recv(fd[1], b, sizeof(b), MSG_PEEK | MSG_DONTWAIT) != 2)
 		sleep_ms(1);
-	OK(shutdown(fd[0], SHUT_WR));
+	/* Two are not enough, until the time is over, or the end comes. */
+	start = now_ms();
 	CHECK_EQ(recv(fd[1], b, sizeof(b), 0), 2);
+	CHECK(now_ms() - start >= 50);
+	write_all(fd[0], "cde", 3);
+	OK(shutdown(fd[0], SHUT_WR));
+	CHECK_EQ(recv(fd[1], b, sizeof(b), 0), 3);
 }
 
 static void buffers(void)
