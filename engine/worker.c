@@ -39,7 +39,8 @@
 
 #define INBOX 4096
 #define WHOLE_NS 5000	    /* rings alone are looked at, that long at most */
-#define HOG_NS 400000	    /* a yield that takes as long: the core is taken ... */
+#define HOG_NS 400000	    /* yields that take as long ... */
+#define HOG_ROW 3	    /* ... so many in a row: the core is taken ... */
 #define HOG_REST_NS 4000000 /* ... and so long one does not yield, twice as long each time */
 #define HOG_REST_MAX_NS 500000000
 #define NAP_NS 100000 /* a device without a descriptor: look this often */
@@ -500,10 +501,14 @@ static bool yield(struct gz_worker *w)
 		return false;
 	sched_yield();
 	if (gz_now_ns() - before < HOG_NS) {
+		w->hog_row = 0;
 		if (before - w->hog_until > w->hog_rest)
 			w->hog_rest = 0; /* it has not come back */
 		return true;
 	}
+	if (++w->hog_row < HOG_ROW)
+		return true; /* a program of ours had much to do, perhaps */
+	w->hog_row = 0;
 	w->hog_rest = w->hog_rest ? 2 * w->hog_rest : HOG_REST_NS;
 	if (w->hog_rest > HOG_REST_MAX_NS)
 		w->hog_rest = HOG_REST_MAX_NS;

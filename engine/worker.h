@@ -94,6 +94,7 @@ struct gz_worker {
 	bool stop;
 	uint64_t now;		      /* ns, CLOCK_MONOTONIC, of this round */
 	uint64_t hog_until, hog_rest; /* ns: somebody computes on this core */
+	unsigned hog_row;	      /* yields in a row that took long */
 	int probe_fd;
 	TAILQ_HEAD(gz_dirty_list, gz_sock) dirty;
 	LIST_HEAD(, gz_sock) socks;

@@ -293,7 +293,7 @@ struct gz_agent_private {
 	uint32_t natives;  /* threads of which waiting[] has none */
 	uint32_t hog_us;   /* for how long one does not spin then */
 	uint32_t map_lock; /* the thread that maps a pair */
-	uint32_t pad0;
+	uint32_t hog_row;  /* yields in a row that took long */
 	/* fd:32, threads:32; they wait on an epoll without sockets in the rings */
 	uint64_t waiting[GZ_WAITING];
 	uint8_t pad[4056 - 8 * GZ_PAGES - 8 * GZ_WAITING];

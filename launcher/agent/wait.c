@@ -17,7 +17,8 @@
 #define LUCK_MAX 16
 #define LUCK_LOST 4	 /* for a spin in vain */
 #define RETRY 16	 /* one in so many is tried all the same */
-#define HOG_US 400	 /* a yield that long: it is taken */
+#define HOG_US 400	 /* yields that long ... */
+#define HOG_ROW 3	 /* ... so many in a row: the core is taken */
 #define HOG_REST_US 4000 /* so long one does not spin then, at first; twice as long each time */
 #define HOG_REST_MAX_US 500000
 
@@ -48,12 +49,15 @@ bool spin_more(struct spin *sp)
 		return false;
 	call(SYS_sched_yield, 0, 0, 0, 0);
 	after = tsc();
-	if (after - before > (uint64_t)HOG_US * SH->mhz) {
+	if (after - before < (uint64_t)HOG_US * SH->mhz) {
+		__atomic_store_n(&PRIV->hog_row, 0, __ATOMIC_RELAXED);
+	} else if (__atomic_add_fetch(&PRIV->hog_row, 1, __ATOMIC_RELAXED) >= HOG_ROW) {
 		uint32_t rest = 2 * PRIV->hog_us;
 
 		rest = rest < HOG_REST_US ? HOG_REST_US : rest;
 		PRIV->hog_us = rest > HOG_REST_MAX_US ? HOG_REST_MAX_US : rest;
 		PRIV->hog = after + (uint64_t)PRIV->hog_us * SH->mhz;
+		PRIV->hog_row = 0;
 		return false;
 	}
 	return true;
