@@ -17,15 +17,15 @@
  *		was seen for ten seconds: others see an empty queue then as well
  *
  * The window is what the path holds twice over, and what arrives in SLACK, because a busy machine
- *is late; but what bounds a long way is its pace (pace.c).  Where round trips are shorter than
- *PACED the window alone does: the worker's timers are too coarse.
+ * is late; but what bounds a long way is its pace (pace.c).  Where round trips are shorter than
+ * PACED the window alone does: the worker's timers are too coarse.
  *
- * Losses are counted over a round trip and EPOCH segments at least.  More than a thirty-second, on
- * top of what is lost by chance, is congestion: the most that the path has brought is forgotten for
- *what it brings now (gz_rate_forget()).  What is lost by chance is what was lost while there was no
- *queue.  A first loss after CLEAN epochs without while a queue stands that none of the round trips
- *found short is congestion, too: somebody fills it who gives way to losses, as CUBIC does, and is
- *given way to.
+ * Losses are counted over a round trip and EPOCH segments at least.  What is lost by chance is
+ * what was lost while there was no queue.  A thirty-second more than that is congestion: the most
+ * that the path has brought is forgotten for what it brings now (gz_rate_forget()).  With no queue
+ * it has to be more than so few segments lose now and then.  A first loss after CLEAN epochs with
+ * none, while a queue stands that no round trip found short, is congestion, too: somebody fills
+ * it who gives way to losses, as CUBIC does, and is given way to.
  */
 #include "lwip/priv/tcp_priv.h"
 #include "lwip/tcp.h"
@@ -94,23 +94,35 @@ static void go(struct gz_bbr *b, enum gz_bbr_mode mode)
 	b->rounds = 0;
 }
 
+/*
+ * Are @n of @of more than @share of 1024?  By chance: by more than three times the deviation of
+ * such a number, which in a short epoch is as much again
+ */
+static bool is_much(uint64_t n, uint64_t of, uint32_t share, bool chance)
+{
+	uint64_t due = of * share, over = n * 1024 - due;
+
+	return n * 1024 > due && (!chance || over * over > 9 * 1024 * due);
+}
+
 /* What the losses say: is it less than it was? */
 static enum gz_bbr_losses look_at_losses(const struct tcp_pcb *p, struct gz_measure *m)
 {
 	struct gz_bbr *b = &m->bbr;
 	uint64_t sent = m->bytes_sent - b->loss.sent, again = m->bytes_retrans - b->loss.again;
 	uint32_t mss = tcp_mss(p), share;
+	bool empty = m->least_rtt <= m->min_rtt / 4 * 5 + US; /* the queue, once */
 	enum gz_bbr_losses found = FEW;
 
 	if (sent < EPOCH * mss)
 		return FEW;
 	share = (uint32_t)(again * 1024 / sent);
-	if (share > b->loss.chance + MUCH)
+	if (is_much(again / mss, sent / mss, b->loss.chance + MUCH, empty))
 		found = MANY;
 	else if (again && b->loss.clean >= CLEAN && m->least_rtt != UINT32_MAX &&
 		 m->least_rtt > m->min_rtt / 2 * 3 + US)
 		found = QUEUED;
-	if (m->least_rtt <= m->min_rtt / 4 * 5 + US)
+	if (empty)
 		b->loss.chance = LWIP_MIN((3 * b->loss.chance + share + 2) / 4, CHANCE_MOST);
 	b->loss.clean = again ? 0 : b->loss.clean + 1;
 	b->loss.sent = m->bytes_sent;

@@ -58,6 +58,21 @@ assert [ $((resent * 150)) -le "$sent" ] # the busy machine loses some, too
 compare "1 % loss, 10 ms" 1000 loss=0.01,delay=5
 assert [ $((resent * 30)) -le "$sent" ]
 
+# A narrow path is no less used for losses by chance: of 3 in 100, beside none, in turns
+SECONDS_EACH=2 clean=0 lossy=0
+for round in 1 2 3 4; do
+	forward $round rate=200,queue=400,delay=5 delay=5
+	send ours
+	clean=$((clean + kbit))
+	forward $round rate=200,queue=400,loss=0.03,delay=5 delay=5
+	send ours
+	lossy=$((lossy + kbit))
+	[ $((lossy * 100)) -lt $((clean * 80)) ] || break
+done
+echo "200 Mbit/s, 3 % loss: $((lossy / round)) kbit/s, without loss $((clean / round))"
+assert [ $((lossy * 100)) -ge $((clean * 80)) ]
+SECONDS_EACH=1
+
 # A path that holds more than the first 256 KB of the send buffer, which give 105 Mbit/s
 # at most; on a busy machine no single try says anything.
 forward 1 delay=10 delay=10
