@@ -343,7 +343,9 @@ void gz_stack_options(struct gz_sock *s)
 
 /*
  * What is under way lies in the ring.  It grows when it is the ring that bounds it, where
- * round trips are long: on a LAN more would only lie in queues, and lwIP's lists get long.
+ * round trips are long: on a LAN more would only lie in queues, and lwIP's lists get long.  Up to
+ * three windows, as Linux has it with BBR (tcp_sndbuf_expand()): what arrived behind a loss lies in
+ * it until that is made good, which takes a round trip or two.
  */
 void gz_stack_grow(struct gz_sock *s)
 {
@@ -353,7 +355,7 @@ void gz_stack_grow(struct gz_sock *s)
 	if (s->opt.sndbuf_set)
 		most = LWIP_MIN(most, (uint32_t)s->opt.sndbuf / 2);
 	if (!p || size >= most || s->flow->measure.min_rtt < LONG_TRIP ||
-	    LWIP_MIN(gz_bbr_window(p, &s->flow->measure), p->snd_wnd) < size / 4 * 3 ||
+	    LWIP_MIN(gz_bbr_window(p, &s->flow->measure), p->snd_wnd) < size / 3 ||
 	    p->snd_nxt - p->lastack < size / 2)
 		return;
 	if (!gz_buffers_take(s, size))
