@@ -167,7 +167,7 @@ CTL_SRC := $(wildcard ctl/*.c)
 # Linked once for each worker, with lwIP, and with variables of its own (engine/codes.h):
 # what has to do with lwIP ...
 WORKER_SRC := $(addprefix engine/, ack.c bbr.c black_hole.c code.c cookie.c demux.c dhcp.c gso.c icmp_wire.c ipv6.c linger.c listener.c \
-	neigh_wire.c netif.c next_hop.c opening.c pace.c path.c pcbs.c rate.c recovery.c relay.c rx.c sack.c segment.c stack.c stats.c \
+	neigh_wire.c netif.c next_hop.c opening.c pace.c path.c pcbs.c rack.c rate.c recovery.c relay.c rx.c sack.c segment.c stack.c stats.c \
 	timers.c timestamp.c tso.c udp_wire.c window.c worker.c lwip/sys.c)
 # ... and what both sides need a part of: either side's is without the functions that it does
 # not use, or it would not be linked.  No variables but counters.c's.

@@ -4,9 +4,9 @@
  *
  * Theory of operation.  Each byte that is sent moves a flow's clock on by what it takes at the
  * flow's rate; while that clock is behind the real one it may send, a millisecond's bytes at a
- * time.  A flow that has to wait is on a wheel of 64 slots of 256 us, whose used ones are the bits
- * of a word: with nobody there the worker sleeps as long as it would, and else until the first of
- * them.
+ * time.  A flow that has to wait, for that or to see whether something is lost (rack.c), is on a
+ * wheel of 64 slots of 256 us, whose used ones are the bits of a word: with nobody there the worker
+ * sleeps as long as it would, and else until the first of them.
  */
 #include <stddef.h>
 
@@ -43,19 +43,21 @@ uint32_t gz_pace_budget(struct gz_measure *m, uint64_t rate, uint32_t mss)
 	return c->at > now ? 0 : (uint32_t)((now - c->at) * rate / SEC + piece);
 }
 
-void gz_pace_wait(struct gz_flow *f)
+void gz_pace_wait(struct gz_flow *f, uint64_t at)
 {
-	uint64_t at = f->measure.pace.at / SLOT + 1, now = gz_worker.now / SLOT;
+	uint64_t slot = at / SLOT + 1, now = gz_worker.now / SLOT;
 
-	if (f->measure.pace.waits)
-		return;
 	/* Who has to wait longer is looked at for nothing. */
-	at = at <= now ? now + 1 : at >= now + SLOTS ? now + SLOTS - 1 : at;
+	slot = slot <= now ? now + 1 : slot >= now + SLOTS ? now + SLOTS - 1 : slot;
+	if (f->measure.pace.waits && f->measure.pace.slot <= slot)
+		return;
+	gz_pace_cancel(f);
 	if (!wheel.used)
 		wheel.now = now;
 	f->measure.pace.waits = true;
-	LIST_INSERT_HEAD(&wheel.slot[at % SLOTS], f, paced);
-	wheel.used |= 1ull << at % SLOTS;
+	f->measure.pace.slot = slot;
+	LIST_INSERT_HEAD(&wheel.slot[slot % SLOTS], f, paced);
+	wheel.used |= 1ull << slot % SLOTS;
 }
 
 void gz_pace_cancel(struct gz_flow *f)

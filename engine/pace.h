@@ -15,7 +15,8 @@ struct tcp_pcb;
 struct gz_pace {
 	uint64_t at;   /* ns; what was sent is paid for */
 	uint64_t paid; /* gz_measure.bytes_sent that @at counts */
-	bool waits;    /* the flow is on the wheel */
+	bool waits;    /* the flow is on the wheel, */
+	uint64_t slot; /* in this one of all that there ever are */
 };
 
 /**
@@ -27,8 +28,8 @@ struct gz_pace {
  */
 uint32_t gz_pace_budget(struct gz_measure *m, uint64_t rate, uint32_t mss);
 
-/** gz_pace_wait() - gz_sack_go_on() is due when there is a budget again */
-void gz_pace_wait(struct gz_flow *f);
+/** gz_pace_wait() - gz_sack_go_on() is due at @at ns, if it is not before */
+void gz_pace_wait(struct gz_flow *f, uint64_t at);
 void gz_pace_cancel(struct gz_flow *f);
 
 /** gz_pace_run() - Let go on whose time has come.  Return: ns until the next one's; UINT64_MAX:

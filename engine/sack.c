@@ -12,18 +12,19 @@
  * congestion window, which is what shall be under way, the pipe, and what is not
  * (any more): the segments that the peer has, and those that are lost.
  *
- * A segment is lost when as much as three segments that were sent after it have come (RFC 8985's
- * order of sending, by RFC 6675's count).  What was sent for the first time is in order of its
- * numbers; of what was sent again the header, in which nothing is wanted any more, has
- * which number was the next then (note_sent()).  Of the rest a timeout takes care, as
- * does lwIP itself of peers without SACK.  When the last segments of a flight are lost nothing
- * comes after them: the last one is sent again after two round trips, to ask (RFC 8985 section
- * 7), and what is missing below it then is lost.
+ * Which are lost rack.c says, by the times of what came; gz_sack_read() tells it what came twice,
+ * gz_sack_acked() and mark() what came.  What will be lost soon, should it not come, is looked at
+ * again when its time has passed (pace.c's wheel).  Of the rest a timeout takes care, as does lwIP
+ * itself of peers without SACK.  When the last segments of a flight are lost nothing comes after
+ * them: the last one is sent again after two round trips, to ask (RFC 8985 section 7), and what is
+ * missing below it then is lost.
  *
  * How much may be under way bbr.c says, and with TCP_CONGESTION "reno" each loss halves it. The
  * initial window is ten segments (RFC 6928). Of a connection that is gated lwIP sends nothing when
  * an ACK comes, but at gz_sack_flush(), and as much as its pace allows (pace.c).
  */
+#include <string.h>
+
 #include "lwip/priv/tcp_priv.h"
 #include "lwip/tcp.h"
 
@@ -34,7 +35,6 @@
 #include "engine/tso.h"
 #include "engine/worker.h"
 
-#define THRESH 3
 #define MS 1000000ull
 #define US 1000ull
 #define TAIL_LEAST (10 * MS)
@@ -57,9 +57,8 @@ static struct {
 
 struct tally {
 	uint32_t came, lost, pipe; /* bytes */
-	uint32_t edge;		   /* three segments have come from this number on, */
-	bool edged;		   /* if so many have */
-	bool again;		   /* something that was sent again is lost again */
+	unsigned segments;	   /* that came */
+	struct gz_rack_line line;
 };
 
 static uint32_t first_of(const struct tcp_seg *s)
@@ -77,10 +76,17 @@ static uint32_t get32(const uint8_t *b)
 	return (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | b[3];
 }
 
+/* Is the first block one that the peer had already (RFC 2883 section 4)? */
+static bool came_twice(const struct gz_loss *l, uint32_t ackno)
+{
+	return l->blocks && (TCP_SEQ_LEQ(l->block[0][1], ackno) ||
+			     (l->blocks > 1 && TCP_SEQ_GEQ(l->block[0][0], l->block[1][0]) &&
+			      TCP_SEQ_LEQ(l->block[0][1], l->block[1][1])));
+}
+
 void gz_sack_read(struct tcp_pcb *p, struct gz_loss *l, const struct tcp_hdr *h, bool gated)
 {
 	const uint8_t *o = gz_segment_option(h, OPT_SACK);
-	uint32_t came = 0;
 
 	current = p;
 	l->blocks = 0;
@@ -92,12 +98,16 @@ void gz_sack_read(struct tcp_pcb *p, struct gz_loss *l, const struct tcp_hdr *h,
 	for (unsigned i = 2; o && i + 8 <= o[1] && l->blocks < 4; i += 8) {
 		l->block[l->blocks][0] = get32(o + i);
 		l->block[l->blocks][1] = get32(o + i + 4);
-		came += l->block[l->blocks][1] - l->block[l->blocks][0];
 		l->blocks++;
 	}
-	/* lwIP would halve its window first, and send a segment that we send as well.  Without a
-	 * block nothing came that is behind what is missing (RFC 6675 section 2). */
-	if (p->flags & TF_SACK && (!l->blocks || came >= THRESH * (uint32_t)tcp_mss(p)))
+	if (came_twice(l, h->ackno)) {
+		if (l->block[0][1] != l->probe)
+			gz_rack_twice(p, &l->rack);
+		l->blocks--;
+		memmove(l->block[0], l->block[1], l->blocks * sizeof(l->block[0]));
+	}
+	/* lwIP would halve its window, and send a segment that we send as well. */
+	if (p->flags & TF_SACK)
 		p->dupacks = 0;
 }
 
@@ -123,11 +133,11 @@ static void keep(const struct gz_loss *l)
 	}
 }
 
-static bool was_heard(const struct tcp_seg *s)
+static bool was_heard(const struct gz_flow *f, const struct tcp_seg *s)
 {
 	uint32_t from = first_of(s), to = end_of(s);
 
-	for (unsigned i = 0; i < heard.n; i++)
+	for (unsigned i = 0; heard.flow == f && i < heard.n; i++)
 		if (TCP_SEQ_GEQ(from, heard.block[i][0]) && TCP_SEQ_LEQ(to, heard.block[i][1]))
 			return true;
 	return false;
@@ -139,58 +149,61 @@ static void forget(struct tcp_seg *s)
 		s->flags &= (u8_t) ~(CAME | AGAIN | UNNOTED);
 }
 
-/* Mark what came, and find the edge.  Return: is there something new? */
-static bool mark(struct tcp_pcb *p, struct gz_loss *l, struct tally *t)
+static void mark_one(const struct tcp_pcb *p, struct gz_measure *m, struct tcp_seg *s)
 {
-	const struct tcp_seg *from = p->unacked, *top = NULL;
-	uint32_t beyond = 0; /* bytes that came, from there on */
+	s->flags |= CAME;
+	gz_rack_came(p, m, s, s->flags & AGAIN);
+}
+
+void gz_sack_acked(const struct tcp_pcb *p, struct gz_flow *f, uint32_t ackno)
+{
+	const struct gz_loss *l = &f->measure.loss;
+	bool told = heard.flow == f && heard.n;
+
+	if (!(p->flags & TF_SACK) || p->flags & TF_RTO ||
+	    !(l->in || l->asked || l->rack.on || told))
+		return;
+	/* Some of it may have come before, and was only heard of. */
+	for (struct tcp_seg *s = p->unacked; s && TCP_SEQ_LEQ(end_of(s), ackno); s = s->next)
+		if (!(s->flags & CAME) && was_heard(f, s))
+			mark_one(p, &f->measure, s);
+	for (struct tcp_seg *s = p->unacked; s && TCP_SEQ_LEQ(end_of(s), ackno); s = s->next)
+		if (!(s->flags & CAME))
+			mark_one(p, &f->measure, s);
+}
+
+/* Mark what came.  Return: is there something new? */
+static bool mark(struct tcp_pcb *p, struct gz_flow *f, struct tally *t)
+{
+	struct gz_measure *m = &f->measure;
 	bool news = false;
 
 	for (struct tcp_seg *s = p->unacked; s; s = s->next) {
-		if (!(s->flags & CAME) && was_heard(s)) {
-			s->flags |= CAME;
+		if (!(s->flags & CAME) && was_heard(f, s)) {
+			mark_one(p, m, s);
 			news = true;
-			/* The last one, that was sent again to ask */
-			if (l->asked && !s->next)
-				l->answered = true;
 		}
-		if (!(s->flags & CAME))
-			continue;
-		t->came += TCP_TCPLEN(s);
-		beyond += TCP_TCPLEN(s);
-		top = s;
-		for (; from != s; from = from->next) {
-			uint32_t n = from->flags & CAME ? TCP_TCPLEN(from) : 0;
-
-			if (beyond - n < THRESH * (uint32_t)tcp_mss(p))
-				break;
-			beyond -= n;
+		if (s->flags & CAME) {
+			t->came += TCP_TCPLEN(s);
+			t->segments++;
 		}
 	}
-	if (l->answered && top)
-		from = top;
-	t->edged = top && (l->answered || beyond >= THRESH * (uint32_t)tcp_mss(p));
-	t->edge = t->edged ? first_of(from) : 0;
+	gz_rack_draw(m, t->segments, &t->line);
 	return news;
 }
 
-static bool is_lost(const struct tcp_seg *s, const struct tally *t)
+static bool is_lost(const struct gz_loss *l, const struct tcp_seg *s, struct tally *t)
 {
-	if (!t->edged || s->flags & CAME)
-		return false;
-	return s->flags & AGAIN ? TCP_SEQ_LEQ(s->tcphdr->ackno, t->edge)
-				: TCP_SEQ_LT(first_of(s), t->edge);
+	return !(s->flags & CAME) && gz_rack_is_lost(&l->rack, &t->line, s, s->flags & AGAIN);
 }
 
-static void count(const struct tcp_pcb *p, struct tally *t)
+static void count(const struct tcp_pcb *p, const struct gz_loss *l, struct tally *t)
 {
 	for (struct tcp_seg *s = p->unacked; s; s = s->next) {
-		if (is_lost(s, t)) {
+		if (is_lost(l, s, t))
 			t->lost += TCP_TCPLEN(s);
-			t->again |= !!(s->flags & AGAIN);
-		} else if (!(s->flags & CAME)) {
+		else if (!(s->flags & CAME))
 			t->pipe += TCP_TCPLEN(s);
-		}
 	}
 }
 
@@ -210,14 +223,13 @@ static bool send_again(struct tcp_pcb *p, struct tcp_seg **at)
 	return true;
 }
 
-/* What was sent again just now was sent before what begins at snd_nxt. */
-static void note_sent(struct tcp_pcb *p)
+static void note_sent(struct tcp_pcb *p, const struct gz_measure *m)
 {
 	for (struct tcp_seg *s = p->unacked; s; s = s->next) {
 		if (!(s->flags & UNNOTED))
 			continue;
 		s->flags &= (u8_t)~UNNOTED;
-		s->tcphdr->ackno = p->snd_nxt; /* lwIP writes it when it sends */
+		gz_rack_again(m, s);
 	}
 }
 
@@ -243,15 +255,16 @@ static void put_back(struct tcp_pcb *p)
 }
 
 /* Let lwIP send, and take back what it did not (the window closed, no buffer). */
-static void output(struct tcp_pcb *p)
+static void output(struct tcp_pcb *p, const struct gz_measure *m)
 {
 	tcp_output(p);
 	put_back(p);
-	note_sent(p);
+	note_sent(p, m);
 }
 
 /* Lost segments to "unsent", as many as @may bytes have begun, and at least @must */
-static bool repeat(struct tcp_pcb *p, struct tally *t, uint32_t *may, unsigned must)
+static bool repeat(struct tcp_pcb *p, const struct gz_loss *l, struct tally *t, uint32_t *may,
+		   unsigned must)
 {
 	struct tcp_seg **at = &p->unacked;
 	unsigned n = 0;
@@ -259,7 +272,7 @@ static bool repeat(struct tcp_pcb *p, struct tally *t, uint32_t *may, unsigned m
 	while (*at && t->lost && (*may || n < must)) {
 		struct tcp_seg *s = *at;
 
-		if (!is_lost(s, t) || !send_again(p, at)) {
+		if (!is_lost(l, s, t) || !send_again(p, at)) {
 			at = &s->next;
 			continue;
 		}
@@ -290,8 +303,9 @@ static void leave(struct tcp_pcb *p, struct gz_loss *l, struct gz_measure *m)
 	else if (!gz_bbr_is_paced(m))
 		gz_bbr_open(p, m);
 	tcp_clear_flags(p, TF_INFR);
-	l->in = l->answered = false;
+	l->in = false;
 	l->absent = l->left = 0;
+	gz_rack_recovered(&l->rack);
 }
 
 /* Has the program, or lwIP, something that was never sent? */
@@ -326,7 +340,7 @@ void gz_sack_wait(struct gz_flow *f, const struct tcp_pcb *p)
 	if (gz_bbr_is_paced(m) && (m->loss.left || more) &&
 	    flight - m->loss.absent + mss <= m->bbr.window &&
 	    !gz_pace_budget(m, gz_bbr_rate(p, m), mss))
-		gz_pace_wait(f);
+		gz_pace_wait(f, m->pace.at);
 }
 
 void gz_sack_open(struct gz_flow *f, struct tcp_pcb *p)
@@ -355,8 +369,11 @@ static void recover(struct gz_flow *f, struct tcp_pcb *p)
 
 	if (l->in && TCP_SEQ_GEQ(p->lastack, l->point))
 		leave(p, l, m);
-	news = mark(p, l, &t);
-	count(p, &t);
+	news = mark(p, f, &t);
+	count(p, l, &t);
+	l->pending = t.line.wait != UINT32_MAX;
+	if (l->pending)
+		gz_pace_wait(f, gz_worker.now + US * t.line.wait);
 	first = !l->in && t.lost;
 	if (first)
 		enter(p, l, m);
@@ -365,7 +382,7 @@ static void recover(struct gz_flow *f, struct tcp_pcb *p)
 	if (!l->in && !m->bbr.gated)
 		return;
 	may = room(p, m, t.pipe);
-	moved = repeat(p, &t, &may, first); /* RFC 6675 section 5, (4.3) */
+	moved = repeat(p, l, &t, &may, first); /* RFC 6675 section 5, (4.3) */
 	if (l->in) {
 		if (moved || news)
 			p->rtime = 0;
@@ -379,7 +396,7 @@ static void recover(struct gz_flow *f, struct tcp_pcb *p)
 	if (l->reno)
 		p->ssthresh = l->target;
 	if (p->unsent)
-		output(p);
+		output(p, m);
 	look_at_idle(f, p, m);
 	gz_sack_wait(f, p);
 }
@@ -388,7 +405,7 @@ void gz_sack_go_on(struct gz_flow *f)
 {
 	GZ_PCB_SCOPE(p, f);
 	if (p != tcp_active_pcbs || p->state < ESTABLISHED || p->flags & TF_RTO ||
-	    !f->measure.bbr.gated)
+	    !(f->measure.bbr.gated || f->measure.loss.pending))
 		return;
 	recover(f, p);
 	if (f->sock && f->sock->tx.mid < f->sock->tx.tail)
@@ -401,10 +418,10 @@ void gz_sack_flush(void)
 
 	if (!f)
 		return;
-	heard.flow = NULL;
 	GZ_PCB_SCOPE(p, f);
 	if (p == tcp_active_pcbs && p->state >= ESTABLISHED && !(p->flags & TF_RTO))
 		recover(f, p);
+	heard.flow = NULL;
 	heard.n = 0;
 }
 
@@ -442,6 +459,7 @@ void gz_sack_done(void)
 	if (l->last != p->lastack) {
 		l->last = p->lastack;
 		l->asked = false;
+		gz_rack_acked(&l->rack, p->lastack, !p->unacked);
 	}
 	if (p->flags & TF_RTO)
 		return; /* gz_sack_timeout() */
@@ -464,8 +482,9 @@ void gz_sack_timeout(struct tcp_pcb *p, struct gz_measure *m)
 	put_back(p);
 	forget(p->unsent);
 	forget(p->unacked);
-	l->in = l->answered = false;
+	l->in = false;
 	l->absent = l->left = 0;
+	gz_rack_timeout(m);
 	m->bbr.gated = false;
 }
 
@@ -498,6 +517,7 @@ void gz_sack_tick(struct tcp_pcb *p, struct gz_measure *m, uint64_t now)
 		return;
 	gz_count(GZ_C_TAIL_PROBES);
 	m->loss.asked = true;
-	m->sent_at = now;
-	output(p);
+	m->loss.probe = m->high;
+	output(p, m);
+	p->rtime = 0; /* the timeout is from here on (RFC 8985 section 7.3) */
 }

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * sack.h - Loss recovery of a connection (RFC 6675); all of it is the worker's
+ * sack.h - Loss recovery of a connection (RFC 6675, 8985); all of it is the worker's
  */
 #ifndef GZ_SACK_H
 #define GZ_SACK_H
 
 #include <stdbool.h>
 #include <stdint.h>
+
+#include "engine/rack.h"
 
 struct gz_flow;
 struct gz_measure;
@@ -16,12 +18,14 @@ struct tcp_pcb;
 #define GZ_NO_SSTHRESH 0x7fffffffu /* no loss yet: slow start; TCP_INFO's word for it, too */
 
 struct gz_loss {
-	bool begun;    /* the initial window is set */
-	bool reno;     /* any loss halves the window */
-	bool in;       /* in recovery, until @point is acknowledged */
-	bool asked;    /* the last segment was sent again since @last was acknowledged */
-	bool answered; /* and came: what is missing below is lost */
+	bool begun;   /* the initial window is set */
+	bool reno;    /* any loss halves the window */
+	bool in;      /* in recovery, until @point is acknowledged */
+	bool asked;   /* the last segment was sent again since @last was acknowledged */
+	bool pending; /* something is lost if it does not come soon */
 	uint32_t point, last;
+	uint32_t probe; /* the end of what was sent again to ask */
+	struct gz_rack rack;
 	uint32_t target;      /* bytes; what may be under way, with @reno */
 	uint32_t absent;      /* bytes after what was acknowledged that are not under way, */
 	uint32_t left;	      /* and of these the lost ones, which wait for their pace */
@@ -31,6 +35,8 @@ struct gz_loss {
 
 /** gz_sack_read() - A segment of @p, before lwIP looks at it; its options are sound */
 void gz_sack_read(struct tcp_pcb *p, struct gz_loss *l, const struct tcp_hdr *h, bool gated);
+/** gz_sack_acked() - And after it was found valid: it acknowledges up to @ackno, which is new */
+void gz_sack_acked(const struct tcp_pcb *p, struct gz_flow *f, uint32_t ackno);
 /** gz_sack_done() - After lwIP did: it is kept until gz_sack_flush() */
 void gz_sack_done(void);
 /** gz_sack_flush() - After a burst of segments: send again what is lost */

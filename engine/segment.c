@@ -242,8 +242,10 @@ err_t gz_segment_in(struct tcp_pcb *pcb, const struct tcp_hdr *h, const struct p
 		take_rtt(pcb, m, h->ackno, now);
 		if (m->urgent && TCP_SEQ_GEQ(h->ackno, m->urgent_end))
 			m->urgent = false;
-		if (pcb->state != SYN_RCVD && TCP_SEQ_GT(h->ackno, pcb->lastack))
+		if (pcb->state != SYN_RCVD && TCP_SEQ_GT(h->ackno, pcb->lastack)) {
 			m->bytes_acked += h->ackno - pcb->lastack;
+			gz_sack_acked(pcb, f, h->ackno);
+		}
 	}
 	if (flags & TCP_URG && f->sock && pcb->state != SYN_RCVD)
 		gz_urgent_announced(f->sock, h->seqno, lwip_ntohs(h->urgp), pcb->rcv_nxt);
@@ -367,6 +369,7 @@ uint32_t *gz_segment_out(const struct pbuf *p, struct tcp_hdr *h, const struct t
 		m->data_out += n;
 		m->bytes_sent += len;
 		m->sent_at = gz_now_ns();
+		gz_rack_sent(m, seq, end);
 		m->answers |= m->sent_at - m->received_at < GZ_ACK_ANSWER;
 	}
 	if (m->started && TCP_SEQ_LT(seq, m->high)) {

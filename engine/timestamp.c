@@ -91,6 +91,14 @@ uint64_t gz_timestamp_rtt(const struct tcp_pcb *pcb, struct gz_measure *m, uint3
 	return (ms ? ms : 1) * MS;
 }
 
+bool gz_timestamp_is_older(const struct tcp_pcb *pcb, const struct gz_measure *m, uint32_t us)
+{
+	const struct gz_stamps *s = &m->stamps;
+	uint32_t then = milliseconds() + s->offset - (us + 999) / 1000;
+
+	return s->here && pcb->flags & TF_TIMESTAMP && (int32_t)(s->ecr - then) < 0;
+}
+
 /* --- out ----------------------------------------------------------------- */
 
 /*

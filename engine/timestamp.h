@@ -35,6 +35,12 @@ void gz_timestamp_negotiated(struct tcp_pcb *pcb);
 bool gz_timestamp_is_old(const struct tcp_pcb *pcb, struct gz_measure *m, uint64_t now);
 /** The round trip that TSecr tells, ns; 0: none */
 uint64_t gz_timestamp_rtt(const struct tcp_pcb *pcb, struct gz_measure *m, uint32_t ackno);
+/**
+ * gz_timestamp_is_older() - Did what the segment that is looked at answers leave before @us ago?
+ *
+ * false where that is not known
+ */
+bool gz_timestamp_is_older(const struct tcp_pcb *pcb, const struct gz_measure *m, uint32_t us);
 /** gz_timestamp_out() - In gz_segment_out(), with its arguments; @m may be NULL */
 uint32_t *gz_timestamp_out(const struct tcp_pcb *pcb, struct gz_measure *m, const struct pbuf *p,
 			   struct tcp_hdr *h, uint32_t *opts);
