@@ -469,6 +469,8 @@ static unsigned whole_round(struct gz_worker *w, uint64_t *wait)
 	work = gz_rx(w, drain_inbox);
 	work += relay_events(w);
 	work += gz_plane_poll(w);
+	/* What a program asked for before it sent these bytes, an option say, is in effect. */
+	drain_inbox(w);
 	paced = gz_pace_run();
 	/* Looped packets and their answers, until it is quiet. */
 	for (unsigned i = 0; i < 64; i++) {
