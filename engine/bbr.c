@@ -198,7 +198,8 @@ static void turn(struct tcp_pcb *p, struct gz_measure *m, uint32_t pipe, bool id
 			go(b, GZ_BBR_DOWN);
 		break;
 	case GZ_BBR_DOWN:
-		go(b, GZ_BBR_CRUISE);
+		if (pipe <= fill / 8 * 9 || b->rounds >= LEAST)
+			go(b, GZ_BBR_CRUISE);
 		break;
 	case GZ_BBR_CRUISE:
 		/* Flows that share a path are not to do it at once. */
