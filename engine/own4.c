@@ -64,11 +64,15 @@ const struct gz_own4 *gz_own4_configured(void)
 	return &own4.configured;
 }
 
-void gz_own4_lease(unsigned port, struct gz_lease *l)
+const struct gz_own4 *gz_own4_lease(unsigned port, struct gz_lease *l)
 {
+	const struct gz_own4 *own;
+
 	pthread_mutex_lock(&own4.lock);
 	*l = own4.lease[port];
+	own = gz_own4();
 	pthread_mutex_unlock(&own4.lock);
+	return own;
 }
 
 uint32_t gz_own4_valid(unsigned port)
@@ -134,10 +138,10 @@ bool gz_own4_publish(const struct gz_own4 *o, unsigned port, const struct gz_lea
 	}
 	pthread_mutex_lock(&own4.lock);
 	own4.lease[port] = *l;
+	atomic_store_explicit(&own4.now, is, memory_order_release);
 	pthread_mutex_unlock(&own4.lock);
 	if (is == was)
 		return false;
-	atomic_store_explicit(&own4.now, is, memory_order_release);
 	gz_udp_ring_readdress();
 	tell(was, is, false);
 	tell(is, was, true);

@@ -41,8 +41,8 @@ void gz_own4_init(const struct gz_engine_config *cfg);
  * before holds on.
  */
 bool gz_own4_publish(const struct gz_own4 *o, unsigned port, const struct gz_lease *l);
-/** Of what is asked for at @port; any thread */
-void gz_own4_lease(unsigned port, struct gz_lease *l);
+/** Of what is asked for at @port; any thread.  Return: what holds with it */
+const struct gz_own4 *gz_own4_lease(unsigned port, struct gz_lease *l);
 /** For how many seconds the addresses there hold (ifa_valid of rtnetlink(7)); UINT32_MAX: for ever
  */
 uint32_t gz_own4_valid(unsigned port);

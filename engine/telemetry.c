@@ -159,10 +159,10 @@ static void addresses(struct rte_tel_data *d, const struct gz_port *p)
 	unsigned number = (unsigned)(p - gz_ports);
 	char text[INET6_ADDRSTRLEN], buf[INET6_ADDRSTRLEN + 4];
 	struct rte_tel_data *list = rte_tel_data_alloc();
-	const struct gz_own4 *own = gz_own4();
 	struct gz_own6_addr v6[GZ_OWN6_MAX];
 	unsigned n6 = gz_ipv6_list(v6);
 	struct gz_lease l;
+	const struct gz_own4 *own = gz_own4_lease(number, &l);
 
 	if (!list)
 		return;
@@ -182,7 +182,6 @@ static void addresses(struct rte_tel_data *d, const struct gz_port *p)
 		rte_tel_data_add_array_string(list, buf);
 	}
 	rte_tel_data_add_dict_container(d, "addresses", list, 0);
-	gz_own4_lease(number, &l);
 	if (!l.state)
 		return;
 	str(d, "dhcp", l.state);

@@ -66,10 +66,14 @@ wait_port stack 10.1.0.2 7000
 assert_eq "$(echo hello | gz a1 timeout 10 socat -t 5 - TCP:10.1.0.2:7000)" hello "from engine to engine"
 assert_eq "$(echo hello | gz a1 timeout 10 socat -t 5 - TCP:10.1.0.5:7000)" hello "from engine to host"
 # What is the kernel's is at its own interface, both ways
-before=$(dispatch_counter kernel_tx kernel_rx)
+background by_dispatch in_ns stack tcpdump -n -l -i gzk0 'host 10.1.0.1 or host 10.1.0.2'
+wait_line by_dispatch 'listening on'
 answers peer 10.1.0.5
 assert in_ns stack ping -q -c 1 -W 2 10.1.0.1
-assert_eq "$(dispatch_counter kernel_tx kernel_rx)" "$before" "of the kernel's by dispatch"
+answers stack 10.1.0.2 # what is the engine's goes by dispatch
+wait_line by_dispatch '10.1.0.2.7000'
+refute grep '10\.1\.0\.1\b' "$WORK/by_dispatch"
+end "$PID"
 # They go, and come
 stop_engine a1
 within 5 routes_are "10.1.0.2 fd00:1::2"

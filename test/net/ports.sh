@@ -211,6 +211,7 @@ PY
 # shown PORT EXPRESSION - of p, the port's object
 shown() { ctl e --json port "$1" | python3 -c "import json, sys; p = json.load(sys.stdin); print($2)"; }
 is_link() { [ "$(shown "$1" "p['link']")" = "$2" ]; }
+is_bound() { [ "$(shown "$1" "p['dhcp']")" = bound ]; }
 
 receives() { in_ns "$1" ss -Hlun "sport = :$2" | grep -q .; }
 
@@ -421,6 +422,7 @@ if command -v dnsmasq >/dev/null; then
 ports: [{driver: af_packet, iface: ve2, dhcp: true}]
 stack: {dhcp: true}"
 	for i in 1 2; do
+		within 10 is_bound gazelle$((i - 1))
 		assert_eq "$(shown gazelle$((i - 1)) \
 			"p['addresses'], p['dhcp'], p['dhcp_server'], p['mtu'], 110 < p['dhcp_lease_s'] <= 120 + $i")" \
 			"['10.$i.0.77/24'] bound 10.$i.0.1 $((1500 - 100 * (i - 1))) True" "the lease of port $i"
