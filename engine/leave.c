@@ -25,7 +25,7 @@
 
 /*
  * The rings are closed: whatever is called now traps.  Who sleeps on the shadow until
- * there is room is told by nobody else.
+ * there is room is told by nobody else, and who is about to sleep sees the mark.
  */
 static void trap(struct gz_sock *s, struct gz_leave *l)
 {
@@ -35,7 +35,7 @@ static void trap(struct gz_sock *s, struct gz_leave *l)
 	__atomic_store_n(&slot->tx_plane, GZ_PLANE_TRAP, __ATOMIC_SEQ_CST);
 	if (l)
 		l->wakes = __atomic_load_n(&slot->want, __ATOMIC_SEQ_CST);
-	gz_plane_wake(s);
+	gz_plane_tell(s);
 }
 
 /*

@@ -544,7 +544,8 @@ static int64_t wait(struct ask *a)
 		n += first;
 		if (n == a->max)
 			pass_on(a->ep);
-		if (!n && !due)
+		/* Of what left just now (look_at()) the kernel tells. */
+		if (!n && (!due || !a->ep->looked))
 			n = look(a, 0);
 		if (n)
 			return n;

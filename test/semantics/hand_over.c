@@ -216,6 +216,43 @@ static void room_for_edges(void)
 	room(EDGES);
 }
 
+/* --- bytes ---------------------------------------------------------------------------------- */
+
+/* What is unread is told at once, though the way was changed just before. */
+static void unread_is_told(enum how how)
+{
+	DEADLINE(60);
+	for (unsigned what = 0; what < DISTURBANCES; what++)
+		for (int end = 0; end < 2; end++) {
+			int fd[2], e;
+
+			tcp_pair(fd);
+			e = set_of(how, fd[0], EPOLLIN);
+			expect_text(fd[0], fd[1], "one way");
+			write_all(fd[1], "unread", 6);
+			CHECK(wait_one(how, fd[0], e, POLLIN, 2000));
+			disturb[what](fd[end]);
+			if (!wait_one(how, fd[0], e, POLLIN, 0))
+				check_fail(__FILE__, __LINE__,
+					   "waiter %d, disturbance %u of end %d: not told", how,
+					   what, end);
+			OK(close(fd[0]));
+			OK(close(fd[1]));
+			if (e >= 0)
+				OK(close(e));
+		}
+}
+
+static void unread_for_poll(void)
+{
+	unread_is_told(POLL);
+}
+
+static void unread_for_epoll(void)
+{
+	unread_is_told(EPOLL);
+}
+
 /* --- streams ---------------------------------------------------------------------------------- */
 
 #define PAIRS 3
@@ -496,5 +533,6 @@ static void early_bytes_cost_no_time(void)
 }
 
 CHECK_MAIN(CASE(room_for_send), CASE(room_for_poll), CASE(room_for_epoll), CASE(room_for_edges),
-	   CASE(streams_under_corks), CASE(streams_that_leave), CASE(streams_that_come_back),
-	   CASE(end_after_bytes), CASE(early_bytes_cost_no_time))
+	   CASE(unread_for_poll), CASE(unread_for_epoll), CASE(streams_under_corks),
+	   CASE(streams_that_leave), CASE(streams_that_come_back), CASE(end_after_bytes),
+	   CASE(early_bytes_cost_no_time))
