@@ -101,7 +101,9 @@ void gz_sack_read(struct tcp_pcb *p, struct gz_loss *l, const struct tcp_hdr *h,
 		l->blocks++;
 	}
 	if (came_twice(l, h->ackno)) {
-		if (l->block[0][1] != l->probe)
+		if (l->block[0][1] == l->probe)
+			l->probing = false;
+		else
 			gz_rack_twice(p, &l->rack);
 		l->blocks--;
 		memmove(l->block[0], l->block[1], l->blocks * sizeof(l->block[0]));
@@ -153,6 +155,24 @@ static void mark_one(const struct tcp_pcb *p, struct gz_measure *m, struct tcp_s
 {
 	s->flags |= CAME;
 	gz_rack_came(p, m, s, s->flags & AGAIN);
+}
+
+/*
+ * Did what was sent again to ask repair a loss?  It did when more is acknowledged and the peer has
+ * not said, by SACK or a duplicate ACK, that it had it already (RFC 8985 section 7.4.2).
+ */
+void gz_sack_answered(struct tcp_pcb *p, struct gz_loss *l, const struct tcp_hdr *h, bool data)
+{
+	if (!l->probing || TCP_SEQ_LT(h->ackno, l->probe))
+		return;
+	if (TCP_SEQ_GT(h->ackno, l->probe)) {
+		l->probing = false;
+		if (l->reno)
+			p->cwnd = p->ssthresh = l->target;
+	} else if (h->ackno == p->lastack && !data && !l->blocks &&
+		   (uint32_t)h->wnd << p->snd_scale == p->snd_wnd) {
+		l->probing = false;
+	}
 }
 
 void gz_sack_acked(const struct tcp_pcb *p, struct gz_flow *f, uint32_t ackno)
@@ -283,15 +303,22 @@ static bool repeat(struct tcp_pcb *p, const struct gz_loss *l, struct tally *t, 
 	return n > 0;
 }
 
-static void enter(struct tcp_pcb *p, struct gz_loss *l, struct gz_measure *m)
+/* What Reno lets be under way once something of it is lost (RFC 5681 section 3.1) */
+static uint32_t half(const struct tcp_pcb *p)
 {
 	uint32_t flight = LWIP_MIN(LWIP_MIN(p->cwnd, p->snd_wnd), p->snd_nxt - p->lastack);
 
+	return LWIP_MAX(flight / 2, 2u * tcp_mss(p));
+}
+
+static void enter(struct tcp_pcb *p, struct gz_loss *l, struct gz_measure *m)
+{
 	gz_count(GZ_C_RECOVERIES);
 	l->in = true;
+	l->probing = false;
 	l->point = p->snd_nxt;
 	if (l->reno)
-		l->target = LWIP_MAX(flight / 2, 2u * tcp_mss(p)); /* RFC 5681 section 3.1 */
+		l->target = half(p);
 	else
 		gz_bbr_gate(p, m);
 }
@@ -482,7 +509,7 @@ void gz_sack_timeout(struct tcp_pcb *p, struct gz_measure *m)
 	put_back(p);
 	forget(p->unsent);
 	forget(p->unacked);
-	l->in = false;
+	l->in = l->probing = false;
 	l->absent = l->left = 0;
 	gz_rack_timeout(m);
 	m->bbr.gated = false;
@@ -516,8 +543,9 @@ void gz_sack_tick(struct tcp_pcb *p, struct gz_measure *m, uint64_t now)
 	if (!*at || end_of(*at) - p->lastack > p->snd_wnd || !send_again(p, at))
 		return;
 	gz_count(GZ_C_TAIL_PROBES);
-	m->loss.asked = true;
+	m->loss.asked = m->loss.probing = true;
 	m->loss.probe = m->high;
+	m->loss.target = half(p);
 	output(p, m);
 	p->rtime = 0; /* the timeout is from here on (RFC 8985 section 7.3) */
 }

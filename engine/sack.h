@@ -24,9 +24,10 @@ struct gz_loss {
 	bool asked;   /* the last segment was sent again since @last was acknowledged */
 	bool pending; /* something is lost if it does not come soon */
 	uint32_t point, last;
+	bool probing;	/* whether that repaired a loss is not known */
 	uint32_t probe; /* the end of what was sent again to ask */
 	struct gz_rack rack;
-	uint32_t target;      /* bytes; what may be under way, with @reno */
+	uint32_t target;      /* bytes; what may be under way after a loss, with @reno */
 	uint32_t absent;      /* bytes after what was acknowledged that are not under way, */
 	uint32_t left;	      /* and of these the lost ones, which wait for their pace */
 	uint32_t block[4][2]; /* of the segment that is looked at, the numbers in host order */
@@ -35,7 +36,9 @@ struct gz_loss {
 
 /** gz_sack_read() - A segment of @p, before lwIP looks at it; its options are sound */
 void gz_sack_read(struct tcp_pcb *p, struct gz_loss *l, const struct tcp_hdr *h, bool gated);
-/** gz_sack_acked() - And after it was found valid: it acknowledges up to @ackno, which is new */
+/** gz_sack_answered() - And after its ACK was found valid; @data: it has some */
+void gz_sack_answered(struct tcp_pcb *p, struct gz_loss *l, const struct tcp_hdr *h, bool data);
+/** gz_sack_acked() - The same, of an ACK that is new, up to @ackno */
 void gz_sack_acked(const struct tcp_pcb *p, struct gz_flow *f, uint32_t ackno);
 /** gz_sack_done() - After lwIP did: it is kept until gz_sack_flush() */
 void gz_sack_done(void);

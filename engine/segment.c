@@ -242,6 +242,7 @@ err_t gz_segment_in(struct tcp_pcb *pcb, const struct tcp_hdr *h, const struct p
 		take_rtt(pcb, m, h->ackno, now);
 		if (m->urgent && TCP_SEQ_GEQ(h->ackno, m->urgent_end))
 			m->urgent = false;
+		gz_sack_answered(pcb, &m->loss, h, p->tot_len);
 		if (pcb->state != SYN_RCVD && TCP_SEQ_GT(h->ackno, pcb->lastack)) {
 			m->bytes_acked += h->ackno - pcb->lastack;
 			gz_sack_acked(pcb, f, h->ackno);

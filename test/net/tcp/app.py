@@ -24,6 +24,7 @@ OPTIONS = {
     "linger2": (socket.IPPROTO_TCP, socket.TCP_LINGER2),
     "quickack": (socket.IPPROTO_TCP, socket.TCP_QUICKACK),
     "reuseaddr": (socket.SOL_SOCKET, socket.SO_REUSEADDR),
+    "congestion": (socket.IPPROTO_TCP, socket.TCP_CONGESTION),
 }
 
 
@@ -53,9 +54,9 @@ class App:
         return s
 
     def set(self, name, value):
-        self.wanted[name] = int(value)
+        self.wanted[name] = int(value) if value.isdigit() else value.encode()
         if self.sock:
-            self.sock.setsockopt(*OPTIONS[name], int(value))
+            self.sock.setsockopt(*OPTIONS[name], self.wanted[name])
 
     def listen(self):
         self.listener = self.new()

@@ -13,6 +13,7 @@ ADDRESS; COMMAND runs app.py there.  Scripts run side by side.  Their lines:
     < FLAGS [FIELD...]      send a segment
     > FLAGS [FIELD...]      the next segment is this one
     quiet SECONDS           no segment comes
+    burst N:M               N to M segments with new data come, and none for 0.3 s after that
     probe [FIELD...]        a closed window is asked after: by the byte that follows,
                             or by none, before it
     new [STEP]              the next segments are a new connection of the same ports, its
@@ -113,6 +114,8 @@ class Script:
                 self.expect(rest[0], self.fields(rest[1:]))
             elif word == "probe":
                 self.probe(self.fields(rest))
+            elif word == "burst":
+                self.burst(*map(int, rest[0].split(":")))
             elif word == "quiet":
                 self.quiet(float(rest[0]))
             elif word == "new":
@@ -271,6 +274,15 @@ class Script:
                 return
             if self.end > self.seen or self.end == self.rel:
                 raise Failed("it was not")
+
+    def burst(self, least, most):
+        n = 0
+        while seg := self.receive(time.time() + 0.3):
+            if seg.data and self.rel == self.seen:
+                self.seen = self.end
+                n += 1
+        if not least <= n <= most:
+            raise Failed(f"{n} segments")
 
     def error(self, type4, type6, info, seq=None):
         """From a router, about the last segment or that with SEQ"""
