@@ -407,7 +407,7 @@ test: deps
 
 # What is measured is what is installed: no sanitizer.
 .PHONY: bench
-bench: all $(T)/bench/sockets $(T)/net/forwarder $(T)/bench/flows
+bench: all $(T)/bench/sockets $(T)/bench/flows $(T)/net/forwarder $(T)/net/many
 	$(Q)BUILD=$(BUILD) test/bench/run.py $(OUT)
 
 # Workers without their relay's other end, as engine/codes.S has those of an engine.

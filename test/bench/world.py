@@ -103,6 +103,15 @@ class Server:
                                if line.startswith("VmRSS")), 0)
         return total
 
+    def proportional(self):
+        """The same, with its part of what it shares with others (Pss of proc(5))."""
+        total = 0
+        for pid in self.pids():
+            with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as f:
+                total += next((int(line.split()[1]) * 1024 for line in f
+                               if line.startswith("Pss:")), 0)
+        return total
+
     def cpu_ns(self):
         """Processor time of all threads, finer than cpu()'s."""
         total = 0
@@ -172,7 +181,7 @@ class World:
                                         ("right", "vhost", "10.1.0.2"))},
         **{f"loss-{loss}": (f"near-{loss}", "port: {driver: af_packet, iface: w0}\n"
                                             "stack: {addresses: [10.2.0.2/24]}\n")
-           for loss in ("0.1", "1")},
+           for loss in ("0.1", "1", "3")},
         **{name: (f"{name}-near", "port: {driver: af_packet, iface: w0}\n"
                                   "stack: {addresses: [10.3.0.2/24]}\n")
            for name in ("wire", "held", "held-relay")},
@@ -269,6 +278,11 @@ class World:
                              "--config", f"{self.work}/d.yaml"], "dispatch")
         self.wait(10, "dispatch", server, lambda: " serves " in server.text())
         os.symlink(f"{self.id}-d.sock", f"{self.work}/dispatch.sock")
+
+    def mac(self, ns, iface):
+        return subprocess.run(
+            ["ip", "netns", "exec", self.ns(ns), "cat", f"/sys/class/net/{iface}/address"],
+            check=True, capture_output=True, text=True).stdout.strip()
 
     def bad_wire(self, loss):
         """near and far, 10 ms of round trip apart; @loss percent of what near sends is lost.
