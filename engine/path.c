@@ -70,11 +70,13 @@ static uint32_t headers(bool v6)
 /* Return: segments are smaller now */
 static bool narrow(struct tcp_pcb *p, uint32_t mtu, bool v6)
 {
+	struct gz_measure *m = &gz_stack_flow(p)->measure;
 	uint32_t mss = mtu - headers(v6);
 
 	if (mss >= p->mss)
 		return false;
-	gz_stack_flow(p)->measure.pmtu = mtu;
+	m->pmtu = mtu;
+	m->large = true;
 	p->mss = (u16_t)mss;
 	return true;
 }

@@ -51,6 +51,7 @@ struct gz_measure {
 		uint32_t pmtu; /* the same of pmtu */
 		uint64_t at;   /* ns: when to send one */
 	} hole;		       /* black_hole.c */
+	bool large;	       /* there may be segments of more than the MSS */
 	bool fragments;	       /* IPv4 may make some: the path is too narrow */
 	uint32_t urgent_end;   /* the number after the urgent byte */
 	bool urgent;	       /* it was not acknowledged yet */

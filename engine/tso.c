@@ -80,6 +80,7 @@ err_t gz_tso_write(struct tcp_pcb *p, const void *data, uint16_t n, uint32_t mos
 	p->mss = (uint16_t)(most + options);
 	err = tcp_write(p, data, n, flags);
 	p->mss = mss;
+	gz_stack_flow(p)->measure.large = true;
 	return err;
 }
 
@@ -103,20 +104,22 @@ static bool cut_first(struct tcp_pcb *p)
 	return fine;
 }
 
-static void cut_all(struct tcp_pcb *p, struct tcp_seg **list)
+/* Return: false without memory */
+static bool cut_all(struct tcp_pcb *p, struct tcp_seg **list)
 {
 	uint32_t real = tcp_mss(p);
 	struct tcp_seg *unsent = p->unsent;
+	bool fine = true;
 
-	for (struct tcp_seg **at = list; *at; at = &(*at)->next) {
+	for (struct tcp_seg **at = list; fine && *at; at = &(*at)->next) {
 		if ((*at)->len <= real)
 			continue;
 		gz_count(GZ_C_TSO_CUT);
 		p->unsent = *at;
-		if (!cut_first(p))
-			break;
+		fine = cut_first(p);
 	}
 	p->unsent = unsent;
+	return fine;
 }
 
 /*
@@ -142,10 +145,14 @@ static void free_acked(struct tcp_pcb *p)
 
 void gz_tso_cut(struct tcp_pcb *p)
 {
-	gz_black_hole_lost(&gz_stack_flow(p)->measure);
-	cut_all(p, &p->unacked);
+	struct gz_measure *m = &gz_stack_flow(p)->measure;
+
+	gz_black_hole_lost(m);
+	if (!m->large) /* the lists are long, and each SACK comes here */
+		return;
+	m->large = !cut_all(p, &p->unacked);
 	free_acked(p);
-	cut_all(p, &p->unsent);
+	m->large |= !cut_all(p, &p->unsent);
 }
 
 uint32_t gz_tso_segments(const struct tcp_pcb *p, uint32_t n)
