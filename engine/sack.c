@@ -135,11 +135,16 @@ static void keep(const struct gz_loss *l)
 	}
 }
 
-static bool was_heard(const struct gz_flow *f, const struct tcp_seg *s)
+static uint32_t later_of(uint32_t a, uint32_t b)
+{
+	return TCP_SEQ_GT(a, b) ? a : b;
+}
+
+static bool was_heard(const struct tcp_seg *s)
 {
 	uint32_t from = first_of(s), to = end_of(s);
 
-	for (unsigned i = 0; heard.flow == f && i < heard.n; i++)
+	for (unsigned i = 0; i < heard.n; i++)
 		if (TCP_SEQ_GEQ(from, heard.block[i][0]) && TCP_SEQ_LEQ(to, heard.block[i][1]))
 			return true;
 	return false;
@@ -154,6 +159,7 @@ static void forget(struct tcp_seg *s)
 static void mark_one(const struct tcp_pcb *p, struct gz_measure *m, struct tcp_seg *s)
 {
 	s->flags |= CAME;
+	m->loss.top = later_of(m->loss.top, end_of(s));
 	gz_rack_came(p, m, s, s->flags & AGAIN);
 }
 
@@ -185,7 +191,7 @@ void gz_sack_acked(const struct tcp_pcb *p, struct gz_flow *f, uint32_t ackno)
 		return;
 	/* Some of it may have come before, and was only heard of. */
 	for (struct tcp_seg *s = p->unacked; s && TCP_SEQ_LEQ(end_of(s), ackno); s = s->next)
-		if (!(s->flags & CAME) && was_heard(f, s))
+		if (told && !(s->flags & CAME) && was_heard(s))
 			mark_one(p, &f->measure, s);
 	for (struct tcp_seg *s = p->unacked; s && TCP_SEQ_LEQ(end_of(s), ackno); s = s->next)
 		if (!(s->flags & CAME))
@@ -196,12 +202,19 @@ void gz_sack_acked(const struct tcp_pcb *p, struct gz_flow *f, uint32_t ackno)
 static bool mark(struct tcp_pcb *p, struct gz_flow *f, struct tally *t)
 {
 	struct gz_measure *m = &f->measure;
-	bool news = false;
+	bool told = heard.flow == f && heard.n, news = false;
+	uint32_t end = m->loss.top;
 
+	for (unsigned i = 0; told && i < heard.n; i++)
+		end = later_of(end, heard.block[i][1]);
 	for (struct tcp_seg *s = p->unacked; s; s = s->next) {
-		if (!(s->flags & CAME) && was_heard(f, s)) {
-			mark_one(p, m, s);
-			news = true;
+		if (!(s->flags & CAME)) {
+			if (!TCP_SEQ_LT(first_of(s), end))
+				break;
+			if (told && was_heard(s)) {
+				mark_one(p, m, s);
+				news = true;
+			}
 		}
 		if (s->flags & CAME) {
 			t->came += TCP_TCPLEN(s);
@@ -219,16 +232,22 @@ static bool is_lost(const struct gz_loss *l, const struct tcp_seg *s, struct tal
 
 static void count(const struct tcp_pcb *p, const struct gz_loss *l, struct tally *t)
 {
+	uint32_t end = later_of(l->top, later_of(t->line.edge, t->line.reach));
+
 	for (struct tcp_seg *s = p->unacked; s; s = s->next) {
+		if (s->flags & CAME)
+			continue;
+		if (!TCP_SEQ_LT(first_of(s), end))
+			break;
 		if (is_lost(l, s, t))
 			t->lost += TCP_TCPLEN(s);
-		else if (!(s->flags & CAME))
-			t->pipe += TCP_TCPLEN(s);
 	}
+	t->pipe = p->snd_nxt - p->lastack;
+	t->pipe -= LWIP_MIN(t->pipe, t->came + t->lost);
 }
 
 /* Take *@at out of "unacked", to its place in "unsent".  false: its pbuf is in use */
-static bool send_again(struct tcp_pcb *p, struct tcp_seg **at)
+static bool send_again(struct tcp_pcb *p, struct gz_loss *l, struct tcp_seg **at)
 {
 	struct tcp_seg *s = *at, **to = &p->unsent;
 
@@ -240,12 +259,16 @@ static bool send_again(struct tcp_pcb *p, struct tcp_seg **at)
 	s->next = *to;
 	*to = s;
 	s->flags |= AGAIN | UNNOTED;
+	l->top = later_of(l->top, end_of(s));
+	if (s == l->late)
+		l->late = NULL;
 	return true;
 }
 
 static void note_sent(struct tcp_pcb *p, const struct gz_measure *m)
 {
-	for (struct tcp_seg *s = p->unacked; s; s = s->next) {
+	for (struct tcp_seg *s = p->unacked; s && TCP_SEQ_LT(first_of(s), m->loss.top);
+	     s = s->next) {
 		if (!(s->flags & UNNOTED))
 			continue;
 		s->flags &= (u8_t)~UNNOTED;
@@ -274,16 +297,39 @@ static void put_back(struct tcp_pcb *p)
 	}
 }
 
-/* Let lwIP send, and take back what it did not (the window closed, no buffer). */
-static void output(struct tcp_pcb *p, const struct gz_measure *m)
+/*
+ * lwIP looks for the last one of "unacked" from the first on, each time that it sends something: it
+ * is shown the end of the list where what it sends was never sent before and goes behind that.
+ */
+void gz_sack_send(struct tcp_pcb *p, struct gz_loss *l)
 {
+	struct tcp_seg *first = p->unacked, *s;
+	bool known = first && p->flags & TF_SACK && l->late &&
+		     TCP_SEQ_GT(l->late_end, p->lastack) && p->unsent &&
+		     TCP_SEQ_GEQ(first_of(p->unsent), p->snd_nxt);
+
+	if (known)
+		p->unacked = l->late;
 	tcp_output(p);
+	s = p->unacked;
+	if (known)
+		p->unacked = first;
+	while (s && s->next)
+		s = s->next;
+	l->late = s;
+	l->late_end = s ? end_of(s) : 0;
+}
+
+/* Let lwIP send, and take back what it did not (the window closed, no buffer). */
+static void output(struct tcp_pcb *p, struct gz_measure *m)
+{
+	gz_sack_send(p, &m->loss);
 	put_back(p);
 	note_sent(p, m);
 }
 
 /* Lost segments to "unsent", as many as @may bytes have begun, and at least @must */
-static bool repeat(struct tcp_pcb *p, const struct gz_loss *l, struct tally *t, uint32_t *may,
+static bool repeat(struct tcp_pcb *p, struct gz_loss *l, struct tally *t, uint32_t *may,
 		   unsigned must)
 {
 	struct tcp_seg **at = &p->unacked;
@@ -292,7 +338,7 @@ static bool repeat(struct tcp_pcb *p, const struct gz_loss *l, struct tally *t, 
 	while (*at && t->lost && (*may || n < must)) {
 		struct tcp_seg *s = *at;
 
-		if (!is_lost(l, s, t) || !send_again(p, at)) {
+		if (!is_lost(l, s, t) || !send_again(p, l, at)) {
 			at = &s->next;
 			continue;
 		}
@@ -479,6 +525,7 @@ void gz_sack_done(void)
 		gz_worker_dirty(f->sock->worker, f->sock);
 	if (!l->begun) {
 		l->begun = true;
+		l->top = p->lastack;
 		p->cwnd = LWIP_MAX(p->cwnd, 10u * tcp_mss(p));
 		p->ssthresh = GZ_NO_SSTHRESH;
 		m->least_rtt = UINT32_MAX;
@@ -486,6 +533,7 @@ void gz_sack_done(void)
 	if (l->last != p->lastack) {
 		l->last = p->lastack;
 		l->asked = false;
+		l->top = later_of(l->top, p->lastack);
 		gz_rack_acked(&l->rack, p->lastack, !p->unacked);
 	}
 	if (p->flags & TF_RTO)
@@ -511,6 +559,7 @@ void gz_sack_timeout(struct tcp_pcb *p, struct gz_measure *m)
 	forget(p->unacked);
 	l->in = l->probing = false;
 	l->absent = l->left = 0;
+	l->late = NULL;
 	gz_rack_timeout(m);
 	m->bbr.gated = false;
 }
@@ -540,7 +589,7 @@ void gz_sack_tick(struct tcp_pcb *p, struct gz_measure *m, uint64_t now)
 	gz_tso_cut(p);
 	while (*at && (*at)->next)
 		at = &(*at)->next;
-	if (!*at || end_of(*at) - p->lastack > p->snd_wnd || !send_again(p, at))
+	if (!*at || end_of(*at) - p->lastack > p->snd_wnd || !send_again(p, &m->loss, at))
 		return;
 	gz_count(GZ_C_TAIL_PROBES);
 	m->loss.asked = m->loss.probing = true;

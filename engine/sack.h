@@ -28,6 +28,9 @@ struct gz_loss {
 	uint32_t probe; /* the end of what was sent again to ask */
 	struct gz_rack rack;
 	uint32_t target;      /* bytes; what may be under way after a loss, with @reno */
+	uint32_t top;	      /* nothing from here on has come or was sent again */
+	struct tcp_seg *late; /* one of "unacked", near its end, */
+	uint32_t late_end;    /* as long as this is not acknowledged; NULL: none is known */
 	uint32_t absent;      /* bytes after what was acknowledged that are not under way, */
 	uint32_t left;	      /* and of these the lost ones, which wait for their pace */
 	uint32_t block[4][2]; /* of the segment that is looked at, the numbers in host order */
@@ -44,6 +47,8 @@ void gz_sack_acked(const struct tcp_pcb *p, struct gz_flow *f, uint32_t ackno);
 void gz_sack_done(void);
 /** gz_sack_flush() - After a burst of segments: send again what is lost */
 void gz_sack_flush(void);
+/** gz_sack_send() - tcp_output(), where "unacked" may be long */
+void gz_sack_send(struct tcp_pcb *p, struct gz_loss *l);
 /** gz_sack_open() - Before something is sent: pcb->cwnd is as much as may leave now */
 void gz_sack_open(struct gz_flow *f, struct tcp_pcb *p);
 /** gz_sack_wait() - And after it: the rest leaves at its time */

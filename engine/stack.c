@@ -440,7 +440,7 @@ void gz_stack_tx(struct gz_sock *s)
 		atomic_fetch_add_explicit(&s->client->tx_bytes, n, memory_order_relaxed);
 	}
 	if (wrote)
-		tcp_output(p);
+		gz_sack_send(p, &s->flow->measure.loss);
 	if (s->flow->measure.bbr.gated)
 		gz_sack_wait(s->flow, p);
 	gz_ack_due(p);

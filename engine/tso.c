@@ -150,6 +150,7 @@ void gz_tso_cut(struct tcp_pcb *p)
 	gz_black_hole_lost(m);
 	if (!m->large) /* the lists are long, and each SACK comes here */
 		return;
+	m->loss.late = NULL;
 	m->large = !cut_all(p, &p->unacked);
 	free_acked(p);
 	m->large |= !cut_all(p, &p->unsent);
