@@ -426,7 +426,7 @@ static int64_t do_setsockopt(struct gz_call_ctx *c)
 	if (!err && level == SOL_SOCKET && opt == SO_RCVLOWAT)
 		gz_plane_heed_least(c->s);
 	/* What is written from here on must not go past it. */
-	if (!err && (c->s->opt.cork || atomic_load(&c->s->info.cpu_set)) && gz_plane_is_ring(c->s))
+	if (!err && gz_join_heeds(c->s) && gz_plane_is_ring(c->s))
 		gz_plane_settle(c->s);
 	return err;
 }

@@ -37,6 +37,11 @@ void gz_join_end(struct gz_sock *s)
 	gz_worker_dirty(&gz_worker, s);
 }
 
+bool gz_join_heeds(const struct gz_sock *s)
+{
+	return s->opt.cork || s->opt.minttl || s->opt.minhops || atomic_load(&s->info.cpu_set);
+}
+
 /* May bytes go from the one's ring to the other's now? */
 static bool is_direct(const struct gz_sock *from, const struct gz_sock *to)
 {

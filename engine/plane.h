@@ -221,6 +221,9 @@ void gz_plane_leave(struct gz_sock *s, int fd);
 /** Bytes that went to the other end's ring are among the connection's (join.c). */
 struct tcp_info;
 void gz_join_info(struct gz_sock *s, struct tcp_info *t);
+/** Do its options forbid that bytes go past TCP, from it or to it?  Its service thread, or the
+ * worker */
+bool gz_join_heeds(const struct gz_sock *s);
 
 /** Its agent may ask whether it may come back, after a time. */
 void gz_plane_back_later(struct gz_sock *s);

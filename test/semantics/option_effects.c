@@ -340,6 +340,25 @@ static void hops(void)
 	CHECK_EQ(memcmp(b, "far", 3), 0);
 }
 
+/* It holds for what is sent right after it was set. */
+static void hops_at_once(void)
+{
+	int fd[2];
+	char b[8];
+
+	for (int i = 0; i < 30; i++) {
+		tcp_pair(fd);
+		set_option(fd[0], IPPROTO_IP, IP_TTL, 10);
+		expect_text(fd[0], fd[1], "before");
+		set_option(fd[1], IPPROTO_IP, IP_MINTTL, 60);
+		write_all(fd[0], "far", 3);
+		sleep_ms(5);
+		CHECK_ERRNO(recv(fd[1], b, sizeof(b), MSG_DONTWAIT), EAGAIN);
+		OK(close(fd[0]));
+		OK(close(fd[1]));
+	}
+}
+
 /* A ring, or an error after which programs use ordinary calls */
 static void io_uring_or_not(void)
 {
@@ -359,4 +378,4 @@ CHECK_MAIN(CASE(maxseg_bounds_both_sides), CASE(maxseg_of_a_listener),
 	   CASE(needs_a_capability), CASE(force_goes_past_the_limit), CASE(devices),
 	   CASE(congestion_by_name), CASE(window_clamp_bounds), CASE(error_queue_is_empty),
 	   CASE(zerocopy_without_the_option_copies), CASE(fast_open_or_not), ASIDE(hops),
-	   CASE(io_uring_or_not))
+	   CASE(hops_at_once), CASE(io_uring_or_not))
