@@ -34,12 +34,20 @@ void gz_plane_token(struct gz_sock *s)
 		gz_count(GZ_C_RING_TOKENS);
 }
 
-/* The epoll that is told of what happens to the socket, or NULL */
+/*
+ * The epoll that is told of what happens to the socket, or NULL.  One whose process was killed may
+ * be another's by now, which knows nothing of that one's sockets.
+ */
 static struct gz_epoll *watched_by(struct gz_sock *s)
 {
-	uint32_t watch = __atomic_load_n(&slot_of(s)->watch, __ATOMIC_SEQ_CST);
+	const struct gz_slot *slot = slot_of(s);
+	uint32_t watch = __atomic_load_n(&slot->watch, __ATOMIC_SEQ_CST);
+	struct gz_epoll *ep;
 
-	return watch && watch <= GZ_EPOLLS ? &s->client->plane->sh->epoll[watch - 1] : NULL;
+	if (!watch || watch > GZ_EPOLLS)
+		return NULL;
+	ep = &s->client->plane->sh->epoll[watch - 1];
+	return __atomic_load_n(&ep->reg[s->ring.i].gen, __ATOMIC_SEQ_CST) == slot->gen ? ep : NULL;
 }
 
 void gz_plane_ring_bell(struct gz_bell *b)

@@ -635,10 +635,78 @@ static void other_names(void)
 	CHECK_EQ(ev.events, EPOLLIN);
 }
 
+/* --- a set that was left behind -------------------------------------------------------------- */
+
+/* A set that has @fd is left behind by a process that is killed, the socket by its child, which
+ * ends when nobody can write to @way any more. */
+static void leave_set(int fd, const int way[2])
+{
+	pid_t pid = child();
+	char c;
+
+	if (pid) {
+		CHECK(WIFSIGNALED(reap_status(pid)));
+		return;
+	}
+	add(OK(epoll_create1(0)), fd, EPOLLIN);
+	OK(close(way[1]));
+	if (!OK(fork())) {
+		while (read(way[0], &c, 1) < 0)
+			CHECK_EQ(errno, EINTR);
+		_exit(0);
+	}
+	raise(SIGKILL);
+}
+
+struct late {
+	int left, waited_for;
+};
+
+static void *write_to_both(void *arg)
+{
+	const struct late *l = arg;
+
+	sleep_ms(60);
+	write_all(l->left, "x", 1);
+	sleep_ms(20);
+	write_all(l->waited_for, "x", 1);
+	return NULL;
+}
+
+/* What comes for it does not concern who waits elsewhere. */
+static void left_by_the_dead(void)
+{
+	for (int n = 0; n < TURNS; n++) {
+		int left[2], fd[2], way[2], e;
+		struct late late;
+		pthread_t t;
+
+		OK(pipe(way));
+		tcp_pair(left);
+		expect_text(left[0], left[1], "one way");
+		expect_text(left[1], left[0], "and the other");
+		leave_set(left[1], way);
+		OK(close(left[1]));
+		tcp_pair(fd);
+		e = OK(epoll_create1(0));
+		add(e, fd[1], EPOLLIN);
+		late = (struct late){left[0], fd[0]};
+		t = thread(write_to_both, &late);
+		CHECK_EQ(next_fd(e, 5000), fd[1]);
+		join(t);
+		OK(close(e));
+		OK(close(fd[0]));
+		OK(close(fd[1]));
+		OK(close(left[0]));
+		OK(close(way[0]));
+		OK(close(way[1]));
+	}
+}
+
 CHECK_MAIN(CASE(first_ones_by_threads), CASE(oneshot_among_threads), ASIDE(disarmed_does_not_mute),
 	   CASE(room_is_an_edge), ASIDE(times_out_after_the_peers_end),
 	   ASIDE(room_while_half_closed), CASE(others_have_their_turn),
 	   CASE(number_of_a_closed_set), CASE(outlives_its_set), CASE(duplicate_outlives),
 	   CASE(survives_a_vfork), CASE(each_takes_one), CASE(recv_of_nothing_waits),
 	   CASE(an_end_is_one_edge), CASE(same_data_for_two), CASE(same_data_at_once),
-	   CASE(other_names), CASE(past_the_library), CASE(connected_anew))
+	   CASE(other_names), CASE(past_the_library), CASE(connected_anew), CASE(left_by_the_dead))
