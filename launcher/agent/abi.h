@@ -92,7 +92,8 @@
 #define GZ_FD_SOCKET 2	/* not ours at the epoch it carries */
 #define GZ_FD_POISON 3	/* its close may be missed: trap */
 #define GZ_FD_FRESH 4	/* a TCP socket that is not connected, at the epoch it carries */
-#define GZ_FD_SLOT 5	/* and above: slots */
+#define GZ_FD_TOLD 5	/* as GZ_FD_SOCKET, and the engine knows that an epoll has had it */
+#define GZ_FD_SLOT 6	/* and above: slots */
 
 #define GZ_WAITING 32
 #define GZ_PAGES 256 /* of the program's memory that are known to be good */

@@ -310,6 +310,14 @@ void ring_epoll(struct gz_epoll *ep);
 
 /** Return: the slot of @fd, NOT_OURS or ASK: the engine must be asked */
 int lookup(uint32_t fd);
+/**
+ * is_told() - Need the engine not be told that an epoll has @fd, of which lookup() says NOT_OURS?
+ * @seen:	For set_told(), once it was told
+ *
+ * It is no socket, or none that has come to the rings since the engine knows of an epoll.
+ */
+bool is_told(uint32_t fd, uint64_t *seen);
+void set_told(uint32_t fd, uint64_t seen);
 /** Of a number that is NOT_OURS: it is a TCP socket all the same, which is not connected. */
 static inline bool is_fresh(uint32_t fd)
 {

@@ -475,6 +475,21 @@ static bool may_have_left(const struct gz_slot *s)
 	return plane == GZ_PLANE_NATIVE || plane == GZ_PLANE_TRAP || plane == GZ_PLANE_OVER;
 }
 
+/* One that is not connected yet may come to the rings: the engine notes it, once. */
+static int add_native(struct regs *r, uint32_t fd)
+{
+	uint64_t seen;
+
+	if (is_told(fd, &seen))
+		return NATIVE;
+	if (!may_keep())
+		return TRAP;
+	short_call(r);
+	if (!r->rax)
+		set_told(fd, seen);
+	return DONE;
+}
+
 int epoll_ctl_call(struct regs *r)
 {
 	int op = (int)r->rsi, fd = (int)r->rdx;
@@ -509,8 +524,9 @@ int epoll_ctl_call(struct regs *r)
 			epoll_loud(inner, fd);
 		else if (slot == NOT_OURS && op == EPOLL_CTL_ADD && may_keep())
 			note_inner((uint32_t)fd);
-		/* One that is not connected yet may come to the rings: the engine notes it. */
-		return slot == ASK || (slot == NOT_OURS && op == EPOLL_CTL_ADD) ? TRAP : NATIVE;
+		if (slot == NOT_OURS && op == EPOLL_CTL_ADD && fd >= 0)
+			return add_native(r, (uint32_t)fd);
+		return slot == ASK ? TRAP : NATIVE;
 	}
 	s = &SH->slot[slot];
 	if (__atomic_load_n(&s->watch, __ATOMIC_RELAXED) == GZ_WATCH_LOUD)

@@ -119,6 +119,7 @@ int lookup(uint32_t fd)
 		return NOT_OURS;
 	case GZ_FD_SOCKET:
 	case GZ_FD_FRESH:
+	case GZ_FD_TOLD:
 		if (stamp == __atomic_load_n(&SH->epoch, __ATOMIC_ACQUIRE))
 			return NOT_OURS;
 		break;
@@ -129,6 +130,21 @@ int lookup(uint32_t fd)
 			return (int)(kind - GZ_FD_SLOT);
 	}
 	return resolve(fd, entry, e);
+}
+
+bool is_told(uint32_t fd, uint64_t *seen)
+{
+	*seen = __atomic_load_n(&PRIV->fd[fd], __ATOMIC_ACQUIRE);
+	return (*seen & 0xffff) == GZ_FD_FILE || (*seen & 0xffff) == GZ_FD_TOLD;
+}
+
+void set_told(uint32_t fd, uint64_t seen)
+{
+	uint64_t told = (seen & ~0xffffULL) | GZ_FD_TOLD;
+
+	if ((seen & 0xffff) == GZ_FD_SOCKET)
+		__atomic_compare_exchange_n(&PRIV->fd[fd], &seen, told, false, __ATOMIC_SEQ_CST,
+					    __ATOMIC_RELAXED);
 }
 
 /* --- epolls ------------------------------------------------------------------------ */

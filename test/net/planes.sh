@@ -133,6 +133,20 @@ touch "$WORK/go"
 wait_line attached ready
 off relay attached 7005 "$attached"
 
+# Sockets of the kernel's alone: calls of a program without our sockets soon do not trap any more
+before=$(counter e notifications)
+gz e python3 -c 'import select, socket
+a, b = socket.socketpair()
+e = select.epoll()
+for i in range(3000):
+    e.register(b, select.EPOLLIN)
+    a.send(b"x")
+    assert e.poll(5) == [(b.fileno(), select.EPOLLIN)]
+    assert b.recv(1) == b"x"
+    e.unregister(b)'
+traps=$(($(counter e notifications) - before))
+[ $traps -lt 1500 ] || fail "$traps notifications of 15000 calls on the kernel's sockets"
+
 # The engine can map no memory for another client
 have=$(awk '/^VmSize/ { print $2 }' "/proc/$(engine_pid e)/status")
 prlimit --pid "$(engine_pid e)" --as=$(((have + 32 * 1024) * 1024)):
