@@ -206,6 +206,8 @@ static int adjust(struct gz_sock *s, const struct gz_option_row *r, int shadow, 
 		if ((r->opt == SO_PREFER_BUSY_POLL || r->opt == SO_BUSY_POLL_BUDGET) &&
 		    *v > *gz_option_int(&s->opt, r) && !gz_app_capable(tid, CAP_NET_ADMIN))
 			return -EPERM;
+		if (r->opt == SO_LOCK_FILTER && !*v && *gz_option_int(&s->opt, r))
+			return -EPERM; /* sk_setsockopt(): it is for good */
 		if (r->opt == SO_DEBUG && *v && !gz_app_capable(tid, CAP_NET_ADMIN))
 			return -EACCES;
 		if (r->opt == SO_INCOMING_CPU) {

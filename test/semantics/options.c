@@ -72,6 +72,18 @@ static void numbers(void)
 	}
 }
 
+/* Once locked it stays so. */
+static void locked_for_good(void)
+{
+	int fd = tcp_socket();
+
+	set_option(fd, SOL_SOCKET, SO_LOCK_FILTER, 0);
+	set_option(fd, SOL_SOCKET, SO_LOCK_FILTER, 1);
+	set_option(fd, SOL_SOCKET, SO_LOCK_FILTER, 1);
+	CHECK_ERRNO(setsockopt(fd, SOL_SOCKET, SO_LOCK_FILTER, &(int){0}, sizeof(int)), EPERM);
+	CHECK_EQ(get_option(fd, SOL_SOCKET, SO_LOCK_FILTER), 1);
+}
+
 static void keepalive_defaults(void)
 {
 	int fd = tcp_socket();
@@ -365,8 +377,9 @@ static void while_bytes_go(void)
 	CHECK_EQ(get_option(fd[0], IPPROTO_TCP, TCP_NODELAY), 1);
 }
 
-CHECK_MAIN(CASE(what_it_is), CASE(booleans), CASE(numbers), CASE(keepalive_defaults),
-	   CASE(out_of_range), CASE(buffers_double), CASE(buffers_have_a_limit), CASE(linger),
-	   CASE(timeouts), CASE(unknown), CASE(short_lengths), CASE(truncated_get),
-	   CASE(error_clears), CASE(accepted_inherits), CASE(info_tells_the_state),
-	   CASE(segment_size), CASE(corked_data_waits), CASE(while_bytes_go))
+CHECK_MAIN(CASE(what_it_is), CASE(booleans), CASE(numbers), CASE(locked_for_good),
+	   CASE(keepalive_defaults), CASE(out_of_range), CASE(buffers_double),
+	   CASE(buffers_have_a_limit), CASE(linger), CASE(timeouts), CASE(unknown),
+	   CASE(short_lengths), CASE(truncated_get), CASE(error_clears), CASE(accepted_inherits),
+	   CASE(info_tells_the_state), CASE(segment_size), CASE(corked_data_waits),
+	   CASE(while_bytes_go))
