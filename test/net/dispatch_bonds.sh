@@ -16,7 +16,8 @@ network() {
 	netns host$n
 	# A cable that is not the bridge's has nobody behind it
 	in_ns host$n sysctl -qw net.ipv4.conf.all.arp_ignore=1
-	ip -n "$GZ_TEST_ID-host$n" link add br0 type bridge
+	# Its address is not that of a cable, which would go with it
+	ip -n "$GZ_TEST_ID-host$n" link add br0 address "02:00:00:00:01:0$n" type bridge
 	ip -n "$GZ_TEST_ID-host$n" address add 10.1.0.1/24 dev br0
 	ip -n "$GZ_TEST_ID-host$n" link set br0 up
 	for iface in "$@"; do
