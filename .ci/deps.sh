@@ -19,7 +19,7 @@ TEST='libcmocka-dev dpdk-dev redis-server redis-tools nginx-light|nginx memcache
 	procps util-linux tcpdump openssh-server openssh-client strace gdb iputils-ping
 	openssl rsync mosquitto mosquitto-clients nodejs haproxy postgresql mariadb-server-core
 	mariadb-client-core sysbench wrk libmemcached-tools dnsmasq-base bind9-dnsutils
-	openjdk-17-jdk-headless|default-jdk-headless'
+	openjdk-17-jdk-headless|default-jdk-headless lighttpd tinyproxy apache2-utils wget'
 
 policy=/usr/sbin/policy-rc.d
 made_policy=
