@@ -45,6 +45,11 @@ int ctl_why(const struct ctl *ctl, int argc, char **argv)
 	telemetry_close(t);
 	if (!rows)
 		return CTL_FAILED;
+	if (json_is_string(rows)) { /* why not */
+		fprintf(stderr, "gazelle-ctl: process %ld: %s\n", pid, json_string_value(rows));
+		json_decref(rows);
+		return CTL_FAILED;
+	}
 	if (!json_is_array(rows)) {
 		fprintf(stderr, "gazelle-ctl: engine `%s' does not say why\n", ctl->engine);
 		json_decref(rows);

@@ -11,6 +11,7 @@
  */
 #include <arpa/inet.h>
 #include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,19 +42,22 @@ static bool in_record(struct gz_client *c, void *arg)
 	return !s->found;
 }
 
-/* Is the process's descriptor @fd of AF_INET or AF_INET6?  *type: SOCK_* */
-static bool is_inet(int pidfd, int fd, int *type)
+/* Is the process's descriptor @fd of AF_INET or AF_INET6?  *ours: of a kind that the stack has */
+static bool is_inet(int pidfd, int fd, bool *ours)
 {
-	int dup = (int)syscall(SYS_pidfd_getfd, pidfd, fd, 0), domain = 0;
-	socklen_t n = sizeof(domain), m = sizeof(*type);
+	int dup = (int)syscall(SYS_pidfd_getfd, pidfd, fd, 0), domain = 0, type = 0, protocol = 0;
+	socklen_t n = sizeof(domain), m = sizeof(type), k = sizeof(protocol);
 	bool ok;
 
 	if (dup < 0)
 		return false;
 	ok = !getsockopt(dup, SOL_SOCKET, SO_DOMAIN, &domain, &n) &&
-	     !getsockopt(dup, SOL_SOCKET, SO_TYPE, type, &m) &&
+	     !getsockopt(dup, SOL_SOCKET, SO_TYPE, &type, &m) &&
+	     !getsockopt(dup, SOL_SOCKET, SO_PROTOCOL, &protocol, &k) &&
 	     (domain == AF_INET || domain == AF_INET6);
 	close(dup);
+	*ours = type != SOCK_RAW && (protocol == IPPROTO_TCP || protocol == IPPROTO_UDP ||
+				     protocol == IPPROTO_ICMP || protocol == IPPROTO_ICMPV6);
 	return ok;
 }
 
@@ -104,7 +108,7 @@ static bool explain(struct rte_tel_data *d, pid_t pid, int pidfd, int fd)
 	unsigned long ino;
 	struct gz_sock *sock;
 	ssize_t n;
-	int type;
+	bool ours;
 
 	snprintf(path, sizeof(path), "/proc/%d/fd/%d", pid, fd);
 	n = readlink(path, link, sizeof(link) - 1);
@@ -132,12 +136,11 @@ static bool explain(struct rte_tel_data *d, pid_t pid, int pidfd, int fd)
 		add(d, fd, "kernel", &s.v, gz_policy_text(&s.v, text, sizeof(text)));
 		return true;
 	}
-	if (!is_inet(pidfd, fd, &type))
+	if (!is_inet(pidfd, fd, &ours))
 		return false;
 	add(d, fd, "kernel", NULL,
-	    type == SOCK_STREAM ? "the kernel's from the start: accepted or inherited, or not "
-				  "remembered"
-				: "the kernel's from socket() on: the stack has no such sockets");
+	    ours ? "the kernel's from the start: accepted or inherited, or not remembered"
+		 : "the kernel's from socket() on: the stack has no such sockets");
 	return true;
 }
 
@@ -153,13 +156,12 @@ int gz_telemetry_why(const char *cmd, const char *params, struct rte_tel_data *d
 	(void)cmd;
 	pid = params ? (pid_t)strtol(params, &end, 10) : 0;
 	start = end && *end == ',' ? atoi(end + 1) : 0;
-	rte_tel_data_start_dict(d);
 	snprintf(path, sizeof(path), "/proc/%d/fd", pid);
 	dir = pid > 0 ? opendir(path) : NULL;
-	if (!dir) {
-		rte_tel_data_add_dict_string(d, "error", "no such process");
-		return 0;
-	}
+	if (!dir)
+		return rte_tel_data_string(d, pid > 0 && errno != ENOENT ? strerror(errno)
+									 : "no such process");
+	rte_tel_data_start_dict(d);
 	pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
 	fds = malloc(FDS_MAX * sizeof(*fds));
 	/* The kernel lists them in ascending order (fs/proc/fd.c). */

@@ -108,7 +108,17 @@ assert_match "$(why "$default")" "kernel bind 10.2.0.2:9004 tcp default"
 assert_match "$(gz rules socat -u TCP-LISTEN:9005,bind=10.2.0.9 SYSTEM:cat 2>&1)" "assign requested"
 refute ctl rules why "$bound" 999
 refute ctl rules why 0
+# Numbers of processes are smaller (PID_MAX_LIMIT).
 refute ctl rules why 99999999
+assert_eq "$(ctl rules why 99999999 2>&1)" "gazelle-ctl: process 99999999: no such process"
+# Whom no engine serves
+background plain in_ns stack python3 -c 'import socket, time
+held = [socket.socket(type=socket.SOCK_DGRAM), socket.socket(type=socket.SOCK_RAW, proto=1)]
+print("ready", flush=True)
+time.sleep(100)'
+wait_line plain ready
+assert_match "$(why "$PID")" "kernel the kernel's from the start:.* kernel the kernel's from socket\(\) on:"
+end "$PID"
 stop_engine rules
 
 # Only the named program is the stack's, the rest is the kernel's.
