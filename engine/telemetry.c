@@ -418,11 +418,25 @@ static void queues(struct rte_tel_data *e, struct gz_sock *s)
 	u64(e, "tx_queue", listens ? (uint64_t)s->backlog : atomic_load(&s->unsent));
 }
 
+/* As ss(8) has it: what a socket does not have, of the socket's own family */
+static void end_of(struct rte_tel_data *e, const char *key, const struct gz_sock *s,
+		   struct gz_end end)
+{
+	char text[64];
+
+	if (!end.port && IN6_IS_ADDR_UNSPECIFIED(&end.addr)) {
+		str(e, key, s->family == AF_INET6 ? "[::]:*" : "0.0.0.0:*");
+	} else {
+		gz_end_text(text, sizeof(text), end);
+		str(e, key, text);
+	}
+}
+
 static bool add_sock(struct gz_sock *s, void *arg)
 {
 	struct page *p = arg;
 	struct rte_tel_data *e;
-	char key[24], end[64];
+	char key[24];
 
 	if (p->n == PAGE) {
 		p->next = s->id;
@@ -435,10 +449,8 @@ static bool add_sock(struct gz_sock *s, void *arg)
 	u64(e, "id", s->id);
 	str(e, "netid", netid(s));
 	str(e, "state", state_name(s));
-	gz_end_text(end, sizeof(end), s->local);
-	str(e, "local", end);
-	gz_end_text(end, sizeof(end), s->peer);
-	str(e, "peer", end);
+	end_of(e, "local", s, s->local);
+	end_of(e, "peer", s, s->peer);
 	if (s->type == SOCK_STREAM)
 		queues(e, s);
 	u64(e, "rx_bytes", atomic_load(&s->rx_bytes) + atomic_load(&s->ring.direct.rx));

@@ -61,7 +61,7 @@ scenario()
 	peer "$ECHO" client "$SUT" 7007 $bytes 3
 
 	ends 0 "$SUT:7007" -e "$GZ_TEST_ID-e" ss
-	holds "the listener" 'any(s["local"] == "'"$SUT"':7007" and "listen" in s["state"].lower()
+	holds "the listener" 'any(s["local"] == "'"$SUT"':7007" and s["peer"] == "0.0.0.0:*" and "listen" in s["state"].lower()
 		for s in j)' "$CTL" -e "$GZ_TEST_ID-e" ss --json
 	holds "sections" 'set(j) == {"engine", "port", "proto", "refused", "calls",
 		"setsockopt", "getsockopt", "clients"}' \
