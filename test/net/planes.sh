@@ -59,7 +59,7 @@ while read -r name port; do
 	assert_eq "$(sockets 7001 why | grep "^$port ")" "$port $why" "the reason of $name"
 done <"$WORK/configured"
 assert_match "$(ctl e ss)" 'why:passed-on' "the table"
-assert_match "$(ctl e ss)" 'LISTEN +0 +[0-9]+ +10\.213\.0\.2:7001 +\[::\]:0 +python3,[0-9]+ +- ' "a listener, which has no bytes"
+assert_match "$(ctl e ss)" 'LISTEN +0 +[0-9]+ +10\.213\.0\.2:7001 +0\.0\.0\.0:\* +python3,[0-9]+ +- ' "a listener, which has no bytes"
 assert_eq "$(of_process "$configured" plane)" ring "a process with the agent"
 assert [ "$(of_process "$configured" sites)" -gt 0 ]
 assert_eq "$(of_process "$configured" left)" 11 "sockets that left the rings, two of them urgent"
