@@ -94,23 +94,21 @@ class Server:
     def cpu(self):
         return sum(cpu for _, session, cpu in processes() if session == self.pid)
 
-    def resident(self):
-        """Bytes of its own process: it need not be the first of its session."""
+    def _memory(self, file, key):
         total = 0
         for pid in self.pids():
-            with open(f"/proc/{pid}/status", encoding="ascii") as f:
+            with open(f"/proc/{pid}/{file}", encoding="ascii") as f:
                 total += next((int(line.split()[1]) * 1024 for line in f
-                               if line.startswith("VmRSS")), 0)
+                               if line.startswith(key)), 0)
         return total
+
+    def resident(self):
+        """Bytes of its own process: it need not be the first of its session."""
+        return self._memory("status", "VmRSS:")
 
     def proportional(self):
         """The same, with its part of what it shares with others (Pss of proc(5))."""
-        total = 0
-        for pid in self.pids():
-            with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as f:
-                total += next((int(line.split()[1]) * 1024 for line in f
-                               if line.startswith("Pss:")), 0)
-        return total
+        return self._memory("smaps_rollup", "Pss:")
 
     def cpu_ns(self):
         """Processor time of all threads, finer than cpu()'s."""
